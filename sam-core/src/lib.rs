@@ -1,1 +1,49 @@
+//! The Segment Anything Model (SAM) on burn: its parts, its weights, and prediction.
+//!
+//! Generic over `B: Backend`; the crate selects none. Names follow the official segment-anything package one for one, so that
+//! whoever knows SAM knows where to look.
+//!
+//! - [`Sam`]: image encoder, prompt encoder and mask decoder, built from a [`SamConfig`] of any size.
+//! - [`Checkpoint`]: PyTorch `.pth` and `.safetensors` weights, the variant inferred from the shapes.
+//! - [`SamPredictor`]: embed an image once, prompt it many times.
+//!
+//! ```
+//! use burn_flex::Flex;
+//! use ndarray::Array3;
+//! use sam_core::{SamConfig, SamPredictor};
+//! use sam_prompt::{Label, Point, Prompts};
+//!
+//! let device = Default::default();
+//! let config = SamConfig::vit(sam_core::ViTConfig::new(32, 2, 2).with_image_size(64));
+//! let predictor = SamPredictor::new(config.init::<Flex>(&device), config.preprocess);
+//!
+//! let image = Array3::from_shape_fn((48, 64, 1), |(row, column, _)| (row * column % 256) as f32);
+//! let embedding = predictor.embed(image.view())?;
+//! let click = Point { x: 30.0, y: 20.0, label: Label::Foreground };
+//! let prediction = predictor.predict(&embedding, &Prompts::from_points(vec![click]))?;
+//! assert_eq!(prediction.mask().dim(), (48, 64));
+//! # Ok::<(), sam_core::CoreError>(())
+//! ```
 
+mod checkpoint;
+mod config;
+mod error;
+pub mod image_encoder;
+mod mask_decoder;
+mod mlp;
+mod predictor;
+mod resize;
+mod sam;
+mod transform;
+mod transformer;
+
+pub use checkpoint::Checkpoint;
+pub use config::{EncoderConfig, SamConfig};
+pub use error::{CoreError, KeyMismatch};
+pub use image_encoder::{ImageEncoder, ImageEncoderViT, TinyVit, TinyVitConfig, ViTConfig};
+pub use mask_decoder::{MaskDecoder, MaskDecoderConfig, MaskLogits, MaskOutput};
+pub use predictor::{ImageEmbedding, MaskPrediction, SamPredictor};
+pub use resize::{bilinear, interpolation_matrix};
+pub use sam::Sam;
+pub use transform::{Frame, Normalise, Preprocess, ResizeFilter};
+pub use transformer::{TwoWayTransformer, TwoWayTransformerConfig};

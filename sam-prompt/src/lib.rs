@@ -1,1 +1,37 @@
+//! Prompts for the Segment Anything Model (SAM): what they are, how to draw them from a mask, and how SAM embeds them.
+//!
+//! This is the vocabulary that every crate of the workspace speaks, so it sits at the bottom and is useful alone: without the
+//! feature `encoder` it holds no deep-learning library at all.
+//!
+//! - [`Prompts`]: points with labels, boxes and a mask, for one object, in pixels of the image.
+//! - [`PointSampler`] and [`BoxJitter`]: prompts drawn from an outline, as the paper simulates them for learning.
+//! - [`PromptEncoder`] (feature `encoder`): SAM's own prompt encoder, generic over burn's `Backend`.
+//!
+//! ```
+//! use ndarray::Array2;
+//! use rand::SeedableRng;
+//! use sam_prompt::{Label, PointSampler, Prompts, Uniform};
+//!
+//! let organ = Array2::from_shape_fn((64, 64), |(row, column)| row > 20 && column > 30);
+//! let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(7);
+//! let clicks = Uniform::default().sample(organ.view(), Label::Foreground, 3, &mut rng)?;
+//! let prompts = Prompts::from_points(clicks);
+//! assert!(prompts.points.iter().all(|click| click.x > 30.0 && click.y > 20.0));
+//! # Ok::<(), sam_prompt::PromptError>(())
+//! ```
 
+#[cfg(feature = "encoder")]
+mod encoder;
+mod error;
+mod mask;
+mod prompt;
+mod sampler;
+
+#[cfg(feature = "encoder")]
+pub use encoder::{
+    LayerNorm2d, PositionEncoding, PromptBatch, PromptEmbeddings, PromptEncoder, PromptEncoderConfig, TokenKind,
+};
+pub use error::PromptError;
+pub use mask::{bounding_box, component_masks, components};
+pub use prompt::{BoundingBox, Label, Point, Prompts};
+pub use sampler::{BoxJitter, JitterRange, PointSampler, Uniform, draw_points};

@@ -1,0 +1,106 @@
+//! The model's shape from its tensors' shapes.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    SamConfig,
+    image_encoder::{TinyVitConfig, ViTConfig},
+    mask_decoder::MaskDecoderConfig,
+    transformer::TwoWayTransformerConfig,
+};
+
+type Shapes = BTreeMap<String, Vec<usize>>;
+
+/// Infers a whole model's shape; the error says what is missing.
+pub(super) fn config(shapes: &Shapes) -> Result<SamConfig, String> {
+    let mut config = if shapes.contains_key("image_encoder.patch_embed.proj.weight") {
+        SamConfig::vit(vit(shapes)?)
+    } else if shapes.contains_key("image_encoder.patch_embed.seq.0.c.weight") {
+        SamConfig::tiny_vit(tiny_vit(shapes)?)
+    } else {
+        let reason = "its image encoder is neither SAM's ViT (image_encoder.patch_embed.proj.weight) \
+                      nor TinyViT (image_encoder.patch_embed.seq.0.c.weight)";
+        return Err(reason.to_owned());
+    };
+    config.decoder = decoder(shapes)?;
+    config.mask_in_chans = dim(shapes, "prompt_encoder.mask_downscaling.6.weight", 1)?;
+    Ok(config)
+}
+
+fn vit(shapes: &Shapes) -> Result<ViTConfig, String> {
+    let patch = "image_encoder.patch_embed.proj.weight";
+    let (embed_dim, patch_size) = (dim(shapes, patch, 0)?, dim(shapes, patch, 3)?);
+    let grid = dim(shapes, "image_encoder.pos_embed", 1)?;
+    let depth = count(shapes, "image_encoder.blocks.");
+    let table = |block: usize, index| dim(shapes, &format!("image_encoder.blocks.{block}.attn.rel_pos_h"), index);
+    let head_width = table(0, 1)?;
+    let lengths = (0..depth).map(|block| table(block, 0)).collect::<Result<Vec<_>, _>>()?;
+    // A global block's table spans the whole grid, a windowed block's one window.
+    let global = |length: usize| length == 2 * grid - 1;
+    let window_size = lengths.iter().find(|&&length| !global(length)).map_or(0, |length| length.div_ceil(2));
+    let mlp = dim(shapes, "image_encoder.blocks.0.mlp.lin1.weight", 0)?;
+    if head_width == 0 || embed_dim == 0 {
+        return Err("its image encoder has tensors of size 0".to_owned());
+    }
+    Ok(ViTConfig::new(embed_dim, depth, embed_dim / head_width)
+        .with_global_attn_indexes((0..depth).filter(|&block| global(lengths[block])).collect())
+        .with_image_size(grid * patch_size)
+        .with_patch_size(patch_size)
+        .with_window_size(window_size)
+        .with_mlp_ratio(mlp / embed_dim)
+        .with_out_chans(dim(shapes, "image_encoder.neck.0.weight", 0)?))
+}
+
+fn tiny_vit(shapes: &Shapes) -> Result<TinyVitConfig, String> {
+    let layer = |stage: usize, rest: &str| format!("image_encoder.layers.{stage}.{rest}");
+    let stages = count(shapes, "image_encoder.layers.");
+    // Positions are relative within windows, so the input's size leaves no trace; the published ones are told by the patches.
+    let mut config = match dim(shapes, "image_encoder.patch_embed.seq.0.c.weight", 3)? {
+        1 => TinyVitConfig::lite_medsam(),
+        _ => TinyVitConfig::mobile_sam(),
+    };
+    config.embed_dims = vec![dim(shapes, "image_encoder.patch_embed.seq.2.c.weight", 0)?];
+    config.depths = (0..stages).map(|stage| count(shapes, &layer(stage, "blocks."))).collect();
+    config.num_heads.truncate(1);
+    config.window_sizes.truncate(1);
+    for stage in 1..stages {
+        config.embed_dims.push(dim(shapes, &layer(stage, "blocks.0.attn.qkv.weight"), 1)?);
+        config.num_heads.push(dim(shapes, &layer(stage, "blocks.0.attn.attention_biases"), 0)?);
+        config.window_sizes.push(dim(shapes, &layer(stage, "blocks.0.attn.attention_biases"), 1)?.isqrt());
+    }
+    Ok(config.with_out_chans(dim(shapes, "image_encoder.neck.0.weight", 0)?))
+}
+
+fn decoder(shapes: &Shapes) -> Result<MaskDecoderConfig, String> {
+    let embedding_dim = dim(shapes, "mask_decoder.iou_token.weight", 1)?;
+    let layer = "mask_decoder.transformer.layers.0";
+    let narrowed = dim(shapes, &format!("{layer}.cross_attn_token_to_image.q_proj.weight"), 0)?;
+    let transformer = TwoWayTransformerConfig::new()
+        .with_depth(count(shapes, "mask_decoder.transformer.layers."))
+        .with_embedding_dim(embedding_dim)
+        .with_mlp_dim(dim(shapes, &format!("{layer}.mlp.lin1.weight"), 0)?)
+        .with_attention_downsample_rate(embedding_dim / narrowed.max(1));
+    Ok(MaskDecoderConfig::new()
+        .with_transformer(transformer)
+        .with_num_multimask_outputs(dim(shapes, "mask_decoder.mask_tokens.weight", 0)?.saturating_sub(1))
+        .with_iou_head_depth(count(shapes, "mask_decoder.iou_prediction_head.layers."))
+        .with_iou_head_hidden_dim(dim(shapes, "mask_decoder.iou_prediction_head.layers.0.weight", 0)?))
+}
+
+/// One dimension of a tensor.
+fn dim(shapes: &Shapes, name: &str, index: usize) -> Result<usize, String> {
+    let shape = shapes.get(name).ok_or_else(|| format!("it has no tensor {name}"))?;
+    shape
+        .get(index)
+        .copied()
+        .ok_or_else(|| format!("its tensor {name} has the shape {shape:?}, expected more dimensions"))
+}
+
+/// How many numbered children a name has: one more than the largest number.
+fn count(shapes: &Shapes, prefix: &str) -> usize {
+    shapes
+        .keys()
+        .filter_map(|name| name.strip_prefix(prefix)?.split('.').next()?.parse::<usize>().ok())
+        .max()
+        .map_or(0, |last| last + 1)
+}

@@ -1,0 +1,114 @@
+//! The shape of a whole SAM, and how its images are prepared.
+
+use burn::tensor::backend::Backend;
+use sam_prompt::PromptEncoderConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Sam,
+    image_encoder::AnyImageEncoder,
+    image_encoder::{TinyVitConfig, ViTConfig},
+    mask_decoder::MaskDecoderConfig,
+    transform::Preprocess,
+    transformer::TwoWayTransformerConfig,
+};
+
+/// The shape of the image encoder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EncoderConfig {
+    /// SAM's vision transformer.
+    Vit(ViTConfig),
+    /// `LiteMedSAM`'s and `MobileSAM`'s small encoder.
+    TinyVit(TinyVitConfig),
+}
+
+/// The shape of a [`Sam`], and how its images are prepared.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SamConfig {
+    /// The image encoder's shape.
+    pub encoder: EncoderConfig,
+    /// The mask decoder's shape.
+    pub decoder: MaskDecoderConfig,
+    /// Hidden channels of the prompt encoder's mask down-scaling.
+    pub mask_in_chans: usize,
+    /// How images are resized, normalised and padded.
+    pub preprocess: Preprocess,
+}
+
+impl SamConfig {
+    /// SAM around a vision transformer of any size, with SAM's own preprocessing.
+    pub fn vit(encoder: ViTConfig) -> Self {
+        let preprocess = Preprocess::sam(encoder.image_size);
+        Self::around(EncoderConfig::Vit(encoder), preprocess)
+    }
+
+    /// SAM around `TinyViT`: `LiteMedSAM`'s preprocessing without patch stride, SAM's with it.
+    pub fn tiny_vit(encoder: TinyVitConfig) -> Self {
+        let preprocess = if encoder.patch_stride == 1 {
+            Preprocess::lite_medsam(encoder.image_size)
+        } else {
+            Preprocess::sam(encoder.image_size)
+        };
+        Self::around(EncoderConfig::TinyVit(encoder), preprocess)
+    }
+
+    fn around(encoder: EncoderConfig, preprocess: Preprocess) -> Self {
+        let channels = match &encoder {
+            EncoderConfig::Vit(encoder) => encoder.out_chans,
+            EncoderConfig::TinyVit(encoder) => encoder.out_chans,
+        };
+        let transformer = TwoWayTransformerConfig::new().with_embedding_dim(channels);
+        Self { encoder, decoder: MaskDecoderConfig::new().with_transformer(transformer), mask_in_chans: 16, preprocess }
+    }
+
+    /// SAM ViT-B.
+    pub fn vit_b() -> Self {
+        Self::vit(ViTConfig::base())
+    }
+
+    /// SAM ViT-L.
+    pub fn vit_l() -> Self {
+        Self::vit(ViTConfig::large())
+    }
+
+    /// SAM ViT-H.
+    pub fn vit_h() -> Self {
+        Self::vit(ViTConfig::huge())
+    }
+
+    /// `LiteMedSAM`: `TinyViT` at 256 pixels.
+    pub fn lite_medsam() -> Self {
+        Self::tiny_vit(TinyVitConfig::lite_medsam())
+    }
+
+    /// `MobileSAM`: `TinyViT` at 1024 pixels.
+    pub fn mobile_sam() -> Self {
+        Self::tiny_vit(TinyVitConfig::mobile_sam())
+    }
+
+    /// The prompt encoder's shape, which follows from the others.
+    pub fn prompt_encoder(&self) -> PromptEncoderConfig {
+        let (image_size, embedding_size) = match &self.encoder {
+            EncoderConfig::Vit(encoder) => (encoder.image_size, encoder.grid()),
+            EncoderConfig::TinyVit(encoder) => (encoder.image_size, encoder.grid()),
+        };
+        PromptEncoderConfig::new()
+            .with_embed_dim(self.decoder.transformer.embedding_dim)
+            .with_embedding_size(embedding_size)
+            .with_image_size(image_size)
+            .with_mask_in_chans(self.mask_in_chans)
+    }
+
+    /// A model with random weights.
+    pub fn init<B: Backend>(&self, device: &B::Device) -> Sam<B> {
+        Sam {
+            image_encoder: match &self.encoder {
+                EncoderConfig::Vit(encoder) => AnyImageEncoder::Vit(encoder.init(device)),
+                EncoderConfig::TinyVit(encoder) => AnyImageEncoder::TinyVit(encoder.init(device)),
+            },
+            prompt_encoder: self.prompt_encoder().init(device),
+            mask_decoder: self.decoder.init(device),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What can go wrong with weights and prediction.
+
+use std::{fmt, path::PathBuf};
+
+use sam_prompt::PromptError;
+use thiserror::Error;
+
+/// Why a model could not be loaded or asked.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CoreError {
+    /// A prompt that cannot be used.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
+    /// A prediction without any prompt.
+    #[error("there is no prompt: give at least one point, box or mask")]
+    NoPrompt,
+    /// An image whose shape or values no encoder can read.
+    #[error("image of shape {shape:?} cannot be embedded: {reason}")]
+    Image {
+        /// Shape found, as `[rows, columns, channels]`.
+        shape: Vec<usize>,
+        /// What is wrong with it and what to do.
+        reason: &'static str,
+    },
+    /// A checkpoint file that cannot be read.
+    #[error("cannot read the checkpoint {}: {reason}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the reader says.
+        reason: String,
+    },
+    /// A checkpoint that holds something else than a SAM.
+    #[error("{} is no SAM checkpoint: {reason}", path.display())]
+    NotSam {
+        /// The file.
+        path: PathBuf,
+        /// What was looked for.
+        reason: String,
+    },
+    /// A checkpoint whose tensors do not fit the model.
+    #[error("the checkpoint {} does not fit the model:\n{mismatch}", path.display())]
+    Mismatch {
+        /// The file.
+        path: PathBuf,
+        /// The tensors that differ.
+        mismatch: Box<KeyMismatch>,
+    },
+}
+
+/// How a checkpoint's tensors differ from the model's.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct KeyMismatch {
+    /// Tensors the model needs and the file lacks: name, shape, and the file's unused tensor of the most similar name.
+    pub missing: Vec<(String, Vec<usize>, Option<String>)>,
+    /// Tensors of the file that the model has no place for.
+    pub unexpected: Vec<(String, Vec<usize>)>,
+    /// Tensors of the right name and the wrong shape: name, the model's shape, the file's.
+    pub reshaped: Vec<(String, Vec<usize>, Vec<usize>)>,
+}
+
+impl KeyMismatch {
+    /// How many names of each sort the message lists.
+    const SHOWN: usize = 5;
+
+    /// Whether everything fits.
+    pub fn is_empty(&self) -> bool {
+        self.missing.is_empty() && self.unexpected.is_empty() && self.reshaped.is_empty()
+    }
+}
+
+impl fmt::Display for KeyMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut section = |title: &str, lines: Vec<String>| {
+            if lines.is_empty() {
+                return Ok(());
+            }
+            writeln!(f, "  {} {title}:", lines.len())?;
+            lines.iter().take(Self::SHOWN).try_for_each(|line| writeln!(f, "    {line}"))?;
+            if lines.len() > Self::SHOWN { writeln!(f, "    and {} more", lines.len() - Self::SHOWN) } else { Ok(()) }
+        };
+        let reshaped = self.reshaped.iter();
+        section(
+            "of another shape",
+            reshaped.map(|(name, model, file)| format!("{name}: the model has {model:?}, the file {file:?}")).collect(),
+        )?;
+        let missing = self.missing.iter();
+        let nearest =
+            |nearest: &Option<String>| nearest.as_ref().map_or(String::new(), |name| format!(", nearest: {name}"));
+        section(
+            "missing in the file",
+            missing.map(|(name, shape, near)| format!("{name} {shape:?}{}", nearest(near))).collect(),
+        )?;
+        let unexpected = self.unexpected.iter();
+        section("unexpected in the file", unexpected.map(|(name, shape)| format!("{name} {shape:?}")).collect())?;
+        write!(f, "  is it a checkpoint of another variant, or of another model?")
+    }
+}

@@ -1,0 +1,42 @@
+//! From the encoder's width to the embedding's channels.
+
+use burn::{
+    module::Module,
+    nn::{
+        PaddingConfig2d,
+        conv::{Conv2d, Conv2dConfig},
+    },
+    tensor::{Tensor, backend::Backend},
+};
+use sam_prompt::LayerNorm2d;
+
+/// Two convolutions without bias, each followed by a normalisation over channels.
+#[derive(Module, Debug)]
+pub struct Neck<B: Backend> {
+    conv1: Conv2d<B>,
+    norm1: LayerNorm2d<B>,
+    conv2: Conv2d<B>,
+    norm2: LayerNorm2d<B>,
+}
+
+impl<B: Backend> Neck<B> {
+    /// A neck with random weights.
+    pub(super) fn new(input: usize, output: usize, device: &B::Device) -> Self {
+        Self {
+            conv1: Conv2dConfig::new([input, output], [1, 1]).with_bias(false).init(device),
+            norm1: LayerNorm2d::new(output, device),
+            conv2: Conv2dConfig::new([output, output], [3, 3])
+                .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+                .with_bias(false)
+                .init(device),
+            norm2: LayerNorm2d::new(output, device),
+        }
+    }
+
+    /// # Shapes
+    /// - input: `[n, input, h, w]`; output: `[n, output, h, w]`
+    pub fn forward(&self, maps: Tensor<B, 4>) -> Tensor<B, 4> {
+        let narrowed = self.norm1.forward(self.conv1.forward(maps));
+        self.norm2.forward(self.conv2.forward(narrowed))
+    }
+}

@@ -1,0 +1,348 @@
+//! `TinyViT`, the small encoder of `LiteMedSAM` and `MobileSAM`.
+
+use burn::{
+    config::Config,
+    module::{Module, Param},
+    nn::{
+        BatchNorm, BatchNormConfig, Gelu, LayerNorm, LayerNormConfig, Linear, LinearConfig, PaddingConfig2d,
+        conv::{Conv2d, Conv2dConfig},
+    },
+    tensor::{Int, Tensor, TensorData, activation::softmax, backend::Backend, module::conv2d, ops::ConvOptions},
+};
+
+use super::{ImageEncoder, Neck, window_partition, window_unpartition};
+
+/// The shape of a [`TinyVit`].
+#[derive(Config, Debug, PartialEq)]
+pub struct TinyVitConfig {
+    /// Side of the (square) input, in pixels.
+    pub image_size: usize,
+    /// Stride of each of the two convolutions that embed patches: 1 for `LiteMedSAM` (kernel 1), 2 for `MobileSAM` (kernel 3).
+    pub patch_stride: usize,
+    /// Width of each of the four stages.
+    #[config(default = "vec![64, 128, 160, 320]")]
+    pub embed_dims: Vec<usize>,
+    /// Blocks of each stage; the first stage's are convolutions, the others' attention.
+    #[config(default = "vec![2, 2, 6, 2]")]
+    pub depths: Vec<usize>,
+    /// Attention heads of each stage.
+    #[config(default = "vec![2, 4, 5, 10]")]
+    pub num_heads: Vec<usize>,
+    /// Window sides of each stage, in tokens.
+    #[config(default = "vec![7, 7, 14, 7]")]
+    pub window_sizes: Vec<usize>,
+    /// Hidden width of perceptrons and of the convolution blocks, over the stage's width.
+    #[config(default = 4)]
+    pub mlp_ratio: usize,
+    /// Channels of the embedding.
+    #[config(default = 256)]
+    pub out_chans: usize,
+}
+
+impl TinyVitConfig {
+    /// `LiteMedSAM`'s: 256-pixel input, no stride before the first stage.
+    pub fn lite_medsam() -> Self {
+        Self::new(256, 1)
+    }
+
+    /// `MobileSAM`'s: 1024-pixel input.
+    pub fn mobile_sam() -> Self {
+        Self::new(1024, 2)
+    }
+
+    /// Side of the embedding, in cells: two of the three mergings halve the side, the last keeps it.
+    pub fn grid(&self) -> usize {
+        self.image_size / (self.patch_stride * self.patch_stride) / 4
+    }
+
+    /// An encoder with random weights.
+    pub fn init<B: Backend>(&self, device: &B::Device) -> TinyVit<B> {
+        let last = self.embed_dims.len() - 1;
+        let layer = |stage: usize| {
+            let dim = self.embed_dims[stage];
+            let block = |_| match stage {
+                0 => TinyVitBlock::Convolution(MbConv::new(dim, self.mlp_ratio, device)),
+                _ => TinyVitBlock::Attention(AttentionBlock::new(self, stage, device)),
+            };
+            TinyVitLayer {
+                blocks: (0..self.depths[stage]).map(block).collect(),
+                downsample: (stage < last).then(|| PatchMerging::new(dim, self.embed_dims[stage + 1], device)),
+            }
+        };
+        TinyVit {
+            patch_embed: TinyVitPatchEmbed::new(self.embed_dims[0], self.patch_stride, device),
+            layers: (0..=last).map(layer).collect(),
+            neck: Neck::new(self.embed_dims[last], self.out_chans, device),
+        }
+    }
+}
+
+/// `TinyViT` with SAM's neck.
+///
+/// Source: Wu et al. 2022 and the `tiny_vit_sam.py` of `MobileSAM` and `LiteMedSAM`. Batch norms use their running statistics always:
+/// this encoder is frozen. The parts are public for those who look inside.
+#[derive(Module, Debug)]
+pub struct TinyVit<B: Backend> {
+    /// Pixels to the first stage's maps.
+    pub patch_embed: TinyVitPatchEmbed<B>,
+    /// The four stages.
+    pub layers: Vec<TinyVitLayer<B>>,
+    /// The last stage's maps to the embedding.
+    pub neck: Neck<B>,
+}
+
+impl<B: Backend> ImageEncoder<B> for TinyVit<B> {
+    fn forward(&self, images: Tensor<B, 4>) -> Tensor<B, 4> {
+        let maps = self.patch_embed.forward(images);
+        self.neck.forward(self.layers.iter().fold(maps, |maps, layer| layer.forward(maps)))
+    }
+}
+
+/// A convolution without bias and a batch norm, folded into one convolution at run time.
+#[derive(Module, Debug)]
+struct ConvNorm<B: Backend> {
+    c: Conv2d<B>,
+    bn: BatchNorm<B>,
+}
+
+impl<B: Backend> ConvNorm<B> {
+    fn new(channels: [usize; 2], kernel: usize, stride: usize, groups: usize, device: &B::Device) -> Self {
+        let padding = kernel / 2;
+        let convolution = Conv2dConfig::new(channels, [kernel; 2])
+            .with_stride([stride; 2])
+            .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding))
+            .with_groups(groups)
+            .with_bias(false);
+        Self { c: convolution.init(device), bn: BatchNormConfig::new(channels[1]).init(device) }
+    }
+
+    fn pointwise(input: usize, output: usize, device: &B::Device) -> Self {
+        Self::new([input, output], 1, 1, 1, device)
+    }
+
+    fn depthwise(channels: usize, stride: usize, device: &B::Device) -> Self {
+        Self::new([channels; 2], 3, stride, channels, device)
+    }
+
+    fn forward(&self, maps: Tensor<B, 4>) -> Tensor<B, 4> {
+        let scale = self.bn.gamma.val() / (self.bn.running_var.value() + self.bn.epsilon).sqrt();
+        let bias = self.bn.beta.val() - self.bn.running_mean.value() * scale.clone();
+        let channels = scale.dims()[0];
+        let weight = self.c.weight.val() * scale.reshape([channels, 1, 1, 1]);
+        let padding = [self.c.kernel_size[0] / 2, self.c.kernel_size[1] / 2];
+        conv2d(maps, weight, Some(bias), ConvOptions::new(self.c.stride, padding, self.c.dilation, self.c.groups))
+    }
+}
+
+/// Two convolutions from colours to the first stage's width.
+#[derive(Module, Debug)]
+pub struct TinyVitPatchEmbed<B: Backend> {
+    conv1: ConvNorm<B>,
+    conv2: ConvNorm<B>,
+    activation: Gelu,
+}
+
+impl<B: Backend> TinyVitPatchEmbed<B> {
+    fn new(dim: usize, stride: usize, device: &B::Device) -> Self {
+        let kernel = 2 * stride - 1;
+        Self {
+            conv1: ConvNorm::new([3, dim / 2], kernel, stride, 1, device),
+            conv2: ConvNorm::new([dim / 2, dim], kernel, stride, 1, device),
+            activation: Gelu::new(),
+        }
+    }
+
+    /// # Shapes
+    /// - images: `[n, 3, size, size]`; output: `[n, dim, size / stride², size / stride²]`
+    pub fn forward(&self, images: Tensor<B, 4>) -> Tensor<B, 4> {
+        self.conv2.forward(self.activation.forward(self.conv1.forward(images)))
+    }
+}
+
+/// One stage: blocks, then a merging to the next stage's width.
+#[derive(Module, Debug)]
+pub struct TinyVitLayer<B: Backend> {
+    blocks: Vec<TinyVitBlock<B>>,
+    downsample: Option<PatchMerging<B>>,
+}
+
+impl<B: Backend> TinyVitLayer<B> {
+    /// # Shapes
+    /// - input: `[n, dim, h, w]`; output: `[n, next dim, h, w]`, or half the sides
+    pub fn forward(&self, maps: Tensor<B, 4>) -> Tensor<B, 4> {
+        let maps = self.blocks.iter().fold(maps, |maps, block| match block {
+            TinyVitBlock::Convolution(block) => block.forward(maps),
+            TinyVitBlock::Attention(block) => block.forward(maps),
+        });
+        match &self.downsample {
+            Some(merging) => merging.forward(maps),
+            None => maps,
+        }
+    }
+}
+
+/// The first stage convolves, the others attend.
+#[derive(Module, Debug)]
+enum TinyVitBlock<B: Backend> {
+    Convolution(MbConv<B>),
+    Attention(AttentionBlock<B>),
+}
+
+/// Mobile inverted bottleneck: widen, convolve each channel, narrow, add.
+#[derive(Module, Debug)]
+struct MbConv<B: Backend> {
+    conv1: ConvNorm<B>,
+    conv2: ConvNorm<B>,
+    conv3: ConvNorm<B>,
+    activation: Gelu,
+}
+
+impl<B: Backend> MbConv<B> {
+    fn new(dim: usize, expand_ratio: usize, device: &B::Device) -> Self {
+        let hidden = dim * expand_ratio;
+        Self {
+            conv1: ConvNorm::pointwise(dim, hidden, device),
+            conv2: ConvNorm::depthwise(hidden, 1, device),
+            conv3: ConvNorm::pointwise(hidden, dim, device),
+            activation: Gelu::new(),
+        }
+    }
+
+    fn forward(&self, maps: Tensor<B, 4>) -> Tensor<B, 4> {
+        let wide = self.activation.forward(self.conv1.forward(maps.clone()));
+        let wide = self.activation.forward(self.conv2.forward(wide));
+        self.activation.forward(self.conv3.forward(wide) + maps)
+    }
+}
+
+/// To the next stage's width, at half the resolution.
+#[derive(Module, Debug)]
+struct PatchMerging<B: Backend> {
+    conv1: ConvNorm<B>,
+    conv2: ConvNorm<B>,
+    conv3: ConvNorm<B>,
+    activation: Gelu,
+}
+
+impl<B: Backend> PatchMerging<B> {
+    /// Widths before which the SAM variants of `TinyViT` keep the resolution, so that the embedding has 64 cells a side.
+    const WIDTHS_WITHOUT_STRIDE: [usize; 3] = [320, 448, 576];
+
+    fn new(input: usize, output: usize, device: &B::Device) -> Self {
+        let stride = if Self::WIDTHS_WITHOUT_STRIDE.contains(&output) { 1 } else { 2 };
+        Self {
+            conv1: ConvNorm::pointwise(input, output, device),
+            conv2: ConvNorm::depthwise(output, stride, device),
+            conv3: ConvNorm::pointwise(output, output, device),
+            activation: Gelu::new(),
+        }
+    }
+
+    fn forward(&self, maps: Tensor<B, 4>) -> Tensor<B, 4> {
+        let maps = self.activation.forward(self.conv1.forward(maps));
+        self.conv3.forward(self.activation.forward(self.conv2.forward(maps)))
+    }
+}
+
+/// Attention in windows, a local convolution, a perceptron.
+#[derive(Module, Debug)]
+struct AttentionBlock<B: Backend> {
+    attn: WindowAttention<B>,
+    local_conv: ConvNorm<B>,
+    mlp: Mlp<B>,
+}
+
+impl<B: Backend> AttentionBlock<B> {
+    fn new(config: &TinyVitConfig, stage: usize, device: &B::Device) -> Self {
+        let dim = config.embed_dims[stage];
+        Self {
+            attn: WindowAttention::new(dim, config.num_heads[stage], config.window_sizes[stage], device),
+            local_conv: ConvNorm::depthwise(dim, 1, device),
+            mlp: Mlp {
+                norm: LayerNormConfig::new(dim).init(device),
+                fc1: LinearConfig::new(dim, dim * config.mlp_ratio).init(device),
+                fc2: LinearConfig::new(dim * config.mlp_ratio, dim).init(device),
+                activation: Gelu::new(),
+            },
+        }
+    }
+
+    /// `[n, dim, h, w]` to the same.
+    fn forward(&self, maps: Tensor<B, 4>) -> Tensor<B, 4> {
+        let [_, _, height, width] = maps.dims();
+        let tokens = maps.permute([0, 2, 3, 1]);
+        // Windows are padded before the attention's norm, and the padding attends.
+        let windows = window_partition(tokens.clone(), self.attn.window_size);
+        let tokens = tokens + window_unpartition(self.attn.forward(windows), height, width);
+        let tokens = self.local_conv.forward(tokens.permute([0, 3, 1, 2])).permute([0, 2, 3, 1]);
+        (tokens.clone() + self.mlp.forward(tokens)).permute([0, 3, 1, 2])
+    }
+}
+
+/// Norm and two linear layers with GELU between them.
+#[derive(Module, Debug)]
+struct Mlp<B: Backend> {
+    norm: LayerNorm<B>,
+    fc1: Linear<B>,
+    fc2: Linear<B>,
+    activation: Gelu,
+}
+
+impl<B: Backend> Mlp<B> {
+    fn forward(&self, tokens: Tensor<B, 4>) -> Tensor<B, 4> {
+        self.fc2.forward(self.activation.forward(self.fc1.forward(self.norm.forward(tokens))))
+    }
+}
+
+/// Multi-head attention within a window, with a learned bias for each distance.
+#[derive(Module, Debug)]
+struct WindowAttention<B: Backend> {
+    norm: LayerNorm<B>,
+    qkv: Linear<B>,
+    proj: Linear<B>,
+    /// A bias for each head and absolute offset (rows, then columns): `[heads, window²]`.
+    attention_biases: Param<Tensor<B, 2>>,
+    num_heads: usize,
+    window_size: usize,
+}
+
+impl<B: Backend> WindowAttention<B> {
+    fn new(dim: usize, num_heads: usize, window_size: usize, device: &B::Device) -> Self {
+        Self {
+            norm: LayerNormConfig::new(dim).init(device),
+            qkv: LinearConfig::new(dim, 3 * dim).init(device),
+            proj: LinearConfig::new(dim, dim).init(device),
+            attention_biases: Param::from_tensor(Tensor::zeros([num_heads, window_size * window_size], device)),
+            num_heads,
+            window_size,
+        }
+    }
+
+    /// `[windows, window, window, dim]` to the same.
+    fn forward(&self, windows: Tensor<B, 4>) -> Tensor<B, 4> {
+        let [n, side, _, dim] = windows.dims();
+        let (tokens, width) = (side * side, dim / self.num_heads);
+        // The checkpoint keeps query, key and value of one head side by side.
+        let qkv = self
+            .qkv
+            .forward(self.norm.forward(windows))
+            .reshape([n, tokens, self.num_heads, 3 * width])
+            .swap_dims(1, 2);
+        let part =
+            |index: usize| qkv.clone().slice([0..n, 0..self.num_heads, 0..tokens, index * width..(index + 1) * width]);
+        let scores = (part(0) / (width as f64).sqrt()).matmul(part(1).transpose()) + self.bias();
+        let attended = softmax(scores, 3).matmul(part(2));
+        self.proj.forward(attended.swap_dims(1, 2).reshape([n, side, side, dim]))
+    }
+
+    /// The bias of each pair of tokens: `[1, heads, window², window²]`.
+    fn bias(&self) -> Tensor<B, 4> {
+        let side = self.window_size;
+        let tokens = side * side;
+        let offset = |a: usize, b: usize| (a / side).abs_diff(b / side) * side + (a % side).abs_diff(b % side);
+        let pairs = (0..tokens).flat_map(|a| (0..tokens).map(move |b| offset(a, b) as i64)).collect::<Vec<_>>();
+        let biases = self.attention_biases.val();
+        let pairs = Tensor::<B, 1, Int>::from_data(TensorData::new(pairs, [tokens * tokens]), &biases.device());
+        biases.select(1, pairs).reshape([1, self.num_heads, tokens, tokens])
+    }
+}

@@ -1,0 +1,245 @@
+//! From an image to the model's input: resize the longest side, normalise, pad.
+
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images::Image};
+use ndarray::{Array3, ArrayView3, Axis, s};
+use serde::{Deserialize, Serialize};
+
+use crate::CoreError;
+
+/// How an image's longest side is brought to the model's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResizeFilter {
+    /// Pillow's antialiased bilinear filter on 8-bit pixels, as SAM's `ResizeLongestSide`.
+    PillowBilinear,
+    /// The mean over each target pixel's area; bilinear where it enlarges. OpenCV's `INTER_AREA`, as `LiteMedSAM`'s.
+    Area,
+}
+
+/// How pixel values are brought to the model's.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Normalise {
+    /// Subtract a mean and divide by a standard deviation, for each colour.
+    MeanStd {
+        /// Means of red, green and blue, on the scale 0 to 255.
+        mean: [f32; 3],
+        /// Standard deviations, on the same scale.
+        std: [f32; 3],
+    },
+    /// Stretch each image's own minimum and maximum to 0 and 1.
+    MinMax,
+}
+
+/// How an image becomes the model's input: data that travels with the model, not constants in its code.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Preprocess {
+    /// Side of the model's (square) input, in pixels.
+    pub image_size: usize,
+    /// How the longest side is resized to it.
+    pub filter: ResizeFilter,
+    /// How values are normalised, before zero padding at the bottom and right.
+    pub normalise: Normalise,
+}
+
+/// Where an image lies in the model's input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frame {
+    /// Rows and columns of the image as it came.
+    pub original: (usize, usize),
+    /// Rows and columns after resizing; the rest of the input is padding.
+    pub resized: (usize, usize),
+    /// Side of the padded, square input.
+    pub padded: usize,
+}
+
+impl Frame {
+    /// The frame of an image whose longest side is resized to `size`.
+    ///
+    /// Sides are rounded as in segment-anything's `ResizeLongestSide.get_preprocess_shape`.
+    pub fn new(height: usize, width: usize, size: usize) -> Self {
+        let scale = size as f64 / height.max(width) as f64;
+        let scaled = |side: usize| ((side as f64 * scale + 0.5) as usize).max(1);
+        Self { original: (height, width), resized: (scaled(height), scaled(width)), padded: size }
+    }
+
+    /// What image coordinates `(x, y)` are multiplied with to become model coordinates.
+    pub fn scale(&self) -> (f32, f32) {
+        let ratio = |resized: usize, original: usize| (resized as f64 / original as f64) as f32;
+        (ratio(self.resized.1, self.original.1), ratio(self.resized.0, self.original.0))
+    }
+}
+
+impl Preprocess {
+    /// SAM's: Pillow's filter, `ImageNet`'s mean and standard deviation.
+    pub const fn sam(image_size: usize) -> Self {
+        let normalise = Normalise::MeanStd { mean: [123.675, 116.28, 103.53], std: [58.395, 57.12, 57.375] };
+        Self { image_size, filter: ResizeFilter::PillowBilinear, normalise }
+    }
+
+    /// `LiteMedSAM`'s: area filter, each image's minimum and maximum.
+    pub const fn lite_medsam(image_size: usize) -> Self {
+        Self { image_size, filter: ResizeFilter::Area, normalise: Normalise::MinMax }
+    }
+
+    /// Prepares an image.
+    ///
+    /// # Shapes
+    /// - image: `[rows, columns, channels]` with one channel (grey) or three (RGB)
+    /// - output: `[3, image_size, image_size]`
+    ///
+    /// # Units
+    /// Values are 8-bit levels, 0 to 255; they are rounded and clipped, because the models were trained on 8-bit images. Bring CT
+    /// and MR there with a window first.
+    ///
+    /// # Errors
+    /// [`CoreError::Image`] if the image is empty, has another number of channels, or holds a value that is not finite.
+    pub fn apply(&self, image: ArrayView3<'_, f32>) -> Result<(Array3<f32>, Frame), CoreError> {
+        let (rows, columns, channels) = image.dim();
+        let refuse = |reason| Err(CoreError::Image { shape: image.shape().to_vec(), reason });
+        if rows == 0 || columns == 0 {
+            return refuse("it has no pixel");
+        }
+        if channels != 1 && channels != 3 {
+            return refuse("expected [rows, columns, channels] with 1 channel (grey) or 3 (RGB)");
+        }
+        if image.iter().any(|value| !value.is_finite()) {
+            return refuse("it holds NaN or infinite values: replace them first");
+        }
+        let frame = Frame::new(rows, columns, self.image_size);
+        let levels = image.mapv(|value| value.round().clamp(0.0, 255.0) as u8);
+        let resized = self.resize(levels.view(), frame.resized);
+        let mut input = Array3::zeros((3, self.image_size, self.image_size));
+        let mut inside = input.slice_mut(s![.., ..frame.resized.0, ..frame.resized.1]);
+        inside.assign(&self.normalised(resized.view()).permuted_axes([2, 0, 1]));
+        Ok((input, frame))
+    }
+
+    /// Resizes 8-bit pixels `[rows, columns, channels]` with the configured filter.
+    pub fn resize(&self, pixels: ArrayView3<'_, u8>, size: (usize, usize)) -> Array3<u8> {
+        match self.filter {
+            _ if size == (pixels.dim().0, pixels.dim().1) => pixels.to_owned(),
+            ResizeFilter::PillowBilinear => resize_pillow(pixels, size),
+            ResizeFilter::Area => resize_area(pixels, size),
+        }
+    }
+
+    /// Grey is repeated to three channels.
+    fn normalised(&self, pixels: ArrayView3<'_, u8>) -> Array3<f32> {
+        let (rows, columns, channels) = pixels.dim();
+        let values = pixels.mapv(f32::from);
+        let (low, high) =
+            values.iter().fold((f32::MAX, f32::MIN), |(low, high), &value| (low.min(value), high.max(value)));
+        Array3::from_shape_fn((rows, columns, 3), |(row, column, colour)| {
+            let value = values[(row, column, colour.min(channels - 1))];
+            match self.normalise {
+                Normalise::MeanStd { mean, std } => (value - mean[colour]) / std[colour],
+                Normalise::MinMax => (value - low) / (high - low).max(1e-8),
+            }
+        })
+    }
+}
+
+/// Pillow's bilinear filter, whose support grows with the scale.
+fn resize_pillow(pixels: ArrayView3<'_, u8>, (height, width): (usize, usize)) -> Array3<u8> {
+    let resize_plane = |plane: Vec<u8>, (from_height, from_width): (usize, usize)| -> Option<Vec<u8>> {
+        let source = Image::from_vec_u8(from_width as u32, from_height as u32, plane, PixelType::U8).ok()?;
+        let mut target = Image::new(width as u32, height as u32, PixelType::U8);
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+        Resizer::new().resize(&source, &mut target, &options).ok()?;
+        Some(target.into_vec())
+    };
+    let (rows, columns, channels) = pixels.dim();
+    let mut resized = Array3::zeros((height, width, channels));
+    for channel in 0..channels {
+        let plane = pixels.index_axis(Axis(2), channel).iter().copied().collect();
+        let plane = resize_plane(plane, (rows, columns)).expect("a plane of whole, non-empty rows can be resized");
+        resized.index_axis_mut(Axis(2), channel).iter_mut().zip(plane).for_each(|(target, value)| *target = value);
+    }
+    resized
+}
+
+/// OpenCV's `INTER_AREA`: first along rows, then along columns, rounded once.
+fn resize_area(pixels: ArrayView3<'_, u8>, (height, width): (usize, usize)) -> Array3<u8> {
+    let (rows, columns, channels) = pixels.dim();
+    // OpenCV averages areas only where both sides shrink.
+    let shrinks = height <= rows && width <= columns;
+    let taps = if shrinks { area_taps } else { enlarging_taps };
+    let (row_taps, column_taps) = (taps(rows, height), taps(columns, width));
+    let along_rows = Array3::from_shape_fn((rows, width, channels), |(row, column, channel)| {
+        column_taps[column]
+            .iter()
+            .map(|&(source, weight)| weight * f32::from(pixels[(row, source, channel)]))
+            .sum::<f32>()
+    });
+    Array3::from_shape_fn((height, width, channels), |(row, column, channel)| {
+        let value: f32 =
+            row_taps[row].iter().map(|&(source, weight)| weight * along_rows[(source, column, channel)]).sum();
+        (value + 0.5) as u8
+    })
+}
+
+/// For each target pixel, the source pixels under its area and the share of each.
+fn area_taps(from: usize, to: usize) -> Vec<Vec<(usize, f32)>> {
+    let scale = from as f64 / to as f64;
+    let covered = |target: usize| {
+        let (start, end) = (target as f64 * scale, (target as f64 + 1.0) * scale);
+        (start as usize..from.min(end.ceil() as usize))
+            .map(|source| (source, end.min(source as f64 + 1.0) - start.max(source as f64)))
+            .filter(|(_, share)| *share > 1e-3)
+            .map(|(source, share)| (source, (share / scale) as f32))
+            .collect()
+    };
+    (0..to).map(covered).collect()
+}
+
+/// For each target pixel, the two source pixels between which OpenCV's `INTER_AREA` interpolates when it enlarges.
+fn enlarging_taps(from: usize, to: usize) -> Vec<Vec<(usize, f32)>> {
+    let (scale, inverse) = (from as f64 / to as f64, to as f64 / from as f64);
+    let between = |target: usize| {
+        let source = (target as f64 * scale).floor();
+        let beyond = (target as f64 + 1.0) - (source + 1.0) * inverse;
+        let fraction = if beyond <= 0.0 { 0.0 } else { beyond - beyond.floor() };
+        let low = (source as usize).min(from - 1);
+        vec![(low, (1.0 - fraction) as f32), ((low + 1).min(from - 1), fraction as f32)]
+    };
+    (0..to).map(between).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array3;
+
+    use super::*;
+
+    #[test]
+    fn longest_side_is_rounded_as_in_sam() {
+        assert_eq!(Frame::new(480, 640, 1024).resized, (768, 1024));
+        assert_eq!(Frame::new(1, 3000, 1024).resized, (1, 1024));
+        assert_eq!(Frame::new(101, 122, 256).resized, (212, 256));
+    }
+
+    #[test]
+    fn area_filter_averages_and_keeps_a_constant() {
+        let pixels = Array3::from_shape_fn((4, 4, 1), |(row, column, _)| (row * 4 + column) as u8);
+        let preprocess = Preprocess::lite_medsam(2);
+        // Means 2.5, 4.5, 10.5 and 12.5, halves rounded up.
+        assert_eq!(preprocess.resize(pixels.view(), (2, 2)).into_raw_vec_and_offset().0, [3, 5, 11, 13]);
+        let constant = Array3::from_elem((5, 7, 3), 77);
+        for size in [(3, 4), (10, 14), (7, 5)] {
+            assert!(preprocess.resize(constant.view(), size).iter().all(|&value| value == 77), "{size:?}");
+        }
+    }
+
+    #[test]
+    fn padding_is_zero_after_normalisation_and_bad_images_are_refused() {
+        let image = Array3::from_elem((2, 4, 1), 200.0);
+        let (input, frame) = Preprocess::sam(8).apply(image.view()).expect("a valid image");
+        assert_eq!((input.dim(), frame.resized), ((3, 8, 8), (4, 8)));
+        assert!(input.slice(s![.., 4.., ..]).iter().all(|&value| value == 0.0));
+        assert!((input[(0, 0, 0)] - (200.0 - 123.675) / 58.395).abs() < 1e-5);
+        for bad in [Array3::zeros((0, 4, 1)), Array3::zeros((4, 4, 2)), Array3::from_elem((2, 2, 3), f32::NAN)] {
+            assert!(matches!(Preprocess::sam(8).apply(bad.view()), Err(CoreError::Image { .. })));
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! SAM's prompt encoder: clicks, boxes and masks to the tokens and maps that the mask decoder reads.
+
+mod batch;
+mod norm;
+mod position;
+
+use burn::{
+    config::Config,
+    module::Module,
+    nn::{
+        Embedding, EmbeddingConfig, Gelu,
+        conv::{Conv2d, Conv2dConfig},
+    },
+    tensor::{Tensor, backend::Backend},
+};
+
+pub use batch::{PromptBatch, TokenKind};
+pub use norm::LayerNorm2d;
+pub use position::PositionEncoding;
+
+use crate::PromptError;
+
+/// The shape of a [`PromptEncoder`].
+#[derive(Config, Debug, Copy)]
+pub struct PromptEncoderConfig {
+    /// Channels of the image embedding and of every token.
+    #[config(default = 256)]
+    pub embed_dim: usize,
+    /// Side of the (square) image embedding.
+    #[config(default = 64)]
+    pub embedding_size: usize,
+    /// Side of the model's (square) input, in pixels.
+    #[config(default = 1024)]
+    pub image_size: usize,
+    /// Hidden channels of the mask down-scaling.
+    #[config(default = 16)]
+    pub mask_in_chans: usize,
+}
+
+impl PromptEncoderConfig {
+    /// A prompt encoder with random weights.
+    pub fn init<B: Backend>(&self, device: &B::Device) -> PromptEncoder<B> {
+        let token = || EmbeddingConfig::new(1, self.embed_dim).init(device);
+        PromptEncoder {
+            pe_layer: PositionEncoding::new(self.embed_dim, device),
+            point_embeddings: (0..4).map(|_| token()).collect(),
+            not_a_point_embed: token(),
+            mask_downscaling: MaskDownscaling::new(self.mask_in_chans, self.embed_dim, device),
+            no_mask_embed: token(),
+            embedding_size: self.embedding_size,
+            image_size: self.image_size,
+        }
+    }
+}
+
+/// Embeds prompts for the mask decoder; the only part of SAM that SAM^assist learns.
+///
+/// Source: `PromptEncoder` in segment-anything's `modeling/prompt_encoder.py`; field names follow its checkpoint.
+#[derive(Module, Debug)]
+pub struct PromptEncoder<B: Backend> {
+    pe_layer: PositionEncoding<B>,
+    /// Background, foreground, upper left and lower right corner of a box.
+    point_embeddings: Vec<Embedding<B>>,
+    not_a_point_embed: Embedding<B>,
+    mask_downscaling: MaskDownscaling<B>,
+    no_mask_embed: Embedding<B>,
+    embedding_size: usize,
+    image_size: usize,
+}
+
+/// Embedded prompts, as the mask decoder reads them.
+#[derive(Debug, Clone)]
+pub struct PromptEmbeddings<B: Backend> {
+    /// A token for each point and box corner: `[n, tokens, embed_dim]`; `None` where there is no token.
+    pub sparse: Option<Tensor<B, 3>>,
+    /// The mask, or its absence, at each cell of the embedding: `[n, embed_dim, h, w]`.
+    pub dense: Tensor<B, 4>,
+}
+
+impl<B: Backend> PromptEncoder<B> {
+    /// Embeds a batch of prompts.
+    ///
+    /// # Shapes
+    /// - sparse output: `[n, tokens, embed_dim]`; dense output: `[n, embed_dim, h, w]`
+    ///
+    /// # Errors
+    /// [`PromptError::MaskSize`] if mask prompts are not four times the embedding's size.
+    pub fn forward(&self, batch: &PromptBatch<B>) -> Result<PromptEmbeddings<B>, PromptError> {
+        let sparse = batch.coordinates.as_ref().zip(batch.kinds.as_ref()).map(|(coordinates, kinds)| {
+            let position = self.pe_layer.encode(coordinates.clone(), self.image_size, self.image_size);
+            // The padding token stands nowhere: it has no position, only its own embedding.
+            let is_somewhere = kinds.clone().slice([0..batch.len(), 0..kinds.dims()[1], 0..1]).neg() + 1.0;
+            position * is_somewhere + kinds.clone().matmul(self.kind_embeddings().unsqueeze())
+        });
+        Ok(PromptEmbeddings { sparse, dense: self.dense(batch)? })
+    }
+
+    /// The position encoding of the embedding's cells: `[1, embed_dim, h, w]`.
+    pub fn dense_pe(&self) -> Tensor<B, 4> {
+        self.pe_layer.grid(self.embedding_size, self.embedding_size)
+    }
+
+    /// The learned embeddings in the order of [`TokenKind`]: `[5, embed_dim]`.
+    fn kind_embeddings(&self) -> Tensor<B, 2> {
+        let mut rows = vec![self.not_a_point_embed.weight.val()];
+        rows.extend(self.point_embeddings.iter().map(|embedding| embedding.weight.val()));
+        Tensor::cat(rows, 0)
+    }
+
+    fn dense(&self, batch: &PromptBatch<B>) -> Result<Tensor<B, 4>, PromptError> {
+        let side = self.embedding_size;
+        if let Some(masks) = &batch.masks {
+            let [_, _, rows, columns] = masks.dims();
+            batch::check_mask_size((4 * side, 4 * side), (rows, columns))?;
+            return Ok(self.mask_downscaling.forward(masks.clone()));
+        }
+        let absent = self.no_mask_embed.weight.val();
+        let channels = absent.dims()[1];
+        Ok(absent.reshape([1, channels, 1, 1]).expand([batch.len(), channels, side, side]))
+    }
+}
+
+/// Brings a mask prompt down to the embedding's size: two strided convolutions, then one to the embedding's channels.
+#[derive(Module, Debug)]
+struct MaskDownscaling<B: Backend> {
+    conv1: Conv2d<B>,
+    norm1: LayerNorm2d<B>,
+    conv2: Conv2d<B>,
+    norm2: LayerNorm2d<B>,
+    conv3: Conv2d<B>,
+    activation: Gelu,
+}
+
+impl<B: Backend> MaskDownscaling<B> {
+    fn new(mask_in_chans: usize, embed_dim: usize, device: &B::Device) -> Self {
+        let halving = |input, output| Conv2dConfig::new([input, output], [2, 2]).with_stride([2, 2]).init(device);
+        Self {
+            conv1: halving(1, mask_in_chans / 4),
+            norm1: LayerNorm2d::new(mask_in_chans / 4, device),
+            conv2: halving(mask_in_chans / 4, mask_in_chans),
+            norm2: LayerNorm2d::new(mask_in_chans, device),
+            conv3: Conv2dConfig::new([mask_in_chans, embed_dim], [1, 1]).init(device),
+            activation: Gelu::new(),
+        }
+    }
+
+    /// # Shapes
+    /// - masks: `[n, 1, 4 h, 4 w]`; output: `[n, embed_dim, h, w]`
+    fn forward(&self, masks: Tensor<B, 4>) -> Tensor<B, 4> {
+        let half = self.activation.forward(self.norm1.forward(self.conv1.forward(masks)));
+        let quarter = self.activation.forward(self.norm2.forward(self.conv2.forward(half)));
+        self.conv3.forward(quarter)
+    }
+}

@@ -1,0 +1,104 @@
+//! What can be wrong with a prompt.
+
+use thiserror::Error;
+
+/// Why a prompt could not be drawn or used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum PromptError {
+    /// Points were asked for in a region that has no pixel.
+    #[error(
+        "cannot draw {requested} {label} point(s): the {label} region is empty; draw none, or choose another slice"
+    )]
+    EmptyRegion {
+        /// How many points were asked for.
+        requested: usize,
+        /// `foreground` or `background`.
+        label: &'static str,
+    },
+    /// More points were asked for, without replacement, than the region has pixels.
+    #[error(
+        "cannot draw {requested} different {label} points: the region has only {available} pixel(s); \
+         ask for fewer or allow replacement"
+    )]
+    TooFewPixels {
+        /// How many points were asked for.
+        requested: usize,
+        /// `foreground` or `background`.
+        label: &'static str,
+        /// How many pixels the region has.
+        available: usize,
+    },
+    /// A coordinate is not finite or lies outside the image.
+    #[error(
+        "{what} ({x}, {y}) lies outside the image of {width} x {height} pixels; \
+         coordinates are (column, row), counted from 0 at the top left"
+    )]
+    OutsideImage {
+        /// `point` or `box corner`.
+        what: &'static str,
+        /// Column of the coordinate, in pixels.
+        x: f32,
+        /// Row of the coordinate, in pixels.
+        y: f32,
+        /// Width of the image, in pixels.
+        width: usize,
+        /// Height of the image, in pixels.
+        height: usize,
+    },
+    /// A box whose right or lower edge comes before its left or upper one.
+    #[error("box is inverted: x {x_min} to {x_max}, y {y_min} to {y_max}; give the upper left corner first")]
+    InvertedBox {
+        /// Left edge.
+        x_min: f32,
+        /// Right edge.
+        x_max: f32,
+        /// Upper edge.
+        y_min: f32,
+        /// Lower edge.
+        y_max: f32,
+    },
+    /// Prompts of one batch that do not have the same make-up.
+    #[error(
+        "prompt {index} of the batch has {found} token(s) and {found_mask}, but the first has {expected} and {expected_mask}; \
+         batch prompts of equal make-up only"
+    )]
+    UnevenBatch {
+        /// Position in the batch of the prompt that differs.
+        index: usize,
+        /// Tokens of the first prompt.
+        expected: usize,
+        /// Tokens of the differing prompt.
+        found: usize,
+        /// `a mask` or `no mask`, of the first prompt.
+        expected_mask: &'static str,
+        /// `a mask` or `no mask`, of the differing prompt.
+        found_mask: &'static str,
+    },
+    /// A batch without a prompt.
+    #[error("a batch needs at least one prompt")]
+    EmptyBatch,
+    /// A mask prompt of another size than the prompt encoder reads.
+    #[error(
+        "mask prompt has {found_height} x {found_width} logits, but the prompt encoder reads \
+         {expected_height} x {expected_width} (four times the embedding)"
+    )]
+    MaskSize {
+        /// Rows expected.
+        expected_height: usize,
+        /// Columns expected.
+        expected_width: usize,
+        /// Rows found.
+        found_height: usize,
+        /// Columns found.
+        found_width: usize,
+    },
+    /// A number that must be finite and not negative is something else.
+    #[error("{name} must be a finite number of at least 0, found {value}")]
+    InvalidRange {
+        /// What the number is.
+        name: &'static str,
+        /// What was found.
+        value: f32,
+    },
+}

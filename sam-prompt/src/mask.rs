@@ -1,0 +1,90 @@
+//! Two-dimensional masks: their connected components and boxes.
+
+use ndarray::{Array2, ArrayView2};
+
+use crate::BoundingBox;
+
+/// Numbers the 8-connected components of a mask.
+///
+/// Shapes: mask `[rows, columns]` to labels of the same shape, 0 outside and `1..=count` inside, in scan order of their first
+/// pixel. Returns the labels and the count.
+pub fn components(mask: ArrayView2<'_, bool>) -> (Array2<u32>, usize) {
+    let (rows, columns) = mask.dim();
+    let mut labels = Array2::zeros((rows, columns));
+    let mut count = 0;
+    let mut pending = Vec::new();
+    for (start, &inside) in mask.indexed_iter() {
+        if !inside || labels[start] != 0 {
+            continue;
+        }
+        count += 1;
+        labels[start] = count;
+        pending.push(start);
+        while let Some((row, column)) = pending.pop() {
+            for next_row in row.saturating_sub(1)..(row + 2).min(rows) {
+                for next_column in column.saturating_sub(1)..(column + 2).min(columns) {
+                    let next = (next_row, next_column);
+                    if mask[next] && labels[next] == 0 {
+                        labels[next] = count;
+                        pending.push(next);
+                    }
+                }
+            }
+        }
+    }
+    (labels, count as usize)
+}
+
+/// The 8-connected components of a mask as masks of their own, largest first, those of fewer than `min_pixels` left out.
+pub fn component_masks(mask: ArrayView2<'_, bool>, min_pixels: usize) -> Vec<Array2<bool>> {
+    let (labels, count) = components(mask);
+    let mut parts: Vec<(usize, Array2<bool>)> = (1..=count as u32)
+        .map(|label| labels.mapv(|found| found == label))
+        .map(|part| (part.iter().filter(|&&inside| inside).count(), part))
+        .filter(|(pixels, _)| *pixels >= min_pixels)
+        .collect();
+    parts.sort_by_key(|(pixels, _)| std::cmp::Reverse(*pixels));
+    parts.into_iter().map(|(_, part)| part).collect()
+}
+
+/// The smallest box that holds a mask, or `None` where the mask is empty.
+///
+/// Units: the outermost pixels' indices, as SAM's and `MedSAM`'s own boxes are drawn.
+pub fn bounding_box(mask: ArrayView2<'_, bool>) -> Option<BoundingBox> {
+    mask.indexed_iter().filter(|&(_, &inside)| inside).map(|((row, column), _)| (row as f32, column as f32)).fold(
+        None,
+        |found: Option<BoundingBox>, (y, x)| {
+            Some(found.map_or(BoundingBox { x_min: x, y_min: y, x_max: x, y_max: y }, |found| BoundingBox {
+                x_min: found.x_min.min(x),
+                y_min: found.y_min.min(y),
+                x_max: found.x_max.max(x),
+                y_max: found.y_max.max(y),
+            }))
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn diagonal_neighbours_are_connected_and_largest_comes_first() {
+        let mask = array![[true, false, false, false], [false, true, false, false], [false, false, false, true]];
+        let (labels, count) = components(mask.view());
+        assert_eq!(count, 2);
+        assert_eq!(labels, array![[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 2]]);
+        let parts = component_masks(mask.view(), 1);
+        assert!(parts[0][(0, 0)] && parts[0][(1, 1)] && parts[1][(2, 3)]);
+        assert_eq!(component_masks(mask.view(), 2).len(), 1);
+    }
+
+    #[test]
+    fn box_of_an_empty_mask_is_none() {
+        assert_eq!(bounding_box(Array2::from_elem((3, 4), false).view()), None);
+        let mask = array![[false, false, false], [false, true, true]];
+        assert_eq!(bounding_box(mask.view()), Some(BoundingBox { x_min: 1.0, y_min: 1.0, x_max: 2.0, y_max: 1.0 }));
+    }
+}

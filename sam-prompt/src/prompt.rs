@@ -1,0 +1,169 @@
+//! The vocabulary: points, boxes and masks for one object, in image pixels.
+
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+
+use crate::PromptError;
+
+/// What a clicked point says about its pixel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Label {
+    /// The pixel belongs to the object (SAM's label 1).
+    Foreground,
+    /// The pixel does not belong to the object (SAM's label 0).
+    Background,
+}
+
+impl Label {
+    /// `foreground` or `background`, for messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Foreground => "foreground",
+            Self::Background => "background",
+        }
+    }
+}
+
+/// A click on one pixel.
+///
+/// Units: pixels of the image, `x` the column and `y` the row. Whole numbers are pixel centres, as in SAM.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// Column.
+    pub x: f32,
+    /// Row.
+    pub y: f32,
+    /// Whether the pixel belongs to the object.
+    pub label: Label,
+}
+
+/// A box around an object, both corners included.
+///
+/// Units: pixels of the image, as in [`Point`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct BoundingBox {
+    /// Left edge.
+    pub x_min: f32,
+    /// Upper edge.
+    pub y_min: f32,
+    /// Right edge.
+    pub x_max: f32,
+    /// Lower edge.
+    pub y_max: f32,
+}
+
+impl BoundingBox {
+    /// Whether a coordinate lies in the box, edges included.
+    pub fn contains(&self, x: f32, y: f32) -> bool {
+        (self.x_min..=self.x_max).contains(&x) && (self.y_min..=self.y_max).contains(&y)
+    }
+}
+
+/// All that is said about one object on one image.
+///
+/// SAM reads one box at a time. Several boxes are several parts of one object (two lungs, say): each part is segmented from its
+/// own box and the parts are joined; see [`Prompts::parts`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Prompts {
+    /// Clicks on the object and beside it.
+    pub points: Vec<Point>,
+    /// Boxes, one for each part of the object.
+    pub boxes: Vec<BoundingBox>,
+    /// Low-res logits of an earlier prediction, fed back.
+    pub mask: Option<Array2<f32>>,
+}
+
+impl Prompts {
+    /// Prompts of points only.
+    pub fn from_points(points: Vec<Point>) -> Self {
+        Self { points, ..Self::default() }
+    }
+
+    /// Prompts of boxes only, one for each part of the object.
+    pub fn from_boxes(boxes: Vec<BoundingBox>) -> Self {
+        Self { boxes, ..Self::default() }
+    }
+
+    /// Whether nothing at all is said.
+    pub fn is_empty(&self) -> bool {
+        self.points.is_empty() && self.boxes.is_empty() && self.mask.is_none()
+    }
+
+    /// These prompts as SAM can read them: one box at most in each.
+    ///
+    /// With several boxes, each part keeps its box, the foreground points inside it and all background points. With none or one,
+    /// the prompts are their only part.
+    pub fn parts(&self) -> Vec<Self> {
+        if self.boxes.len() <= 1 {
+            return vec![self.clone()];
+        }
+        let speaks_of =
+            |part: &BoundingBox, point: &Point| point.label == Label::Background || part.contains(point.x, point.y);
+        self.boxes
+            .iter()
+            .map(|part| Self {
+                points: self.points.iter().filter(|point| speaks_of(part, point)).copied().collect(),
+                boxes: vec![*part],
+                mask: self.mask.clone(),
+            })
+            .collect()
+    }
+
+    /// Checks that every coordinate is finite and in the image, and that no box is inverted.
+    ///
+    /// # Errors
+    /// [`PromptError::OutsideImage`] or [`PromptError::InvertedBox`] for the first that is not.
+    pub fn check(&self, height: usize, width: usize) -> Result<(), PromptError> {
+        let inside = |what, x: f32, y: f32| {
+            // Boxes may end at the far edge of the last pixel; a NaN lies in no range.
+            let fits = (-0.5..=width as f32).contains(&x) && (-0.5..=height as f32).contains(&y);
+            if fits { Ok(()) } else { Err(PromptError::OutsideImage { what, x, y, width, height }) }
+        };
+        for point in &self.points {
+            inside("point", point.x, point.y)?;
+        }
+        for &BoundingBox { x_min, y_min, x_max, y_max } in &self.boxes {
+            inside("box corner", x_min, y_min)?;
+            inside("box corner", x_max, y_max)?;
+            if x_max < x_min || y_max < y_min {
+                return Err(PromptError::InvertedBox { x_min, x_max, y_min, y_max });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEFT: BoundingBox = BoundingBox { x_min: 0.0, y_min: 0.0, x_max: 9.0, y_max: 9.0 };
+    const RIGHT: BoundingBox = BoundingBox { x_min: 20.0, y_min: 0.0, x_max: 29.0, y_max: 9.0 };
+
+    #[test]
+    fn each_part_keeps_its_own_clicks_and_all_background() {
+        let click = |x, label| Point { x, y: 5.0, label };
+        let prompts = Prompts {
+            points: vec![click(5.0, Label::Foreground), click(25.0, Label::Foreground), click(15.0, Label::Background)],
+            boxes: vec![LEFT, RIGHT],
+            mask: None,
+        };
+        let parts = prompts.parts();
+        assert_eq!(parts.len(), 2);
+        assert_eq!(parts[0].points, vec![click(5.0, Label::Foreground), click(15.0, Label::Background)]);
+        assert_eq!(parts[1].points, vec![click(25.0, Label::Foreground), click(15.0, Label::Background)]);
+        assert_eq!(parts[1].boxes, vec![RIGHT]);
+    }
+
+    #[test]
+    fn coordinates_outside_the_image_are_refused() {
+        let at = |x, y| Prompts::from_points(vec![Point { x, y, label: Label::Foreground }]);
+        assert!(at(9.0, 4.0).check(5, 10).is_ok());
+        for (x, y) in [(-1.0, 0.0), (0.0, 7.0), (f32::NAN, 0.0), (f32::INFINITY, 0.0)] {
+            assert!(matches!(at(x, y).check(5, 10), Err(PromptError::OutsideImage { .. })), "({x}, {y})");
+        }
+        let inverted = BoundingBox { x_min: 9.0, x_max: 2.0, ..LEFT };
+        assert!(matches!(Prompts::from_boxes(vec![inverted]).check(10, 10), Err(PromptError::InvertedBox { .. })));
+    }
+}

@@ -1,0 +1,78 @@
+//! Boxes as a hand draws them: a little off.
+
+use rand::{Rng, RngExt};
+use serde::{Deserialize, Serialize};
+
+use crate::{BoundingBox, PromptError};
+
+/// How far an edge of a box may move.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JitterRange {
+    /// A number of image pixels.
+    Pixels(f32),
+    /// A fraction of the box's own side.
+    SideFraction(f32),
+    /// A fraction of the image's longer side, so that the range is the same at the model's input whatever the image's size.
+    ImageFraction(f32),
+}
+
+/// Moves each edge of a box by a uniform random amount.
+///
+/// The paper jitters boxes in learning and at inference without stating by how much. The default, 5 pixels of 256, is
+/// `LiteMedSAM`'s training range.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct BoxJitter {
+    /// How far an edge may move.
+    pub range: JitterRange,
+    /// Whether edges move outward only (`MedSAM`'s way) or both ways.
+    pub outward_only: bool,
+}
+
+impl Default for BoxJitter {
+    fn default() -> Self {
+        Self { range: JitterRange::ImageFraction(5.0 / 256.0), outward_only: false }
+    }
+}
+
+impl BoxJitter {
+    /// No jitter at all.
+    pub const NONE: Self = Self { range: JitterRange::Pixels(0.0), outward_only: false };
+
+    /// The box with each edge moved, clipped to an image of `height` x `width` pixels, never inverted.
+    ///
+    /// Where a jittered edge would pass its opposite, the two meet in the original box's centre.
+    ///
+    /// # Errors
+    /// [`PromptError::InvalidRange`] if the range is negative or not finite.
+    pub fn apply(
+        &self,
+        exact: BoundingBox,
+        height: usize,
+        width: usize,
+        rng: &mut dyn Rng,
+    ) -> Result<BoundingBox, PromptError> {
+        let longer_side = height.max(width) as f32;
+        let (JitterRange::Pixels(amount) | JitterRange::SideFraction(amount) | JitterRange::ImageFraction(amount)) =
+            self.range;
+        if !(amount.is_finite() && amount >= 0.0) {
+            return Err(PromptError::InvalidRange { name: "box jitter", value: amount });
+        }
+        let mut jittered = |low: f32, high: f32, pixels: usize| {
+            let reach = match self.range {
+                JitterRange::Pixels(reach) => reach,
+                JitterRange::SideFraction(fraction) => fraction * (high - low),
+                JitterRange::ImageFraction(fraction) => fraction * longer_side,
+            };
+            let inward = if self.outward_only { 0.0 } else { reach };
+            let last = pixels.saturating_sub(1) as f32;
+            let centre = f32::midpoint(low, high);
+            let low = (low + rng.random_range(-reach..=inward)).min(centre).clamp(0.0, last);
+            let high = (high + rng.random_range(-inward..=reach)).max(centre).clamp(0.0, last);
+            (low, high)
+        };
+        let (x_min, x_max) = jittered(exact.x_min, exact.x_max, width);
+        let (y_min, y_max) = jittered(exact.y_min, exact.y_max, height);
+        Ok(BoundingBox { x_min, y_min, x_max, y_max })
+    }
+}
