@@ -43,7 +43,7 @@ pub use error::{CoreError, KeyMismatch};
 pub use image_encoder::{ImageEncoder, ImageEncoderViT, TinyVit, TinyVitConfig, ViTConfig};
 pub use mask_decoder::{MaskDecoder, MaskDecoderConfig, MaskLogits, MaskOutput};
 pub use predictor::{ImageEmbedding, MaskPrediction, SamPredictor};
-pub use resize::{bilinear, interpolation_matrix};
+pub use resize::{bilinear, interpolation_matrix, postprocess_masks};
 pub use sam::Sam;
 pub use transform::{Frame, Normalise, Preprocess, ResizeFilter};
 pub use transformer::{TwoWayTransformer, TwoWayTransformerConfig};

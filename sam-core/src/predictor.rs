@@ -8,7 +8,7 @@ use crate::{
     CoreError, Sam,
     image_encoder::ImageEncoder,
     mask_decoder::MaskOutput,
-    resize,
+    resize::postprocess_masks,
     transform::{Frame, Preprocess},
 };
 
@@ -154,32 +154,13 @@ impl<B: Backend> SamPredictor<B> {
         let batch = PromptBatch::new(std::slice::from_ref(prompts), embedding.frame.scale(), &self.device())?;
         let embedded = self.sam.prompt_encoder.forward(&batch)?;
         let masks = self.sam.mask_decoder.forward(embedding.features.clone(), self.image_pe.clone(), embedded, output);
-        let logits = to_original(masks.low_res.clone(), &embedding.frame);
+        let logits = postprocess_masks(masks.low_res.clone(), &embedding.frame);
         Ok(MaskPrediction {
             logits: to_array(logits),
             low_res: to_array(masks.low_res),
             iou: masks.iou.into_data().iter::<f32>().collect(),
         })
     }
-}
-
-/// Brings low-res logits to the image's own grid: up to the padded input, cropped, then to the original size.
-///
-/// Each step is linear along each axis, so all three together are one matrix for the rows and one for the columns.
-/// Source: `Sam.postprocess_masks`.
-///
-/// # Shapes
-/// - low-res logits: `[n, masks, side, side]`; output: `[n, masks, rows, columns]`
-fn to_original<B: Backend>(low_res: Tensor<B, 4>, frame: &Frame) -> Tensor<B, 4> {
-    let side = low_res.dims()[2];
-    let device = low_res.device();
-    let along = |resized: usize, original: usize| {
-        let up = resize::matrix::<B>(side, frame.padded, &device);
-        resize::matrix::<B>(resized, original, &device).matmul(up.slice([0..resized, 0..side]))
-    };
-    let rows = along(frame.resized.0, frame.original.0);
-    let columns = along(frame.resized.1, frame.original.1);
-    rows.unsqueeze::<4>().matmul(low_res).matmul(columns.transpose().unsqueeze())
 }
 
 /// `[1, masks, rows, columns]` to an array without the first dimension.

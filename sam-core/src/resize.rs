@@ -4,6 +4,8 @@
 
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 
+use crate::transform::Frame;
+
 /// The weights that interpolate `from` samples linearly to `to` samples, pixel centres aligned at halves
 /// (PyTorch's `align_corners=False`).
 ///
@@ -38,6 +40,25 @@ pub fn bilinear<B: Backend>(maps: Tensor<B, 4>, height: usize, width: usize) -> 
         resized = matrix(from_height, height, &device).unsqueeze::<4>().matmul(resized);
     }
     resized
+}
+
+/// Brings low-res logits to the image's own grid: up to the padded input, cropped, then to the original size.
+///
+/// Each step is linear along each axis, so all three together are one matrix for the rows and one for the columns.
+/// Source: `Sam.postprocess_masks`.
+///
+/// # Shapes
+/// - low-res logits: `[n, masks, side, side]`; output: `[n, masks, rows, columns]`
+pub fn postprocess_masks<B: Backend>(low_res: Tensor<B, 4>, frame: &Frame) -> Tensor<B, 4> {
+    let side = low_res.dims()[2];
+    let device = low_res.device();
+    let along = |resized: usize, original: usize| {
+        let up = matrix::<B>(side, frame.padded, &device);
+        matrix::<B>(resized, original, &device).matmul(up.slice([0..resized, 0..side]))
+    };
+    let rows = along(frame.resized.0, frame.original.0);
+    let columns = along(frame.resized.1, frame.original.1);
+    rows.unsqueeze::<4>().matmul(low_res).matmul(columns.transpose().unsqueeze())
 }
 
 /// [`interpolation_matrix`] as a tensor `[to, from]`.

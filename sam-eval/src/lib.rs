@@ -1,1 +1,46 @@
+//! Segmentation metrics on plain arrays, and tables of results.
+//!
+//! The crate knows masks and numbers, no models: it scores boolean masks of any dimension, sums the scores of a case up,
+//! and turns the records of many runs into a table.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | `overlap` | [`Confusion`] counts, [`dice()`], [`iou()`], and what they are when both masks are empty ([`EmptyPolicy`]) |
+//! | `summary` | [`Summary`]: mean, standard deviation and median of the slices of a case |
+//! | `record` | [`Record`]: one run on one structure of one case, as one line of JSON |
+//! | `table` | [`ResultsTable`]: records aggregated over repeats, as Markdown or aligned text |
+//! | `error` | [`EvalError`] |
+//!
+//! An undefined score is never a number that could slip into a mean: a metric gives NaN, a summary counts it in
+//! [`Summary::undefined`], JSON says `null`.
+//!
+//! # Example
+//!
+//! ```
+//! use ndarray::array;
+//! use sam_eval::{EmptyPolicy, Summary, dice};
+//!
+//! let truth = [array![[true, true], [false, false]], array![[false, false], [false, false]]];
+//! let predicted = [array![[true, false], [false, false]], array![[false, false], [false, false]]];
+//!
+//! let mut scores = Vec::new();
+//! for (predicted, truth) in predicted.iter().zip(&truth) {
+//!     scores.push(dice(predicted, truth, EmptyPolicy::Nan)?);
+//! }
+//! let summary = Summary::of(scores);
+//! assert_eq!(summary.mean, Some(2.0 / 3.0));
+//! assert_eq!((summary.n, summary.undefined), (1, 1)); // nothing to find on the second slice
+//! # Ok::<(), sam_eval::EvalError>(())
+//! ```
 
+mod error;
+mod overlap;
+mod record;
+mod summary;
+mod table;
+
+pub use error::EvalError;
+pub use overlap::{Confusion, EmptyPolicy, dice, iou};
+pub use record::Record;
+pub use summary::Summary;
+pub use table::{Cell, Column, ResultsTable, Row, Spread};

@@ -58,10 +58,9 @@ pub enum PromptError {
         /// Lower edge.
         y_max: f32,
     },
-    /// Prompts of one batch that do not have the same make-up.
+    /// Prompts of one batch that do not have equally many tokens.
     #[error(
-        "prompt {index} of the batch has {found} token(s) and {found_mask}, but the first has {expected} and {expected_mask}; \
-         batch prompts of equal make-up only"
+        "prompt {index} of the batch has {found} tokens, but the first has {expected}; batch prompts of equal make-up only"
     )]
     UnevenBatch {
         /// Position in the batch of the prompt that differs.
@@ -70,10 +69,20 @@ pub enum PromptError {
         expected: usize,
         /// Tokens of the differing prompt.
         found: usize,
-        /// `a mask` or `no mask`, of the first prompt.
-        expected_mask: &'static str,
-        /// `a mask` or `no mask`, of the differing prompt.
-        found_mask: &'static str,
+    },
+    /// Prompts of one batch of which only some have a mask.
+    #[error("prompt {index} of the batch differs from the first in having a mask; give all prompts one, or none")]
+    UnevenMasks {
+        /// Position in the batch of the prompt that differs.
+        index: usize,
+    },
+    /// A prompt of a batch with several boxes.
+    #[error("prompt {index} of the batch has {boxes} boxes, but SAM reads one at a time; split it into its parts")]
+    SeveralBoxes {
+        /// Position in the batch.
+        index: usize,
+        /// How many boxes it has.
+        boxes: usize,
     },
     /// A batch without a prompt.
     #[error("a batch needs at least one prompt")]

@@ -29,9 +29,10 @@ mod sampler;
 
 #[cfg(feature = "encoder")]
 pub use encoder::{
-    LayerNorm2d, PositionEncoding, PromptBatch, PromptEmbeddings, PromptEncoder, PromptEncoderConfig, TokenKind,
+    LayerNorm2d, PositionEncoding, PromptBatch, PromptEmbeddings, PromptEncoder, PromptEncoderConfig, Token, TokenKind,
 };
 pub use error::PromptError;
+pub use ndarray;
 pub use mask::{bounding_box, component_masks, components};
 pub use prompt::{BoundingBox, Label, Point, Prompts};
 pub use sampler::{BoxJitter, JitterRange, PointSampler, Uniform, draw_points};

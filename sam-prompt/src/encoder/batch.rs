@@ -22,6 +22,23 @@ pub enum TokenKind {
 impl TokenKind {
     /// How many kinds there are.
     pub const COUNT: usize = 5;
+
+    fn one_hot(self) -> [f32; Self::COUNT] {
+        let mut row = [0.0; Self::COUNT];
+        row[self as usize] = 1.0;
+        row
+    }
+}
+
+/// One sparse token: what it says, and where, in pixels of the model's input.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Token {
+    /// What it says.
+    pub kind: TokenKind,
+    /// Column.
+    pub x: f32,
+    /// Row.
+    pub y: f32,
 }
 
 /// Prompts of equal make-up, one for each object or slice, in pixels of the model's input.
@@ -45,31 +62,47 @@ impl<B: Backend> PromptBatch<B> {
     /// points, then the padding token if there are points and no box, then the box's corners.
     ///
     /// # Errors
-    /// [`PromptError::EmptyBatch`]; [`PromptError::UnevenBatch`] if token counts or the presence of masks differ, or a prompt has
-    /// more than one box (split it with [`Prompts::parts`]); [`PromptError::MaskSize`] if masks differ in size.
+    /// [`PromptError::EmptyBatch`]; [`PromptError::UnevenBatch`] if token counts or the presence of masks differ;
+    /// [`PromptError::SeveralBoxes`] if a prompt has more than one box (split it with [`Prompts::parts`]);
+    /// [`PromptError::MaskSize`] if masks differ in size.
     pub fn new(prompts: &[Prompts], scale: (f32, f32), device: &B::Device) -> Result<Self, PromptError> {
-        let first = prompts.first().ok_or(PromptError::EmptyBatch)?;
-        let tokens: Vec<_> = prompts.iter().map(|prompts| tokens(prompts, scale)).collect();
-        let count = tokens[0].len();
-        let mask_word = |has_mask| if has_mask { "a mask" } else { "no mask" };
-        for (index, (prompts, tokens)) in prompts.iter().zip(&tokens).enumerate() {
-            if tokens.len() != count || prompts.mask.is_some() != first.mask.is_some() || prompts.boxes.len() > 1 {
-                return Err(PromptError::UnevenBatch {
-                    index,
-                    expected: count,
-                    found: tokens.len(),
-                    expected_mask: mask_word(first.mask.is_some()),
-                    found_mask: mask_word(prompts.mask.is_some()),
-                });
+        let has_mask = |prompts: &Prompts| prompts.mask.is_some();
+        for (index, prompt) in prompts.iter().enumerate() {
+            if prompt.boxes.len() > 1 {
+                return Err(PromptError::SeveralBoxes { index, boxes: prompt.boxes.len() });
+            }
+            if has_mask(prompt) != has_mask(&prompts[0]) {
+                return Err(PromptError::UnevenMasks { index });
             }
         }
-        let size = prompts.len();
-        let coordinates = tokens.iter().flatten().flat_map(|(_, [x, y])| [x + 0.5, y + 0.5]).collect();
-        let kinds = tokens.iter().flatten().flat_map(|(kind, _)| one_hot(*kind)).collect();
-        let tensor = |values: Vec<f32>, width| Tensor::from_data(TensorData::new(values, [size, count, width]), device);
+        let tokens: Vec<_> = prompts.iter().map(|prompt| tokens(prompt, scale)).collect();
+        Self::from_tokens(&tokens, masks(prompts, device)?, device)
+    }
+
+    /// A batch of tokens in model pixels, for those who speak SAM's own language.
+    ///
+    /// # Shapes
+    /// - tokens: as many for each prompt; masks: `[n, 1, 4 h, 4 w]` for an embedding of `h` x `w`
+    ///
+    /// # Errors
+    /// [`PromptError::EmptyBatch`]; [`PromptError::UnevenBatch`] if token counts differ.
+    pub fn from_tokens(
+        tokens: &[Vec<Token>],
+        masks: Option<Tensor<B, 4>>,
+        device: &B::Device,
+    ) -> Result<Self, PromptError> {
+        let size = tokens.len();
+        let expected = tokens.first().ok_or(PromptError::EmptyBatch)?.len();
+        if let Some((index, uneven)) = tokens.iter().enumerate().find(|(_, tokens)| tokens.len() != expected) {
+            return Err(PromptError::UnevenBatch { index, expected, found: uneven.len() });
+        }
+        let coordinates = tokens.iter().flatten().flat_map(|token| [token.x + 0.5, token.y + 0.5]).collect();
+        let kinds = tokens.iter().flatten().flat_map(|token| token.kind.one_hot()).collect();
+        let tensor =
+            |values: Vec<f32>, width| Tensor::from_data(TensorData::new(values, [size, expected, width]), device);
         let (coordinates, kinds) =
-            (count > 0).then(|| (tensor(coordinates, 2), tensor(kinds, TokenKind::COUNT))).unzip();
-        Ok(Self { coordinates, kinds, masks: masks(prompts, device)?, size })
+            (expected > 0).then(|| (tensor(coordinates, 2), tensor(kinds, TokenKind::COUNT))).unzip();
+        Ok(Self { coordinates, kinds, masks, size })
     }
 
     /// How many prompts the batch holds.
@@ -84,30 +117,21 @@ impl<B: Backend> PromptBatch<B> {
 }
 
 /// The sparse tokens of one prompt in SAM's order, scaled to model pixels.
-fn tokens(prompts: &Prompts, (scale_x, scale_y): (f32, f32)) -> Vec<(TokenKind, [f32; 2])> {
-    let at = |x: f32, y: f32| [x * scale_x, y * scale_y];
-    let mut tokens: Vec<_> = prompts
-        .points
-        .iter()
-        .map(|point| match point.label {
-            Label::Foreground => (TokenKind::Foreground, at(point.x, point.y)),
-            Label::Background => (TokenKind::Background, at(point.x, point.y)),
-        })
-        .collect();
+fn tokens(prompts: &Prompts, (scale_x, scale_y): (f32, f32)) -> Vec<Token> {
+    let token = |kind, x: f32, y: f32| Token { kind, x: x * scale_x, y: y * scale_y };
+    let click = |label| match label {
+        Label::Foreground => TokenKind::Foreground,
+        Label::Background => TokenKind::Background,
+    };
+    let mut tokens: Vec<_> = prompts.points.iter().map(|point| token(click(point.label), point.x, point.y)).collect();
     if !tokens.is_empty() && prompts.boxes.is_empty() {
-        tokens.push((TokenKind::Padding, [0.0, 0.0]));
+        tokens.push(token(TokenKind::Padding, 0.0, 0.0));
     }
     for part in &prompts.boxes {
-        tokens.push((TokenKind::BoxTopLeft, at(part.x_min, part.y_min)));
-        tokens.push((TokenKind::BoxBottomRight, at(part.x_max, part.y_max)));
+        tokens.push(token(TokenKind::BoxTopLeft, part.x_min, part.y_min));
+        tokens.push(token(TokenKind::BoxBottomRight, part.x_max, part.y_max));
     }
     tokens
-}
-
-fn one_hot(kind: TokenKind) -> [f32; TokenKind::COUNT] {
-    let mut row = [0.0; TokenKind::COUNT];
-    row[kind as usize] = 1.0;
-    row
 }
 
 /// Mask prompts of equal size, stacked to `[n, 1, rows, columns]`.

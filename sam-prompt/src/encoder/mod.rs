@@ -14,7 +14,7 @@ use burn::{
     tensor::{Tensor, backend::Backend},
 };
 
-pub use batch::{PromptBatch, TokenKind};
+pub use batch::{PromptBatch, Token, TokenKind};
 pub use norm::LayerNorm2d;
 pub use position::PositionEncoding;
 

@@ -1,0 +1,64 @@
+//! The choice of backend: the only place that names one.
+
+use anyhow::Result;
+use burn::tensor::backend::Backend;
+use clap::ValueEnum;
+use serde::Serialize;
+
+/// The backends that this build can hold; each is a cargo feature of the same name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BackendChoice {
+    /// Pure-Rust CPU backend, the fastest on a CPU.
+    #[cfg(feature = "flex")]
+    Flex,
+    /// burn-ndarray, on the CPU.
+    #[cfg(feature = "ndarray")]
+    Ndarray,
+    /// The first NVIDIA GPU.
+    #[cfg(feature = "cuda")]
+    Cuda,
+}
+
+/// Work that any backend can do.
+pub trait Job {
+    /// What comes out.
+    type Output;
+
+    /// Does the work.
+    ///
+    /// # Errors
+    /// Whatever the work meets.
+    fn run<B: Backend>(self, device: &B::Device) -> Result<Self::Output>;
+}
+
+impl BackendChoice {
+    /// Does a job on this backend.
+    ///
+    /// # Errors
+    /// Those of the job.
+    pub fn run<J: Job>(self, job: J) -> Result<J::Output> {
+        match self {
+            #[cfg(feature = "flex")]
+            Self::Flex => job.run::<burn_flex::Flex>(&Default::default()),
+            #[cfg(feature = "ndarray")]
+            Self::Ndarray => job.run::<burn_ndarray::NdArray>(&Default::default()),
+            #[cfg(feature = "cuda")]
+            Self::Cuda => job.run::<burn_cuda::Cuda>(&Default::default()),
+        }
+    }
+}
+
+impl Default for BackendChoice {
+    /// The first of flex, ndarray and cuda that is compiled in.
+    fn default() -> Self {
+        Self::value_variants()[0]
+    }
+}
+
+impl std::fmt::Display for BackendChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let value = self.to_possible_value().expect("no backend is hidden from the command line");
+        f.write_str(value.get_name())
+    }
+}

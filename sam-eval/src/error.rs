@@ -1,0 +1,27 @@
+//! What can be wrong with the input of an evaluation.
+
+use crate::Record;
+
+/// Why an evaluation was refused. Every variant is the caller's to mend: the data given cannot be scored.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvalError {
+    /// The two masks do not have the same shape, so their elements do not correspond.
+    #[error("prediction has shape {prediction:?} but the truth has shape {truth:?}")]
+    ShapeMismatch {
+        /// Shape of the predicted mask.
+        prediction: Vec<usize>,
+        /// Shape of the true mask.
+        truth: Vec<usize>,
+    },
+
+    /// A run was handed in twice: it would count as two repeats and fake agreement between them.
+    #[error(
+        "run given twice: {} of {} in {}, method {}, {} annotated slices, prompt {}, seed {}",
+        .0.structure, .0.case, .0.dataset, .0.method, .0.annotated_slices, .0.prompt, .0.seed
+    )]
+    DuplicateRecord(
+        /// The second of the two records.
+        Box<Record>,
+    ),
+}

@@ -1,0 +1,154 @@
+//! How much two masks overlap: confusion counts, Dice, intersection over union.
+
+use std::iter::Sum;
+use std::ops::{Add, AddAssign};
+
+use ndarray::{ArrayRef, Dimension, Zip};
+use serde::{Deserialize, Serialize};
+
+use crate::EvalError;
+
+/// What an overlap score is when **both** masks are empty, where its formula reads 0/0.
+///
+/// When only one of them is empty, Dice and intersection over union are 0 whatever the policy.
+/// Source: libraries differ here, so the choice is explicit (MONAI `metrics/meandice.py` has `ignore_empty`; nnU-Net
+/// `evaluation/evaluate_predictions.py` gives NaN).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EmptyPolicy {
+    /// Undefined, NaN: nothing was to be found and nothing was found. [`Summary`](crate::Summary) leaves the slice out
+    /// of its mean and counts it.
+    #[default]
+    Nan,
+    /// 1: agreeing that there is nothing is full agreement. Raises the means of structures that few slices show.
+    One,
+    /// 0: nothing overlaps.
+    Zero,
+}
+
+impl EmptyPolicy {
+    fn score(self) -> f64 {
+        match self {
+            Self::Nan => f64::NAN,
+            Self::One => 1.0,
+            Self::Zero => 0.0,
+        }
+    }
+}
+
+/// Counts of elements (pixels or voxels) by what was predicted and what is true.
+///
+/// Counts add up: the sum over the slices of a case gives the Dice of its pooled slices, that is of the volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct Confusion {
+    /// Predicted and true (TP).
+    pub true_positive: u64,
+    /// Predicted but not true (FP).
+    pub false_positive: u64,
+    /// True but not predicted (FN).
+    pub false_negative: u64,
+    /// Neither predicted nor true (TN).
+    pub true_negative: u64,
+}
+
+impl Confusion {
+    /// Counts the elements of two masks; both may be arrays or views, in any memory order.
+    ///
+    /// # Shapes
+    /// - prediction, truth: the same, of any dimension
+    ///
+    /// # Errors
+    /// [`EvalError::ShapeMismatch`] if the shapes differ.
+    pub fn count<D: Dimension>(prediction: &ArrayRef<bool, D>, truth: &ArrayRef<bool, D>) -> Result<Self, EvalError> {
+        if prediction.shape() != truth.shape() {
+            return Err(EvalError::ShapeMismatch {
+                prediction: prediction.shape().to_vec(),
+                truth: truth.shape().to_vec(),
+            });
+        }
+        let mut counts = Self::default();
+        Zip::from(prediction).and(truth).for_each(|&predicted, &is_true| {
+            *match (predicted, is_true) {
+                (true, true) => &mut counts.true_positive,
+                (true, false) => &mut counts.false_positive,
+                (false, true) => &mut counts.false_negative,
+                (false, false) => &mut counts.true_negative,
+            } += 1;
+        });
+        Ok(counts)
+    }
+
+    /// Dice similarity coefficient, `2 TP / (2 TP + FP + FN)`, in [0, 1], or what `policy` says if both masks are empty.
+    pub fn dice(&self, policy: EmptyPolicy) -> f64 {
+        let twice = 2 * self.true_positive;
+        ratio(twice, twice + self.wrong(), policy)
+    }
+
+    /// Intersection over union (Jaccard index), `TP / (TP + FP + FN)`, in [0, 1], or what `policy` says if both masks
+    /// are empty.
+    pub fn iou(&self, policy: EmptyPolicy) -> f64 {
+        ratio(self.true_positive, self.true_positive + self.wrong(), policy)
+    }
+
+    fn wrong(&self) -> u64 {
+        self.false_positive + self.false_negative
+    }
+}
+
+fn ratio(part: u64, whole: u64, policy: EmptyPolicy) -> f64 {
+    if whole == 0 { policy.score() } else { part as f64 / whole as f64 }
+}
+
+impl Add for Confusion {
+    type Output = Self;
+
+    fn add(mut self, other: Self) -> Self {
+        self += other;
+        self
+    }
+}
+
+impl AddAssign for Confusion {
+    fn add_assign(&mut self, other: Self) {
+        self.true_positive += other.true_positive;
+        self.false_positive += other.false_positive;
+        self.false_negative += other.false_negative;
+        self.true_negative += other.true_negative;
+    }
+}
+
+impl Sum for Confusion {
+    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
+        counts.fold(Self::default(), Add::add)
+    }
+}
+
+/// Dice of two masks: [`Confusion::count`], then [`Confusion::dice`].
+///
+/// # Shapes
+/// - prediction, truth: the same, of any dimension
+///
+/// # Errors
+/// [`EvalError::ShapeMismatch`] if the shapes differ.
+pub fn dice<D: Dimension>(
+    prediction: &ArrayRef<bool, D>,
+    truth: &ArrayRef<bool, D>,
+    policy: EmptyPolicy,
+) -> Result<f64, EvalError> {
+    Ok(Confusion::count(prediction, truth)?.dice(policy))
+}
+
+/// Intersection over union of two masks: [`Confusion::count`], then [`Confusion::iou`].
+///
+/// # Shapes
+/// - prediction, truth: the same, of any dimension
+///
+/// # Errors
+/// [`EvalError::ShapeMismatch`] if the shapes differ.
+pub fn iou<D: Dimension>(
+    prediction: &ArrayRef<bool, D>,
+    truth: &ArrayRef<bool, D>,
+    policy: EmptyPolicy,
+) -> Result<f64, EvalError> {
+    Ok(Confusion::count(prediction, truth)?.iou(policy))
+}

@@ -1,0 +1,80 @@
+//! Many scores in five numbers.
+
+use serde::{Deserialize, Serialize};
+
+/// Mean, spread and median of the scores of a set of slices.
+///
+/// Scores that are not finite are undefined (nothing to find and nothing found, see
+/// [`EmptyPolicy`](crate::EmptyPolicy)): they are left out and counted. Without a defined score there is no mean, no
+/// deviation and no median: `None`, in JSON `null`.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Summary {
+    /// Arithmetic mean.
+    pub mean: Option<f64>,
+    /// Standard deviation of these scores themselves, dividing by `n` (`ddof = 0`, NumPy's default; 0 for one score).
+    /// The paper does not say which its "±" is.
+    pub std: Option<f64>,
+    /// Median; of an even number of scores, the mean of the middle two.
+    pub median: Option<f64>,
+    /// Number of defined scores, those behind the mean.
+    pub n: usize,
+    /// Number of undefined scores, left out. `n + undefined` is the number of slices tested.
+    #[serde(default)]
+    pub undefined: usize,
+}
+
+impl Summary {
+    /// Sums up scores, in any order.
+    pub fn of(scores: impl IntoIterator<Item = f64>) -> Self {
+        let (mut defined, undefined): (Vec<f64>, Vec<f64>) = scores.into_iter().partition(|score| score.is_finite());
+        defined.sort_by(f64::total_cmp);
+        let moments = mean_and_std(&defined);
+        Self {
+            mean: moments.map(|(mean, _)| mean),
+            std: moments.map(|(_, std)| std),
+            median: median(&defined),
+            n: defined.len(),
+            undefined: undefined.len(),
+        }
+    }
+}
+
+fn mean_and_std(scores: &[f64]) -> Option<(f64, f64)> {
+    if scores.is_empty() {
+        return None;
+    }
+    let n = scores.len() as f64;
+    let mean = scores.iter().sum::<f64>() / n;
+    let variance = scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / n;
+    Some((mean, variance.sqrt()))
+}
+
+fn median(sorted: &[f64]) -> Option<f64> {
+    let upper = *sorted.get(sorted.len() / 2)?;
+    Some(if sorted.len() % 2 == 1 { upper } else { f64::midpoint(sorted[sorted.len() / 2 - 1], upper) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_up_what_is_defined_and_counts_the_rest() {
+        let summary = Summary::of([4.0, f64::NAN, 1.0, 1.0, 2.0, f64::INFINITY]);
+        assert_eq!((summary.n, summary.undefined), (4, 2));
+        assert_eq!((summary.mean, summary.median), (Some(2.0), Some(1.5)));
+        assert_eq!(summary.std, Some(1.5_f64.sqrt())); // numpy.std([4, 1, 1, 2])
+    }
+
+    #[test]
+    fn one_score_has_no_spread() {
+        let summary = Summary::of([0.7]);
+        assert_eq!((summary.mean, summary.std, summary.median), (Some(0.7), Some(0.0), Some(0.7)));
+    }
+
+    #[test]
+    fn without_a_defined_score_there_is_nothing_to_say() {
+        assert_eq!(Summary::of([]), Summary::default());
+        assert_eq!(Summary::of([f64::NAN; 3]), Summary { undefined: 3, ..Summary::default() });
+    }
+}

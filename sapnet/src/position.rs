@@ -1,0 +1,107 @@
+//! Where a pixel is, as channels.
+
+use std::f64::consts::TAU;
+
+use burn::config::Config;
+use burn::module::Module;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Int, Tensor, TensorData};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::SapnetError;
+
+/// How a [`FourierPosition`] is drawn. None of these numbers is in the paper.
+#[derive(Config, Debug, PartialEq)]
+pub struct FourierPositionConfig {
+    /// Number of frequencies, m; the encoding has twice as many channels.
+    #[config(default = 64)]
+    pub frequencies: usize,
+    /// Standard deviation of the frequencies, sigma, in periods per unit of a coordinate that runs from -1 to 1. The
+    /// likeness of two places falls as `exp(-2 pi² sigma² d²)` with their distance d: with 1, to 1/e at 11 % of the
+    /// image's width.
+    #[config(default = 1.0)]
+    pub sigma: f64,
+    /// Seed of the frequencies. The same seed gives the same encoding on every backend; support and query must share it.
+    #[config(default = 0)]
+    pub seed: u64,
+}
+
+impl FourierPositionConfig {
+    /// Draws the frequencies, from `ChaCha8` and by the Box-Muller transform.
+    ///
+    /// # Errors
+    /// [`SapnetError::Parameter`] if there is not at least one frequency or sigma is not finite and greater than 0.
+    pub fn init<B: Backend>(&self, device: &B::Device) -> Result<FourierPosition<B>, SapnetError> {
+        if self.frequencies == 0 {
+            return Err(SapnetError::Parameter { parameter: "frequencies", requirement: "at least 1", value: 0.0 });
+        }
+        SapnetError::check_positive("sigma", self.sigma)?;
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        let gaussian = (0..self.frequencies).flat_map(|_| normal_pair(&mut rng)).map(|b| (b * self.sigma) as f32);
+        let data = TensorData::new(gaussian.collect::<Vec<f32>>(), [2, self.frequencies]);
+        FourierPosition::from_matrix(Tensor::from_data(data, device))
+    }
+}
+
+/// Two independent numbers of the standard normal distribution (Box and Muller, 1958).
+fn normal_pair(rng: &mut ChaCha8Rng) -> [f64; 2] {
+    let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
+    let (sin, cos) = (TAU * rng.random::<f64>()).sin_cos();
+    [radius * cos, radius * sin]
+}
+
+/// Fourier position encoding: the sines and cosines of a pixel's coordinates along fixed random frequencies.
+///
+/// `PE(v) = [sin(2 pi B v), cos(2 pi B v)]` with `v = (x, y)` the pixel's centre, each coordinate from -1 to 1 across
+/// the image, and B drawn from N(0, sigma²) once and never trained. The frequencies are constants of the module: a burn
+/// record does not hold them, the configuration's seed brings them back.
+///
+/// # Source
+/// Paper, Eq. 6; order of sine and cosine and of x and y as in segment-anything's `PositionEmbeddingRandom`
+/// (`modeling/prompt_encoder.py`).
+#[derive(Module, Debug)]
+pub struct FourierPosition<B: Backend> {
+    gaussian: Tensor<B, 2>,
+}
+
+impl<B: Backend> FourierPosition<B> {
+    /// Takes given frequencies, for example SAM's own.
+    ///
+    /// # Shapes
+    /// - gaussian: `[2, frequencies]`, the first row for x, the second for y
+    ///
+    /// # Errors
+    /// [`SapnetError::ShapeMismatch`] if there are not two rows, [`SapnetError::Empty`] if there is no frequency.
+    pub fn from_matrix(gaussian: Tensor<B, 2>) -> Result<Self, SapnetError> {
+        let [_, frequencies] = gaussian.dims();
+        SapnetError::check_shape("frequencies", &[2, frequencies], &gaussian.dims())?;
+        Ok(Self { gaussian })
+    }
+
+    /// Number of channels of the encoding, two per frequency.
+    pub fn channels(&self) -> usize {
+        2 * self.gaussian.dims()[1]
+    }
+
+    /// Encodes every pixel of a grid of `[height, width]`. Every pixel's vector has the length `sqrt(frequencies)`.
+    ///
+    /// # Shapes
+    /// - output: `[2 * frequencies, height, width]`, all sines before all cosines
+    pub fn forward(&self, size: [usize; 2]) -> Tensor<B, 3> {
+        let [height, width] = size;
+        let [_, frequencies] = self.gaussian.dims();
+        let device = self.gaussian.device();
+        let along = |row: usize| self.gaussian.clone().narrow(0, row, 1).reshape([frequencies, 1, 1]) * TAU;
+        let x = centres(width, &device).reshape([1, 1, width]);
+        let y = centres(height, &device).reshape([1, height, 1]);
+        // Products and sums instead of a matrix product, which some devices round to fewer bits.
+        let phase = along(0) * x + along(1) * y;
+        Tensor::cat(vec![phase.clone().sin(), phase.cos()], 0)
+    }
+}
+
+/// Centres of a row of pixels that spans -1 to 1.
+fn centres<B: Backend>(count: usize, device: &B::Device) -> Tensor<B, 1> {
+    (Tensor::<B, 1, Int>::arange(0..count as i64, device).float() + 0.5) * (2.0 / count as f64) - 1.0
+}
