@@ -140,23 +140,32 @@ impl Preprocess {
     }
 }
 
-/// Pillow's bilinear filter, whose support grows with the scale.
+/// Pillow's bilinear filter, whose support grows with the scale: along rows first, rounded, then along columns.
+///
+/// The two passes are separate calls because `fast_image_resize` chooses its own order, and each pass rounds to 8 bits.
 fn resize_pillow(pixels: ArrayView3<'_, u8>, (height, width): (usize, usize)) -> Array3<u8> {
-    let resize_plane = |plane: Vec<u8>, (from_height, from_width): (usize, usize)| -> Option<Vec<u8>> {
-        let source = Image::from_vec_u8(from_width as u32, from_height as u32, plane, PixelType::U8).ok()?;
-        let mut target = Image::new(width as u32, height as u32, PixelType::U8);
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-        Resizer::new().resize(&source, &mut target, &options).ok()?;
-        Some(target.into_vec())
-    };
     let (rows, columns, channels) = pixels.dim();
     let mut resized = Array3::zeros((height, width, channels));
     for channel in 0..channels {
         let plane = pixels.index_axis(Axis(2), channel).iter().copied().collect();
-        let plane = resize_plane(plane, (rows, columns)).expect("a plane of whole, non-empty rows can be resized");
+        let wide = resize_plane(plane, (rows, columns), (rows, width));
+        let plane = resize_plane(wide, (rows, width), (height, width));
         resized.index_axis_mut(Axis(2), channel).iter_mut().zip(plane).for_each(|(target, value)| *target = value);
     }
     resized
+}
+
+/// Resizes one plane of pixels from one size (rows, columns) to another.
+fn resize_plane(plane: Vec<u8>, from: (usize, usize), to: (usize, usize)) -> Vec<u8> {
+    if from == to {
+        return plane;
+    }
+    let source = Image::from_vec_u8(from.1 as u32, from.0 as u32, plane, PixelType::U8);
+    let source = source.expect("a plane holds rows times columns pixels");
+    let mut target = Image::new(to.1 as u32, to.0 as u32, PixelType::U8);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    Resizer::new().resize(&source, &mut target, &options).expect("both planes are of the same pixel type");
+    target.into_vec()
 }
 
 /// OpenCV's `INTER_AREA`: first along rows, then along columns, rounded once.
