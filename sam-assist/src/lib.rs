@@ -1,1 +1,41 @@
+//! SAM^assist: learns what a click means, from a few outlined slices.
+//!
+//! SAM's prompt encoder has 6,220 parameters. Trained alone, through the frozen mask decoder and on embeddings computed once, it
+//! turns "some object here" into "the kidney here" within seconds (paper section 3.2.1, Eq. 1).
+//!
+//! - [`AnnotatedSlice`]: an embedded slice and the outline that a person drew on it.
+//! - [`AssistConfig`]: every number of the learning, with its seed.
+//! - [`learn`]: from those to a learned prompt encoder, to be used through
+//!   [`SamPredictor::with_prompt_encoder`](sam_core::SamPredictor::with_prompt_encoder).
+//!
+//! ```
+//! use burn_flex::Flex;
+//! use ndarray::{Array2, Array3};
+//! use sam_assist::{AnnotatedSlice, AssistConfig, learn};
+//! use sam_core::{SamConfig, SamPredictor, ViTConfig};
+//!
+//! let config = SamConfig::vit(ViTConfig::new(32, 1, 2).with_image_size(64));
+//! let predictor = SamPredictor::new(config.init::<Flex>(&Default::default()), config.preprocess);
+//! let slice = Array3::from_shape_fn((40, 50, 1), |(row, column, _)| if row > 20 && column > 25 { 200.0 } else { 20.0 });
+//! let outline = Array2::from_shape_fn((40, 50), |(row, column)| row > 20 && column > 25);
+//!
+//! let annotated = AnnotatedSlice::new(predictor.embed(slice.view())?, outline)?;
+//! let config = AssistConfig { iterations: 3, ..AssistConfig::points() };
+//! let learned = learn(&predictor, &[annotated], &config, &mut |_| std::ops::ControlFlow::Continue(()))?;
+//! let predictor = predictor.with_prompt_encoder(learned.prompt_encoder);
+//! # Ok::<(), sam_assist::AssistError>(())
+//! ```
 
+mod config;
+mod error;
+mod frozen;
+mod learn;
+mod loss;
+mod target;
+
+pub use config::{AssistConfig, LearnedKind};
+pub use error::AssistError;
+pub use frozen::FrozenDecoder;
+pub use learn::{AnnotatedSlice, Learned, Progress, learn};
+pub use loss::{binary_cross_entropy, dice_loss};
+pub use target::low_res_target;

@@ -21,7 +21,7 @@ use burn_store::{
 };
 use sam_prompt::PromptEncoder;
 
-use crate::{CoreError, KeyMismatch, Sam, SamConfig, SamPredictor};
+use crate::{CoreError, KeyMismatch, MaskDecoder, Sam, SamConfig, SamPredictor};
 
 /// An opened checkpoint: tensors by their official names, read when they are needed.
 ///
@@ -106,6 +106,18 @@ impl Checkpoint {
         device: &B::Device,
     ) -> Result<PromptEncoder<B>, CoreError> {
         self.load_module(config.prompt_encoder().init(device), "prompt_encoder.")
+    }
+
+    /// Loads the mask decoder alone.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::load`].
+    pub fn load_mask_decoder<B: Backend>(
+        &self,
+        config: &SamConfig,
+        device: &B::Device,
+    ) -> Result<MaskDecoder<B>, CoreError> {
+        self.load_module(config.decoder.init(device), "mask_decoder.")
     }
 
     /// Fills a module with the tensors whose official names begin with `prefix`.

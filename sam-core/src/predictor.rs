@@ -151,7 +151,7 @@ impl<B: Backend> SamPredictor<B> {
         prompts: &Prompts,
         output: MaskOutput,
     ) -> Result<MaskPrediction, CoreError> {
-        let batch = PromptBatch::new(std::slice::from_ref(prompts), embedding.frame.scale(), &self.device())?;
+        let batch = PromptBatch::new(&[(prompts, embedding.frame.scale())], &self.device())?;
         let embedded = self.sam.prompt_encoder.forward(&batch)?;
         let masks = self.sam.mask_decoder.forward(embedding.features.clone(), self.image_pe.clone(), embedded, output);
         let logits = postprocess_masks(masks.low_res.clone(), &embedding.frame);

@@ -32,7 +32,7 @@ pub use encoder::{
     LayerNorm2d, PositionEncoding, PromptBatch, PromptEmbeddings, PromptEncoder, PromptEncoderConfig, Token, TokenKind,
 };
 pub use error::PromptError;
+pub use mask::{bounding_box, component_masks, components, dilate, erode};
 pub use ndarray;
-pub use mask::{bounding_box, component_masks, components};
 pub use prompt::{BoundingBox, Label, Point, Prompts};
-pub use sampler::{BoxJitter, JitterRange, PointSampler, Uniform, draw_points};
+pub use sampler::{BoxJitter, JitterRange, PointSampler, PromptDraw, PromptKind, Uniform, draw_points};

@@ -64,6 +64,19 @@ pub fn bounding_box(mask: ArrayView2<'_, bool>) -> Option<BoundingBox> {
     )
 }
 
+/// A mask grown by `radius` pixels in all eight directions; what would grow beyond the border is lost.
+pub fn dilate(mask: ArrayView2<'_, bool>, radius: usize) -> Array2<bool> {
+    let (rows, columns) = mask.dim();
+    let near = |centre: usize, length: usize| centre.saturating_sub(radius)..(centre + radius + 1).min(length);
+    let wide = Array2::from_shape_fn((rows, columns), |(row, column)| near(column, columns).any(|at| mask[(row, at)]));
+    Array2::from_shape_fn((rows, columns), |(row, column)| near(row, rows).any(|at| wide[(at, column)]))
+}
+
+/// A mask shrunk by `radius` pixels in all eight directions; the border does not shrink it.
+pub fn erode(mask: ArrayView2<'_, bool>, radius: usize) -> Array2<bool> {
+    dilate(mask.mapv(|inside| !inside).view(), radius).mapv(|outside| !outside)
+}
+
 #[cfg(test)]
 mod tests {
     use ndarray::array;
@@ -79,6 +92,19 @@ mod tests {
         let parts = component_masks(mask.view(), 1);
         assert!(parts[0][(0, 0)] && parts[0][(1, 1)] && parts[1][(2, 3)]);
         assert_eq!(component_masks(mask.view(), 2).len(), 1);
+    }
+
+    #[test]
+    fn growing_and_shrinking() {
+        let mut point = Array2::from_elem((5, 5), false);
+        point[(2, 2)] = true;
+        let grown = dilate(point.view(), 1);
+        assert_eq!(grown.iter().filter(|&&inside| inside).count(), 9);
+        assert_eq!(erode(grown.view(), 1), point);
+        assert!(erode(point.view(), 1).iter().all(|&inside| !inside));
+        // A full mask has no outside to be eaten from.
+        let full = Array2::from_elem((3, 4), true);
+        assert_eq!(erode(full.view(), 2), full);
     }
 
     #[test]

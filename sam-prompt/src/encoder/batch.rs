@@ -56,26 +56,25 @@ pub struct PromptBatch<B: Backend> {
 }
 
 impl<B: Backend> PromptBatch<B> {
-    /// Puts prompts into tensors, with coordinates multiplied by `scale`.
+    /// Puts prompts into tensors, each with its coordinates multiplied by its own image's scale.
     ///
-    /// `scale` is `(x, y)`: the resized image's width over the original's, and height over height. Tokens come in SAM's order:
+    /// A scale is `(x, y)`: the resized image's width over the original's, and height over height. Tokens come in SAM's order:
     /// points, then the padding token if there are points and no box, then the box's corners.
     ///
     /// # Errors
     /// [`PromptError::EmptyBatch`]; [`PromptError::UnevenBatch`] if token counts or the presence of masks differ;
     /// [`PromptError::SeveralBoxes`] if a prompt has more than one box (split it with [`Prompts::parts`]);
     /// [`PromptError::MaskSize`] if masks differ in size.
-    pub fn new(prompts: &[Prompts], scale: (f32, f32), device: &B::Device) -> Result<Self, PromptError> {
-        let has_mask = |prompts: &Prompts| prompts.mask.is_some();
-        for (index, prompt) in prompts.iter().enumerate() {
+    pub fn new(prompts: &[(&Prompts, (f32, f32))], device: &B::Device) -> Result<Self, PromptError> {
+        for (index, (prompt, _)) in prompts.iter().enumerate() {
             if prompt.boxes.len() > 1 {
                 return Err(PromptError::SeveralBoxes { index, boxes: prompt.boxes.len() });
             }
-            if has_mask(prompt) != has_mask(&prompts[0]) {
+            if prompt.mask.is_some() != prompts[0].0.mask.is_some() {
                 return Err(PromptError::UnevenMasks { index });
             }
         }
-        let tokens: Vec<_> = prompts.iter().map(|prompt| tokens(prompt, scale)).collect();
+        let tokens: Vec<_> = prompts.iter().map(|&(prompt, scale)| tokens(prompt, scale)).collect();
         Self::from_tokens(&tokens, masks(prompts, device)?, device)
     }
 
@@ -135,13 +134,16 @@ fn tokens(prompts: &Prompts, (scale_x, scale_y): (f32, f32)) -> Vec<Token> {
 }
 
 /// Mask prompts of equal size, stacked to `[n, 1, rows, columns]`.
-fn masks<B: Backend>(prompts: &[Prompts], device: &B::Device) -> Result<Option<Tensor<B, 4>>, PromptError> {
-    let Some((rows, columns)) = prompts.first().and_then(|prompts| prompts.mask.as_ref()).map(ndarray::Array2::dim)
+fn masks<B: Backend>(
+    prompts: &[(&Prompts, (f32, f32))],
+    device: &B::Device,
+) -> Result<Option<Tensor<B, 4>>, PromptError> {
+    let Some((rows, columns)) = prompts.first().and_then(|(prompt, _)| prompt.mask.as_ref()).map(ndarray::Array2::dim)
     else {
         return Ok(None);
     };
     let mut logits = Vec::with_capacity(prompts.len() * rows * columns);
-    for mask in prompts.iter().filter_map(|prompts| prompts.mask.as_ref()) {
+    for mask in prompts.iter().filter_map(|(prompt, _)| prompt.mask.as_ref()) {
         check_mask_size((rows, columns), mask.dim())?;
         logits.extend(mask.iter().copied());
     }

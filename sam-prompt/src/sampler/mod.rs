@@ -1,11 +1,13 @@
 //! Prompts drawn from a mask, as the paper simulates them for learning (section 3.2.1).
 
+mod draw;
 mod jitter;
 mod uniform;
 
 use ndarray::ArrayView2;
 use rand::Rng;
 
+pub use draw::{PromptDraw, PromptKind};
 pub use jitter::{BoxJitter, JitterRange};
 pub use uniform::Uniform;
 

@@ -1,0 +1,111 @@
+//! Pictures of results: a slice, what was outlined, what was found.
+
+use ndarray::{Array2, Array3, ArrayView2, s};
+use sam_prompt::{Label, Prompts, dilate, erode, ndarray};
+
+/// A colour, red, green and blue.
+type Rgb = [u8; 3];
+
+/// What the person drew, or the ground truth.
+const TRUTH: Rgb = [80, 220, 100];
+/// What the model found.
+const FOUND: Rgb = [255, 90, 60];
+/// Clicks on the object.
+const FOREGROUND: Rgb = [70, 160, 255];
+/// Clicks beside the object.
+const BACKGROUND: Rgb = [255, 220, 60];
+/// Pictures are enlarged to at least this many pixels a side, so that small scans can be looked at.
+const SMALLEST_SIDE: usize = 384;
+
+/// One panel: a grey or colour slice with contours and clicks upon it.
+#[derive(Debug, Clone)]
+pub struct Panel {
+    pixels: Array3<u8>,
+    factor: usize,
+}
+
+impl Panel {
+    /// A slice of 8-bit levels, `[rows, columns, channels]`, enlarged by a whole factor.
+    pub fn new(slice: &Array3<f32>) -> Self {
+        let (rows, columns, channels) = slice.dim();
+        let factor = SMALLEST_SIDE.div_ceil(rows.max(columns).max(1)).max(1);
+        let pixels = Array3::from_shape_fn((rows * factor, columns * factor, 3), |(row, column, colour)| {
+            slice[(row / factor, column / factor, colour.min(channels - 1))].clamp(0.0, 255.0) as u8
+        });
+        Self { pixels, factor }
+    }
+
+    /// Draws the contour of the ground truth.
+    #[must_use]
+    pub fn truth(self, mask: ArrayView2<'_, bool>) -> Self {
+        self.contour(mask, TRUTH)
+    }
+
+    /// Draws the contour of what was found.
+    #[must_use]
+    pub fn found(self, mask: ArrayView2<'_, bool>) -> Self {
+        self.contour(mask, FOUND)
+    }
+
+    /// Draws points and boxes.
+    #[must_use]
+    pub fn prompts(mut self, prompts: &Prompts) -> Self {
+        let scale = |value: f32| (value.max(0.0) as usize) * self.factor + self.factor / 2;
+        for part in &prompts.boxes {
+            let (left, right, top, bottom) =
+                (scale(part.x_min), scale(part.x_max), scale(part.y_min), scale(part.y_max));
+            for column in left..=right {
+                self.dot(top, column, 0, FOREGROUND);
+                self.dot(bottom, column, 0, FOREGROUND);
+            }
+            for row in top..=bottom {
+                self.dot(row, left, 0, FOREGROUND);
+                self.dot(row, right, 0, FOREGROUND);
+            }
+        }
+        for point in &prompts.points {
+            let colour = if point.label == Label::Foreground { FOREGROUND } else { BACKGROUND };
+            self.dot(scale(point.y), scale(point.x), 4, [0, 0, 0]);
+            self.dot(scale(point.y), scale(point.x), 3, colour);
+        }
+        self
+    }
+
+    fn contour(mut self, mask: ArrayView2<'_, bool>, colour: Rgb) -> Self {
+        let (rows, columns, _) = self.pixels.dim();
+        let large = Array2::from_shape_fn((rows, columns), |(row, column)| mask[(row / self.factor, column / self.factor)]);
+        let outer = dilate(large.view(), 1);
+        let inner = erode(large.view(), 1);
+        for ((row, column), _) in outer.indexed_iter().filter(|&(at, &inside)| inside && !inner[at]) {
+            self.dot(row, column, 0, colour);
+        }
+        self
+    }
+
+    /// A filled square; what lies outside is not drawn.
+    fn dot(&mut self, row: usize, column: usize, radius: usize, colour: Rgb) {
+        let (rows, columns, _) = self.pixels.dim();
+        for y in row.saturating_sub(radius)..(row + radius + 1).min(rows) {
+            for x in column.saturating_sub(radius)..(column + radius + 1).min(columns) {
+                (0..3).for_each(|channel| self.pixels[(y, x, channel)] = colour[channel]);
+            }
+        }
+    }
+}
+
+/// Panels in a grid of `columns`, with a thin gap: `[rows, columns, 3]`.
+pub fn grid(panels: &[Panel], columns: usize) -> Array3<u8> {
+    const GAP: usize = 6;
+    let height = panels.iter().map(|panel| panel.pixels.dim().0).max().unwrap_or(0);
+    let width = panels.iter().map(|panel| panel.pixels.dim().1).max().unwrap_or(0);
+    let columns = columns.clamp(1, panels.len().max(1));
+    let rows = panels.len().div_ceil(columns);
+    let mut sheet =
+        Array3::from_elem((rows * (height + GAP) - GAP.min(rows * GAP), columns * (width + GAP) - GAP, 3), 24);
+    for (index, panel) in panels.iter().enumerate() {
+        let (top, left) = (index / columns * (height + GAP), index % columns * (width + GAP));
+        let (rows, columns, _) = panel.pixels.dim();
+        sheet.slice_mut(s![top..top + rows, left..left + columns, ..]).assign(&panel.pixels);
+    }
+    sheet
+}

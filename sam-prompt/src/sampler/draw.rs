@@ -1,0 +1,87 @@
+//! Whole prompts drawn from an outline: points, boxes, or both.
+
+use std::fmt;
+
+use ndarray::ArrayView2;
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+use super::{BoxJitter, PointSampler, draw_points};
+use crate::{BoundingBox, PromptError, Prompts, bounding_box, component_masks};
+
+/// Which prompts are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PromptKind {
+    /// Points on the object and as many beside it; both counts are this number.
+    Points(usize),
+    /// A box around each component.
+    Box,
+    /// A box around each component, and this many points on the object and beside it.
+    BoxAndPoints(usize),
+}
+
+impl fmt::Display for PromptKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Points(count) => write!(f, "points-{count}"),
+            Self::Box => write!(f, "box"),
+            Self::BoxAndPoints(count) => write!(f, "box+points-{count}"),
+        }
+    }
+}
+
+/// How prompts are simulated from an outline: what a person would click, drawn at random.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PromptDraw {
+    /// How far boxes are off.
+    pub jitter: BoxJitter,
+    /// Components of fewer pixels get no box of their own, unless all are that small.
+    pub min_box_pixels: usize,
+}
+
+impl Default for PromptDraw {
+    fn default() -> Self {
+        Self { jitter: BoxJitter::default(), min_box_pixels: 10 }
+    }
+}
+
+impl PromptDraw {
+    /// Draws prompts of a kind from an outline.
+    ///
+    /// # Errors
+    /// [`PromptError::EmptyRegion`] if the outline is empty, or [`PromptError::TooFewPixels`] as the sampler says.
+    pub fn draw(
+        &self,
+        kind: PromptKind,
+        outline: ArrayView2<'_, bool>,
+        sampler: &dyn PointSampler,
+        rng: &mut dyn Rng,
+    ) -> Result<Prompts, PromptError> {
+        let (boxed, points) = match kind {
+            PromptKind::Points(count) => (false, count),
+            PromptKind::Box => (true, 0),
+            PromptKind::BoxAndPoints(count) => (true, count),
+        };
+        let boxes = if boxed { self.boxes(outline, rng)? } else { Vec::new() };
+        Ok(Prompts { points: draw_points(sampler, outline, points, points, rng)?, boxes, mask: None })
+    }
+
+    /// A jittered box around each component.
+    fn boxes(&self, outline: ArrayView2<'_, bool>, rng: &mut dyn Rng) -> Result<Vec<BoundingBox>, PromptError> {
+        let (height, width) = outline.dim();
+        let mut parts = component_masks(outline, self.min_box_pixels);
+        if parts.is_empty() {
+            parts = component_masks(outline, 1);
+        }
+        if parts.is_empty() {
+            return Err(PromptError::EmptyRegion { requested: 1, label: "foreground" });
+        }
+        parts
+            .iter()
+            .filter_map(|part| bounding_box(part.view()))
+            .map(|exact| self.jitter.apply(exact, height, width, rng))
+            .collect()
+    }
+}
