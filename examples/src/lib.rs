@@ -1,7 +1,18 @@
 //! What the example programs share.
 //!
 //! - [`backend`]: `--backend flex|ndarray|cuda`, chosen at run time among those compiled in.
+//! - [`weights`]: LiteMedSAM's checkpoint, cached or fetched.
+//! - [`stack`]: a case as windowed slices with labels.
+//! - [`protocol`]: the paper's per-case evaluation.
 //! - [`parity`]: the comparison with the reference implementations' tensors.
+//! - [`picture`], [`progress`], [`report`], [`results`]: what people see and keep.
 
 pub mod backend;
 pub mod parity;
+pub mod picture;
+pub mod progress;
+pub mod protocol;
+pub mod report;
+pub mod results;
+pub mod stack;
+pub mod weights;

@@ -1,1 +1,47 @@
+//! Medical volumes to slices, and masks back to volumes.
+//!
+//! Geometry is sacred here: voxels stay in file order, slices are turned for viewing by exact flips, and a mask leaves with the very
+//! header its image came with. The crate knows no network and no deep-learning library.
+//!
+//! - [`read_volume`], [`read_labels`], [`write_labels`]: NIfTI, `.nii` and `.nii.gz`.
+//! - [`Grid`] and [`SlicePlane`]: where voxels lie in the patient, and how a slice is cut and put back.
+//! - [`Window`]: from HU or MR intensities to the 8-bit levels that networks are trained on.
+//! - [`LabelTable`] and [`Folder`]: names of structures, and folders of scans with masks.
+//! - [`PhantomConfig`]: a synthetic abdominal CT, for a first run without any data.
+//!
+//! ```
+//! use sam_data::{PhantomConfig, SliceAxis, SlicePlane, Window};
+//!
+//! let phantom = PhantomConfig { shape: [64, 48, 16], ..PhantomConfig::default() }.generate();
+//! let plane = SlicePlane::new(&phantom.volume.grid, SliceAxis::Axial);
+//! let window = Window::Abdomen.resolve(phantom.volume.voxels.view())?;
+//! let slice = window.apply(plane.extract(phantom.volume.voxels.view(), 8).view());
+//! assert_eq!(slice.dim(), plane.size());
+//! assert!(slice.iter().all(|level| (0.0..=255.0).contains(level)));
+//! # Ok::<(), sam_data::DataError>(())
+//! ```
 
+mod atomic;
+mod error;
+mod folder;
+mod geometry;
+mod image;
+mod labels;
+mod nifti;
+mod phantom;
+mod slice;
+mod volume;
+mod window;
+
+pub use atomic::write_atomically;
+pub use error::DataError;
+pub use folder::{Case, Folder, LoadedCase};
+pub use geometry::{Grid, GridMismatch};
+pub use image::{read_image, read_mask, write_rgb};
+pub use labels::{LabelTable, Structure};
+pub use ndarray;
+pub use nifti::{NonFinite, ReadOptions, read_labels, read_volume, read_volume_with, write_labels, write_volume};
+pub use phantom::{Phantom, PhantomConfig};
+pub use slice::{SliceAxis, SlicePlane};
+pub use volume::{LabelVolume, SourceHeader, Volume};
+pub use window::{ResolvedWindow, Window};

@@ -5,6 +5,7 @@
 //!
 //! - [`Prompts`]: points with labels, boxes and a mask, for one object, in pixels of the image.
 //! - [`PointSampler`] and [`BoxJitter`]: prompts drawn from an outline, as the paper simulates them for learning.
+//! - [`SliceSelection`]: which slices of a volume to annotate.
 //! - [`PromptEncoder`] (feature `encoder`): SAM's own prompt encoder, generic over burn's `Backend`.
 //!
 //! ```
@@ -26,6 +27,7 @@ mod error;
 mod mask;
 mod prompt;
 mod sampler;
+mod slices;
 
 #[cfg(feature = "encoder")]
 pub use encoder::{
@@ -36,3 +38,4 @@ pub use mask::{bounding_box, component_masks, components, dilate, erode};
 pub use ndarray;
 pub use prompt::{BoundingBox, Label, Point, Prompts};
 pub use sampler::{BoxJitter, JitterRange, PointSampler, PromptDraw, PromptKind, Uniform, draw_points};
+pub use slices::SliceSelection;

@@ -1,0 +1,157 @@
+//! What can be wrong with data.
+
+use std::{io, path::PathBuf};
+
+use thiserror::Error;
+
+use crate::GridMismatch;
+
+/// Why data could not be read, understood or written.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// A file that cannot be opened or read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A file that cannot be written.
+    #[error("cannot write {}: {source}; check that the folder exists and is writable", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A file that ends too early.
+    #[error("{} is truncated: expected {expected} bytes of {what}, found {found}; copy or download it again", path.display())]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// Which part ends early.
+        what: &'static str,
+        /// Bytes that its header announces.
+        expected: usize,
+        /// Bytes that are there.
+        found: usize,
+    },
+    /// A file that is no NIfTI, or of a kind that is not read.
+    #[error("{} cannot be read as NIfTI: {reason}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and what was found.
+        reason: String,
+    },
+    /// Several volumes in one file, where one is wanted.
+    #[error("{} holds {found} volumes (its fourth dimension), but one is wanted: choose one, from 0 to {}", path.display(), found - 1)]
+    SeveralVolumes {
+        /// The file.
+        path: PathBuf,
+        /// How many volumes it holds.
+        found: usize,
+    },
+    /// Voxels that are NaN or infinite.
+    #[error(
+        "{} has {count} voxel(s) that are NaN or infinite, the first at index {first:?}; replace them in the scan, or read it with a \
+         replacement value",
+        path.display()
+    )]
+    NonFinite {
+        /// The file.
+        path: PathBuf,
+        /// How many there are.
+        count: usize,
+        /// Voxel index of the first.
+        first: [usize; 3],
+    },
+    /// A label that is no whole number from 0 to 65535.
+    #[error("{} is no label map: voxel {index:?} is {value}, expected whole numbers from 0 to 65535", path.display())]
+    NoLabel {
+        /// The file.
+        path: PathBuf,
+        /// Voxel index.
+        index: [usize; 3],
+        /// What was found.
+        value: f64,
+    },
+    /// A mask on another grid than its image.
+    #[error("{} does not lie on the grid of {}: {mismatch}; resample it onto the image's grid", mask.display(), image.display())]
+    Grid {
+        /// The mask.
+        mask: PathBuf,
+        /// The image.
+        image: PathBuf,
+        /// How they differ.
+        mismatch: Box<GridMismatch>,
+    },
+    /// An array of another shape than its grid.
+    #[error("labels of shape {found:?} do not fit the grid of shape {expected:?}")]
+    Shape {
+        /// The grid's.
+        expected: [usize; 3],
+        /// The array's.
+        found: [usize; 3],
+    },
+    /// An output name whose ending tells no format.
+    #[error("{} must end in {expected}", path.display())]
+    Extension {
+        /// The name given.
+        path: PathBuf,
+        /// The endings that are understood.
+        expected: &'static str,
+    },
+    /// An image file that cannot be read.
+    #[error("{} cannot be read as an image: {reason}", path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and what was found.
+        reason: String,
+    },
+    /// A label table that cannot be understood.
+    #[error("{} is no label table: {reason}; expected JSON like {{\"0\": \"background\", \"1\": \"liver\"}}", path.display())]
+    Labels {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A structure that the label table does not have.
+    #[error("there is no structure \"{name}\"{}; there are: {available}", nearest.as_ref().map_or(String::new(), |near| format!(" (did you mean \"{near}\"?)")))]
+    NoSuchStructure {
+        /// What was asked for.
+        name: String,
+        /// The most similar name.
+        nearest: Option<String>,
+        /// All names and values.
+        available: String,
+    },
+    /// A window that cannot be applied.
+    #[error("the window {window} cannot be used: {reason}")]
+    Window {
+        /// The window, as written.
+        window: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// A word that is none of those expected.
+    #[error("expected {expected}, found \"{found}\"")]
+    Word {
+        /// What is understood.
+        expected: &'static str,
+        /// What was found.
+        found: String,
+    },
+    /// A folder without data of a known layout.
+    #[error("{} holds no data that can be read: {reason}", path.display())]
+    Layout {
+        /// The folder.
+        path: PathBuf,
+        /// What was looked for.
+        reason: String,
+    },
+}

@@ -1,0 +1,152 @@
+//! Names of label values, and structures asked for by name.
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde::{Deserialize, Serialize};
+
+use crate::DataError;
+
+/// What the values of a label map mean; 0 is background.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelTable {
+    names: BTreeMap<u16, String>,
+    instances: bool,
+}
+
+/// A structure to segment: one or more label values that are taken together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Structure {
+    /// Its name, for results.
+    pub name: String,
+    /// Its label values.
+    pub values: Vec<u16>,
+}
+
+impl FromIterator<(u16, String)> for LabelTable {
+    fn from_iter<I: IntoIterator<Item = (u16, String)>>(names: I) -> Self {
+        Self { names: names.into_iter().filter(|&(value, _)| value != 0).collect(), instances: false }
+    }
+}
+
+impl LabelTable {
+    /// Reads a `labels.json`: `{"0": "background", "1": "liver"}`.
+    ///
+    /// An entry `"encoding": "instance"` says that pixels hold instance numbers, all of them of the class 1.
+    ///
+    /// # Errors
+    /// [`DataError::Read`]; [`DataError::Labels`] if it is something else.
+    pub fn read(path: &Path) -> Result<Self, DataError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
+        let refuse = |reason: String| DataError::Labels { path: path.to_path_buf(), reason };
+        let mut entries: BTreeMap<String, String> =
+            serde_json::from_str(&text).map_err(|error| refuse(error.to_string()))?;
+        let instances = match entries.remove("encoding").as_deref() {
+            None | Some("class-index") => false,
+            Some("instance") => true,
+            Some(other) => return Err(refuse(format!("its encoding \"{other}\" is neither class-index nor instance"))),
+        };
+        let parse = |(value, name): (String, String)| match value.parse() {
+            Ok(value) => Ok((value, name)),
+            Err(_) => Err(refuse(format!("\"{value}\" is no whole number from 0 to 65535"))),
+        };
+        let table = entries.into_iter().map(parse).collect::<Result<Self, _>>()?;
+        Ok(Self { instances, ..table })
+    }
+
+    /// Whether pixels hold instance numbers instead of label values.
+    pub fn holds_instances(&self) -> bool {
+        self.instances
+    }
+
+    /// The name of a value.
+    pub fn name(&self, value: u16) -> Option<&str> {
+        self.names.get(&value).map(String::as_str)
+    }
+
+    /// Every structure of the table, by value.
+    pub fn structures(&self) -> Vec<Structure> {
+        self.names.iter().map(|(&value, name)| Structure { name: name.clone(), values: vec![value] }).collect()
+    }
+
+    /// Understands `all`, or a list like `liver,6,cord=1+2,liver+spleen`: names (in any case) or values, merged with `+`, renamed
+    /// with `=`.
+    ///
+    /// # Errors
+    /// [`DataError::NoSuchStructure`] lists what there is and the nearest name.
+    pub fn parse_structures(&self, text: &str) -> Result<Vec<Structure>, DataError> {
+        if text.trim().eq_ignore_ascii_case("all") {
+            return Ok(self.structures());
+        }
+        text.split(',').map(|part| self.parse_structure(part.trim())).collect()
+    }
+
+    fn parse_structure(&self, text: &str) -> Result<Structure, DataError> {
+        let (name, parts) = text.split_once('=').map_or((None, text), |(name, parts)| (Some(name.trim()), parts));
+        let values = parts.split('+').map(|part| self.value(part.trim())).collect::<Result<Vec<_>, _>>()?;
+        let names = || values.iter().map(|&value| self.name(value).map_or(value.to_string(), str::to_owned));
+        let name = name.map_or_else(|| names().collect::<Vec<_>>().join("+"), str::to_owned);
+        Ok(Structure { name, values })
+    }
+
+    fn value(&self, word: &str) -> Result<u16, DataError> {
+        if let Some((&value, _)) = self.names.iter().find(|(_, name)| name.eq_ignore_ascii_case(word)) {
+            return Ok(value);
+        }
+        match word.parse() {
+            // A value needs no name, so that maps without a table can be used.
+            Ok(value @ 1..) if self.names.is_empty() || self.names.contains_key(&value) => Ok(value),
+            _ => Err(DataError::NoSuchStructure {
+                name: word.to_owned(),
+                nearest: self.nearest(word),
+                available: self
+                    .names
+                    .iter()
+                    .map(|(value, name)| format!("{name} ({value})"))
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            }),
+        }
+    }
+
+    /// The most similar name, if one is similar.
+    fn nearest(&self, word: &str) -> Option<String> {
+        let similarity = |name: &str| strsim::jaro_winkler(&name.to_lowercase(), &word.to_lowercase());
+        let similar =
+            self.names.values().map(|name| (similarity(name), name)).filter(|(similarity, _)| *similarity > 0.8);
+        similar.max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, name)| name.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> LabelTable {
+        [(0, "background"), (1, "grey matter"), (2, "white matter"), (6, "liver")]
+            .map(|(value, name)| (value, name.to_owned()))
+            .into_iter()
+            .collect()
+    }
+
+    #[test]
+    fn structures_by_name_value_and_sum() {
+        let parsed = table().parse_structures("Liver, 2 ,cord=1+white matter,liver+1").expect("all known");
+        let found: Vec<_> = parsed.iter().map(|one| (one.name.as_str(), one.values.as_slice())).collect();
+        assert_eq!(
+            found,
+            [("liver", &[6][..]), ("white matter", &[2]), ("cord", &[1, 2]), ("liver+grey matter", &[6, 1])]
+        );
+        assert_eq!(table().parse_structures("all").expect("always understood").len(), 3);
+    }
+
+    #[test]
+    fn an_unknown_structure_is_answered_with_what_there_is() {
+        for unknown in ["livre", "3", "0", ""] {
+            let message = table().parse_structures(unknown).expect_err("unknown").to_string();
+            assert!(message.contains("grey matter (1)") && message.contains("liver (6)"), "{message}");
+        }
+        let message = table().parse_structures("livre").expect_err("unknown").to_string();
+        assert!(message.contains("did you mean \"liver\""), "{message}");
+    }
+}

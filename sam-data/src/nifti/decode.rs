@@ -1,0 +1,45 @@
+//! Stored numbers of any type to one type.
+
+use ::nifti::NiftiType;
+
+/// Bytes of one number, or `None` for types that are no plain number.
+pub(super) fn size_of(kind: NiftiType) -> Option<usize> {
+    match kind {
+        NiftiType::Uint8 | NiftiType::Int8 => Some(1),
+        NiftiType::Uint16 | NiftiType::Int16 => Some(2),
+        NiftiType::Uint32 | NiftiType::Int32 | NiftiType::Float32 => Some(4),
+        NiftiType::Uint64 | NiftiType::Int64 | NiftiType::Float64 => Some(8),
+        _ => None,
+    }
+}
+
+/// Decodes all numbers; a type without [`size_of`] gives none.
+pub(super) fn values<T>(bytes: &[u8], kind: NiftiType, little_endian: bool, convert: impl Fn(f64) -> T) -> Vec<T> {
+    macro_rules! decode {
+        ($number:ty) => {
+            bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&bytes| {
+                    let number =
+                        if little_endian { <$number>::from_le_bytes(bytes) } else { <$number>::from_be_bytes(bytes) };
+                    convert(number as f64)
+                })
+                .collect()
+        };
+    }
+    match kind {
+        NiftiType::Uint8 => decode!(u8),
+        NiftiType::Int8 => decode!(i8),
+        NiftiType::Uint16 => decode!(u16),
+        NiftiType::Int16 => decode!(i16),
+        NiftiType::Uint32 => decode!(u32),
+        NiftiType::Int32 => decode!(i32),
+        NiftiType::Uint64 => decode!(u64),
+        NiftiType::Int64 => decode!(i64),
+        NiftiType::Float32 => decode!(f32),
+        NiftiType::Float64 => decode!(f64),
+        _ => Vec::new(),
+    }
+}

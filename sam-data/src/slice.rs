@@ -1,0 +1,242 @@
+//! How slices are cut from a volume, turned for viewing, and put back.
+
+use std::{fmt, str::FromStr};
+
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut2, Axis};
+use serde::{Deserialize, Serialize};
+
+use crate::{DataError, Grid};
+
+/// Along which axis a volume is cut.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SliceAxis {
+    /// Through the plane in which voxels are finest; axial where no spacing stands out by more than 1 %.
+    #[default]
+    Auto,
+    /// Slices from foot to head.
+    Axial,
+    /// Slices from back to front.
+    Coronal,
+    /// Slices from side to side.
+    Sagittal,
+    /// The first voxel index, wherever it points.
+    I,
+    /// The second voxel index.
+    J,
+    /// The third voxel index.
+    K,
+}
+
+impl SliceAxis {
+    const ALL: [(Self, &'static str); 7] = [
+        (Self::Auto, "auto"),
+        (Self::Axial, "axial"),
+        (Self::Coronal, "coronal"),
+        (Self::Sagittal, "sagittal"),
+        (Self::I, "i"),
+        (Self::J, "j"),
+        (Self::K, "k"),
+    ];
+}
+
+impl FromStr for SliceAxis {
+    type Err = DataError;
+
+    fn from_str(text: &str) -> Result<Self, DataError> {
+        let named = Self::ALL.into_iter().find(|(_, name)| name.eq_ignore_ascii_case(text));
+        named.map(|(axis, _)| axis).ok_or_else(|| DataError::Word {
+            expected: "auto, axial, coronal, sagittal, i, j or k",
+            found: text.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for SliceAxis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::ALL.into_iter().find(|(axis, _)| axis == self).map_or("auto", |(_, name)| name);
+        f.write_str(name)
+    }
+}
+
+/// A cut through a volume, and how its slices are turned to look as radiologists see them.
+///
+/// Axial slices have the front above and the patient's right at the left; coronal ones the head above; sagittal ones the head above
+/// and the front at the left. Oblique volumes are turned by their nearest axes. Turning is a transposition and flips, so that it is
+/// undone exactly.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SlicePlane {
+    /// Voxel axis that is cut, and those that become rows and columns.
+    axes: [usize; 3],
+    flip_rows: bool,
+    flip_columns: bool,
+    shape: [usize; 3],
+    spacing: [f64; 3],
+}
+
+impl SlicePlane {
+    /// The cut along an axis of a grid.
+    pub fn new(grid: &Grid, axis: SliceAxis) -> Self {
+        let closest = grid.closest_axes();
+        let voxel_axis = |patient: usize| (0..3).find(|&axis| closest[axis].0 == patient).unwrap_or(patient);
+        let cut = match axis {
+            SliceAxis::Auto => through_plane(grid.spacing()).unwrap_or_else(|| voxel_axis(2)),
+            SliceAxis::Axial => voxel_axis(2),
+            SliceAxis::Coronal => voxel_axis(1),
+            SliceAxis::Sagittal => voxel_axis(0),
+            SliceAxis::I => 0,
+            SliceAxis::J => 1,
+            SliceAxis::K => 2,
+        };
+        // Rows run from superior to inferior, or from anterior to posterior where the cut itself is superior.
+        let rows = voxel_axis(if closest[cut].0 == 2 { 1 } else { 2 });
+        let columns = 3 - cut - rows;
+        Self {
+            axes: [cut, rows, columns],
+            flip_rows: closest[rows].1,
+            flip_columns: closest[columns].1,
+            shape: grid.shape,
+            spacing: grid.spacing(),
+        }
+    }
+
+    /// The voxel axis that is cut: 0, 1 or 2.
+    pub fn axis(&self) -> usize {
+        self.axes[0]
+    }
+
+    /// How many slices there are.
+    pub fn count(&self) -> usize {
+        self.shape[self.axes[0]]
+    }
+
+    /// Rows and columns of a slice.
+    pub fn size(&self) -> (usize, usize) {
+        (self.shape[self.axes[1]], self.shape[self.axes[2]])
+    }
+
+    /// Distance between rows and between columns, in mm.
+    pub fn spacing(&self) -> (f64, f64) {
+        (self.spacing[self.axes[1]], self.spacing[self.axes[2]])
+    }
+
+    /// Cuts a slice out of a volume in file order: `[rows, columns]`.
+    ///
+    /// # Panics
+    /// If the volume has another shape than the grid, or the index is beyond [`SlicePlane::count`].
+    pub fn extract<T: Clone>(&self, volume: ArrayView3<'_, T>, index: usize) -> Array2<T> {
+        self.check(volume.dim());
+        let mut slice = volume.index_axis_move(Axis(self.axes[0]), index);
+        if self.axes[1] > self.axes[2] {
+            slice = slice.reversed_axes();
+        }
+        if self.flip_rows {
+            slice.invert_axis(Axis(0));
+        }
+        if self.flip_columns {
+            slice.invert_axis(Axis(1));
+        }
+        slice.to_owned()
+    }
+
+    /// Puts a slice back into a volume in file order: the inverse of [`SlicePlane::extract`].
+    ///
+    /// # Panics
+    /// If a shape differs, or the index is beyond [`SlicePlane::count`].
+    pub fn insert<T: Clone>(&self, volume: &mut Array3<T>, index: usize, slice: ArrayView2<'_, T>) {
+        self.check(volume.dim());
+        assert_eq!(slice.dim(), self.size(), "a slice must have the plane's size");
+        let mut target: ArrayViewMut2<'_, T> = volume.view_mut().index_axis_move(Axis(self.axes[0]), index);
+        if self.axes[1] > self.axes[2] {
+            target = target.reversed_axes();
+        }
+        if self.flip_rows {
+            target.invert_axis(Axis(0));
+        }
+        if self.flip_columns {
+            target.invert_axis(Axis(1));
+        }
+        target.assign(&slice);
+    }
+
+    fn check(&self, shape: (usize, usize, usize)) {
+        assert_eq!([shape.0, shape.1, shape.2], self.shape, "a volume must have its grid's shape");
+    }
+}
+
+/// The axis whose spacing exceeds both others by more than 1 %.
+fn through_plane(spacing: [f64; 3]) -> Option<usize> {
+    (0..3).find(|&axis| (0..3).all(|other| other == axis || spacing[axis] > 1.01 * spacing[other]))
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array3;
+
+    use super::*;
+
+    /// All 48 ways in which voxel axes can run along patient axes, on a grid of unequal sides.
+    fn all_orientations() -> impl Iterator<Item = Grid> {
+        let permutations = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+        permutations.into_iter().flat_map(|permutation| {
+            (0..8).map(move |signs: usize| {
+                let mut affine = [[0.0; 4]; 4];
+                for (axis, patient) in permutation.into_iter().enumerate() {
+                    affine[patient][axis] = if signs >> axis & 1 == 1 { -1.0 } else { 1.0 };
+                }
+                affine[3][3] = 1.0;
+                Grid::new([3, 4, 5], affine)
+            })
+        })
+    }
+
+    const CUTS: [SliceAxis; 6] =
+        [SliceAxis::Axial, SliceAxis::Coronal, SliceAxis::Sagittal, SliceAxis::I, SliceAxis::J, SliceAxis::K];
+
+    #[test]
+    fn slices_go_back_where_they_came_from_in_every_orientation() {
+        let volume = Array3::from_shape_fn((3, 4, 5), |(i, j, k)| 100 * i + 10 * j + k);
+        for grid in all_orientations() {
+            for axis in CUTS {
+                let plane = SlicePlane::new(&grid, axis);
+                let mut rebuilt = Array3::zeros((3, 4, 5));
+                for index in 0..plane.count() {
+                    let slice = plane.extract(volume.view(), index);
+                    assert_eq!(slice.dim(), plane.size());
+                    plane.insert(&mut rebuilt, index, slice.view());
+                }
+                assert_eq!(rebuilt, volume, "{} {axis}", grid.orientation());
+            }
+        }
+    }
+
+    #[test]
+    fn axial_slices_show_the_front_above_and_the_right_at_the_left() {
+        for grid in all_orientations() {
+            let plane = SlicePlane::new(&grid, SliceAxis::Axial);
+            let position = |coordinate: usize| {
+                Array3::from_shape_fn((3, 4, 5), |(i, j, k)| grid.world([i as f64, j as f64, k as f64])[coordinate])
+            };
+            let (right, front) = (plane.extract(position(0).view(), 0), plane.extract(position(1).view(), 0));
+            let (rows, columns) = plane.size();
+            assert!(right[(0, 0)] > right[(0, columns - 1)], "{}", grid.orientation());
+            assert!(front[(0, 0)] > front[(rows - 1, 0)], "{}", grid.orientation());
+        }
+    }
+
+    #[test]
+    fn thick_slices_are_found() {
+        let affine = [[0.0, 0.0, 5.0, 0.0], [1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
+        assert_eq!(SlicePlane::new(&Grid::new([8, 8, 8], affine), SliceAxis::Auto).axis(), 2);
+        let isotropic = [[0.0, 0.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
+        assert_eq!(SlicePlane::new(&Grid::new([8, 8, 8], isotropic), SliceAxis::Auto).axis(), 1);
+    }
+
+    #[test]
+    fn words_are_read_back() {
+        for (axis, name) in SliceAxis::ALL {
+            assert_eq!((name.parse::<SliceAxis>().expect("a known word"), axis.to_string()), (axis, name.to_owned()));
+        }
+        assert!("sideways".parse::<SliceAxis>().is_err());
+    }
+}

@@ -1,0 +1,221 @@
+//! Intensity windows: from HU or MR units to the 8-bit levels that networks are trained on.
+
+use std::{fmt, str::FromStr};
+
+use ndarray::{Array2, ArrayView2, ArrayView3};
+use serde::{Deserialize, Serialize};
+
+use crate::DataError;
+
+/// Which intensities are spread over black to white.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Window {
+    /// CT is seen through [`Window::Abdomen`], 8-bit images as they are, everything else through [`Window::PERCENTILE`].
+    ///
+    /// A volume whose lowest intensity is -150 or less holds air in HU; one of whole numbers from 0 to 255 is an 8-bit image.
+    #[default]
+    Auto,
+    /// Soft tissue: width 400, level 40, -160 to 240 HU.
+    Abdomen,
+    /// Lung: width 1500, level -600, -1350 to 150 HU.
+    Lung,
+    /// Brain: width 80, level 40, 0 to 80 HU.
+    Brain,
+    /// Bone: width 1800, level 400, -500 to 1300 HU.
+    Bone,
+    /// Given intensities.
+    Range {
+        /// Becomes black.
+        low: f32,
+        /// Becomes white.
+        high: f32,
+    },
+    /// Percentiles of the volume's non-zero voxels: MR has no absolute scale.
+    Percentile {
+        /// Percent of voxels that become black.
+        low: f32,
+        /// Percent of voxels below white.
+        high: f32,
+    },
+}
+
+/// A volume with an intensity below this holds air, in HU.
+const AIR_HU: f32 = -150.0;
+
+impl Window {
+    /// The 0.5th to the 99.5th percentile.
+    pub const PERCENTILE: Self = Self::Percentile { low: 0.5, high: 99.5 };
+
+    /// Decides the intensities of black and white, once for a whole volume.
+    ///
+    /// # Errors
+    /// [`DataError::Window`] if white is not above black, a percentile is beyond 0 to 100, or the volume is empty.
+    pub fn resolve(&self, voxels: ArrayView3<'_, f32>) -> Result<ResolvedWindow, DataError> {
+        let refuse = |reason: &str| Err(DataError::Window { window: self.to_string(), reason: reason.to_owned() });
+        let (low, high) = match *self {
+            Self::Auto => return Self::chosen_for(voxels).resolve(voxels),
+            Self::Abdomen => (-160.0, 240.0),
+            Self::Lung => (-1350.0, 150.0),
+            Self::Brain => (0.0, 80.0),
+            Self::Bone => (-500.0, 1300.0),
+            Self::Range { low, high } if low < high => (low, high),
+            Self::Range { .. } => return refuse("the second number must be larger than the first"),
+            Self::Percentile { low, high } if !(0.0 <= low && low < high && high <= 100.0) => {
+                return refuse("percentiles must rise and lie between 0 and 100");
+            }
+            Self::Percentile { low, high } => percentiles(voxels, low, high),
+        };
+        Ok(ResolvedWindow { low, high, name: self.to_string() })
+    }
+
+    /// What [`Window::Auto`] stands for on a volume.
+    fn chosen_for(voxels: ArrayView3<'_, f32>) -> Self {
+        let lowest = voxels.iter().copied().fold(f32::INFINITY, f32::min);
+        let is_level = |voxel: &f32| voxel.fract() == 0.0 && (0.0..=255.0).contains(voxel);
+        if lowest <= AIR_HU {
+            Self::Abdomen
+        } else if voxels.iter().all(is_level) {
+            Self::Range { low: 0.0, high: 255.0 }
+        } else {
+            Self::PERCENTILE
+        }
+    }
+}
+
+/// Percentiles of the non-zero voxels, or of all where all are zero.
+fn percentiles(voxels: ArrayView3<'_, f32>, low: f32, high: f32) -> (f32, f32) {
+    let mut values: Vec<f32> = voxels.iter().copied().filter(|&voxel| voxel != 0.0).collect();
+    if values.is_empty() {
+        return (0.0, 0.0);
+    }
+    let last = values.len() - 1;
+    let mut at = |percent: f32| {
+        let rank = (f64::from(percent) / 100.0 * last as f64).round() as usize;
+        *values.select_nth_unstable_by(rank, f32::total_cmp).1
+    };
+    (at(low), at(high))
+}
+
+impl FromStr for Window {
+    type Err = DataError;
+
+    fn from_str(text: &str) -> Result<Self, DataError> {
+        let expected =
+            "auto, abdomen, lung, brain, bone, percentile, percentile:LOW:HIGH or LOW:HIGH (such as -160:240)";
+        let unknown = || DataError::Word { expected, found: text.to_owned() };
+        let pair = |pair: &str| {
+            let (low, high) = pair.split_once(':')?;
+            let (low, high) = (low.trim().parse::<f32>().ok()?, high.trim().parse::<f32>().ok()?);
+            (low.is_finite() && high.is_finite()).then_some((low, high))
+        };
+        match text.to_lowercase().as_str() {
+            "auto" => Ok(Self::Auto),
+            "abdomen" => Ok(Self::Abdomen),
+            "lung" => Ok(Self::Lung),
+            "brain" => Ok(Self::Brain),
+            "bone" => Ok(Self::Bone),
+            "percentile" => Ok(Self::PERCENTILE),
+            other => match other.strip_prefix("percentile:") {
+                Some(percents) => pair(percents).map(|(low, high)| Self::Percentile { low, high }),
+                None => pair(other).map(|(low, high)| Self::Range { low, high }),
+            }
+            .ok_or_else(unknown),
+        }
+    }
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Abdomen => f.write_str("abdomen"),
+            Self::Lung => f.write_str("lung"),
+            Self::Brain => f.write_str("brain"),
+            Self::Bone => f.write_str("bone"),
+            Self::Range { low, high } => write!(f, "{low}:{high}"),
+            Self::Percentile { low, high } => write!(f, "percentile:{low}:{high}"),
+        }
+    }
+}
+
+/// A window whose black and white are decided; stored with the results.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResolvedWindow {
+    /// The intensity that becomes 0.
+    pub low: f32,
+    /// The intensity that becomes 255.
+    pub high: f32,
+    /// The window's name.
+    pub name: String,
+}
+
+impl ResolvedWindow {
+    /// What the network sees: whole levels from 0 to 255, as in the 8-bit images that it was trained on.
+    ///
+    /// A window without width, of a constant volume, makes everything black.
+    ///
+    /// # Shapes
+    /// - slice and output: `[rows, columns]`
+    pub fn apply(&self, slice: ArrayView2<'_, f32>) -> Array2<f32> {
+        let width = self.high - self.low;
+        if width <= 0.0 {
+            return Array2::zeros(slice.dim());
+        }
+        slice.mapv(|value| ((value - self.low) / width * 255.0).round().clamp(0.0, 255.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array3;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn volume(values: Vec<f32>) -> Array3<f32> {
+        Array3::from_shape_vec((values.len(), 1, 1), values).expect("one column")
+    }
+
+    #[test]
+    fn auto_tells_ct_images_and_mr_apart() {
+        let chosen = |values: Vec<f32>| Window::chosen_for(volume(values).view());
+        assert_eq!(chosen(vec![-1024.0, 30.0, 900.0]), Window::Abdomen);
+        assert_eq!(chosen(vec![0.0, 30.0, 255.0]), Window::Range { low: 0.0, high: 255.0 });
+        assert_eq!(chosen(vec![0.0, 30.0, 900.0]), Window::PERCENTILE);
+    }
+
+    #[test]
+    fn windows_are_read_back_and_nonsense_is_refused() {
+        for text in ["auto", "abdomen", "lung", "brain", "bone", "percentile:0.5:99.5", "-160:240"] {
+            assert_eq!(text.parse::<Window>().expect("a window").to_string(), text);
+        }
+        for text in ["", "liver", "1", "a:b", "nan:1", "percentile:1"] {
+            assert!(text.parse::<Window>().is_err(), "{text}");
+        }
+        let any = volume(vec![1.0, 2.0]);
+        assert!(Window::Range { low: 3.0, high: 3.0 }.resolve(any.view()).is_err());
+        assert!(Window::Percentile { low: -1.0, high: 3.0 }.resolve(any.view()).is_err());
+    }
+
+    #[test]
+    fn percentiles_ignore_zeros() {
+        let values = (0..1000).map(|value| if value < 500 { 0.0 } else { value as f32 }).collect();
+        let window = Window::Percentile { low: 0.0, high: 100.0 }.resolve(volume(values).view()).expect("a window");
+        assert_eq!((window.low, window.high), (500.0, 999.0));
+    }
+
+    proptest! {
+        #[test]
+        fn levels_are_whole_bounded_and_rise(mut values in prop::collection::vec(-3000.0_f32..3000.0, 2..50)) {
+            values.sort_by(f32::total_cmp);
+            let volume = volume(values);
+            for window in [Window::Auto, Window::Abdomen, Window::Lung, Window::PERCENTILE] {
+                let resolved = window.resolve(volume.view()).expect("a window");
+                let levels = resolved.apply(volume.index_axis(ndarray::Axis(2), 0));
+                prop_assert!(levels.iter().all(|level| (0.0..=255.0).contains(level) && level.fract() == 0.0));
+                prop_assert!(levels.iter().zip(levels.iter().skip(1)).all(|(a, b)| a <= b));
+            }
+        }
+    }
+}

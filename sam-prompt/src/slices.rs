@@ -1,0 +1,97 @@
+//! Which slices of a volume a person is taken to outline.
+
+use rand::{Rng, RngExt, seq::index};
+use serde::{Deserialize, Serialize};
+
+/// A way of choosing the slices to annotate from those that show the object.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SliceSelection {
+    /// Drawn without replacement from a normal distribution around the median foreground slice, with the standard deviation of
+    /// the foreground slices' indices, clipped to their range (paper section 4; that deviation is our reading of its "std of
+    /// foreground ranges").
+    #[default]
+    Normal,
+    /// Every foreground slice alike.
+    Uniform,
+    /// At equal distances, the ends left out: what an annotator would choose by eye.
+    Equidistant,
+}
+
+impl SliceSelection {
+    /// Chooses `count` of the foreground slices (ascending indices), or all if there are fewer. The order of the result is that of
+    /// choosing, so that its first elements are a smaller choice by the same rule (for equidistant slices they are re-chosen).
+    pub fn choose(self, foreground: &[usize], count: usize, rng: &mut dyn Rng) -> Vec<usize> {
+        let count = count.min(foreground.len());
+        if count == 0 {
+            return Vec::new();
+        }
+        match self {
+            Self::Uniform => index::sample(rng, foreground.len(), count).into_iter().map(|at| foreground[at]).collect(),
+            Self::Equidistant => (0..count)
+                .map(|part| (2 * part + 1) * foreground.len() / (2 * count))
+                .map(|at| foreground[at])
+                .collect(),
+            Self::Normal => choose_normal(foreground, count, rng),
+        }
+    }
+}
+
+fn choose_normal(foreground: &[usize], count: usize, rng: &mut dyn Rng) -> Vec<usize> {
+    let mean = foreground.iter().sum::<usize>() as f64 / foreground.len() as f64;
+    let variance = foreground.iter().map(|&slice| (slice as f64 - mean).powi(2)).sum::<f64>() / foreground.len() as f64;
+    let median = foreground[foreground.len() / 2] as f64;
+    let mut remaining = foreground.to_vec();
+    (0..count)
+        .map(|_| {
+            let wanted = median + variance.sqrt() * standard_normal(rng);
+            let wanted = wanted.clamp(foreground[0] as f64, foreground[foreground.len() - 1] as f64);
+            // Without replacement: the nearest slice that is still there.
+            let nearest = |&a: &usize, &b: &usize| {
+                (remaining[a] as f64 - wanted).abs().total_cmp(&(remaining[b] as f64 - wanted).abs())
+            };
+            let nearest = (0..remaining.len()).min_by(nearest).unwrap_or(0);
+            remaining.remove(nearest)
+        })
+        .collect()
+}
+
+/// Box and Muller's transform of two uniform numbers.
+fn standard_normal(rng: &mut dyn Rng) -> f64 {
+    let (radius, angle) = (1.0 - rng.random::<f64>(), rng.random::<f64>());
+    (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+
+    #[test]
+    fn chosen_slices_are_distinct_foreground_and_seeded() {
+        let foreground: Vec<usize> = (10..40).filter(|slice| slice % 3 != 0).collect();
+        for selection in [SliceSelection::Normal, SliceSelection::Uniform, SliceSelection::Equidistant] {
+            let choose = |seed| selection.choose(&foreground, 5, &mut ChaCha8Rng::seed_from_u64(seed));
+            let mut chosen = choose(3);
+            assert_eq!(chosen, choose(3), "{selection:?}");
+            assert!(chosen.iter().all(|slice| foreground.contains(slice)), "{selection:?}");
+            chosen.sort_unstable();
+            chosen.dedup();
+            assert_eq!(chosen.len(), 5, "{selection:?}");
+            assert_eq!(selection.choose(&foreground[..2], 5, &mut ChaCha8Rng::seed_from_u64(3)).len(), 2);
+            assert!(selection.choose(&[], 5, &mut ChaCha8Rng::seed_from_u64(3)).is_empty());
+        }
+    }
+
+    #[test]
+    fn normal_choice_prefers_the_middle() {
+        let foreground: Vec<usize> = (0..101).collect();
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let chosen: Vec<usize> = (0..500).flat_map(|_| SliceSelection::Normal.choose(&foreground, 1, &mut rng)).collect();
+        let within = chosen.iter().filter(|&&slice| slice.abs_diff(50) <= 29).count() as f64 / chosen.len() as f64;
+        // One standard deviation, 29.15 slices, holds 68 % of a normal distribution.
+        assert!((0.63..0.73).contains(&within), "{within}");
+    }
+}
