@@ -50,7 +50,8 @@ impl Panel {
     /// Draws points and boxes.
     #[must_use]
     pub fn prompts(mut self, prompts: &Prompts) -> Self {
-        let scale = |value: f32| (value.max(0.0) as usize) * self.factor + self.factor / 2;
+        let factor = self.factor;
+        let scale = |value: f32| (value.max(0.0) as usize) * factor + factor / 2;
         for part in &prompts.boxes {
             let (left, right, top, bottom) =
                 (scale(part.x_min), scale(part.x_max), scale(part.y_min), scale(part.y_max));
@@ -73,7 +74,8 @@ impl Panel {
 
     fn contour(mut self, mask: ArrayView2<'_, bool>, colour: Rgb) -> Self {
         let (rows, columns, _) = self.pixels.dim();
-        let large = Array2::from_shape_fn((rows, columns), |(row, column)| mask[(row / self.factor, column / self.factor)]);
+        let large =
+            Array2::from_shape_fn((rows, columns), |(row, column)| mask[(row / self.factor, column / self.factor)]);
         let outer = dilate(large.view(), 1);
         let inner = erode(large.view(), 1);
         for ((row, column), _) in outer.indexed_iter().filter(|&(at, &inside)| inside && !inner[at]) {

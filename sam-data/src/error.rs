@@ -38,19 +38,39 @@ pub enum DataError {
         /// Bytes that are there.
         found: usize,
     },
+    /// A compressed file whose content does not match its own checksum, or cannot be unpacked at all.
+    #[error("{} is damaged ({source}); copy or download it again", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What unpacking met.
+        source: io::Error,
+    },
     /// A file that is no NIfTI, or of a kind that is not read.
-    #[error("{} cannot be read as NIfTI: {reason}", path.display())]
+    #[error("{} cannot be read as NIfTI: expected {expected}, found {found}", path.display())]
     Format {
         /// The file.
         path: PathBuf,
-        /// What was expected and what was found.
-        reason: String,
+        /// What is understood.
+        expected: &'static str,
+        /// What is there, and what to do about it.
+        found: String,
     },
     /// Several volumes in one file, where one is wanted.
     #[error("{} holds {found} volumes (its fourth dimension), but one is wanted: choose one, from 0 to {}", path.display(), found - 1)]
     SeveralVolumes {
         /// The file.
         path: PathBuf,
+        /// How many volumes it holds.
+        found: usize,
+    },
+    /// A volume beyond the last one of a file.
+    #[error("{} holds {found} volume(s), numbered from 0, but volume {asked} was asked for", path.display())]
+    NoSuchVolume {
+        /// The file.
+        path: PathBuf,
+        /// The number asked for.
+        asked: usize,
         /// How many volumes it holds.
         found: usize,
     },
@@ -88,12 +108,20 @@ pub enum DataError {
         /// How they differ.
         mismatch: Box<GridMismatch>,
     },
-    /// An array of another shape than its grid.
-    #[error("labels of shape {found:?} do not fit the grid of shape {expected:?}")]
+    /// An array of another shape than its grid, or a grid of another shape than its header.
+    #[error("labels of shape {found:?} do not fit the image's {expected:?}; labels keep the voxel order and shape of their image")]
     Shape {
-        /// The grid's.
+        /// The image's.
         expected: [usize; 3],
-        /// The array's.
+        /// The labels'.
+        found: [usize; 3],
+    },
+    /// A volume that does not fit NIfTI-1, whose sides are 16-bit numbers.
+    #[error("{} cannot hold a volume of shape {found:?}: a side of a NIfTI-1 volume has 1 to 32767 voxels", path.display())]
+    Sides {
+        /// The file.
+        path: PathBuf,
+        /// The volume's.
         found: [usize; 3],
     },
     /// An output name whose ending tells no format.
@@ -129,6 +157,12 @@ pub enum DataError {
         nearest: Option<String>,
         /// All names and values.
         available: String,
+    },
+    /// Two structures under one name, whose results could not be told apart.
+    #[error("there are two structures \"{name}\"; name one of them differently, like other={name}")]
+    SameName {
+        /// The name.
+        name: String,
     },
     /// A window that cannot be applied.
     #[error("the window {window} cannot be used: {reason}")]

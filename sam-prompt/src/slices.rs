@@ -89,7 +89,8 @@ mod tests {
     fn normal_choice_prefers_the_middle() {
         let foreground: Vec<usize> = (0..101).collect();
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let chosen: Vec<usize> = (0..500).flat_map(|_| SliceSelection::Normal.choose(&foreground, 1, &mut rng)).collect();
+        let chosen: Vec<usize> =
+            (0..500).flat_map(|_| SliceSelection::Normal.choose(&foreground, 1, &mut rng)).collect();
         let within = chosen.iter().filter(|&&slice| slice.abs_diff(50) <= 29).count() as f64 / chosen.len() as f64;
         // One standard deviation, 29.15 slices, holds 68 % of a normal distribution.
         assert!((0.63..0.73).contains(&within), "{within}");

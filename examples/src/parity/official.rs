@@ -150,7 +150,8 @@ fn prompt_encoder<B: Backend>(file: &GoldenFile, sam: &Sam<B>, device: &B::Devic
         let embedded = encoder.forward(&combinations.batch(name, device)?)?;
         let (shape, _) = file.values(&format!("{name}.dense"))?;
         // The goldens keep one of two equal maps where there is no mask.
-        report.tensor(file, &format!("{name}.dense"), embedded.dense.slice([0..shape[0]]))?;
+        let dense = embedded.dense.slice([0..shape[0]]).expand([shape[0], shape[1], shape[2], shape[3]]);
+        report.tensor(file, &format!("{name}.dense"), dense)?;
         if let Some(sparse) = embedded.sparse {
             report.tensor(file, &format!("{name}.sparse"), sparse)?;
         }
@@ -159,7 +160,7 @@ fn prompt_encoder<B: Backend>(file: &GoldenFile, sam: &Sam<B>, device: &B::Devic
     let padding = Token { kind: TokenKind::Padding, x: 0.0, y: 0.0 };
     let one_point = encoder.forward(&PromptBatch::from_tokens(&[vec![first, padding]], None, device)?)?;
     report.tensor(file, "one_point.sparse", one_point.sparse.context("a point gives a token")?)?;
-    report.tensor(file, "one_point.dense", one_point.dense)
+    report.tensor(file, "one_point.dense", one_point.dense.expand(encoder.dense_pe().dims()))
 }
 
 fn mask_decoder<B: Backend>(
@@ -192,9 +193,7 @@ fn mask_decoder<B: Backend>(
     let (queries, keys) = transformer.forward(source, image_pe, tokens);
     report.tensor(file, "tf.out.queries", queries)?;
     report.tensor(file, "tf.out.keys", keys.clone())?;
-    let [n, _, channels] = keys.dims();
-    let maps = keys.swap_dims(1, 2).reshape([n, channels, 8, 8]);
-    report.tensor(file, "tf.upscaled", sam.mask_decoder.upscale(maps))
+    report.tensor(file, "tf.upscaled", sam.mask_decoder.upscale(keys, 8, 8))
 }
 
 fn transforms<B: Backend>(

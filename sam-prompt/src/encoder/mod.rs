@@ -6,7 +6,7 @@ mod position;
 
 use burn::{
     config::Config,
-    module::Module,
+    module::{Module, ModuleMapper, Param},
     nn::{
         Embedding, EmbeddingConfig, Gelu,
         conv::{Conv2d, Conv2dConfig},
@@ -73,7 +73,7 @@ pub struct PromptEncoder<B: Backend> {
 pub struct PromptEmbeddings<B: Backend> {
     /// A token for each point and box corner: `[n, tokens, embed_dim]`; `None` where there is no token.
     pub sparse: Option<Tensor<B, 3>>,
-    /// The mask, or its absence, at each cell of the embedding: `[n, embed_dim, h, w]`.
+    /// The mask at each cell of the embedding: `[n, embed_dim, h, w]`; or its absence, alike at all cells: `[n, embed_dim, 1, 1]`.
     pub dense: Tensor<B, 4>,
 }
 
@@ -81,7 +81,7 @@ impl<B: Backend> PromptEncoder<B> {
     /// Embeds a batch of prompts.
     ///
     /// # Shapes
-    /// - sparse output: `[n, tokens, embed_dim]`; dense output: `[n, embed_dim, h, w]`
+    /// - output: see [`PromptEmbeddings`]
     ///
     /// # Errors
     /// [`PromptError::MaskSize`] if mask prompts are not four times the embedding's size.
@@ -93,6 +93,18 @@ impl<B: Backend> PromptEncoder<B> {
             position * is_somewhere + kinds.clone().matmul(self.kind_embeddings().unsqueeze())
         });
         Ok(PromptEmbeddings { sparse, dense: self.dense(batch)? })
+    }
+
+    /// This encoder with its learned parameters marked for gradients; the fixed frequencies are left out.
+    ///
+    /// Needed after [`AutodiffModule::from_inner`](burn::module::AutodiffModule::from_inner): a backend without gradients forgets
+    /// the mark.
+    #[must_use]
+    pub fn trainable(self) -> Self {
+        let mut marked = self.map(&mut RequireGradient);
+        let frequencies = marked.pe_layer.positional_encoding_gaussian_matrix;
+        marked.pe_layer.positional_encoding_gaussian_matrix = frequencies.set_require_grad(false);
+        marked
     }
 
     /// The position encoding of the embedding's cells: `[1, embed_dim, h, w]`.
@@ -116,7 +128,16 @@ impl<B: Backend> PromptEncoder<B> {
         }
         let absent = self.no_mask_embed.weight.val();
         let channels = absent.dims()[1];
-        Ok(absent.reshape([1, channels, 1, 1]).expand([batch.len(), channels, side, side]))
+        Ok(absent.reshape([1, channels, 1, 1]).expand([batch.len(), channels, 1, 1]))
+    }
+}
+
+/// Marks every parameter for gradients.
+struct RequireGradient;
+
+impl<B: Backend> ModuleMapper<B> for RequireGradient {
+    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        parameter.set_require_grad(true)
     }
 }
 

@@ -36,4 +36,14 @@ impl<B: Backend> LayerNorm2d<B> {
         let per_channel = |parameter: &Param<Tensor<B, 1>>| parameter.val().reshape([1, channels, 1, 1]);
         centred / (variance + self.epsilon).sqrt() * per_channel(&self.weight) + per_channel(&self.bias)
     }
+
+    /// The same for maps whose channels come last.
+    ///
+    /// # Shapes
+    /// - input and output: `[n, pixels, channels]`
+    pub fn forward_last(&self, pixels: Tensor<B, 3>) -> Tensor<B, 3> {
+        let centred = pixels.clone() - pixels.mean_dim(2);
+        let variance = centred.clone().powi_scalar(2).mean_dim(2);
+        centred / (variance + self.epsilon).sqrt() * self.weight.val().unsqueeze() + self.bias.val().unsqueeze()
+    }
 }

@@ -1,0 +1,177 @@
+//! Voxel index to millimetres: what a header says, and a rotation as a header stores it.
+
+use ::nifti::NiftiHeader;
+
+use super::header::Complaint;
+
+/// The sform, else the qform, else one made of the voxel sizes: the precedence of nibabel.
+///
+/// The `nifti` crate offers the same behind a feature that brings a linear algebra library, and panics where a voxel size is
+/// negative; nibabel repairs such sizes, and so does this.
+pub(super) fn of_header(header: &NiftiHeader) -> Result<[[f64; 4]; 4], Complaint> {
+    let affine = if header.sform_code > 0 {
+        let row = |row: [f32; 4]| row.map(f64::from);
+        [row(header.srow_x), row(header.srow_y), row(header.srow_z), BOTTOM]
+    } else if header.qform_code > 0 {
+        qform(header)?
+    } else {
+        base(header)
+    };
+    if affine.iter().flatten().all(|value| value.is_finite()) {
+        return Ok(affine);
+    }
+    Err(Complaint { expected: "an affine of finite numbers", found: format!("{:?}", &affine[..3]) })
+}
+
+const BOTTOM: [f64; 4] = [0.0, 0.0, 0.0, 1.0];
+/// Beyond this, a quaternion's length is no rounding error.
+const LENGTH_TOLERANCE: f64 = 1e-3;
+
+/// A voxel's side, in mm. As nibabel repairs it: 1 where it is zero, without sign elsewhere.
+fn voxel_size(header: &NiftiHeader, axis: usize) -> f64 {
+    match f64::from(header.pixdim[axis + 1]) {
+        0.0 => 1.0,
+        size => size.abs(),
+    }
+}
+
+/// nibabel's base affine: the first axis runs to the left, the volume's centre is the origin.
+fn base(header: &NiftiHeader) -> [[f64; 4]; 4] {
+    let mut affine = [[0.0; 4], [0.0; 4], [0.0; 4], BOTTOM];
+    for axis in 0..3 {
+        let (count, size) = if axis < usize::from(header.dim[0]) {
+            (f64::from(header.dim[axis + 1]), voxel_size(header, axis))
+        } else {
+            (1.0, 1.0)
+        };
+        let step = if axis == 0 { -size } else { size };
+        affine[axis][axis] = step;
+        affine[axis][3] = -step * (count - 1.0) / 2.0;
+    }
+    affine
+}
+
+/// The rotation of a unit quaternion, scaled and moved. Source: `nifti1.h`, method 2.
+///
+/// A quaternion that rounding has made longer than 1 is shortened, as in `nifti1_io.c`; nibabel refuses it.
+fn qform(header: &NiftiHeader) -> Result<[[f64; 4]; 4], Complaint> {
+    let stored = [header.quatern_b, header.quatern_c, header.quatern_d].map(f64::from);
+    let length = stored.iter().map(|part| part * part).sum::<f64>();
+    if length > 1.0 + LENGTH_TOLERANCE {
+        return Err(Complaint {
+            expected: "a qform whose quaternion is not longer than 1",
+            found: format!("{stored:?}; set the scan's orientation anew"),
+        });
+    }
+    let [b, c, d] = stored.map(|part| part / length.max(1.0).sqrt());
+    let a = (1.0 - length).max(0.0).sqrt();
+    let rotation = [
+        [a * a + b * b - c * c - d * d, 2.0 * (b * c - a * d), 2.0 * (b * d + a * c)],
+        [2.0 * (b * c + a * d), a * a + c * c - b * b - d * d, 2.0 * (c * d - a * b)],
+        [2.0 * (b * d - a * c), 2.0 * (c * d + a * b), a * a + d * d - b * b - c * c],
+    ];
+    let handedness = if header.pixdim[0] < 0.0 { -1.0 } else { 1.0 };
+    let sizes = [voxel_size(header, 0), voxel_size(header, 1), voxel_size(header, 2) * handedness];
+    let offset = [header.quatern_x, header.quatern_y, header.quatern_z].map(f64::from);
+    let row = |row: usize| {
+        let [x, y, z] = rotation[row];
+        [x * sizes[0], y * sizes[1], z * sizes[2], offset[row]]
+    };
+    Ok([row(0), row(1), row(2), BOTTOM])
+}
+
+/// A rotation as the header stores it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Rotation {
+    /// The last three parts of a unit quaternion whose first is not negative.
+    pub(super) quaternion: [f64; 3],
+    /// -1 where the voxel axes are left-handed, else 1.
+    pub(super) handedness: f64,
+}
+
+/// The rotation of an affine, or `None` where its axes are not at right angles: a qform cannot say that.
+pub(super) fn rotation(affine: &[[f64; 4]; 4], spacing: [f64; 3]) -> Option<Rotation> {
+    let mut axes = [0, 1, 2].map(|axis| [0, 1, 2].map(|row| affine[row][axis] / spacing[axis]));
+    let dot = |a: [f64; 3], b: [f64; 3]| a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+    let cross =
+        |a: [f64; 3], b: [f64; 3]| [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
+    let right_angled = [(0, 1), (0, 2), (1, 2)].into_iter().all(|(a, b)| dot(axes[a], axes[b]).abs() < 1e-5);
+    if !right_angled {
+        return None;
+    }
+    let handedness = dot(cross(axes[0], axes[1]), axes[2]).signum();
+    axes[2] = axes[2].map(|part| part * handedness);
+    // Each of 4a², 4b², 4c², 4d² follows from the diagonal; the largest of them is safe to divide by.
+    let r = |row: usize, column: usize| axes[column][row];
+    let (x, y, z) = (r(0, 0), r(1, 1), r(2, 2));
+    let candidates = [
+        [1.0 + x + y + z, r(2, 1) - r(1, 2), r(0, 2) - r(2, 0), r(1, 0) - r(0, 1)],
+        [r(2, 1) - r(1, 2), 1.0 + x - y - z, r(0, 1) + r(1, 0), r(0, 2) + r(2, 0)],
+        [r(0, 2) - r(2, 0), r(0, 1) + r(1, 0), 1.0 - x + y - z, r(1, 2) + r(2, 1)],
+        [r(1, 0) - r(0, 1), r(0, 2) + r(2, 0), r(1, 2) + r(2, 1), 1.0 - x - y + z],
+    ];
+    let largest = (0..4).max_by(|&a, &b| candidates[a][a].total_cmp(&candidates[b][b]))?;
+    let multiple = candidates[largest];
+    let length = multiple.iter().map(|part| part * part).sum::<f64>().sqrt();
+    let sign = if multiple[0] < 0.0 { -1.0 } else { 1.0 };
+    Some(Rotation { quaternion: [1, 2, 3].map(|part| sign * multiple[part] / length), handedness })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_rotation_is_read_as_it_was_stored(
+            angles in prop::array::uniform3(-3.2_f64..3.2),
+            spacing in prop::array::uniform3(0.2_f32..6.0),
+            mirrored: bool,
+        ) {
+            let turn = |angle: f64, (a, b): (usize, usize), rows: [[f64; 3]; 3]| {
+                let mut turned = rows;
+                for column in 0..3 {
+                    turned[a][column] = angle.cos() * rows[a][column] - angle.sin() * rows[b][column];
+                    turned[b][column] = angle.sin() * rows[a][column] + angle.cos() * rows[b][column];
+                }
+                turned
+            };
+            let mut rows = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, if mirrored { -1.0 } else { 1.0 }]];
+            for (angle, plane) in angles.into_iter().zip([(0, 1), (0, 2), (1, 2)]) {
+                rows = turn(angle, plane, rows);
+            }
+            let sizes = spacing.map(f64::from);
+            let row = |row: usize| [rows[row][0] * sizes[0], rows[row][1] * sizes[1], rows[row][2] * sizes[2], 7.0];
+            let affine = [row(0), row(1), row(2), BOTTOM];
+            let stored = rotation(&affine, sizes).expect("right angles");
+            let [b, c, d] = stored.quaternion.map(|part| part as f32);
+            let header = NiftiHeader {
+                sform_code: 0,
+                qform_code: 1,
+                pixdim: [stored.handedness as f32, spacing[0], spacing[1], spacing[2], 0.0, 0.0, 0.0, 0.0],
+                quatern_b: b,
+                quatern_c: c,
+                quatern_d: d,
+                quatern_x: 7.0,
+                quatern_y: 7.0,
+                quatern_z: 7.0,
+                ..NiftiHeader::default()
+            };
+            let read = of_header(&header).expect("a unit quaternion");
+            for (expected, found) in affine.iter().flatten().zip(read.iter().flatten()) {
+                // f32 keeps seven digits, and half of them are lost in the root that recovers the first part.
+                prop_assert!((expected - found).abs() < 5e-3, "{affine:?} {read:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn sheared_axes_have_no_rotation_and_long_quaternions_are_refused() {
+        let sheared = [[1.0, 0.2, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], BOTTOM];
+        assert_eq!(rotation(&sheared, [1.0, 1.04_f64.sqrt(), 1.0]), None);
+        let header = NiftiHeader { sform_code: 0, qform_code: 1, quatern_b: 1.1, ..NiftiHeader::default() };
+        assert!(of_header(&header).is_err());
+    }
+}
