@@ -3,11 +3,15 @@
 //! - [`backend`]: `--backend flex|ndarray|cuda`, chosen at run time among those compiled in.
 //! - [`weights`]: LiteMedSAM's checkpoint, cached or fetched.
 //! - [`stack`]: a case as windowed slices with labels.
+//! - [`outline`]: from outlined slices to a whole structure.
+//! - [`demo`]: quickstart's work.
 //! - [`protocol`]: the paper's per-case evaluation.
 //! - [`parity`]: the comparison with the reference implementations' tensors.
 //! - [`picture`], [`progress`], [`report`], [`results`]: what people see and keep.
 
 pub mod backend;
+pub mod demo;
+pub mod outline;
 pub mod parity;
 pub mod picture;
 pub mod progress;

@@ -62,6 +62,14 @@ impl Stack {
         Ok(stacks)
     }
 
+    /// The intensities that were black and white to the network; `None` for images that are seen as they are.
+    pub fn window(&self) -> Option<&ResolvedWindow> {
+        match &self.source {
+            Source::Volume { window, .. } => Some(window),
+            Source::Images(_) => None,
+        }
+    }
+
     /// How many slices there are.
     pub fn len(&self) -> usize {
         match &self.source {

@@ -109,11 +109,13 @@ pub enum DataError {
         mismatch: Box<GridMismatch>,
     },
     /// An array of another shape than its grid, or a grid of another shape than its header.
-    #[error("labels of shape {found:?} do not fit the image's {expected:?}; labels keep the voxel order and shape of their image")]
+    #[error(
+        "an array of shape {found:?} does not fit the image's {expected:?}: keep the image's voxel order and shape"
+    )]
     Shape {
         /// The image's.
         expected: [usize; 3],
-        /// The labels'.
+        /// The array's.
         found: [usize; 3],
     },
     /// A volume that does not fit NIfTI-1, whose sides are 16-bit numbers.

@@ -1,7 +1,8 @@
 //! A plain folder of scans with masks.
 //!
 //! Three layouts are understood: a volume in the folder itself (`image.nii.gz`, `label.nii.gz`, `labels.json`), a folder of that kind
-//! for each case, or single images (`images/NAME.png`, `masks/NAME.png`, `labels.json`).
+//! for each case (which may share one `labels.json` beside them), or single images (`images/NAME.png`, `masks/NAME.png`,
+//! `labels.json`).
 
 use std::path::{Path, PathBuf};
 
@@ -9,8 +10,13 @@ use ndarray::{Array2, Array3};
 
 use crate::{DataError, LabelTable, LabelVolume, Volume, read_image, read_labels, read_mask, read_volume};
 
-/// Image and mask may lie this far apart, in mm: tools round affines when they write them.
-const GRID_TOLERANCE_MM: f64 = 0.01;
+/// Image and mask may lie this far apart, in mm.
+///
+/// Tools round affines when they write them, and a rotation kept as a quaternion of 32 bits can be off by half a thousandth.
+const GRID_TOLERANCE_MM: f64 = 0.1;
+
+/// The file that names the label values.
+const TABLE: &str = "labels.json";
 
 /// A folder of cases that share a label table.
 #[derive(Debug, Clone)]
@@ -42,6 +48,7 @@ enum CaseKind {
 
 /// A case in memory.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "one case at a time is in memory, and its voxels lie elsewhere")]
 pub enum LoadedCase {
     /// A volume and its label map, on one grid.
     Volume {
@@ -84,7 +91,8 @@ impl Folder {
         for sub in entries(folder)?.into_iter().filter(|path| path.is_dir()) {
             let case_name = sub.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             if let Some(case) = volume_case(&sub, &case_name)? {
-                tables.push(table(&sub)?);
+                let own = if sub.join(TABLE).is_file() { &*sub } else { folder };
+                tables.push(table(own)?);
                 cases.push(case);
             }
         }
@@ -95,7 +103,11 @@ impl Folder {
             ));
         };
         if let Some(odd) = tables.iter().position(|table| *table != first) {
-            return Err(layout(format!("the labels.json of {} and of {} differ", cases[0].name, cases[odd].name)));
+            let names = (&cases[0].name, &cases[odd].name);
+            return Err(layout(format!(
+                "the labels.json of {} and of {} differ; make them equal, or open the case folders one by one",
+                names.0, names.1
+            )));
         }
         Ok(Self { name, table: first, cases })
     }
@@ -183,7 +195,7 @@ fn image_cases(folder: &Path, kind: CaseKind) -> Result<Vec<Case>, DataError> {
 }
 
 fn table(folder: &Path) -> Result<LabelTable, DataError> {
-    let path = folder.join("labels.json");
+    let path = folder.join(TABLE);
     if path.is_file() {
         return LabelTable::read(&path);
     }
@@ -211,7 +223,7 @@ mod tests {
     use super::*;
     use crate::{write_labels, write_volume};
 
-    const TABLE: &str = r#"{"0": "background", "1": "liver"}"#;
+    const LIVER: &str = r#"{"0": "background", "1": "liver"}"#;
 
     fn write_case(folder: &Path, label_origin: f64) {
         fs::create_dir_all(folder).expect("a writable folder");
@@ -222,7 +234,7 @@ mod tests {
         let elsewhere = Volume::new(volume.voxels.clone(), affine(label_origin));
         let labels = Array3::from_shape_fn((4, 5, 6), |(i, _, _)| u16::from(i > 2));
         write_labels(&folder.join("label.nii.gz"), labels.view(), &elsewhere).expect("a writable folder");
-        fs::write(folder.join("labels.json"), TABLE).expect("a writable folder");
+        fs::write(folder.join("labels.json"), LIVER).expect("a writable folder");
     }
 
     #[test]
@@ -240,6 +252,12 @@ mod tests {
         assert!(matches!(opened.cases()[1].load(), Ok(LoadedCase::Volume { .. })));
         let message = opened.cases()[0].load().expect_err("the mask lies elsewhere").to_string();
         assert!(message.contains("origin") && message.contains("3.000 mm"), "{message}");
+
+        // One table beside the cases serves those without their own; two different ones are refused.
+        fs::rename(folder.path().join("a/labels.json"), folder.path().join("labels.json")).expect("writable");
+        assert_eq!(Folder::open(folder.path()).expect("two cases").table(), opened.table());
+        fs::write(folder.path().join("labels.json"), r#"{"1": "spleen"}"#).expect("writable");
+        assert!(Folder::open(folder.path()).expect_err("two tables").to_string().contains("of a and of b differ"));
     }
 
     #[test]

@@ -37,12 +37,7 @@ impl Grid {
 
     /// For each voxel axis, the patient axis it runs along most (0 right, 1 anterior, 2 superior) and whether towards it.
     pub fn closest_axes(&self) -> [(usize, bool); 3] {
-        let direction = |axis: usize| {
-            let column = self.column(axis);
-            let length = norm(column).max(f64::MIN_POSITIVE);
-            column.map(|part| part / length)
-        };
-        let directions = [direction(0), direction(1), direction(2)];
+        let directions = [0, 1, 2].map(|axis| self.direction(axis));
         let permutations = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
         let fit = |patient: &[usize; 3]| (0..3).map(|axis| directions[axis][patient[axis]].abs()).sum::<f64>();
         let best = permutations.into_iter().max_by(|a, b| fit(a).total_cmp(&fit(b))).unwrap_or([0, 1, 2]);
@@ -55,41 +50,57 @@ impl Grid {
         self.closest_axes().map(|(patient, towards)| LETTERS[patient][usize::from(towards)]).iter().collect()
     }
 
-    /// Checks that another grid is the same, up to a displacement of `tolerance` mm at the volume's corners.
+    /// The axis along which voxels are longer than along both others by more than 1 %: the one across thick slices.
+    pub fn through_plane_axis(&self) -> Option<usize> {
+        let spacing = self.spacing();
+        (0..3).find(|&axis| (0..3).all(|other| other == axis || spacing[axis] > 1.01 * spacing[other]))
+    }
+
+    /// Checks that another grid is the same.
+    ///
+    /// What decides is by how much the volume's corner voxels lie apart, in mm: headers round, and a difference in the eighth digit
+    /// moves nothing.
     ///
     /// # Errors
-    /// [`GridMismatch`] says which field differs most and by how much.
-    pub fn compare(&self, other: &Self, tolerance: f64) -> Result<(), GridMismatch> {
+    /// Beyond `tolerance_mm`, [`GridMismatch`] names the field that moves the corners most.
+    pub fn compare(&self, other: &Self, tolerance_mm: f64) -> Result<(), GridMismatch> {
         let mismatch = |field, expected: String, found: String, displacement| {
             Err(GridMismatch { field, expected, found, displacement })
         };
         if self.shape != other.shape {
-            return mismatch(GridField::Shape, format!("{:?}", self.shape), format!("{:?}", other.shape), f64::NAN);
+            let shape = |grid: &Self| grid.shape.map(|side| side.to_string()).join(" x ");
+            return mismatch(GridField::Shape, shape(self), shape(other), f64::NAN);
         }
-        let displacement = self.corners().map(|corner| distance(self.world(corner), other.world(corner)));
-        let displacement = displacement
-            .into_iter()
-            .fold(0.0, |worst: f64, next| if next > worst || next.is_nan() { next } else { worst });
-        if displacement <= tolerance {
+        let apart = |corner| distance(self.world(corner), other.world(corner));
+        let displacement = largest(self.corners().map(apart));
+        if displacement <= tolerance_mm {
             return Ok(());
         }
-        // Name the most telling field: an origin off is the same at every corner, a spacing or direction off grows.
-        let spacing_off = (0..3)
-            .any(|axis| (self.spacing()[axis] - other.spacing()[axis]).abs() * self.shape[axis] as f64 > tolerance);
-        let turned = (0..3).any(|axis| {
-            let (a, b) = (self.column(axis), other.column(axis));
-            distance(a, b) * self.shape[axis] as f64 > tolerance
-        });
-        let list = |values: [f64; 3]| format!("[{:.4}, {:.4}, {:.4}] mm", values[0], values[1], values[2]);
-        if spacing_off {
-            return mismatch(GridField::Spacing, list(self.spacing()), list(other.spacing()), displacement);
-        }
-        if turned {
-            let direction =
-                |grid: &Self| format!("{} {:?}", grid.orientation(), [0, 1, 2].map(|axis| grid.column(axis)));
-            return mismatch(GridField::Direction, direction(self), direction(other), displacement);
-        }
-        mismatch(GridField::Origin, list(self.world([0.0; 3])), list(other.world([0.0; 3])), displacement)
+        let (ours, theirs) = (self.spacing(), other.spacing());
+        let reach = |axis: usize| self.shape[axis].saturating_sub(1) as f64;
+        let turned = |axis: usize| distance(self.direction(axis), other.direction(axis)) * ours[axis].max(theirs[axis]);
+        let fields = [
+            (GridField::Origin, apart([0.0; 3])),
+            (GridField::Spacing, largest([0, 1, 2].map(|axis| (ours[axis] - theirs[axis]).abs() * reach(axis)))),
+            (GridField::Direction, largest([0, 1, 2].map(|axis| turned(axis) * reach(axis)))),
+        ];
+        let worst =
+            fields.into_iter().max_by(|(_, a), (_, b)| a.total_cmp(b)).map_or(GridField::Origin, |(field, _)| field);
+        let say = |grid: &Self| match worst {
+            GridField::Spacing => format!("{} mm", list(grid.spacing())),
+            GridField::Direction => {
+                format!("{} along {}", grid.orientation(), [0, 1, 2].map(|axis| list(grid.direction(axis))).join(", "))
+            }
+            _ => format!("{} mm", list(grid.world([0.0; 3]))),
+        };
+        mismatch(worst, say(self), say(other), displacement)
+    }
+
+    /// The unit vector along a voxel axis; zeros where voxels have no length.
+    fn direction(&self, axis: usize) -> [f64; 3] {
+        let column = self.column(axis);
+        let length = norm(column).max(f64::MIN_POSITIVE);
+        column.map(|part| part / length)
     }
 
     fn column(&self, axis: usize) -> [f64; 3] {
@@ -99,7 +110,9 @@ impl Grid {
     /// Indices of the eight corner voxels.
     fn corners(&self) -> [[f64; 3]; 8] {
         std::array::from_fn(|corner| {
-            std::array::from_fn(|axis| if corner >> axis & 1 == 1 { self.shape[axis] as f64 - 1.0 } else { 0.0 })
+            std::array::from_fn(
+                |axis| if corner >> axis & 1 == 1 { self.shape[axis].saturating_sub(1) as f64 } else { 0.0 },
+            )
         })
     }
 }
@@ -110,6 +123,15 @@ fn norm(vector: [f64; 3]) -> f64 {
 
 fn distance(a: [f64; 3], b: [f64; 3]) -> f64 {
     norm([a[0] - b[0], a[1] - b[1], a[2] - b[2]])
+}
+
+/// The largest number; NaN where there is one.
+fn largest<const N: usize>(values: [f64; N]) -> f64 {
+    values.into_iter().map(f64::abs).max_by(f64::total_cmp).unwrap_or(0.0)
+}
+
+fn list(values: [f64; 3]) -> String {
+    format!("[{:.4}, {:.4}, {:.4}]", values[0], values[1], values[2])
 }
 
 /// In what two grids differ.
@@ -153,6 +175,8 @@ pub struct GridMismatch {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn diagonal(x: f64, y: f64, z: f64) -> Grid {
@@ -161,10 +185,12 @@ mod tests {
     }
 
     #[test]
-    fn letters_and_spacing() {
+    fn letters_spacing_and_thick_slices() {
         assert_eq!(diagonal(1.0, 2.0, 3.0).orientation(), "RAS");
         assert_eq!(diagonal(-1.0, -2.0, 3.0).orientation(), "LPS");
-        assert_eq!(diagonal(-1.0, -2.0, 3.0).spacing(), [1.0, 2.0, 3.0]);
+        assert!(diagonal(-1.0, -2.0, 3.0).spacing().iter().zip([1.0, 2.0, 3.0]).all(|(a, b)| (a - b).abs() < 1e-12));
+        assert_eq!(diagonal(1.0, 5.0, 1.0).through_plane_axis(), Some(1));
+        assert_eq!(diagonal(1.0, 1.005, 1.0).through_plane_axis(), None);
     }
 
     #[test]
@@ -179,11 +205,35 @@ mod tests {
         let mismatch = grid.compare(&moved, 0.01).expect_err("they differ");
         assert_eq!(mismatch.field, GridField::Origin);
         assert!((mismatch.displacement - 0.5).abs() < 1e-9);
+        assert!(mismatch.to_string().contains("0.500 mm"), "{mismatch}");
         let mut cropped = grid.clone();
         cropped.shape[2] = 29;
         assert_eq!(field(&cropped), GridField::Shape);
         let mut broken = grid.clone();
         broken.affine[0][0] = f64::NAN;
         assert!(grid.compare(&broken, 0.01).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn comparing_is_symmetric_and_moving_is_measured(
+            noise in prop::collection::vec(-0.02_f64..0.02, 9),
+            shift in prop::array::uniform3(-2.0_f64..2.0),
+        ) {
+            let grid = diagonal(0.8, -0.8, 3.0);
+            let mut other = grid.clone();
+            for (index, value) in noise.iter().enumerate() {
+                other.affine[index / 3][index % 3] += value;
+            }
+            for (row, value) in shift.into_iter().enumerate() {
+                other.affine[row][3] += value;
+            }
+            prop_assert!(grid.compare(&grid, 0.0).is_ok());
+            let (there, back) = (grid.compare(&other, 0.0).expect_err("moved"), other.compare(&grid, 0.0).expect_err("moved"));
+            prop_assert_eq!(there.field, back.field);
+            prop_assert!((there.displacement - back.displacement).abs() < 1e-12);
+            prop_assert!(there.displacement >= norm(shift) - 1e-9, "the first voxel is a corner");
+            prop_assert!(grid.compare(&other, there.displacement).is_ok());
+        }
     }
 }

@@ -1,6 +1,9 @@
 //! Names of label values, and structures asked for by name.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +21,7 @@ pub struct LabelTable {
 pub struct Structure {
     /// Its name, for results.
     pub name: String,
-    /// Its label values.
+    /// Its label values, rising.
     pub values: Vec<u16>,
 }
 
@@ -70,22 +73,34 @@ impl LabelTable {
     }
 
     /// Understands `all`, or a list like `liver,6,cord=1+2,liver+spleen`: names (in any case) or values, merged with `+`, renamed
-    /// with `=`.
+    /// with `=`. A name that holds one of these signs is asked for by its value.
+    ///
+    /// `all` is every structure of the table, present in a scan or not.
     ///
     /// # Errors
-    /// [`DataError::NoSuchStructure`] lists what there is and the nearest name.
+    /// [`DataError::NoSuchStructure`] lists what there is and the nearest name; [`DataError::SameName`] if two structures would have
+    /// one name.
     pub fn parse_structures(&self, text: &str) -> Result<Vec<Structure>, DataError> {
         if text.trim().eq_ignore_ascii_case("all") {
             return Ok(self.structures());
         }
-        text.split(',').map(|part| self.parse_structure(part.trim())).collect()
+        let structures =
+            text.split(',').map(|part| self.parse_structure(part.trim())).collect::<Result<Vec<_>, _>>()?;
+        let mut names = BTreeSet::new();
+        match structures.iter().find(|structure| !names.insert(structure.name.as_str())) {
+            Some(twice) => Err(DataError::SameName { name: twice.name.clone() }),
+            None => Ok(structures),
+        }
     }
 
     fn parse_structure(&self, text: &str) -> Result<Structure, DataError> {
         let (name, parts) = text.split_once('=').map_or((None, text), |(name, parts)| (Some(name.trim()), parts));
-        let values = parts.split('+').map(|part| self.value(part.trim())).collect::<Result<Vec<_>, _>>()?;
+        let mut values = parts.split('+').map(|part| self.value(part.trim())).collect::<Result<Vec<_>, _>>()?;
         let names = || values.iter().map(|&value| self.name(value).map_or(value.to_string(), str::to_owned));
-        let name = name.map_or_else(|| names().collect::<Vec<_>>().join("+"), str::to_owned);
+        let name =
+            name.filter(|name| !name.is_empty()).map_or_else(|| names().collect::<Vec<_>>().join("+"), str::to_owned);
+        values.sort_unstable();
+        values.dedup();
         Ok(Structure { name, values })
     }
 
@@ -99,14 +114,16 @@ impl LabelTable {
             _ => Err(DataError::NoSuchStructure {
                 name: word.to_owned(),
                 nearest: self.nearest(word),
-                available: self
-                    .names
-                    .iter()
-                    .map(|(value, name)| format!("{name} ({value})"))
-                    .collect::<Vec<_>>()
-                    .join(", "),
+                available: self.available(),
             }),
         }
+    }
+
+    fn available(&self) -> String {
+        if self.names.is_empty() {
+            return "label values from 1, without names".to_owned();
+        }
+        self.names.iter().map(|(value, name)| format!("{name} ({value})")).collect::<Vec<_>>().join(", ")
     }
 
     /// The most similar name, if one is similar.
@@ -135,7 +152,7 @@ mod tests {
         let found: Vec<_> = parsed.iter().map(|one| (one.name.as_str(), one.values.as_slice())).collect();
         assert_eq!(
             found,
-            [("liver", &[6][..]), ("white matter", &[2]), ("cord", &[1, 2]), ("liver+grey matter", &[6, 1])]
+            [("liver", &[6][..]), ("white matter", &[2]), ("cord", &[1, 2]), ("liver+grey matter", &[1, 6])]
         );
         assert_eq!(table().parse_structures("all").expect("always understood").len(), 3);
     }
@@ -148,5 +165,40 @@ mod tests {
         }
         let message = table().parse_structures("livre").expect_err("unknown").to_string();
         assert!(message.contains("did you mean \"liver\""), "{message}");
+        let nameless = LabelTable::default();
+        assert_eq!(nameless.parse_structures("7").expect("a value")[0].name, "7");
+        assert!(nameless.parse_structures("liver").expect_err("no names").to_string().contains("without names"));
+    }
+
+    #[test]
+    fn results_need_names_of_their_own() {
+        for text in ["liver,6", "a=1,a=2", "1+2,grey matter+white matter"] {
+            assert!(matches!(table().parse_structures(text), Err(DataError::SameName { .. })), "{text}");
+        }
+        assert_eq!(table().parse_structures("1+1").expect("one value")[0].values, [1]);
+    }
+
+    #[test]
+    fn tables_are_read_and_others_refused_in_words() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("labels.json");
+        let read = |text: &str| {
+            std::fs::write(&path, text).expect("a writable folder");
+            LabelTable::read(&path)
+        };
+        let instances = read(r#"{"encoding": "instance", "0": "background", "1": "nucleus"}"#).expect("a table");
+        assert!(instances.holds_instances());
+        assert_eq!((instances.name(0), instances.name(1)), (None, Some("nucleus")));
+        assert!(!read(r#"{"encoding": "class-index", "2": "liver"}"#).expect("a table").holds_instances());
+        for (text, word) in [
+            ("[]", "labels.json"),
+            (r#"{"1": 2}"#, "string"),
+            (r#"{"liver": "1"}"#, "\"liver\" is no whole number"),
+            (r#"{"70000": "liver"}"#, "65535"),
+            (r#"{"encoding": "one-hot"}"#, "one-hot"),
+        ] {
+            let message = read(text).expect_err("no table").to_string();
+            assert!(message.contains(word), "{message}");
+        }
     }
 }

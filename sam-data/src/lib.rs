@@ -36,11 +36,13 @@ mod window;
 pub use atomic::write_atomically;
 pub use error::DataError;
 pub use folder::{Case, Folder, LoadedCase};
-pub use geometry::{Grid, GridMismatch};
+pub use geometry::{Grid, GridField, GridMismatch};
 pub use image::{read_image, read_mask, write_rgb};
 pub use labels::{LabelTable, Structure};
 pub use ndarray;
-pub use nifti::{NonFinite, ReadOptions, read_labels, read_volume, read_volume_with, write_labels, write_volume};
+pub use nifti::{
+    NonFinite, ReadOptions, check_output, read_labels, read_volume, read_volume_with, write_labels, write_volume,
+};
 pub use phantom::{Phantom, PhantomConfig};
 pub use slice::{SliceAxis, SlicePlane};
 pub use volume::{LabelVolume, SourceHeader, Volume};

@@ -20,7 +20,7 @@ use flate2::bufread::MultiGzDecoder;
 use ndarray::{Array3, ShapeBuilder};
 
 use header::Layout;
-pub use write::{write_labels, write_volume};
+pub use write::{check_output, write_labels, write_volume};
 
 use crate::{DataError, Grid, LabelVolume, SourceHeader, Volume};
 
@@ -73,7 +73,11 @@ pub fn read_volume_with(path: &Path, options: &ReadOptions) -> Result<Volume, Da
         NonFinite::Reject => {
             let mut bad = voxels.indexed_iter().filter(|(_, voxel)| !voxel.is_finite()).map(|(index, _)| index);
             if let Some((i, j, k)) = bad.next() {
-                return Err(DataError::NonFinite { path: path.to_path_buf(), count: 1 + bad.count(), first: [i, j, k] });
+                return Err(DataError::NonFinite {
+                    path: path.to_path_buf(),
+                    count: 1 + bad.count(),
+                    first: [i, j, k],
+                });
             }
         }
     }

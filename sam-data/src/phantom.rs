@@ -80,9 +80,9 @@ impl PhantomConfig {
     /// RAS, with the volume's centre at the origin.
     fn affine(&self) -> [[f64; 4]; 4] {
         let mut affine = [[0.0; 4]; 4];
-        for axis in 0..3 {
-            affine[axis][axis] = self.spacing_mm[axis];
-            affine[axis][3] = -self.spacing_mm[axis] * (self.shape[axis] as f64 - 1.0) / 2.0;
+        for (axis, (spacing, count)) in self.spacing_mm.into_iter().zip(self.shape).enumerate() {
+            affine[axis][axis] = spacing;
+            affine[axis][3] = -spacing * (count as f64 - 1.0) / 2.0;
         }
         affine[3][3] = 1.0;
         affine

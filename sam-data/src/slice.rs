@@ -80,7 +80,7 @@ impl SlicePlane {
         let closest = grid.closest_axes();
         let voxel_axis = |patient: usize| (0..3).find(|&axis| closest[axis].0 == patient).unwrap_or(patient);
         let cut = match axis {
-            SliceAxis::Auto => through_plane(grid.spacing()).unwrap_or_else(|| voxel_axis(2)),
+            SliceAxis::Auto => grid.through_plane_axis().unwrap_or_else(|| voxel_axis(2)),
             SliceAxis::Axial => voxel_axis(2),
             SliceAxis::Coronal => voxel_axis(1),
             SliceAxis::Sagittal => voxel_axis(0),
@@ -164,11 +164,6 @@ impl SlicePlane {
     }
 }
 
-/// The axis whose spacing exceeds both others by more than 1 %.
-fn through_plane(spacing: [f64; 3]) -> Option<usize> {
-    (0..3).find(|&axis| (0..3).all(|other| other == axis || spacing[axis] > 1.01 * spacing[other]))
-}
-
 #[cfg(test)]
 mod tests {
     use ndarray::Array3;
@@ -221,6 +216,23 @@ mod tests {
             let (rows, columns) = plane.size();
             assert!(right[(0, 0)] > right[(0, columns - 1)], "{}", grid.orientation());
             assert!(front[(0, 0)] > front[(rows - 1, 0)], "{}", grid.orientation());
+        }
+    }
+
+    #[test]
+    fn coronal_and_sagittal_slices_show_the_head_above() {
+        for grid in all_orientations() {
+            let position = |coordinate: usize| {
+                Array3::from_shape_fn((3, 4, 5), |(i, j, k)| grid.world([i as f64, j as f64, k as f64])[coordinate])
+            };
+            // The patient's right at the left of coronal slices, the front at the left of sagittal ones.
+            for (axis, leftmost) in [(SliceAxis::Coronal, 0), (SliceAxis::Sagittal, 1)] {
+                let plane = SlicePlane::new(&grid, axis);
+                let (above, left) = (plane.extract(position(2).view(), 0), plane.extract(position(leftmost).view(), 0));
+                let (rows, columns) = plane.size();
+                assert!(above[(0, 0)] > above[(rows - 1, 0)], "{} {axis}", grid.orientation());
+                assert!(left[(0, 0)] > left[(0, columns - 1)], "{} {axis}", grid.orientation());
+            }
         }
     }
 

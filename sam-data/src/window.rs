@@ -13,7 +13,8 @@ use crate::DataError;
 pub enum Window {
     /// CT is seen through [`Window::Abdomen`], 8-bit images as they are, everything else through [`Window::PERCENTILE`].
     ///
-    /// A volume whose lowest intensity is -150 or less holds air in HU; one of whole numbers from 0 to 255 is an 8-bit image.
+    /// A volume is CT if its lowest intensity is -150 or less and at least 1 % of its voxels are below -30, as fat and air are in HU;
+    /// MR that was resampled or corrected has few such voxels. It is an 8-bit image if it holds whole numbers from 0 to 255 only.
     #[default]
     Auto,
     /// Soft tissue: width 400, level 40, -160 to 240 HU.
@@ -40,8 +41,12 @@ pub enum Window {
     },
 }
 
-/// A volume with an intensity below this holds air, in HU.
-const AIR_HU: f32 = -150.0;
+/// Without an intensity as low as this, a volume holds neither air nor noisy fat in HU.
+const DARK_HU: f32 = -150.0;
+/// Fat is darker than this, in HU.
+const FAT_HU: f32 = -30.0;
+/// How much of a CT is fat or air, at the least.
+const DARK_SHARE: f64 = 0.01;
 
 impl Window {
     /// The 0.5th to the 99.5th percentile.
@@ -50,7 +55,7 @@ impl Window {
     /// Decides the intensities of black and white, once for a whole volume.
     ///
     /// # Errors
-    /// [`DataError::Window`] if white is not above black, a percentile is beyond 0 to 100, or the volume is empty.
+    /// [`DataError::Window`] if white is not above black, or a percentile is beyond 0 to 100.
     pub fn resolve(&self, voxels: ArrayView3<'_, f32>) -> Result<ResolvedWindow, DataError> {
         let refuse = |reason: &str| Err(DataError::Window { window: self.to_string(), reason: reason.to_owned() });
         let (low, high) = match *self {
@@ -73,7 +78,8 @@ impl Window {
     fn chosen_for(voxels: ArrayView3<'_, f32>) -> Self {
         let lowest = voxels.iter().copied().fold(f32::INFINITY, f32::min);
         let is_level = |voxel: &f32| voxel.fract() == 0.0 && (0.0..=255.0).contains(voxel);
-        if lowest <= AIR_HU {
+        let dark = voxels.iter().filter(|&&voxel| voxel < FAT_HU).count();
+        if lowest <= DARK_HU && dark as f64 >= DARK_SHARE * voxels.len() as f64 {
             Self::Abdomen
         } else if voxels.iter().all(is_level) {
             Self::Range { low: 0.0, high: 255.0 }
@@ -85,7 +91,7 @@ impl Window {
 
 /// Percentiles of the non-zero voxels, or of all where all are zero.
 fn percentiles(voxels: ArrayView3<'_, f32>, low: f32, high: f32) -> (f32, f32) {
-    let mut values: Vec<f32> = voxels.iter().copied().filter(|&voxel| voxel != 0.0).collect();
+    let mut values: Vec<f32> = voxels.iter().copied().filter(|&voxel| voxel != 0.0 && voxel.is_finite()).collect();
     if values.is_empty() {
         return (0.0, 0.0);
     }
@@ -153,7 +159,7 @@ pub struct ResolvedWindow {
 impl ResolvedWindow {
     /// What the network sees: whole levels from 0 to 255, as in the 8-bit images that it was trained on.
     ///
-    /// A window without width, of a constant volume, makes everything black.
+    /// A window without width, of a constant volume, makes everything black, and so do voxels that are no number.
     ///
     /// # Shapes
     /// - slice and output: `[rows, columns]`
@@ -162,7 +168,8 @@ impl ResolvedWindow {
         if width <= 0.0 {
             return Array2::zeros(slice.dim());
         }
-        slice.mapv(|value| ((value - self.low) / width * 255.0).round().clamp(0.0, 255.0))
+        // The cast to 8 bits saturates at both ends.
+        slice.mapv(|value| f32::from(((value - self.low) / width * 255.0).round() as u8))
     }
 }
 
@@ -183,6 +190,32 @@ mod tests {
         assert_eq!(chosen(vec![-1024.0, 30.0, 900.0]), Window::Abdomen);
         assert_eq!(chosen(vec![0.0, 30.0, 255.0]), Window::Range { low: 0.0, high: 255.0 });
         assert_eq!(chosen(vec![0.0, 30.0, 900.0]), Window::PERCENTILE);
+        // Resampled MR swings below zero at sharp edges, in a few voxels.
+        let ringing = (0..1000).map(|voxel| if voxel < 5 { -400.0 } else { voxel as f32 }).collect();
+        assert_eq!(chosen(ringing), Window::PERCENTILE);
+    }
+
+    #[test]
+    fn constant_volumes_and_voxels_that_are_no_number_are_black() {
+        for value in [0.0, 100.5, -1000.0] {
+            let constant = volume(vec![value; 9]);
+            let resolved = Window::PERCENTILE.resolve(constant.view()).expect("a window");
+            assert!(resolved.apply(constant.index_axis(ndarray::Axis(2), 0)).iter().all(|&level| level == 0.0));
+        }
+        let odd = volume(vec![f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 40.0]);
+        let levels = Window::Abdomen.resolve(odd.view()).expect("a window").apply(odd.index_axis(ndarray::Axis(2), 0));
+        assert_eq!(levels.iter().copied().collect::<Vec<_>>(), [0.0, 255.0, 0.0, 128.0]);
+        assert!(Window::PERCENTILE.resolve(odd.view()).is_ok());
+        assert!(Window::Auto.resolve(Array3::zeros((0, 0, 0)).view()).is_ok());
+    }
+
+    #[test]
+    fn windows_travel_as_json() {
+        for text in ["auto", "lung", "percentile:1:99", "-160:240"] {
+            let window: Window = text.parse().expect("a window");
+            let json = serde_json::to_string(&window).expect("plain data");
+            assert_eq!(serde_json::from_str::<Window>(&json).expect("just written"), window);
+        }
     }
 
     #[test]

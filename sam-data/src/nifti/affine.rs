@@ -38,15 +38,15 @@ fn voxel_size(header: &NiftiHeader, axis: usize) -> f64 {
 /// nibabel's base affine: the first axis runs to the left, the volume's centre is the origin.
 fn base(header: &NiftiHeader) -> [[f64; 4]; 4] {
     let mut affine = [[0.0; 4], [0.0; 4], [0.0; 4], BOTTOM];
-    for axis in 0..3 {
+    for (axis, row) in affine.iter_mut().take(3).enumerate() {
         let (count, size) = if axis < usize::from(header.dim[0]) {
             (f64::from(header.dim[axis + 1]), voxel_size(header, axis))
         } else {
             (1.0, 1.0)
         };
         let step = if axis == 0 { -size } else { size };
-        affine[axis][axis] = step;
-        affine[axis][3] = -step * (count - 1.0) / 2.0;
+        row[axis] = step;
+        row[3] = -step * (count - 1.0) / 2.0;
     }
     affine
 }
@@ -54,6 +54,7 @@ fn base(header: &NiftiHeader) -> [[f64; 4]; 4] {
 /// The rotation of a unit quaternion, scaled and moved. Source: `nifti1.h`, method 2.
 ///
 /// A quaternion that rounding has made longer than 1 is shortened, as in `nifti1_io.c`; nibabel refuses it.
+#[allow(clippy::many_single_char_names, reason = "the standard's names")]
 fn qform(header: &NiftiHeader) -> Result<[[f64; 4]; 4], Complaint> {
     let stored = [header.quatern_b, header.quatern_c, header.quatern_d].map(f64::from);
     let length = stored.iter().map(|part| part * part).sum::<f64>();

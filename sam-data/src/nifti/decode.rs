@@ -14,6 +14,7 @@ pub(super) fn size_of(kind: NiftiType) -> Option<usize> {
 }
 
 /// Decodes all numbers; a type without [`size_of`] gives none.
+#[allow(clippy::cast_lossless, reason = "one line for all types: 64-bit integers alone can lose digits")]
 pub(super) fn values<T>(bytes: &[u8], kind: NiftiType, little_endian: bool, convert: impl Fn(f64) -> T) -> Vec<T> {
     macro_rules! decode {
         ($number:ty) => {

@@ -53,7 +53,10 @@ impl Layout {
         let too_large = || Complaint { expected: "a volume that fits into memory", found: format!("shape {shape:?}") };
         let offset = header.vox_offset;
         if !(offset >= SMALLEST_OFFSET as f32 && offset < i32::MAX as f32) {
-            return Err(Complaint { expected: "voxels to begin at byte 352 or later", found: format!("byte {offset}") });
+            return Err(Complaint {
+                expected: "voxels to begin at byte 352 or later",
+                found: format!("byte {offset}"),
+            });
         }
         Ok(Self {
             little_endian,
@@ -94,9 +97,10 @@ fn sides(header: &NiftiHeader) -> Result<([usize; 3], usize), Complaint> {
     let side = |dimension: u16| match header.dim[usize::from(dimension)] as i16 {
         _ if dimension > header.dim[0] => Ok(1),
         side @ 1.. => Ok(side as usize),
-        side => {
-            Err(Complaint { expected: "at least one voxel a side", found: format!("{side} along dimension {dimension}") })
-        }
+        side => Err(Complaint {
+            expected: "at least one voxel a side",
+            found: format!("{side} along dimension {dimension}"),
+        }),
     };
     // Four factors below 2^15 cannot overflow.
     Ok(([side(1)?, side(2)?, side(3)?], side(4)? * side(5)? * side(6)? * side(7)?))

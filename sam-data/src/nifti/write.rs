@@ -71,7 +71,7 @@ pub fn write_labels(path: &Path, labels: ArrayView3<'_, u16>, image: &Volume) ->
     if [i, j, k] != image.grid.shape {
         return Err(DataError::Shape { expected: image.grid.shape, found: [i, j, k] });
     }
-    let stored = if labels.iter().all(|&label| label <= u16::from(u8::MAX)) { Stored::U8 } else { Stored::U16 };
+    let stored = if labels.iter().all(|&label| u8::try_from(label).is_ok()) { Stored::U8 } else { Stored::U16 };
     let header = match &image.header {
         Some(source) => source.for_labels(image.grid.shape, stored)?,
         None => fresh(path, &image.grid, stored)?,
@@ -85,6 +85,31 @@ pub fn write_labels(path: &Path, labels: ArrayView3<'_, u16>, image: &Volume) ->
             (_, false) => file.write_all(&label.to_be_bytes()),
         })
     })
+}
+
+/// Checks that a mask can be written under a name, before hours of work hang on it.
+///
+/// # Errors
+/// [`DataError::Extension`] unless the name ends in `.nii` or `.nii.gz`; [`DataError::Write`] if its folder does not exist.
+pub fn check_output(path: &Path) -> Result<(), DataError> {
+    packing(path)?;
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) if !folder.is_dir() => {
+            let source = io::Error::new(io::ErrorKind::NotFound, format!("there is no folder {}", folder.display()));
+            Err(DataError::Write { path: path.to_path_buf(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a name asks for gzip; an error for a name that is no NIfTI's.
+fn packing(path: &Path) -> Result<bool, DataError> {
+    let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    match (name.ends_with(".nii.gz"), name.ends_with(".nii")) {
+        (true, _) => Ok(true),
+        (_, true) => Ok(false),
+        _ => Err(DataError::Extension { path: path.to_path_buf(), expected: ".nii or .nii.gz" }),
+    }
 }
 
 /// Writes a volume with a new header: as 16-bit integers where all intensities are such, else as 32-bit floats.
@@ -115,23 +140,20 @@ fn write_file(
     header: &SourceHeader,
     voxels: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), DataError> {
-    let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let is_packed = packing(path)?;
     let content = |file: &mut dyn Write| {
         file.write_all(&header.bytes)?;
         file.write_all(&header.extensions)?;
         voxels(file)
     };
-    if name.ends_with(".nii.gz") {
-        write_atomically(path, |file| {
-            let mut packed = io::BufWriter::new(GzEncoder::new(file, Compression::default()));
-            content(&mut packed)?;
-            packed.into_inner().map_err(io::IntoInnerError::into_error)?.finish().map(drop)
-        })
-    } else if name.ends_with(".nii") {
-        write_atomically(path, content)
-    } else {
-        Err(DataError::Extension { path: path.to_path_buf(), expected: ".nii or .nii.gz" })
+    if !is_packed {
+        return write_atomically(path, content);
     }
+    write_atomically(path, |file| {
+        let mut packed = io::BufWriter::new(GzEncoder::new(file, Compression::default()));
+        content(&mut packed)?;
+        packed.into_inner().map_err(io::IntoInnerError::into_error)?.finish().map(drop)
+    })
 }
 
 impl SourceHeader {

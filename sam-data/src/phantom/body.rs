@@ -22,6 +22,8 @@ const BONE: f32 = 420.0;
 const MARROW: f32 = 190.0;
 const BOWEL: f32 = 42.0;
 const VESSEL: f32 = 155.0;
+const LUNG: f32 = -840.0;
+const HEART: f32 = 135.0;
 
 /// The label table of the phantom.
 pub(super) fn names() -> impl Iterator<Item = (u16, String)> {
@@ -57,6 +59,8 @@ struct Blob {
     turn: f32,
     /// 2 for an ellipsoid, larger for a boxier body.
     exponent: f32,
+    /// The same along the height: a large one makes a tube.
+    taper: f32,
     sway: [Wave; 2],
     swell: Wave,
     /// Bumps of the outline by angle: how many, how strong.
@@ -69,30 +73,43 @@ impl Blob {
         let centre = centre.map(|place| near(place, 0.025));
         let radii = radii.map(|radius| radius * near(1.0, 0.08));
         let turn = near(turn, 0.15);
+        let exponent = rng.random_range(2.0..2.6);
         Self {
             centre,
             radii,
             turn,
-            exponent: rng.random_range(2.0..2.6),
+            exponent,
+            taper: exponent,
             sway: [Wave::draw(0.035, rng), Wave::draw(0.035, rng)],
             swell: Wave::draw(0.10, rng),
             lobes: (rng.random_range(2.0_f32..4.0).round(), rng.random_range(0.02..0.07), rng.random_range(0.0..6.0)),
         }
     }
 
+    /// The same body, as wide at its ends as in its middle.
+    fn tube(self) -> Self {
+        Self { taper: 8.0, ..self }
+    }
+
     /// Less than 1 inside, 1 at the surface.
-    fn level(&self, [x, y, z]: [f32; 3]) -> f32 {
-        let (dx, dy) = (x - self.centre[0] - self.sway[0].at(z), y - self.centre[1] - self.sway[1].at(z));
+    fn level(&self, at: [f32; 3]) -> f32 {
+        let height = at[2];
+        let across = [0, 1].map(|axis| at[axis] - self.centre[axis] - self.sway[axis].at(height));
         let (sine, cosine) = self.turn.sin_cos();
-        let (u, v) = (cosine * dx + sine * dy, cosine * dy - sine * dx);
+        let (long, short) = (cosine * across[0] + sine * across[1], cosine * across[1] - sine * across[0]);
         let (lobes, depth, phase) = self.lobes;
-        let bump = 1.0 + self.swell.at(z) + depth * (lobes * v.atan2(u) + phase).sin();
-        let part = |distance: f32, radius: f32| (distance / radius).abs().powf(self.exponent);
-        part(u, self.radii[0] * bump) + part(v, self.radii[1] * bump) + part(z - self.centre[2], self.radii[2])
+        let bump = 1.0 + self.swell.at(height) + depth * (lobes * short.atan2(long) + phase).sin();
+        let part = |distance: f32, radius: f32, exponent: f32| (distance / radius).abs().powf(exponent);
+        part(long, self.radii[0] * bump, self.exponent)
+            + part(short, self.radii[1] * bump, self.exponent)
+            + part(height - self.centre[2], self.radii[2], self.taper)
     }
 
     fn contains(&self, at: [f32; 3]) -> bool {
-        self.level(at) < 1.0
+        // Most places are far from most bodies: bumps and swelling add a quarter to the radii, sway less than 0.07.
+        let reach = self.radii[0].max(self.radii[1]) * 1.25 + 0.07;
+        let apart = [0, 1, 2].map(|axis| (at[axis] - self.centre[axis]).abs());
+        apart[0] < reach && apart[1] < reach && apart[2] < self.radii[2] && self.level(at) < 1.0
     }
 }
 
@@ -111,13 +128,15 @@ pub(super) struct Anatomy {
     stomach: Blob,
     gas: Blob,
     bowel: Vec<Blob>,
+    mesentery: Vec<Blob>,
+    heart: Blob,
     vertebra: Blob,
     texture: [Wave; 3],
 }
 
 impl Anatomy {
     pub(super) fn draw(rng: &mut dyn Rng) -> Self {
-        let mut blob = |centre, radii, turn| Blob::draw(centre, radii, turn, rng);
+        let mut blob = |centre, radii, turn| Blob::draw(centre, radii, turn, &mut *rng);
         let liver =
             [blob([0.40, 0.06, 0.30], [0.37, 0.46, 0.58], 0.3), blob([0.08, 0.36, 0.38], [0.36, 0.22, 0.38], -0.25)];
         let hepatic_vessels = [(0.45, 0.05), (0.32, 0.20), (0.30, -0.05), (0.52, -0.12)]
@@ -132,19 +151,23 @@ impl Anatomy {
             blob([0.30, -0.35, -0.28], [0.06, 0.08, 0.22], 0.5),
             blob([-0.30, -0.35, -0.18], [0.06, 0.08, 0.22], -0.5),
         ];
-        let aorta = blob([-0.06, -0.19, -0.05], [0.066, 0.080, 0.88], 0.0);
+        let aorta = blob([-0.06, -0.19, -0.05], [0.062, 0.075, 0.84], 0.0).tube();
         let cava = blob([0.13, -0.17, 0.0], [0.075, 0.075, 1.6], 0.2);
         let stomach = blob([-0.30, 0.28, 0.28], [0.27, 0.24, 0.42], 0.5);
         let gas = blob([-0.30, 0.45, 0.28], [0.15, 0.10, 0.26], 0.2);
+        let heart = blob([-0.12, 0.22, 1.12], [0.38, 0.32, 0.52], 0.5);
         let vertebra = blob([0.0, -0.42, 0.0], [0.15, 0.16, 3.0], 0.0);
-        let bowel = (0..26)
-            .map(|_| {
-                let place =
-                    [rng.random_range(-0.55..0.55), rng.random_range(-0.05..0.60), rng.random_range(-1.0..0.15)];
-                let size = rng.random_range(0.07..0.13);
-                Blob::draw(place, [size, size * 0.9, rng.random_range(0.15..0.35)], rng.random_range(0.0..3.0), rng)
-            })
-            .collect();
+        // The colon on both sides, then loops of small bowel and the vessels that feed them.
+        let mut bowel = vec![
+            blob([0.54, 0.02, -0.75], [0.11, 0.12, 0.62], 0.0).tube(),
+            blob([-0.55, -0.02, -0.62], [0.10, 0.11, 0.62], 0.0).tube(),
+        ];
+        let mut scattered = |size: f32, length: f32| {
+            let place = [rng.random_range(-0.48..0.48), rng.random_range(-0.05..0.58), rng.random_range(-1.0..0.10)];
+            Blob::draw(place, [size, size * 0.9, length], rng.random_range(0.0..3.0), rng)
+        };
+        bowel.extend((0..34).map(|index| scattered(0.08 + 0.05 * (index % 7) as f32 / 6.0, 0.28)));
+        let mesentery = (0..24).map(|_| scattered(0.020, 0.20)).collect();
         Self {
             trunk: Wave::draw(0.02, rng),
             liver,
@@ -157,6 +180,8 @@ impl Anatomy {
             stomach,
             gas,
             bowel,
+            mesentery,
+            heart,
             vertebra,
             texture: [Wave::draw(6.0, rng), Wave::draw(6.0, rng), Wave::draw(6.0, rng)],
         }
@@ -181,10 +206,16 @@ impl Anatomy {
         if let Some((hu, label)) = self.organ(at) {
             return (hu + texture, label);
         }
-        if self.beside_spine(at) {
-            return (MUSCLE + texture, 0);
-        }
-        (self.filling(at) + texture, 0)
+        let hu = if self.heart.contains(at) {
+            HEART
+        } else if beside_spine(at) {
+            MUSCLE
+        } else if above_diaphragm(at) {
+            LUNG
+        } else {
+            self.filling(at)
+        };
+        (hu + texture, 0)
     }
 
     /// Distance from the trunk's centre line: 1 at the skin.
@@ -255,20 +286,28 @@ impl Anatomy {
         rib.then_some(if (0.775..0.805).contains(&wall) { MARROW } else { BONE })
     }
 
-    /// The muscles on both sides of the spine.
-    fn beside_spine(&self, [x, y, z]: [f32; 3]) -> bool {
-        let psoas = ((x.abs() - 0.21) / 0.09).hypot((y + 0.38) / 0.12) < 1.0 && z < 0.2;
-        let back = ((x.abs() - 0.18) / 0.16).hypot((y + 0.66) / 0.10) < 1.0;
-        psoas || back
-    }
-
-    /// Bowel loops, some with gas, in fat.
+    /// Bowel loops, some with gas, and vessels in fat.
     fn filling(&self, at: [f32; 3]) -> f32 {
-        let loops = self.bowel.iter().enumerate().find(|(_, part)| part.contains(at));
-        loops.map_or(FAT, |(index, part)| match part.level(at) {
-            level if level > 0.6 => BOWEL + 25.0,
-            _ if index % 4 == 0 && at[1] > part.centre[1] => GAS,
-            _ => BOWEL - 20.0,
-        })
+        if let Some((index, part)) = self.bowel.iter().enumerate().find(|(_, part)| part.contains(at)) {
+            return match part.level(at) {
+                level if level > 0.6 => BOWEL + 25.0,
+                _ if index % 4 == 0 && at[1] > part.centre[1] => GAS,
+                _ => BOWEL - 20.0,
+            };
+        }
+        if self.mesentery.iter().any(|vessel| vessel.contains(at)) { VESSEL - 25.0 } else { FAT }
     }
+}
+
+/// The muscles on both sides of the spine.
+fn beside_spine([x, y, z]: [f32; 3]) -> bool {
+    let psoas = ((x.abs() - 0.21) / 0.09).hypot((y + 0.38) / 0.12) < 1.0 && z < 0.2;
+    let back = ((x.abs() - 0.18) / 0.16).hypot((y + 0.66) / 0.10) < 1.0;
+    psoas || back
+}
+
+/// Where lung fills what organs leave: a dome that hangs down along the back and the sides.
+fn above_diaphragm([x, y, z]: [f32; 3]) -> bool {
+    let outwards = (x / 0.70).powi(2) + ((y - 0.15) / 0.72).powi(2);
+    z > 1.0 - 0.62 * outwards
 }
