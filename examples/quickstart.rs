@@ -86,6 +86,7 @@ fn run(options: &Options) -> Result<()> {
         slices: options.slices,
         selection: SliceSelection::Equidistant,
         prompts: vec![PromptKind::Points(1), PromptKind::Points(5), PromptKind::Box],
+        pictured: PromptKind::Points(5),
         draw: PromptDraw::default(),
         learning: AssistConfig { seed: options.seed, ..AssistConfig::mixed() },
         propagation: PropagationConfig { seed: options.seed, ..PropagationConfig::default() },

@@ -40,6 +40,8 @@ pub struct Demo {
     pub selection: SliceSelection,
     /// Prompts to compare with, simulated from the ground truth.
     pub prompts: Vec<PromptKind>,
+    /// The one of them that the picture shows.
+    pub pictured: PromptKind,
     /// How they are drawn.
     pub draw: PromptDraw,
     /// The learning.
@@ -156,7 +158,8 @@ impl<B: Backend> Comparison<'_, B> {
         let mut records = Vec::new();
         let mut panels = Vec::new();
         let drawn = SliceSelection::Equidistant.choose(self.rest, Self::ROWS, &mut ChaCha8Rng::seed_from_u64(0));
-        for (column, &prompt) in self.demo.prompts.iter().enumerate() {
+        for &prompt in &self.demo.prompts {
+            let is_pictured = |index: &usize| prompt == self.demo.pictured && drawn.contains(index);
             let mut scores = [Vec::new(), Vec::new()];
             for &index in self.rest {
                 let truth = self.stack.mask(index, &self.demo.structure.values);
@@ -168,13 +171,12 @@ impl<B: Backend> Comparison<'_, B> {
                 for (scores, prediction) in scores.iter_mut().zip(masks) {
                     let mask = prediction?.mask();
                     scores.push(dice(&mask, &truth, EmptyPolicy::Nan)?);
-                    // The picture shows the first kind of prompt.
-                    if column == 0 && drawn.contains(&index) {
+                    if is_pictured(&index) {
                         let panel = Panel::new(&self.stack.image(index));
                         panels.push(panel.truth(truth.view()).found(mask.view()).prompts(&prompts));
                     }
                 }
-                if column == 0 && drawn.contains(&index) {
+                if is_pictured(&index) {
                     let panel = Panel::new(&self.stack.image(index)).truth(truth.view());
                     panels.push(match slices[index].mask() {
                         Some(mask) => panel.found(mask.view()),

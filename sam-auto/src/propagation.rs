@@ -32,13 +32,15 @@ pub struct PropagationConfig {
     pub min_pixels: usize,
     /// A mask that overlaps its neighbour's with a lower intersection over union has jumped.
     pub min_iou: f32,
+    /// A mask with more than this many times its neighbour's pixels has jumped: what grows that fast has leaked.
+    pub max_growth: f32,
     /// Seed of the drawn points.
     pub seed: u64,
 }
 
 impl Default for PropagationConfig {
     fn default() -> Self {
-        Self { points: 3, point_distance: 2, box_margin: 1, min_pixels: 10, min_iou: 0.5, seed: 0 }
+        Self { points: 0, point_distance: 2, box_margin: 1, min_pixels: 10, min_iou: 0.3, max_growth: 1.25, seed: 0 }
     }
 }
 
@@ -74,8 +76,9 @@ pub type EmbedSlice<'a, B> =
 
 /// Segments the slices that are not annotated, outwards from those that are.
 ///
-/// Each slice is reached from its nearest annotated slice first; where that walk has ended, from the other side. An annotated slice
-/// with an empty outline says "no object here": no walk passes it. `reached` is told each slice that is done.
+/// Each slice is reached from its nearest annotated slice first; where that walk has ended, from the other side. Between two annotated
+/// slices the object cannot have ended: where both walks jump, the steadier of the two masks is taken. An annotated slice with an
+/// empty outline says "no object here": no walk passes it. `reached` is told each slice that is done.
 ///
 /// # Errors
 /// [`AutoError::NothingAnnotated`]; [`AutoError::NoSuchSlice`]; [`AutoError::Slice`] if `embed` fails.
@@ -103,10 +106,11 @@ pub fn propagate<B: Backend>(
         }
     }
     let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
+    let mut jumped: BTreeMap<usize, (f32, SegmentedSlice)> = BTreeMap::new();
     // Nearest first, so that every slice is reached from its nearest annotated one.
     while let Some(Reverse((distance, from, step))) = walks.pop() {
         let Some(next) = from.checked_add_signed(step).filter(|&next| next < count) else { continue };
-        if slices[next].mask().is_some() {
+        if annotated.contains_key(&next) || slices[next].mask().is_some() {
             continue;
         }
         let Some(mask) = slices[from].mask() else { continue };
@@ -114,14 +118,30 @@ pub fn propagate<B: Backend>(
         let embedding = embed(next).map_err(|source| AutoError::Slice { index: next, source })?;
         let prediction = predictor.predict(&embedding, &prompts)?;
         let found = prediction.mask();
-        if overlap(mask, &found) >= config.min_iou {
-            let predicted_iou = prediction.iou[prediction.best()];
-            slices[next] = SegmentedSlice::Predicted { mask: found, predicted_iou };
+        let (overlap, growth) = (overlap(mask, &found), growth(mask, &found));
+        let slice = SegmentedSlice::Predicted { mask: found, predicted_iou: prediction.iou[prediction.best()] };
+        if overlap >= config.min_iou && growth <= config.max_growth {
+            slices[next] = slice;
             walks.push(Reverse((distance + 1, next, step)));
+        } else if jumped.get(&next).is_none_or(|(other, _)| overlap > *other) {
+            jumped.insert(next, (overlap, slice));
         }
         reached(next);
     }
+    for (index, (_, slice)) in jumped {
+        if slices[index] == SegmentedSlice::Empty && is_between(index, annotated) {
+            slices[index] = slice;
+        }
+    }
     Ok(slices)
+}
+
+/// Whether the nearest annotated slices on both sides show the object.
+fn is_between(index: usize, annotated: &BTreeMap<usize, Array2<bool>>) -> bool {
+    let shows = |neighbour: Option<(&usize, &Array2<bool>)>| {
+        neighbour.is_some_and(|(_, outline)| outline.iter().any(|&inside| inside))
+    };
+    shows(annotated.range(..index).next_back()) && shows(annotated.range(index + 1..).next())
 }
 
 /// Box and points of a neighbour's mask; `None` where it has no component worth handing on.
@@ -165,4 +185,10 @@ fn overlap(a: &Array2<bool>, b: &Array2<bool>) -> f32 {
         either += u32::from(a || b);
     });
     if either == 0 { 0.0 } else { both as f32 / either as f32 }
+}
+
+/// How many times the pixels of one mask another has.
+fn growth(before: &Array2<bool>, after: &Array2<bool>) -> f32 {
+    let pixels = |mask: &Array2<bool>| mask.iter().filter(|&&inside| inside).count() as f32;
+    pixels(after) / pixels(before).max(1.0)
 }
