@@ -44,6 +44,9 @@ struct Options {
     /// Prompts to test with: points:N (N on the object and N beside it), box, or box+points:N.
     #[arg(long, value_delimiter = ',', value_parser = prompt, default_value = "points:1,points:3,points:5,points:10,box")]
     prompts: Vec<PromptKind>,
+    /// How slices are chosen for annotation: normal (the paper's), uniform or equidistant.
+    #[arg(long, value_parser = selection, default_value = "normal")]
+    selection: SliceSelection,
     /// How often all is done, each time with other slices and prompts.
     #[arg(long, default_value_t = 1)]
     repeats: u64,
@@ -75,6 +78,12 @@ fn prompt(text: &str) -> Result<PromptKind> {
     }
 }
 
+/// Reads the name of a way to choose slices.
+fn selection(text: &str) -> Result<SliceSelection> {
+    serde_json::from_value(text.into())
+        .with_context(|| format!("expected normal, uniform or equidistant, found \"{text}\""))
+}
+
 fn run(options: Options) -> Result<()> {
     let weights = weights::locate(options.weights.as_deref())?;
     std::fs::create_dir_all(&options.out).with_context(|| format!("cannot make {}", options.out.display()))?;
@@ -85,7 +94,7 @@ fn run(options: Options) -> Result<()> {
         axis: options.axis,
         slices: options.slices,
         prompts: options.prompts,
-        selection: SliceSelection::default(),
+        selection: options.selection,
         repeats: options.repeats,
         seed: options.seed,
         max_slices: 40,

@@ -40,13 +40,18 @@ impl BackendChoice {
     pub fn run<J: Job>(self, job: J) -> Result<J::Output> {
         match self {
             #[cfg(feature = "flex")]
-            Self::Flex => job.run::<burn_flex::Flex>(&Default::default()),
+            Self::Flex => default_device::<burn_flex::Flex, J>(job),
             #[cfg(feature = "ndarray")]
-            Self::Ndarray => job.run::<burn_ndarray::NdArray>(&Default::default()),
+            Self::Ndarray => default_device::<burn_ndarray::NdArray, J>(job),
             #[cfg(feature = "cuda")]
-            Self::Cuda => job.run::<burn_cuda::Cuda>(&Default::default()),
+            Self::Cuda => default_device::<burn_cuda::Cuda, J>(job),
         }
     }
+}
+
+/// Does a job on a backend's first device.
+fn default_device<B: Backend, J: Job>(job: J) -> Result<J::Output> {
+    job.run::<B>(&B::Device::default())
 }
 
 impl Default for BackendChoice {

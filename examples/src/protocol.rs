@@ -2,7 +2,10 @@
 //!
 //! Prompts are simulated from the ground truth, in learning and in testing, as the paper does.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    path::PathBuf,
+};
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::backend::Backend;
@@ -111,9 +114,9 @@ impl<B: Backend> CaseRun<'_, B> {
         }
         let bar = progress::bar(format!("{}: {}", self.stack.name, self.structure.name), self.steps());
         for &index in &foreground {
-            if !cache.contains_key(&index) {
+            if let Entry::Vacant(place) = cache.entry(index) {
                 bar.set_message(format!("embedding slice {index}"));
-                cache.insert(index, self.stack.embed(self.predictor, index)?);
+                place.insert(self.stack.embed(self.predictor, index)?);
             }
         }
         let mut records = Vec::new();

@@ -34,7 +34,8 @@ pub struct AssistConfig {
     pub slices_per_step: usize,
     /// Step size at the start.
     pub learning_rate: f64,
-    /// Step size at the end, over that at the start; between them it falls along half a cosine.
+    /// Step size at the end, over that at the start; between them it falls along half a cosine. 1, the default, keeps it constant:
+    /// with so few steps, falling rates learn less.
     pub final_rate: f64,
     /// `AdamW`'s decoupled weight decay.
     pub weight_decay: f64,
@@ -54,7 +55,7 @@ impl AssistConfig {
             iterations: 120,
             slices_per_step: 2,
             learning_rate: 1e-2,
-            final_rate: 0.1,
+            final_rate: 1.0,
             weight_decay: 0.0,
             dice_weight: 1.0,
             seed: 0,

@@ -133,7 +133,7 @@ fn draw<'a, B: Backend>(
     rng: &mut ChaCha8Rng,
 ) -> Result<Vec<Sample<'a, B>>, AssistError> {
     let count = rng.random_range(config.points.0..=config.points.1);
-    let (boxed, points) = match (config.kind, iteration % 3) {
+    let (with_box, points) = match (config.kind, iteration % 3) {
         (LearnedKind::Points, _) | (LearnedKind::Mixed, 0) => (false, count),
         (LearnedKind::Boxes, _) | (LearnedKind::Mixed, 1) => (true, 0),
         (LearnedKind::Mixed, _) => (true, count),
@@ -143,9 +143,9 @@ fn draw<'a, B: Backend>(
     let chosen = index::sample(rng, slices.len(), config.slices_per_step.min(slices.len()));
     let sample = |slice: &'a AnnotatedSlice<B>, rng: &mut ChaCha8Rng| {
         // A box speaks of one component; points alone, of the whole object.
-        let answer = if boxed { draw_part(&slice.parts, rng) } else { &slice.outline };
+        let answer = if with_box { draw_part(&slice.parts, rng) } else { &slice.outline };
         let boxes =
-            if boxed { config.draw.draw(PromptKind::Box, answer.view(), &sampler, rng)?.boxes } else { Vec::new() };
+            if with_box { config.draw.draw(PromptKind::Box, answer.view(), &sampler, rng)?.boxes } else { Vec::new() };
         let mut clicks = sampler.sample(answer.view(), Label::Foreground, points, rng)?;
         let outside = slice.outline.mapv(|inside| !inside);
         clicks.extend(sampler.sample(outside.view(), Label::Background, points, rng)?);

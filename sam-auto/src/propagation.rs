@@ -22,7 +22,8 @@ use crate::AutoError;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PropagationConfig {
-    /// Points drawn inside the neighbour's mask, and as many outside; 0 prompts with boxes alone.
+    /// Points drawn inside the neighbour's mask, and as many outside; 0, the default, prompts with boxes alone. Points of a
+    /// neighbour may lie beside an object that shrinks, and mislead more than they help.
     pub points: usize,
     /// By how many pixels the neighbour's mask is shrunk before points are drawn inside, and grown before they are drawn outside.
     pub point_distance: usize,
@@ -159,8 +160,8 @@ fn prompts_from(
     let widened = |exact: BoundingBox| BoundingBox {
         x_min: (exact.x_min - margin).max(0.0),
         y_min: (exact.y_min - margin).max(0.0),
-        x_max: (exact.x_max + margin).min(columns as f32 - 1.0),
-        y_max: (exact.y_max + margin).min(rows as f32 - 1.0),
+        x_max: (exact.x_max + margin).min(columns as f32),
+        y_max: (exact.y_max + margin).min(rows as f32),
     };
     let boxes = parts.iter().filter_map(|part| bounding_box(part.view())).map(widened).collect();
     let sampler = Uniform { replacement: true };

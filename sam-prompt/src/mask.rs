@@ -49,19 +49,21 @@ pub fn component_masks(mask: ArrayView2<'_, bool>, min_pixels: usize) -> Vec<Arr
 
 /// The smallest box that holds a mask, or `None` where the mask is empty.
 ///
-/// Units: the outermost pixels' indices, as SAM's and `MedSAM`'s own boxes are drawn.
+/// # Units
+/// From the near edge of the first pixels to the far edge of the last: a mask of one pixel has a box of side 1. (SAM's own scripts
+/// end boxes at the last pixel's index; on images that are enlarged for the model, that cuts a pixel or two off small objects.)
 pub fn bounding_box(mask: ArrayView2<'_, bool>) -> Option<BoundingBox> {
-    mask.indexed_iter().filter(|&(_, &inside)| inside).map(|((row, column), _)| (row as f32, column as f32)).fold(
-        None,
-        |found: Option<BoundingBox>, (y, x)| {
-            Some(found.map_or(BoundingBox { x_min: x, y_min: y, x_max: x, y_max: y }, |found| BoundingBox {
-                x_min: found.x_min.min(x),
-                y_min: found.y_min.min(y),
-                x_max: found.x_max.max(x),
-                y_max: found.y_max.max(y),
-            }))
-        },
-    )
+    let mut inside = mask.indexed_iter().filter(|&(_, &inside)| inside).map(|(pixel, _)| pixel);
+    let first = inside.next()?;
+    let (low, high) = inside.fold((first, first), |(low, high), (row, column)| {
+        ((low.0.min(row), low.1.min(column)), (high.0.max(row), high.1.max(column)))
+    });
+    Some(BoundingBox {
+        x_min: low.1 as f32,
+        y_min: low.0 as f32,
+        x_max: high.1 as f32 + 1.0,
+        y_max: high.0 as f32 + 1.0,
+    })
 }
 
 /// A mask grown by `radius` pixels in all eight directions; what would grow beyond the border is lost.
@@ -111,6 +113,6 @@ mod tests {
     fn box_of_an_empty_mask_is_none() {
         assert_eq!(bounding_box(Array2::from_elem((3, 4), false).view()), None);
         let mask = array![[false, false, false], [false, true, true]];
-        assert_eq!(bounding_box(mask.view()), Some(BoundingBox { x_min: 1.0, y_min: 1.0, x_max: 2.0, y_max: 1.0 }));
+        assert_eq!(bounding_box(mask.view()), Some(BoundingBox { x_min: 1.0, y_min: 1.0, x_max: 3.0, y_max: 2.0 }));
     }
 }

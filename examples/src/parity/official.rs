@@ -50,7 +50,7 @@ fn checkpoints<B: Backend>(
     }
     // Half the mantissa's bits are gone, so this is no parity: it must load, and be near.
     let half = Checkpoint::open(goldens.path("ckpt_half.pth"))?.load_prompt_encoder::<B>(config, device)?;
-    let error = (half.dense_pe() - file.tensor(&"dense_pe".to_owned(), device)?).abs().max().into_scalar();
+    let error = (half.dense_pe() - file.tensor("dense_pe", device)?).abs().max().into_scalar();
     let error = burn::tensor::ElementConversion::elem::<f32>(error);
     ensure!(error < 0.1, "half-precision weights are {error} off");
     Ok(())

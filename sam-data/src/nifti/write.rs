@@ -105,10 +105,11 @@ pub fn check_output(path: &Path) -> Result<(), DataError> {
 /// Whether a name asks for gzip; an error for a name that is no NIfTI's.
 fn packing(path: &Path) -> Result<bool, DataError> {
     let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-    match (name.ends_with(".nii.gz"), name.ends_with(".nii")) {
-        (true, _) => Ok(true),
-        (_, true) => Ok(false),
-        _ => Err(DataError::Extension { path: path.to_path_buf(), expected: ".nii or .nii.gz" }),
+    let (is_packed, unpacked) = name.strip_suffix(".gz").map_or((false, name.as_str()), |stem| (true, stem));
+    if Path::new(unpacked).extension().is_some_and(|ending| ending == "nii") {
+        Ok(is_packed)
+    } else {
+        Err(DataError::Extension { path: path.to_path_buf(), expected: ".nii or .nii.gz" })
     }
 }
 

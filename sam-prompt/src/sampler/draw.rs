@@ -59,12 +59,12 @@ impl PromptDraw {
         sampler: &dyn PointSampler,
         rng: &mut dyn Rng,
     ) -> Result<Prompts, PromptError> {
-        let (boxed, points) = match kind {
+        let (with_boxes, points) = match kind {
             PromptKind::Points(count) => (false, count),
             PromptKind::Box => (true, 0),
             PromptKind::BoxAndPoints(count) => (true, count),
         };
-        let boxes = if boxed { self.boxes(outline, rng)? } else { Vec::new() };
+        let boxes = if with_boxes { self.boxes(outline, rng)? } else { Vec::new() };
         Ok(Prompts { points: draw_points(sampler, outline, points, points, rng)?, boxes, mask: None })
     }
 

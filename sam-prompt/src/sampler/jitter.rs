@@ -65,10 +65,10 @@ impl BoxJitter {
                 JitterRange::ImageFraction(fraction) => fraction * longer_side,
             };
             let inward = if self.outward_only { 0.0 } else { reach };
-            let last = pixels.saturating_sub(1) as f32;
+            let end = pixels as f32;
             let centre = f32::midpoint(low, high);
-            let low = (low + rng.random_range(-reach..=inward)).min(centre).clamp(0.0, last);
-            let high = (high + rng.random_range(-inward..=reach)).max(centre).clamp(0.0, last);
+            let low = (low + rng.random_range(-reach..=inward)).min(centre).clamp(0.0, end);
+            let high = (high + rng.random_range(-inward..=reach)).max(centre).clamp(0.0, end);
             (low, high)
         };
         let (x_min, x_max) = jittered(exact.x_min, exact.x_max, width);
