@@ -32,7 +32,7 @@ impl Job for ParityJob<'_> {
         match self.lite_weights {
             Some(weights) => lite::check::<B>(self.goldens, weights, device, &mut report)?,
             None => {
-                report.skip("lite_*", "LiteMedSAM's weights are not at hand; give --weights or run quickstart once")
+                report.skip("lite_*", "LiteMedSAM's weights are not at hand; give --weights or run quickstart once");
             }
         }
         Ok(report)
