@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use burn_flex::Flex;
+use burn_flex::{Flex, FlexDevice};
 use ndarray::{Array2, Array3};
 use sam_auto::{AutoError, PropagationConfig, SegmentedSlice, propagate};
 use sam_core::{SamConfig, SamPredictor, ViTConfig};
@@ -11,7 +11,7 @@ const SLICES: usize = 7;
 
 fn predictor() -> SamPredictor<Flex> {
     let config = SamConfig::vit(ViTConfig::new(32, 1, 2).with_image_size(64));
-    SamPredictor::new(config.init(&Default::default()), config.preprocess)
+    SamPredictor::new(config.init(&FlexDevice), config.preprocess)
 }
 
 fn outline() -> Array2<bool> {

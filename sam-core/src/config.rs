@@ -1,6 +1,9 @@
 //! The shape of a whole SAM, and how its images are prepared.
 
-use burn::tensor::backend::Backend;
+use burn::{
+    module::{Module, ModuleVisitor, Param},
+    tensor::{Tensor, backend::Backend},
+};
 use sam_prompt::PromptEncoderConfig;
 use serde::{Deserialize, Serialize};
 
@@ -100,15 +103,26 @@ impl SamConfig {
             .with_mask_in_chans(self.mask_in_chans)
     }
 
-    /// A model with random weights.
+    /// A model with random weights, drawn now: burn draws lazily, and a clone made before that would draw its own.
     pub fn init<B: Backend>(&self, device: &B::Device) -> Sam<B> {
-        Sam {
+        let sam = Sam {
             image_encoder: match &self.encoder {
                 EncoderConfig::Vit(encoder) => AnyImageEncoder::Vit(encoder.init(device)),
                 EncoderConfig::TinyVit(encoder) => AnyImageEncoder::TinyVit(encoder.init(device)),
             },
             prompt_encoder: self.prompt_encoder().init(device),
             mask_decoder: self.decoder.init(device),
-        }
+        };
+        sam.visit(&mut DrawNow);
+        sam
+    }
+}
+
+/// Asks every parameter for its value, which draws it.
+struct DrawNow;
+
+impl<B: Backend> ModuleVisitor<B> for DrawNow {
+    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<B, D>>) {
+        drop(parameter.val());
     }
 }

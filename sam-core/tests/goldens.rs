@@ -268,7 +268,6 @@ fn predicts_like_official() -> TestResult {
 }
 
 #[test]
-#[ignore = "burn 0.21 draws random weights when they are first used, so a clone made before that draws its own"]
 fn clones_of_a_random_model_are_the_same_model() -> TestResult {
     let sam: Sam<B> = config().init(&DEVICE);
     let features: Tensor<B, 4> = Golden::read("encoder")?.tensor("enc.neck")?;

@@ -36,7 +36,7 @@ fn vit(shapes: &Shapes) -> Result<ViTConfig, String> {
     let head_width = table(0, 1)?;
     let lengths = (0..depth).map(|block| table(block, 0)).collect::<Result<Vec<_>, _>>()?;
     // A global block's table spans the whole grid, a windowed block's one window.
-    let global = |length: usize| length == 2 * grid - 1;
+    let global = |length: usize| length + 1 == 2 * grid;
     let window_size = lengths.iter().find(|&&length| !global(length)).map_or(0, |length| length.div_ceil(2));
     let mlp = dim(shapes, "image_encoder.blocks.0.mlp.lin1.weight", 0)?;
     if head_width == 0 || embed_dim == 0 {

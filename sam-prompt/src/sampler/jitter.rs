@@ -44,7 +44,8 @@ impl BoxJitter {
     /// Where a jittered edge would pass its opposite, the two meet in the original box's centre.
     ///
     /// # Errors
-    /// [`PromptError::InvalidRange`] if the range is negative or not finite.
+    /// [`PromptError::InvalidRange`] if the range is negative or not finite; [`PromptError::InvertedBox`] if the box is inverted or not
+    /// finite.
     pub fn apply(
         &self,
         exact: BoundingBox,
@@ -58,12 +59,20 @@ impl BoxJitter {
         if !(amount.is_finite() && amount >= 0.0) {
             return Err(PromptError::InvalidRange { name: "box jitter", value: amount });
         }
+        let BoundingBox { x_min, y_min, x_max, y_max } = exact;
+        // A NaN compares to nothing, so it is refused as well.
+        let is_box = |low: f32, high: f32| low <= high && low.is_finite() && high.is_finite();
+        if !(is_box(x_min, x_max) && is_box(y_min, y_max)) {
+            return Err(PromptError::InvertedBox { x_min, x_max, y_min, y_max });
+        }
         let mut jittered = |low: f32, high: f32, pixels: usize| {
             let reach = match self.range {
                 JitterRange::Pixels(reach) => reach,
                 JitterRange::SideFraction(fraction) => fraction * (high - low),
                 JitterRange::ImageFraction(fraction) => fraction * longer_side,
             };
+            // No edge needs to move further than across the whole image.
+            let reach = reach.min(longer_side);
             let inward = if self.outward_only { 0.0 } else { reach };
             let end = pixels as f32;
             let centre = f32::midpoint(low, high);
