@@ -92,8 +92,9 @@ fn prompts<B: Backend>(
         ("points3_box", case(&points, &[part], None)),
         ("box_mask", case(&[], &[part], Some(fed_back))),
     ] {
-        compare(file, &format!("{name}.single"), &predictor.predict(embedding, &prompts)?, report)?;
-        let pixels: Vec<bool> = predictor.predict(embedding, &prompts)?.mask().iter().copied().collect();
+        let prediction = predictor.predict(embedding, &prompts)?;
+        compare(file, &format!("{name}.single"), &prediction, report)?;
+        let pixels: Vec<bool> = prediction.mask().iter().copied().collect();
         report.mask(file, &format!("{name}.single.mask_u8"), &pixels)?;
     }
     compare(file, "points3.multi", &predictor.predict_multi(embedding, &case(&points, &[], None))?, report)
