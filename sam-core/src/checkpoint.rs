@@ -178,7 +178,22 @@ fn read_tensors(path: &Path) -> Result<BTreeMap<String, TensorSnapshot>, String>
         return store.get_all_snapshots().cloned().map_err(|error| error.to_string());
     }
     let reader = PytorchReader::new(path).map_err(|error| error.to_string())?;
+    check_length(&reader)?;
     Ok(reader.into_tensors().into_iter().collect())
+}
+
+/// Refuses a file of PyTorch's legacy format that ends before its tensors do: burn-store takes what is missing for zeros.
+///
+/// The format stores each tensor's elements after their count, a u64; no SAM has two tensors that share their elements.
+fn check_length(reader: &PytorchReader) -> Result<(), String> {
+    let (true, Some(found)) = (reader.metadata().is_legacy_format(), reader.metadata().total_data_size) else {
+        return Ok(());
+    };
+    let needed: usize = reader.tensors().values().map(|tensor| size_of::<u64>() + tensor.data_len()).sum();
+    if found < needed {
+        return Err(format!("it is cut off: its tensors need {needed} bytes, {found} are there"));
+    }
+    Ok(())
 }
 
 /// The tensor under the module's path, in f32.
