@@ -149,7 +149,7 @@ fn draw<'a, B: Backend>(
         let mut clicks = sampler.sample(answer.view(), Label::Foreground, points, rng)?;
         let outside = slice.outline.mapv(|inside| !inside);
         clicks.extend(sampler.sample(outside.view(), Label::Background, points, rng)?);
-        Ok(Sample { slice, prompts: Prompts { points: clicks, boxes, mask: None }, answer })
+        Ok(Sample { slice, prompts: Prompts { points: clicks, boxes, ..Prompts::default() }, answer })
     };
     chosen.into_iter().map(|index| sample(&slices[index], rng)).collect()
 }

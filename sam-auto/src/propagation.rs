@@ -175,7 +175,7 @@ fn prompts_from(
     if outside.iter().any(|&outside| outside) {
         points.extend(sampler.sample(outside.view(), Label::Background, config.points, rng)?);
     }
-    Ok(Some(Prompts { points, boxes, mask: None }))
+    Ok(Some(Prompts { points, boxes, ..Prompts::default() }))
 }
 
 /// Intersection over union of two masks; 0 where both are empty.

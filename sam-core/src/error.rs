@@ -23,6 +23,16 @@ pub enum CoreError {
         /// What is wrong with it and what to do.
         reason: &'static str,
     },
+    /// A number of a configuration that makes no sense.
+    #[error("{name} is {found}, expected {expected}")]
+    Config {
+        /// The number's name.
+        name: &'static str,
+        /// Its value.
+        found: String,
+        /// What it may be.
+        expected: &'static str,
+    },
     /// A checkpoint file that cannot be read.
     #[error("cannot read the checkpoint {}: {reason}", path.display())]
     Unreadable {

@@ -6,6 +6,7 @@
 //! - [`Sam`]: image encoder, prompt encoder and mask decoder, built from a [`SamConfig`] of any size.
 //! - [`Checkpoint`]: PyTorch `.pth` and `.safetensors` weights, the variant inferred from the shapes.
 //! - [`SamPredictor`]: embed an image once, prompt it many times.
+//! - [`automatic`]: everything on an image, from a grid of clicks.
 //!
 //! ```
 //! use burn_flex::Flex;
@@ -25,6 +26,7 @@
 //! # Ok::<(), sam_core::CoreError>(())
 //! ```
 
+pub mod automatic;
 mod checkpoint;
 mod config;
 mod error;

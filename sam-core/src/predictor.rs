@@ -1,7 +1,9 @@
 //! Prediction: embed an image once, prompt it many times.
 
+use std::collections::BTreeMap;
+
 use burn::tensor::{Tensor, TensorData, backend::Backend};
-use ndarray::{Array2, Array3, ArrayView3, Axis, Zip};
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, Zip};
 use sam_prompt::{PromptBatch, PromptEncoder, Prompts};
 
 use crate::{
@@ -40,9 +42,33 @@ impl MaskPrediction {
         (0..self.iou.len()).max_by(|&a, &b| self.iou[a].total_cmp(&self.iou[b])).unwrap_or(0)
     }
 
+    /// How little each mask depends on the threshold: the area above `offset` over the area above `-offset`.
+    ///
+    /// NaN where the mask is empty even at `-offset`. Source: `calculate_stability_score` in segment-anything's `utils/amg.py`.
+    pub fn stability(&self, offset: f32) -> Vec<f32> {
+        let area =
+            |mask: ArrayView2<'_, f32>, threshold| mask.iter().filter(|&&logit| logit > threshold).count() as f32;
+        self.logits.outer_iter().map(|mask| area(mask, offset) / area(mask, -offset)).collect()
+    }
+
     /// The best mask, thresholded at logit 0: `[rows, columns]`.
     pub fn mask(&self) -> Array2<bool> {
         self.logits.index_axis(Axis(0), self.best()).mapv(|logit| logit > 0.0)
+    }
+
+    /// Two parts of one object as one: the larger of their logits, the sum of their predicted qualities.
+    fn joined(mut self, other: Self) -> Self {
+        let keep_larger = |a: &mut f32, &b: &f32| *a = a.max(b);
+        Zip::from(&mut self.logits).and(&other.logits).for_each(keep_larger);
+        Zip::from(&mut self.low_res).and(&other.low_res).for_each(keep_larger);
+        self.iou.iter_mut().zip(other.iou).for_each(|(sum, iou)| *sum += iou);
+        self
+    }
+
+    /// Predicted qualities summed over parts as their mean.
+    fn mean_iou(mut self, parts: usize) -> Self {
+        self.iou.iter_mut().for_each(|sum| *sum /= parts as f32);
+        self
     }
 }
 
@@ -94,15 +120,36 @@ impl<B: Backend> SamPredictor<B> {
     /// [`CoreError::Image`] if the image cannot be read.
     pub fn embed(&self, image: ArrayView3<'_, f32>) -> Result<ImageEmbedding<B>, CoreError> {
         let (input, frame) = self.preprocess.apply(image)?;
+        Ok(ImageEmbedding { features: self.encode(&[input]), frame })
+    }
+
+    /// Embeds images of any sizes in one pass of the encoder.
+    ///
+    /// # Shapes
+    /// - images: each as in [`SamPredictor::embed`]
+    ///
+    /// # Errors
+    /// [`CoreError::Image`] for the first image that cannot be read.
+    pub fn embed_batch(&self, images: &[ArrayView3<'_, f32>]) -> Result<Vec<ImageEmbedding<B>>, CoreError> {
+        if images.is_empty() {
+            return Ok(Vec::new());
+        }
+        let prepared: Vec<_> = images.iter().map(|image| self.preprocess.apply(*image)).collect::<Result<_, _>>()?;
+        let (inputs, frames): (Vec<_>, Vec<_>) = prepared.into_iter().unzip();
+        let features = self.encode(&inputs).split(1, 0);
+        Ok(features.into_iter().zip(frames).map(|(features, frame)| ImageEmbedding { features, frame }).collect())
+    }
+
+    /// The encoder's features of prepared inputs.
+    fn encode(&self, inputs: &[Array3<f32>]) -> Tensor<B, 4> {
         let side = self.preprocess.image_size;
-        let pixels: Vec<f32> = input.iter().copied().collect();
-        let input = Tensor::from_data(TensorData::new(pixels, [1, 3, side, side]), &self.device());
+        let pixels: Vec<f32> = inputs.iter().flatten().copied().collect();
+        let input = Tensor::from_data(TensorData::new(pixels, [inputs.len(), 3, side, side]), &self.device());
         let features = self.sam.image_encoder.forward(input);
         // The decoder reads pixel by pixel: with channels together in memory, no prompt has to copy the features again.
         let [n, channels, height, width] = features.dims();
         let by_pixel = features.permute([0, 2, 3, 1]).reshape([n, height * width, channels]);
-        let features = by_pixel.reshape([n, height, width, channels]).permute([0, 3, 1, 2]);
-        Ok(ImageEmbedding { features, frame })
+        by_pixel.reshape([n, height, width, channels]).permute([0, 3, 1, 2])
     }
 
     /// Predicts one mask: what clear prompts and learned ones ask for.
@@ -112,7 +159,7 @@ impl<B: Backend> SamPredictor<B> {
     /// # Errors
     /// [`CoreError::NoPrompt`]; [`CoreError::Prompt`] if a coordinate lies outside the image or a mask prompt has the wrong size.
     pub fn predict(&self, embedding: &ImageEmbedding<B>, prompts: &Prompts) -> Result<MaskPrediction, CoreError> {
-        self.predict_as(embedding, prompts, MaskOutput::Single)
+        self.predict_one(embedding, prompts, MaskOutput::Single)
     }
 
     /// Predicts several masks for an ambiguous prompt, each with its predicted quality.
@@ -120,57 +167,136 @@ impl<B: Backend> SamPredictor<B> {
     /// # Errors
     /// As [`SamPredictor::predict`].
     pub fn predict_multi(&self, embedding: &ImageEmbedding<B>, prompts: &Prompts) -> Result<MaskPrediction, CoreError> {
-        self.predict_as(embedding, prompts, MaskOutput::Multi)
+        self.predict_one(embedding, prompts, MaskOutput::Multi)
     }
 
-    fn predict_as(
+    /// Predicts once more with an earlier prediction's best mask fed back, and perhaps with more prompts.
+    ///
+    /// # Errors
+    /// As [`SamPredictor::predict`].
+    pub fn refine(
+        &self,
+        embedding: &ImageEmbedding<B>,
+        prompts: &Prompts,
+        earlier: &MaskPrediction,
+    ) -> Result<MaskPrediction, CoreError> {
+        let mask = Some(earlier.low_res.index_axis(Axis(0), earlier.best()).to_owned());
+        self.predict(embedding, &Prompts { mask, ..prompts.clone() })
+    }
+
+    fn predict_one(
         &self,
         embedding: &ImageEmbedding<B>,
         prompts: &Prompts,
         output: MaskOutput,
     ) -> Result<MaskPrediction, CoreError> {
-        if prompts.is_empty() {
-            return Err(CoreError::NoPrompt);
+        Ok(self.predict_batch(&[(embedding, prompts)], output)?.remove(0))
+    }
+
+    /// Predicts many objects, on one image or on images of any sizes; the answers come in the order of the requests.
+    ///
+    /// Prompts of equal make-up are decoded together.
+    ///
+    /// # Errors
+    /// As [`SamPredictor::predict`], for the first request that is at fault.
+    pub fn predict_batch(
+        &self,
+        requests: &[(&ImageEmbedding<B>, &Prompts)],
+        output: MaskOutput,
+    ) -> Result<Vec<MaskPrediction>, CoreError> {
+        let mut parts = Vec::new();
+        for (request, (embedding, prompts)) in requests.iter().enumerate() {
+            if prompts.is_empty() {
+                return Err(CoreError::NoPrompt);
+            }
+            let (height, width) = embedding.frame.original;
+            prompts.check(height, width)?;
+            parts.extend(prompts.parts().into_iter().map(|prompts| Part { request, embedding: *embedding, prompts }));
         }
-        let frame = &embedding.frame;
-        prompts.check(frame.original.0, frame.original.1)?;
-        let parts = prompts.parts();
-        let count = parts.len() as f32;
-        let mut predictions = parts.iter().map(|part| self.predict_part(embedding, part, output));
-        let first = predictions.next().unwrap_or(Err(CoreError::NoPrompt))?;
-        let mut joined = predictions.try_fold(first, |mut joined, part| {
-            let part = part?;
-            let keep_larger = |a: &mut f32, &b: &f32| *a = a.max(b);
-            Zip::from(&mut joined.logits).and(&part.logits).for_each(keep_larger);
-            Zip::from(&mut joined.low_res).and(&part.low_res).for_each(keep_larger);
-            joined.iou.iter_mut().zip(part.iou).for_each(|(sum, iou)| *sum += iou);
-            Ok::<_, CoreError>(joined)
-        })?;
-        joined.iou.iter_mut().for_each(|sum| *sum /= count);
-        Ok(joined)
+        let mut alike: BTreeMap<_, Vec<&Part<'_, B>>> = BTreeMap::new();
+        for part in &parts {
+            alike.entry(part.make_up()).or_default().push(part);
+        }
+        let mut predictions: Vec<Option<MaskPrediction>> = vec![None; requests.len()];
+        for group in alike.values().flat_map(|group| group.chunks(PARTS_AT_ONCE)) {
+            for (part, prediction) in group.iter().zip(self.decode(group, output)?) {
+                let known = &mut predictions[part.request];
+                *known = Some(match known.take() {
+                    Some(known) => known.joined(prediction),
+                    None => prediction,
+                });
+            }
+        }
+        let counts = requests.iter().map(|(_, prompts)| prompts.boxes.len().max(1));
+        Ok(predictions
+            .into_iter()
+            .flatten()
+            .zip(counts)
+            .map(|(prediction, parts)| prediction.mean_iou(parts))
+            .collect())
     }
 
-    fn predict_part(
-        &self,
-        embedding: &ImageEmbedding<B>,
-        prompts: &Prompts,
-        output: MaskOutput,
-    ) -> Result<MaskPrediction, CoreError> {
-        let batch = PromptBatch::new(&[(prompts, embedding.frame.scale())], &self.device())?;
-        let embedded = self.sam.prompt_encoder.forward(&batch)?;
-        let masks = self.sam.mask_decoder.forward(embedding.features.clone(), self.image_pe.clone(), embedded, output);
-        let logits = postprocess_masks(masks.low_res.clone(), &embedding.frame);
-        Ok(MaskPrediction {
-            logits: to_array(logits),
-            low_res: to_array(masks.low_res),
-            iou: masks.iou.into_data().iter::<f32>().collect(),
-        })
+    /// Decodes parts of equal make-up.
+    fn decode(&self, parts: &[&Part<'_, B>], output: MaskOutput) -> Result<Vec<MaskPrediction>, CoreError> {
+        let first = parts[0].embedding;
+        let prompts: Vec<_> = parts.iter().map(|part| (&part.prompts, part.embedding.frame.scale())).collect();
+        let embedded = self.sam.prompt_encoder.forward(&PromptBatch::new(&prompts, &self.device())?)?;
+        let features = if parts.iter().all(|part| std::ptr::eq(part.embedding, first)) {
+            first.features.clone()
+        } else {
+            Tensor::cat(parts.iter().map(|part| part.embedding.features.clone()).collect(), 0)
+        };
+        let masks = self.sam.mask_decoder.forward(features, self.image_pe.clone(), embedded, output);
+        let iou = masks.iou.into_data().convert::<f32>();
+        let iou = iou.as_slice::<f32>().expect("the data was converted to f32");
+        let logits = to_arrays(postprocess_masks(masks.low_res.clone(), &first.frame));
+        let answers = logits.into_iter().zip(to_arrays(masks.low_res)).zip(iou.chunks_exact(iou.len() / parts.len()));
+        Ok(answers.map(|((logits, low_res), iou)| MaskPrediction { logits, low_res, iou: iou.to_vec() }).collect())
     }
 }
 
-/// `[1, masks, rows, columns]` to an array without the first dimension.
-fn to_array<B: Backend>(masks: Tensor<B, 4>) -> Array3<f32> {
+/// At most this many prompts are decoded at once: more need more memory and gain no speed.
+const PARTS_AT_ONCE: usize = 64;
+
+/// What one pass of the decoder answers: one box at most, on one image.
+struct Part<'a, B: Backend> {
+    /// The request that it belongs to.
+    request: usize,
+    embedding: &'a ImageEmbedding<B>,
+    prompts: Prompts,
+}
+
+/// Parts that are alike in this fit into one batch.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct MakeUp {
+    points: usize,
+    boxes: usize,
+    mask: Option<(usize, usize)>,
+    tokens: Option<(usize, usize)>,
+    frame: Frame,
+}
+
+impl<B: Backend> Part<'_, B> {
+    fn make_up(&self) -> MakeUp {
+        let Prompts { points, boxes, mask, tokens } = &self.prompts;
+        let size = |values: &Option<Array2<f32>>| values.as_ref().map(Array2::dim);
+        MakeUp {
+            points: points.len(),
+            boxes: boxes.len(),
+            mask: size(mask),
+            tokens: size(tokens),
+            frame: self.embedding.frame,
+        }
+    }
+}
+
+/// `[n, masks, rows, columns]` to `n` arrays.
+fn to_arrays<B: Backend>(masks: Tensor<B, 4>) -> Vec<Array3<f32>> {
     let [_, count, rows, columns] = masks.dims();
-    let values: Vec<f32> = masks.into_data().iter::<f32>().collect();
-    Array3::from_shape_vec((count, rows, columns), values).expect("a tensor holds as many values as its shape says")
+    let values = masks.into_data().convert::<f32>();
+    let values = values.as_slice::<f32>().expect("the data was converted to f32");
+    values
+        .chunks_exact(count * rows * columns)
+        .map(|one| Array3::from_shape_vec((count, rows, columns), one.to_vec()).expect("a chunk is one array long"))
+        .collect()
 }

@@ -43,7 +43,7 @@ pub struct Preprocess {
 }
 
 /// Where an image lies in the model's input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Frame {
     /// Rows and columns of the image as it came.
     pub original: (usize, usize),

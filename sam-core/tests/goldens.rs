@@ -243,7 +243,10 @@ fn predicts_like_official() -> TestResult {
         .collect();
     let part = BoundingBox { x_min: edges[0], y_min: edges[1], x_max: edges[2], y_max: edges[3] };
     let single = |points: &[Point], boxes: &[BoundingBox], mask: Option<Array2<f32>>| {
-        predictor.predict(&embedding, &Prompts { points: points.to_vec(), boxes: boxes.to_vec(), mask })
+        predictor.predict(
+            &embedding,
+            &Prompts { points: points.to_vec(), boxes: boxes.to_vec(), mask, ..Prompts::default() },
+        )
     };
     let multi = predictor.predict_multi(&embedding, &Prompts::from_points(points.clone()))?;
     // Fed back as the official script does it: the best of the reference's own masks.

@@ -76,6 +76,14 @@ pub enum PromptError {
         /// Position in the batch of the prompt that differs.
         index: usize,
     },
+    /// External tokens of another width than the prompt encoder's.
+    #[error("external tokens are {found} numbers wide, but the prompt encoder's are {expected}; project them first")]
+    TokenWidth {
+        /// The prompt encoder's width.
+        expected: usize,
+        /// Width found.
+        found: usize,
+    },
     /// A prompt of a batch with several boxes.
     #[error("prompt {index} of the batch has {boxes} boxes, but SAM reads one at a time; split it into its parts")]
     SeveralBoxes {

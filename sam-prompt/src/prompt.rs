@@ -62,9 +62,12 @@ impl BoundingBox {
 
 /// All that is said about one object on one image.
 ///
+/// With serde, what is absent may be left out.
+///
 /// SAM reads one box at a time. Several boxes are several parts of one object (two lungs, say): each part is segmented from its
 /// own box and the parts are joined; see [`Prompts::parts`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Prompts {
     /// Clicks on the object and beside it.
     pub points: Vec<Point>,
@@ -72,6 +75,11 @@ pub struct Prompts {
     pub boxes: Vec<BoundingBox>,
     /// Low-res logits of an earlier prediction, fed back.
     pub mask: Option<Array2<f32>>,
+    /// Tokens that another model made, `[tokens, embed_dim]`: put behind the points and boxes as they are.
+    ///
+    /// The door for text encoders such as CLIP's. SAM's own text prompts were never released, so the published weights do not
+    /// understand any such token; a prompt encoder or decoder must have been trained with them.
+    pub tokens: Option<Array2<f32>>,
 }
 
 impl Prompts {
@@ -87,7 +95,7 @@ impl Prompts {
 
     /// Whether nothing at all is said.
     pub fn is_empty(&self) -> bool {
-        self.points.is_empty() && self.boxes.is_empty() && self.mask.is_none()
+        self.points.is_empty() && self.boxes.is_empty() && self.mask.is_none() && self.tokens.is_none()
     }
 
     /// These prompts as SAM can read them: one box at most in each.
@@ -106,6 +114,7 @@ impl Prompts {
                 points: self.points.iter().filter(|point| speaks_of(part, point)).copied().collect(),
                 boxes: vec![*part],
                 mask: self.mask.clone(),
+                tokens: self.tokens.clone(),
             })
             .collect()
     }
@@ -147,7 +156,7 @@ mod tests {
         let prompts = Prompts {
             points: vec![click(5.0, Label::Foreground), click(25.0, Label::Foreground), click(15.0, Label::Background)],
             boxes: vec![LEFT, RIGHT],
-            mask: None,
+            ..Prompts::default()
         };
         let parts = prompts.parts();
         assert_eq!(parts.len(), 2);

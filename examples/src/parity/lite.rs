@@ -84,6 +84,7 @@ fn prompts<B: Backend>(
         points: points.to_vec(),
         boxes: boxes.to_vec(),
         mask,
+        ..Prompts::default()
     };
     for (name, prompts) in [
         ("box", case(&[], &[part], None)),

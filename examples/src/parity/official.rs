@@ -260,6 +260,7 @@ fn predictor<B: Backend>(
         points: points.to_vec(),
         boxes: boxes.to_vec(),
         mask,
+        ..Prompts::default()
     };
     let single = |prompts: &Prompts| predictor.predict(&embedding, prompts);
     for (name, prediction) in [

@@ -52,6 +52,8 @@ pub struct PromptBatch<B: Backend> {
     pub(super) kinds: Option<Tensor<B, 3>>,
     /// Mask logits: `[n, 1, 4 h, 4 w]` for an embedding of `h` x `w`.
     pub(super) masks: Option<Tensor<B, 4>>,
+    /// Tokens of another model, put behind the others: `[n, tokens, embed_dim]`.
+    pub(super) external: Option<Tensor<B, 3>>,
     size: usize,
 }
 
@@ -62,9 +64,9 @@ impl<B: Backend> PromptBatch<B> {
     /// points, then the padding token if there are points and no box, then the box's corners.
     ///
     /// # Errors
-    /// [`PromptError::EmptyBatch`]; [`PromptError::UnevenBatch`] if token counts or the presence of masks differ;
-    /// [`PromptError::SeveralBoxes`] if a prompt has more than one box (split it with [`Prompts::parts`]);
-    /// [`PromptError::MaskSize`] if masks differ in size.
+    /// [`PromptError::EmptyBatch`]; [`PromptError::UnevenBatch`] if token counts differ, [`PromptError::UnevenMasks`] if only some
+    /// prompts have a mask; [`PromptError::SeveralBoxes`] if a prompt has more than one box (split it with [`Prompts::parts`]);
+    /// [`PromptError::MaskSize`] and [`PromptError::TokenWidth`] if masks or external tokens differ in size.
     pub fn new(prompts: &[(&Prompts, (f32, f32))], device: &B::Device) -> Result<Self, PromptError> {
         for (index, (prompt, _)) in prompts.iter().enumerate() {
             if prompt.boxes.len() > 1 {
@@ -75,7 +77,11 @@ impl<B: Backend> PromptBatch<B> {
             }
         }
         let tokens: Vec<_> = prompts.iter().map(|&(prompt, scale)| tokens(prompt, scale)).collect();
-        Self::from_tokens(&tokens, masks(prompts, device)?, device)
+        let batch = Self::from_tokens(&tokens, masks(prompts, device)?, device)?;
+        Ok(match external(prompts, device)? {
+            Some(external) => batch.with_external(external),
+            None => batch,
+        })
     }
 
     /// A batch of tokens in model pixels, for those who speak SAM's own language.
@@ -101,7 +107,17 @@ impl<B: Backend> PromptBatch<B> {
             |values: Vec<f32>, width| Tensor::from_data(TensorData::new(values, [size, expected, width]), device);
         let (coordinates, kinds) =
             (expected > 0).then(|| (tensor(coordinates, 2), tensor(kinds, TokenKind::COUNT))).unzip();
-        Ok(Self { coordinates, kinds, masks, size })
+        Ok(Self { coordinates, kinds, masks, external: None, size })
+    }
+
+    /// The batch with tokens of another model behind its own, such as a text encoder's: `[n, tokens, embed_dim]`.
+    ///
+    /// # Panics
+    /// If there are not as many rows as prompts.
+    #[must_use]
+    pub fn with_external(self, tokens: Tensor<B, 3>) -> Self {
+        assert_eq!(tokens.dims()[0], self.size, "external tokens come for each prompt of the batch");
+        Self { external: Some(tokens), ..self }
     }
 
     /// How many prompts the batch holds.
@@ -148,6 +164,26 @@ fn masks<B: Backend>(
         logits.extend(mask.iter().copied());
     }
     Ok(Some(Tensor::from_data(TensorData::new(logits, [prompts.len(), 1, rows, columns]), device)))
+}
+
+/// External tokens of equal count and width, stacked to `[n, tokens, embed_dim]`.
+fn external<B: Backend>(
+    prompts: &[(&Prompts, (f32, f32))],
+    device: &B::Device,
+) -> Result<Option<Tensor<B, 3>>, PromptError> {
+    let count = |prompts: &Prompts| prompts.tokens.as_ref().map_or((0, 0), ndarray::Array2::dim);
+    let Some(((expected, width), n)) = prompts.first().map(|(first, _)| (count(first), prompts.len())) else {
+        return Ok(None);
+    };
+    let mut values: Vec<f32> = Vec::with_capacity(n * expected * width);
+    for (index, (prompt, _)) in prompts.iter().enumerate() {
+        match count(prompt) {
+            (found, _) if found != expected => return Err(PromptError::UnevenBatch { index, expected, found }),
+            (_, found) if found != width => return Err(PromptError::TokenWidth { expected: width, found }),
+            _ => values.extend(prompt.tokens.iter().flatten()),
+        }
+    }
+    Ok((expected > 0).then(|| Tensor::from_data(TensorData::new(values, [n, expected, width]), device)))
 }
 
 /// Fails where a mask prompt's size is not the expected one.

@@ -71,7 +71,7 @@ pub struct PromptEncoder<B: Backend> {
 /// Embedded prompts, as the mask decoder reads them.
 #[derive(Debug, Clone)]
 pub struct PromptEmbeddings<B: Backend> {
-    /// A token for each point and box corner: `[n, tokens, embed_dim]`; `None` where there is no token.
+    /// A token for each point and box corner, then the external ones: `[n, tokens, embed_dim]`; `None` where there is no token.
     pub sparse: Option<Tensor<B, 3>>,
     /// The mask at each cell of the embedding: `[n, embed_dim, h, w]`; or its absence, alike at all cells: `[n, embed_dim, 1, 1]`.
     pub dense: Tensor<B, 4>,
@@ -84,7 +84,8 @@ impl<B: Backend> PromptEncoder<B> {
     /// - output: see [`PromptEmbeddings`]
     ///
     /// # Errors
-    /// [`PromptError::MaskSize`] if mask prompts are not four times the embedding's size.
+    /// [`PromptError::MaskSize`] if mask prompts are not four times the embedding's size; [`PromptError::TokenWidth`] if external
+    /// tokens are not as wide as this encoder's.
     pub fn forward(&self, batch: &PromptBatch<B>) -> Result<PromptEmbeddings<B>, PromptError> {
         let sparse = batch.coordinates.as_ref().zip(batch.kinds.as_ref()).map(|(coordinates, kinds)| {
             let position = self.pe_layer.encode(coordinates.clone(), self.image_size, self.image_size);
@@ -92,6 +93,11 @@ impl<B: Backend> PromptEncoder<B> {
             let is_somewhere = kinds.clone().slice([0..batch.len(), 0..kinds.dims()[1], 0..1]).neg() + 1.0;
             position * is_somewhere + kinds.clone().matmul(self.kind_embeddings().unsqueeze())
         });
+        let external = batch.external.clone().map(|tokens| self.fitting(tokens)).transpose()?;
+        let sparse = match (sparse, external) {
+            (Some(own), Some(external)) => Some(Tensor::cat(vec![own, external], 1)),
+            (own, external) => own.or(external),
+        };
         Ok(PromptEmbeddings { sparse, dense: self.dense(batch)? })
     }
 
@@ -110,6 +116,12 @@ impl<B: Backend> PromptEncoder<B> {
     /// The position encoding of the embedding's cells: `[1, embed_dim, h, w]`.
     pub fn dense_pe(&self) -> Tensor<B, 4> {
         self.pe_layer.grid(self.embedding_size, self.embedding_size)
+    }
+
+    /// External tokens, if they are as wide as this encoder's.
+    fn fitting(&self, tokens: Tensor<B, 3>) -> Result<Tensor<B, 3>, PromptError> {
+        let (expected, found) = (self.no_mask_embed.weight.dims()[1], tokens.dims()[2]);
+        if found == expected { Ok(tokens) } else { Err(PromptError::TokenWidth { expected, found }) }
     }
 
     /// The learned embeddings in the order of [`TokenKind`]: `[5, embed_dim]`.

@@ -65,7 +65,7 @@ impl PromptDraw {
             PromptKind::BoxAndPoints(count) => (true, count),
         };
         let boxes = if with_boxes { self.boxes(outline, rng)? } else { Vec::new() };
-        Ok(Prompts { points: draw_points(sampler, outline, points, points, rng)?, boxes, mask: None })
+        Ok(Prompts { points: draw_points(sampler, outline, points, points, rng)?, boxes, ..Prompts::default() })
     }
 
     /// A jittered box around each component.

@@ -1,0 +1,63 @@
+//! Small holes and islands.
+
+use ndarray::{Array2, ArrayView2};
+use sam_prompt::components;
+
+/// Which small regions are removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SmallRegions {
+    /// Regions outside the mask become part of it.
+    Holes,
+    /// Components of the mask leave it; of a mask of small ones only, the largest stays.
+    Islands,
+}
+
+/// A mask without its 8-connected holes or islands of fewer than `min_area` pixels.
+///
+/// Source: `remove_small_regions` in segment-anything's `utils/amg.py`.
+pub fn remove_small_regions(mask: ArrayView2<'_, bool>, min_area: usize, which: SmallRegions) -> Array2<bool> {
+    let holes = which == SmallRegions::Holes;
+    let (labels, count) = components(mask.mapv(|inside| inside != holes).view());
+    let mut areas = vec![0; count];
+    labels.iter().filter(|&&label| label > 0).for_each(|&label| areas[label as usize - 1] += 1);
+    let is_small = |label: u32| label > 0 && areas[label as usize - 1] < min_area;
+    if holes {
+        return labels.mapv(|label| label == 0 || is_small(label));
+    }
+    // The first of the largest, as numpy's argmax.
+    let largest = (1..=count as u32).rev().max_by_key(|&label| areas[label as usize - 1]);
+    let all_small = (1..=count as u32).all(is_small);
+    labels.mapv(|label| label > 0 && (!is_small(label) || (all_small && Some(label) == largest)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mask(rows: &[&str]) -> Array2<bool> {
+        Array2::from_shape_fn((rows.len(), rows[0].len()), |(row, column)| rows[row].as_bytes()[column] == b'#')
+    }
+
+    #[test]
+    fn small_holes_are_filled_and_large_ones_stay() {
+        let ring = mask(&["#####.", "#.#.#.", "###.#.", "#####."]);
+        let filled = remove_small_regions(ring.view(), 3, SmallRegions::Holes);
+        assert_eq!(filled, mask(&["#####.", "#####.", "#####.", "#####."]), "4 pixels at the right stay outside");
+        assert_eq!(remove_small_regions(ring.view(), 1, SmallRegions::Holes), ring);
+    }
+
+    #[test]
+    fn small_islands_go_but_the_largest_stays() {
+        let islands = mask(&["##..#", ".....", "#..##", "...##"]);
+        assert_eq!(
+            remove_small_regions(islands.view(), 2, SmallRegions::Islands),
+            mask(&["##...", ".....", "...##", "...##"])
+        );
+        assert_eq!(
+            remove_small_regions(islands.view(), 9, SmallRegions::Islands),
+            mask(&[".....", ".....", "...##", "...##"])
+        );
+        let empty = mask(&["...."]);
+        assert_eq!(remove_small_regions(empty.view(), 9, SmallRegions::Islands), empty);
+    }
+}

@@ -1,0 +1,95 @@
+//! COCO's run lengths.
+
+use ndarray::{Array2, ArrayView2};
+use serde::{Deserialize, Serialize};
+
+/// A mask as COCO's uncompressed run lengths, column by column, beginning with the pixels outside.
+///
+/// As JSON: `{"size": [rows, columns], "counts": [...]}`, what `pycocotools` calls uncompressed RLE.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunLengths {
+    /// Rows and columns.
+    size: [usize; 2],
+    /// Lengths of runs, outside and inside by turns.
+    counts: Vec<usize>,
+}
+
+impl RunLengths {
+    /// Encodes a mask `[rows, columns]`.
+    pub fn encode(mask: ArrayView2<'_, bool>) -> Self {
+        let (mut counts, mut run, mut current) = (Vec::new(), 0, false);
+        for &inside in mask.t() {
+            if inside != current {
+                counts.push(std::mem::take(&mut run));
+                current = inside;
+            }
+            run += 1;
+        }
+        counts.push(run);
+        Self { size: [mask.nrows(), mask.ncols()], counts }
+    }
+
+    /// The mask: `[rows, columns]`.
+    ///
+    /// Runs that were read from elsewhere and do not fill the mask leave the rest outside.
+    pub fn decode(&self) -> Array2<bool> {
+        let [rows, columns] = self.size;
+        let runs = self.counts.iter().enumerate().flat_map(|(run, &count)| std::iter::repeat_n(run % 2 == 1, count));
+        let mut mask = Array2::from_elem((columns, rows), false);
+        mask.iter_mut().zip(runs).for_each(|(pixel, inside)| *pixel = inside);
+        mask.reversed_axes().as_standard_layout().into_owned()
+    }
+
+    /// Rows and columns of the mask.
+    pub const fn size(&self) -> [usize; 2] {
+        self.size
+    }
+
+    /// Lengths of runs, outside and inside by turns.
+    pub fn counts(&self) -> &[usize] {
+        &self.counts
+    }
+
+    /// Pixels inside.
+    pub fn area(&self) -> usize {
+        self.counts.iter().skip(1).step_by(2).sum()
+    }
+
+    /// COCO's compressed form of the counts, as `pycocotools` writes it: each count as the difference to the one two before it, in
+    /// groups of five bits, least first, with a bit that says whether more follow, as characters from `0` on.
+    pub fn compressed(&self) -> String {
+        let mut text = String::new();
+        for (index, &count) in self.counts.iter().enumerate() {
+            let before = if index > 2 { self.counts[index - 2] } else { 0 };
+            let mut rest = count as i64 - before as i64;
+            loop {
+                let group = (rest & 0x1f) as u8;
+                rest >>= 5;
+                let is_last = if group & 0x10 == 0 { rest == 0 } else { rest == -1 };
+                text.push(char::from(group + if is_last { 48 } else { 48 + 0x20 }));
+                if is_last {
+                    break;
+                }
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn runs_go_down_the_columns() {
+        let mask = array![[false, true, true], [false, true, false]];
+        let runs = RunLengths::encode(mask.view());
+        assert_eq!((runs.size(), runs.counts(), runs.area()), ([2, 3], &[2, 3, 1][..], 3));
+        assert_eq!(runs.decode(), mask);
+        let full = Array2::from_elem((2, 2), true);
+        assert_eq!(RunLengths::encode(full.view()).counts(), [0, 4]);
+        assert_eq!(RunLengths::encode(full.view()).decode(), full);
+    }
+}
