@@ -35,7 +35,7 @@ pub enum PromptError {
          coordinates are (column, row), counted from 0 at the top left"
     )]
     OutsideImage {
-        /// `point` or `box corner`.
+        /// `point`, `box corner` or the kind of drawing.
         what: &'static str,
         /// Column of the coordinate, in pixels.
         x: f32,
@@ -57,6 +57,31 @@ pub enum PromptError {
         y_min: f32,
         /// Lower edge.
         y_max: f32,
+    },
+    /// A drawing with fewer vertices than its kind needs.
+    #[error("a {what} needs {needed} or more vertices, found {found}")]
+    ShortPath {
+        /// The kind of drawing.
+        what: &'static str,
+        /// Vertices needed.
+        needed: usize,
+        /// Vertices found.
+        found: usize,
+    },
+    /// A drawn mask whose image does not lie in the model's input.
+    #[error(
+        "an image of {original:?} rows and columns, resized to {resized:?}, cannot lie in a square of side {padded} that \
+         {low_res} logits cover on each side"
+    )]
+    MaskFrame {
+        /// Rows and columns of the image.
+        original: (usize, usize),
+        /// Rows and columns after resizing.
+        resized: (usize, usize),
+        /// Side of the padded, square input.
+        padded: usize,
+        /// Logits on each side of it.
+        low_res: usize,
     },
     /// Prompts of one batch that do not have equally many tokens.
     #[error(

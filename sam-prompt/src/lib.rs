@@ -4,6 +4,7 @@
 //! feature `encoder` it holds no deep-learning library at all.
 //!
 //! - [`Prompts`]: points with labels, boxes and a mask, for one object, in pixels of the image.
+//! - [`Scribble`], [`Lasso`] and [`mask_logits`]: freehand drawings, reduced to points, boxes and logits.
 //! - [`PointSampler`] and [`BoxJitter`]: prompts drawn from an outline, as the paper simulates them for learning.
 //! - [`SliceSelection`]: which slices of a volume to annotate.
 //! - [`PromptEncoder`] (feature `encoder`): SAM's own prompt encoder, generic over burn's `Backend`.
@@ -21,6 +22,7 @@
 //! # Ok::<(), sam_prompt::PromptError>(())
 //! ```
 
+mod drawing;
 #[cfg(feature = "encoder")]
 mod encoder;
 mod error;
@@ -29,6 +31,7 @@ mod prompt;
 mod sampler;
 mod slices;
 
+pub use drawing::{Lasso, MASK_STRENGTH, Scribble, mask_logits};
 #[cfg(feature = "encoder")]
 pub use encoder::{
     LayerNorm2d, PositionEncoding, PromptBatch, PromptEmbeddings, PromptEncoder, PromptEncoderConfig, Token, TokenKind,

@@ -1,0 +1,176 @@
+//! Closed outlines.
+
+use ndarray::{Array2, s};
+use serde::{Deserialize, Serialize};
+
+use super::check_path;
+use crate::{BoundingBox, Label, Point, PromptError, Prompts};
+
+/// A closed line around the object.
+///
+/// Units: positions `[x, y]` are in pixels of the image, as in [`Point`]; with `P` as `[f64; 3]` they are in patient millimetres.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lasso<P = [f32; 2]> {
+    /// Vertices in order; the last is joined to the first.
+    pub path: Vec<P>,
+}
+
+impl Lasso {
+    const WHAT: &str = "lasso";
+
+    /// The pixels whose centres lie inside, by the even-odd rule: what a line crosses twice is outside again.
+    ///
+    /// A centre on the line itself belongs if the inside is at its right, or below it where the line is horizontal. So lassos that
+    /// share a side share no pixel and leave none out.
+    ///
+    /// Shapes: `[height, width]`.
+    ///
+    /// # Errors
+    /// [`PromptError::ShortPath`] below three vertices, [`PromptError::OutsideImage`] if the path leaves the image.
+    pub fn rasterise(&self, height: usize, width: usize) -> Result<Array2<bool>, PromptError> {
+        check_path(Self::WHAT, &self.path, 3, height, width)?;
+        let mut mask = Array2::from_elem((height, width), false);
+        let ends = self.path.iter().cycle().skip(1);
+        for (&a, &b) in self.path.iter().zip(ends) {
+            let (upper, lower) = if a[1] <= b[1] { (a, b) } else { (b, a) };
+            let ([x, y], [to_x, to_y]) = (upper.map(f64::from), lower.map(f64::from));
+            // Each side turns over all centres at its left; an odd number of turns is inside. Products, not quotients, decide, so
+            // that no rounding moves a centre off the line.
+            for row in y.ceil() as usize..to_y.ceil() as usize {
+                let is_left = |column: usize| (column as f64 - x) * (to_y - y) < (row as f64 - y) * (to_x - x);
+                for (column, inside) in mask.row_mut(row).iter_mut().enumerate() {
+                    *inside ^= is_left(column);
+                }
+            }
+        }
+        Ok(mask)
+    }
+
+    /// The smallest box that holds all vertices, or `None` without one.
+    pub fn bounding_box(&self) -> Option<BoundingBox> {
+        let (&[x, y], rest) = self.path.split_first()?;
+        let first = BoundingBox { x_min: x, y_min: y, x_max: x, y_max: y };
+        Some(rest.iter().fold(first, |found, &[x, y]| BoundingBox {
+            x_min: found.x_min.min(x),
+            y_min: found.y_min.min(y),
+            x_max: found.x_max.max(x),
+            y_max: found.y_max.max(y),
+        }))
+    }
+
+    /// The lasso's box, and `count` foreground points on different pixels inside.
+    ///
+    /// The first point is the pixel farthest from the outside; each further one is farthest from the outside and from the points
+    /// before it. Distances are counted in steps in eight directions. Of equally far pixels the middle one in scan order is taken.
+    ///
+    /// # Errors
+    /// As [`Lasso::rasterise`]; [`PromptError::EmptyRegion`] or [`PromptError::TooFewPixels`] if there are fewer pixels than points.
+    pub fn prompts(&self, count: usize, height: usize, width: usize) -> Result<Prompts, PromptError> {
+        let mut region = self.rasterise(height, width)?;
+        let label = Label::Foreground;
+        match region.iter().filter(|&&inside| inside).count() {
+            0 if count > 0 => return Err(PromptError::EmptyRegion { requested: count, label: label.name() }),
+            available if available < count => {
+                return Err(PromptError::TooFewPixels { requested: count, label: label.name(), available });
+            }
+            _ => {}
+        }
+        let innermost = std::iter::from_fn(|| pierce(&mut region)).take(count);
+        let points = innermost.map(|(row, column)| Point { x: column as f32, y: row as f32, label }).collect();
+        Ok(Prompts { points, boxes: self.bounding_box().into_iter().collect(), mask: None })
+    }
+}
+
+/// Takes the innermost pixel `(row, column)` out of a region, or `None` where the region is empty.
+fn pierce(region: &mut Array2<bool>) -> Option<(usize, usize)> {
+    let depth = depths(region);
+    let deepest = depth.iter().copied().max().filter(|&deepest| deepest > 0)?;
+    let innermost: Vec<_> = depth.indexed_iter().filter(|(_, depth)| **depth == deepest).map(|(at, _)| at).collect();
+    let middle = innermost[innermost.len() / 2];
+    region[middle] = false;
+    Some(middle)
+}
+
+/// Steps, in eight directions, from each pixel to the nearest one outside the region or the image; 0 outside.
+fn depths(region: &Array2<bool>) -> Array2<usize> {
+    let (rows, columns) = region.dim();
+    // With a rim of outside, every pixel has eight neighbours. Distances then travel with the scan and against it.
+    let mut depth = Array2::zeros((rows + 2, columns + 2));
+    for row in 1..=rows {
+        for column in 1..=columns {
+            if region[(row - 1, column - 1)] {
+                let above = depth.slice(s![row - 1, column - 1..=column + 1]).into_iter();
+                let nearest = above.chain([&depth[(row, column - 1)]]).min();
+                depth[(row, column)] = nearest.map_or(0, |nearest: &usize| nearest + 1);
+            }
+        }
+    }
+    for row in (1..=rows).rev() {
+        for column in (1..=columns).rev() {
+            let below = depth.slice(s![row + 1, column - 1..=column + 1]).into_iter();
+            let nearest = below.chain([&depth[(row, column + 1)]]).min();
+            depth[(row, column)] = nearest.map_or(0, |nearest: &usize| depth[(row, column)].min(nearest + 1));
+        }
+    }
+    depth.slice(s![1..=rows, 1..=columns]).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lasso(path: &[[f32; 2]]) -> Lasso {
+        Lasso { path: path.to_vec() }
+    }
+
+    fn rectangle(left: f32, top: f32, right: f32, bottom: f32) -> Lasso {
+        lasso(&[[left, top], [right, top], [right, bottom], [left, bottom]])
+    }
+
+    fn pixels(mask: &Array2<bool>) -> usize {
+        mask.iter().filter(|&&inside| inside).count()
+    }
+
+    #[test]
+    fn upper_and_left_sides_belong_lower_and_right_ones_do_not() {
+        let mask = rectangle(1.0, 2.0, 4.0, 6.0).rasterise(9, 9).expect("the lasso is in the image");
+        let expected = Array2::from_shape_fn((9, 9), |(row, column)| (2..6).contains(&row) && (1..4).contains(&column));
+        assert_eq!(mask, expected);
+        let all = rectangle(-0.5, -0.5, 8.5, 4.5).rasterise(5, 9).expect("the lasso ends with the image");
+        assert_eq!(pixels(&all), all.len());
+    }
+
+    #[test]
+    fn what_is_crossed_twice_is_outside() {
+        let bow_tie = lasso(&[[0.0, 0.0], [8.0, 8.0], [8.0, 0.0], [0.0, 8.0]]).rasterise(9, 9).expect("in the image");
+        assert!(bow_tie[(4, 1)] && bow_tie[(4, 7)] && !bow_tie[(1, 4)] && !bow_tie[(7, 4)]);
+    }
+
+    #[test]
+    fn the_innermost_point_is_first_and_all_are_apart() {
+        let prompts = rectangle(1.0, 1.0, 6.0, 6.0).prompts(3, 20, 20).expect("the lasso has 25 pixels");
+        let places: Vec<_> = prompts.points.iter().map(|point| (point.x, point.y)).collect();
+        assert_eq!(places[0], (3.0, 3.0));
+        assert!(places[1] != places[0] && places[2] != places[0] && places[1] != places[2]);
+        assert_eq!(prompts.boxes, [BoundingBox { x_min: 1.0, y_min: 1.0, x_max: 6.0, y_max: 6.0 }]);
+    }
+
+    #[test]
+    fn the_border_of_the_image_is_outside() {
+        let prompts = rectangle(-0.5, -0.5, 6.5, 6.5).prompts(1, 7, 7).expect("the lasso is the image");
+        assert_eq!(prompts.points, [Point { x: 3.0, y: 3.0, label: Label::Foreground }]);
+    }
+
+    #[test]
+    fn impossible_lassos_are_errors() {
+        let line = lasso(&[[0.0, 0.0], [3.0, 3.0]]).rasterise(9, 9);
+        assert!(matches!(line, Err(PromptError::ShortPath { needed: 3, found: 2, .. })));
+        assert!(matches!(rectangle(1.0, 1.0, 9.0, 4.0).rasterise(9, 9), Err(PromptError::OutsideImage { .. })));
+        let sliver = rectangle(1.2, 1.2, 1.8, 1.8);
+        assert!(matches!(sliver.prompts(1, 9, 9), Err(PromptError::EmptyRegion { requested: 1, .. })));
+        assert_eq!(sliver.prompts(0, 9, 9).expect("a box needs no pixel").boxes.len(), 1);
+        let one = rectangle(0.5, 0.5, 1.5, 1.5).prompts(2, 9, 9);
+        assert!(matches!(one, Err(PromptError::TooFewPixels { requested: 2, available: 1, .. })));
+    }
+}
