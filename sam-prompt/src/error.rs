@@ -68,6 +68,12 @@ pub enum PromptError {
         /// Vertices found.
         found: usize,
     },
+    /// A coordinate that is infinite or not a number.
+    #[error("a coordinate of a {what} is not a finite number")]
+    NotFinite {
+        /// The kind of prompt.
+        what: &'static str,
+    },
     /// A drawn mask whose image does not lie in the model's input.
     #[error(
         "an image of {original:?} rows and columns, resized to {resized:?}, cannot lie in a square of side {padded} that \

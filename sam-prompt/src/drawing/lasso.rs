@@ -3,8 +3,10 @@
 use ndarray::{Array2, s};
 use serde::{Deserialize, Serialize};
 
-use super::check_path;
+use super::{check_inside, check_path};
 use crate::{BoundingBox, Label, Point, PromptError, Prompts};
+
+const WHAT: &str = "lasso";
 
 /// A closed line around the object.
 ///
@@ -16,9 +18,18 @@ pub struct Lasso<P = [f32; 2]> {
     pub path: Vec<P>,
 }
 
-impl Lasso {
-    const WHAT: &str = "lasso";
+impl<P, T> Lasso<P>
+where
+    P: Copy + IntoIterator<Item = T>,
+    T: Into<f64>,
+{
+    /// All that can be wrong without knowing the image.
+    pub(crate) fn check_form(&self) -> Result<(), PromptError> {
+        check_path(WHAT, &self.path, 3)
+    }
+}
 
+impl Lasso {
     /// The pixels whose centres lie inside, by the even-odd rule: what a line crosses twice is outside again.
     ///
     /// A centre on the line itself belongs if the inside is at its right, or below it where the line is horizontal. So lassos that
@@ -27,9 +38,11 @@ impl Lasso {
     /// Shapes: `[height, width]`.
     ///
     /// # Errors
-    /// [`PromptError::ShortPath`] below three vertices, [`PromptError::OutsideImage`] if the path leaves the image.
+    /// [`PromptError::ShortPath`] below three vertices, [`PromptError::NotFinite`] or [`PromptError::OutsideImage`] if the path leaves
+    /// the image.
     pub fn rasterise(&self, height: usize, width: usize) -> Result<Array2<bool>, PromptError> {
-        check_path(Self::WHAT, &self.path, 3, height, width)?;
+        self.check_form()?;
+        check_inside(WHAT, &self.path, height, width)?;
         let mut mask = Array2::from_elem((height, width), false);
         let ends = self.path.iter().cycle().skip(1);
         for (&a, &b) in self.path.iter().zip(ends) {

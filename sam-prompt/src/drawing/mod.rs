@@ -10,18 +10,30 @@ pub use scribble::Scribble;
 
 use crate::PromptError;
 
-/// Checks that a path has the vertices it needs, each of them on the pixels of the image.
-fn check_path(
+/// Checks that coordinates, of any unit, are numbers.
+pub(crate) fn check_finite<T: Into<f64>>(
     what: &'static str,
-    path: &[[f32; 2]],
-    needed: usize,
-    height: usize,
-    width: usize,
+    position: impl IntoIterator<Item = T>,
 ) -> Result<(), PromptError> {
+    let finite = position.into_iter().all(|coordinate| coordinate.into().is_finite());
+    if finite { Ok(()) } else { Err(PromptError::NotFinite { what }) }
+}
+
+/// Checks that a path, of any unit, has the vertices it needs.
+fn check_path<P, T>(what: &'static str, path: &[P], needed: usize) -> Result<(), PromptError>
+where
+    P: Copy + IntoIterator<Item = T>,
+    T: Into<f64>,
+{
     if path.len() < needed {
         return Err(PromptError::ShortPath { what, needed, found: path.len() });
     }
-    // The image ends half a pixel beyond its first and last centres; a NaN lies in no range.
+    path.iter().try_for_each(|&vertex| check_finite(what, vertex))
+}
+
+/// Checks that all vertices lie on pixels of the image.
+fn check_inside(what: &'static str, path: &[[f32; 2]], height: usize, width: usize) -> Result<(), PromptError> {
+    // The image ends half a pixel beyond its first and last centres.
     let fits = |at: f32, side: usize| (-0.5..=side as f32 - 0.5).contains(&at);
     match path.iter().find(|[x, y]| !fits(*x, width) || !fits(*y, height)) {
         Some(&[x, y]) => Err(PromptError::OutsideImage { what, x, y, width, height }),

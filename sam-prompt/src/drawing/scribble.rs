@@ -5,8 +5,10 @@ use std::ops::{Range, Sub};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-use super::check_path;
+use super::{check_inside, check_path};
 use crate::{Label, Point, PromptError};
+
+const WHAT: &str = "scribble";
 
 /// A stroke of a round pen over the object or beside it.
 ///
@@ -22,9 +24,23 @@ pub struct Scribble<P = [f32; 2]> {
     pub radius: f32,
 }
 
-impl Scribble {
-    const WHAT: &str = "scribble";
+impl<P, T> Scribble<P>
+where
+    P: Copy + IntoIterator<Item = T>,
+    T: Into<f64>,
+{
+    /// All that can be wrong without knowing the image.
+    pub(crate) fn check_form(&self) -> Result<(), PromptError> {
+        check_path(WHAT, &self.path, 1)?;
+        if self.radius.is_finite() && self.radius >= 0.0 {
+            Ok(())
+        } else {
+            Err(PromptError::InvalidRange { name: "radius of a scribble", value: self.radius })
+        }
+    }
+}
 
+impl Scribble {
     /// The pixels under the pen: those whose centre lies within `radius` of the path.
     ///
     /// The pen is never thinner than a pixel's diagonal, so that each pixel that the path passes is under it.
@@ -32,8 +48,8 @@ impl Scribble {
     /// Shapes: `[height, width]`.
     ///
     /// # Errors
-    /// [`PromptError::ShortPath`] if the path is empty, [`PromptError::OutsideImage`] if it leaves the image,
-    /// [`PromptError::InvalidRange`] if the radius is negative or not finite.
+    /// [`PromptError::ShortPath`] if the path is empty, [`PromptError::NotFinite`] or [`PromptError::OutsideImage`] if it leaves the
+    /// image, [`PromptError::InvalidRange`] if the radius is negative or not finite.
     pub fn rasterise(&self, height: usize, width: usize) -> Result<Array2<bool>, PromptError> {
         self.check(height, width)?;
         // From the centre of a pixel to its corner the square of the distance is 1/2.
@@ -78,12 +94,8 @@ impl Scribble {
     }
 
     fn check(&self, height: usize, width: usize) -> Result<(), PromptError> {
-        check_path(Self::WHAT, &self.path, 1, height, width)?;
-        if self.radius.is_finite() && self.radius >= 0.0 {
-            Ok(())
-        } else {
-            Err(PromptError::InvalidRange { name: "radius of a scribble", value: self.radius })
-        }
+        self.check_form()?;
+        check_inside(WHAT, &self.path, height, width)
     }
 
     /// The straight parts of the path; the last one has no length, so that a path of one vertex has a part too.
@@ -199,9 +211,12 @@ mod tests {
     #[test]
     fn impossible_scribbles_are_errors() {
         assert!(matches!(scribble(&[], 1.0).points(1, 9, 9), Err(PromptError::ShortPath { needed: 1, found: 0, .. })));
-        for place in [[-0.6, 0.0], [0.0, 9.0], [f32::NAN, 0.0], [0.0, f32::INFINITY]] {
-            let found = scribble(&[[1.0, 1.0], place], 1.0).rasterise(9, 9);
-            assert!(matches!(found, Err(PromptError::OutsideImage { .. })), "{place:?}");
+        let ending_at = |place| scribble(&[[1.0, 1.0], place], 1.0).rasterise(9, 9);
+        for place in [[-0.6, 0.0], [0.0, 9.0]] {
+            assert!(matches!(ending_at(place), Err(PromptError::OutsideImage { .. })), "{place:?}");
+        }
+        for place in [[f32::NAN, 0.0], [0.0, f32::INFINITY]] {
+            assert!(matches!(ending_at(place), Err(PromptError::NotFinite { .. })), "{place:?}");
         }
         for radius in [-1.0, f32::NAN, f32::INFINITY] {
             let found = scribble(&[[1.0, 1.0]], radius).rasterise(9, 9);
