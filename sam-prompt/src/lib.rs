@@ -5,6 +5,7 @@
 //!
 //! - [`Prompts`]: points with labels, boxes and a mask, for one object, in pixels of the image.
 //! - [`Scribble`], [`Lasso`] and [`mask_logits`]: freehand drawings, reduced to points, boxes and logits.
+//! - [`PromptDocument`]: all of these for many objects and slices, in pixels or patient millimetres, as JSON.
 //! - [`PointSampler`] and [`BoxJitter`]: prompts drawn from an outline, as the paper simulates them for learning.
 //! - [`SliceSelection`]: which slices of a volume to annotate.
 //! - [`PromptEncoder`] (feature `encoder`): SAM's own prompt encoder, generic over burn's `Backend`.
@@ -22,6 +23,7 @@
 //! # Ok::<(), sam_prompt::PromptError>(())
 //! ```
 
+mod document;
 mod drawing;
 #[cfg(feature = "encoder")]
 mod encoder;
@@ -31,6 +33,10 @@ mod prompt;
 mod sampler;
 mod slices;
 
+pub use document::{
+    CutAxis, DocumentError, DrawnMask, ObjectPrompts, PatientBox, PatientPoint, PatientPrompts, PromptDocument,
+    SliceGeometry, SlicePrompts,
+};
 pub use drawing::{Lasso, MASK_STRENGTH, Scribble, mask_logits};
 #[cfg(feature = "encoder")]
 pub use encoder::{

@@ -29,6 +29,7 @@ impl Label {
 ///
 /// Units: pixels of the image, `x` the column and `y` the row. Whole numbers are pixel centres, as in SAM.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Point {
     /// Column.
     pub x: f32,
@@ -42,6 +43,7 @@ pub struct Point {
 ///
 /// Units: pixels of the image, as in [`Point`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BoundingBox {
     /// Left edge.
     pub x_min: f32,

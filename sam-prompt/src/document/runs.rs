@@ -1,0 +1,83 @@
+//! Drawn masks as run lengths.
+
+use std::iter::repeat_n;
+
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+
+/// A drawn mask, `[rows, columns]`, that a document keeps as run lengths.
+///
+/// In JSON: `{"rows", "columns", "runs"}`, where runs count the pixels in scan order, row by row: so many outside, so many inside,
+/// so many outside again. They add up to all pixels; the first is 0 where the first pixel is inside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "RunLengths", into = "RunLengths")]
+pub struct DrawnMask(pub Array2<bool>);
+
+/// More rows or columns than any slice has: a few digits in a file must not fill the memory.
+pub(super) const LONGEST_SIDE: usize = 1 << 14;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RunLengths {
+    rows: usize,
+    columns: usize,
+    runs: Vec<usize>,
+}
+
+impl From<DrawnMask> for RunLengths {
+    fn from(DrawnMask(mask): DrawnMask) -> Self {
+        let (rows, columns) = mask.dim();
+        let pixels: Vec<bool> = mask.into_iter().collect();
+        let none_outside = pixels.first().filter(|&&inside| inside).map(|_| 0);
+        let runs = none_outside.into_iter().chain(pixels.chunk_by(bool::eq).map(<[bool]>::len)).collect();
+        Self { rows, columns, runs }
+    }
+}
+
+impl TryFrom<RunLengths> for DrawnMask {
+    type Error = String;
+
+    fn try_from(RunLengths { rows, columns, runs }: RunLengths) -> Result<Self, String> {
+        if rows.max(columns) > LONGEST_SIDE {
+            return Err(format!("a mask of {rows} x {columns} pixels is too large: no side may exceed {LONGEST_SIDE}"));
+        }
+        let covered = runs.iter().try_fold(0_usize, |sum, &run| sum.checked_add(run));
+        if covered != Some(rows * columns) {
+            let covered = covered.map_or("more".to_owned(), |covered| covered.to_string());
+            return Err(format!(
+                "runs cover {covered} pixels, but a mask of {rows} x {columns} has {}",
+                rows * columns
+            ));
+        }
+        let pixels =
+            runs.iter().zip([false, true].into_iter().cycle()).flat_map(|(&run, inside)| repeat_n(inside, run));
+        Array2::from_shape_vec((rows, columns), pixels.collect()).map(Self).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn runs_alternate_from_outside() {
+        let mask = DrawnMask(array![[true, true, false], [false, true, false]]);
+        let text = serde_json::to_string(&mask).expect("a mask is plain data");
+        assert_eq!(text, r#"{"rows":2,"columns":3,"runs":[0,2,2,1,1]}"#);
+        assert_eq!(serde_json::from_str::<DrawnMask>(&text).expect("it was just written"), mask);
+    }
+
+    #[test]
+    fn runs_that_do_not_fit_are_errors() {
+        for (text, expected) in [
+            (r#"{"rows":2,"columns":3,"runs":[5]}"#, "cover 5 pixels"),
+            (r#"{"rows":2,"columns":3,"runs":[18446744073709551615, 7]}"#, "cover more pixels"),
+            (r#"{"rows":1000000000000,"columns":1000000000000,"runs":[1]}"#, "too large"),
+        ] {
+            let found = serde_json::from_str::<DrawnMask>(text).expect_err("the runs do not fit").to_string();
+            assert!(found.contains(expected), "{found}");
+        }
+    }
+}

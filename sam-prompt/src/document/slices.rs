@@ -1,0 +1,93 @@
+//! Prompts on the pixels of slices.
+
+use serde::{Deserialize, Serialize};
+
+use super::{DocumentError, DrawnMask, distinct, object_called, runs::LONGEST_SIDE};
+use crate::{BoundingBox, Lasso, Point, PromptError, Prompts, Scribble, drawing::check_finite};
+
+/// What is said about one object, slice by slice.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ObjectPrompts {
+    /// What the object is called.
+    pub name: String,
+    /// The slices that show it, each at most once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slices: Vec<SlicePrompts>,
+}
+
+impl ObjectPrompts {
+    /// All that can be wrong without knowing the image.
+    pub(super) fn check(&self) -> Result<(), DocumentError> {
+        distinct(self.slices.iter().map(|slice| self.place(slice)))?;
+        for slice in &self.slices {
+            slice.check().map_err(|source| DocumentError::Drawing { place: self.place(slice), source })?;
+            let (rows, columns) = slice.mask.as_ref().map_or((0, 0), |DrawnMask(mask)| mask.dim());
+            if rows.max(columns) > LONGEST_SIDE {
+                return Err(DocumentError::MaskSize { place: self.place(slice), rows, columns, longest: LONGEST_SIDE });
+            }
+        }
+        Ok(())
+    }
+
+    fn place(&self, slice: &SlicePrompts) -> String {
+        format!("slice {} of {}", slice.slice, object_called(&self.name))
+    }
+}
+
+/// What is said about one object on one slice.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SlicePrompts {
+    /// Number of the slice, from 0.
+    pub slice: usize,
+    /// Clicks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub points: Vec<Point>,
+    /// Boxes, one for each part of the object.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub boxes: Vec<BoundingBox>,
+    /// Strokes over the object or beside it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scribbles: Vec<Scribble>,
+    /// Outlines, one for each part of the object.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lassos: Vec<Lasso>,
+    /// A drawn mask of the whole slice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask: Option<DrawnMask>,
+}
+
+impl SlicePrompts {
+    /// Everything but the mask as SAM reads it: each scribble becomes `count` points, each lasso a box and `count` points.
+    ///
+    /// For the mask see [`mask_logits`](crate::mask_logits), which needs to know the model's frame.
+    ///
+    /// # Errors
+    /// The first [`PromptError`] of a drawing, point or box, as where they do not lie on the slice of `height` and `width`.
+    pub fn prompts(&self, count: usize, height: usize, width: usize) -> Result<Prompts, PromptError> {
+        let mut prompts = Prompts { points: self.points.clone(), boxes: self.boxes.clone(), mask: None };
+        for scribble in &self.scribbles {
+            prompts.points.extend(scribble.points(count, height, width)?);
+        }
+        for lasso in &self.lassos {
+            let Prompts { points, boxes, .. } = lasso.prompts(count, height, width)?;
+            prompts.points.extend(points);
+            prompts.boxes.extend(boxes);
+        }
+        prompts.check(height, width)?;
+        Ok(prompts)
+    }
+
+    /// All that can be wrong without knowing the image.
+    fn check(&self) -> Result<(), PromptError> {
+        self.points.iter().try_for_each(|point| check_finite("point", [point.x, point.y]))?;
+        self.boxes.iter().try_for_each(|&BoundingBox { x_min, y_min, x_max, y_max }| {
+            check_finite("box", [x_min, y_min, x_max, y_max])?;
+            let inverted = x_max < x_min || y_max < y_min;
+            if inverted { Err(PromptError::InvertedBox { x_min, x_max, y_min, y_max }) } else { Ok(()) }
+        })?;
+        self.scribbles.iter().try_for_each(Scribble::check_form)?;
+        self.lassos.iter().try_for_each(Lasso::check_form)
+    }
+}
