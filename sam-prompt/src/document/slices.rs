@@ -66,7 +66,7 @@ impl SlicePrompts {
     /// # Errors
     /// The first [`PromptError`] of a drawing, point or box, as where they do not lie on the slice of `height` and `width`.
     pub fn prompts(&self, count: usize, height: usize, width: usize) -> Result<Prompts, PromptError> {
-        let mut prompts = Prompts { points: self.points.clone(), boxes: self.boxes.clone(), mask: None };
+        let mut prompts = Prompts { points: self.points.clone(), boxes: self.boxes.clone(), ..Prompts::default() };
         for scribble in &self.scribbles {
             prompts.points.extend(scribble.points(count, height, width)?);
         }

@@ -91,7 +91,7 @@ impl Lasso {
         }
         let innermost = std::iter::from_fn(|| pierce(&mut region)).take(count);
         let points = innermost.map(|(row, column)| Point { x: column as f32, y: row as f32, label }).collect();
-        Ok(Prompts { points, boxes: self.bounding_box().into_iter().collect(), mask: None })
+        Ok(Prompts { points, boxes: self.bounding_box().into_iter().collect(), ..Prompts::default() })
     }
 }
 
