@@ -8,6 +8,7 @@
 //! - [`PromptDocument`]: all of these for many objects and slices, in pixels or patient millimetres, as JSON.
 //! - [`PointSampler`] and [`BoxJitter`]: prompts drawn from an outline, as the paper simulates them for learning.
 //! - [`SliceSelection`]: which slices of a volume to annotate.
+//! - [`components`], [`distance_transform`] and their like: what all of these ask of a mask.
 //! - [`PromptEncoder`] (feature `encoder`): SAM's own prompt encoder, generic over burn's `Backend`.
 //!
 //! ```
@@ -25,6 +26,7 @@
 
 mod document;
 mod drawing;
+mod distance;
 #[cfg(feature = "encoder")]
 mod encoder;
 mod error;
@@ -38,6 +40,7 @@ pub use document::{
     SliceGeometry, SlicePrompts,
 };
 pub use drawing::{Lasso, MASK_STRENGTH, Scribble, mask_logits};
+pub use distance::distance_transform;
 #[cfg(feature = "encoder")]
 pub use encoder::{
     LayerNorm2d, PositionEncoding, PromptBatch, PromptEmbeddings, PromptEncoder, PromptEncoderConfig, Token, TokenKind,
