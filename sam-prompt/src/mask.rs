@@ -1,5 +1,7 @@
 //! Two-dimensional masks: their connected components and boxes.
 
+use std::cmp::Reverse;
+
 use ndarray::{Array2, ArrayView2};
 
 use crate::BoundingBox;
@@ -37,14 +39,21 @@ pub fn components(mask: ArrayView2<'_, bool>) -> (Array2<u32>, usize) {
 
 /// The 8-connected components of a mask as masks of their own, largest first, those of fewer than `min_pixels` left out.
 pub fn component_masks(mask: ArrayView2<'_, bool>, min_pixels: usize) -> Vec<Array2<bool>> {
+    let (labels, sizes) = ranked_components(mask);
+    let large = sizes.into_iter().take_while(|&(_, pixels)| pixels >= min_pixels);
+    large.map(|(label, _)| labels.mapv(|found| found == label)).collect()
+}
+
+/// The 8-connected components of a mask as [`components`] numbers them, and each number with its pixel count, largest first and
+/// equally large ones in scan order.
+pub(crate) fn ranked_components(mask: ArrayView2<'_, bool>) -> (Array2<u32>, Vec<(u32, usize)>) {
     let (labels, count) = components(mask);
-    let mut parts: Vec<(usize, Array2<bool>)> = (1..=count as u32)
-        .map(|label| labels.mapv(|found| found == label))
-        .map(|part| (part.iter().filter(|&&inside| inside).count(), part))
-        .filter(|(pixels, _)| *pixels >= min_pixels)
-        .collect();
-    parts.sort_by_key(|(pixels, _)| std::cmp::Reverse(*pixels));
-    parts.into_iter().map(|(_, part)| part).collect()
+    let mut sizes: Vec<(u32, usize)> = (1..=count as u32).map(|label| (label, 0)).collect();
+    for &label in labels.iter().filter(|&&label| label > 0) {
+        sizes[label as usize - 1].1 += 1;
+    }
+    sizes.sort_by_key(|&(_, pixels)| Reverse(pixels));
+    (labels, sizes)
 }
 
 /// The smallest box that holds a mask, or `None` where the mask is empty.
