@@ -141,11 +141,13 @@ pub enum PromptError {
         /// Columns found.
         found_width: usize,
     },
-    /// A number that must be finite and not negative is something else.
-    #[error("{name} must be a finite number of at least 0, found {value}")]
+    /// A number that must be finite and not too small is something else.
+    #[error("{name} must be a finite number of at least {least}, found {value}")]
     InvalidRange {
         /// What the number is.
         name: &'static str,
+        /// The smallest value that makes sense.
+        least: f32,
         /// What was found.
         value: f32,
     },

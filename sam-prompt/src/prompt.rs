@@ -60,6 +60,29 @@ impl BoundingBox {
     pub fn contains(&self, x: f32, y: f32) -> bool {
         (self.x_min..=self.x_max).contains(&x) && (self.y_min..=self.y_max).contains(&y)
     }
+
+    /// The box with each edge moved outward by `margin` pixels, or inward where that is negative, and clipped to an image of
+    /// `height` x `width` pixels.
+    ///
+    /// Never inverted, and never empty where the box has a part in the image: the middle pixel of each side stays, or all of a side
+    /// shorter than that.
+    #[must_use]
+    pub fn grown(&self, margin: f32, height: usize, width: usize) -> Self {
+        let grown = |low: f32, high: f32, pixels| moved_side((low, high), (low - margin, high + margin), pixels);
+        let (x_min, x_max) = grown(self.x_min, self.x_max, width);
+        let (y_min, y_max) = grown(self.y_min, self.y_max, height);
+        Self { x_min, y_min, x_max, y_max }
+    }
+}
+
+/// Moves the two edges of a box's side, clipped to an image side of so many pixels and around the exact side's middle pixel.
+pub(crate) fn moved_side(exact: (f32, f32), moved: (f32, f32), pixels: usize) -> (f32, f32) {
+    let end = pixels as f32;
+    let (low, high) = (exact.0.clamp(0.0, end), exact.1.clamp(0.0, end));
+    let centre = f32::midpoint(low, high);
+    // The middle pixel reaches half a pixel to both sides, but not beyond a side shorter than itself.
+    let (keep_low, keep_high) = ((centre - 0.5).max(low), (centre + 0.5).min(high));
+    (moved.0.min(keep_low).clamp(0.0, end), moved.1.max(keep_high).clamp(0.0, end))
 }
 
 /// All that is said about one object on one image.

@@ -3,7 +3,7 @@
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
-use crate::{BoundingBox, PromptError};
+use crate::{BoundingBox, PromptError, prompt::moved_side};
 
 /// How far an edge of a box may move.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -39,9 +39,10 @@ impl BoxJitter {
     /// No jitter at all.
     pub const NONE: Self = Self { range: JitterRange::Pixels(0.0), outward_only: false };
 
-    /// The box with each edge moved, clipped to an image of `height` x `width` pixels, never inverted.
+    /// The box with each edge moved, clipped to an image of `height` x `width` pixels.
     ///
-    /// Where a jittered edge would pass its opposite, the two meet in the original box's centre.
+    /// Never inverted, and never empty where the box has a part in the image: the middle pixel of each exact side stays, or all of
+    /// a side shorter than that.
     ///
     /// # Errors
     /// [`PromptError::InvalidRange`] if the range is negative or not finite; [`PromptError::InvertedBox`] if the box is inverted or not
@@ -57,7 +58,7 @@ impl BoxJitter {
         let (JitterRange::Pixels(amount) | JitterRange::SideFraction(amount) | JitterRange::ImageFraction(amount)) =
             self.range;
         if !(amount.is_finite() && amount >= 0.0) {
-            return Err(PromptError::InvalidRange { name: "box jitter", value: amount });
+            return Err(PromptError::InvalidRange { name: "box jitter", least: 0.0, value: amount });
         }
         let BoundingBox { x_min, y_min, x_max, y_max } = exact;
         // A NaN compares to nothing, so it is refused as well.
@@ -74,11 +75,8 @@ impl BoxJitter {
             // No edge needs to move further than across the whole image.
             let reach = reach.min(longer_side);
             let inward = if self.outward_only { 0.0 } else { reach };
-            let end = pixels as f32;
-            let centre = f32::midpoint(low, high);
-            let low = (low + rng.random_range(-reach..=inward)).min(centre).clamp(0.0, end);
-            let high = (high + rng.random_range(-inward..=reach)).max(centre).clamp(0.0, end);
-            (low, high)
+            let moved = (low + rng.random_range(-reach..=inward), high + rng.random_range(-inward..=reach));
+            moved_side((low, high), moved, pixels)
         };
         let (x_min, x_max) = jittered(exact.x_min, exact.x_max, width);
         let (y_min, y_max) = jittered(exact.y_min, exact.y_max, height);
