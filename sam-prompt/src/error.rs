@@ -16,9 +16,9 @@ pub enum PromptError {
         /// `foreground` or `background`.
         label: &'static str,
     },
-    /// More points were asked for, without replacement, than the region has pixels.
+    /// More points were asked for, without replacement, than there are pixels to draw from.
     #[error(
-        "cannot draw {requested} different {label} points: the region has only {available} pixel(s); \
+        "cannot draw {requested} different {label} points: the {place} has only {available} pixel(s); \
          ask for fewer or allow replacement"
     )]
     TooFewPixels {
@@ -26,7 +26,9 @@ pub enum PromptError {
         requested: usize,
         /// `foreground` or `background`.
         label: &'static str,
-        /// How many pixels the region has.
+        /// Where the sampler draws from: the `region`, or its `boundary band`.
+        place: &'static str,
+        /// How many pixels there are.
         available: usize,
     },
     /// A coordinate is not finite or lies outside the image.
@@ -150,5 +152,11 @@ pub enum PromptError {
         least: f32,
         /// What was found.
         value: f32,
+    },
+    /// A sampling scheme's name that is none.
+    #[error("there is no sampling scheme `{found}`; choose uniform, center or boundary")]
+    UnknownScheme {
+        /// What was found.
+        found: String,
     },
 }

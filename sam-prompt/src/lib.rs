@@ -7,6 +7,8 @@
 //! - [`Scribble`], [`Lasso`] and [`mask_logits`]: freehand drawings, reduced to points, boxes and logits.
 //! - [`PromptDocument`]: all of these for many objects and slices, in pixels or patient millimetres, as JSON.
 //! - [`PointSampler`] and [`BoxJitter`]: prompts drawn from an outline, as the paper simulates them for learning.
+//! - [`PointSampler`], by [`SamplingScheme`] or as [`Uniform`], [`Center`] and [`Boundary`]: pixels to click on.
+//! - [`PromptDraw`] and [`BoxJitter`]: whole prompts drawn from an outline, as the paper simulates them for learning.
 //! - [`SliceSelection`]: which slices of a volume to annotate.
 //! - [`components`], [`distance_transform`] and their like: what all of these ask of a mask.
 //! - [`PromptEncoder`] (feature `encoder`): SAM's own prompt encoder, generic over burn's `Backend`.
@@ -49,5 +51,8 @@ pub use error::PromptError;
 pub use mask::{bounding_box, component_masks, components, dilate, erode};
 pub use ndarray;
 pub use prompt::{BoundingBox, Label, Point, Prompts};
-pub use sampler::{BoxJitter, JitterRange, PointSampler, PromptDraw, PromptKind, Uniform, draw_points};
+pub use sampler::{
+    Boundary, BoxJitter, Center, JitterRange, PointSampler, PromptDraw, PromptKind, SamplingScheme, Uniform,
+    draw_points,
+};
 pub use slices::SliceSelection;

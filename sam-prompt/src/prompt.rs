@@ -39,6 +39,13 @@ pub struct Point {
     pub label: Label,
 }
 
+impl Point {
+    /// A click on the centre of the pixel in a row and a column.
+    pub(crate) const fn on_pixel((row, column): (usize, usize), label: Label) -> Self {
+        Self { x: column as f32, y: row as f32, label }
+    }
+}
+
 /// A box around an object, both corners included.
 ///
 /// Units: pixels of the image, as in [`Point`].

@@ -1,16 +1,24 @@
 //! Prompts drawn from a mask, as the paper simulates them for learning (section 3.2.1).
 
+mod boundary;
+mod center;
 mod draw;
 mod jitter;
+mod pool;
+mod scheme;
 mod uniform;
 
 use ndarray::ArrayView2;
 use rand::Rng;
 
+pub use boundary::Boundary;
+pub use center::Center;
 pub use draw::{PromptDraw, PromptKind};
 pub use jitter::{BoxJitter, JitterRange};
+pub use scheme::SamplingScheme;
 pub use uniform::Uniform;
 
+use self::pool::Pool;
 use crate::{Label, Point, PromptError};
 
 /// A way of choosing pixels of a region to click on.

@@ -1,10 +1,10 @@
 //! Every pixel of the region alike.
 
 use ndarray::ArrayView2;
-use rand::{Rng, RngExt, seq::index};
+use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-use super::PointSampler;
+use super::{PointSampler, Pool};
 use crate::{Label, Point, PromptError};
 
 /// Draws every pixel of the region with equal probability: the paper's default scheme.
@@ -22,21 +22,6 @@ impl PointSampler for Uniform {
         count: usize,
         rng: &mut dyn Rng,
     ) -> Result<Vec<Point>, PromptError> {
-        if count == 0 {
-            return Ok(Vec::new());
-        }
-        let pixels: Vec<(usize, usize)> =
-            region.indexed_iter().filter(|&(_, &inside)| inside).map(|(pixel, _)| pixel).collect();
-        if pixels.is_empty() {
-            return Err(PromptError::EmptyRegion { requested: count, label: label.name() });
-        }
-        let point = |(row, column): (usize, usize)| Point { x: column as f32, y: row as f32, label };
-        if self.replacement {
-            return Ok((0..count).map(|_| point(pixels[rng.random_range(0..pixels.len())])).collect());
-        }
-        if count > pixels.len() {
-            return Err(PromptError::TooFewPixels { requested: count, label: label.name(), available: pixels.len() });
-        }
-        Ok(index::sample(rng, pixels.len(), count).into_iter().map(|chosen| point(pixels[chosen])).collect())
+        Pool::of_region(region, label).draw(count, self.replacement, rng)
     }
 }

@@ -1,0 +1,95 @@
+//! The innermost pixels of the region.
+
+use std::cmp::Reverse;
+
+use ndarray::ArrayView2;
+use rand::{Rng, seq::IteratorRandom};
+use serde::{Deserialize, Serialize};
+
+use super::{PointSampler, Pool};
+use crate::{Label, Point, PromptError, distance::squared_distances, mask::components};
+
+/// Draws the innermost pixels of the region: where an annotator clicks who wants to be sure.
+///
+/// The points go round the region's 8-connected components, the largest first and of equally large ones the deepest; a component
+/// whose pixels are all drawn is passed over. Within a component, each point is the pixel farthest from everything outside the
+/// region, the image's border included, and from the component's earlier points: first the peak of its
+/// [`distance_transform`](crate::distance_transform), then pixels at once deep inside and apart from each other. The generator
+/// decides between equally far ones.
+///
+/// Takes time proportional to the count times the region's pixels.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Center {
+    /// Whether a pixel may be drawn twice: once all are drawn, the rounds start over. Without replacement (the default), a region
+    /// smaller than the count is an error.
+    pub replacement: bool,
+}
+
+impl PointSampler for Center {
+    fn sample(
+        &self,
+        region: ArrayView2<'_, bool>,
+        label: Label,
+        count: usize,
+        rng: &mut dyn Rng,
+    ) -> Result<Vec<Point>, PromptError> {
+        let pool = Pool::of_region(region, label);
+        pool.check(count, self.replacement)?;
+        let whole = parts(region, &pool.pixels);
+        let mut left = Vec::new();
+        let mut points = Vec::with_capacity(count);
+        while points.len() < count {
+            if left.is_empty() {
+                left.clone_from(&whole);
+            }
+            let round = left.iter_mut().take(count - points.len());
+            points.extend(round.filter_map(|part| part.take_innermost(rng)).map(|pixel| Point::on_pixel(pixel, label)));
+            left.retain(|part| !part.candidates.is_empty());
+        }
+        Ok(points)
+    }
+}
+
+/// What is left of a component to draw from.
+#[derive(Clone, Default)]
+struct Part {
+    candidates: Vec<Candidate>,
+}
+
+/// A pixel and its squared distance to what a point should keep away from.
+#[derive(Clone, Copy)]
+struct Candidate {
+    pixel: (usize, usize),
+    clearance: i64,
+}
+
+impl Part {
+    /// The largest clearance, if there are candidates.
+    fn depth(&self) -> Option<i64> {
+        self.candidates.iter().map(|candidate| candidate.clearance).max()
+    }
+
+    /// Takes a candidate of the largest clearance and lets the others keep away from it.
+    fn take_innermost(&mut self, rng: &mut dyn Rng) -> Option<(usize, usize)> {
+        let depth = self.depth()?;
+        let peaks = (0..self.candidates.len()).filter(|&at| self.candidates[at].clearance == depth);
+        let Candidate { pixel, .. } = self.candidates.remove(peaks.choose(rng)?);
+        for other in &mut self.candidates {
+            let (down, right) = (other.pixel.0.abs_diff(pixel.0), other.pixel.1.abs_diff(pixel.1));
+            other.clearance = other.clearance.min((down.pow(2) + right.pow(2)) as i64);
+        }
+        Some(pixel)
+    }
+}
+
+/// The components of a region, largest and then deepest first.
+fn parts(region: ArrayView2<'_, bool>, pixels: &[(usize, usize)]) -> Vec<Part> {
+    let (labels, count) = components(region);
+    let squared = squared_distances(region);
+    let mut parts = vec![Part::default(); count];
+    for &pixel in pixels {
+        parts[labels[pixel] as usize - 1].candidates.push(Candidate { pixel, clearance: squared[pixel] });
+    }
+    parts.sort_by_cached_key(|part| Reverse((part.candidates.len(), part.depth())));
+    parts
+}
