@@ -1,13 +1,13 @@
 //! Whole prompts drawn from an outline: points, boxes, or both.
 
-use std::fmt;
+use std::{fmt, slice};
 
-use ndarray::ArrayView2;
+use ndarray::{Array2, ArrayView2};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::{BoxJitter, PointSampler, draw_points};
-use crate::{BoundingBox, PromptError, Prompts, bounding_box, component_masks};
+use crate::{BoundingBox, Label, PromptError, Prompts, bounding_box, component_masks};
 
 /// Which prompts are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -19,6 +19,20 @@ pub enum PromptKind {
     Box,
     /// A box around each component, and this many points on the object and beside it.
     BoxAndPoints(usize),
+}
+
+impl PromptKind {
+    const fn has_box(self) -> bool {
+        matches!(self, Self::Box | Self::BoxAndPoints(_))
+    }
+
+    /// How many points of each label.
+    const fn points(self) -> usize {
+        match self {
+            Self::Points(count) | Self::BoxAndPoints(count) => count,
+            Self::Box => 0,
+        }
+    }
 }
 
 impl fmt::Display for PromptKind {
@@ -37,7 +51,7 @@ impl fmt::Display for PromptKind {
 pub struct PromptDraw {
     /// How far boxes are off.
     pub jitter: BoxJitter,
-    /// Components of fewer pixels get no box of their own, unless all are that small.
+    /// Components of fewer pixels get no box and no prompts of their own, unless all are that small.
     pub min_box_pixels: usize,
 }
 
@@ -59,6 +73,7 @@ impl PromptDraw {
         sampler: &dyn PointSampler,
         rng: &mut dyn Rng,
     ) -> Result<Prompts, PromptError> {
+<<<<<<< HEAD
         let (with_boxes, points) = match kind {
             PromptKind::Points(count) => (false, count),
             PromptKind::Box => (true, 0),
@@ -66,22 +81,54 @@ impl PromptDraw {
         };
         let boxes = if with_boxes { self.boxes(outline, rng)? } else { Vec::new() };
         Ok(Prompts { points: draw_points(sampler, outline, points, points, rng)?, boxes, ..Prompts::default() })
+=======
+        let boxes = if kind.has_box() { self.boxes(&self.parts(outline)?, rng)? } else { Vec::new() };
+        Ok(Prompts { points: draw_points(sampler, outline, kind.points(), kind.points(), rng)?, boxes, mask: None })
+>>>>>>> 0af4a47 (Draw prompts for each component of an outline alone)
     }
 
-    /// A jittered box around each component.
-    fn boxes(&self, outline: ArrayView2<'_, bool>, rng: &mut dyn Rng) -> Result<Vec<BoundingBox>, PromptError> {
-        let (height, width) = outline.dim();
+    /// Draws prompts of a kind for each component of an outline alone, largest first: the components that [`PromptDraw::draw`]
+    /// gives boxes.
+    ///
+    /// The foreground points lie in that component, the background points beside the whole outline.
+    ///
+    /// # Errors
+    /// As [`PromptDraw::draw`], for any of the components.
+    pub fn draw_each(
+        &self,
+        kind: PromptKind,
+        outline: ArrayView2<'_, bool>,
+        sampler: &dyn PointSampler,
+        rng: &mut dyn Rng,
+    ) -> Result<Vec<Prompts>, PromptError> {
+        let beside = outline.mapv(|inside| !inside);
+        let prompts_of = |part: &Array2<bool>| {
+            let boxes = if kind.has_box() { self.boxes(slice::from_ref(part), rng)? } else { Vec::new() };
+            let mut points = sampler.sample(part.view(), Label::Foreground, kind.points(), rng)?;
+            points.extend(sampler.sample(beside.view(), Label::Background, kind.points(), rng)?);
+            Ok(Prompts { points, boxes, mask: None })
+        };
+        self.parts(outline)?.iter().map(prompts_of).collect()
+    }
+
+    /// The components that prompts speak of, largest first.
+    fn parts(&self, outline: ArrayView2<'_, bool>) -> Result<Vec<Array2<bool>>, PromptError> {
         let mut parts = component_masks(outline, self.min_box_pixels);
         if parts.is_empty() {
             parts = component_masks(outline, 1);
         }
         if parts.is_empty() {
-            return Err(PromptError::EmptyRegion { requested: 1, label: "foreground" });
+            return Err(PromptError::EmptyRegion { requested: 1, label: Label::Foreground.name() });
         }
+        Ok(parts)
+    }
+
+    /// A jittered box around each component.
+    fn boxes(&self, parts: &[Array2<bool>], rng: &mut dyn Rng) -> Result<Vec<BoundingBox>, PromptError> {
         parts
             .iter()
-            .filter_map(|part| bounding_box(part.view()))
-            .map(|exact| self.jitter.apply(exact, height, width, rng))
+            .filter_map(|part| bounding_box(part.view()).map(|exact| (exact, part.dim())))
+            .map(|(exact, (height, width))| self.jitter.apply(exact, height, width, rng))
             .collect()
     }
 }
