@@ -153,6 +153,21 @@ pub enum PromptError {
         /// What was found.
         value: f32,
     },
+    /// A predicted mask and a true one that do not show the same image.
+    #[error(
+        "the predicted mask has {predicted_height} x {predicted_width} pixels, but the true one has \
+         {true_height} x {true_width}; compare masks of one image at one size"
+    )]
+    UnequalMasks {
+        /// Rows of the predicted mask.
+        predicted_height: usize,
+        /// Columns of the predicted mask.
+        predicted_width: usize,
+        /// Rows of the true mask.
+        true_height: usize,
+        /// Columns of the true mask.
+        true_width: usize,
+    },
     /// A sampling scheme's name that is none.
     #[error("there is no sampling scheme `{found}`; choose uniform, center or boundary")]
     UnknownScheme {

@@ -9,6 +9,7 @@
 //! - [`PointSampler`] and [`BoxJitter`]: prompts drawn from an outline, as the paper simulates them for learning.
 //! - [`PointSampler`], by [`SamplingScheme`] or as [`Uniform`], [`Center`] and [`Boundary`]: pixels to click on.
 //! - [`PromptDraw`] and [`BoxJitter`]: whole prompts drawn from an outline, as the paper simulates them for learning.
+//! - [`CorrectionClick`]: the click that corrects a prediction's largest error.
 //! - [`SliceSelection`]: which slices of a volume to annotate.
 //! - [`components`], [`distance_transform`] and their like: what all of these ask of a mask.
 //! - [`PromptEncoder`] (feature `encoder`): SAM's own prompt encoder, generic over burn's `Backend`.
@@ -52,7 +53,7 @@ pub use mask::{bounding_box, component_masks, components, dilate, erode};
 pub use ndarray;
 pub use prompt::{BoundingBox, Label, Point, Prompts};
 pub use sampler::{
-    Boundary, BoxJitter, Center, JitterRange, PointSampler, PromptDraw, PromptKind, SamplingScheme, Uniform,
-    draw_points,
+    Boundary, BoxJitter, Center, CorrectionClick, JitterRange, Placement, PointSampler, PromptDraw, PromptKind,
+    SamplingScheme, Uniform, draw_points,
 };
 pub use slices::SliceSelection;

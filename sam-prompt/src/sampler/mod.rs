@@ -2,6 +2,7 @@
 
 mod boundary;
 mod center;
+mod correction;
 mod draw;
 mod jitter;
 mod pool;
@@ -13,6 +14,7 @@ use rand::Rng;
 
 pub use boundary::Boundary;
 pub use center::Center;
+pub use correction::{CorrectionClick, Placement};
 pub use draw::{PromptDraw, PromptKind};
 pub use jitter::{BoxJitter, JitterRange};
 pub use scheme::SamplingScheme;
