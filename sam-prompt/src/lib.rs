@@ -10,7 +10,7 @@
 //! - [`PointSampler`], by [`SamplingScheme`] or as [`Uniform`], [`Center`] and [`Boundary`]: pixels to click on.
 //! - [`PromptDraw`] and [`BoxJitter`]: whole prompts drawn from an outline, as the paper simulates them for learning.
 //! - [`CorrectionClick`]: the click that corrects a prediction's largest error.
-//! - [`SliceSelection`]: which slices of a volume to annotate.
+//! - [`SliceSelection`] and [`choose_background`]: which slices of a volume to annotate.
 //! - [`components`], [`distance_transform`] and their like: what all of these ask of a mask.
 //! - [`PromptEncoder`] (feature `encoder`): SAM's own prompt encoder, generic over burn's `Backend`.
 //!
@@ -56,4 +56,4 @@ pub use sampler::{
     Boundary, BoxJitter, Center, CorrectionClick, JitterRange, Placement, PointSampler, PromptDraw, PromptKind,
     SamplingScheme, Uniform, draw_points,
 };
-pub use slices::SliceSelection;
+pub use slices::{SliceSelection, choose_background};

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SliceSelection {
-    /// Drawn without replacement from a normal distribution around the median foreground slice, with the standard deviation of
-    /// the foreground slices' indices, clipped to their range (paper section 4; that deviation is our reading of its "std of
-    /// foreground ranges").
+    /// Drawn without replacement from a normal distribution around the median foreground slice (the upper one of two), with the
+    /// standard deviation of the foreground slices' indices, clipped to their range (paper section 4; that deviation is our
+    /// reading of its "std of foreground ranges"). Each draw takes the nearest slice that is left.
     #[default]
     Normal,
     /// Every foreground slice alike.
@@ -37,15 +37,24 @@ impl SliceSelection {
     }
 }
 
+/// Chooses `count` of the slices that do not show the object, each as likely, or all if there are fewer (paper section 4).
+///
+/// They cost the annotator one look each: nothing is to be outlined there.
+pub fn choose_background(background: &[usize], count: usize, rng: &mut dyn Rng) -> Vec<usize> {
+    SliceSelection::Uniform.choose(background, count, rng)
+}
+
+/// [`SliceSelection::Normal`] from at least one slice, in any order.
 fn choose_normal(foreground: &[usize], count: usize, rng: &mut dyn Rng) -> Vec<usize> {
     let mean = foreground.iter().sum::<usize>() as f64 / foreground.len() as f64;
     let variance = foreground.iter().map(|&slice| (slice as f64 - mean).powi(2)).sum::<f64>() / foreground.len() as f64;
-    let median = foreground[foreground.len() / 2] as f64;
     let mut remaining = foreground.to_vec();
+    remaining.sort_unstable();
+    let (first, median, last) = (remaining[0], remaining[remaining.len() / 2], remaining[remaining.len() - 1]);
     (0..count)
         .map(|_| {
-            let wanted = median + variance.sqrt() * standard_normal(rng);
-            let wanted = wanted.clamp(foreground[0] as f64, foreground[foreground.len() - 1] as f64);
+            let wanted = median as f64 + variance.sqrt() * standard_normal(rng);
+            let wanted = wanted.clamp(first as f64, last as f64);
             // Without replacement: the nearest slice that is still there.
             let nearest = |&a: &usize, &b: &usize| {
                 (remaining[a] as f64 - wanted).abs().total_cmp(&(remaining[b] as f64 - wanted).abs())
