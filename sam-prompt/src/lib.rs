@@ -6,7 +6,6 @@
 //! - [`Prompts`]: points with labels, boxes and a mask, for one object, in pixels of the image.
 //! - [`Scribble`], [`Lasso`] and [`mask_logits`]: freehand drawings, reduced to points, boxes and logits.
 //! - [`PromptDocument`]: all of these for many objects and slices, in pixels or patient millimetres, as JSON.
-//! - [`PointSampler`] and [`BoxJitter`]: prompts drawn from an outline, as the paper simulates them for learning.
 //! - [`PointSampler`], by [`SamplingScheme`] or as [`Uniform`], [`Center`] and [`Boundary`]: pixels to click on.
 //! - [`PromptDraw`] and [`BoxJitter`]: whole prompts drawn from an outline, as the paper simulates them for learning.
 //! - [`CorrectionClick`]: the click that corrects a prediction's largest error.
@@ -27,9 +26,9 @@
 //! # Ok::<(), sam_prompt::PromptError>(())
 //! ```
 
+mod distance;
 mod document;
 mod drawing;
-mod distance;
 #[cfg(feature = "encoder")]
 mod encoder;
 mod error;
@@ -38,12 +37,12 @@ mod prompt;
 mod sampler;
 mod slices;
 
+pub use distance::distance_transform;
 pub use document::{
     CutAxis, DocumentError, DrawnMask, ObjectPrompts, PatientBox, PatientPoint, PatientPrompts, PromptDocument,
     SliceGeometry, SlicePrompts,
 };
 pub use drawing::{Lasso, MASK_STRENGTH, Scribble, mask_logits};
-pub use distance::distance_transform;
 #[cfg(feature = "encoder")]
 pub use encoder::{
     LayerNorm2d, PositionEncoding, PromptBatch, PromptEmbeddings, PromptEncoder, PromptEncoderConfig, Token, TokenKind,

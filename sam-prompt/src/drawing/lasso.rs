@@ -1,10 +1,10 @@
 //! Closed outlines.
 
-use ndarray::{Array2, s};
+use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use super::{check_inside, check_path};
-use crate::{BoundingBox, Label, Point, PromptError, Prompts};
+use crate::{BoundingBox, Label, Point, PromptError, Prompts, distance_transform};
 
 const WHAT: &str = "lasso";
 
@@ -75,7 +75,7 @@ impl Lasso {
     /// The lasso's box, and `count` foreground points on different pixels inside.
     ///
     /// The first point is the pixel farthest from the outside; each further one is farthest from the outside and from the points
-    /// before it. Distances are counted in steps in eight directions. Of equally far pixels the middle one in scan order is taken.
+    /// before it. Of equally far pixels the middle one in scan order is taken.
     ///
     /// # Errors
     /// As [`Lasso::rasterise`]; [`PromptError::EmptyRegion`] or [`PromptError::TooFewPixels`] if there are fewer pixels than points.
@@ -85,7 +85,12 @@ impl Lasso {
         match region.iter().filter(|&&inside| inside).count() {
             0 if count > 0 => return Err(PromptError::EmptyRegion { requested: count, label: label.name() }),
             available if available < count => {
-                return Err(PromptError::TooFewPixels { requested: count, label: label.name(), available });
+                return Err(PromptError::TooFewPixels {
+                    requested: count,
+                    label: label.name(),
+                    available,
+                    place: "lasso",
+                });
             }
             _ => {}
         }
@@ -97,36 +102,12 @@ impl Lasso {
 
 /// Takes the innermost pixel `(row, column)` out of a region, or `None` where the region is empty.
 fn pierce(region: &mut Array2<bool>) -> Option<(usize, usize)> {
-    let depth = depths(region);
-    let deepest = depth.iter().copied().max().filter(|&deepest| deepest > 0)?;
-    let innermost: Vec<_> = depth.indexed_iter().filter(|(_, depth)| **depth == deepest).map(|(at, _)| at).collect();
-    let middle = innermost[innermost.len() / 2];
+    let depth = distance_transform(region.view());
+    let deepest = depth.iter().copied().fold(0.0, f32::max);
+    let innermost: Vec<_> = depth.indexed_iter().filter(|&(_, &depth)| depth > 0.0 && depth == deepest).collect();
+    let (middle, _) = *innermost.get(innermost.len() / 2)?;
     region[middle] = false;
     Some(middle)
-}
-
-/// Steps, in eight directions, from each pixel to the nearest one outside the region or the image; 0 outside.
-fn depths(region: &Array2<bool>) -> Array2<usize> {
-    let (rows, columns) = region.dim();
-    // With a rim of outside, every pixel has eight neighbours. Distances then travel with the scan and against it.
-    let mut depth = Array2::zeros((rows + 2, columns + 2));
-    for row in 1..=rows {
-        for column in 1..=columns {
-            if region[(row - 1, column - 1)] {
-                let above = depth.slice(s![row - 1, column - 1..=column + 1]).into_iter();
-                let nearest = above.chain([&depth[(row, column - 1)]]).min();
-                depth[(row, column)] = nearest.map_or(0, |nearest: &usize| nearest + 1);
-            }
-        }
-    }
-    for row in (1..=rows).rev() {
-        for column in (1..=columns).rev() {
-            let below = depth.slice(s![row + 1, column - 1..=column + 1]).into_iter();
-            let nearest = below.chain([&depth[(row, column + 1)]]).min();
-            depth[(row, column)] = nearest.map_or(0, |nearest: &usize| depth[(row, column)].min(nearest + 1));
-        }
-    }
-    depth.slice(s![1..=rows, 1..=columns]).to_owned()
 }
 
 #[cfg(test)]

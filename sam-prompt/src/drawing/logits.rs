@@ -35,7 +35,7 @@ pub fn mask_logits(
         return Err(PromptError::MaskFrame { original: (rows, columns), resized, padded, low_res });
     }
     if !strength.is_finite() || strength < 0.0 {
-        return Err(PromptError::InvalidRange { name: "strength of a mask prompt", value: strength });
+        return Err(PromptError::InvalidRange { name: "strength of a mask prompt", value: strength, least: 0.0 });
     }
     let cell = padded as f64 / low_res as f64;
     let down = shares(low_res, cell, rows, resized.0 as f64 / rows as f64);

@@ -35,7 +35,7 @@ where
         if self.radius.is_finite() && self.radius >= 0.0 {
             Ok(())
         } else {
-            Err(PromptError::InvalidRange { name: "radius of a scribble", value: self.radius })
+            Err(PromptError::InvalidRange { name: "radius of a scribble", value: self.radius, least: 0.0 })
         }
     }
 }

@@ -73,18 +73,12 @@ impl PromptDraw {
         sampler: &dyn PointSampler,
         rng: &mut dyn Rng,
     ) -> Result<Prompts, PromptError> {
-<<<<<<< HEAD
-        let (with_boxes, points) = match kind {
-            PromptKind::Points(count) => (false, count),
-            PromptKind::Box => (true, 0),
-            PromptKind::BoxAndPoints(count) => (true, count),
-        };
-        let boxes = if with_boxes { self.boxes(outline, rng)? } else { Vec::new() };
-        Ok(Prompts { points: draw_points(sampler, outline, points, points, rng)?, boxes, ..Prompts::default() })
-=======
         let boxes = if kind.has_box() { self.boxes(&self.parts(outline)?, rng)? } else { Vec::new() };
-        Ok(Prompts { points: draw_points(sampler, outline, kind.points(), kind.points(), rng)?, boxes, mask: None })
->>>>>>> 0af4a47 (Draw prompts for each component of an outline alone)
+        Ok(Prompts {
+            points: draw_points(sampler, outline, kind.points(), kind.points(), rng)?,
+            boxes,
+            ..Prompts::default()
+        })
     }
 
     /// Draws prompts of a kind for each component of an outline alone, largest first: the components that [`PromptDraw::draw`]
@@ -106,7 +100,7 @@ impl PromptDraw {
             let boxes = if kind.has_box() { self.boxes(slice::from_ref(part), rng)? } else { Vec::new() };
             let mut points = sampler.sample(part.view(), Label::Foreground, kind.points(), rng)?;
             points.extend(sampler.sample(beside.view(), Label::Background, kind.points(), rng)?);
-            Ok(Prompts { points, boxes, mask: None })
+            Ok(Prompts { points, boxes, ..Prompts::default() })
         };
         self.parts(outline)?.iter().map(prompts_of).collect()
     }
