@@ -104,7 +104,7 @@ impl Lasso {
 fn pierce(region: &mut Array2<bool>) -> Option<(usize, usize)> {
     let depth = distance_transform(region.view());
     let deepest = depth.iter().copied().fold(0.0, f32::max);
-    let innermost: Vec<_> = depth.indexed_iter().filter(|&(_, &depth)| depth > 0.0 && depth == deepest).collect();
+    let innermost: Vec<_> = depth.indexed_iter().filter(|&(_, &depth)| depth > 0.0 && depth >= deepest).collect();
     let (middle, _) = *innermost.get(innermost.len() / 2)?;
     region[middle] = false;
     Some(middle)
