@@ -6,22 +6,22 @@ mod names;
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::Read,
+    io::{self, Read},
     path::{Path, PathBuf},
     rc::Rc,
 };
 
 use burn::{
     module::ParamId,
-    tensor::{DType, backend::Backend},
+    tensor::{DType, TensorData, backend::Backend},
 };
 use burn_store::{
     BurnToPyTorchAdapter, ModuleSnapshot, ModuleStore, PyTorchToBurnAdapter, SafetensorsStore, TensorSnapshot,
-    pytorch::PytorchReader,
+    pytorch::{PytorchError, PytorchReader, pickle_reader::PickleError},
 };
 use sam_prompt::PromptEncoder;
 
-use crate::{CoreError, KeyMismatch, MaskDecoder, Sam, SamConfig, SamPredictor};
+use crate::{CoreError, KeyMismatch, MaskDecoder, Precision, Sam, SamConfig, SamPredictor, atomic::write_whole};
 
 /// An opened checkpoint: tensors by their official names, read when they are needed.
 ///
@@ -65,6 +65,37 @@ impl Checkpoint {
     /// Official names and shapes of all tensors, in PyTorch's layout.
     pub fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
         self.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.to_vec())).collect()
+    }
+
+    /// Writes all tensors as safetensors, under their official names and in PyTorch's layout, and whole or not at all.
+    ///
+    /// What other programs read as well, and what is opened without copying it.
+    ///
+    /// # Errors
+    /// [`CoreError::Unreadable`] if a tensor cannot be read, [`CoreError::Unwritable`] if the file cannot be written.
+    pub fn save_safetensors(&self, target: impl AsRef<Path>, precision: Precision) -> Result<(), CoreError> {
+        let read = |tensor: &TensorSnapshot| {
+            let unreadable = |error| CoreError::Unreadable { path: self.path.clone(), reason: format!("{error:?}") };
+            Ok::<_, CoreError>(tensor.to_data().map_err(unreadable)?.convert_dtype(precision.dtype()))
+        };
+        let data: BTreeMap<&String, TensorData> =
+            self.tensors.iter().map(|(name, tensor)| Ok((name, read(tensor)?))).collect::<Result<_, CoreError>>()?;
+        let dtype = match precision {
+            Precision::F32 => safetensors::Dtype::F32,
+            Precision::F16 => safetensors::Dtype::F16,
+            Precision::Bf16 => safetensors::Dtype::BF16,
+        };
+        let write = || {
+            let views = data.iter().map(|(name, data)| {
+                Ok((*name, safetensors::tensor::TensorView::new(dtype, data.shape.to_vec(), data.as_bytes())?))
+            });
+            let bytes = views
+                .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+                .and_then(|views| safetensors::serialize(views, None))
+                .map_err(io::Error::other)?;
+            write_whole(target.as_ref(), &bytes)
+        };
+        write().map_err(|source| CoreError::Unwritable { path: target.as_ref().to_path_buf(), source })
     }
 
     /// The model's shape, inferred from the tensors' shapes.
@@ -177,7 +208,12 @@ fn read_tensors(path: &Path) -> Result<BTreeMap<String, TensorSnapshot>, String>
         let mut store = SafetensorsStore::from_file(path).map_indices_contiguous(false);
         return store.get_all_snapshots().cloned().map_err(|error| error.to_string());
     }
-    let reader = PytorchReader::new(path).map_err(|error| error.to_string())?;
+    let reader = PytorchReader::new(path).map_err(|error| match error {
+        PytorchError::Pickle(PickleError::UnsupportedType(name)) => format!(
+            "it asks for Python's {name} to be called, and no code of a checkpoint is run; save the state_dict alone"
+        ),
+        error => error.to_string(),
+    })?;
     check_length(&reader)?;
     Ok(reader.into_tensors().into_iter().collect())
 }

@@ -33,6 +33,14 @@ pub enum CoreError {
         /// What it may be.
         expected: &'static str,
     },
+    /// A cached embedding that cannot be written.
+    #[error("cannot write to the cache {}: {source}", path.display())]
+    Cache {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// A checkpoint file that cannot be read.
     #[error("cannot read the checkpoint {}: {reason}", path.display())]
     Unreadable {
@@ -40,6 +48,14 @@ pub enum CoreError {
         path: PathBuf,
         /// What the reader says.
         reason: String,
+    },
+    /// A checkpoint that cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
     },
     /// A checkpoint that holds something else than a SAM.
     #[error("{} is no SAM checkpoint: {reason}", path.display())]

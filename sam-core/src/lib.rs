@@ -6,6 +6,8 @@
 //! - [`Sam`]: image encoder, prompt encoder and mask decoder, built from a [`SamConfig`] of any size.
 //! - [`Checkpoint`]: PyTorch `.pth` and `.safetensors` weights, the variant inferred from the shapes.
 //! - [`SamPredictor`]: embed an image once, prompt it many times.
+//! - [`EmbeddingCache`]: embeddings on disk.
+//! - [`Region`]: parts of an image at the model's full resolution, and tiles.
 //! - [`automatic`]: everything on an image, from a grid of clicks.
 //!
 //! ```
@@ -26,25 +28,32 @@
 //! # Ok::<(), sam_core::CoreError>(())
 //! ```
 
+mod atomic;
 pub mod automatic;
+mod cache;
 mod checkpoint;
 mod config;
 mod error;
 pub mod image_encoder;
 mod mask_decoder;
 mod mlp;
+mod precision;
 mod predictor;
+mod region;
 mod resize;
 mod sam;
 mod transform;
 mod transformer;
 
+pub use cache::{CacheConfig, EmbeddingCache, EmbeddingKey};
 pub use checkpoint::Checkpoint;
 pub use config::{EncoderConfig, SamConfig};
 pub use error::{CoreError, KeyMismatch};
 pub use image_encoder::{ImageEncoder, ImageEncoderViT, TinyVit, TinyVitConfig, ViTConfig};
 pub use mask_decoder::{MaskDecoder, MaskDecoderConfig, MaskLogits, MaskOutput};
+pub use precision::Precision;
 pub use predictor::{ImageEmbedding, MaskPrediction, SamPredictor};
+pub use region::{OUTSIDE_LOGIT, Region, RegionEmbedding};
 pub use resize::{bilinear, interpolation_matrix, postprocess_masks};
 pub use sam::Sam;
 pub use transform::{Frame, Normalise, Preprocess, ResizeFilter};

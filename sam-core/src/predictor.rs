@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{Tensor, TensorData, backend::Backend};
+use burn::tensor::{FloatDType, Tensor, TensorData, backend::Backend};
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, Zip};
 use sam_prompt::{PromptBatch, PromptEncoder, Prompts};
 
@@ -10,6 +10,7 @@ use crate::{
     CoreError, Sam,
     image_encoder::ImageEncoder,
     mask_decoder::MaskOutput,
+    precision::{self, Precision},
     resize::postprocess_masks,
     transform::{Frame, Preprocess},
 };
@@ -79,6 +80,8 @@ impl MaskPrediction {
 pub struct SamPredictor<B: Backend> {
     sam: Sam<B>,
     preprocess: Preprocess,
+    /// The image encoder's.
+    precision: Precision,
     /// Encoded once: it depends on the prompt encoder's fixed frequencies only.
     image_pe: Tensor<B, 4>,
 }
@@ -87,7 +90,7 @@ impl<B: Backend> SamPredictor<B> {
     /// Joins a model and its preprocessing.
     pub fn new(sam: Sam<B>, preprocess: Preprocess) -> Self {
         let image_pe = sam.prompt_encoder.dense_pe();
-        Self { sam, preprocess, image_pe }
+        Self { sam, preprocess, precision: Precision::F32, image_pe }
     }
 
     /// The model.
@@ -103,7 +106,18 @@ impl<B: Backend> SamPredictor<B> {
     /// The same model with another, learned prompt encoder. Weights are shared, not copied.
     #[must_use]
     pub fn with_prompt_encoder(&self, prompt_encoder: PromptEncoder<B>) -> Self {
-        Self::new(Sam { prompt_encoder, ..self.sam.clone() }, self.preprocess)
+        let image_pe = prompt_encoder.dense_pe();
+        Self { sam: Sam { prompt_encoder, ..self.sam.clone() }, image_pe, ..*self }
+    }
+
+    /// The same model with its image encoder in another precision; prompts and masks stay in f32.
+    ///
+    /// Worth its while where the backend computes in it, as CUDA does; elsewhere it halves the memory and takes longer.
+    #[must_use]
+    pub fn with_encoder_precision(mut self, precision: Precision) -> Self {
+        self.sam.image_encoder = precision::cast(self.sam.image_encoder, precision);
+        self.precision = precision;
+        self
     }
 
     /// The device that the model lives on.
@@ -144,8 +158,9 @@ impl<B: Backend> SamPredictor<B> {
     fn encode(&self, inputs: &[Array3<f32>]) -> Tensor<B, 4> {
         let side = self.preprocess.image_size;
         let pixels: Vec<f32> = inputs.iter().flatten().copied().collect();
-        let input = Tensor::from_data(TensorData::new(pixels, [inputs.len(), 3, side, side]), &self.device());
-        let features = self.sam.image_encoder.forward(input);
+        let input: Tensor<B, 4> =
+            Tensor::from_data(TensorData::new(pixels, [inputs.len(), 3, side, side]), &self.device());
+        let features = self.sam.image_encoder.forward(input.cast(self.precision.float())).cast(FloatDType::F32);
         // The decoder reads pixel by pixel: with channels together in memory, no prompt has to copy the features again.
         let [n, channels, height, width] = features.dims();
         let by_pixel = features.permute([0, 2, 3, 1]).reshape([n, height * width, channels]);

@@ -1,0 +1,75 @@
+//! Half precision: half the memory, and on GPUs a multiple of the speed.
+
+use std::{fmt, str::FromStr};
+
+use burn::{
+    module::{Module, ModuleMapper, Param},
+    tensor::{DType, FloatDType, Tensor, backend::Backend},
+};
+use serde::{Deserialize, Serialize};
+
+/// How numbers are stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32 bits.
+    #[default]
+    F32,
+    /// 16 bits with 10 of them after the point: exact enough for weights, but numbers end at 65504.
+    F16,
+    /// 16 bits with the range of f32 and 7 bits after the point.
+    Bf16,
+}
+
+impl Precision {
+    /// burn's name of it.
+    pub const fn dtype(self) -> DType {
+        match self {
+            Self::F32 => DType::F32,
+            Self::F16 => DType::F16,
+            Self::Bf16 => DType::BF16,
+        }
+    }
+
+    pub(crate) const fn float(self) -> FloatDType {
+        match self {
+            Self::F32 => FloatDType::F32,
+            Self::F16 => FloatDType::F16,
+            Self::Bf16 => FloatDType::BF16,
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+        })
+    }
+}
+
+impl FromStr for Precision {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::F32, Self::F16, Self::Bf16]
+            .into_iter()
+            .find(|precision| precision.to_string() == text)
+            .ok_or_else(|| format!("expected f32, f16 or bf16, found \"{text}\""))
+    }
+}
+
+/// A module with all its parameters in another precision.
+pub(crate) fn cast<B: Backend, M: Module<B>>(module: M, precision: Precision) -> M {
+    module.map(&mut Cast(precision))
+}
+
+struct Cast(Precision);
+
+impl<B: Backend> ModuleMapper<B> for Cast {
+    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        parameter.map(|values| values.cast(self.0.float()))
+    }
+}

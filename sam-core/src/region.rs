@@ -1,0 +1,235 @@
+//! Parts of an image at the model's full resolution, for objects that are small in the whole.
+//!
+//! An encoder that reads 256 pixels a side sees a 512-pixel slice at half its resolution. A crop around the prompt is read in full,
+//! and its mask is put back on the image's grid pixel by pixel.
+
+use burn::tensor::backend::Backend;
+use ndarray::{Array3, ArrayView3, s};
+use sam_prompt::{BoundingBox, Label, Point, Prompts};
+use serde::{Deserialize, Serialize};
+
+use crate::{CoreError, ImageEmbedding, MaskOutput, MaskPrediction, SamPredictor};
+
+/// Logit of all pixels outside the region that was looked at.
+pub const OUTSIDE_LOGIT: f32 = -100.0;
+
+/// A rectangle of whole pixels in an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Region {
+    /// First row.
+    pub top: usize,
+    /// First column.
+    pub left: usize,
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+}
+
+impl Region {
+    /// A square around prompts, moved and clipped to lie in an image of `height` x `width` pixels.
+    ///
+    /// Its side is that of the foreground points and boxes, enlarged by `margin` times itself on each side, and at least
+    /// `min_side` pixels. `None` if there is neither.
+    pub fn around(prompts: &Prompts, margin: f32, min_side: usize, height: usize, width: usize) -> Option<Self> {
+        let BoundingBox { x_min, y_min, x_max, y_max } = extent(prompts)?;
+        let side = ((x_max - x_min).max(y_max - y_min) * (1.0 + 2.0 * margin)).ceil() as usize;
+        let side = side.max(min_side).max(1);
+        // Along each axis the side is cut to the image, and the square is moved into it.
+        let place = |low: f32, high: f32, length: usize| {
+            let side = side.min(length);
+            let start = (f32::midpoint(low, high) - side as f32 / 2.0).round().max(0.0) as usize;
+            (start.min(length - side), side)
+        };
+        let ((top, height), (left, width)) = (place(y_min, y_max, height), place(x_min, x_max, width));
+        Some(Self { top, left, height, width })
+    }
+
+    /// Squares of `side` pixels that cover an image, neighbours overlapping by at least `overlap` pixels; row by row.
+    ///
+    /// Along a side of the image that is shorter, tiles are as long as it is.
+    ///
+    /// # Errors
+    /// [`CoreError::Config`] unless `overlap` is smaller than `side`.
+    pub fn tiles(height: usize, width: usize, side: usize, overlap: usize) -> Result<Vec<Self>, CoreError> {
+        if overlap >= side {
+            let found = overlap.to_string();
+            return Err(CoreError::Config { name: "overlap of tiles", found, expected: "less than their side" });
+        }
+        let starts = |length: usize| {
+            let last = length.saturating_sub(side);
+            let count = last.div_ceil(side - overlap);
+            // The tiles share the length evenly.
+            (0..=count).map(move |tile| tile * last / count.max(1))
+        };
+        let tile = |top, left| Self { top, left, height: side.min(height), width: side.min(width) };
+        Ok(starts(height).flat_map(|top| starts(width).map(move |left| tile(top, left))).collect())
+    }
+
+    /// How far prompts lie within the region: the smallest distance of a foreground point or box to its edge, in pixels.
+    ///
+    /// Negative where one lies outside; `None` if there is neither.
+    pub fn depth(&self, prompts: &Prompts) -> Option<f32> {
+        let BoundingBox { x_min, y_min, x_max, y_max } = extent(prompts)?;
+        let (top, left) = (self.top as f32, self.left as f32);
+        let (bottom, right) = (top + self.height as f32, left + self.width as f32);
+        Some((x_min - left).min(right - x_max).min(y_min - top).min(bottom - y_max))
+    }
+
+    /// Prompts in the region's own pixels; background points outside it say nothing there and are left out.
+    fn localised(&self, prompts: &Prompts) -> Prompts {
+        let (top, left) = (self.top as f32, self.left as f32);
+        let moved = |point: &Point| Point { x: point.x - left, y: point.y - top, ..*point };
+        let speaks = |point: &Point| {
+            let inside = (0.0..self.width as f32).contains(&point.x) && (0.0..self.height as f32).contains(&point.y);
+            inside || point.label == Label::Foreground
+        };
+        let moved_box = |part: &BoundingBox| BoundingBox {
+            x_min: part.x_min - left,
+            y_min: part.y_min - top,
+            x_max: part.x_max - left,
+            y_max: part.y_max - top,
+        };
+        Prompts {
+            points: prompts.points.iter().map(moved).filter(speaks).collect(),
+            boxes: prompts.boxes.iter().map(moved_box).collect(),
+            mask: prompts.mask.clone(),
+            tokens: prompts.tokens.clone(),
+        }
+    }
+}
+
+/// The box around all foreground points and boxes.
+fn extent(prompts: &Prompts) -> Option<BoundingBox> {
+    let clicks = prompts.points.iter().filter(|point| point.label == Label::Foreground);
+    let clicks = clicks.map(|&Point { x, y, .. }| BoundingBox { x_min: x, y_min: y, x_max: x, y_max: y });
+    clicks.chain(prompts.boxes.iter().copied()).reduce(|a, b| BoundingBox {
+        x_min: a.x_min.min(b.x_min),
+        y_min: a.y_min.min(b.y_min),
+        x_max: a.x_max.max(b.x_max),
+        y_max: a.y_max.max(b.y_max),
+    })
+}
+
+/// A part of an image, embedded by itself.
+#[derive(Debug, Clone)]
+pub struct RegionEmbedding<B: Backend> {
+    /// The part's embedding.
+    pub embedding: ImageEmbedding<B>,
+    /// Where it lies.
+    pub region: Region,
+    /// Rows and columns of the whole image.
+    pub image: (usize, usize),
+}
+
+impl<B: Backend> SamPredictor<B> {
+    /// Embeds a part of an image at the model's full resolution.
+    ///
+    /// # Errors
+    /// [`CoreError::Config`] if the region does not lie in the image; otherwise as [`SamPredictor::embed`].
+    pub fn embed_region(&self, image: ArrayView3<'_, f32>, region: Region) -> Result<RegionEmbedding<B>, CoreError> {
+        let (height, width, _) = image.dim();
+        let Region { top, left, height: rows, width: columns } = region;
+        let fits = |start: usize, length: usize, end: usize| length > 0 && length <= end && start <= end - length;
+        if !(fits(top, rows, height) && fits(left, columns, width)) {
+            let found = format!("{columns} x {rows} pixels from ({left}, {top})");
+            return Err(CoreError::Config { name: "region", found, expected: "a part of the image" });
+        }
+        let embedding = self.embed(image.slice(s![top..top + rows, left..left + columns, ..]))?;
+        Ok(RegionEmbedding { embedding, region, image: (height, width) })
+    }
+
+    /// Embeds an image as overlapping [tiles](Region::tiles).
+    ///
+    /// # Errors
+    /// As [`Region::tiles`] and [`SamPredictor::embed`].
+    pub fn embed_tiles(
+        &self,
+        image: ArrayView3<'_, f32>,
+        side: usize,
+        overlap: usize,
+    ) -> Result<Vec<RegionEmbedding<B>>, CoreError> {
+        let tiles = Region::tiles(image.dim().0, image.dim().1, side, overlap)?;
+        tiles.into_iter().map(|tile| self.embed_region(image, tile)).collect()
+    }
+
+    /// Predicts within a region, from prompts in pixels of the whole image; the logits are on the whole image's grid,
+    /// [`OUTSIDE_LOGIT`] outside the region.
+    ///
+    /// Low-res logits, and a mask prompt, are in the region's own frame.
+    ///
+    /// # Errors
+    /// As [`SamPredictor::predict`]; a foreground point or box outside the region is outside the image that is looked at.
+    pub fn predict_region(
+        &self,
+        part: &RegionEmbedding<B>,
+        prompts: &Prompts,
+        output: MaskOutput,
+    ) -> Result<MaskPrediction, CoreError> {
+        let local = part.region.localised(prompts);
+        let found = self.predict_batch(&[(&part.embedding, &local)], output)?.remove(0);
+        let Region { top, left, height, width } = part.region;
+        let mut logits = Array3::from_elem((found.logits.dim().0, part.image.0, part.image.1), OUTSIDE_LOGIT);
+        logits.slice_mut(s![.., top..top + height, left..left + width]).assign(&found.logits);
+        Ok(MaskPrediction { logits, ..found })
+    }
+
+    /// Predicts within the tile in which the prompts lie deepest.
+    ///
+    /// # Errors
+    /// [`CoreError::NoPrompt`] without a foreground point or box, or without tiles; otherwise as
+    /// [`SamPredictor::predict_region`]: an object that fits into no tile needs larger ones.
+    pub fn predict_tiled(
+        &self,
+        tiles: &[RegionEmbedding<B>],
+        prompts: &Prompts,
+        output: MaskOutput,
+    ) -> Result<MaskPrediction, CoreError> {
+        let depths = tiles.iter().filter_map(|tile| Some((tile, tile.region.depth(prompts)?)));
+        let (deepest, _) = depths.max_by(|(_, a), (_, b)| a.total_cmp(b)).ok_or(CoreError::NoPrompt)?;
+        self.predict_region(deepest, prompts, output)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn boxed(x_min: f32, y_min: f32, x_max: f32, y_max: f32) -> Prompts {
+        Prompts::from_boxes(vec![BoundingBox { x_min, y_min, x_max, y_max }])
+    }
+
+    #[test]
+    fn regions_hold_their_prompts_and_lie_in_the_image() {
+        for prompts in [boxed(0.0, 0.0, 4.0, 4.0), boxed(90.0, 70.0, 100.0, 80.0), boxed(2.0, 30.0, 90.0, 50.0)] {
+            for margin in [0.0, 0.5, 3.0] {
+                let region = Region::around(&prompts, margin, 16, 80, 100).expect("there is a box");
+                assert!(region.top + region.height <= 80 && region.left + region.width <= 100, "{region:?}");
+                assert!(region.height >= 16 && region.width >= 16);
+                assert!(region.depth(&prompts).is_some_and(|depth| depth >= 0.0), "{region:?}");
+            }
+        }
+        assert_eq!(Region::around(&Prompts::default(), 0.5, 16, 80, 100), None);
+    }
+
+    #[test]
+    fn tiles_cover_the_image() {
+        for (height, width) in [(5, 7), (64, 64), (100, 65), (33, 200)] {
+            let tiles = Region::tiles(height, width, 64, 16).expect("a valid overlap");
+            for row in 0..height {
+                for column in 0..width {
+                    let holds = |tile: &Region| {
+                        (tile.top..tile.top + tile.height).contains(&row)
+                            && (tile.left..tile.left + tile.width).contains(&column)
+                    };
+                    assert!(tiles.iter().any(holds), "({row}, {column}) of {height} x {width}");
+                }
+            }
+            assert!(tiles.iter().all(|tile| tile.top + tile.height <= height && tile.left + tile.width <= width));
+            let mut starts: Vec<_> = tiles.iter().map(|tile| tile.left).collect();
+            starts.dedup();
+            assert!(starts.windows(2).all(|pair| pair[1] < pair[0] || pair[1] - pair[0] <= 48), "{starts:?}");
+        }
+        assert!(Region::tiles(10, 10, 8, 8).is_err());
+    }
+}
