@@ -21,7 +21,10 @@ use burn_store::{
 };
 use sam_prompt::PromptEncoder;
 
-use crate::{CoreError, KeyMismatch, MaskDecoder, Precision, Sam, SamConfig, SamPredictor, atomic::write_whole};
+use crate::{
+    CoreError, KeyMismatch, MaskDecoder, Precision, Sam, SamConfig, SamPredictor, atomic::write_whole,
+    image_encoder::AnyImageEncoder,
+};
 
 /// An opened checkpoint: tensors by their official names, read when they are needed.
 ///
@@ -137,6 +140,18 @@ impl Checkpoint {
         device: &B::Device,
     ) -> Result<PromptEncoder<B>, CoreError> {
         self.load_module(config.prompt_encoder().init(device), "prompt_encoder.")
+    }
+
+    /// Loads the image encoder alone.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::load`].
+    pub fn load_image_encoder<B: Backend>(
+        &self,
+        config: &SamConfig,
+        device: &B::Device,
+    ) -> Result<AnyImageEncoder<B>, CoreError> {
+        self.load_module(config.encoder.init(device), "image_encoder.")
     }
 
     /// Loads the mask decoder alone.

@@ -26,6 +26,16 @@ pub enum EncoderConfig {
     TinyVit(TinyVitConfig),
 }
 
+impl EncoderConfig {
+    /// An image encoder with random weights.
+    pub fn init<B: Backend>(&self, device: &B::Device) -> AnyImageEncoder<B> {
+        match self {
+            Self::Vit(encoder) => AnyImageEncoder::Vit(encoder.init(device)),
+            Self::TinyVit(encoder) => AnyImageEncoder::TinyVit(encoder.init(device)),
+        }
+    }
+}
+
 /// The shape of a [`Sam`], and how its images are prepared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SamConfig {
@@ -106,10 +116,7 @@ impl SamConfig {
     /// A model with random weights, drawn now: burn draws lazily, and a clone made before that would draw its own.
     pub fn init<B: Backend>(&self, device: &B::Device) -> Sam<B> {
         let sam = Sam {
-            image_encoder: match &self.encoder {
-                EncoderConfig::Vit(encoder) => AnyImageEncoder::Vit(encoder.init(device)),
-                EncoderConfig::TinyVit(encoder) => AnyImageEncoder::TinyVit(encoder.init(device)),
-            },
+            image_encoder: self.encoder.init(device),
             prompt_encoder: self.prompt_encoder().init(device),
             mask_decoder: self.decoder.init(device),
         };

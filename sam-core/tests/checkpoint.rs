@@ -5,7 +5,9 @@ mod golden;
 use burn::tensor::{DType, TensorData};
 use golden::{B, DEVICE, Golden, StateDict, TestResult, config, open, parameters, path, weights, write};
 use safetensors::Dtype;
-use sam_core::{Checkpoint, CoreError, EncoderConfig, Frame, ImageEmbedding, KeyMismatch, SamConfig, SamPredictor};
+use sam_core::{
+    Checkpoint, CoreError, EncoderConfig, Frame, ImageEmbedding, KeyMismatch, Precision, SamConfig, SamPredictor,
+};
 use sam_prompt::{BoundingBox, Label, Point, PromptError, Prompts, ndarray::Array3};
 
 const RENAMED: &str = "prompt_encoder.no_mask_embed.weight";
@@ -217,6 +219,52 @@ fn cut_off_files_are_errors() -> TestResult {
     for kept in [1, 9, 100, 1000, legacy.len() / 2, legacy.len() - 1] {
         assert!(!load_cut(&legacy, kept)?, "{kept} of {} bytes of the legacy format were loaded", legacy.len());
     }
+    Ok(())
+}
+
+#[test]
+fn checkpoints_that_ask_for_code_are_refused() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let witness = folder.path().join("was-run");
+    // What pickle makes of an object whose __reduce__ returns (os.system, ("touch ...",)).
+    let command = format!("touch {}", witness.display());
+    let mut pickle = b"\x80\x02cposix\nsystem\nX".to_vec();
+    pickle.extend((command.len() as u32).to_le_bytes());
+    pickle.extend(command.as_bytes());
+    pickle.extend(b"\x85R.");
+    let path = folder.path().join("evil.pth");
+    std::fs::write(&path, pickle)?;
+    let error = Checkpoint::open(&path).err().ok_or("it was opened")?;
+    assert!(matches!(error, CoreError::Unreadable { .. }), "{error}");
+    assert!(error.to_string().contains("posix.system"), "{error}");
+    assert!(!witness.exists(), "the code was run");
+    Ok(())
+}
+
+#[test]
+fn converted_checkpoints_hold_the_same_weights() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let original = Checkpoint::open(path("ckpt_nested.pth"))?;
+    let expected = parameters(&original.load_prompt_encoder::<B>(&config(), &DEVICE)?)?;
+    for (precision, tolerance) in [(Precision::F32, 0.0), (Precision::F16, 1e-3), (Precision::Bf16, 1e-2)] {
+        let target = folder.path().join(format!("{precision}.safetensors"));
+        original.save_safetensors(&target, precision)?;
+        let converted = Checkpoint::open(&target)?;
+        assert_eq!(converted.shapes(), original.shapes());
+        let found = parameters(&converted.load_prompt_encoder::<B>(&config(), &DEVICE)?)?;
+        for (name, expected) in &expected {
+            for (found, expected) in found[name].iter().zip(expected) {
+                assert!(
+                    (found - expected).abs() <= tolerance * expected.abs() + tolerance * 1e-3,
+                    "{name}, {precision}"
+                );
+            }
+        }
+    }
+    let nowhere = folder.path().join("missing").join("weights.safetensors");
+    let found = original.save_safetensors(&nowhere, Precision::F32);
+    assert!(matches!(found, Err(CoreError::Unwritable { .. })));
+    assert_eq!(std::fs::read_dir(folder.path())?.count(), 3, "nothing half-written is left");
     Ok(())
 }
 

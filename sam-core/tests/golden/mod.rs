@@ -41,6 +41,20 @@ impl Golden {
         Ok(Self { bytes: std::fs::read(path(&format!("{name}.safetensors")))? })
     }
 
+    /// The file.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Type, shape and bytes of all tensors whose names begin with a prefix, by the rest of their names.
+    pub fn state_dict(&self, prefix: &str) -> TestResult<StateDict> {
+        let tensors = SafeTensors::deserialize(&self.bytes)?.tensors().into_iter();
+        let wanted = tensors.filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor)));
+        Ok(wanted
+            .map(|(name, tensor)| (name, (tensor.dtype(), tensor.shape().to_vec(), tensor.data().to_vec())))
+            .collect())
+    }
+
     /// Shape and values of a tensor.
     pub fn values(&self, name: &str) -> TestResult<(Vec<usize>, Vec<f32>)> {
         let file = SafeTensors::deserialize(&self.bytes)?;
@@ -102,10 +116,7 @@ pub type StateDict = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
 pub fn weights() -> TestResult<StateDict> {
     let mut all = StateDict::new();
     for name in ["sam_tiny_encoder", "sam_tiny_rest"] {
-        let bytes = Golden::read(name)?.bytes;
-        for (name, tensor) in SafeTensors::deserialize(&bytes)?.tensors() {
-            all.insert(name, (tensor.dtype(), tensor.shape().to_vec(), tensor.data().to_vec()));
-        }
+        all.extend(Golden::read(name)?.state_dict("")?);
     }
     Ok(all)
 }

@@ -1,4 +1,4 @@
-"""Writes `vit_odd.safetensors`: segment-anything's image encoder at odd grids and without its usual parts.
+"""Writes `vit_odd.safetensors`: segment-anything's image encoder at odd grids, windows and batches.
 
     pip install segment-anything==1.0 torch==2.15.0 torchvision==0.29.2 numpy safetensors==0.8.0
     python generate_encoder.py [FOLDER]
@@ -38,14 +38,10 @@ CASES = [
     | {"window_size": 3, "global_attn_indexes": [1]},
     # 5 x 5 tokens in one window of just that size: nothing is padded, and a global block has tables of the same length.
     {"name": "one_exact_window", "img_size": 20, "depth": 2, "window_size": 5, "global_attn_indexes": [0]},
-    # 5 x 5 tokens and a window of 7: a single window, wider than the image.
-    {"name": "window_beyond_the_image_no_qkv_bias", "img_size": 20, "window_size": 7, "qkv_bias": False},
-    # Channels that are no power of 2.
-    {"name": "no_relative_positions", "img_size": 24, "embed_dim": 40, "num_heads": 5, "window_size": 4}
-    | {"use_rel_pos": False},
-    {"name": "no_absolute_positions", "img_size": 28, "depth": 2, "window_size": 4, "global_attn_indexes": [0]}
-    | {"use_abs_pos": False},
-    {"name": "bare_and_global", "img_size": 28, "qkv_bias": False, "use_abs_pos": False, "use_rel_pos": False},
+    # 5 x 5 tokens and a window of 7: a single window, wider than the image; channels that are no power of 2.
+    {"name": "window_beyond_the_image", "img_size": 20, "embed_dim": 40, "num_heads": 5, "window_size": 7},
+    # 3 x 3 tokens, all attention global, larger patches.
+    {"name": "global_only", "img_size": 24, "patch_size": 8, "images": 3, "global_attn_indexes": [0]},
 ]
 
 

@@ -1,0 +1,185 @@
+//! What the predictor promises beside agreement with segment-anything: batches, refinement, regions, precision.
+
+mod golden;
+
+use golden::{B, DEVICE, TestResult, config, open, weights};
+use ndarray::{Array2, Array3, s};
+use sam_core::{CoreError, ImageEmbedding, MaskOutput, MaskPrediction, OUTSIDE_LOGIT, Precision, Region, SamPredictor};
+use sam_prompt::{BoundingBox, Label, Point, PromptError, Prompts};
+
+fn predictor() -> TestResult<SamPredictor<B>> {
+    let (_folder, checkpoint) = open(&weights()?)?;
+    Ok(SamPredictor::new(checkpoint.load(&config(), &DEVICE)?, config().preprocess))
+}
+
+/// A smooth image of three bumps.
+fn image(rows: usize, columns: usize) -> Array3<f32> {
+    Array3::from_shape_fn((rows, columns, 1), |(row, column, _)| {
+        let (y, x) = (row as f32 / rows as f32, column as f32 / columns as f32);
+        128.0 + 60.0 * (9.0 * x).sin() + 60.0 * (7.0 * y + 3.0 * x).cos()
+    })
+}
+
+fn click(x: f32, y: f32) -> Prompts {
+    Prompts::from_points(vec![Point { x, y, label: Label::Foreground }])
+}
+
+fn boxed(x_min: f32, y_min: f32, x_max: f32, y_max: f32) -> Prompts {
+    Prompts::from_boxes(vec![BoundingBox { x_min, y_min, x_max, y_max }])
+}
+
+fn assert_same(found: &MaskPrediction, expected: &MaskPrediction, what: &str) {
+    let close = |found: &Array3<f32>, expected: &Array3<f32>| {
+        found.dim() == expected.dim() && found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-4)
+    };
+    assert!(close(&found.logits, &expected.logits), "logits of {what}");
+    assert!(close(&found.low_res, &expected.low_res), "low-res logits of {what}");
+    assert!(found.iou.iter().zip(&expected.iou).all(|(a, b)| (a - b).abs() < 1e-4), "IoU of {what}");
+}
+
+#[test]
+fn a_batch_answers_as_each_request_alone() -> TestResult {
+    let predictor = predictor()?;
+    let (wide, tall) = (image(90, 117), image(64, 40));
+    let embeddings = predictor.embed_batch(&[wide.view(), tall.view()])?;
+    let mask = Some(Array2::from_shape_fn((32, 32), |(row, column)| (row as f32 - column as f32) / 4.0));
+    let several = Prompts {
+        boxes: [boxed(5.0, 8.0, 40.0, 50.0), boxed(60.0, 20.0, 110.0, 85.0)].map(|p| p.boxes[0]).to_vec(),
+        ..click(20.0, 30.0)
+    };
+    let masked = Prompts { mask: mask.clone(), ..click(30.0, 30.0) };
+    // Every make-up twice, and not beside each other, so that answers have to find their way back.
+    let requests: Vec<(&ImageEmbedding<B>, Prompts)> = vec![
+        (&embeddings[0], click(30.0, 20.0)),
+        (&embeddings[1], boxed(3.0, 4.0, 30.0, 60.0)),
+        (&embeddings[0], several),
+        (&embeddings[1], click(10.0, 60.0)),
+        (&embeddings[0], masked),
+        (&embeddings[0], click(100.0, 80.0)),
+        (&embeddings[0], boxed(1.0, 1.0, 9.0, 9.0)),
+    ];
+    let borrowed: Vec<_> = requests.iter().map(|(embedding, prompts)| (*embedding, prompts)).collect();
+    for output in [MaskOutput::Single, MaskOutput::Multi] {
+        let found = predictor.predict_batch(&borrowed, output)?;
+        assert_eq!(found.len(), requests.len());
+        for (index, ((embedding, prompts), found)) in requests.iter().zip(&found).enumerate() {
+            let alone = match output {
+                MaskOutput::Single => predictor.predict(embedding, prompts)?,
+                MaskOutput::Multi => predictor.predict_multi(embedding, prompts)?,
+            };
+            assert_same(found, &alone, &format!("request {index}"));
+            let (rows, columns) = embedding.frame.original;
+            assert_eq!(found.logits.dim(), (found.iou.len(), rows, columns));
+        }
+    }
+    assert!(predictor.predict_batch(&[], MaskOutput::Single)?.is_empty());
+    assert!(predictor.embed_batch(&[])?.is_empty());
+    let empty = Prompts::default();
+    let bad =
+        predictor.predict_batch(&[(&embeddings[0], &click(1.0, 1.0)), (&embeddings[0], &empty)], MaskOutput::Single);
+    assert!(matches!(bad, Err(CoreError::NoPrompt)));
+    Ok(())
+}
+
+#[test]
+fn images_of_a_batch_are_embedded_as_alone() -> TestResult {
+    let predictor = predictor()?;
+    let images = [image(90, 117), image(64, 40), image(128, 128)];
+    let together = predictor.embed_batch(&images.each_ref().map(|image| image.view()))?;
+    for (image, found) in images.iter().zip(together) {
+        let alone = predictor.embed(image.view())?;
+        assert_eq!(found.frame, alone.frame);
+        assert!((found.features - alone.features).abs().max().into_scalar() < 1e-4);
+    }
+    let nothing = Array3::zeros((0, 3, 1));
+    assert!(matches!(predictor.embed_batch(&[images[0].view(), nothing.view()]), Err(CoreError::Image { .. })));
+    Ok(())
+}
+
+#[test]
+fn refining_feeds_the_best_mask_back() -> TestResult {
+    let predictor = predictor()?;
+    let embedding = predictor.embed(image(90, 117).view())?;
+    let first = predictor.predict_multi(&embedding, &click(30.0, 20.0))?;
+    let fed_back = first.low_res.slice(s![first.best(), .., ..]).to_owned();
+    let expected = predictor.predict(&embedding, &Prompts { mask: Some(fed_back), ..click(30.0, 20.0) })?;
+    let found = predictor.refine(&embedding, &click(30.0, 20.0), &first)?;
+    assert_same(&found, &expected, "the refined mask");
+    assert_ne!(found.logits, predictor.predict(&embedding, &click(30.0, 20.0))?.logits, "it makes a difference");
+    Ok(())
+}
+
+#[test]
+fn external_tokens_are_read_by_the_decoder() -> TestResult {
+    let predictor = predictor()?;
+    let embedding = predictor.embed(image(90, 117).view())?;
+    let tokens = |width| Some(Array2::from_shape_fn((2, width), |(token, channel)| (token + channel) as f32 / 9.0));
+    let with = |tokens| Prompts { tokens, ..click(30.0, 20.0) };
+    let plain = predictor.predict(&embedding, &with(None))?;
+    let told = predictor.predict(&embedding, &with(tokens(32)))?;
+    assert_ne!(plain.logits, told.logits);
+    let alone = predictor.predict(&embedding, &Prompts { tokens: tokens(32), ..Prompts::default() })?;
+    assert_eq!(alone.logits.dim(), (1, 90, 117));
+    let narrow = predictor.predict(&embedding, &with(tokens(31)));
+    assert!(matches!(narrow, Err(CoreError::Prompt(PromptError::TokenWidth { expected: 32, found: 31 }))));
+    Ok(())
+}
+
+#[test]
+fn a_region_is_seen_by_itself_and_put_back_in_place() -> TestResult {
+    let predictor = predictor()?;
+    let whole = image(90, 117);
+    let region = Region { top: 13, left: 40, height: 37, width: 50 };
+    let part = predictor.embed_region(whole.view(), region)?;
+    let found = predictor.predict_region(&part, &click(60.0, 30.0), MaskOutput::Multi)?;
+
+    let cropped = predictor.embed(whole.slice(s![13..50, 40..90, ..]))?;
+    let expected = predictor.predict_multi(&cropped, &click(20.0, 17.0))?;
+    assert_eq!(found.logits.slice(s![.., 13..50, 40..90]), expected.logits);
+    let mut beside = found.logits.clone();
+    beside.slice_mut(s![.., 13..50, 40..90]).fill(OUTSIDE_LOGIT);
+    assert!(beside.iter().all(|&logit| logit <= OUTSIDE_LOGIT), "nothing is found outside");
+
+    // A background click elsewhere says nothing here; a foreground click elsewhere cannot be meant.
+    let mut prompts = click(60.0, 30.0);
+    prompts.points.push(Point { x: 2.0, y: 2.0, label: Label::Background });
+    assert_eq!(predictor.predict_region(&part, &prompts, MaskOutput::Multi)?, found);
+    let elsewhere = predictor.predict_region(&part, &click(2.0, 2.0), MaskOutput::Single);
+    assert!(matches!(elsewhere, Err(CoreError::Prompt(PromptError::OutsideImage { .. }))));
+    for bad in [Region { top: 60, ..region }, Region { height: 0, ..region }, Region { left: usize::MAX, ..region }] {
+        assert!(matches!(predictor.embed_region(whole.view(), bad), Err(CoreError::Config { .. })), "{bad:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_tile_in_which_a_prompt_lies_deepest_answers() -> TestResult {
+    let predictor = predictor()?;
+    let whole = image(90, 117);
+    let tiles = predictor.embed_tiles(whole.view(), 60, 20)?;
+    let prompts = boxed(80.0, 50.0, 100.0, 70.0);
+    let found = predictor.predict_tiled(&tiles, &prompts, MaskOutput::Single)?;
+    let last = tiles.last().expect("an image has a tile");
+    assert_eq!(found, predictor.predict_region(last, &prompts, MaskOutput::Single)?);
+    let wide = predictor.predict_tiled(&tiles, &boxed(5.0, 5.0, 110.0, 80.0), MaskOutput::Single);
+    assert!(matches!(wide, Err(CoreError::Prompt(PromptError::OutsideImage { .. }))), "it fits into no tile");
+    assert!(matches!(predictor.predict_tiled(&[], &prompts, MaskOutput::Single), Err(CoreError::NoPrompt)));
+    Ok(())
+}
+
+#[test]
+fn half_precision_moves_logits_a_little() -> TestResult {
+    let full = predictor()?;
+    let whole = image(90, 117);
+    let prompts = boxed(10.0, 10.0, 80.0, 70.0);
+    let expected = full.predict(&full.embed(whole.view())?, &prompts)?;
+    let spread = expected.logits.iter().fold(0.0_f32, |largest, logit| largest.max(logit.abs()));
+    for (precision, tolerance) in [(Precision::F16, 0.01), (Precision::Bf16, 0.08)] {
+        let half = full.clone().with_encoder_precision(precision);
+        let found = half.predict(&half.embed(whole.view())?, &prompts)?;
+        let off = found.logits.iter().zip(&expected.logits).fold(0.0_f32, |off, (a, b)| off.max((a - b).abs()));
+        assert!(off > 0.0, "{precision} was computed with");
+        assert!(off < tolerance * spread, "{precision}: {off} of {spread}");
+    }
+    Ok(())
+}
