@@ -19,6 +19,7 @@ use examples::{
     weights,
 };
 use sam_assist::AssistConfig;
+use sam_core::Precision;
 use sam_data::{SliceAxis, Window};
 use sam_eval::{ResultsTable, Spread};
 use sam_prompt::{PromptDraw, PromptKind, SliceSelection};
@@ -59,6 +60,9 @@ struct Options {
     /// Checkpoint of any SAM; LiteMedSAM's is fetched if none is given.
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
+    /// What the image encoder computes in: f32, f16 or bf16.
+    #[arg(long, default_value_t)]
+    precision: Precision,
     /// Where to compute.
     #[arg(long, value_enum, default_value_t)]
     backend: BackendChoice,
@@ -101,6 +105,7 @@ fn run(options: Options) -> Result<()> {
         max_test_slices: 16,
         min_object_pixels: 10,
         draw: PromptDraw::default(),
+        precision: options.precision,
         points: AssistConfig::points(),
         boxes: AssistConfig::boxes(),
     };

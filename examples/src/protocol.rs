@@ -12,7 +12,7 @@ use burn::tensor::backend::Backend;
 use indicatif::ProgressBar;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use sam_assist::{AnnotatedSlice, AssistConfig, learn};
-use sam_core::{Checkpoint, ImageEmbedding, SamPredictor};
+use sam_core::{Checkpoint, ImageEmbedding, Precision, SamPredictor};
 use sam_data::{Folder, SliceAxis, Structure, Window};
 use sam_eval::{EmptyPolicy, Record, Summary, dice};
 use sam_prompt::{PromptDraw, PromptKind, SliceSelection, Uniform, ndarray};
@@ -49,6 +49,8 @@ pub struct Protocol {
     pub min_object_pixels: usize,
     /// How test prompts are drawn.
     pub draw: PromptDraw,
+    /// What the image encoder computes in.
+    pub precision: Precision,
     /// Learning for tests with points.
     pub points: AssistConfig,
     /// Learning for tests with boxes.
@@ -70,6 +72,7 @@ impl Job for EvaluateJob<'_> {
     fn run<B: Backend>(self, device: &B::Device) -> Result<Vec<Record>> {
         let protocol = self.protocol;
         let predictor: SamPredictor<B> = Checkpoint::open(&self.weights)?.predictor(device)?;
+        let predictor = predictor.with_encoder_precision(protocol.precision);
         let folder = Folder::open(&protocol.data)?;
         let mut records = Vec::new();
         for stack in Stack::of_cases(folder.cases(), protocol.axis, &protocol.window)? {

@@ -17,7 +17,7 @@ pub enum Precision {
     F32,
     /// 16 bits with 10 of them after the point: exact enough for weights, but numbers end at 65504.
     F16,
-    /// 16 bits with the range of f32 and 7 bits after the point.
+    /// 16 bits with the range of f32 and 7 bits after the point: too few where a backend also sums in it, as the CPU ones do.
     Bf16,
 }
 

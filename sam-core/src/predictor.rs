@@ -115,7 +115,9 @@ impl<B: Backend> SamPredictor<B> {
     /// Worth its while where the backend computes in it, as CUDA does; elsewhere it halves the memory and takes longer.
     #[must_use]
     pub fn with_encoder_precision(mut self, precision: Precision) -> Self {
-        self.sam.image_encoder = precision::cast(self.sam.image_encoder, precision);
+        if precision != self.precision {
+            self.sam.image_encoder = precision::cast(self.sam.image_encoder, precision);
+        }
         self.precision = precision;
         self
     }

@@ -174,12 +174,15 @@ fn half_precision_moves_logits_a_little() -> TestResult {
     let prompts = boxed(10.0, 10.0, 80.0, 70.0);
     let expected = full.predict(&full.embed(whole.view())?, &prompts)?;
     let spread = expected.logits.iter().fold(0.0_f32, |largest, logit| largest.max(logit.abs()));
-    for (precision, tolerance) in [(Precision::F16, 0.01), (Precision::Bf16, 0.08)] {
+    let off = |precision| -> TestResult<f32> {
         let half = full.clone().with_encoder_precision(precision);
         let found = half.predict(&half.embed(whole.view())?, &prompts)?;
-        let off = found.logits.iter().zip(&expected.logits).fold(0.0_f32, |off, (a, b)| off.max((a - b).abs()));
-        assert!(off > 0.0, "{precision} was computed with");
-        assert!(off < tolerance * spread, "{precision}: {off} of {spread}");
-    }
+        let differences = found.logits.iter().zip(&expected.logits).map(|(a, b)| (a - b).abs());
+        Ok(differences.fold(0.0, f32::max) / spread)
+    };
+    // A unit in the last place of f16 is 2^-11; four random blocks and the decoder multiply it some forty times.
+    let f16 = off(Precision::F16)?;
+    assert!(f16 > 0.0 && f16 < 0.04, "f16: {f16}");
+    assert!(off(Precision::F32)? < 1e-6);
     Ok(())
 }

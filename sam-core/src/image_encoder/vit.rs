@@ -250,7 +250,12 @@ pub fn relative_positions<B: Backend>(table: Tensor<B, 2>, queries: usize, keys:
     let [positions, channels] = table.dims();
     let needed = 2 * queries.max(keys) - 1;
     let device = table.device();
-    let table = if positions == needed { table } else { resize::matrix(positions, needed, &device).matmul(table) };
+    let table = if positions == needed {
+        table
+    } else {
+        let interpolated: Tensor<B, 2> = resize::matrix(positions, needed, &device);
+        interpolated.cast(table.dtype()).matmul(table)
+    };
     let (query_step, key_step) = ((keys as f64 / queries as f64).max(1.0), (queries as f64 / keys as f64).max(1.0));
     let indexes = (0..queries)
         .flat_map(|query| (0..keys).map(move |key| (query, key)))

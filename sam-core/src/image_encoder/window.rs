@@ -42,6 +42,6 @@ fn pad_end<B: Backend>(map: Tensor<B, 4>, dim: usize, length: usize) -> Tensor<B
     if missing[dim] == 0 {
         return map;
     }
-    let zeros = Tensor::zeros(missing, &map.device());
+    let zeros = Tensor::zeros(missing, (&map.device(), map.dtype()));
     Tensor::cat(vec![map, zeros], dim)
 }
