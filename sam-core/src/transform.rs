@@ -168,23 +168,44 @@ fn resize_plane(plane: Vec<u8>, from: (usize, usize), to: (usize, usize)) -> Vec
     target.into_vec()
 }
 
-/// OpenCV's `INTER_AREA`: first along rows, then along columns, rounded once.
+/// OpenCV's `INTER_AREA`, which averages areas only where both sides shrink.
 fn resize_area(pixels: ArrayView3<'_, u8>, (height, width): (usize, usize)) -> Array3<u8> {
+    let (rows, columns, _) = pixels.dim();
+    if height <= rows && width <= columns { shrink(pixels, (height, width)) } else { enlarge(pixels, (height, width)) }
+}
+
+/// The mean over each target pixel's area: first along rows, then along columns, rounded once.
+fn shrink(pixels: ArrayView3<'_, u8>, (height, width): (usize, usize)) -> Array3<u8> {
     let (rows, columns, channels) = pixels.dim();
-    // OpenCV averages areas only where both sides shrink.
-    let shrinks = height <= rows && width <= columns;
-    let taps = if shrinks { area_taps } else { enlarging_taps };
-    let (row_taps, column_taps) = (taps(rows, height), taps(columns, width));
+    let (row_taps, column_taps) = (area_taps(rows, height), area_taps(columns, width));
     let along_rows = Array3::from_shape_fn((rows, width, channels), |(row, column, channel)| {
         column_taps[column]
             .iter()
             .map(|&(source, weight)| weight * f32::from(pixels[(row, source, channel)]))
             .sum::<f32>()
     });
+    // OpenCV rounds halves up in its own way for half the size, and to the even number everywhere else.
+    let is_half = rows == 2 * height && columns == 2 * width;
     Array3::from_shape_fn((height, width, channels), |(row, column, channel)| {
         let value: f32 =
             row_taps[row].iter().map(|&(source, weight)| weight * along_rows[(source, column, channel)]).sum();
-        (value + 0.5) as u8
+        if is_half { (value + 0.5) as u8 } else { value.round_ties_even() as u8 }
+    })
+}
+
+/// Between neighbours, in OpenCV's fixed-point arithmetic for 8-bit pixels: weights of 11 bits, of which the columns' product keeps 2.
+fn enlarge(pixels: ArrayView3<'_, u8>, (height, width): (usize, usize)) -> Array3<u8> {
+    let (rows, columns, channels) = pixels.dim();
+    let (row_taps, column_taps) = (enlarging_taps(rows, height), enlarging_taps(columns, width));
+    let along_rows = Array3::from_shape_fn((rows, width, channels), |(row, column, channel)| {
+        column_taps[column]
+            .map(|(source, weight)| weight * i32::from(pixels[(row, source, channel)]))
+            .iter()
+            .sum::<i32>()
+    });
+    Array3::from_shape_fn((height, width, channels), |(row, column, channel)| {
+        let parts = row_taps[row].map(|(source, weight)| (weight * (along_rows[(source, column, channel)] >> 4)) >> 16);
+        ((parts[0] + parts[1] + 2) >> 2) as u8
     })
 }
 
@@ -202,15 +223,17 @@ fn area_taps(from: usize, to: usize) -> Vec<Vec<(usize, f32)>> {
     (0..to).map(covered).collect()
 }
 
-/// For each target pixel, the two source pixels between which OpenCV's `INTER_AREA` interpolates when it enlarges.
-fn enlarging_taps(from: usize, to: usize) -> Vec<Vec<(usize, f32)>> {
+/// For each target pixel, the two source pixels between which OpenCV's `INTER_AREA` interpolates when it enlarges, and their weights
+/// of 2048.
+fn enlarging_taps(from: usize, to: usize) -> Vec<[(usize, i32); 2]> {
     let (scale, inverse) = (from as f64 / to as f64, to as f64 / from as f64);
+    let weight = |share: f32| (share * 2048.0).round_ties_even() as i32;
     let between = |target: usize| {
         let source = (target as f64 * scale).floor();
-        let beyond = (target as f64 + 1.0) - (source + 1.0) * inverse;
+        let beyond = ((target as f64 + 1.0) - (source + 1.0) * inverse) as f32;
         let fraction = if beyond <= 0.0 { 0.0 } else { beyond - beyond.floor() };
         let low = (source as usize).min(from - 1);
-        vec![(low, (1.0 - fraction) as f32), ((low + 1).min(from - 1), fraction as f32)]
+        [(low, weight(1.0 - fraction)), ((low + 1).min(from - 1), weight(fraction))]
     };
     (0..to).map(between).collect()
 }

@@ -225,6 +225,20 @@ fn masks_are_brought_back_like_official() -> TestResult {
 }
 
 #[test]
+fn area_filter_like_opencv_to_the_bit() -> TestResult {
+    let golden = Golden::read("resize")?;
+    for case in 0..6 {
+        let (shape, values) = golden.values(&format!("{case}.from"))?;
+        let image = Array3::from_shape_vec((shape[0], shape[1], shape[2]), values)?.mapv(|level| level as u8);
+        let (shape, expected) = golden.values(&format!("{case}.to"))?;
+        let found = Preprocess::lite_medsam(256).resize(image.view(), (shape[0], shape[1]));
+        assert_eq!(found.shape(), shape);
+        assert!(found.iter().zip(expected).all(|(&found, expected)| f32::from(found) == expected), "case {case}");
+    }
+    Ok(())
+}
+
+#[test]
 fn predicts_like_official() -> TestResult {
     let golden = Golden::read("predictor")?;
     let predictor = SamPredictor::new(sam()?, config().preprocess);
