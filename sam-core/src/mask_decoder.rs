@@ -193,10 +193,7 @@ fn double<B: Backend>(conv: &ConvTranspose2d<B>, pixels: Tensor<B, 3>) -> Tensor
 /// Values in the order of [`Upscaling`] to rows and columns: `[n, m, h * w * 16]` to `[n, m, 4 h, 4 w]`.
 fn unfold_blocks<B: Backend>(values: Tensor<B, 3>, height: usize, width: usize) -> Tensor<B, 4> {
     let [n, m, _] = values.dims();
-    values.reshape([n * m, height, width, 2, 2, 2, 2]).permute([0, 1, 3, 5, 2, 4, 6]).reshape([
-        n,
-        m,
-        4 * height,
-        4 * width,
-    ])
+    // Rows keep their place, so they go with the masks: burn-ndarray knows six dimensions at most.
+    let blocks = values.reshape([n * m * height, width, 2, 2, 2, 2]).permute([0, 2, 4, 1, 3, 5]);
+    blocks.reshape([n, m, 4 * height, 4 * width])
 }

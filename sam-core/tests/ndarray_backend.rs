@@ -1,0 +1,38 @@
+//! burn-ndarray answers as burn-flex does: it lacks some operations and has fewer dimensions.
+
+mod golden;
+
+use burn::tensor::backend::Backend;
+use burn_ndarray::NdArray;
+use golden::{TestResult, config, open, weights};
+use ndarray::{Array2, Array3};
+use sam_core::{MaskOutput, MaskPrediction, SamPredictor};
+use sam_prompt::{BoundingBox, Label, Point, Prompts};
+
+fn predict<B: Backend>() -> TestResult<Vec<MaskPrediction>> {
+    let device = B::Device::default();
+    let (_folder, checkpoint) = open(&weights()?)?;
+    let predictor: SamPredictor<B> = SamPredictor::new(checkpoint.load(&config(), &device)?, config().preprocess);
+    let image = Array3::from_shape_fn((90, 117, 1), |(row, column, _)| ((row * column) % 256) as f32);
+    let embedding = predictor.embed(image.view())?;
+    let click = Prompts::from_points(vec![Point { x: 30.0, y: 20.0, label: Label::Foreground }]);
+    let part = BoundingBox { x_min: 5.0, y_min: 8.0, x_max: 40.0, y_max: 50.0 };
+    let all = Prompts {
+        boxes: vec![part],
+        mask: Some(Array2::from_shape_fn((32, 32), |(row, column)| row as f32 - column as f32)),
+        ..click.clone()
+    };
+    Ok(predictor.predict_batch(&[(&embedding, &click), (&embedding, &all)], MaskOutput::Multi)?)
+}
+
+#[test]
+fn ndarray_answers_as_flex_does() -> TestResult {
+    for (found, expected) in predict::<NdArray>()?.iter().zip(predict::<golden::B>()?) {
+        assert_eq!(found.logits.dim(), (3, 90, 117));
+        let largest = |values: &Array3<f32>| values.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+        let (off, spread) = (largest(&(&found.logits - &expected.logits)), largest(&expected.logits));
+        // Sums in another order, through a whole model.
+        assert!(off < 1e-3 * spread, "{off} of {spread}");
+    }
+    Ok(())
+}
