@@ -3,6 +3,7 @@
 //! - [`backend`]: `--backend flex|ndarray|cuda`, chosen at run time among those compiled in.
 //! - [`weights`]: LiteMedSAM's checkpoint, cached or fetched.
 //! - [`stack`]: a case as windowed slices with labels.
+//! - [`geometry`]: where the slices of a scan lie, for prompts in millimetres.
 //! - [`outline`]: from outlined slices to a whole structure.
 //! - [`demo`]: quickstart's work.
 //! - [`protocol`]: the paper's per-case evaluation.
@@ -11,6 +12,7 @@
 
 pub mod backend;
 pub mod demo;
+pub mod geometry;
 pub mod outline;
 pub mod parity;
 pub mod picture;

@@ -35,6 +35,21 @@ impl Grid {
         })
     }
 
+    /// The (fractional) voxel index of a position in mm: the inverse of [`Grid::world`]. `None` where the affine has no inverse.
+    pub fn index(&self, world: [f64; 3]) -> Option<[f64; 3]> {
+        let [x, y, z] = [0, 1, 2].map(|axis| self.column(axis));
+        let determinant = dot(x, cross(y, z));
+        if !determinant.is_normal() {
+            return None;
+        }
+        // Cramer's rule.
+        let offset = [0, 1, 2].map(|row| world[row] - self.affine[row][3]);
+        Some(
+            [dot(offset, cross(y, z)), dot(x, cross(offset, z)), dot(x, cross(y, offset))]
+                .map(|part| part / determinant),
+        )
+    }
+
     /// For each voxel axis, the patient axis it runs along most (0 right, 1 anterior, 2 superior) and whether towards it.
     pub fn closest_axes(&self) -> [(usize, bool); 3] {
         let directions = [0, 1, 2].map(|axis| self.direction(axis));
@@ -118,7 +133,15 @@ impl Grid {
 }
 
 fn norm(vector: [f64; 3]) -> f64 {
-    vector.iter().map(|part| part * part).sum::<f64>().sqrt()
+    dot(vector, vector).sqrt()
+}
+
+fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+fn cross(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
+    [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
 }
 
 fn distance(a: [f64; 3], b: [f64; 3]) -> f64 {
@@ -191,6 +214,18 @@ mod tests {
         assert!(diagonal(-1.0, -2.0, 3.0).spacing().iter().zip([1.0, 2.0, 3.0]).all(|(a, b)| (a - b).abs() < 1e-12));
         assert_eq!(diagonal(1.0, 5.0, 1.0).through_plane_axis(), Some(1));
         assert_eq!(diagonal(1.0, 1.005, 1.0).through_plane_axis(), None);
+    }
+
+    #[test]
+    fn positions_lead_back_to_their_voxels() {
+        // Oblique and sheared, with the second axis turned over.
+        let affine = [[1.2, -0.3, 0.4, -80.0], [0.2, -0.9, 0.1, 30.0], [-0.5, 0.2, 4.8, 700.0], [0.0, 0.0, 0.0, 1.0]];
+        let grid = Grid::new([10, 20, 30], affine);
+        for voxel in [[0.0, 0.0, 0.0], [3.5, -2.0, 17.25], [9.0, 19.0, 29.0]] {
+            let found = grid.index(grid.world(voxel)).expect("the affine has an inverse");
+            assert!(found.iter().zip(voxel).all(|(found, voxel)| (found - voxel).abs() < 1e-9), "{found:?}");
+        }
+        assert_eq!(diagonal(1.0, 0.0, 1.0).index([0.0; 3]), None);
     }
 
     #[test]

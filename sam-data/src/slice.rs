@@ -120,6 +120,24 @@ impl SlicePlane {
         (self.spacing[self.axes[1]], self.spacing[self.axes[2]])
     }
 
+    /// The (fractional) voxel index of a place on a slice, in file order.
+    pub fn voxel(&self, slice: f64, row: f64, column: f64) -> [f64; 3] {
+        let mut voxel = [0.0; 3];
+        let turned = |flip: bool, axis: usize, at: f64| if flip { (self.shape[axis] as f64 - 1.0) - at } else { at };
+        voxel[self.axes[0]] = slice;
+        voxel[self.axes[1]] = turned(self.flip_rows, self.axes[1], row);
+        voxel[self.axes[2]] = turned(self.flip_columns, self.axes[2], column);
+        voxel
+    }
+
+    /// Slice, row and column of a (fractional) voxel index: the inverse of [`SlicePlane::voxel`].
+    pub fn place(&self, voxel: [f64; 3]) -> [f64; 3] {
+        let [slice, row, column] = self.axes.map(|axis| voxel[axis]);
+        // Turning is its own inverse.
+        let turned = self.voxel(slice, row, column);
+        self.axes.map(|axis| turned[axis])
+    }
+
     /// Cuts a slice out of a volume in file order: `[rows, columns]`.
     ///
     /// # Panics
@@ -201,6 +219,23 @@ mod tests {
                     plane.insert(&mut rebuilt, index, slice.view());
                 }
                 assert_eq!(rebuilt, volume, "{} {axis}", grid.orientation());
+            }
+        }
+    }
+
+    #[test]
+    fn places_on_slices_are_voxels_in_every_orientation() {
+        for grid in all_orientations() {
+            let numbered = Array3::from_shape_fn((3, 4, 5), |(i, j, k)| (i, j, k));
+            for axis in [SliceAxis::Axial, SliceAxis::Coronal, SliceAxis::Sagittal] {
+                let plane = SlicePlane::new(&grid, axis);
+                for index in 0..plane.count() {
+                    for ((row, column), &(i, j, k)) in plane.extract(numbered.view(), index).indexed_iter() {
+                        let voxel = plane.voxel(index as f64, row as f64, column as f64);
+                        assert_eq!(voxel.map(|part| part as usize), [i, j, k], "{} {axis}", grid.orientation());
+                        assert_eq!(plane.place(voxel).map(|part| part as usize), [index, row, column]);
+                    }
+                }
             }
         }
     }
