@@ -133,3 +133,35 @@ impl<B: Backend> ModuleVisitor<B> for DrawNow {
         drop(parameter.val());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::module::Module;
+    use burn_flex::Flex;
+
+    use super::*;
+
+    /// Counted from the shapes alone: no weight is drawn.
+    fn parameters(config: &SamConfig) -> usize {
+        let device = Default::default();
+        let encoder = match config.encoder.init::<Flex>(&device) {
+            AnyImageEncoder::Vit(encoder) => encoder.num_params(),
+            AnyImageEncoder::TinyVit(encoder) => encoder.num_params(),
+        };
+        encoder
+            + config.prompt_encoder().init::<Flex>(&device).num_params()
+            + config.decoder.init::<Flex>(&device).num_params()
+    }
+
+    #[test]
+    fn published_sizes_have_their_published_number_of_parameters() {
+        // segment-anything 1.0, `sum(p.numel() for p in sam_model_registry[...]().parameters())`; there the 256 frequencies of
+        // the position encoding are a buffer, here they are a parameter that is never trained.
+        let frequencies = 256;
+        for (config, expected) in
+            [(SamConfig::vit_b(), 93_735_472), (SamConfig::vit_l(), 312_342_832), (SamConfig::vit_h(), 641_090_608)]
+        {
+            assert_eq!(parameters(&config), expected + frequencies, "{config:?}");
+        }
+    }
+}

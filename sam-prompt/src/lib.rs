@@ -11,7 +11,7 @@
 //! - [`CorrectionClick`]: the click that corrects a prediction's largest error.
 //! - [`SliceSelection`] and [`choose_background`]: which slices of a volume to annotate.
 //! - [`components`], [`distance_transform`] and their like: what all of these ask of a mask.
-//! - [`PromptEncoder`] (feature `encoder`): SAM's own prompt encoder, generic over burn's `Backend`.
+//! - `PromptEncoder` (feature `encoder`): SAM's own prompt encoder, generic over burn's `Backend`.
 //!
 //! ```
 //! use ndarray::Array2;
