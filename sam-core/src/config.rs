@@ -137,13 +137,13 @@ impl<B: Backend> ModuleVisitor<B> for DrawNow {
 #[cfg(test)]
 mod tests {
     use burn::module::Module;
-    use burn_flex::Flex;
+    use burn_flex::{Flex, FlexDevice};
 
     use super::*;
 
     /// Counted from the shapes alone: no weight is drawn.
     fn parameters(config: &SamConfig) -> usize {
-        let device = Default::default();
+        let device = FlexDevice;
         let encoder = match config.encoder.init::<Flex>(&device) {
             AnyImageEncoder::Vit(encoder) => encoder.num_params(),
             AnyImageEncoder::TinyVit(encoder) => encoder.num_params(),

@@ -35,6 +35,7 @@ mod checkpoint;
 mod config;
 mod error;
 pub mod image_encoder;
+mod kernels;
 mod mask_decoder;
 mod mlp;
 mod precision;

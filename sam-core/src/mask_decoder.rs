@@ -4,7 +4,7 @@ use burn::{
     config::Config,
     module::Module,
     nn::{
-        Embedding, EmbeddingConfig, Gelu,
+        Embedding, EmbeddingConfig,
         conv::{ConvTranspose2d, ConvTranspose2dConfig},
     },
     tensor::{Tensor, backend::Backend},
@@ -12,6 +12,7 @@ use burn::{
 use sam_prompt::{LayerNorm2d, PromptEmbeddings};
 
 use crate::{
+    kernels::{affine, gelu, layer_norm_2d},
     mlp::Mlp,
     transformer::{TwoWayTransformer, TwoWayTransformerConfig},
 };
@@ -155,7 +156,6 @@ struct Upscaling<B: Backend> {
     conv1: ConvTranspose2d<B>,
     norm1: LayerNorm2d<B>,
     conv2: ConvTranspose2d<B>,
-    activation: Gelu,
 }
 
 impl<B: Backend> Upscaling<B> {
@@ -166,14 +166,12 @@ impl<B: Backend> Upscaling<B> {
             conv1: doubling(channels, channels / 4),
             norm1: LayerNorm2d::new(channels / 4, device),
             conv2: doubling(channels / 4, channels / 8),
-            activation: Gelu::new(),
         }
     }
 
     /// `[n, pixels, channels]` to `[n, pixels * 16, channels / 8]`, blocks within blocks.
     fn forward(&self, pixels: Tensor<B, 3>) -> Tensor<B, 3> {
-        let doubled = self.activation.forward(self.norm1.forward_last(double(&self.conv1, pixels)));
-        self.activation.forward(double(&self.conv2, doubled))
+        gelu(double(&self.conv2, gelu(layer_norm_2d(&self.norm1, double(&self.conv1, pixels)))))
     }
 }
 
@@ -182,12 +180,12 @@ fn double<B: Backend>(conv: &ConvTranspose2d<B>, pixels: Tensor<B, 3>) -> Tensor
     let [n, count, _] = pixels.dims();
     let weight = conv.weight.val();
     let [input, output, _, _] = weight.dims();
-    let weight = weight.permute([0, 2, 3, 1]).reshape([1, input, 4 * output]);
-    let blocks = pixels.matmul(weight).reshape([n, count * 4, output]);
-    match &conv.bias {
-        Some(bias) => blocks + bias.val().reshape([1, 1, output]),
-        None => blocks,
-    }
+    let weight = weight.permute([0, 2, 3, 1]).reshape([input, 4 * output]);
+    let bias = match &conv.bias {
+        Some(bias) => bias.val().repeat_dim(0, 4),
+        None => Tensor::zeros([4 * output], &weight.device()),
+    };
+    affine(pixels, weight, bias).reshape([n, count * 4, output])
 }
 
 /// Values in the order of [`Upscaling`] to rows and columns: `[n, m, h * w * 16]` to `[n, m, 4 h, 4 w]`.

@@ -6,6 +6,8 @@ use burn::{
     tensor::{Tensor, activation::relu, backend::Backend},
 };
 
+use crate::kernels::linear;
+
 /// Linear layers with ReLU between them.
 ///
 /// Source: `MLP` in segment-anything's `modeling/mask_decoder.py`.
@@ -30,7 +32,7 @@ impl<B: Backend> Mlp<B> {
     pub(crate) fn forward(&self, input: Tensor<B, 2>) -> Tensor<B, 2> {
         let last = self.layers.len().saturating_sub(1);
         self.layers.iter().enumerate().fold(input, |values, (index, layer)| {
-            let values = layer.forward(values);
+            let values = linear(layer, values);
             if index < last { relu(values) } else { values }
         })
     }

@@ -4,12 +4,13 @@ use burn::{
     config::Config,
     module::Module,
     nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig},
-    tensor::{
-        Tensor, TensorData,
-        activation::{relu, softmax},
-        backend::Backend,
-    },
+    tensor::{Tensor, activation::relu, backend::Backend},
 };
+
+use crate::kernels::{attention, layer_norm, linear};
+
+/// Added to the variance in the transformer's norms.
+const NORM_EPSILON: f64 = 1e-5;
 
 /// The shape of a [`TwoWayTransformer`].
 #[derive(Config, Debug, Copy, PartialEq)]
@@ -37,7 +38,7 @@ impl TwoWayTransformerConfig {
         TwoWayTransformer {
             layers: (0..self.depth).map(|layer| TwoWayAttentionBlock::new(self, layer == 0, device)).collect(),
             final_attn_token_to_image: Attention::new(self, self.attention_downsample_rate, device),
-            norm_final_attn: LayerNormConfig::new(self.embedding_dim).init(device),
+            norm_final_attn: LayerNormConfig::new(self.embedding_dim).with_epsilon(NORM_EPSILON).init(device),
         }
     }
 }
@@ -69,7 +70,7 @@ impl<B: Backend> TwoWayTransformer<B> {
         }
         let attended =
             self.final_attn_token_to_image.forward(queries.clone() + tokens, keys.clone() + image_pe, keys.clone());
-        (self.norm_final_attn.forward(queries + attended), keys)
+        (layer_norm(&self.norm_final_attn, NORM_EPSILON, queries + attended), keys)
     }
 }
 
@@ -90,7 +91,7 @@ pub struct TwoWayAttentionBlock<B: Backend> {
 
 impl<B: Backend> TwoWayAttentionBlock<B> {
     fn new(config: &TwoWayTransformerConfig, skip_first_layer_pe: bool, device: &B::Device) -> Self {
-        let norm = || LayerNormConfig::new(config.embedding_dim).init(device);
+        let norm = || LayerNormConfig::new(config.embedding_dim).with_epsilon(NORM_EPSILON).init(device);
         let cross = || Attention::new(config, config.attention_downsample_rate, device);
         Self {
             self_attn: Attention::new(config, 1, device),
@@ -124,7 +125,7 @@ impl<B: Backend> TwoWayAttentionBlock<B> {
             let placed = queries.clone() + query_pe.clone();
             queries.clone() + self.self_attn.forward(placed.clone(), placed, queries)
         };
-        let queries = self.norm1.forward(queries);
+        let queries = layer_norm(&self.norm1, NORM_EPSILON, queries);
 
         let placed_keys = keys.clone() + key_pe;
         let attended = self.cross_attn_token_to_image.forward(
@@ -132,11 +133,11 @@ impl<B: Backend> TwoWayAttentionBlock<B> {
             placed_keys.clone(),
             keys.clone(),
         );
-        let queries = self.norm2.forward(queries + attended);
-        let queries = self.norm3.forward(queries.clone() + self.mlp.forward(queries));
+        let queries = layer_norm(&self.norm2, NORM_EPSILON, queries + attended);
+        let queries = layer_norm(&self.norm3, NORM_EPSILON, queries.clone() + self.mlp.forward(queries));
 
         let attended = self.cross_attn_image_to_token.forward(placed_keys, queries.clone() + query_pe, queries.clone());
-        (queries, self.norm4.forward(keys + attended))
+        (queries, layer_norm(&self.norm4, NORM_EPSILON, keys + attended))
     }
 }
 
@@ -149,7 +150,7 @@ struct MlpBlock<B: Backend> {
 
 impl<B: Backend> MlpBlock<B> {
     fn forward(&self, tokens: Tensor<B, 3>) -> Tensor<B, 3> {
-        self.lin2.forward(relu(self.lin1.forward(tokens)))
+        linear(&self.lin2, relu(linear(&self.lin1, tokens)))
     }
 }
 
@@ -179,47 +180,7 @@ impl<B: Backend> Attention<B> {
     /// # Shapes
     /// - query: `[n, q, channels]`; key and value: `[n, k, channels]`; output: `[n, q, channels]`
     fn forward(&self, query: Tensor<B, 3>, key: Tensor<B, 3>, value: Tensor<B, 3>) -> Tensor<B, 3> {
-        let (query, key, value) = (self.q_proj.forward(query), self.k_proj.forward(key), self.v_proj.forward(value));
-        let query = query / ((key.dims()[2] / self.num_heads) as f64).sqrt();
-        self.out_proj.forward(if query.dims()[1] <= key.dims()[1] {
-            self.attend_from_few(query, key, value)
-        } else {
-            self.attend_to_few(query, key, value)
-        })
-    }
-
-    // An image has thousands of pixels, a prompt a dozen tokens. Splitting the image's channels into heads would shuffle all of it
-    // in memory, several times a layer. Instead each of the few tokens is repeated for every head with the other heads' channels
-    // set to zero: a little more arithmetic, exact, and the image stays as it lies.
-
-    /// Few queries, many keys.
-    fn attend_from_few(&self, query: Tensor<B, 3>, key: Tensor<B, 3>, value: Tensor<B, 3>) -> Tensor<B, 3> {
-        let [n, count, channels] = query.dims();
-        let scores = self.by_head(query).matmul(key.transpose());
-        let attended = softmax(scores, 2).matmul(value).reshape([n, self.num_heads, count, channels]);
-        (attended * self.head_channels(channels)).sum_dim(1).reshape([n, count, channels])
-    }
-
-    /// Many queries, few keys.
-    fn attend_to_few(&self, query: Tensor<B, 3>, key: Tensor<B, 3>, value: Tensor<B, 3>) -> Tensor<B, 3> {
-        let ([n, pixels, _], count) = (query.dims(), key.dims()[1]);
-        let scores = query.matmul(self.by_head(key).transpose());
-        let shares = softmax(scores.reshape([n, pixels, self.num_heads, count]), 3);
-        shares.reshape([n, pixels, self.num_heads * count]).matmul(self.by_head(value))
-    }
-
-    /// Each token once for every head, with that head's channels only: `[n, count, channels]` to `[n, heads * count, channels]`.
-    fn by_head(&self, tokens: Tensor<B, 3>) -> Tensor<B, 3> {
-        let [n, count, channels] = tokens.dims();
-        let repeated = tokens.reshape([n, 1, count, channels]) * self.head_channels(channels);
-        repeated.reshape([n, self.num_heads * count, channels])
-    }
-
-    /// 1 where a channel belongs to a head: `[1, heads, 1, channels]`.
-    fn head_channels(&self, channels: usize) -> Tensor<B, 4> {
-        let width = channels / self.num_heads;
-        let belongs = |head: usize| (0..channels).map(move |channel| f32::from(u8::from(channel / width == head)));
-        let mask = (0..self.num_heads).flat_map(belongs).collect::<Vec<_>>();
-        Tensor::from_data(TensorData::new(mask, [1, self.num_heads, 1, channels]), &self.q_proj.weight.device())
+        let (query, key, value) = (linear(&self.q_proj, query), linear(&self.k_proj, key), linear(&self.v_proj, value));
+        linear(&self.out_proj, attention(query, key, value, self.num_heads))
     }
 }

@@ -11,19 +11,20 @@ use burn::{
 #[derive(Module, Debug)]
 pub struct LayerNorm2d<B: Backend> {
     /// Scale: `[channels]`.
-    weight: Param<Tensor<B, 1>>,
+    pub weight: Param<Tensor<B, 1>>,
     /// Offset: `[channels]`.
-    bias: Param<Tensor<B, 1>>,
-    epsilon: f64,
+    pub bias: Param<Tensor<B, 1>>,
 }
 
 impl<B: Backend> LayerNorm2d<B> {
+    /// Added to the variance.
+    pub const EPSILON: f64 = 1e-6;
+
     /// The identity scale and offset for maps of `channels`.
     pub fn new(channels: usize, device: &B::Device) -> Self {
         Self {
             weight: Param::from_tensor(Tensor::ones([channels], device)),
             bias: Param::from_tensor(Tensor::zeros([channels], device)),
-            epsilon: 1e-6,
         }
     }
 
@@ -34,16 +35,6 @@ impl<B: Backend> LayerNorm2d<B> {
         let variance = centred.clone().powi_scalar(2).mean_dim(1);
         let channels = centred.dims()[1];
         let per_channel = |parameter: &Param<Tensor<B, 1>>| parameter.val().reshape([1, channels, 1, 1]);
-        centred / (variance + self.epsilon).sqrt() * per_channel(&self.weight) + per_channel(&self.bias)
-    }
-
-    /// The same for maps whose channels come last.
-    ///
-    /// # Shapes
-    /// - input and output: `[n, pixels, channels]`
-    pub fn forward_last(&self, pixels: Tensor<B, 3>) -> Tensor<B, 3> {
-        let centred = pixels.clone() - pixels.mean_dim(2);
-        let variance = centred.clone().powi_scalar(2).mean_dim(2);
-        centred / (variance + self.epsilon).sqrt() * self.weight.val().unsqueeze() + self.bias.val().unsqueeze()
+        centred / (variance + Self::EPSILON).sqrt() * per_channel(&self.weight) + per_channel(&self.bias)
     }
 }

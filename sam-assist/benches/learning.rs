@@ -1,0 +1,43 @@
+//! One step of prompt learning with `LiteMedSAM`'s shapes, from 2 and from 5 annotated slices.
+//!
+//! Weights are random: a step takes as long with any. Run with `cargo bench -p sam-assist --features flex`; without the feature
+//! burn's own operations are measured.
+
+use std::{ops::ControlFlow, time::Duration};
+
+use burn_flex::{Flex, FlexDevice};
+use criterion::{Criterion, criterion_group, criterion_main};
+use ndarray::{Array2, Array3};
+use sam_assist::{AnnotatedSlice, AssistConfig, learn};
+use sam_core::{SamConfig, SamPredictor};
+
+/// A disc whose place depends on the slice's number.
+fn annotated(predictor: &SamPredictor<Flex>, number: usize) -> AnnotatedSlice<Flex> {
+    let inside = |row: usize, column: usize| row.abs_diff(100 + 10 * number).pow(2) + column.abs_diff(120).pow(2) < 900;
+    let slice = Array3::from_shape_fn((256, 256, 1), |(row, column, _)| if inside(row, column) { 180.0 } else { 60.0 });
+    let outline = Array2::from_shape_fn((256, 256), |(row, column)| inside(row, column));
+    let embedding = predictor.embed(slice.view()).expect("a slice of the right shape");
+    AnnotatedSlice::new(embedding, outline).expect("an outline on the slice's grid")
+}
+
+fn learning(criterion: &mut Criterion) {
+    let config = SamConfig::lite_medsam();
+    let predictor = SamPredictor::new(config.init::<Flex>(&FlexDevice), config.preprocess);
+    let slices: Vec<_> = (0..5).map(|number| annotated(&predictor, number)).collect();
+    let mut group = criterion.benchmark_group("learning step");
+    group.sample_size(10).measurement_time(Duration::from_secs(10));
+    for count in [2, 5] {
+        group.bench_function(format!("{count} slices"), |bencher| {
+            bencher.iter_custom(|steps| {
+                let config =
+                    AssistConfig { iterations: steps as usize, slices_per_step: count, ..AssistConfig::points() };
+                let learned = learn(&predictor, &slices[..count], &config, &mut |_| ControlFlow::Continue(()));
+                Duration::from_secs_f64(learned.expect("random weights do not diverge").seconds)
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, learning);
+criterion_main!(benches);

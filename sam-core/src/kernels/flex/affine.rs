@@ -1,0 +1,70 @@
+//! `x W + b`.
+
+use rayon::prelude::*;
+
+use super::{
+    BLOCK_ROWS,
+    matrix::{Matrix, MatrixMut},
+    record::{Array, Kernel},
+};
+
+/// A product with a matrix, with the offset written before instead of added after.
+#[derive(Debug, Clone)]
+pub(super) struct Affine;
+
+impl Kernel<3> for Affine {
+    type Saved = ();
+
+    fn forward(&self, [x, weight, bias]: &[Array; 3]) -> (Array, ()) {
+        let (x_rows, weight, bias) = (x.matrix(), weight.matrix(), bias.values());
+        let mut dims = x.dims().to_vec();
+        if let Some(width) = dims.last_mut() {
+            *width = weight.columns();
+        }
+        let mut output = vec![0.0; x_rows.rows() * weight.columns()];
+        by_rows(&mut output, x_rows, weight.columns(), |output, x| {
+            output.chunks_exact_mut(bias.len()).for_each(|row| row.copy_from_slice(&bias));
+            MatrixMut::new(output, x.rows(), weight.columns()).add(1.0, x, weight);
+        });
+        (Array::new(&dims, output), ())
+    }
+
+    fn backward(
+        &self,
+        [x, weight, bias]: &[Array; 3],
+        (): &(),
+        gradient: &Array,
+        wanted: [bool; 3],
+    ) -> [Option<Array>; 3] {
+        let (x_rows, transposed, rows) = (x.matrix(), weight.matrix().transposed(), gradient.matrix());
+        let (input, output) = (transposed.columns(), transposed.rows());
+        let to_x = wanted[0].then(|| {
+            let mut values = vec![0.0; x_rows.rows() * input];
+            by_rows(&mut values, rows, input, |values, gradient| {
+                MatrixMut::new(values, gradient.rows(), input).assign(1.0, gradient, transposed);
+            });
+            Array::new(x.dims(), values)
+        });
+        let to_weight = wanted[1].then(|| {
+            let mut values = vec![0.0; input * output];
+            MatrixMut::new(&mut values, input, output).assign_parallel(x_rows.transposed(), rows);
+            Array::new(weight.dims(), values)
+        });
+        let to_bias = wanted[2].then(|| {
+            let mut values = vec![0.0; output];
+            for row in gradient.values().chunks_exact(output) {
+                values.iter_mut().zip(row).for_each(|(value, gradient)| *value += gradient);
+            }
+            Array::new(bias.dims(), values)
+        });
+        [to_x, to_weight, to_bias]
+    }
+}
+
+/// Works on blocks of the output's rows and the input rows that they come from, in parallel.
+fn by_rows(output: &mut [f32], input: Matrix<'_>, width: usize, work: impl Fn(&mut [f32], Matrix<'_>) + Sync) {
+    output.par_chunks_mut((BLOCK_ROWS * width).max(1)).enumerate().for_each(|(block, output)| {
+        let start = block * BLOCK_ROWS;
+        work(output, input.slice_rows(start..start + output.len() / width));
+    });
+}

@@ -1,0 +1,393 @@
+//! Attention between a few tokens and the many pixels of an image, in either direction.
+//!
+//! Pixels are worked through in blocks, one task each, so that a block's scores never leave the cache and each task writes rows of
+//! its own. What belongs to the tokens is summed up over the blocks in their order, which makes results independent of the
+//! number of cores. Scores lie as `[tokens, pixels]`, so that both softmaxes vectorise over pixels; the backward pass computes
+//! them again rather than keep them.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::{
+    BLOCK_ROWS,
+    matrix::{Matrix, MatrixMut},
+    record::{Array, Kernel},
+    simd::{exp, max, sum, vectorised},
+};
+
+/// Multi-head attention whose heads lie side by side in the channels.
+#[derive(Debug, Clone)]
+pub(super) struct Attention {
+    pub(super) heads: usize,
+}
+
+impl Kernel<3> for Attention {
+    /// The output and, for each query and head, the logarithm of the sum of its scores' exponentials; needed by few queries only.
+    type Saved = (Array, Vec<f32>);
+
+    fn forward(&self, [query, key, value]: &[Array; 3]) -> (Array, Self::Saved) {
+        let sizes = Sizes::of(self.heads, query, key);
+        let (q, k, v) = (query.values(), key.values(), value.values());
+        let mut output = vec![0.0; q.len()];
+        let logs = if sizes.tokens_ask {
+            let partial = sizes.blocks(|sample, pixels| {
+                sizes.collect(
+                    sizes.token_rows(&q, sample),
+                    sizes.pixel_rows(&k, sample, &pixels),
+                    sizes.pixel_rows(&v, sample, &pixels),
+                )
+            });
+            sizes.join(partial, &mut output)
+        } else {
+            sizes.par_pixel_blocks(&mut output).for_each(|(sample, pixels, output)| {
+                let (k, v) = (sizes.token_rows(&k, sample), sizes.token_rows(&v, sample));
+                sizes.distribute(output, sizes.pixel_rows(&q, sample, &pixels), k, v);
+            });
+            Vec::new()
+        };
+        let output = Array::new(query.dims(), output);
+        (output.clone(), (output, logs))
+    }
+
+    fn backward(
+        &self,
+        [query, key, value]: &[Array; 3],
+        (output, logs): &Self::Saved,
+        gradient: &Array,
+        _: [bool; 3],
+    ) -> [Option<Array>; 3] {
+        let sizes = Sizes::of(self.heads, query, key);
+        let (q, k, v) = (query.values(), key.values(), value.values());
+        let (output, gradient) = (output.values(), gradient.values());
+        let (mut to_q, mut to_k, mut to_v) = (vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; v.len()]);
+        if sizes.tokens_ask {
+            let partial: Vec<_> = sizes
+                .par_pixel_blocks(&mut to_k)
+                .zip(sizes.par_pixel_blocks(&mut to_v))
+                .map(|((sample, pixels, to_k), (_, _, to_v))| {
+                    let tokens = |values| sizes.token_rows(values, sample);
+                    let of_pixels = |values| sizes.pixel_rows(values, sample, &pixels);
+                    let count = sizes.tokens * sizes.heads;
+                    let logs = &logs[sample * count..(sample + 1) * count];
+                    let mut to_q = vec![0.0; sizes.tokens * sizes.channels];
+                    sizes.collect_backward(
+                        [&mut to_q, to_k, to_v],
+                        [tokens(&q), of_pixels(&k), of_pixels(&v)],
+                        [tokens(&output), tokens(&gradient)],
+                        logs,
+                    );
+                    (sample, to_q)
+                })
+                .collect();
+            for (sample, part) in partial {
+                accumulate(sizes.token_rows_mut(&mut to_q, sample), &part);
+            }
+        } else {
+            let partial: Vec<_> = sizes
+                .par_pixel_blocks(&mut to_q)
+                .map(|(sample, pixels, to_q)| {
+                    let tokens = |values| sizes.token_rows(values, sample);
+                    let of_pixels = |values| sizes.pixel_rows(values, sample, &pixels);
+                    let (mut to_k, mut to_v) =
+                        (vec![0.0; sizes.tokens * sizes.channels], vec![0.0; sizes.tokens * sizes.channels]);
+                    sizes.distribute_backward(
+                        [to_q, &mut to_k, &mut to_v],
+                        [of_pixels(&q), tokens(&k), tokens(&v)],
+                        of_pixels(&gradient),
+                    );
+                    (sample, to_k, to_v)
+                })
+                .collect();
+            for (sample, k_part, v_part) in partial {
+                accumulate(sizes.token_rows_mut(&mut to_k, sample), &k_part);
+                accumulate(sizes.token_rows_mut(&mut to_v, sample), &v_part);
+            }
+        }
+        [Some(Array::new(query.dims(), to_q)), Some(Array::new(key.dims(), to_k)), Some(Array::new(value.dims(), to_v))]
+    }
+}
+
+fn accumulate(onto: &mut [f32], part: &[f32]) {
+    onto.iter_mut().zip(part).for_each(|(value, part)| *value += part);
+}
+
+/// What one block of pixels contributes to the tokens' answers.
+struct Partial {
+    /// The largest score of each head and token.
+    largest: Vec<f32>,
+    /// The sum of the scores' exponentials, relative to the largest.
+    weight: Vec<f32>,
+    /// The values summed up with those: `[tokens, channels]`.
+    values: Vec<f32>,
+}
+
+/// The sizes of an attention, and its loops.
+#[derive(Debug, Clone, Copy)]
+struct Sizes {
+    samples: usize,
+    /// The fewer of queries and keys.
+    tokens: usize,
+    /// The more of them.
+    pixels: usize,
+    channels: usize,
+    heads: usize,
+    /// Whether the queries are the fewer.
+    tokens_ask: bool,
+}
+
+impl Sizes {
+    fn of(heads: usize, query: &Array, key: &Array) -> Self {
+        let (queries, keys) = (query.dims()[1], key.dims()[1]);
+        Self {
+            samples: query.dims()[0],
+            tokens: queries.min(keys),
+            pixels: queries.max(keys),
+            channels: query.width(),
+            heads,
+            tokens_ask: queries <= keys,
+        }
+    }
+
+    fn scale(&self) -> f32 {
+        1.0 / ((self.channels / self.heads) as f32).sqrt()
+    }
+
+    /// The channels of a head.
+    fn head(&self, head: usize) -> Range<usize> {
+        let width = self.channels / self.heads;
+        head * width..(head + 1) * width
+    }
+
+    /// The columns of a head.
+    fn of_head<'a>(&self, head: usize, rows: Matrix<'a>) -> Matrix<'a> {
+        rows.slice_columns(self.head(head))
+    }
+
+    fn token_rows<'a>(&self, values: &'a [f32], sample: usize) -> Matrix<'a> {
+        let size = self.tokens * self.channels;
+        Matrix::new(&values[sample * size..(sample + 1) * size], self.tokens, self.channels)
+    }
+
+    fn token_rows_mut<'a>(&self, values: &'a mut [f32], sample: usize) -> &'a mut [f32] {
+        let size = self.tokens * self.channels;
+        &mut values[sample * size..(sample + 1) * size]
+    }
+
+    fn pixel_rows<'a>(&self, values: &'a [f32], sample: usize, pixels: &Range<usize>) -> Matrix<'a> {
+        let start = sample * self.pixels;
+        let range = (start + pixels.start) * self.channels..(start + pixels.end) * self.channels;
+        Matrix::new(&values[range], pixels.len(), self.channels)
+    }
+
+    /// The pixels of a block, and the sample that they belong to.
+    fn block(&self, index: usize) -> (usize, Range<usize>) {
+        let per_sample = self.pixels.div_ceil(BLOCK_ROWS);
+        let start = index % per_sample * BLOCK_ROWS;
+        (index / per_sample, start..(start + BLOCK_ROWS).min(self.pixels))
+    }
+
+    /// Does something for each block of pixels, in parallel; the answers in the blocks' order.
+    fn blocks<R: Send>(&self, work: impl Fn(usize, Range<usize>) -> R + Sync) -> Vec<R> {
+        let count = self.samples * self.pixels.div_ceil(BLOCK_ROWS);
+        (0..count)
+            .into_par_iter()
+            .map(|index| {
+                let (sample, pixels) = self.block(index);
+                work(sample, pixels)
+            })
+            .collect()
+    }
+
+    /// The pixels' rows of an output in blocks, with sample and pixels of each.
+    fn par_pixel_blocks<'a>(
+        &self,
+        output: &'a mut [f32],
+    ) -> impl IndexedParallelIterator<Item = (usize, Range<usize>, &'a mut [f32])> {
+        let sizes = *self;
+        let mut blocks = Vec::new();
+        for sample in output.chunks_mut((sizes.pixels * sizes.channels).max(1)) {
+            blocks.extend(sample.chunks_mut(BLOCK_ROWS * sizes.channels));
+        }
+        blocks.into_par_iter().enumerate().map(move |(index, rows)| {
+            let (sample, pixels) = sizes.block(index);
+            (sample, pixels, rows)
+        })
+    }
+
+    /// Scores of one head: `[tokens, pixels]`.
+    fn scores(&self, scores: &mut [f32], head: usize, tokens: Matrix<'_>, pixels: Matrix<'_>) {
+        let (tokens, pixels) = (tokens.slice_columns(self.head(head)), pixels.slice_columns(self.head(head)));
+        MatrixMut::new(scores, tokens.rows(), pixels.rows()).assign(self.scale(), tokens, pixels.transposed());
+    }
+
+    /// Few queries, a block of their keys and values.
+    fn collect(&self, query: Matrix<'_>, key: Matrix<'_>, value: Matrix<'_>) -> Partial {
+        let (tokens, pixels) = (self.tokens, key.rows());
+        let mut scores = vec![0.0; tokens * pixels];
+        let (mut largest, mut weight) = (Vec::new(), Vec::new());
+        let mut values = vec![0.0; tokens * self.channels];
+        for head in 0..self.heads {
+            self.scores(&mut scores, head, query, key);
+            vectorised(|| {
+                for row in scores.chunks_exact_mut(pixels) {
+                    let top = max(row);
+                    for score in &mut *row {
+                        *score = exp(*score - top);
+                    }
+                    largest.push(top);
+                    weight.push(sum(row, row, |score, _| score));
+                }
+            });
+            MatrixMut::new(&mut values, tokens, self.channels).slice_columns(self.head(head)).assign(
+                1.0,
+                Matrix::new(&scores, tokens, pixels),
+                value.slice_columns(self.head(head)),
+            );
+        }
+        Partial { largest, weight, values }
+    }
+
+    /// Joins the blocks' contributions; returns the logarithms that the backward pass needs, by sample, head and token.
+    fn join(&self, partial: Vec<Partial>, output: &mut [f32]) -> Vec<f32> {
+        let per_sample = self.pixels.div_ceil(BLOCK_ROWS);
+        let mut logs = Vec::with_capacity(self.samples * self.heads * self.tokens);
+        for (parts, output) in partial.chunks(per_sample).zip(output.chunks_exact_mut(self.tokens * self.channels)) {
+            for (entry, (head, token)) in
+                (0..self.heads).flat_map(|head| (0..self.tokens).map(move |token| (head, token))).enumerate()
+            {
+                let top = parts.iter().map(|part| part.largest[entry]).fold(f32::NEG_INFINITY, f32::max);
+                let shares: Vec<f32> = parts.iter().map(|part| (part.largest[entry] - top).exp()).collect();
+                let total: f32 = parts.iter().zip(&shares).map(|(part, share)| part.weight[entry] * share).sum();
+                for channel in self.head(head) {
+                    let place = token * self.channels + channel;
+                    let sum: f32 = parts.iter().zip(&shares).map(|(part, share)| part.values[place] * share).sum();
+                    output[place] = sum / total;
+                }
+                logs.push(top + total.ln());
+            }
+        }
+        logs
+    }
+
+    /// Gradients of few queries and a block of their keys and values.
+    fn collect_backward(
+        &self,
+        [to_query, to_key, to_value]: [&mut [f32]; 3],
+        [query, key, value]: [Matrix<'_>; 3],
+        [output, gradient]: [Matrix<'_>; 2],
+        logs: &[f32],
+    ) {
+        let (tokens, pixels, channels) = (self.tokens, key.rows(), self.channels);
+        let (mut shares, mut slopes) = (vec![0.0; tokens * pixels], vec![0.0; tokens * pixels]);
+        for head in 0..self.heads {
+            self.scores(&mut shares, head, query, key);
+            let levels: Vec<f32> =
+                (0..tokens).map(|token| dot(self.of_head(head, output), self.of_head(head, gradient), token)).collect();
+            MatrixMut::new(&mut slopes, tokens, pixels).assign(
+                1.0,
+                self.of_head(head, gradient),
+                self.of_head(head, value).transposed(),
+            );
+            vectorised(|| {
+                let rows = shares.chunks_exact_mut(pixels).zip(slopes.chunks_exact_mut(pixels));
+                for (token, (shares, slopes)) in rows.enumerate() {
+                    let (log, level) = (logs[head * tokens + token], levels[token]);
+                    for (share, slope) in shares.iter_mut().zip(slopes) {
+                        *share = exp(*share - log);
+                        *slope = *share * (*slope - level);
+                    }
+                }
+            });
+            let (shares, slopes) = (Matrix::new(&shares, tokens, pixels), Matrix::new(&slopes, tokens, pixels));
+            let columns = self.head(head);
+            let into = |values, rows| MatrixMut::new(values, rows, channels).slice_columns(columns.clone());
+            into(&mut *to_value, pixels).assign(1.0, shares.transposed(), self.of_head(head, gradient));
+            into(&mut *to_key, pixels).assign(self.scale(), slopes.transposed(), self.of_head(head, query));
+            into(&mut *to_query, tokens).assign(self.scale(), slopes, self.of_head(head, key));
+        }
+    }
+
+    /// Scores of a block of queries for few keys, as shares that sum to 1 over the keys.
+    fn shares(&self, shares: &mut [f32], head: usize, query: Matrix<'_>, key: Matrix<'_>) {
+        let pixels = query.rows();
+        self.scores(shares, head, key, query);
+        vectorised(|| {
+            let (mut top, mut total) = ([f32::NEG_INFINITY; BLOCK_ROWS], [0.0; BLOCK_ROWS]);
+            let (top, total) = (&mut top[..pixels], &mut total[..pixels]);
+            for row in shares.chunks_exact(pixels) {
+                top.iter_mut().zip(row).for_each(|(top, &score)| *top = if score > *top { score } else { *top });
+            }
+            for row in shares.chunks_exact_mut(pixels) {
+                for ((score, top), total) in row.iter_mut().zip(&*top).zip(&mut *total) {
+                    *score = exp(*score - top);
+                    *total += *score;
+                }
+            }
+            for total in &mut *total {
+                *total = 1.0 / *total;
+            }
+            for row in shares.chunks_exact_mut(pixels) {
+                row.iter_mut().zip(&*total).for_each(|(share, factor)| *share *= factor);
+            }
+        });
+    }
+
+    /// A block of many queries, few keys and values.
+    fn distribute(&self, output: &mut [f32], query: Matrix<'_>, key: Matrix<'_>, value: Matrix<'_>) {
+        let (tokens, pixels) = (self.tokens, query.rows());
+        let mut shares = vec![0.0; tokens * pixels];
+        for head in 0..self.heads {
+            self.shares(&mut shares, head, query, key);
+            MatrixMut::new(&mut *output, pixels, self.channels).slice_columns(self.head(head)).assign(
+                1.0,
+                Matrix::new(&shares, tokens, pixels).transposed(),
+                value.slice_columns(self.head(head)),
+            );
+        }
+    }
+
+    /// Gradients of a block of many queries, and what it contributes to those of few keys and values.
+    fn distribute_backward(
+        &self,
+        [to_query, to_key, to_value]: [&mut [f32]; 3],
+        [query, key, value]: [Matrix<'_>; 3],
+        gradient: Matrix<'_>,
+    ) {
+        let (tokens, pixels, channels) = (self.tokens, query.rows(), self.channels);
+        let (mut shares, mut slopes) = (vec![0.0; tokens * pixels], vec![0.0; tokens * pixels]);
+        for head in 0..self.heads {
+            self.shares(&mut shares, head, query, key);
+            MatrixMut::new(&mut slopes, tokens, pixels).assign(
+                1.0,
+                self.of_head(head, value),
+                self.of_head(head, gradient).transposed(),
+            );
+            vectorised(|| {
+                let mut level = [0.0; BLOCK_ROWS];
+                let level = &mut level[..pixels];
+                for (shares, slopes) in shares.chunks_exact(pixels).zip(slopes.chunks_exact(pixels)) {
+                    for ((level, share), slope) in level.iter_mut().zip(shares).zip(slopes) {
+                        *level += share * slope;
+                    }
+                }
+                for (shares, slopes) in shares.chunks_exact(pixels).zip(slopes.chunks_exact_mut(pixels)) {
+                    for ((slope, share), level) in slopes.iter_mut().zip(shares).zip(&*level) {
+                        *slope = share * (*slope - level);
+                    }
+                }
+            });
+            let (shares, slopes) = (Matrix::new(&shares, tokens, pixels), Matrix::new(&slopes, tokens, pixels));
+            let columns = self.head(head);
+            let into = |values, rows| MatrixMut::new(values, rows, channels).slice_columns(columns.clone());
+            into(&mut *to_value, tokens).assign(1.0, shares, self.of_head(head, gradient));
+            into(&mut *to_key, tokens).assign(self.scale(), slopes, self.of_head(head, query));
+            into(&mut *to_query, pixels).assign(self.scale(), slopes.transposed(), self.of_head(head, key));
+        }
+    }
+}
+
+/// The product of one row of two matrices.
+fn dot(left: Matrix<'_>, right: Matrix<'_>, row: usize) -> f32 {
+    left.row(row).zip(right.row(row)).map(|(a, b)| a * b).sum()
+}

@@ -1,0 +1,62 @@
+//! Kernels for burn-flex, forwards and backwards.
+//!
+//! Each kernel computes on plain `f32` slices, in parallel over rows with rayon and vectorised for whatever the processor has.
+//! [`record`] is all that they share with burn: it takes the slices out of the tensors and, under autodiff, puts the kernel into
+//! the graph.
+
+#![expect(
+    clippy::inline_always,
+    reason = "what runs inside `vectorised` must be inlined to be compiled for its instructions"
+)]
+
+mod affine;
+mod attention;
+mod gelu;
+mod matrix;
+mod norm;
+mod record;
+mod simd;
+#[cfg(test)]
+mod tests;
+
+use burn::tensor::{Tensor, backend::Backend};
+
+use record::{primitive, run};
+
+/// Rows that one task works through: enough to make it worth a task, few enough to stay in the second-level cache.
+const BLOCK_ROWS: usize = 512;
+
+/// `x W + b`; none for another backend or type.
+pub(super) fn affine<B: Backend, const D: usize>(
+    x: &Tensor<B, D>,
+    weight: &Tensor<B, 2>,
+    bias: &Tensor<B, 1>,
+) -> Option<Tensor<B, D>> {
+    run(affine::Affine, [primitive(x), primitive(weight), primitive(bias)])
+}
+
+/// Layer normalisation over the last axis; none for another backend or type.
+pub(super) fn layer_norm<B: Backend, const D: usize>(
+    x: &Tensor<B, D>,
+    scale: &Tensor<B, 1>,
+    offset: &Tensor<B, 1>,
+    epsilon: f64,
+) -> Option<Tensor<B, D>> {
+    let kernel = norm::Norm { epsilon: epsilon as f32 };
+    run(kernel, [primitive(x), primitive(scale), primitive(offset)])
+}
+
+/// GELU; none for another backend or type.
+pub(super) fn gelu<B: Backend, const D: usize>(x: &Tensor<B, D>) -> Option<Tensor<B, D>> {
+    run(gelu::Gelu, [primitive(x)])
+}
+
+/// Attention; none for another backend or type.
+pub(super) fn attention<B: Backend>(
+    query: &Tensor<B, 3>,
+    key: &Tensor<B, 3>,
+    value: &Tensor<B, 3>,
+    heads: usize,
+) -> Option<Tensor<B, 3>> {
+    run(attention::Attention { heads }, [primitive(query), primitive(key), primitive(value)])
+}

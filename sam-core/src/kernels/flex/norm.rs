@@ -1,0 +1,107 @@
+//! Layer normalisation over the last axis.
+
+use rayon::prelude::*;
+
+use super::{
+    BLOCK_ROWS,
+    record::{Array, Kernel},
+    simd::{sum, vectorised},
+};
+
+/// Each row to mean 0 and variance 1, then times a scale plus an offset for each column.
+#[derive(Debug, Clone)]
+pub(super) struct Norm {
+    pub(super) epsilon: f32,
+}
+
+/// What the backward pass needs to know of a row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moments {
+    mean: f32,
+    /// One over the standard deviation.
+    sharpness: f32,
+}
+
+impl Kernel<3> for Norm {
+    type Saved = Vec<Moments>;
+
+    fn forward(&self, [x, scale, offset]: &[Array; 3]) -> (Array, Vec<Moments>) {
+        let width = x.width();
+        let (scale, offset) = (scale.values(), offset.values());
+        let mut output = vec![0.0; x.values().len()];
+        let row = |output: &mut [f32], x: &[f32]| {
+            let mean = sum(x, x, |x, _| x) / width as f32;
+            let variance = sum(x, x, |x, _| (x - mean) * (x - mean)) / width as f32;
+            let sharpness = 1.0 / (variance + self.epsilon).sqrt();
+            for (((output, &x), &scale), &offset) in output.iter_mut().zip(x).zip(&*scale).zip(&*offset) {
+                *output = (x - mean) * sharpness * scale + offset;
+            }
+            Moments { mean, sharpness }
+        };
+        let moments = output
+            .par_chunks_mut(BLOCK_ROWS * width)
+            .zip(x.values().par_chunks(BLOCK_ROWS * width))
+            .flat_map_iter(|(output, x)| {
+                vectorised(|| {
+                    let rows = output.chunks_exact_mut(width).zip(x.chunks_exact(width));
+                    rows.map(|(output, x)| row(output, x)).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        (Array::new(x.dims(), output), moments)
+    }
+
+    fn backward(
+        &self,
+        [x, scale, offset]: &[Array; 3],
+        moments: &Vec<Moments>,
+        gradient: &Array,
+        wanted: [bool; 3],
+    ) -> [Option<Array>; 3] {
+        let width = x.width();
+        let (values, gradients) = (x.values(), gradient.values());
+        let to_x = wanted[0].then(|| {
+            let scale = scale.values();
+            let mut output = vec![0.0; values.len()];
+            output
+                .par_chunks_mut(BLOCK_ROWS * width)
+                .zip(values.par_chunks(BLOCK_ROWS * width))
+                .zip(gradients.par_chunks(BLOCK_ROWS * width))
+                .zip(moments.par_chunks(BLOCK_ROWS))
+                .for_each(|(((output, x), gradient), moments)| {
+                    vectorised(|| {
+                        let rows = output.chunks_exact_mut(width).zip(x.chunks_exact(width));
+                        for (((output, x), gradient), moments) in rows.zip(gradient.chunks_exact(width)).zip(moments) {
+                            row_backward(output, x, gradient, &scale, *moments);
+                        }
+                    });
+                });
+            Array::new(x.dims(), output)
+        });
+        let to_columns = (wanted[1] || wanted[2]).then(|| {
+            let (mut to_scale, mut to_offset) = (vec![0.0; width], vec![0.0; width]);
+            for ((x, gradient), moments) in values.chunks_exact(width).zip(gradients.chunks_exact(width)).zip(moments) {
+                for column in 0..width {
+                    to_scale[column] += gradient[column] * (x[column] - moments.mean) * moments.sharpness;
+                    to_offset[column] += gradient[column];
+                }
+            }
+            (Array::new(scale.dims(), to_scale), Array::new(offset.dims(), to_offset))
+        });
+        let (to_scale, to_offset) = to_columns.unzip();
+        [to_x, to_scale, to_offset]
+    }
+}
+
+#[inline(always)]
+fn row_backward(output: &mut [f32], x: &[f32], gradient: &[f32], scale: &[f32], Moments { mean, sharpness }: Moments) {
+    let width = x.len() as f32;
+    for ((output, &gradient), &scale) in output.iter_mut().zip(gradient).zip(scale) {
+        *output = gradient * scale;
+    }
+    let level = sum(output, x, |gradient, _| gradient) / width;
+    let slope = sum(output, x, |gradient, x| gradient * (x - mean) * sharpness) / width;
+    for (output, &x) in output.iter_mut().zip(x) {
+        *output = sharpness * (*output - level - (x - mean) * sharpness * slope);
+    }
+}

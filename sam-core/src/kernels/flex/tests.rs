@@ -1,0 +1,96 @@
+//! The kernels against burn's own operations, forwards and backwards.
+
+use burn::{
+    backend::Autodiff,
+    tensor::{Distribution, Tensor, activation, backend::AutodiffBackend},
+};
+use burn_flex::{Flex, FlexDevice};
+
+use super::super::{attend_from_few, attend_to_few};
+
+type B = Autodiff<Flex>;
+
+fn random<const D: usize>(shape: [usize; D]) -> Tensor<B, D> {
+    Tensor::random(shape, Distribution::Normal(0.0, 1.0), &FlexDevice).require_grad()
+}
+
+/// Both outputs and all their gradients, for one and the same gradient of the output.
+fn assert_agree<const D: usize>(found: Tensor<B, D>, expected: Tensor<B, D>, inputs: &[&dyn Gradient]) {
+    let weight = random(found.dims()).detach();
+    let tolerance = burn::tensor::Tolerance::<f32>::absolute(2e-4);
+    found.clone().inner().into_data().assert_approx_eq(&expected.clone().inner().into_data(), tolerance);
+    let found = (found * weight.clone()).sum().backward();
+    let expected = (expected * weight).sum().backward();
+    for (index, input) in inputs.iter().enumerate() {
+        let (found, expected) = (input.of(&found), input.of(&expected));
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!(
+                (found - expected).abs() < 1e-3 * expected.abs().max(1.0),
+                "gradient {index}: {found}, not {expected}"
+            );
+        }
+    }
+}
+
+/// Inputs of any rank.
+trait Gradient {
+    fn of(&self, gradients: &<B as AutodiffBackend>::Gradients) -> Vec<f32>;
+}
+
+impl<const D: usize> Gradient for Tensor<B, D> {
+    fn of(&self, gradients: &<B as AutodiffBackend>::Gradients) -> Vec<f32> {
+        self.grad(gradients).expect("each input is tracked").into_data().to_vec().expect("values of f32")
+    }
+}
+
+#[test]
+fn gelu_agrees() {
+    let x = random([3, 700, 13]);
+    assert_agree(super::gelu(&x).expect("flex"), activation::gelu(x.clone()), &[&x]);
+}
+
+#[test]
+fn layer_norm_agrees() {
+    let (x, scale, offset) = (random([2, 600, 37]), random([37]), random([37]));
+    let centred = x.clone() - x.clone().mean_dim(2);
+    let variance = centred.clone().powi_scalar(2).mean_dim(2);
+    let expected = centred / (variance + 1e-5).sqrt() * scale.clone().unsqueeze() + offset.clone().unsqueeze();
+    let found = super::layer_norm(&x, &scale, &offset, 1e-5).expect("flex");
+    assert_agree(found, expected, &[&x, &scale, &offset]);
+}
+
+#[test]
+fn affine_agrees_on_weights_in_either_order() {
+    let (x, weight, bias) = (random([2, 530, 24]), random([24, 40]), random([40]));
+    let expected = x.clone().matmul(weight.clone().unsqueeze()) + bias.clone().unsqueeze();
+    assert_agree(super::affine(&x, &weight, &bias).expect("flex"), expected, &[&x, &weight, &bias]);
+
+    let (x, lying, bias) = (random([2, 530, 24]), random([40, 24]), random([40]));
+    let expected = x.clone().matmul(lying.clone().transpose().unsqueeze()) + bias.clone().unsqueeze();
+    let found = super::affine(&x, &lying.clone().transpose(), &bias).expect("flex");
+    assert_agree(found, expected, &[&x, &lying, &bias]);
+}
+
+#[test]
+fn attention_of_few_queries_agrees() {
+    let (query, key, value) = (random([2, 7, 32]), random([2, 1300, 32]), random([2, 1300, 32]));
+    let scaled = query.clone() / 8_f64.sqrt();
+    let expected = attend_from_few(scaled, key.clone(), value.clone(), 4);
+    let found = super::attention(&query, &key, &value, 4).expect("flex");
+    assert_agree(found, expected, &[&query, &key, &value]);
+}
+
+#[test]
+fn attention_of_many_queries_agrees() {
+    let (query, key, value) = (random([2, 1300, 32]), random([2, 7, 32]), random([2, 7, 32]));
+    let scaled = query.clone() / 8_f64.sqrt();
+    let expected = attend_to_few(scaled, key.clone(), value.clone(), 4);
+    let found = super::attention(&query, &key, &value, 4).expect("flex");
+    assert_agree(found, expected, &[&query, &key, &value]);
+}
+
+#[test]
+fn other_types_are_left_to_burn() {
+    let x = random([4, 8]).inner().cast(burn::tensor::DType::F64);
+    assert!(super::gelu(&x).is_none());
+}

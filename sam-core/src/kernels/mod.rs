@@ -1,0 +1,161 @@
+//! The operations that take the time, each in one pass over memory where the backend allows it.
+//!
+//! Every function here is generic over the backend and composed of burn's own operations. With the feature `flex`, tensors of
+//! `burn_flex::Flex` and of `Autodiff<Flex>` take kernels of our own instead: burn-flex walks through memory once for each
+//! element-wise operation, on one core, and knows no vectorised `exp`, so that everything around the matrix products takes longer
+//! than they do. Both ways agree to a few units of the sixth digit; the tests hold them against each other.
+
+#[cfg(feature = "flex")]
+mod flex;
+
+use burn::{
+    nn::{LayerNorm, Linear},
+    tensor::{
+        Tensor, TensorData,
+        activation::{self, softmax},
+        backend::Backend,
+    },
+};
+use sam_prompt::LayerNorm2d;
+
+/// `x W + b` over the last axis.
+///
+/// # Shapes
+/// - x: `[..., input]`; output: `[..., output]`
+pub(crate) fn linear<B: Backend, const D: usize>(layer: &Linear<B>, x: Tensor<B, D>) -> Tensor<B, D> {
+    match &layer.bias {
+        Some(bias) => affine(x, layer.weight.val(), bias.val()),
+        None => layer.forward(x),
+    }
+}
+
+/// `x W + b` over the last axis.
+///
+/// # Shapes
+/// - x: `[..., input]`; weight: `[input, output]`; bias: `[output]`; output: `[..., output]`
+pub(crate) fn affine<B: Backend, const D: usize>(
+    x: Tensor<B, D>,
+    weight: Tensor<B, 2>,
+    bias: Tensor<B, 1>,
+) -> Tensor<B, D> {
+    #[cfg(feature = "flex")]
+    if let Some(output) = flex::affine(&x, &weight, &bias) {
+        return output;
+    }
+    x.matmul(weight.unsqueeze()) + bias.unsqueeze()
+}
+
+/// Layer normalisation over the last axis.
+///
+/// # Shapes
+/// - x and output: `[..., channels]`
+pub(crate) fn layer_norm<B: Backend, const D: usize>(
+    layer: &LayerNorm<B>,
+    epsilon: f64,
+    x: Tensor<B, D>,
+) -> Tensor<B, D> {
+    match &layer.beta {
+        Some(beta) => normalise(x, layer.gamma.val(), beta.val(), epsilon),
+        None => layer.forward(x),
+    }
+}
+
+/// [`LayerNorm2d`] of maps whose channels come last.
+///
+/// # Shapes
+/// - pixels and output: `[n, pixels, channels]`
+pub(crate) fn layer_norm_2d<B: Backend>(layer: &LayerNorm2d<B>, pixels: Tensor<B, 3>) -> Tensor<B, 3> {
+    normalise(pixels, layer.weight.val(), layer.bias.val(), LayerNorm2d::<B>::EPSILON)
+}
+
+fn normalise<B: Backend, const D: usize>(
+    x: Tensor<B, D>,
+    scale: Tensor<B, 1>,
+    offset: Tensor<B, 1>,
+    epsilon: f64,
+) -> Tensor<B, D> {
+    #[cfg(feature = "flex")]
+    if let Some(output) = flex::layer_norm(&x, &scale, &offset, epsilon) {
+        return output;
+    }
+    let centred = x.clone() - x.mean_dim(D - 1);
+    let variance = centred.clone().powi_scalar(2).mean_dim(D - 1);
+    centred / (variance + epsilon).sqrt() * scale.unsqueeze() + offset.unsqueeze()
+}
+
+/// GELU in its exact form, by the error function.
+pub(crate) fn gelu<B: Backend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
+    #[cfg(feature = "flex")]
+    if let Some(output) = flex::gelu(&x) {
+        return output;
+    }
+    activation::gelu(x)
+}
+
+/// Scaled dot-product attention whose heads lie side by side in the channels.
+///
+/// # Shapes
+/// - query: `[n, queries, channels]`; key and value: `[n, keys, channels]`; output: `[n, queries, channels]`
+pub(crate) fn attention<B: Backend>(
+    query: Tensor<B, 3>,
+    key: Tensor<B, 3>,
+    value: Tensor<B, 3>,
+    heads: usize,
+) -> Tensor<B, 3> {
+    #[cfg(feature = "flex")]
+    if let Some(output) = flex::attention(&query, &key, &value, heads) {
+        return output;
+    }
+    let query = query.clone() / ((query.dims()[2] / heads) as f64).sqrt();
+    if query.dims()[1] <= key.dims()[1] {
+        attend_from_few(query, key, value, heads)
+    } else {
+        attend_to_few(query, key, value, heads)
+    }
+}
+
+// An image has thousands of pixels, a prompt a dozen tokens. Splitting the image's channels into heads would shuffle all of it in
+// memory, several times a layer. Instead each of the few tokens is repeated for every head with the other heads' channels set to
+// zero: a little more arithmetic, exact, and the image stays as it lies.
+
+/// Few queries, many keys.
+fn attend_from_few<B: Backend>(
+    query: Tensor<B, 3>,
+    key: Tensor<B, 3>,
+    value: Tensor<B, 3>,
+    heads: usize,
+) -> Tensor<B, 3> {
+    let [n, count, channels] = query.dims();
+    let mask = head_channels(heads, channels, &query.device());
+    let scores = by_head(query, heads).matmul(key.transpose());
+    let attended = softmax(scores, 2).matmul(value).reshape([n, heads, count, channels]);
+    (attended * mask).sum_dim(1).reshape([n, count, channels])
+}
+
+/// Many queries, few keys.
+fn attend_to_few<B: Backend>(
+    query: Tensor<B, 3>,
+    key: Tensor<B, 3>,
+    value: Tensor<B, 3>,
+    heads: usize,
+) -> Tensor<B, 3> {
+    let ([n, pixels, _], count) = (query.dims(), key.dims()[1]);
+    let scores = query.matmul(by_head(key, heads).transpose());
+    let shares = softmax(scores.reshape([n, pixels, heads, count]), 3);
+    shares.reshape([n, pixels, heads * count]).matmul(by_head(value, heads))
+}
+
+/// Each token once for every head, with that head's channels only: `[n, count, channels]` to `[n, heads * count, channels]`.
+fn by_head<B: Backend>(tokens: Tensor<B, 3>, heads: usize) -> Tensor<B, 3> {
+    let [n, count, channels] = tokens.dims();
+    let mask = head_channels(heads, channels, &tokens.device());
+    (tokens.reshape([n, 1, count, channels]) * mask).reshape([n, heads * count, channels])
+}
+
+/// 1 where a channel belongs to a head: `[1, heads, 1, channels]`.
+fn head_channels<B: Backend>(heads: usize, channels: usize, device: &B::Device) -> Tensor<B, 4> {
+    let width = channels / heads;
+    let belongs = |head: usize| (0..channels).map(move |channel| f32::from(u8::from(channel / width == head)));
+    let mask = (0..heads).flat_map(belongs).collect::<Vec<_>>();
+    Tensor::from_data(TensorData::new(mask, [1, heads, 1, channels]), device)
+}
