@@ -1,22 +1,23 @@
 //! One step of prompt learning with `LiteMedSAM`'s shapes, from 2 and from 5 annotated slices.
 //!
-//! Weights are random: a step takes as long with any. Run with `cargo bench -p sam-assist --features flex`; without the feature
+//! Weights and embeddings are random: a step takes as long with any. Run with `cargo bench -p sam-assist --features flex`; without the feature
 //! burn's own operations are measured.
 
 use std::{ops::ControlFlow, time::Duration};
 
+use burn::tensor::{Distribution, Tensor};
 use burn_flex::{Flex, FlexDevice};
 use criterion::{Criterion, criterion_group, criterion_main};
-use ndarray::{Array2, Array3};
+use ndarray::Array2;
 use sam_assist::{AnnotatedSlice, AssistConfig, learn};
-use sam_core::{SamConfig, SamPredictor};
+use sam_core::{Frame, ImageEmbedding, SamConfig, SamPredictor};
 
 /// A disc whose place depends on the slice's number.
 fn annotated(predictor: &SamPredictor<Flex>, number: usize) -> AnnotatedSlice<Flex> {
     let inside = |row: usize, column: usize| row.abs_diff(100 + 10 * number).pow(2) + column.abs_diff(120).pow(2) < 900;
-    let slice = Array3::from_shape_fn((256, 256, 1), |(row, column, _)| if inside(row, column) { 180.0 } else { 60.0 });
     let outline = Array2::from_shape_fn((256, 256), |(row, column)| inside(row, column));
-    let embedding = predictor.embed(slice.view()).expect("a slice of the right shape");
+    let features = Tensor::random([1, 256, 64, 64], Distribution::Normal(0.0, 1.0), &predictor.device());
+    let embedding = ImageEmbedding { features, frame: Frame::new(256, 256, 256) };
     AnnotatedSlice::new(embedding, outline).expect("an outline on the slice's grid")
 }
 
@@ -38,6 +39,9 @@ fn learning(criterion: &mut Criterion) {
     }
     group.finish();
 }
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 criterion_group!(benches, learning);
 criterion_main!(benches);

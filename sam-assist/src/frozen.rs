@@ -5,15 +5,17 @@ use burn::{
     module::{AutodiffModule, Module},
     tensor::{Tensor, backend::Backend},
 };
-use sam_core::{CoreError, MaskDecoder, MaskLogits, MaskOutput, Sam};
+use sam_core::{CoreError, DecoderPositions, MaskDecoder, MaskLogits, MaskOutput, ProjectedImage, Sam};
 use sam_prompt::{PromptBatch, PromptEncoder};
 
 /// A mask decoder that passes gradients on to the prompt encoder and keeps none for itself.
 #[derive(Debug)]
 pub struct FrozenDecoder<B: Backend> {
     decoder: MaskDecoder<Autodiff<B>>,
-    /// Depends on fixed frequencies only, so it is computed once.
-    image_pe: Tensor<Autodiff<B>, 4>,
+    /// Depend on fixed frequencies and frozen weights only, so they are computed once.
+    positions: DecoderPositions<B>,
+    tracked_positions: DecoderPositions<Autodiff<B>>,
+    untracked: MaskDecoder<B>,
 }
 
 impl<B: Backend> FrozenDecoder<B> {
@@ -24,26 +26,38 @@ impl<B: Backend> FrozenDecoder<B> {
 
     /// Freezes a decoder; the prompt encoder gives the image's position encoding only.
     pub fn from_parts(decoder: MaskDecoder<B>, prompt_encoder: &PromptEncoder<B>) -> Self {
+        let positions = decoder.project_positions(prompt_encoder.dense_pe());
         Self {
-            decoder: MaskDecoder::from_inner(decoder).no_grad(),
-            image_pe: Tensor::from_inner(prompt_encoder.dense_pe()),
+            decoder: MaskDecoder::from_inner(decoder.clone()).no_grad(),
+            tracked_positions: positions.clone().map(Tensor::from_inner),
+            positions,
+            untracked: decoder,
         }
+    }
+
+    /// What of an image can be computed once for all prompts and all steps.
+    ///
+    /// # Shapes
+    /// - features: `[n, channels, h, w]`
+    pub fn project(&self, features: Tensor<B, 4>) -> ProjectedImage<B> {
+        self.untracked.project(features, &self.positions)
     }
 
     /// Decodes one mask for each prompt, to be differentiated with respect to the prompt encoder.
     ///
     /// # Shapes
-    /// - features: `[1, channels, h, w]`, or one for each prompt; output: see [`MaskDecoder::forward`]
+    /// - image: one, or one for each prompt; output: see [`MaskDecoder::forward`]
     ///
     /// # Errors
     /// [`CoreError::Prompt`] if the batch's mask prompts have the wrong size.
     pub fn forward(
         &self,
         prompt_encoder: &PromptEncoder<Autodiff<B>>,
-        features: Tensor<B, 4>,
+        image: ProjectedImage<B>,
         prompts: &PromptBatch<Autodiff<B>>,
     ) -> Result<MaskLogits<Autodiff<B>>, CoreError> {
         let embedded = prompt_encoder.forward(prompts)?;
-        Ok(self.decoder.forward(Tensor::from_inner(features), self.image_pe.clone(), embedded, MaskOutput::Single))
+        let image = image.map(Tensor::from_inner);
+        Ok(self.decoder.decode(image, &self.tracked_positions, embedded, MaskOutput::Single))
     }
 }

@@ -11,7 +11,7 @@ use burn::{
 use ndarray::Array2;
 use rand::{RngExt, SeedableRng, seq::index};
 use rand_chacha::ChaCha8Rng;
-use sam_core::{ImageEmbedding, SamPredictor};
+use sam_core::{ImageEmbedding, ProjectedImage, SamPredictor};
 use sam_prompt::{Label, PointSampler, PromptBatch, PromptEncoder, PromptKind, Prompts, Uniform, component_masks};
 
 use crate::{
@@ -92,6 +92,7 @@ pub fn learn<B: Backend>(
     let started = Instant::now();
     let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
     let (decoder, device) = (FrozenDecoder::new(predictor.sam()), predictor.device());
+    let images: Vec<_> = slices.iter().map(|slice| decoder.project(slice.embedding.features.clone())).collect();
     let mut prompt_encoder =
         PromptEncoder::<Autodiff<B>>::from_inner(predictor.sam().prompt_encoder.clone()).trainable();
     let mut optimiser = AdamWConfig::new().with_epsilon(1e-8).with_weight_decay(config.weight_decay as f32).init();
@@ -99,7 +100,7 @@ pub fn learn<B: Backend>(
 
     for iteration in 0..config.iterations {
         let samples = draw(slices, iteration, config, &mut rng)?;
-        let masks = decoder.forward(&prompt_encoder, features(&samples), &batch(&samples, &device)?)?;
+        let masks = decoder.forward(&prompt_encoder, image(&samples, &images), &batch(&samples, &device)?)?;
         let target = Tensor::from_inner(target(&samples, masks.low_res.dims()[2], &device));
         let loss = dice_loss(masks.low_res.clone(), target.clone()) * config.dice_weight
             + binary_cross_entropy(masks.low_res, target);
@@ -120,6 +121,8 @@ pub fn learn<B: Backend>(
 
 /// One prompt of a step, and what it should be answered with.
 struct Sample<'a, B: Backend> {
+    /// Which of the slices it is.
+    index: usize,
     slice: &'a AnnotatedSlice<B>,
     prompts: Prompts,
     answer: &'a Array2<bool>,
@@ -141,7 +144,8 @@ fn draw<'a, B: Backend>(
     // An object may have fewer pixels than points are asked for.
     let sampler = Uniform { replacement: true };
     let chosen = index::sample(rng, slices.len(), config.slices_per_step.min(slices.len()));
-    let sample = |slice: &'a AnnotatedSlice<B>, rng: &mut ChaCha8Rng| {
+    let sample = |index: usize, rng: &mut ChaCha8Rng| {
+        let slice = &slices[index];
         // A box speaks of one component; points alone, of the whole object.
         let answer = if with_box { draw_part(&slice.parts, rng) } else { &slice.outline };
         let boxes =
@@ -149,9 +153,9 @@ fn draw<'a, B: Backend>(
         let mut clicks = sampler.sample(answer.view(), Label::Foreground, points, rng)?;
         let outside = slice.outline.mapv(|inside| !inside);
         clicks.extend(sampler.sample(outside.view(), Label::Background, points, rng)?);
-        Ok(Sample { slice, prompts: Prompts { points: clicks, boxes, ..Prompts::default() }, answer })
+        Ok(Sample { index, slice, prompts: Prompts { points: clicks, boxes, ..Prompts::default() }, answer })
     };
-    chosen.into_iter().map(|index| sample(&slices[index], rng)).collect()
+    chosen.into_iter().map(|index| sample(index, rng)).collect()
 }
 
 /// One of the components, the larger the likelier.
@@ -169,11 +173,9 @@ fn draw_part<'a>(parts: &'a [Array2<bool>], rng: &mut ChaCha8Rng) -> &'a Array2<
         .unwrap_or(&parts[0])
 }
 
-/// The features of the samples' slices: `[n, channels, h, w]`.
-fn features<B: Backend>(samples: &[Sample<'_, B>]) -> Tensor<B, 4> {
-    // Joined as they lie in memory, channels last, so that joining copies whole rows.
-    let by_pixel = samples.iter().map(|sample| sample.slice.embedding.features.clone().permute([0, 2, 3, 1]));
-    Tensor::cat(by_pixel.collect(), 0).permute([0, 3, 1, 2])
+/// The samples' images, one after the other.
+fn image<B: Backend>(samples: &[Sample<'_, B>], images: &[ProjectedImage<B>]) -> ProjectedImage<B> {
+    ProjectedImage::cat(&samples.iter().map(|sample| &images[sample.index]).collect::<Vec<_>>())
 }
 
 /// The samples' prompts, each in its own slice's frame.

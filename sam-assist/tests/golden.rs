@@ -138,7 +138,7 @@ fn learns_step_by_step_like_pytorch() -> TestResult {
     let target = Tensor::<A, 4>::from_inner(golden.tensor("in.gt_low_res")?);
 
     for step in 0..3 {
-        let masks = decoder.forward(&encoder, features.clone(), &prompts)?;
+        let masks = decoder.forward(&encoder, decoder.project(features.clone()), &prompts)?;
         let dice = dice_loss(masks.low_res.clone(), target.clone());
         let entropy = binary_cross_entropy(masks.low_res.clone(), target.clone());
         golden.close(&format!("step{step}.dice_loss"), &[dice.clone().into_scalar().elem()])?;

@@ -12,9 +12,9 @@ use burn::{
 use sam_prompt::{LayerNorm2d, PromptEmbeddings};
 
 use crate::{
-    kernels::{affine, gelu, layer_norm_2d},
+    kernels::{add, affine, gelu, layer_norm_2d},
     mlp::Mlp,
-    transformer::{TwoWayTransformer, TwoWayTransformerConfig},
+    transformer::{ImagePositions, ProjectedImage, TwoWayTransformer, TwoWayTransformerConfig},
 };
 
 /// The shape of a [`MaskDecoder`].
@@ -70,6 +70,28 @@ pub struct MaskLogits<B: Backend> {
     pub iou: Tensor<B, 2>,
 }
 
+/// The image's position encoding, as the decoder's attentions project it.
+#[derive(Debug, Clone)]
+pub struct DecoderPositions<B: Backend> {
+    height: usize,
+    width: usize,
+    positions: ImagePositions<B>,
+}
+
+impl<B: Backend> DecoderPositions<B> {
+    /// The device that they live on.
+    pub fn device(&self) -> B::Device {
+        self.positions.device()
+    }
+
+    /// The same on another backend, such as one that tracks gradients.
+    #[must_use]
+    pub fn map<C: Backend>(self, convert: impl Fn(Tensor<B, 3>) -> Tensor<C, 3>) -> DecoderPositions<C> {
+        let Self { height, width, positions } = self;
+        DecoderPositions { height, width, positions: positions.map(convert) }
+    }
+}
+
 /// Predicts masks from an image embedding and embedded prompts.
 ///
 /// Source: `MaskDecoder` in segment-anything's `modeling/mask_decoder.py`.
@@ -101,10 +123,48 @@ impl<B: Backend> MaskDecoder<B> {
         prompts: PromptEmbeddings<B>,
         output: MaskOutput,
     ) -> MaskLogits<B> {
-        let [_, channels, height, width] = image_pe.dims();
-        let n = prompts.dense.dims()[0];
-        let image = pixels_first(image_embedding) + pixels_first(prompts.dense);
-        let (tokens, image) = self.transformer.forward(image, pixels_first(image_pe), self.tokens(n, prompts.sparse));
+        let positions = self.project_positions(image_pe);
+        self.decode(self.project(image_embedding, &positions), &positions, prompts, output)
+    }
+
+    /// What of the image's position encoding can be computed once for all images.
+    ///
+    /// # Shapes
+    /// - image position encoding: `[1, channels, h, w]`
+    pub fn project_positions(&self, image_pe: Tensor<B, 4>) -> DecoderPositions<B> {
+        let [_, _, height, width] = image_pe.dims();
+        DecoderPositions { height, width, positions: self.transformer.project_positions(pixels_first(image_pe)) }
+    }
+
+    /// What of an image embedding can be computed once for all prompts.
+    ///
+    /// # Shapes
+    /// - image embedding: `[n, channels, h, w]`
+    pub fn project(&self, image_embedding: Tensor<B, 4>, positions: &DecoderPositions<B>) -> ProjectedImage<B> {
+        self.transformer.project(pixels_first(image_embedding), &positions.positions)
+    }
+
+    /// As [`MaskDecoder::forward`], for an image that was projected before: one for each prompt, or one for all.
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub fn decode(
+        &self,
+        image: ProjectedImage<B>,
+        positions: &DecoderPositions<B>,
+        prompts: PromptEmbeddings<B>,
+        output: MaskOutput,
+    ) -> MaskLogits<B> {
+        let DecoderPositions { height, width, positions } = positions;
+        let [n, channels, dense_height, dense_width] = prompts.dense.dims();
+        let dense = pixels_first(prompts.dense);
+        let (image, everywhere) = if (dense_height, dense_width) == (1, 1) {
+            (image, Some(dense))
+        } else {
+            (self.transformer.project(add(image.into_pixels(), dense), positions), None)
+        };
+        let tokens = self.tokens(n, prompts.sparse);
+        let (tokens, image) = self.transformer.forward_projected(image, everywhere, positions, tokens);
 
         let mask_count = self.output_hypernetworks_mlps.len();
         let wanted = match output {
@@ -114,9 +174,10 @@ impl<B: Backend> MaskDecoder<B> {
         let token = |index: usize| tokens.clone().slice([0..n, index..index + 1]).reshape([n, channels]);
         let weights = wanted.clone().map(|mask| self.output_hypernetworks_mlps[mask].forward(token(1 + mask)));
         let weights = Tensor::stack::<3>(weights.collect(), 1);
-        let low_res = weights.matmul(self.output_upscaling.forward(image).transpose());
+        // In this order the gradient comes back as it is needed, not transposed.
+        let low_res = self.output_upscaling.forward(image).matmul(weights.transpose()).transpose();
         MaskLogits {
-            low_res: unfold_blocks(low_res, height, width),
+            low_res: unfold_blocks(low_res, *height, *width),
             iou: self.iou_prediction_head.forward(token(0)).slice([0..n, wanted]),
         }
     }
@@ -182,8 +243,8 @@ fn double<B: Backend>(conv: &ConvTranspose2d<B>, pixels: Tensor<B, 3>) -> Tensor
     let [input, output, _, _] = weight.dims();
     let weight = weight.permute([0, 2, 3, 1]).reshape([input, 4 * output]);
     let bias = match &conv.bias {
-        Some(bias) => bias.val().repeat_dim(0, 4),
-        None => Tensor::zeros([4 * output], &weight.device()),
+        Some(bias) => bias.val().repeat_dim(0, 4).unsqueeze(),
+        None => Tensor::zeros([1, 1, 4 * output], &weight.device()),
     };
     affine(pixels, weight, bias).reshape([n, count * 4, output])
 }

@@ -9,7 +9,7 @@ use sam_prompt::{PromptBatch, PromptEncoder, Prompts};
 use crate::{
     CoreError, Sam,
     image_encoder::ImageEncoder,
-    mask_decoder::MaskOutput,
+    mask_decoder::{DecoderPositions, MaskOutput},
     precision::{self, Precision},
     resize::postprocess_masks,
     transform::{Frame, Preprocess},
@@ -82,15 +82,20 @@ pub struct SamPredictor<B: Backend> {
     preprocess: Preprocess,
     /// The image encoder's.
     precision: Precision,
-    /// Encoded once: it depends on the prompt encoder's fixed frequencies only.
-    image_pe: Tensor<B, 4>,
+    /// Computed once: they depend on the prompt encoder's fixed frequencies and the decoder only.
+    positions: DecoderPositions<B>,
 }
 
 impl<B: Backend> SamPredictor<B> {
     /// Joins a model and its preprocessing.
     pub fn new(sam: Sam<B>, preprocess: Preprocess) -> Self {
-        let image_pe = sam.prompt_encoder.dense_pe();
-        Self { sam, preprocess, precision: Precision::F32, image_pe }
+        let positions = sam.mask_decoder.project_positions(sam.prompt_encoder.dense_pe());
+        Self { sam, preprocess, precision: Precision::F32, positions }
+    }
+
+    /// What the decoder computes of the image's positions, once for all images and prompts.
+    pub fn positions(&self) -> &DecoderPositions<B> {
+        &self.positions
     }
 
     /// The model.
@@ -106,8 +111,8 @@ impl<B: Backend> SamPredictor<B> {
     /// The same model with another, learned prompt encoder. Weights are shared, not copied.
     #[must_use]
     pub fn with_prompt_encoder(&self, prompt_encoder: PromptEncoder<B>) -> Self {
-        let image_pe = prompt_encoder.dense_pe();
-        Self { sam: Sam { prompt_encoder, ..self.sam.clone() }, image_pe, ..*self }
+        let sam = Sam { prompt_encoder, ..self.sam.clone() };
+        Self { precision: self.precision, ..Self::new(sam, self.preprocess) }
     }
 
     /// The same model with its image encoder in another precision; prompts and masks stay in f32.
@@ -124,7 +129,7 @@ impl<B: Backend> SamPredictor<B> {
 
     /// The device that the model lives on.
     pub fn device(&self) -> B::Device {
-        self.image_pe.device()
+        self.positions.device()
     }
 
     /// Embeds an image: slow, once for each image.
@@ -263,7 +268,9 @@ impl<B: Backend> SamPredictor<B> {
         } else {
             Tensor::cat(parts.iter().map(|part| part.embedding.features.clone()).collect(), 0)
         };
-        let masks = self.sam.mask_decoder.forward(features, self.image_pe.clone(), embedded, output);
+        let decoder = &self.sam.mask_decoder;
+        let image = decoder.project(features, &self.positions);
+        let masks = decoder.decode(image, &self.positions, embedded, output);
         let iou = masks.iou.into_data().convert::<f32>();
         let iou = iou.as_slice::<f32>().expect("the data was converted to f32");
         let logits = to_arrays(postprocess_masks(masks.low_res.clone(), &first.frame));

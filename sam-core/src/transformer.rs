@@ -7,7 +7,7 @@ use burn::{
     tensor::{Tensor, activation::relu, backend::Backend},
 };
 
-use crate::kernels::{attention, layer_norm, linear};
+use crate::kernels::{add, affine, attention, layer_norm, linear};
 
 /// Added to the variance in the transformer's norms.
 const NORM_EPSILON: f64 = 1e-5;
@@ -54,9 +54,86 @@ pub struct TwoWayTransformer<B: Backend> {
     norm_final_attn: LayerNorm<B>,
 }
 
+/// The position encoding of an image as each attention that looks at the image projects it: no prompt and no image changes it.
+#[derive(Debug, Clone)]
+pub struct ImagePositions<B: Backend> {
+    layers: Vec<LayerPositions<B>>,
+    /// Keys of the final attention: `[1, pixels, internal]`.
+    last: Tensor<B, 3>,
+}
+
+/// [`ImagePositions`] of one layer, each `[1, pixels, internal]`.
+#[derive(Debug, Clone)]
+struct LayerPositions<B: Backend> {
+    keys: Tensor<B, 3>,
+    queries: Tensor<B, 3>,
+}
+
+impl<B: Backend> ImagePositions<B> {
+    pub(crate) fn device(&self) -> B::Device {
+        self.last.device()
+    }
+
+    /// The same on another backend.
+    pub(crate) fn map<C: Backend>(self, convert: impl Fn(Tensor<B, 3>) -> Tensor<C, 3>) -> ImagePositions<C> {
+        let layer =
+            |layer: LayerPositions<B>| LayerPositions { keys: convert(layer.keys), queries: convert(layer.queries) };
+        ImagePositions { layers: self.layers.into_iter().map(layer).collect(), last: convert(self.last) }
+    }
+}
+
+/// An image as a layer reads it: itself, and projected for each of the layer's attentions.
+#[derive(Debug, Clone)]
+pub struct ProjectedImage<B: Backend> {
+    /// `[n, pixels, embedding_dim]`.
+    pixels: Tensor<B, 3>,
+    /// For the tokens that look at it: `[n, pixels, internal]`.
+    keys: Tensor<B, 3>,
+    /// What those find: `[n, pixels, internal]`.
+    values: Tensor<B, 3>,
+    /// For its own look at the tokens: `[n, pixels, internal]`.
+    queries: Tensor<B, 3>,
+}
+
+impl<B: Backend> ProjectedImage<B> {
+    /// Images one after the other.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[must_use]
+    pub fn cat(images: &[&Self]) -> Self {
+        let joined = |part: fn(&Self) -> &Tensor<B, 3>| {
+            Tensor::cat(images.iter().map(|&image| part(image).clone()).collect::<Vec<_>>(), 0)
+        };
+        Self {
+            pixels: joined(|image| &image.pixels),
+            keys: joined(|image| &image.keys),
+            values: joined(|image| &image.values),
+            queries: joined(|image| &image.queries),
+        }
+    }
+
+    /// The image itself.
+    pub(crate) fn into_pixels(self) -> Tensor<B, 3> {
+        self.pixels
+    }
+
+    /// The same on another backend, such as one that tracks gradients.
+    #[must_use]
+    pub fn map<C: Backend>(self, convert: impl Fn(Tensor<B, 3>) -> Tensor<C, 3>) -> ProjectedImage<C> {
+        ProjectedImage {
+            pixels: convert(self.pixels),
+            keys: convert(self.keys),
+            values: convert(self.values),
+            queries: convert(self.queries),
+        }
+    }
+}
+
 impl<B: Backend> TwoWayTransformer<B> {
     /// # Shapes
-    /// - image and its position encoding: `[n, pixels, embedding_dim]`; tokens: `[n, tokens, embedding_dim]`
+    /// - image: `[n, pixels, embedding_dim]`; its position encoding: `[1, pixels, embedding_dim]`; tokens:
+    ///   `[n, tokens, embedding_dim]`
     /// - output: tokens and image, each of its input's shape
     pub fn forward(
         &self,
@@ -64,13 +141,54 @@ impl<B: Backend> TwoWayTransformer<B> {
         image_pe: Tensor<B, 3>,
         tokens: Tensor<B, 3>,
     ) -> (Tensor<B, 3>, Tensor<B, 3>) {
-        let (mut queries, mut keys) = (tokens.clone(), image);
-        for layer in &self.layers {
-            (queries, keys) = layer.forward(queries, keys, tokens.clone(), image_pe.clone());
+        let positions = self.project_positions(image_pe);
+        self.forward_projected(self.project(image, &positions), None, &positions, tokens)
+    }
+
+    /// What of the position encoding can be computed once for all images.
+    ///
+    /// # Shapes
+    /// - position encoding: `[1, pixels, embedding_dim]`
+    pub fn project_positions(&self, image_pe: Tensor<B, 3>) -> ImagePositions<B> {
+        ImagePositions {
+            layers: self.layers.iter().map(|layer| layer.project_positions(image_pe.clone())).collect(),
+            last: linear(&self.final_attn_token_to_image.k_proj, image_pe),
         }
-        let attended =
-            self.final_attn_token_to_image.forward(queries.clone() + tokens, keys.clone() + image_pe, keys.clone());
-        (layer_norm(&self.norm_final_attn, NORM_EPSILON, queries + attended), keys)
+    }
+
+    /// What of an image can be computed once for all prompts: the first layer's projections.
+    ///
+    /// # Shapes
+    /// - image: `[n, pixels, embedding_dim]`
+    pub fn project(&self, image: Tensor<B, 3>, positions: &ImagePositions<B>) -> ProjectedImage<B> {
+        self.layers[0].project(image, &positions.layers[0])
+    }
+
+    /// As [`TwoWayTransformer::forward`], for an image that was projected before.
+    ///
+    /// # Shapes
+    /// - image: one for each prompt, or one for all
+    /// - everywhere: added to every pixel, as the absence of a mask prompt is: `[n, 1, embedding_dim]`
+    /// - tokens: `[n, tokens, embedding_dim]`
+    pub fn forward_projected(
+        &self,
+        image: ProjectedImage<B>,
+        everywhere: Option<Tensor<B, 3>>,
+        positions: &ImagePositions<B>,
+        tokens: Tensor<B, 3>,
+    ) -> (Tensor<B, 3>, Tensor<B, 3>) {
+        let (mut queries, mut pixels) =
+            self.layers[0].forward_projected(tokens.clone(), image, everywhere, tokens.clone());
+        for (layer, positions) in self.layers.iter().zip(&positions.layers).skip(1) {
+            (queries, pixels) =
+                layer.forward_projected(queries, layer.project(pixels, positions), None, tokens.clone());
+        }
+        let last = &self.final_attn_token_to_image;
+        let keys = affine(pixels.clone(), last.k_proj.weight.val(), positions.last.clone());
+        let values = linear(&last.v_proj, pixels.clone());
+        let attended = last.attend(linear(&last.q_proj, queries.clone() + tokens), keys, values);
+        let queries = queries + linear(&last.out_proj, attended);
+        (layer_norm(&self.norm_final_attn, NORM_EPSILON, queries), pixels)
     }
 }
 
@@ -110,7 +228,8 @@ impl<B: Backend> TwoWayAttentionBlock<B> {
     }
 
     /// # Shapes
-    /// - queries and their position encoding: `[n, tokens, embedding_dim]`; keys and theirs: `[n, pixels, embedding_dim]`
+    /// - queries and their position encoding: `[n, tokens, embedding_dim]`; keys: `[n, pixels, embedding_dim]`; their position
+    ///   encoding: `[1, pixels, embedding_dim]`
     /// - output: queries and keys, each of its input's shape
     pub fn forward(
         &self,
@@ -118,6 +237,35 @@ impl<B: Backend> TwoWayAttentionBlock<B> {
         keys: Tensor<B, 3>,
         query_pe: Tensor<B, 3>,
         key_pe: Tensor<B, 3>,
+    ) -> (Tensor<B, 3>, Tensor<B, 3>) {
+        let image = self.project(keys, &self.project_positions(key_pe));
+        self.forward_projected(queries, image, None, query_pe)
+    }
+
+    fn project_positions(&self, image_pe: Tensor<B, 3>) -> LayerPositions<B> {
+        LayerPositions {
+            keys: linear(&self.cross_attn_token_to_image.k_proj, image_pe.clone()),
+            queries: linear(&self.cross_attn_image_to_token.q_proj, image_pe),
+        }
+    }
+
+    fn project(&self, pixels: Tensor<B, 3>, positions: &LayerPositions<B>) -> ProjectedImage<B> {
+        // (pixels + positions) W + b = pixels W + (positions W + b)
+        let (to_image, to_token) = (&self.cross_attn_token_to_image, &self.cross_attn_image_to_token);
+        ProjectedImage {
+            keys: affine(pixels.clone(), to_image.k_proj.weight.val(), positions.keys.clone()),
+            values: linear(&to_image.v_proj, pixels.clone()),
+            queries: affine(pixels.clone(), to_token.q_proj.weight.val(), positions.queries.clone()),
+            pixels,
+        }
+    }
+
+    fn forward_projected(
+        &self,
+        queries: Tensor<B, 3>,
+        image: ProjectedImage<B>,
+        everywhere: Option<Tensor<B, 3>>,
+        query_pe: Tensor<B, 3>,
     ) -> (Tensor<B, 3>, Tensor<B, 3>) {
         let queries = if self.skip_first_layer_pe {
             self.self_attn.forward(queries.clone(), queries.clone(), queries)
@@ -127,17 +275,25 @@ impl<B: Backend> TwoWayAttentionBlock<B> {
         };
         let queries = layer_norm(&self.norm1, NORM_EPSILON, queries);
 
-        let placed_keys = keys.clone() + key_pe;
-        let attended = self.cross_attn_token_to_image.forward(
-            queries.clone() + query_pe.clone(),
-            placed_keys.clone(),
-            keys.clone(),
-        );
-        let queries = layer_norm(&self.norm2, NORM_EPSILON, queries + attended);
+        let (to_image, to_token) = (&self.cross_attn_token_to_image, &self.cross_attn_image_to_token);
+        let asked = linear(&to_image.q_proj, queries.clone() + query_pe.clone());
+        let mut attended = to_image.attend(asked, image.keys, image.values);
+        if let Some(everywhere) = &everywhere {
+            // What all keys have in common, the softmax over them does not see; its shares of the values sum to 1.
+            attended = attended + everywhere.clone().matmul(to_image.v_proj.weight.val().unsqueeze());
+        }
+        let queries = layer_norm(&self.norm2, NORM_EPSILON, queries + linear(&to_image.out_proj, attended));
         let queries = layer_norm(&self.norm3, NORM_EPSILON, queries.clone() + self.mlp.forward(queries));
 
-        let attended = self.cross_attn_image_to_token.forward(placed_keys, queries.clone() + query_pe, queries.clone());
-        (queries, layer_norm(&self.norm4, NORM_EPSILON, keys + attended))
+        let keys = linear(&to_token.k_proj, queries.clone() + query_pe);
+        let values = linear(&to_token.v_proj, queries.clone());
+        let (mut asked, mut pixels) = (image.queries, image.pixels);
+        if let Some(everywhere) = everywhere {
+            asked = add(asked, everywhere.clone().matmul(to_token.q_proj.weight.val().unsqueeze()));
+            pixels = add(pixels, everywhere);
+        }
+        let attended = linear(&to_token.out_proj, to_token.attend(asked, keys, values));
+        (queries, layer_norm(&self.norm4, NORM_EPSILON, add(attended, pixels)))
     }
 }
 
@@ -181,6 +337,11 @@ impl<B: Backend> Attention<B> {
     /// - query: `[n, q, channels]`; key and value: `[n, k, channels]`; output: `[n, q, channels]`
     fn forward(&self, query: Tensor<B, 3>, key: Tensor<B, 3>, value: Tensor<B, 3>) -> Tensor<B, 3> {
         let (query, key, value) = (linear(&self.q_proj, query), linear(&self.k_proj, key), linear(&self.v_proj, value));
-        linear(&self.out_proj, attention(query, key, value, self.num_heads))
+        linear(&self.out_proj, self.attend(query, key, value))
+    }
+
+    /// The attention itself, between the projections into it and out of it.
+    fn attend(&self, query: Tensor<B, 3>, key: Tensor<B, 3>, value: Tensor<B, 3>) -> Tensor<B, 3> {
+        attention(query, key, value, self.num_heads)
     }
 }

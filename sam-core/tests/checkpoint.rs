@@ -310,7 +310,8 @@ fn several_boxes_are_joined_by_their_maximum() -> TestResult {
         largest.zip_mut_with(&part.logits, |largest, &logit| *largest = largest.max(logit));
         iou += part.iou[0] / 3.0;
     }
-    assert_eq!(joined.logits, largest);
+    // Rounding differs with the number of masks that are decoded at once.
+    assert!(joined.logits.iter().zip(&largest).all(|(joined, largest)| (joined - largest).abs() < 1e-4));
     assert!((joined.iou[0] - iou).abs() < 1e-5, "predicted quality is the mean of the parts'");
     Ok(())
 }

@@ -24,25 +24,37 @@ use sam_prompt::LayerNorm2d;
 /// - x: `[..., input]`; output: `[..., output]`
 pub(crate) fn linear<B: Backend, const D: usize>(layer: &Linear<B>, x: Tensor<B, D>) -> Tensor<B, D> {
     match &layer.bias {
-        Some(bias) => affine(x, layer.weight.val(), bias.val()),
+        Some(bias) => affine(x, layer.weight.val(), bias.val().unsqueeze()),
         None => layer.forward(x),
     }
 }
 
-/// `x W + b` over the last axis.
+/// `x W + b` over the last axis, with an offset that may differ by row.
 ///
 /// # Shapes
-/// - x: `[..., input]`; weight: `[input, output]`; bias: `[output]`; output: `[..., output]`
+/// - x: `[..., input]`; weight: `[input, output]`; bias: the output's, or 1 along any axis but the last; output: `[..., output]`
 pub(crate) fn affine<B: Backend, const D: usize>(
     x: Tensor<B, D>,
     weight: Tensor<B, 2>,
-    bias: Tensor<B, 1>,
+    bias: Tensor<B, D>,
 ) -> Tensor<B, D> {
     #[cfg(feature = "flex")]
     if let Some(output) = flex::affine(&x, &weight, &bias) {
         return output;
     }
-    x.matmul(weight.unsqueeze()) + bias.unsqueeze()
+    x.matmul(weight.unsqueeze()) + bias
+}
+
+/// The sum of two maps; either may be 1 along any axis but the last.
+///
+/// # Shapes
+/// - left, right and output: `[n, pixels, channels]`
+pub(crate) fn add<B: Backend>(left: Tensor<B, 3>, right: Tensor<B, 3>) -> Tensor<B, 3> {
+    #[cfg(feature = "flex")]
+    if let Some(output) = flex::add(&left, &right) {
+        return output;
+    }
+    left + right
 }
 
 /// Layer normalisation over the last axis.
@@ -95,7 +107,8 @@ pub(crate) fn gelu<B: Backend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> 
 /// Scaled dot-product attention whose heads lie side by side in the channels.
 ///
 /// # Shapes
-/// - query: `[n, queries, channels]`; key and value: `[n, keys, channels]`; output: `[n, queries, channels]`
+/// - query: `[n, queries, channels]`; key and value: `[n, keys, channels]`, where `n` may be 1 for one or two of them; output:
+///   `[n, queries, channels]`
 pub(crate) fn attention<B: Backend>(
     query: Tensor<B, 3>,
     key: Tensor<B, 3>,
@@ -125,10 +138,11 @@ fn attend_from_few<B: Backend>(
     value: Tensor<B, 3>,
     heads: usize,
 ) -> Tensor<B, 3> {
-    let [n, count, channels] = query.dims();
+    let [_, count, channels] = query.dims();
     let mask = head_channels(heads, channels, &query.device());
-    let scores = by_head(query, heads).matmul(key.transpose());
-    let attended = softmax(scores, 2).matmul(value).reshape([n, heads, count, channels]);
+    let attended = softmax(by_head(query, heads).matmul(key.transpose()), 2).matmul(value);
+    let n = attended.dims()[0];
+    let attended = attended.reshape([n, heads, count, channels]);
     (attended * mask).sum_dim(1).reshape([n, count, channels])
 }
 
@@ -139,8 +153,9 @@ fn attend_to_few<B: Backend>(
     value: Tensor<B, 3>,
     heads: usize,
 ) -> Tensor<B, 3> {
-    let ([n, pixels, _], count) = (query.dims(), key.dims()[1]);
+    let count = key.dims()[1];
     let scores = query.matmul(by_head(key, heads).transpose());
+    let [n, pixels, _] = scores.dims();
     let shares = softmax(scores.reshape([n, pixels, heads, count]), 3);
     shares.reshape([n, pixels, heads * count]).matmul(by_head(value, heads))
 }

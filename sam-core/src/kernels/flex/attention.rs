@@ -26,19 +26,16 @@ impl Kernel<3> for Attention {
     /// The output and, for each query and head, the logarithm of the sum of its scores' exponentials; needed by few queries only.
     type Saved = (Array, Vec<f32>);
 
-    fn forward(&self, [query, key, value]: &[Array; 3]) -> (Array, Self::Saved) {
-        let sizes = Sizes::of(self.heads, query, key);
-        let (q, k, v) = (query.values(), key.values(), value.values());
-        let mut output = vec![0.0; q.len()];
+    fn forward(&self, inputs: &[Array; 3]) -> (Array, Self::Saved) {
+        let sizes = Sizes::of(self.heads, inputs);
+        let [q, k, v] = inputs.each_ref().map(Array::values);
+        let mut output = vec![0.0; sizes.samples * inputs[0].dims()[1] * sizes.channels];
         let logs = if sizes.tokens_ask {
             let partial = sizes.blocks(|sample, pixels| {
-                sizes.collect(
-                    sizes.token_rows(&q, sample),
-                    sizes.pixel_rows(&k, sample, &pixels),
-                    sizes.pixel_rows(&v, sample, &pixels),
-                )
+                let of_pixels = |values| sizes.pixel_rows(values, sample, &pixels);
+                sizes.collect(sizes.token_rows(&q, sample), of_pixels(&k), of_pixels(&v))
             });
-            sizes.join(partial, &mut output)
+            sizes.join(&partial, &mut output)
         } else {
             sizes.par_pixel_blocks(&mut output).for_each(|(sample, pixels, output)| {
                 let (k, v) = (sizes.token_rows(&k, sample), sizes.token_rows(&v, sample));
@@ -46,70 +43,80 @@ impl Kernel<3> for Attention {
             });
             Vec::new()
         };
-        let output = Array::new(query.dims(), output);
+        let output = Array::new(&[sizes.samples, inputs[0].dims()[1], sizes.channels], output);
         (output.clone(), (output, logs))
     }
 
     fn backward(
         &self,
-        [query, key, value]: &[Array; 3],
+        inputs: &[Array; 3],
         (output, logs): &Self::Saved,
         gradient: &Array,
-        _: [bool; 3],
+        wanted: [bool; 3],
     ) -> [Option<Array>; 3] {
-        let sizes = Sizes::of(self.heads, query, key);
-        let (q, k, v) = (query.values(), key.values(), value.values());
+        let sizes = Sizes::of(self.heads, inputs);
+        let [q, k, v] = inputs.each_ref().map(Array::values);
         let (output, gradient) = (output.values(), gradient.values());
-        let (mut to_q, mut to_k, mut to_v) = (vec![0.0; q.len()], vec![0.0; k.len()], vec![0.0; v.len()]);
+        // An empty gradient is one that nobody wants.
+        let size = |rows: usize, wanted: bool| if wanted { sizes.samples * rows * sizes.channels } else { 0 };
+        let [mut to_q, mut to_k, mut to_v] =
+            [0, 1, 2].map(|input| vec![0.0; size(inputs[input].dims()[1], wanted[input])]);
+        let tokens = |values, sample| sizes.token_rows(values, sample);
         if sizes.tokens_ask {
             let partial: Vec<_> = sizes
                 .par_pixel_blocks(&mut to_k)
                 .zip(sizes.par_pixel_blocks(&mut to_v))
                 .map(|((sample, pixels, to_k), (_, _, to_v))| {
-                    let tokens = |values| sizes.token_rows(values, sample);
                     let of_pixels = |values| sizes.pixel_rows(values, sample, &pixels);
-                    let count = sizes.tokens * sizes.heads;
-                    let logs = &logs[sample * count..(sample + 1) * count];
                     let mut to_q = vec![0.0; sizes.tokens * sizes.channels];
                     sizes.collect_backward(
                         [&mut to_q, to_k, to_v],
-                        [tokens(&q), of_pixels(&k), of_pixels(&v)],
-                        [tokens(&output), tokens(&gradient)],
-                        logs,
+                        [tokens(&q, sample), of_pixels(&k), of_pixels(&v)],
+                        [tokens(&output, sample), tokens(&gradient, sample)],
+                        &logs[sample * sizes.tokens * sizes.heads..],
                     );
                     (sample, to_q)
                 })
                 .collect();
             for (sample, part) in partial {
-                accumulate(sizes.token_rows_mut(&mut to_q, sample), &part);
+                sizes.accumulate(&mut to_q, sample, &part);
             }
         } else {
             let partial: Vec<_> = sizes
                 .par_pixel_blocks(&mut to_q)
                 .map(|(sample, pixels, to_q)| {
-                    let tokens = |values| sizes.token_rows(values, sample);
                     let of_pixels = |values| sizes.pixel_rows(values, sample, &pixels);
-                    let (mut to_k, mut to_v) =
-                        (vec![0.0; sizes.tokens * sizes.channels], vec![0.0; sizes.tokens * sizes.channels]);
+                    let [mut to_k, mut to_v] = [(); 2].map(|()| vec![0.0; sizes.tokens * sizes.channels]);
                     sizes.distribute_backward(
                         [to_q, &mut to_k, &mut to_v],
-                        [of_pixels(&q), tokens(&k), tokens(&v)],
+                        [of_pixels(&q), tokens(&k, sample), tokens(&v, sample)],
                         of_pixels(&gradient),
                     );
                     (sample, to_k, to_v)
                 })
                 .collect();
             for (sample, k_part, v_part) in partial {
-                accumulate(sizes.token_rows_mut(&mut to_k, sample), &k_part);
-                accumulate(sizes.token_rows_mut(&mut to_v, sample), &v_part);
+                sizes.accumulate(&mut to_k, sample, &k_part);
+                sizes.accumulate(&mut to_v, sample, &v_part);
             }
         }
-        [Some(Array::new(query.dims(), to_q)), Some(Array::new(key.dims(), to_k)), Some(Array::new(value.dims(), to_v))]
+        let [query, key, value] = inputs;
+        [(query, to_q), (key, to_k), (value, to_v)]
+            .map(|(input, values)| (!values.is_empty()).then(|| Array::new(input.dims(), over_samples(values, input))))
     }
 }
 
-fn accumulate(onto: &mut [f32], part: &[f32]) {
-    onto.iter_mut().zip(part).for_each(|(value, part)| *value += part);
+/// The gradient of an input that all samples may share: their sum.
+fn over_samples(mut values: Vec<f32>, input: &Array) -> Vec<f32> {
+    let size = input.dims().iter().product();
+    if values.len() > size {
+        let (sum, others) = values.split_at_mut(size);
+        for other in others.chunks_exact(size) {
+            sum.iter_mut().zip(other).for_each(|(sum, value)| *sum += value);
+        }
+        values.truncate(size);
+    }
+    values
 }
 
 /// What one block of pixels contributes to the tokens' answers.
@@ -137,10 +144,10 @@ struct Sizes {
 }
 
 impl Sizes {
-    fn of(heads: usize, query: &Array, key: &Array) -> Self {
+    fn of(heads: usize, [query, key, value]: &[Array; 3]) -> Self {
         let (queries, keys) = (query.dims()[1], key.dims()[1]);
         Self {
-            samples: query.dims()[0],
+            samples: [query, key, value].map(|input| input.dims()[0]).into_iter().max().unwrap_or(0),
             tokens: queries.min(keys),
             pixels: queries.max(keys),
             channels: query.width(),
@@ -164,20 +171,27 @@ impl Sizes {
         rows.slice_columns(self.head(head))
     }
 
+    /// A sample's tokens; all samples may share them.
     fn token_rows<'a>(&self, values: &'a [f32], sample: usize) -> Matrix<'a> {
         let size = self.tokens * self.channels;
-        Matrix::new(&values[sample * size..(sample + 1) * size], self.tokens, self.channels)
+        let start = if values.len() > size { sample * size } else { 0 };
+        Matrix::new(&values[start..start + size], self.tokens, self.channels)
     }
 
-    fn token_rows_mut<'a>(&self, values: &'a mut [f32], sample: usize) -> &'a mut [f32] {
-        let size = self.tokens * self.channels;
-        &mut values[sample * size..(sample + 1) * size]
-    }
-
+    /// Some of a sample's pixels; all samples may share them.
     fn pixel_rows<'a>(&self, values: &'a [f32], sample: usize, pixels: &Range<usize>) -> Matrix<'a> {
-        let start = sample * self.pixels;
-        let range = (start + pixels.start) * self.channels..(start + pixels.end) * self.channels;
+        let size = self.pixels * self.channels;
+        let start = if values.len() > size { sample * size } else { 0 };
+        let range = start + pixels.start * self.channels..start + pixels.end * self.channels;
         Matrix::new(&values[range], pixels.len(), self.channels)
+    }
+
+    /// Adds what a block contributes to the gradient of a sample's tokens, if anyone wants it.
+    fn accumulate(&self, gradient: &mut [f32], sample: usize, part: &[f32]) {
+        if !gradient.is_empty() {
+            let start = sample * self.tokens * self.channels;
+            gradient[start..].iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+        }
     }
 
     /// The pixels of a block, and the sample that they belong to.
@@ -199,13 +213,16 @@ impl Sizes {
             .collect()
     }
 
-    /// The pixels' rows of an output in blocks, with sample and pixels of each.
+    /// The pixels' rows of an output in blocks, with sample and pixels of each; an empty output in empty blocks.
     fn par_pixel_blocks<'a>(
         &self,
         output: &'a mut [f32],
     ) -> impl IndexedParallelIterator<Item = (usize, Range<usize>, &'a mut [f32])> {
         let sizes = *self;
-        let mut blocks = Vec::new();
+        let mut blocks: Vec<&mut [f32]> = Vec::new();
+        if output.is_empty() {
+            blocks.resize_with(sizes.samples * sizes.pixels.div_ceil(BLOCK_ROWS), Default::default);
+        }
         for sample in output.chunks_mut((sizes.pixels * sizes.channels).max(1)) {
             blocks.extend(sample.chunks_mut(BLOCK_ROWS * sizes.channels));
         }
@@ -249,7 +266,7 @@ impl Sizes {
     }
 
     /// Joins the blocks' contributions; returns the logarithms that the backward pass needs, by sample, head and token.
-    fn join(&self, partial: Vec<Partial>, output: &mut [f32]) -> Vec<f32> {
+    fn join(&self, partial: &[Partial], output: &mut [f32]) -> Vec<f32> {
         let per_sample = self.pixels.div_ceil(BLOCK_ROWS);
         let mut logs = Vec::with_capacity(self.samples * self.heads * self.tokens);
         for (parts, output) in partial.chunks(per_sample).zip(output.chunks_exact_mut(self.tokens * self.channels)) {
@@ -302,8 +319,12 @@ impl Sizes {
             let (shares, slopes) = (Matrix::new(&shares, tokens, pixels), Matrix::new(&slopes, tokens, pixels));
             let columns = self.head(head);
             let into = |values, rows| MatrixMut::new(values, rows, channels).slice_columns(columns.clone());
-            into(&mut *to_value, pixels).assign(1.0, shares.transposed(), self.of_head(head, gradient));
-            into(&mut *to_key, pixels).assign(self.scale(), slopes.transposed(), self.of_head(head, query));
+            if !to_value.is_empty() {
+                into(&mut *to_value, pixels).assign(1.0, shares.transposed(), self.of_head(head, gradient));
+            }
+            if !to_key.is_empty() {
+                into(&mut *to_key, pixels).assign(self.scale(), slopes.transposed(), self.of_head(head, query));
+            }
             into(&mut *to_query, tokens).assign(self.scale(), slopes, self.of_head(head, key));
         }
     }
@@ -382,7 +403,9 @@ impl Sizes {
             let into = |values, rows| MatrixMut::new(values, rows, channels).slice_columns(columns.clone());
             into(&mut *to_value, tokens).assign(1.0, shares, self.of_head(head, gradient));
             into(&mut *to_key, tokens).assign(self.scale(), slopes, self.of_head(head, query));
-            into(&mut *to_query, pixels).assign(self.scale(), slopes.transposed(), self.of_head(head, key));
+            if !to_query.is_empty() {
+                into(&mut *to_query, pixels).assign(self.scale(), slopes.transposed(), self.of_head(head, key));
+            }
         }
     }
 }

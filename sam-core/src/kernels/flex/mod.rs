@@ -9,12 +9,14 @@
     reason = "what runs inside `vectorised` must be inlined to be compiled for its instructions"
 )]
 
+mod add;
 mod affine;
 mod attention;
 mod gelu;
 mod matrix;
 mod norm;
 mod record;
+mod rows;
 mod simd;
 #[cfg(test)]
 mod tests;
@@ -30,9 +32,14 @@ const BLOCK_ROWS: usize = 512;
 pub(super) fn affine<B: Backend, const D: usize>(
     x: &Tensor<B, D>,
     weight: &Tensor<B, 2>,
-    bias: &Tensor<B, 1>,
+    bias: &Tensor<B, D>,
 ) -> Option<Tensor<B, D>> {
     run(affine::Affine, [primitive(x), primitive(weight), primitive(bias)])
+}
+
+/// The sum of two maps; none for another backend or type.
+pub(super) fn add<B: Backend>(left: &Tensor<B, 3>, right: &Tensor<B, 3>) -> Option<Tensor<B, 3>> {
+    run(add::Add, [primitive(left), primitive(right)])
 }
 
 /// Layer normalisation over the last axis; none for another backend or type.

@@ -143,7 +143,7 @@ impl<K: Kernel<N>, const N: usize> Backward<Flex, N> for Recorded<K> {
     type State = (K, [Array; N], K::Saved);
 
     fn backward(self, ops: Ops<Self::State, N>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        let gradient = Array::of(&gradients.consume::<Flex>(&ops.node));
+        let gradient = Array(gradients.consume::<Flex>(&ops.node).to_contiguous());
         let wanted = ops.parents.each_ref().map(Option::is_some);
         let (kernel, inputs, saved) = ops.state;
         let found = kernel.backward(&inputs, &saved, &gradient, wanted);

@@ -61,12 +61,12 @@ fn layer_norm_agrees() {
 
 #[test]
 fn affine_agrees_on_weights_in_either_order() {
-    let (x, weight, bias) = (random([2, 530, 24]), random([24, 40]), random([40]));
-    let expected = x.clone().matmul(weight.clone().unsqueeze()) + bias.clone().unsqueeze();
+    let (x, weight, bias) = (random([2, 530, 24]), random([24, 40]), random([1, 1, 40]));
+    let expected = x.clone().matmul(weight.clone().unsqueeze()) + bias.clone();
     assert_agree(super::affine(&x, &weight, &bias).expect("flex"), expected, &[&x, &weight, &bias]);
 
-    let (x, lying, bias) = (random([2, 530, 24]), random([40, 24]), random([40]));
-    let expected = x.clone().matmul(lying.clone().transpose().unsqueeze()) + bias.clone().unsqueeze();
+    let (x, lying, bias) = (random([2, 530, 24]), random([40, 24]), random([1, 530, 40]));
+    let expected = x.clone().matmul(lying.clone().transpose().unsqueeze()) + bias.clone();
     let found = super::affine(&x, &lying.clone().transpose(), &bias).expect("flex");
     assert_agree(found, expected, &[&x, &lying, &bias]);
 }
@@ -87,6 +87,42 @@ fn attention_of_many_queries_agrees() {
     let expected = attend_to_few(scaled, key.clone(), value.clone(), 4);
     let found = super::attention(&query, &key, &value, 4).expect("flex");
     assert_agree(found, expected, &[&query, &key, &value]);
+}
+
+#[test]
+fn sums_with_what_all_samples_or_all_pixels_share_agree() {
+    for other in [[2, 600, 12], [1, 600, 12], [2, 1, 12], [1, 1, 12]] {
+        let (left, right) = (random([2, 600, 12]), random(other));
+        assert_agree(super::add(&left, &right).expect("flex"), left.clone() + right.clone(), &[&left, &right]);
+        let (left, right) = (random(other), random([2, 600, 12]));
+        assert_agree(super::add(&left, &right).expect("flex"), left.clone() + right.clone(), &[&left, &right]);
+    }
+}
+
+#[test]
+fn attention_to_an_image_that_all_samples_share_agrees() {
+    let (tokens, image, values) = (random([3, 7, 32]), random([1, 1300, 32]), random([1, 1300, 32]));
+    let expected = attend_from_few(tokens.clone() / 8_f64.sqrt(), image.clone(), values.clone(), 4);
+    let found = super::attention(&tokens, &image, &values, 4).expect("flex");
+    assert_agree(found, expected, &[&tokens, &image, &values]);
+
+    let (image, keys, values) = (random([1, 1300, 32]), random([3, 7, 32]), random([3, 7, 32]));
+    let expected = attend_to_few(image.clone() / 8_f64.sqrt(), keys.clone(), values.clone(), 4);
+    let found = super::attention(&image, &keys, &values, 4).expect("flex");
+    assert_agree(found, expected, &[&image, &keys, &values]);
+}
+
+#[test]
+fn inputs_without_gradient_are_left_alone() {
+    let (query, key, value) = (random([2, 7, 32]), random([2, 1300, 32]).detach(), random([2, 1300, 32]).detach());
+    let expected = attend_from_few(query.clone() / 8_f64.sqrt(), key.clone(), value.clone(), 4);
+    let found = super::attention(&query, &key, &value, 4).expect("flex");
+    assert_agree(found, expected, &[&query]);
+
+    let (query, key, value) = (random([2, 1300, 32]).detach(), random([2, 7, 32]), random([2, 7, 32]));
+    let expected = attend_to_few(query.clone() / 8_f64.sqrt(), key.clone(), value.clone(), 4);
+    let found = super::attention(&query, &key, &value, 4).expect("flex");
+    assert_agree(found, expected, &[&key, &value]);
 }
 
 #[test]
