@@ -1,9 +1,8 @@
 //! The sum of two maps, where one may be the same for all samples or all pixels.
 
-use rayon::prelude::*;
-
 use super::{
     BLOCK_ROWS,
+    fill::{blocks, fill_one},
     record::{Array, Kernel},
     rows::{Rows, gather, leading},
 };
@@ -22,8 +21,7 @@ impl Kernel<2> for Add {
         let dims = vec![samples.max(more_samples), pixels.max(more_pixels), width];
         let (rows, other_rows) = (Rows::of(left.dims(), &dims), Rows::of(right.dims(), &dims));
         let (left, right) = (left.values(), right.values());
-        let mut output = vec![0.0; dims.iter().product()];
-        output.par_chunks_mut((BLOCK_ROWS * width).max(1)).enumerate().for_each(|(block, output)| {
+        let output = fill_one(&blocks(dims[0] * dims[1]), width, |block, output| {
             for (row, output) in output.chunks_exact_mut(width).enumerate() {
                 let row = block * BLOCK_ROWS + row;
                 let (left, right) = (&left[rows.at(row) * width..], &right[other_rows.at(row) * width..]);

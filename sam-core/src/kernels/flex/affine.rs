@@ -1,10 +1,9 @@
 //! `x W + b`.
 
-use rayon::prelude::*;
-
 use super::{
     BLOCK_ROWS,
-    matrix::{Matrix, MatrixMut},
+    fill::{blocks, fill_one},
+    matrix::MatrixMut,
     record::{Array, Kernel},
     rows::{Rows, gather},
 };
@@ -22,14 +21,15 @@ impl Kernel<3> for Affine {
         if let Some(width) = dims.last_mut() {
             *width = weight.columns();
         }
-        let mut output = vec![0.0; x_rows.rows() * weight.columns()];
         let (width, offsets) = (weight.columns(), Rows::of(bias.dims(), &dims));
         let bias = bias.values();
-        by_rows(&mut output, x_rows, width, |first, output, x| {
+        let output = fill_one(&blocks(x_rows.rows()), width, |block, output| {
+            let first = block * BLOCK_ROWS;
             for (row, output) in output.chunks_exact_mut(width).enumerate() {
                 output.copy_from_slice(&bias[offsets.at(first + row) * width..][..width]);
             }
-            MatrixMut::new(output, x.rows(), width).add(1.0, x, weight);
+            let rows = output.len() / width;
+            MatrixMut::new(output, rows, width).add(1.0, x_rows.slice_rows(first..first + rows), weight);
         });
         (Array::new(&dims, output), ())
     }
@@ -44,9 +44,10 @@ impl Kernel<3> for Affine {
         let (x_rows, transposed, rows) = (x.matrix(), weight.matrix().transposed(), gradient.matrix());
         let (input, output) = (transposed.columns(), transposed.rows());
         let to_x = wanted[0].then(|| {
-            let mut values = vec![0.0; x_rows.rows() * input];
-            by_rows(&mut values, rows, input, |_, values, gradient| {
-                MatrixMut::new(values, gradient.rows(), input).assign(1.0, gradient, transposed);
+            let values = fill_one(&blocks(rows.rows()), input, |block, values| {
+                let (first, count) = (block * BLOCK_ROWS, values.len() / input);
+                let gradient = rows.slice_rows(first..first + count);
+                MatrixMut::new(values, count, input).assign(1.0, gradient, transposed);
             });
             Array::new(x.dims(), values)
         });
@@ -62,12 +63,4 @@ impl Kernel<3> for Affine {
         });
         [to_x, to_weight, to_bias]
     }
-}
-
-/// Works on blocks of the output's rows and the input rows that they come from, in parallel; told the first row's number.
-fn by_rows(output: &mut [f32], input: Matrix<'_>, width: usize, work: impl Fn(usize, &mut [f32], Matrix<'_>) + Sync) {
-    output.par_chunks_mut((BLOCK_ROWS * width).max(1)).enumerate().for_each(|(block, output)| {
-        let start = block * BLOCK_ROWS;
-        work(start, output, input.slice_rows(start..start + output.len() / width));
-    });
 }

@@ -7,10 +7,9 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::{
     BLOCK_ROWS,
+    fill::{blocks, fill, fill_one},
     matrix::{Matrix, MatrixMut},
     record::{Array, Kernel},
     simd::{exp, max, sum, vectorised},
@@ -29,19 +28,18 @@ impl Kernel<3> for Attention {
     fn forward(&self, inputs: &[Array; 3]) -> (Array, Self::Saved) {
         let sizes = Sizes::of(self.heads, inputs);
         let [q, k, v] = inputs.each_ref().map(Array::values);
-        let mut output = vec![0.0; sizes.samples * inputs[0].dims()[1] * sizes.channels];
-        let logs = if sizes.tokens_ask {
-            let partial = sizes.blocks(|sample, pixels| {
-                let of_pixels = |values| sizes.pixel_rows(values, sample, &pixels);
-                sizes.collect(sizes.token_rows(&q, sample), of_pixels(&k), of_pixels(&v))
+        let (output, logs) = if sizes.tokens_ask {
+            let (_, partial) = fill(&sizes.blocks(), [], |block, []| {
+                let of_pixels = |values| sizes.pixel_rows(values, block);
+                sizes.collect(sizes.token_rows(&q, sizes.sample(block)), of_pixels(&k), of_pixels(&v))
             });
-            sizes.join(&partial, &mut output)
+            sizes.join(&partial)
         } else {
-            sizes.par_pixel_blocks(&mut output).for_each(|(sample, pixels, output)| {
-                let (k, v) = (sizes.token_rows(&k, sample), sizes.token_rows(&v, sample));
-                sizes.distribute(output, sizes.pixel_rows(&q, sample, &pixels), k, v);
+            let output = fill_one(&sizes.blocks(), sizes.channels, |block, output| {
+                let tokens = |values| sizes.token_rows(values, sizes.sample(block));
+                sizes.distribute(output, sizes.pixel_rows(&q, block), tokens(&k), tokens(&v));
             });
-            Vec::new()
+            (output, Vec::new())
         };
         let output = Array::new(&[sizes.samples, inputs[0].dims()[1], sizes.channels], output);
         (output.clone(), (output, logs))
@@ -57,48 +55,42 @@ impl Kernel<3> for Attention {
         let sizes = Sizes::of(self.heads, inputs);
         let [q, k, v] = inputs.each_ref().map(Array::values);
         let (output, gradient) = (output.values(), gradient.values());
-        // An empty gradient is one that nobody wants.
-        let size = |rows: usize, wanted: bool| if wanted { sizes.samples * rows * sizes.channels } else { 0 };
-        let [mut to_q, mut to_k, mut to_v] =
-            [0, 1, 2].map(|input| vec![0.0; size(inputs[input].dims()[1], wanted[input])]);
-        let tokens = |values, sample| sizes.token_rows(values, sample);
+        // Gradients that nobody wants have no width, and are empty.
+        let width = |input: usize| if wanted[input] { sizes.channels } else { 0 };
+        let parts = || [(); 2].map(|()| vec![0.0; sizes.tokens * sizes.channels]);
+        let (to_q, to_k, to_v);
         if sizes.tokens_ask {
-            let partial: Vec<_> = sizes
-                .par_pixel_blocks(&mut to_k)
-                .zip(sizes.par_pixel_blocks(&mut to_v))
-                .map(|((sample, pixels, to_k), (_, _, to_v))| {
-                    let of_pixels = |values| sizes.pixel_rows(values, sample, &pixels);
-                    let mut to_q = vec![0.0; sizes.tokens * sizes.channels];
+            let ([k_gradient, v_gradient], partial) =
+                fill(&sizes.blocks(), [width(1), width(2)], |block, [to_k, to_v]| {
+                    let sample = sizes.sample(block);
+                    let (of_pixels, tokens) =
+                        (|values| sizes.pixel_rows(values, block), |values| sizes.token_rows(values, sample));
+                    let [mut to_q, _] = parts();
                     sizes.collect_backward(
                         [&mut to_q, to_k, to_v],
-                        [tokens(&q, sample), of_pixels(&k), of_pixels(&v)],
-                        [tokens(&output, sample), tokens(&gradient, sample)],
+                        [tokens(&q), of_pixels(&k), of_pixels(&v)],
+                        [tokens(&output), tokens(&gradient)],
                         &logs[sample * sizes.tokens * sizes.heads..],
                     );
-                    (sample, to_q)
-                })
-                .collect();
-            for (sample, part) in partial {
-                sizes.accumulate(&mut to_q, sample, &part);
-            }
+                    [to_q]
+                });
+            let [q_gradient] = sizes.sum_up(partial, [wanted[0]]);
+            (to_q, to_k, to_v) = (q_gradient, k_gradient, v_gradient);
         } else {
-            let partial: Vec<_> = sizes
-                .par_pixel_blocks(&mut to_q)
-                .map(|(sample, pixels, to_q)| {
-                    let of_pixels = |values| sizes.pixel_rows(values, sample, &pixels);
-                    let [mut to_k, mut to_v] = [(); 2].map(|()| vec![0.0; sizes.tokens * sizes.channels]);
-                    sizes.distribute_backward(
-                        [to_q, &mut to_k, &mut to_v],
-                        [of_pixels(&q), tokens(&k, sample), tokens(&v, sample)],
-                        of_pixels(&gradient),
-                    );
-                    (sample, to_k, to_v)
-                })
-                .collect();
-            for (sample, k_part, v_part) in partial {
-                sizes.accumulate(&mut to_k, sample, &k_part);
-                sizes.accumulate(&mut to_v, sample, &v_part);
-            }
+            let ([q_gradient], partial) = fill(&sizes.blocks(), [width(0)], |block, [to_q]| {
+                let sample = sizes.sample(block);
+                let (of_pixels, tokens) =
+                    (|values| sizes.pixel_rows(values, block), |values| sizes.token_rows(values, sample));
+                let [mut to_k, mut to_v] = parts();
+                sizes.distribute_backward(
+                    [to_q, &mut to_k, &mut to_v],
+                    [of_pixels(&q), tokens(&k), tokens(&v)],
+                    of_pixels(&gradient),
+                );
+                [to_k, to_v]
+            });
+            let [k_gradient, v_gradient] = sizes.sum_up(partial, [wanted[1], wanted[2]]);
+            (to_q, to_k, to_v) = (q_gradient, k_gradient, v_gradient);
         }
         let [query, key, value] = inputs;
         [(query, to_q), (key, to_k), (value, to_v)]
@@ -178,58 +170,40 @@ impl Sizes {
         Matrix::new(&values[start..start + size], self.tokens, self.channels)
     }
 
-    /// Some of a sample's pixels; all samples may share them.
-    fn pixel_rows<'a>(&self, values: &'a [f32], sample: usize, pixels: &Range<usize>) -> Matrix<'a> {
+    /// The pixels of a block; all samples may share them.
+    fn pixel_rows<'a>(&self, values: &'a [f32], block: usize) -> Matrix<'a> {
         let size = self.pixels * self.channels;
-        let start = if values.len() > size { sample * size } else { 0 };
-        let range = start + pixels.start * self.channels..start + pixels.end * self.channels;
-        Matrix::new(&values[range], pixels.len(), self.channels)
+        let start = if values.len() > size { self.sample(block) * size } else { 0 };
+        let first = block % self.blocks_per_sample() * BLOCK_ROWS;
+        let count = BLOCK_ROWS.min(self.pixels - first);
+        Matrix::new(&values[start + first * self.channels..][..count * self.channels], count, self.channels)
     }
 
-    /// Adds what a block contributes to the gradient of a sample's tokens, if anyone wants it.
-    fn accumulate(&self, gradient: &mut [f32], sample: usize, part: &[f32]) {
-        if !gradient.is_empty() {
-            let start = sample * self.tokens * self.channels;
-            gradient[start..].iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+    fn blocks_per_sample(&self) -> usize {
+        self.pixels.div_ceil(BLOCK_ROWS)
+    }
+
+    /// The sample that a block belongs to.
+    fn sample(&self, block: usize) -> usize {
+        block / self.blocks_per_sample()
+    }
+
+    /// The number of pixels of each block of each sample.
+    fn blocks(&self) -> Vec<usize> {
+        blocks(self.pixels).repeat(self.samples)
+    }
+
+    /// What the blocks contribute to gradients of the tokens, summed up for each sample; empty where nobody wants it.
+    fn sum_up<const N: usize>(&self, partial: Vec<[Vec<f32>; N]>, wanted: [bool; N]) -> [Vec<f32>; N] {
+        let size = self.tokens * self.channels;
+        let mut sums = wanted.map(|wanted| vec![0.0; if wanted { self.samples * size } else { 0 }]);
+        for (block, parts) in partial.into_iter().enumerate() {
+            for (sums, part) in sums.iter_mut().zip(parts) {
+                let sums = sums.iter_mut().skip(self.sample(block) * size);
+                sums.zip(part).for_each(|(sum, part)| *sum += part);
+            }
         }
-    }
-
-    /// The pixels of a block, and the sample that they belong to.
-    fn block(&self, index: usize) -> (usize, Range<usize>) {
-        let per_sample = self.pixels.div_ceil(BLOCK_ROWS);
-        let start = index % per_sample * BLOCK_ROWS;
-        (index / per_sample, start..(start + BLOCK_ROWS).min(self.pixels))
-    }
-
-    /// Does something for each block of pixels, in parallel; the answers in the blocks' order.
-    fn blocks<R: Send>(&self, work: impl Fn(usize, Range<usize>) -> R + Sync) -> Vec<R> {
-        let count = self.samples * self.pixels.div_ceil(BLOCK_ROWS);
-        (0..count)
-            .into_par_iter()
-            .map(|index| {
-                let (sample, pixels) = self.block(index);
-                work(sample, pixels)
-            })
-            .collect()
-    }
-
-    /// The pixels' rows of an output in blocks, with sample and pixels of each; an empty output in empty blocks.
-    fn par_pixel_blocks<'a>(
-        &self,
-        output: &'a mut [f32],
-    ) -> impl IndexedParallelIterator<Item = (usize, Range<usize>, &'a mut [f32])> {
-        let sizes = *self;
-        let mut blocks: Vec<&mut [f32]> = Vec::new();
-        if output.is_empty() {
-            blocks.resize_with(sizes.samples * sizes.pixels.div_ceil(BLOCK_ROWS), Default::default);
-        }
-        for sample in output.chunks_mut((sizes.pixels * sizes.channels).max(1)) {
-            blocks.extend(sample.chunks_mut(BLOCK_ROWS * sizes.channels));
-        }
-        blocks.into_par_iter().enumerate().map(move |(index, rows)| {
-            let (sample, pixels) = sizes.block(index);
-            (sample, pixels, rows)
-        })
+        sums
     }
 
     /// Scores of one head: `[tokens, pixels]`.
@@ -265,11 +239,13 @@ impl Sizes {
         Partial { largest, weight, values }
     }
 
-    /// Joins the blocks' contributions; returns the logarithms that the backward pass needs, by sample, head and token.
-    fn join(&self, partial: &[Partial], output: &mut [f32]) -> Vec<f32> {
-        let per_sample = self.pixels.div_ceil(BLOCK_ROWS);
+    /// Joins the blocks' contributions to the output; also the logarithms that the backward pass needs, by sample, head and token.
+    fn join(&self, partial: &[Partial]) -> (Vec<f32>, Vec<f32>) {
+        let mut output = vec![0.0; self.samples * self.tokens * self.channels];
         let mut logs = Vec::with_capacity(self.samples * self.heads * self.tokens);
-        for (parts, output) in partial.chunks(per_sample).zip(output.chunks_exact_mut(self.tokens * self.channels)) {
+        for (parts, output) in
+            partial.chunks(self.blocks_per_sample()).zip(output.chunks_exact_mut(self.tokens * self.channels))
+        {
             for (entry, (head, token)) in
                 (0..self.heads).flat_map(|head| (0..self.tokens).map(move |token| (head, token))).enumerate()
             {
@@ -284,7 +260,7 @@ impl Sizes {
                 logs.push(top + total.ln());
             }
         }
-        logs
+        (output, logs)
     }
 
     /// Gradients of few queries and a block of their keys and values.

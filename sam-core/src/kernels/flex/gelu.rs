@@ -1,14 +1,11 @@
 //! GELU in its exact form.
 
-use rayon::prelude::*;
-
 use super::{
+    BLOCK_ROWS,
+    fill::{blocks, fill_one},
     record::{Array, Kernel},
     simd::{normal, vectorised},
 };
-
-/// Values that one task works through.
-const BLOCK: usize = 1 << 14;
 
 /// `x` times the normal distribution's cumulative probability at `x`.
 #[derive(Debug, Clone)]
@@ -18,8 +15,10 @@ impl Kernel<1> for Gelu {
     type Saved = ();
 
     fn forward(&self, [x]: &[Array; 1]) -> (Array, ()) {
-        let mut output = vec![0.0; x.values().len()];
-        output.par_chunks_mut(BLOCK).zip(x.values().par_chunks(BLOCK)).for_each(|(output, x)| {
+        let values = x.values();
+        let width = x.width();
+        let output = fill_one(&blocks(values.len() / width.max(1)), width, |block, output| {
+            let x = &values[block * BLOCK_ROWS * width..];
             vectorised(|| {
                 for (output, &x) in output.iter_mut().zip(x) {
                     *output = x * normal(x).0;
@@ -30,19 +29,18 @@ impl Kernel<1> for Gelu {
     }
 
     fn backward(&self, [x]: &[Array; 1], (): &(), gradient: &Array, _: [bool; 1]) -> [Option<Array>; 1] {
-        let mut output = vec![0.0; x.values().len()];
-        output
-            .par_chunks_mut(BLOCK)
-            .zip(x.values().par_chunks(BLOCK))
-            .zip(gradient.values().par_chunks(BLOCK))
-            .for_each(|((output, x), gradient)| {
-                vectorised(|| {
-                    for ((output, &x), &gradient) in output.iter_mut().zip(x).zip(gradient) {
-                        let (probability, density) = normal(x);
-                        *output = gradient * (probability + x * density);
-                    }
-                });
+        let (values, gradients) = (x.values(), gradient.values());
+        let width = x.width();
+        let output = fill_one(&blocks(values.len() / width.max(1)), width, |block, output| {
+            let start = block * BLOCK_ROWS * width;
+            let (x, gradient) = (&values[start..], &gradients[start..]);
+            vectorised(|| {
+                for ((output, &x), &gradient) in output.iter_mut().zip(x).zip(gradient) {
+                    let (probability, density) = normal(x);
+                    *output = gradient * (probability + x * density);
+                }
             });
+        });
         [Some(Array::new(x.dims(), output))]
     }
 }

@@ -12,6 +12,7 @@
 mod add;
 mod affine;
 mod attention;
+mod fill;
 mod gelu;
 mod matrix;
 mod norm;

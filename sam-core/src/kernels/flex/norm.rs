@@ -1,9 +1,8 @@
 //! Layer normalisation over the last axis.
 
-use rayon::prelude::*;
-
 use super::{
     BLOCK_ROWS,
+    fill::{blocks, fill, fill_one},
     record::{Array, Kernel},
     simd::{sum, vectorised},
 };
@@ -26,29 +25,15 @@ impl Kernel<3> for Norm {
     type Saved = Vec<Moments>;
 
     fn forward(&self, [x, scale, offset]: &[Array; 3]) -> (Array, Vec<Moments>) {
-        let width = x.width();
+        let (values, width) = (x.values(), x.width());
         let (scale, offset) = (scale.values(), offset.values());
-        let mut output = vec![0.0; x.values().len()];
-        let row = |output: &mut [f32], x: &[f32]| {
-            let mean = sum(x, x, |x, _| x) / width as f32;
-            let variance = sum(x, x, |x, _| (x - mean) * (x - mean)) / width as f32;
-            let sharpness = 1.0 / (variance + self.epsilon).sqrt();
-            for (((output, &x), &scale), &offset) in output.iter_mut().zip(x).zip(&*scale).zip(&*offset) {
-                *output = (x - mean) * sharpness * scale + offset;
-            }
-            Moments { mean, sharpness }
-        };
-        let moments = output
-            .par_chunks_mut(BLOCK_ROWS * width)
-            .zip(x.values().par_chunks(BLOCK_ROWS * width))
-            .flat_map_iter(|(output, x)| {
-                vectorised(|| {
-                    let rows = output.chunks_exact_mut(width).zip(x.chunks_exact(width));
-                    rows.map(|(output, x)| row(output, x)).collect::<Vec<_>>()
-                })
+        let ([output], moments) = fill(&blocks(values.len() / width), [width], |block, [output]| {
+            let rows = output.chunks_exact_mut(width).zip(values[block * BLOCK_ROWS * width..].chunks_exact(width));
+            vectorised(|| {
+                rows.map(|(output, x)| row_forward(output, x, &scale, &offset, self.epsilon)).collect::<Vec<_>>()
             })
-            .collect();
-        (Array::new(x.dims(), output), moments)
+        });
+        (Array::new(x.dims(), output), moments.concat())
     }
 
     fn backward(
@@ -62,20 +47,16 @@ impl Kernel<3> for Norm {
         let (values, gradients) = (x.values(), gradient.values());
         let to_x = wanted[0].then(|| {
             let scale = scale.values();
-            let mut output = vec![0.0; values.len()];
-            output
-                .par_chunks_mut(BLOCK_ROWS * width)
-                .zip(values.par_chunks(BLOCK_ROWS * width))
-                .zip(gradients.par_chunks(BLOCK_ROWS * width))
-                .zip(moments.par_chunks(BLOCK_ROWS))
-                .for_each(|(((output, x), gradient), moments)| {
-                    vectorised(|| {
-                        let rows = output.chunks_exact_mut(width).zip(x.chunks_exact(width));
-                        for (((output, x), gradient), moments) in rows.zip(gradient.chunks_exact(width)).zip(moments) {
-                            row_backward(output, x, gradient, &scale, *moments);
-                        }
-                    });
+            let output = fill_one(&blocks(values.len() / width), width, |block, output| {
+                let start = block * BLOCK_ROWS;
+                let rows = output.chunks_exact_mut(width).zip(values[start * width..].chunks_exact(width));
+                let rows = rows.zip(gradients[start * width..].chunks_exact(width)).zip(&moments[start..]);
+                vectorised(|| {
+                    for (((output, x), gradient), moments) in rows {
+                        row_backward(output, x, gradient, &scale, *moments);
+                    }
                 });
+            });
             Array::new(x.dims(), output)
         });
         let to_columns = (wanted[1] || wanted[2]).then(|| {
@@ -91,6 +72,18 @@ impl Kernel<3> for Norm {
         let (to_scale, to_offset) = to_columns.unzip();
         [to_x, to_scale, to_offset]
     }
+}
+
+#[inline(always)]
+fn row_forward(output: &mut [f32], x: &[f32], scale: &[f32], offset: &[f32], epsilon: f32) -> Moments {
+    let width = x.len() as f32;
+    let mean = sum(x, x, |x, _| x) / width;
+    let variance = sum(x, x, |x, _| (x - mean) * (x - mean)) / width;
+    let sharpness = 1.0 / (variance + epsilon).sqrt();
+    for (((output, &x), &scale), &offset) in output.iter_mut().zip(x).zip(scale).zip(offset) {
+        *output = (x - mean) * sharpness * scale + offset;
+    }
+    Moments { mean, sharpness }
 }
 
 #[inline(always)]

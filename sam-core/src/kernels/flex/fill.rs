@@ -1,0 +1,88 @@
+//! Outputs that are filled in parallel.
+
+use std::mem::{self, MaybeUninit};
+
+use rayon::prelude::*;
+
+use super::BLOCK_ROWS;
+
+/// Rows in blocks of [`BLOCK_ROWS`].
+pub(super) fn blocks(rows: usize) -> Vec<usize> {
+    (0..rows).step_by(BLOCK_ROWS).map(|start| BLOCK_ROWS.min(rows - start)).collect()
+}
+
+/// Makes arrays of some widths with one row after the other, and has blocks of their rows filled in parallel.
+///
+/// `rows` says how many rows each block has; `work` is told the block's number and gets its rows of each array, all zero. Returns the
+/// arrays and what the work says of each block, in the blocks' order.
+///
+/// A large array that is zeroed as a whole leaves the cache before anyone works on it, and its zeroing occupies one core while the
+/// others wait; so each block is zeroed by the task that fills it.
+pub(super) fn fill<const N: usize, R: Send>(
+    rows: &[usize],
+    widths: [usize; N],
+    work: impl Fn(usize, [&mut [f32]; N]) -> R + Sync,
+) -> ([Vec<f32>; N], Vec<R>) {
+    let total: usize = rows.iter().sum();
+    let mut arrays = widths.map(|width| Vec::with_capacity(total * width));
+    let mut rest = arrays.each_mut().map(Vec::spare_capacity_mut);
+    let mut tasks = Vec::with_capacity(rows.len());
+    for &rows in rows {
+        let mut index = 0;
+        tasks.push(rest.each_mut().map(|rest| {
+            let (block, others) = mem::take(rest).split_at_mut(rows * widths[index]);
+            *rest = others;
+            index += 1;
+            block
+        }));
+    }
+    let answers =
+        tasks.into_par_iter().enumerate().map(|(task, blocks)| work(task, blocks.map(zeroed))).collect::<Vec<_>>();
+    for (array, width) in arrays.iter_mut().zip(widths) {
+        #[expect(unsafe_code, reason = "the blocks cover the array, and each was zeroed")]
+        // SAFETY: the capacity was asked for above; the rows of all blocks sum up to the total, and every block was zeroed.
+        unsafe {
+            array.set_len(total * width);
+        }
+    }
+    (arrays, answers)
+}
+
+/// One array of such, whose blocks have nothing to say.
+pub(super) fn fill_one(rows: &[usize], width: usize, work: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
+    let ([array], _) = fill(rows, [width], |block, [rows]| work(block, rows));
+    array
+}
+
+fn zeroed(block: &mut [MaybeUninit<f32>]) -> &mut [f32] {
+    block.fill(MaybeUninit::new(0.0));
+    #[expect(unsafe_code, reason = "the block was just zeroed")]
+    // SAFETY: all values are initialised, and `MaybeUninit<f32>` has the layout of `f32`.
+    unsafe {
+        &mut *(std::ptr::from_mut(block) as *mut [f32])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_block_is_filled_once_and_starts_at_zero() {
+        let rows = blocks(2 * BLOCK_ROWS + 3);
+        let ([narrow, absent, wide], answers) = fill(&rows, [1, 0, 2], |block, [narrow, absent, wide]| {
+            assert!(narrow.iter().chain(&*wide).all(|&value| value.abs() < f32::EPSILON));
+            assert!(absent.is_empty());
+            narrow.fill(block as f32);
+            wide.fill(-(block as f32));
+            block
+        });
+        assert_eq!(answers, [0, 1, 2]);
+        assert!(absent.is_empty());
+        for (row, value) in narrow.iter().enumerate() {
+            assert!((value - (row / BLOCK_ROWS) as f32).abs() < f32::EPSILON);
+            assert!((wide[2 * row] + value).abs() < f32::EPSILON && (wide[2 * row + 1] + value).abs() < f32::EPSILON);
+        }
+        assert_eq!(narrow.len(), 2 * BLOCK_ROWS + 3);
+    }
+}
