@@ -12,7 +12,7 @@ use burn::{
 use sam_prompt::{LayerNorm2d, PromptEmbeddings};
 
 use crate::{
-    kernels::{add, affine, gelu, layer_norm_2d},
+    kernels::{self, add},
     mlp::Mlp,
     transformer::{ImagePositions, ProjectedImage, TwoWayTransformer, TwoWayTransformerConfig},
 };
@@ -174,8 +174,7 @@ impl<B: Backend> MaskDecoder<B> {
         let token = |index: usize| tokens.clone().slice([0..n, index..index + 1]).reshape([n, channels]);
         let weights = wanted.clone().map(|mask| self.output_hypernetworks_mlps[mask].forward(token(1 + mask)));
         let weights = Tensor::stack::<3>(weights.collect(), 1);
-        // In this order the gradient comes back as it is needed, not transposed.
-        let low_res = self.output_upscaling.forward(image).matmul(weights.transpose()).transpose();
+        let low_res = self.output_upscaling.layers().masks(image, weights).transpose();
         MaskLogits {
             low_res: unfold_blocks(low_res, *height, *width),
             iou: self.iou_prediction_head.forward(token(0)).slice([0..n, wanted]),
@@ -198,7 +197,7 @@ impl<B: Backend> MaskDecoder<B> {
     /// # Shapes
     /// - image: `[n, h * w, channels]`; output: `[n, channels / 8, 4 h, 4 w]`
     pub fn upscale(&self, image: Tensor<B, 3>, height: usize, width: usize) -> Tensor<B, 4> {
-        unfold_blocks(self.output_upscaling.forward(image).transpose(), height, width)
+        unfold_blocks(self.output_upscaling.layers().forward(image).transpose(), height, width)
     }
 }
 
@@ -230,23 +229,24 @@ impl<B: Backend> Upscaling<B> {
         }
     }
 
-    /// `[n, pixels, channels]` to `[n, pixels * 16, channels / 8]`, blocks within blocks.
-    fn forward(&self, pixels: Tensor<B, 3>) -> Tensor<B, 3> {
-        gelu(double(&self.conv2, gelu(layer_norm_2d(&self.norm1, double(&self.conv1, pixels)))))
+    /// The two convolutions as matrix products.
+    fn layers(&self) -> kernels::Upscaling<B> {
+        let (first_weight, first_bias) = matrix(&self.conv1);
+        let (second_weight, second_bias) = matrix(&self.conv2);
+        let (scale, offset) = (self.norm1.weight.val(), self.norm1.bias.val());
+        kernels::Upscaling { first_weight, first_bias, scale, offset, second_weight, second_bias }
     }
 }
 
-/// A transposed convolution of kernel 2 and stride 2: `[n, pixels, input]` to `[n, pixels * 4, output]`.
-fn double<B: Backend>(conv: &ConvTranspose2d<B>, pixels: Tensor<B, 3>) -> Tensor<B, 3> {
-    let [n, count, _] = pixels.dims();
+/// A transposed convolution of kernel 2 and stride 2 as weight `[input, 4 * output]` and bias `[4 * output]`.
+fn matrix<B: Backend>(conv: &ConvTranspose2d<B>) -> (Tensor<B, 2>, Tensor<B, 1>) {
     let weight = conv.weight.val();
     let [input, output, _, _] = weight.dims();
-    let weight = weight.permute([0, 2, 3, 1]).reshape([input, 4 * output]);
     let bias = match &conv.bias {
-        Some(bias) => bias.val().repeat_dim(0, 4).unsqueeze(),
-        None => Tensor::zeros([1, 1, 4 * output], &weight.device()),
+        Some(bias) => bias.val().repeat_dim(0, 4),
+        None => Tensor::zeros([4 * output], &weight.device()),
     };
-    affine(pixels, weight, bias).reshape([n, count * 4, output])
+    (weight.permute([0, 2, 3, 1]).reshape([input, 4 * output]), bias)
 }
 
 /// Values in the order of [`Upscaling`] to rows and columns: `[n, m, h * w * 16]` to `[n, m, 4 h, 4 w]`.

@@ -72,14 +72,6 @@ pub(crate) fn layer_norm<B: Backend, const D: usize>(
     }
 }
 
-/// [`LayerNorm2d`] of maps whose channels come last.
-///
-/// # Shapes
-/// - pixels and output: `[n, pixels, channels]`
-pub(crate) fn layer_norm_2d<B: Backend>(layer: &LayerNorm2d<B>, pixels: Tensor<B, 3>) -> Tensor<B, 3> {
-    normalise(pixels, layer.weight.val(), layer.bias.val(), LayerNorm2d::<B>::EPSILON)
-}
-
 fn normalise<B: Backend, const D: usize>(
     x: Tensor<B, D>,
     scale: Tensor<B, 1>,
@@ -102,6 +94,50 @@ pub(crate) fn gelu<B: Backend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> 
         return output;
     }
     activation::gelu(x)
+}
+
+/// Two doublings of an image's resolution, each pixel by itself: affine map to a block of 2 x 2 pixels, norm, GELU, affine map to
+/// such blocks again, GELU.
+#[derive(Debug)]
+pub(crate) struct Upscaling<B: Backend> {
+    /// `[channels, 4 * middle]`.
+    pub(crate) first_weight: Tensor<B, 2>,
+    /// `[4 * middle]`.
+    pub(crate) first_bias: Tensor<B, 1>,
+    /// Of the norm: `[middle]`.
+    pub(crate) scale: Tensor<B, 1>,
+    /// Of the norm: `[middle]`.
+    pub(crate) offset: Tensor<B, 1>,
+    /// `[middle, 4 * last]`.
+    pub(crate) second_weight: Tensor<B, 2>,
+    /// `[4 * last]`.
+    pub(crate) second_bias: Tensor<B, 1>,
+}
+
+impl<B: Backend> Upscaling<B> {
+    /// # Shapes
+    /// - pixels: `[n, pixels, channels]`; output: `[n, 16 * pixels, last]`, blocks within blocks
+    pub(crate) fn forward(&self, pixels: Tensor<B, 3>) -> Tensor<B, 3> {
+        let [n, count, _] = pixels.dims();
+        let [middle, all] = self.second_weight.dims();
+        let doubled = affine(pixels, self.first_weight.clone(), self.first_bias.clone().unsqueeze());
+        let doubled = doubled.reshape([n, 4 * count, middle]);
+        let doubled = gelu(normalise(doubled, self.scale.clone(), self.offset.clone(), LayerNorm2d::<B>::EPSILON));
+        let doubled = affine(doubled, self.second_weight.clone(), self.second_bias.clone().unsqueeze());
+        gelu(doubled.reshape([n, 16 * count, all / 4]))
+    }
+
+    /// The product of what [`Upscaling::forward`] finds and each mask's weights.
+    ///
+    /// # Shapes
+    /// - pixels: `[n, pixels, channels]`; masks: `[n, masks, last]`; output: `[n, 16 * pixels, masks]`
+    pub(crate) fn masks(&self, pixels: Tensor<B, 3>, masks: Tensor<B, 3>) -> Tensor<B, 3> {
+        #[cfg(feature = "flex")]
+        if let Some(output) = flex::upscale(self, &pixels, &masks, LayerNorm2d::<B>::EPSILON) {
+            return output;
+        }
+        self.forward(pixels).matmul(masks.transpose())
+    }
 }
 
 /// Scaled dot-product attention whose heads lie side by side in the channels.

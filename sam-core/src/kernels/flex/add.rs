@@ -21,7 +21,7 @@ impl Kernel<2> for Add {
         let dims = vec![samples.max(more_samples), pixels.max(more_pixels), width];
         let (rows, other_rows) = (Rows::of(left.dims(), &dims), Rows::of(right.dims(), &dims));
         let (left, right) = (left.values(), right.values());
-        let output = fill_one(&blocks(dims[0] * dims[1]), width, |block, output| {
+        let output = fill_one(&blocks(dims[0] * dims[1], BLOCK_ROWS), width, |block, output| {
             for (row, output) in output.chunks_exact_mut(width).enumerate() {
                 let row = block * BLOCK_ROWS + row;
                 let (left, right) = (&left[rows.at(row) * width..], &right[other_rows.at(row) * width..]);

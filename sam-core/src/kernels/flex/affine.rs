@@ -23,7 +23,7 @@ impl Kernel<3> for Affine {
         }
         let (width, offsets) = (weight.columns(), Rows::of(bias.dims(), &dims));
         let bias = bias.values();
-        let output = fill_one(&blocks(x_rows.rows()), width, |block, output| {
+        let output = fill_one(&blocks(x_rows.rows(), BLOCK_ROWS), width, |block, output| {
             let first = block * BLOCK_ROWS;
             for (row, output) in output.chunks_exact_mut(width).enumerate() {
                 output.copy_from_slice(&bias[offsets.at(first + row) * width..][..width]);
@@ -44,7 +44,7 @@ impl Kernel<3> for Affine {
         let (x_rows, transposed, rows) = (x.matrix(), weight.matrix().transposed(), gradient.matrix());
         let (input, output) = (transposed.columns(), transposed.rows());
         let to_x = wanted[0].then(|| {
-            let values = fill_one(&blocks(rows.rows()), input, |block, values| {
+            let values = fill_one(&blocks(rows.rows(), BLOCK_ROWS), input, |block, values| {
                 let (first, count) = (block * BLOCK_ROWS, values.len() / input);
                 let gradient = rows.slice_rows(first..first + count);
                 MatrixMut::new(values, count, input).assign(1.0, gradient, transposed);

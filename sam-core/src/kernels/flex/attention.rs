@@ -190,7 +190,7 @@ impl Sizes {
 
     /// The number of pixels of each block of each sample.
     fn blocks(&self) -> Vec<usize> {
-        blocks(self.pixels).repeat(self.samples)
+        blocks(self.pixels, BLOCK_ROWS).repeat(self.samples)
     }
 
     /// What the blocks contribute to gradients of the tokens, summed up for each sample; empty where nobody wants it.

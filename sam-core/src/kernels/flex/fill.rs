@@ -4,11 +4,9 @@ use std::mem::{self, MaybeUninit};
 
 use rayon::prelude::*;
 
-use super::BLOCK_ROWS;
-
-/// Rows in blocks of [`BLOCK_ROWS`].
-pub(super) fn blocks(rows: usize) -> Vec<usize> {
-    (0..rows).step_by(BLOCK_ROWS).map(|start| BLOCK_ROWS.min(rows - start)).collect()
+/// Rows in blocks of a size; the last may be smaller.
+pub(super) fn blocks(rows: usize, size: usize) -> Vec<usize> {
+    (0..rows).step_by(size).map(|start| size.min(rows - start)).collect()
 }
 
 /// Makes arrays of some widths with one row after the other, and has blocks of their rows filled in parallel.
@@ -67,9 +65,11 @@ fn zeroed(block: &mut [MaybeUninit<f32>]) -> &mut [f32] {
 mod tests {
     use super::*;
 
+    const SIZE: usize = 5;
+
     #[test]
     fn every_block_is_filled_once_and_starts_at_zero() {
-        let rows = blocks(2 * BLOCK_ROWS + 3);
+        let rows = blocks(2 * SIZE + 3, SIZE);
         let ([narrow, absent, wide], answers) = fill(&rows, [1, 0, 2], |block, [narrow, absent, wide]| {
             assert!(narrow.iter().chain(&*wide).all(|&value| value.abs() < f32::EPSILON));
             assert!(absent.is_empty());
@@ -80,9 +80,9 @@ mod tests {
         assert_eq!(answers, [0, 1, 2]);
         assert!(absent.is_empty());
         for (row, value) in narrow.iter().enumerate() {
-            assert!((value - (row / BLOCK_ROWS) as f32).abs() < f32::EPSILON);
+            assert!((value - (row / SIZE) as f32).abs() < f32::EPSILON);
             assert!((wide[2 * row] + value).abs() < f32::EPSILON && (wide[2 * row + 1] + value).abs() < f32::EPSILON);
         }
-        assert_eq!(narrow.len(), 2 * BLOCK_ROWS + 3);
+        assert_eq!(narrow.len(), 2 * SIZE + 3);
     }
 }

@@ -15,32 +15,38 @@ impl Kernel<1> for Gelu {
     type Saved = ();
 
     fn forward(&self, [x]: &[Array; 1]) -> (Array, ()) {
-        let values = x.values();
-        let width = x.width();
-        let output = fill_one(&blocks(values.len() / width.max(1)), width, |block, output| {
-            let x = &values[block * BLOCK_ROWS * width..];
-            vectorised(|| {
-                for (output, &x) in output.iter_mut().zip(x) {
-                    *output = x * normal(x).0;
-                }
-            });
+        let (values, width) = (x.values(), x.width());
+        let output = fill_one(&blocks(values.len() / width.max(1), BLOCK_ROWS), width, |block, output| {
+            output.copy_from_slice(&values[block * BLOCK_ROWS * width..][..output.len()]);
+            vectorised(|| apply(output));
         });
         (Array::new(x.dims(), output), ())
     }
 
     fn backward(&self, [x]: &[Array; 1], (): &(), gradient: &Array, _: [bool; 1]) -> [Option<Array>; 1] {
-        let (values, gradients) = (x.values(), gradient.values());
-        let width = x.width();
-        let output = fill_one(&blocks(values.len() / width.max(1)), width, |block, output| {
+        let (values, gradients, width) = (x.values(), gradient.values(), x.width());
+        let output = fill_one(&blocks(values.len() / width.max(1), BLOCK_ROWS), width, |block, output| {
             let start = block * BLOCK_ROWS * width;
-            let (x, gradient) = (&values[start..], &gradients[start..]);
-            vectorised(|| {
-                for ((output, &x), &gradient) in output.iter_mut().zip(x).zip(gradient) {
-                    let (probability, density) = normal(x);
-                    *output = gradient * (probability + x * density);
-                }
-            });
+            output.copy_from_slice(&gradients[start..][..output.len()]);
+            vectorised(|| backward(output, &values[start..]));
         });
         [Some(Array::new(x.dims(), output))]
+    }
+}
+
+/// GELU of each value.
+#[inline(always)]
+pub(super) fn apply(values: &mut [f32]) {
+    for value in values {
+        *value *= normal(*value).0;
+    }
+}
+
+/// Each gradient times the slope at the value that it belongs to.
+#[inline(always)]
+pub(super) fn backward(gradients: &mut [f32], values: &[f32]) {
+    for (gradient, &x) in gradients.iter_mut().zip(values) {
+        let (probability, density) = normal(x);
+        *gradient *= probability + x * density;
     }
 }

@@ -48,6 +48,11 @@ impl<'a> Matrix<'a> {
         self.size[1]
     }
 
+    /// The values that it was made from.
+    pub(super) fn values(self) -> &'a [f32] {
+        self.values
+    }
+
     pub(super) fn transposed(self) -> Self {
         let ([rows, columns], [down, right]) = (self.size, self.strides);
         Self { size: [columns, rows], strides: [right, down], ..self }

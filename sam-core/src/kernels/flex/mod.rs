@@ -21,6 +21,7 @@ mod rows;
 mod simd;
 #[cfg(test)]
 mod tests;
+mod upscale;
 
 use burn::tensor::{Tensor, backend::Backend};
 
@@ -67,4 +68,25 @@ pub(super) fn attention<B: Backend>(
     heads: usize,
 ) -> Option<Tensor<B, 3>> {
     run(attention::Attention { heads }, [primitive(query), primitive(key), primitive(value)])
+}
+
+/// The way from pixels to masks; none for another backend or type.
+pub(super) fn upscale<B: Backend>(
+    layers: &super::Upscaling<B>,
+    pixels: &Tensor<B, 3>,
+    masks: &Tensor<B, 3>,
+    epsilon: f64,
+) -> Option<Tensor<B, 3>> {
+    let kernel = upscale::Upscale { epsilon: epsilon as f32 };
+    let inputs = [
+        primitive(pixels),
+        primitive(&layers.first_weight),
+        primitive(&layers.first_bias),
+        primitive(&layers.scale),
+        primitive(&layers.offset),
+        primitive(&layers.second_weight),
+        primitive(&layers.second_bias),
+        primitive(masks),
+    ];
+    run(kernel, inputs)
 }

@@ -27,7 +27,7 @@ impl Kernel<3> for Norm {
     fn forward(&self, [x, scale, offset]: &[Array; 3]) -> (Array, Vec<Moments>) {
         let (values, width) = (x.values(), x.width());
         let (scale, offset) = (scale.values(), offset.values());
-        let ([output], moments) = fill(&blocks(values.len() / width), [width], |block, [output]| {
+        let ([output], moments) = fill(&blocks(values.len() / width, BLOCK_ROWS), [width], |block, [output]| {
             let rows = output.chunks_exact_mut(width).zip(values[block * BLOCK_ROWS * width..].chunks_exact(width));
             vectorised(|| {
                 rows.map(|(output, x)| row_forward(output, x, &scale, &offset, self.epsilon)).collect::<Vec<_>>()
@@ -47,7 +47,7 @@ impl Kernel<3> for Norm {
         let (values, gradients) = (x.values(), gradient.values());
         let to_x = wanted[0].then(|| {
             let scale = scale.values();
-            let output = fill_one(&blocks(values.len() / width), width, |block, output| {
+            let output = fill_one(&blocks(values.len() / width, BLOCK_ROWS), width, |block, output| {
                 let start = block * BLOCK_ROWS;
                 let rows = output.chunks_exact_mut(width).zip(values[start * width..].chunks_exact(width));
                 let rows = rows.zip(gradients[start * width..].chunks_exact(width)).zip(&moments[start..]);
@@ -60,13 +60,7 @@ impl Kernel<3> for Norm {
             Array::new(x.dims(), output)
         });
         let to_columns = (wanted[1] || wanted[2]).then(|| {
-            let (mut to_scale, mut to_offset) = (vec![0.0; width], vec![0.0; width]);
-            for ((x, gradient), moments) in values.chunks_exact(width).zip(gradients.chunks_exact(width)).zip(moments) {
-                for column in 0..width {
-                    to_scale[column] += gradient[column] * (x[column] - moments.mean) * moments.sharpness;
-                    to_offset[column] += gradient[column];
-                }
-            }
+            let (to_scale, to_offset) = columns_backward(&values, &gradients, moments);
             (Array::new(scale.dims(), to_scale), Array::new(offset.dims(), to_offset))
         });
         let (to_scale, to_offset) = to_columns.unzip();
@@ -74,8 +68,9 @@ impl Kernel<3> for Norm {
     }
 }
 
+/// Normalises a row.
 #[inline(always)]
-fn row_forward(output: &mut [f32], x: &[f32], scale: &[f32], offset: &[f32], epsilon: f32) -> Moments {
+pub(super) fn row_forward(output: &mut [f32], x: &[f32], scale: &[f32], offset: &[f32], epsilon: f32) -> Moments {
     let width = x.len() as f32;
     let mean = sum(x, x, |x, _| x) / width;
     let variance = sum(x, x, |x, _| (x - mean) * (x - mean)) / width;
@@ -86,8 +81,15 @@ fn row_forward(output: &mut [f32], x: &[f32], scale: &[f32], offset: &[f32], eps
     Moments { mean, sharpness }
 }
 
+/// The gradient of a row that was normalised.
 #[inline(always)]
-fn row_backward(output: &mut [f32], x: &[f32], gradient: &[f32], scale: &[f32], Moments { mean, sharpness }: Moments) {
+pub(super) fn row_backward(
+    output: &mut [f32],
+    x: &[f32],
+    gradient: &[f32],
+    scale: &[f32],
+    Moments { mean, sharpness }: Moments,
+) {
     let width = x.len() as f32;
     for ((output, &gradient), &scale) in output.iter_mut().zip(gradient).zip(scale) {
         *output = gradient * scale;
@@ -97,4 +99,17 @@ fn row_backward(output: &mut [f32], x: &[f32], gradient: &[f32], scale: &[f32], 
     for (output, &x) in output.iter_mut().zip(x) {
         *output = sharpness * (*output - level - (x - mean) * sharpness * slope);
     }
+}
+
+/// The gradients of scale and offset.
+pub(super) fn columns_backward(values: &[f32], gradients: &[f32], moments: &[Moments]) -> (Vec<f32>, Vec<f32>) {
+    let width = values.len() / moments.len().max(1);
+    let (mut to_scale, mut to_offset) = (vec![0.0; width], vec![0.0; width]);
+    for ((x, gradient), moments) in values.chunks_exact(width).zip(gradients.chunks_exact(width)).zip(moments) {
+        for column in 0..width {
+            to_scale[column] += gradient[column] * (x[column] - moments.mean) * moments.sharpness;
+            to_offset[column] += gradient[column];
+        }
+    }
+    (to_scale, to_offset)
 }

@@ -126,6 +126,27 @@ fn inputs_without_gradient_are_left_alone() {
 }
 
 #[test]
+fn upscaling_agrees_with_its_parts() {
+    let layers = super::super::Upscaling {
+        first_weight: random([24, 4 * 12]),
+        first_bias: random([4 * 12]),
+        scale: random([12]),
+        offset: random([12]),
+        second_weight: random([12, 4 * 6]),
+        second_bias: random([4 * 6]),
+    };
+    let (pixels, masks) = (random([2, 150, 24]), random([2, 3, 6]));
+    let expected = layers.forward(pixels.clone()).matmul(masks.clone().transpose());
+    let found = super::upscale(&layers, &pixels, &masks, 1e-6).expect("flex");
+    let super::super::Upscaling { first_weight, first_bias, scale, offset, second_weight, second_bias } = &layers;
+    assert_agree(
+        found,
+        expected,
+        &[&pixels, first_weight, first_bias, scale, offset, second_weight, second_bias, &masks],
+    );
+}
+
+#[test]
 fn other_types_are_left_to_burn() {
     let x = random([4, 8]).inner().cast(burn::tensor::DType::F64);
     assert!(super::gelu(&x).is_none());
