@@ -22,3 +22,7 @@ pub mod report;
 pub mod results;
 pub mod stack;
 pub mod weights;
+
+/// Tensors come and go by the megabyte: the system's allocator would give each back to the kernel and ask for it again.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
