@@ -9,7 +9,7 @@ use sam_prompt::{PromptBatch, PromptEncoder, Prompts};
 use crate::{
     CoreError, Sam,
     image_encoder::ImageEncoder,
-    mask_decoder::{DecoderPositions, MaskOutput},
+    mask_decoder::{DecoderPositions, MaskDecoder, MaskOutput},
     precision::{self, Precision},
     resize::postprocess_masks,
     transform::{Frame, Preprocess},
@@ -84,13 +84,15 @@ pub struct SamPredictor<B: Backend> {
     precision: Precision,
     /// Computed once: they depend on the prompt encoder's fixed frequencies and the decoder only.
     positions: DecoderPositions<B>,
+    /// Put behind the tokens of every prompt: `[tokens, embed_dim]`.
+    tokens: Option<Tensor<B, 2>>,
 }
 
 impl<B: Backend> SamPredictor<B> {
     /// Joins a model and its preprocessing.
     pub fn new(sam: Sam<B>, preprocess: Preprocess) -> Self {
         let positions = sam.mask_decoder.project_positions(sam.prompt_encoder.dense_pe());
-        Self { sam, preprocess, precision: Precision::F32, positions }
+        Self { sam, preprocess, precision: Precision::F32, positions, tokens: None }
     }
 
     /// What the decoder computes of the image's positions, once for all images and prompts.
@@ -111,8 +113,30 @@ impl<B: Backend> SamPredictor<B> {
     /// The same model with another, learned prompt encoder. Weights are shared, not copied.
     #[must_use]
     pub fn with_prompt_encoder(&self, prompt_encoder: PromptEncoder<B>) -> Self {
-        let sam = Sam { prompt_encoder, ..self.sam.clone() };
-        Self { precision: self.precision, ..Self::new(sam, self.preprocess) }
+        self.with_sam(Sam { prompt_encoder, ..self.sam.clone() })
+    }
+
+    /// The same model with another, tuned mask decoder. Weights are shared, not copied.
+    #[must_use]
+    pub fn with_mask_decoder(&self, mask_decoder: MaskDecoder<B>) -> Self {
+        self.with_sam(Sam { mask_decoder, ..self.sam.clone() })
+    }
+
+    /// The same model with further tokens behind those of every prompt, in place of any that were put there before.
+    ///
+    /// # Shapes
+    /// - tokens: `[tokens, embed_dim]`
+    ///
+    /// # Panics
+    /// Prediction does, if the tokens are not as wide as the prompt encoder's.
+    #[must_use]
+    pub fn with_tokens(&self, tokens: Tensor<B, 2>) -> Self {
+        Self { tokens: Some(tokens), ..self.clone() }
+    }
+
+    /// Another model, prepared and prompted as this one.
+    fn with_sam(&self, sam: Sam<B>) -> Self {
+        Self { precision: self.precision, tokens: self.tokens.clone(), ..Self::new(sam, self.preprocess) }
     }
 
     /// The same model with its image encoder in another precision; prompts and masks stay in f32.
@@ -263,6 +287,10 @@ impl<B: Backend> SamPredictor<B> {
         let first = parts[0].embedding;
         let prompts: Vec<_> = parts.iter().map(|part| (&part.prompts, part.embedding.frame.scale())).collect();
         let embedded = self.sam.prompt_encoder.forward(&PromptBatch::new(&prompts, &self.device())?)?;
+        let embedded = match &self.tokens {
+            Some(tokens) => embedded.with_tokens(tokens.clone()),
+            None => embedded,
+        };
         let features = if parts.iter().all(|part| std::ptr::eq(part.embedding, first)) {
             first.features.clone()
         } else {

@@ -77,6 +77,26 @@ pub struct PromptEmbeddings<B: Backend> {
     pub dense: Tensor<B, 4>,
 }
 
+impl<B: Backend> PromptEmbeddings<B> {
+    /// The same with further tokens behind those of every prompt, such as learned ones that no click stands for.
+    ///
+    /// # Shapes
+    /// - tokens: `[tokens, embed_dim]`
+    ///
+    /// # Panics
+    /// If the tokens are not as wide as the others.
+    #[must_use]
+    pub fn with_tokens(self, tokens: Tensor<B, 2>) -> Self {
+        let ([n, _, _, _], [count, width]) = (self.dense.dims(), tokens.dims());
+        let tokens = tokens.reshape([1, count, width]).expand([n, count, width]);
+        let sparse = match self.sparse {
+            Some(own) => Tensor::cat(vec![own, tokens], 1),
+            None => tokens,
+        };
+        Self { sparse: Some(sparse), ..self }
+    }
+}
+
 impl<B: Backend> PromptEncoder<B> {
     /// Embeds a batch of prompts.
     ///
@@ -113,6 +133,11 @@ impl<B: Backend> PromptEncoder<B> {
         marked
     }
 
+    /// Channels of the image embedding and of every token.
+    pub fn embed_dim(&self) -> usize {
+        self.no_mask_embed.weight.dims()[1]
+    }
+
     /// The position encoding of the embedding's cells: `[1, embed_dim, h, w]`.
     pub fn dense_pe(&self) -> Tensor<B, 4> {
         self.pe_layer.grid(self.embedding_size, self.embedding_size)
@@ -120,7 +145,7 @@ impl<B: Backend> PromptEncoder<B> {
 
     /// External tokens, if they are as wide as this encoder's.
     fn fitting(&self, tokens: Tensor<B, 3>) -> Result<Tensor<B, 3>, PromptError> {
-        let (expected, found) = (self.no_mask_embed.weight.dims()[1], tokens.dims()[2]);
+        let (expected, found) = (self.embed_dim(), tokens.dims()[2]);
         if found == expected { Ok(tokens) } else { Err(PromptError::TokenWidth { expected, found }) }
     }
 
