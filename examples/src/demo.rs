@@ -154,7 +154,7 @@ impl<B: Backend> Comparison<'_, B> {
     const ROWS: usize = 3;
 
     fn run(&self, embeddings: &mut Embeddings<'_, B>, slices: &[SegmentedSlice]) -> Result<(Vec<Record>, Array3<u8>)> {
-        let learned = self.original.with_prompt_encoder(self.learned.prompt_encoder.clone());
+        let learned = self.learned.adaptation.apply(self.original);
         let mut records = Vec::new();
         let mut panels = Vec::new();
         let drawn = SliceSelection::Equidistant.choose(self.rest, Self::ROWS, &mut ChaCha8Rng::seed_from_u64(0));

@@ -96,7 +96,7 @@ pub fn segment_structure<B: Backend>(
     embeddings: &mut Embeddings<'_, B>,
     config: &PropagationConfig,
 ) -> Result<Vec<SegmentedSlice>> {
-    let predictor = embeddings.predictor.with_prompt_encoder(learned.prompt_encoder.clone());
+    let predictor = learned.adaptation.apply(embeddings.predictor);
     let count = embeddings.stack.len();
     let bar = progress::bar(format!("Segmenting {name}"), count - outlines.len());
     let slices = propagate(

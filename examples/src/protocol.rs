@@ -181,7 +181,7 @@ impl<B: Backend> CaseRun<'_, B> {
                 }
                 let config = AssistConfig { seed, ..config.clone() };
                 let learned = learn(self.predictor, &annotated, &config, &mut progress::learning(bar))?;
-                let predictor = self.predictor.with_prompt_encoder(learned.prompt_encoder);
+                let predictor = learned.adaptation.apply(self.predictor);
                 for &prompt in prompts {
                     let scores = self.test(&predictor, prompt, &test, seed, cache)?;
                     records.push(self.record("assist", count, prompt, seed, &scores, learned.seconds));

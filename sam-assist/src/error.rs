@@ -1,6 +1,7 @@
 //! What can go wrong in learning.
 
 use sam_core::CoreError;
+use sam_eval::EvalError;
 use sam_prompt::PromptError;
 use thiserror::Error;
 
@@ -17,6 +18,22 @@ pub enum AssistError {
     /// No annotated slice was given.
     #[error("there is nothing to learn from: outline the structure on at least one slice (2 to 5 are best)")]
     NoSlices,
+    /// Too few slices to leave one out.
+    #[error(
+        "the self-check leaves out one annotated slice after the other: it needs {expected} or more, and found {found}"
+    )]
+    TooFewSlices {
+        /// How many there are.
+        found: usize,
+        /// How many it needs.
+        expected: usize,
+    },
+    /// The observer of the self-check stopped it.
+    #[error("the self-check was stopped before all slices were checked")]
+    Stopped,
+    /// Masks that cannot be compared.
+    #[error(transparent)]
+    Eval(#[from] EvalError),
     /// An outline without a pixel.
     #[error("an annotated slice has an empty outline: outline the structure there, or leave the slice out")]
     EmptyOutline,

@@ -6,7 +6,7 @@ use burn::{
     tensor::{Tensor, backend::Backend},
 };
 use sam_core::{CoreError, DecoderPositions, MaskDecoder, MaskLogits, MaskOutput, ProjectedImage, Sam};
-use sam_prompt::{PromptBatch, PromptEncoder};
+use sam_prompt::{PromptBatch, PromptEmbeddings, PromptEncoder};
 
 /// A mask decoder that passes gradients on to the prompt encoder and keeps none for itself.
 #[derive(Debug)]
@@ -56,8 +56,14 @@ impl<B: Backend> FrozenDecoder<B> {
         image: ProjectedImage<B>,
         prompts: &PromptBatch<Autodiff<B>>,
     ) -> Result<MaskLogits<Autodiff<B>>, CoreError> {
-        let embedded = prompt_encoder.forward(prompts)?;
-        let image = image.map(Tensor::from_inner);
-        Ok(self.decoder.decode(image, &self.tracked_positions, embedded, MaskOutput::Single))
+        Ok(self.decode(image, prompt_encoder.forward(prompts)?))
+    }
+
+    /// As [`FrozenDecoder::forward`], for prompts that are embedded already.
+    ///
+    /// # Panics
+    /// If there are neither one image nor as many as prompts.
+    pub fn decode(&self, image: ProjectedImage<B>, prompts: PromptEmbeddings<Autodiff<B>>) -> MaskLogits<Autodiff<B>> {
+        self.decoder.decode(image.map(Tensor::from_inner), &self.tracked_positions, prompts, MaskOutput::Single)
     }
 }

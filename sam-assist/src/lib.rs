@@ -5,8 +5,10 @@
 //!
 //! - [`AnnotatedSlice`]: an embedded slice and the outline that a person drew on it.
 //! - [`AssistConfig`]: every number of the learning, with its seed.
-//! - [`learn`]: from those to a learned prompt encoder, to be used through
-//!   [`SamPredictor::with_prompt_encoder`](sam_core::SamPredictor::with_prompt_encoder).
+//! - [`learn`]: from those to what was [`Learned`]; [`Learner`] does it step by step, to stop and go on.
+//! - [`Adaptation`]: what learning changed, to be put into the model by [`Adaptation::apply`]. Beside the prompt encoder, it may hold
+//!   extra tokens, a tuned decoder or low-rank adapters, as [`Trained`] says: to measure the paper's argument against fine-tuning.
+//! - [`self_check`]: how well each annotated slice is segmented by what the others teach.
 //!
 //! ```
 //! use burn_flex::Flex;
@@ -22,20 +24,33 @@
 //! let annotated = AnnotatedSlice::new(predictor.embed(slice.view())?, outline)?;
 //! let config = AssistConfig { iterations: 3, ..AssistConfig::points() };
 //! let learned = learn(&predictor, &[annotated], &config, &mut |_| std::ops::ControlFlow::Continue(()))?;
-//! let predictor = predictor.with_prompt_encoder(learned.prompt_encoder);
+//! let predictor = learned.adaptation.apply(&predictor);
 //! # Ok::<(), sam_assist::AssistError>(())
 //! ```
 
+mod adaptation;
 mod config;
+mod decoding;
+mod draw;
 mod error;
 mod frozen;
+mod gradients;
 mod learn;
+mod learner;
 mod loss;
+mod low_rank;
+mod self_check;
+mod slice;
 mod target;
 
-pub use config::{AssistConfig, LearnedKind};
+pub use adaptation::Adaptation;
+pub use config::{AssistConfig, EarlyStopping, LearnedKind, Schedule, Trained};
 pub use error::AssistError;
 pub use frozen::FrozenDecoder;
-pub use learn::{AnnotatedSlice, Learned, Progress, learn};
+pub use learn::learn;
+pub use learner::{Ending, Learned, Learner, Progress, Timing};
 pub use loss::{binary_cross_entropy, dice_loss};
+pub use low_rank::LowRankAdapters;
+pub use self_check::{CheckProgress, SelfCheck, self_check};
+pub use slice::AnnotatedSlice;
 pub use target::low_res_target;

@@ -13,7 +13,8 @@ use burn_store::ModuleSnapshot;
 use ndarray::{Array2, Array3};
 use safetensors::SafeTensors;
 use sam_assist::{
-    AnnotatedSlice, AssistConfig, AssistError, FrozenDecoder, Learned, binary_cross_entropy, dice_loss, learn,
+    AnnotatedSlice, AssistConfig, AssistError, EarlyStopping, FrozenDecoder, Learned, Schedule, Trained,
+    binary_cross_entropy, dice_loss, learn,
 };
 use sam_core::{
     Checkpoint, ImageEmbedding, MaskDecoderConfig, SamConfig, SamPredictor, TwoWayTransformerConfig, ViTConfig,
@@ -197,7 +198,7 @@ fn same_seed_learns_the_same() -> TestResult {
         AnnotatedSlice::new(embedding.clone(), outline())?,
         AnnotatedSlice::new(embedding, Array2::from_shape_fn((40, 50), |(row, column)| row < 6 && column < 9))?,
     ];
-    for config in [AssistConfig::points(), AssistConfig::boxes(), AssistConfig::mixed()] {
+    for config in [AssistConfig::points(), AssistConfig::boxes(), AssistConfig::composite(), AssistConfig::mixed()] {
         let config = AssistConfig { iterations: 4, seed: 5, ..config };
         let first = learn_unwatched(&predictor, &slices, &config)?.losses;
         assert_eq!(first.len(), 4);
@@ -218,7 +219,7 @@ fn learning_lowers_the_loss() -> TestResult {
     assert!(end < start, "the loss went from {start} to {end}");
     assert!(learned.losses.iter().all(|loss| loss.is_finite()) && learned.seconds > 0.0);
     let values = |encoder: &PromptEncoder<B>| parameters(&PromptEncoder::from_inner(encoder.clone()));
-    assert_ne!(values(&learned.prompt_encoder)?, values(&predictor.sam().prompt_encoder)?);
+    assert_ne!(values(&learned.adaptation.prompt_encoder)?, values(&predictor.sam().prompt_encoder)?);
     Ok(())
 }
 
@@ -266,10 +267,21 @@ fn numbers_of_no_meaning_are_errors() -> TestResult {
     let (predictor, embedding) = predictor()?;
     let slices = [AnnotatedSlice::new(embedding, outline())?];
     let valid = AssistConfig::points;
+    let stopping = |rule| AssistConfig { early_stopping: Some(rule), ..valid() };
     for (field, config) in [
         ("learning_rate", AssistConfig { learning_rate: f64::NAN, ..valid() }),
         ("learning_rate", AssistConfig { learning_rate: -1e-3, ..valid() }),
-        ("final_rate", AssistConfig { final_rate: f64::INFINITY, ..valid() }),
+        ("decoder_rate", AssistConfig { decoder_rate: -1.0, ..valid() }),
+        ("final_rate", AssistConfig { schedule: Schedule::Cosine { final_rate: f64::INFINITY }, ..valid() }),
+        ("initial_spread", AssistConfig { initial_spread: f64::NAN, ..valid() }),
+        ("largest_gradient", AssistConfig { largest_gradient: Some(0.0), ..valid() }),
+        ("extra_tokens.count", AssistConfig { trained: Trained::ExtraTokens { count: 0 }, ..valid() }),
+        ("low_rank.rank", AssistConfig { trained: Trained::LowRank { rank: 0, scale: 1.0 }, ..valid() }),
+        ("low_rank.scale", AssistConfig { trained: Trained::LowRank { rank: 4, scale: f64::NAN }, ..valid() }),
+        ("early_stopping.patience", stopping(EarlyStopping { patience: 0, ..EarlyStopping::default() })),
+        ("early_stopping.least_gain", stopping(EarlyStopping { least_gain: -1.0, ..EarlyStopping::default() })),
+        ("early_stopping.smoothing", stopping(EarlyStopping { smoothing: 1.0, ..EarlyStopping::default() })),
+        ("check_points", AssistConfig { check_points: 0, ..valid() }),
         ("weight_decay", AssistConfig { weight_decay: -1.0, ..valid() }),
         ("dice_weight", AssistConfig { dice_weight: f64::NAN, ..valid() }),
         ("points", AssistConfig { points: (0, 3), ..valid() }),

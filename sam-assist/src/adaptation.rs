@@ -1,0 +1,108 @@
+//! What learning changes of a SAM, and how it is put into one.
+
+use burn::{
+    module::{Module, ModuleMapper, Param},
+    tensor::{Tensor, TensorData, backend::Backend},
+};
+use rand::{Rng, RngExt};
+use sam_core::{MaskDecoder, SamPredictor};
+use sam_prompt::PromptEncoder;
+
+use crate::{Trained, low_rank::LowRankAdapters};
+
+/// What learning changes of a SAM: always the prompt encoder, and what [`Trained`] names beside it.
+///
+/// Everything else stays with the model that it was learned on, so that one model and one embedding of an image serve many of these.
+#[derive(Module, Debug)]
+pub struct Adaptation<B: Backend> {
+    /// Learned in place of the model's own.
+    pub prompt_encoder: PromptEncoder<B>,
+    /// Put behind the tokens of every prompt: `[tokens, embed_dim]`.
+    pub tokens: Option<Param<Tensor<B, 2>>>,
+    /// Tuned, in place of the model's own.
+    pub mask_decoder: Option<MaskDecoder<B>>,
+    /// Added to the decoder's weights.
+    pub adapters: Option<LowRankAdapters<B>>,
+}
+
+impl<B: Backend> Adaptation<B> {
+    /// Where learning starts: the model's own parts, shared, and what is new drawn within `spread` of zero.
+    pub(crate) fn start(predictor: &SamPredictor<B>, trained: Trained, spread: f64, rng: &mut impl Rng) -> Self {
+        let (sam, device) = (predictor.sam(), predictor.device());
+        let prompt_encoder = sam.prompt_encoder.clone();
+        let mut adaptation = Self { prompt_encoder, tokens: None, mask_decoder: None, adapters: None };
+        match trained {
+            Trained::PromptEncoder => {}
+            Trained::ExtraTokens { count } => {
+                let shape = [count, adaptation.prompt_encoder.embed_dim()];
+                adaptation.tokens = Some(uniform(shape, spread, rng, &device));
+            }
+            Trained::Decoder => adaptation.mask_decoder = Some(sam.mask_decoder.clone()),
+            Trained::LowRank { rank, scale } => {
+                adaptation.adapters =
+                    Some(LowRankAdapters::start(&sam.mask_decoder, rank, scale, spread, rng, &device));
+            }
+        }
+        adaptation
+    }
+
+    /// The model with all that was learned: as fast as before, since adapters are merged into the weights.
+    ///
+    /// # Panics
+    /// If it was learned on a model of another shape.
+    #[must_use]
+    pub fn apply(&self, predictor: &SamPredictor<B>) -> SamPredictor<B> {
+        let mut adapted = predictor.with_prompt_encoder(self.prompt_encoder.clone());
+        if self.changes_decoder() {
+            adapted = adapted.with_mask_decoder(self.decoder(&predictor.sam().mask_decoder));
+        }
+        match &self.tokens {
+            Some(tokens) => adapted.with_tokens(tokens.val()),
+            None => adapted,
+        }
+    }
+
+    /// Whether the decoder's weights differ from the model's.
+    pub(crate) fn changes_decoder(&self) -> bool {
+        self.mask_decoder.is_some() || self.adapters.is_some()
+    }
+
+    /// The decoder as learned, from the model's own.
+    pub(crate) fn decoder(&self, original: &MaskDecoder<B>) -> MaskDecoder<B> {
+        let decoder = self.mask_decoder.as_ref().unwrap_or(original).clone();
+        match &self.adapters {
+            Some(adapters) => adapters.merge(decoder),
+            None => decoder,
+        }
+    }
+
+    /// With every parameter that learning may change marked for gradients: needed on a backend that has just begun to track them.
+    pub(crate) fn trainable(self) -> Self {
+        Self {
+            prompt_encoder: self.prompt_encoder.trainable(),
+            tokens: self.tokens.map(|tokens| tokens.set_require_grad(true)),
+            mask_decoder: self.mask_decoder.map(|decoder| decoder.map(&mut RequireGradient)),
+            adapters: self.adapters.map(|adapters| adapters.map(&mut RequireGradient)),
+        }
+    }
+}
+
+/// A parameter drawn uniformly within `spread` of zero, from our own generator: burn's is shared by the whole process.
+pub(crate) fn uniform<B: Backend>(
+    shape: [usize; 2],
+    spread: f64,
+    rng: &mut impl Rng,
+    device: &B::Device,
+) -> Param<Tensor<B, 2>> {
+    let values: Vec<_> = (0..shape[0] * shape[1]).map(|_| rng.random_range(-spread..=spread) as f32).collect();
+    Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), device)).set_require_grad(false)
+}
+
+/// Marks every parameter for gradients.
+struct RequireGradient;
+
+impl<B: Backend> ModuleMapper<B> for RequireGradient {
+    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        parameter.set_require_grad(true)
+    }
+}

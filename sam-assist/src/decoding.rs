@@ -1,0 +1,101 @@
+//! The decoder as learning runs through it: what no step changes is computed once.
+
+use burn::{
+    backend::Autodiff,
+    module::{AutodiffModule, Module},
+    tensor::{Tensor, backend::Backend},
+};
+use sam_core::{MaskDecoder, MaskLogits, MaskOutput, ProjectedImage, SamPredictor};
+use sam_prompt::{PromptBatch, PromptEmbeddings};
+
+use crate::{Adaptation, AnnotatedSlice, AssistError, FrozenDecoder};
+
+/// The slices' images and the decoder that reads them.
+#[derive(Debug)]
+pub(crate) enum Decoding<B: Backend> {
+    /// The decoder stays as it is, and so do the images as it projects them.
+    Frozen { decoder: Box<FrozenDecoder<B>>, images: Images<ProjectedImage<B>> },
+    /// The decoder changes with every step, and all of it is computed anew.
+    Changing {
+        original: Box<MaskDecoder<Autodiff<B>>>,
+        /// The position encoding: `[1, channels, h, w]`.
+        positions: Tensor<Autodiff<B>, 4>,
+        /// `[1, channels, h, w]` each.
+        images: Images<Tensor<B, 4>>,
+    },
+}
+
+impl<B: Backend> Decoding<B> {
+    /// Prepares a model's decoder and what it computes of the slices once.
+    pub(crate) fn new(predictor: &SamPredictor<B>, slices: &[AnnotatedSlice<B>], changes_decoder: bool) -> Self {
+        let sam = predictor.sam();
+        let features = slices.iter().map(|slice| slice.embedding().features.clone());
+        if changes_decoder {
+            return Self::Changing {
+                original: Box::new(MaskDecoder::from_inner(sam.mask_decoder.clone()).no_grad()),
+                positions: Tensor::from_inner(sam.prompt_encoder.dense_pe()),
+                images: Images::new(features.collect()),
+            };
+        }
+        let decoder = FrozenDecoder::new(sam);
+        let images = Images::new(features.map(|features| decoder.project(features)).collect());
+        Self::Frozen { decoder: Box::new(decoder), images }
+    }
+
+    /// Decodes one mask for each prompt, to be differentiated with respect to the adaptation.
+    ///
+    /// # Shapes
+    /// - drawn: the slice of each prompt; output: see [`MaskDecoder::forward`]
+    pub(crate) fn forward(
+        &mut self,
+        adaptation: &Adaptation<Autodiff<B>>,
+        drawn: &[usize],
+        prompts: &PromptBatch<Autodiff<B>>,
+    ) -> Result<MaskLogits<Autodiff<B>>, AssistError> {
+        let embedded = embed(adaptation, prompts)?;
+        Ok(match self {
+            Self::Frozen { decoder, images } => {
+                decoder.decode(images.of(drawn, |images| ProjectedImage::cat(images)), embedded)
+            }
+            Self::Changing { original, positions, images } => {
+                let images = images.of(drawn, |images| Tensor::cat(images.iter().map(|&one| one.clone()).collect(), 0));
+                let decoder = adaptation.decoder(original);
+                decoder.forward(Tensor::from_inner(images), positions.clone(), embedded, MaskOutput::Single)
+            }
+        })
+    }
+}
+
+/// The prompts as the learned prompt encoder embeds them, with the learned tokens behind.
+fn embed<B: Backend>(adaptation: &Adaptation<B>, prompts: &PromptBatch<B>) -> Result<PromptEmbeddings<B>, AssistError> {
+    let embedded = adaptation.prompt_encoder.forward(prompts)?;
+    Ok(match &adaptation.tokens {
+        Some(tokens) => embedded.with_tokens(tokens.val()),
+        None => embedded,
+    })
+}
+
+/// One image for each slice, and those of the last step joined: few slices are often drawn alike again.
+#[derive(Debug)]
+pub(crate) struct Images<T> {
+    each: Vec<T>,
+    last: Option<(Vec<usize>, T)>,
+}
+
+impl<T: Clone> Images<T> {
+    fn new(each: Vec<T>) -> Self {
+        Self { each, last: None }
+    }
+
+    /// The images of the drawn slices, joined.
+    fn of(&mut self, drawn: &[usize], join: impl FnOnce(&[&T]) -> T) -> T {
+        if let Some((_, joined)) = self.last.as_ref().filter(|(last, _)| last == drawn) {
+            return joined.clone();
+        }
+        // Given back before the next is made, so that there is one in memory.
+        self.last = None;
+        let joined = join(&drawn.iter().map(|&slice| &self.each[slice]).collect::<Vec<_>>());
+        self.last = Some((drawn.to_vec(), joined.clone()));
+        joined
+    }
+}

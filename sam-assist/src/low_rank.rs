@@ -1,0 +1,122 @@
+//! Low-rank adapters (LoRA) of the decoder's attentions.
+
+use std::slice;
+
+use burn::{
+    module::{Module, ModuleMapper, ModuleVisitor, Param},
+    tensor::{Shape, Tensor, backend::Backend},
+};
+use rand::Rng;
+use sam_core::MaskDecoder;
+
+use crate::adaptation::uniform;
+
+/// The projections that are adapted: those of queries and of values, in every attention of the decoder.
+///
+/// Source: Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models", section 4.2.
+const ADAPTED: [&str; 2] = ["q_proj", "v_proj"];
+
+/// One adapter for each adapted projection of a decoder: `W + scale * down up` takes the place of its weight `W`.
+#[derive(Module, Debug)]
+pub struct LowRankAdapters<B: Backend> {
+    /// In the order in which the decoder holds its projections.
+    adapters: Vec<LowRankAdapter<B>>,
+    scale: f64,
+}
+
+/// A change of rank `rank` to one projection.
+#[derive(Module, Debug)]
+struct LowRankAdapter<B: Backend> {
+    /// `[input, rank]`; random at the start.
+    down: Param<Tensor<B, 2>>,
+    /// `[rank, output]`; zero at the start, so that learning starts from the model as it is.
+    up: Param<Tensor<B, 2>>,
+}
+
+impl<B: Backend> LowRankAdapters<B> {
+    /// Adapters that change nothing yet.
+    pub(crate) fn start(
+        decoder: &MaskDecoder<B>,
+        rank: usize,
+        scale: f64,
+        spread: f64,
+        rng: &mut impl Rng,
+        device: &B::Device,
+    ) -> Self {
+        let mut shapes = Shapes::default();
+        decoder.visit(&mut shapes);
+        let adapter = |[input, output]: [usize; 2]| LowRankAdapter {
+            down: uniform([input, rank], spread, rng, device),
+            up: Param::from_tensor(Tensor::zeros([rank, output], device)).set_require_grad(false),
+        };
+        Self { adapters: shapes.found.into_iter().map(adapter).collect(), scale }
+    }
+
+    /// The decoder with the adapters added to its weights; on a backend that tracks gradients, they reach the adapters.
+    pub(crate) fn merge(&self, decoder: MaskDecoder<B>) -> MaskDecoder<B> {
+        let changes = self.adapters.iter();
+        decoder.map(&mut Merge { adapters: changes, scale: self.scale, path: Path::default() })
+    }
+}
+
+/// Where in a module a walk through its parameters stands: the names of the fields, outermost first.
+#[derive(Default)]
+struct Path(Vec<String>);
+
+impl Path {
+    fn is_adapted(&self) -> bool {
+        matches!(&self.0[..], [.., layer, field] if field == "weight" && ADAPTED.contains(&layer.as_str()))
+    }
+}
+
+/// Collects the shapes of the adapted weights, `[input, output]` each.
+#[derive(Default)]
+struct Shapes {
+    found: Vec<[usize; 2]>,
+    path: Path,
+}
+
+impl<B: Backend> ModuleVisitor<B> for Shapes {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.0.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.0.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, weight: &Param<Tensor<B, D>>) {
+        if let (true, &[input, output]) = (self.path.is_adapted(), &weight.dims()[..]) {
+            self.found.push([input, output]);
+        }
+    }
+}
+
+/// Adds the adapters to the weights that they belong to.
+struct Merge<'a, B: Backend> {
+    adapters: slice::Iter<'a, LowRankAdapter<B>>,
+    scale: f64,
+    path: Path,
+}
+
+impl<B: Backend> ModuleMapper<B> for Merge<'_, B> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.0.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.0.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, weight: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        if !self.path.is_adapted() {
+            return weight;
+        }
+        let Some(LowRankAdapter { down, up }) = self.adapters.next() else { return weight };
+        let change = down.val().matmul(up.val()) * self.scale;
+        let (id, weight) = (weight.id, weight.into_value());
+        let shape = weight.shape();
+        // The sum is no leaf of the graph: it passes gradients on, and holds none.
+        Param::initialized(id, weight + change.reshape::<D, Shape>(shape))
+    }
+}
