@@ -1,0 +1,270 @@
+//! What learning promises whatever learns: it lowers the loss, leaves the rest as it was, and stops and goes on without a trace.
+
+use std::{collections::BTreeMap, ops::ControlFlow};
+
+use burn_flex::{Flex, FlexDevice};
+use burn_store::ModuleSnapshot;
+use ndarray::{Array2, Array3};
+use sam_assist::{
+    AnnotatedSlice, AssistConfig, AssistError, EarlyStopping, Ending, LearnedKind, Learner, Schedule, Trained,
+    self_check,
+};
+use sam_core::{Sam, SamConfig, SamPredictor, ViTConfig};
+use sam_prompt::{Label, Point, Prompts, SamplingScheme};
+
+type B = Flex;
+type TestResult<T = ()> = Result<T, Box<dyn std::error::Error>>;
+type Values = BTreeMap<String, Vec<f32>>;
+
+const EVERY_TRAINED: [Trained; 4] = [
+    Trained::PromptEncoder,
+    Trained::ExtraTokens { count: 2 },
+    Trained::Decoder,
+    Trained::LowRank { rank: 4, scale: 2.0 },
+];
+
+/// A tiny SAM of random weights.
+fn predictor() -> TestResult<SamPredictor<B>> {
+    let config = SamConfig::vit(ViTConfig::new(32, 1, 2).with_image_size(64));
+    let sam = config.init(&FlexDevice);
+    // burn draws weights when they are first used: drawn here, all clones share them.
+    values(&sam)?;
+    Ok(SamPredictor::new(sam, config.preprocess))
+}
+
+/// Every tensor of a model by its name.
+fn values(sam: &Sam<B>) -> TestResult<Values> {
+    let read = |tensor: burn_store::TensorSnapshot| {
+        let data = tensor.to_data().map_err(|error| format!("{}: {error:?}", tensor.full_path()))?;
+        Ok((tensor.full_path(), data.iter::<f32>().collect()))
+    };
+    sam.collect(None, None, false).into_iter().map(read).collect()
+}
+
+/// Slices with a bright square each, a little further right on each.
+fn slices(predictor: &SamPredictor<B>, count: usize) -> TestResult<Vec<AnnotatedSlice<B>>> {
+    let slice = |number: usize| {
+        let inside =
+            |row: usize, column: usize| (10..25).contains(&row) && (12 + 4 * number..28 + 4 * number).contains(&column);
+        let image =
+            Array3::from_shape_fn((40, 50, 1), |(row, column, _)| if inside(row, column) { 200.0 } else { 20.0 });
+        let outline = Array2::from_shape_fn((40, 50), |(row, column)| inside(row, column));
+        Ok(AnnotatedSlice::new(predictor.embed(image.view())?, outline)?)
+    };
+    (0..count).map(slice).collect()
+}
+
+fn config(trained: Trained, iterations: usize) -> AssistConfig {
+    AssistConfig { trained, iterations, decoder_rate: 1e-3, seed: 3, ..AssistConfig::points() }
+}
+
+fn on(_: sam_assist::Progress) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+fn learned(predictor: &SamPredictor<B>, slices: &[AnnotatedSlice<B>], config: AssistConfig) -> TestResult<Outcome> {
+    let mut learner = Learner::new(predictor, slices, config)?;
+    let ending = learner.run(&mut on)?;
+    Outcome::of(learner, predictor, ending)
+}
+
+/// All that learning changed, as numbers.
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    losses: Vec<f32>,
+    values: Values,
+    tokens: Option<Vec<f32>>,
+    ending: Ending,
+}
+
+impl Outcome {
+    fn of(learner: Learner<B>, predictor: &SamPredictor<B>, ending: Ending) -> TestResult<Self> {
+        let learned = learner.finish();
+        let spent = learned.timing.forward + learned.timing.backward + learned.timing.optimiser;
+        assert!(spent <= learned.seconds, "{:?} in {} s", learned.timing, learned.seconds);
+        let tokens = learned.adaptation.tokens.as_ref().map(|tokens| tokens.val().into_data().iter().collect());
+        let values = values(learned.adaptation.apply(predictor).sam())?;
+        Ok(Self { losses: learned.losses, values, tokens, ending })
+    }
+}
+
+#[test]
+fn each_choice_lowers_the_loss_and_leaves_the_rest_alone() -> TestResult {
+    let predictor = predictor()?;
+    let slices = slices(&predictor, 2)?;
+    let before = values(predictor.sam())?;
+    for trained in EVERY_TRAINED {
+        let after = learned(&predictor, &slices, config(trained, 40))?;
+        let mean = |losses: &[f32]| losses.iter().sum::<f32>() / losses.len() as f32;
+        let (start, end) = (mean(&after.losses[..5]), mean(&after.losses[35..]));
+        assert!(end < start, "{trained:?}: the loss went from {start} to {end}");
+
+        let is_learned = |name: &str| {
+            let of_prompts = name.starts_with("prompt_encoder.")
+                && !name.contains("pe_layer")
+                && !name.contains("mask_downscaling")
+                && !name.contains("point_embeddings.2")
+                && !name.contains("point_embeddings.3");
+            let of_decoder = name.starts_with("mask_decoder.")
+                && match trained {
+                    Trained::PromptEncoder | Trained::ExtraTokens { .. } => false,
+                    // No loss asks for the other masks or for the predicted quality.
+                    Trained::Decoder => name == "mask_decoder.output_upscaling.conv2.weight",
+                    Trained::LowRank { .. } => name.ends_with("q_proj.weight") || name.ends_with("v_proj.weight"),
+                };
+            of_prompts || of_decoder
+        };
+        let may_change =
+            |name: &str| is_learned(name) || (trained == Trained::Decoder && name.starts_with("mask_decoder."));
+        for (name, values) in &before {
+            let changed = values != &after.values[name];
+            assert!(changed || !is_learned(name), "{trained:?} should learn {name}");
+            assert!(!changed || may_change(name), "{trained:?} changed {name}");
+        }
+        assert_eq!(
+            after.tokens.map(|tokens| tokens.len()),
+            matches!(trained, Trained::ExtraTokens { .. }).then_some(512)
+        );
+        assert_eq!(values(predictor.sam())?, before, "{trained:?} changed the model that it started from");
+    }
+    Ok(())
+}
+
+#[test]
+fn same_seed_learns_the_same_and_another_another() -> TestResult {
+    let predictor = predictor()?;
+    let slices = slices(&predictor, 3)?;
+    for trained in EVERY_TRAINED {
+        let config = config(trained, 3);
+        let first = learned(&predictor, &slices, config.clone())?;
+        assert_eq!(first, learned(&predictor, &slices, config.clone())?);
+        assert_ne!(first, learned(&predictor, &slices, AssistConfig { seed: 4, ..config })?);
+    }
+    Ok(())
+}
+
+#[test]
+fn stopping_and_going_on_leaves_no_trace() -> TestResult {
+    let predictor = predictor()?;
+    let slices = slices(&predictor, 3)?;
+    for trained in EVERY_TRAINED {
+        let config = AssistConfig {
+            kind: LearnedKind::Mixed,
+            schedule: Schedule::Cosine { final_rate: 0.1 },
+            ..config(trained, 6)
+        };
+        let uninterrupted = learned(&predictor, &slices, config.clone())?;
+        let mut learner = Learner::new(&predictor, &slices, config)?;
+        assert_eq!(learner.run(&mut |_| ControlFlow::Break(()))?, Ending::Stopped);
+        assert_eq!(learner.step()?.iteration, 1);
+        let stop = |progress: sam_assist::Progress| {
+            if progress.iteration == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        assert_eq!(learner.run(&mut { stop })?, Ending::Stopped);
+        let ending = learner.run(&mut on)?;
+        assert_eq!(learner.ending(), Some(Ending::Complete));
+        assert_eq!(Outcome::of(learner, &predictor, ending)?, uninterrupted, "{trained:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn nothing_learned_predicts_as_before() -> TestResult {
+    let predictor = predictor()?;
+    let slices = slices(&predictor, 1)?;
+    let click = Prompts::from_points(vec![Point { x: 20.0, y: 18.0, label: Label::Foreground }]);
+    let before = predictor.predict(slices[0].embedding(), &click)?;
+    for trained in [Trained::PromptEncoder, Trained::Decoder, Trained::LowRank { rank: 2, scale: 1.0 }] {
+        let adaptation = Learner::new(&predictor, &slices, config(trained, 1))?.finish().adaptation;
+        assert_eq!(adaptation.apply(&predictor).predict(slices[0].embedding(), &click)?, before, "{trained:?}");
+    }
+    let extra = Learner::new(&predictor, &slices, config(Trained::ExtraTokens { count: 1 }, 1))?.finish().adaptation;
+    assert_ne!(extra.apply(&predictor).predict(slices[0].embedding(), &click)?, before);
+    Ok(())
+}
+
+#[test]
+fn every_sampling_scheme_draws_other_prompts() -> TestResult {
+    let predictor = predictor()?;
+    let slices = slices(&predictor, 1)?;
+    let losses = |sampling| -> TestResult<_> {
+        let config = AssistConfig { sampling, ..config(Trained::PromptEncoder, 2) };
+        Ok(learned(&predictor, &slices, config)?.losses)
+    };
+    let [uniform, center, boundary] = SamplingScheme::ALL.map(losses);
+    let (uniform, center, boundary) = (uniform?, center?, boundary?);
+    assert!(uniform != center && center != boundary && boundary != uniform);
+    Ok(())
+}
+
+#[test]
+fn large_gradients_are_clipped_and_small_ones_are_not() -> TestResult {
+    let predictor = predictor()?;
+    let slices = slices(&predictor, 2)?;
+    let clipped = |largest_gradient, trained| {
+        learned(&predictor, &slices, AssistConfig { largest_gradient, ..config(trained, 3) })
+    };
+    for trained in [Trained::PromptEncoder, Trained::LowRank { rank: 2, scale: 1.0 }] {
+        let free = clipped(None, trained)?;
+        assert_eq!(clipped(Some(1e9), trained)?, free, "{trained:?}");
+        // Gradients far below what Adam adds to its divisor hardly move anything.
+        let before = values(predictor.sam())?;
+        let moved = |after: &Values| {
+            let pairs = before.iter().flat_map(|(name, values)| values.iter().zip(&after[name]));
+            pairs.map(|(before, after)| (before - after).abs()).fold(0.0, f32::max)
+        };
+        let (free, held) = (moved(&free.values), moved(&clipped(Some(1e-12), trained)?.values));
+        assert!(free > 1e-2 && held < 1e-4, "{trained:?}: {free} and {held}");
+    }
+    Ok(())
+}
+
+#[test]
+fn learning_ends_early_where_the_loss_no_longer_falls() -> TestResult {
+    let predictor = predictor()?;
+    let slices = slices(&predictor, 1)?;
+    // No loss falls by so much: the first stays the lowest.
+    let rule = EarlyStopping { patience: 4, least_gain: 1e3, smoothing: 0.5 };
+    let config = AssistConfig { early_stopping: Some(rule), ..config(Trained::PromptEncoder, 20) };
+    let mut learner = Learner::new(&predictor, &slices, config.clone())?;
+    assert_eq!(learner.run(&mut on)?, Ending::Converged);
+    assert_eq!(learner.losses().len(), 5);
+    assert_eq!(learner.run(&mut on)?, Ending::Converged);
+    assert_eq!(learner.losses().len(), 5);
+    let patient = EarlyStopping { patience: 20, ..rule };
+    let outcome = learned(&predictor, &slices, AssistConfig { early_stopping: Some(patient), ..config })?;
+    assert_eq!((outcome.ending, outcome.losses.len()), (Ending::Complete, 20));
+    Ok(())
+}
+
+#[test]
+fn self_check_scores_each_slice_by_the_others() -> TestResult {
+    let predictor = predictor()?;
+    let slices = slices(&predictor, 3)?;
+    for kind in [LearnedKind::Points, LearnedKind::Boxes, LearnedKind::Composite, LearnedKind::Mixed] {
+        let config = AssistConfig { kind, ..config(Trained::PromptEncoder, 2) };
+        let mut seen = Vec::new();
+        let check = self_check(&predictor, &slices, &config, &mut |progress| {
+            seen.push((progress.slice, progress.slices, progress.learning.iteration));
+            ControlFlow::Continue(())
+        })?;
+        assert_eq!(seen, [(0, 3, 0), (0, 3, 1), (1, 3, 0), (1, 3, 1), (2, 3, 0), (2, 3, 1)]);
+        assert_eq!(check.dice.len(), 3);
+        assert!(check.dice.iter().all(|dice| (0.0..=1.0).contains(dice)), "{check:?}");
+        assert!((check.mean - check.dice.iter().sum::<f64>() / 3.0).abs() < 1e-12);
+        assert_eq!(self_check(&predictor, &slices, &config, &mut |_| ControlFlow::Continue(()))?, check);
+    }
+    Ok(())
+}
+
+#[test]
+fn self_check_needs_three_slices_and_all_of_its_time() -> TestResult {
+    let predictor = predictor()?;
+    let slices = slices(&predictor, 3)?;
+    let config = config(Trained::PromptEncoder, 2);
+    let few = self_check(&predictor, &slices[..2], &config, &mut |_| ControlFlow::Continue(()));
+    assert!(matches!(few, Err(AssistError::TooFewSlices { found: 2, expected: 3 })));
+    let stopped = self_check(&predictor, &slices, &config, &mut |_| ControlFlow::Break(()));
+    assert!(matches!(stopped, Err(AssistError::Stopped)));
+    Ok(())
+}
