@@ -33,7 +33,7 @@ pub enum Trained {
     },
     /// All of the mask decoder.
     Decoder,
-    /// A change of low rank to the projections of queries and values in the decoder's attentions (LoRA).
+    /// A change of low rank to the projections of queries and values in the decoder's attentions (`LoRA`).
     LowRank {
         /// The change's rank.
         rank: usize,

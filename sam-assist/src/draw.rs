@@ -44,10 +44,10 @@ pub(crate) fn draw<B: Backend>(
         clicks.extend(sampler.sample(slice.outside().view(), Label::Background, points, rng)?);
         Ok(Sample { slice: index, part, prompts: Prompts { points: clicks, boxes, ..Prompts::default() } })
     };
-    let mut samples: Vec<_> = chosen.into_iter().map(|index| sample(index, rng)).collect::<Result<_, AssistError>>()?;
+    let mut drawn: Vec<_> = chosen.into_iter().map(|index| sample(index, rng)).collect::<Result<_, AssistError>>()?;
     // Drawn in the order of choice, decoded in the order of slices: the same choice in another order is the same batch of images.
-    samples.sort_by_key(|sample| sample.slice);
-    Ok(samples)
+    drawn.sort_by_key(|sample| sample.slice);
+    Ok(drawn)
 }
 
 /// One of the components, the larger the likelier.

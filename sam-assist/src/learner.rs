@@ -295,14 +295,15 @@ impl<B: Backend> Targets<B> {
     /// The samples' answers: `[n, 1, side, side]`.
     fn of(&self, samples: &[Sample], slices: &[AnnotatedSlice<B>], device: &B::Device) -> Tensor<B, 4> {
         let target = |sample: &Sample| {
-            let (slice, made) = (&slices[sample.slice], &self.slices[sample.slice]);
-            let make = || {
+            let slice = &slices[sample.slice];
+            let known = &self.slices[sample.slice][sample.part.map_or(0, |part| part + 1)];
+            let rasterise = || {
                 let answer = sample.part.map_or(slice.outline(), |part| &slice.parts()[part].mask);
                 let values = low_res_target(answer.view(), &slice.embedding().frame, self.side);
                 let values: Vec<f32> = values.into_iter().collect();
                 Tensor::from_data(TensorData::new(values, [1, 1, self.side, self.side]), device)
             };
-            made[sample.part.map_or(0, |part| part + 1)].get_or_init(make).clone()
+            known.get_or_init(rasterise).clone()
         };
         Tensor::cat(samples.iter().map(target).collect(), 0)
     }

@@ -1,4 +1,4 @@
-//! Low-rank adapters (LoRA) of the decoder's attentions.
+//! Low-rank adapters (`LoRA`) of the decoder's attentions.
 
 use std::slice;
 
@@ -13,7 +13,7 @@ use crate::adaptation::uniform;
 
 /// The projections that are adapted: those of queries and of values, in every attention of the decoder.
 ///
-/// Source: Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models", section 4.2.
+/// Source: Hu et al. 2021, "Low-Rank Adaptation of Large Language Models", section 4.2.
 const ADAPTED: [&str; 2] = ["q_proj", "v_proj"];
 
 /// One adapter for each adapted projection of a decoder: `W + scale * down up` takes the place of its weight `W`.
