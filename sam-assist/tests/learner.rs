@@ -79,12 +79,12 @@ struct Outcome {
 
 impl Outcome {
     fn of(learner: Learner<B>, predictor: &SamPredictor<B>, ending: Ending) -> TestResult<Self> {
-        let learned = learner.finish();
-        let spent = learned.timing.forward + learned.timing.backward + learned.timing.optimiser;
-        assert!(spent <= learned.seconds, "{:?} in {} s", learned.timing, learned.seconds);
-        let tokens = learned.adaptation.tokens.as_ref().map(|tokens| tokens.val().into_data().iter().collect());
-        let values = values(learned.adaptation.apply(predictor).sam())?;
-        Ok(Self { losses: learned.losses, values, tokens, ending })
+        let result = learner.finish();
+        let spent = result.timing.forward + result.timing.backward + result.timing.optimiser;
+        assert!(spent <= result.seconds, "{:?} in {} s", result.timing, result.seconds);
+        let tokens = result.adaptation.tokens.as_ref().map(|tokens| tokens.val().into_data().iter().collect());
+        let values = values(result.adaptation.apply(predictor).sam())?;
+        Ok(Self { losses: result.losses, values, tokens, ending })
     }
 }
 
