@@ -202,6 +202,7 @@ impl<B: Backend> Comparison<'_, B> {
             seed: self.demo.seed,
             dice: Summary::of(scores),
             iou: None,
+            interaction: None,
             train_seconds: seconds,
             simulated_prompts: true,
         }

@@ -239,6 +239,7 @@ impl<B: Backend> CaseRun<'_, B> {
             seed,
             dice: Summary::of(scores.iter().copied()),
             iou: None,
+            interaction: None,
             train_seconds: seconds,
             simulated_prompts: true,
         }

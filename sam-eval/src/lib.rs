@@ -7,8 +7,10 @@
 //! |---|---|
 //! | `overlap` | [`Confusion`] counts, [`dice()`], [`iou()`], and what they are when both masks are empty ([`EmptyPolicy`]) |
 //! | `summary` | [`Summary`]: mean, standard deviation and median of the slices of a case |
+//! | `interaction` | series of clicks: [`number_of_clicks`] (NoC), [`best_score`], [`InteractionSummary`] |
 //! | `record` | [`Record`]: one run on one structure of one case, as one line of JSON |
-//! | `table` | [`ResultsTable`]: records aggregated over repeats, as Markdown or aligned text |
+//! | `table` | [`ResultsTable`]: records aggregated over repeats; [`InteractionTable`]: what clicks reached, and how many were needed |
+//! | `lines` | both as Markdown or aligned text |
 //! | `error` | [`EvalError`] |
 //!
 //! An undefined score is never a number that could slip into a mean: a metric gives NaN, a summary counts it in
@@ -34,13 +36,16 @@
 //! ```
 
 mod error;
+mod interaction;
+mod lines;
 mod overlap;
 mod record;
 mod summary;
 mod table;
 
 pub use error::EvalError;
+pub use interaction::{InteractionSummary, Noc, best_score, number_of_clicks};
 pub use overlap::{Confusion, EmptyPolicy, dice, iou};
 pub use record::Record;
 pub use summary::Summary;
-pub use table::{Cell, Column, ResultsTable, Row, Spread};
+pub use table::{Cell, Column, InteractionTable, ResultsTable, Row, Spread};

@@ -1,13 +1,15 @@
 //! One run, as one line of JSON.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
-use crate::Summary;
+use crate::{EvalError, InteractionSummary, Summary};
 
 /// What one method reached on one structure of one case, with all that is needed to compare it with another.
 ///
-/// Records are what a run leaves behind: one JSON object each, its keys the names of the fields below (`iou` only where
-/// there is one). An undefined mean is `null`.
+/// Records are what a run leaves behind: one JSON object each, its keys the names of the fields below (`iou` and
+/// `interaction` only where there is one). An undefined mean is `null`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Data set, for example `msd_spleen2`.
@@ -21,15 +23,19 @@ pub struct Record {
     pub method: String,
     /// Number of slices annotated for training; 0 for a method that learns nothing.
     pub annotated_slices: usize,
-    /// What SAM was prompted with on every test slice: `points-3` (3 foreground and 3 background points), `box`, ….
+    /// What SAM was prompted with on every test slice: `points-3` (3 foreground and 3 background points), `box`, …, or `active-5` and `clicks-20`:
+    /// one box for each component and 5 correcting clicks, or 20 clicks and no box.
     pub prompt: String,
     /// Seed behind all that is random in the run: slices, prompts, training.
     pub seed: u64,
-    /// Dice of the test slices.
+    /// Dice of the test slices; of a series of interactions the best along it, as the paper scores them.
     pub dice: Summary,
     /// Intersection over union of the test slices, where it was computed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iou: Option<Summary>,
+    /// What came of each interaction, where there was more than one: Dice after the last one, the click curve, NoC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interaction: Option<InteractionSummary>,
     /// Seconds of training; 0 for a method that learns nothing.
     pub train_seconds: f64,
     /// Whether the prompts of the test slices were drawn from the ground truth, as the paper does, instead of given by
@@ -41,4 +47,20 @@ pub struct Record {
 
 fn taken_for_simulated() -> bool {
     true
+}
+
+/// Checks that no run is there twice.
+///
+/// # Errors
+/// [`EvalError::DuplicateRecord`] if two records agree in all that identifies a run.
+pub(crate) fn check_distinct(records: &[Record]) -> Result<(), EvalError> {
+    let identity = |record: &Record| {
+        let Record { dataset, case, structure, method, annotated_slices, prompt, seed, .. } = record.clone();
+        (dataset, case, structure, method, annotated_slices, prompt, seed)
+    };
+    let mut seen = HashSet::new();
+    match records.iter().find(|record| !seen.insert(identity(record))) {
+        Some(twice) => Err(EvalError::DuplicateRecord(Box::new(twice.clone()))),
+        None => Ok(()),
+    }
 }

@@ -54,6 +54,22 @@ fn median(sorted: &[f64]) -> Option<f64> {
     Some(if sorted.len() % 2 == 1 { upper } else { f64::midpoint(sorted[sorted.len() / 2 - 1], upper) })
 }
 
+/// Mean and deviation of the slices behind several summaries, exactly: the variance within plus the variance between.
+pub(crate) fn pooled(summaries: &[Summary]) -> Option<(f64, f64)> {
+    let parts: Vec<(f64, f64, f64)> = summaries
+        .iter()
+        .filter_map(|summary| Some((summary.n as f64, summary.mean?, summary.std?)))
+        .filter(|&(n, ..)| n > 0.0)
+        .collect();
+    let n: f64 = parts.iter().map(|&(n, ..)| n).sum();
+    if n == 0.0 {
+        return None;
+    }
+    let mean = parts.iter().map(|(n, mean, _)| n * mean).sum::<f64>() / n;
+    let variance = parts.iter().map(|(n, m, std)| n * (std.powi(2) + (m - mean).powi(2))).sum::<f64>() / n;
+    Some((mean, variance.sqrt()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

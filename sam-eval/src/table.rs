@@ -1,10 +1,12 @@
 //! Many records as one table: structures down, methods across.
 
+mod interaction;
 mod render;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use crate::{EvalError, Record, Summary};
+pub use self::interaction::InteractionTable;
+use crate::{EvalError, Record, Summary, record::check_distinct, summary::pooled};
 
 /// What the "±" of a cell spans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -69,6 +71,7 @@ pub struct Cell {
 ///     seed,
 ///     dice: Summary::of([dice]),
 ///     iou: None,
+///     interaction: None,
 ///     train_seconds: 0.0,
 ///     simulated_prompts: true,
 /// };
@@ -85,6 +88,7 @@ pub struct ResultsTable {
     spread: Spread,
     simulated: usize,
     records: usize,
+    interactive: bool,
 }
 
 impl ResultsTable {
@@ -94,21 +98,13 @@ impl ResultsTable {
     /// [`EvalError::DuplicateRecord`] if two records agree in all that identifies a run: data set, case, structure,
     /// method, annotated slices, prompt and seed.
     pub fn new(records: &[Record], spread: Spread) -> Result<Self, EvalError> {
-        let mut seen = HashSet::new();
+        check_distinct(records)?;
         let mut methods = Order::default();
         let mut rows = Order::default();
         let mut columns = Order::default();
         let mut grouped: HashMap<(usize, usize), Vec<Summary>> = HashMap::new();
         for record in records {
-            let row = Row { dataset: record.dataset.clone(), structure: record.structure.clone() };
-            let column = Column {
-                method: record.method.clone(),
-                annotated_slices: record.annotated_slices,
-                prompt: record.prompt.clone(),
-            };
-            if !seen.insert((row.clone(), column.clone(), &record.case, record.seed)) {
-                return Err(EvalError::DuplicateRecord(Box::new(record.clone())));
-            }
+            let (row, column) = (Row::of(record), Column::of(record));
             methods.index_of(&record.method);
             let place = (rows.index_of(&row), columns.index_of(&column));
             grouped.entry(place).or_default().push(record.dice);
@@ -127,6 +123,7 @@ impl ResultsTable {
             spread,
             simulated: records.iter().filter(|record| record.simulated_prompts).count(),
             records: records.len(),
+            interactive: records.iter().any(|record| record.interaction.is_some()),
         })
     }
 
@@ -152,6 +149,20 @@ impl ResultsTable {
     }
 }
 
+impl Row {
+    /// Where a record belongs.
+    fn of(record: &Record) -> Self {
+        Self { dataset: record.dataset.clone(), structure: record.structure.clone() }
+    }
+}
+
+impl Column {
+    /// Where a record belongs.
+    fn of(record: &Record) -> Self {
+        Self { method: record.method.clone(), annotated_slices: record.annotated_slices, prompt: record.prompt.clone() }
+    }
+}
+
 impl Cell {
     fn of(summaries: &[Summary], spread: Spread) -> Self {
         let repeats = summaries.iter().filter(|summary| summary.mean.is_some()).count();
@@ -166,22 +177,6 @@ impl Cell {
             }
         }
     }
-}
-
-/// Mean and deviation of the slices behind several summaries, exactly: the variance within plus the variance between.
-fn pooled(summaries: &[Summary]) -> Option<(f64, f64)> {
-    let parts: Vec<(f64, f64, f64)> = summaries
-        .iter()
-        .filter_map(|summary| Some((summary.n as f64, summary.mean?, summary.std?)))
-        .filter(|&(n, ..)| n > 0.0)
-        .collect();
-    let n: f64 = parts.iter().map(|&(n, ..)| n).sum();
-    if n == 0.0 {
-        return None;
-    }
-    let mean = parts.iter().map(|(n, mean, _)| n * mean).sum::<f64>() / n;
-    let variance = parts.iter().map(|(n, m, std)| n * (std.powi(2) + (m - mean).powi(2))).sum::<f64>() / n;
-    Some((mean, variance.sqrt()))
 }
 
 /// Distinct values in the order of their first appearance.

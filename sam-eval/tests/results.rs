@@ -17,6 +17,7 @@ fn record(structure: &str, method: &str, annotated_slices: usize, seed: u64, sco
         seed,
         dice: Summary::of(scores.iter().copied()),
         iou: None,
+        interaction: None,
         train_seconds: 9.8,
         simulated_prompts: true,
     }

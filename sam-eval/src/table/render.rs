@@ -1,13 +1,13 @@
 //! The table as Markdown and as aligned plain text.
 
-use std::fmt::{Display, Formatter, Result, Write};
+use std::fmt::{Display, Formatter, Result};
 
 use super::{Cell, Column, ResultsTable, Row, Spread};
-
-const MISSING: &str = "–";
+use crate::lines::{MISSING, aligned, markdown};
 
 impl ResultsTable {
-    /// What the numbers are, in sentences: the metric, what ± spans, and whether prompts were simulated.
+    /// What the numbers are, in sentences: the metric, what ± spans, whether prompts were simulated, and what counts where
+    /// there is more than one prediction for a slice.
     pub fn caption(&self) -> String {
         let spread = match self.spread {
             Spread::Repeats => "mean ± standard deviation over repeats (cases and seeds)",
@@ -18,24 +18,22 @@ impl ResultsTable {
             all if all == self.records => " Prompts were simulated from the ground truth.".to_owned(),
             some => format!(" Prompts were simulated from the ground truth in {some} of {} runs.", self.records),
         };
-        format!("Dice, {spread}.{prompts}")
+        let best = if self.interactive { " Of a series of clicks, the best Dice along it counts." } else { "" };
+        format!("Dice, {spread}.{prompts}{best}")
     }
 
     /// The table in Markdown, its caption above it.
     pub fn to_markdown(&self) -> String {
-        let mut out = format!("{}\n\n", self.caption());
-        let mut line = |cells: Vec<String>| {
-            out.extend(cells.iter().flat_map(|cell| ["| ", cell, " "]));
-            out.push_str("|\n");
-        };
-        let header = |name: &dyn Display| escape(&name.to_string());
-        line([String::new()].into_iter().chain(self.columns.iter().map(|column| header(column))).collect());
-        line(vec!["---".to_owned(); self.columns.len() + 1]);
-        for (row, values) in self.rows.iter().zip(self.values()) {
-            line([header(row)].into_iter().chain(values).collect());
-        }
-        line(["**mean**".to_owned()].into_iter().chain(self.means()).collect());
-        out
+        let head = [String::new()].into_iter().chain(self.columns.iter().map(ToString::to_string));
+        let mut lines: Vec<Vec<String>> = vec![head.collect()];
+        lines.extend(self.body());
+        lines.push(["**mean**".to_owned()].into_iter().chain(self.means()).collect());
+        format!("{}\n\n{}", self.caption(), markdown(&lines))
+    }
+
+    /// The lines of the structures.
+    fn body(&self) -> impl Iterator<Item = Vec<String>> {
+        self.rows.iter().zip(self.values()).map(|(row, values)| [row.to_string()].into_iter().chain(values).collect())
     }
 
     fn values(&self) -> impl Iterator<Item = Vec<String>> {
@@ -63,22 +61,9 @@ impl Display for ResultsTable {
             head(Column::slices).collect(),
             head(|column| column.prompt.clone()).collect(),
         ];
-        for (row, values) in self.rows.iter().zip(self.values()) {
-            lines.push([row.to_string()].into_iter().chain(values).collect());
-        }
+        lines.extend(self.body());
         lines.push(["mean".to_owned()].into_iter().chain(self.means()).collect());
-
-        let width = |at: usize| lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..=self.columns.len()).map(width).collect();
-        writeln!(f, "{}\n", self.caption())?;
-        for line in &lines {
-            let mut text = format!("{:<1$}", line[0], widths[0]);
-            for (cell, &width) in line.iter().zip(&widths).skip(1) {
-                write!(text, "  {cell:>width$}")?;
-            }
-            writeln!(f, "{}", text.trim_end())?;
-        }
-        Ok(())
+        write!(f, "{}\n\n{}", self.caption(), aligned(&lines, 1))
     }
 }
 
@@ -118,8 +103,4 @@ impl Display for Cell {
             (None, _) => f.write_str(MISSING),
         }
     }
-}
-
-fn escape(text: &str) -> String {
-    text.replace('|', r"\|").replace(['\n', '\r'], " ")
 }
