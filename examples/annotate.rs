@@ -19,7 +19,8 @@ use burn::tensor::backend::Backend;
 use clap::Parser;
 use examples::{
     backend::{BackendChoice, Job},
-    outline::{Embeddings, Outlines, learn_structure, outlined_axis, segment_structure},
+    embeddings::Embeddings,
+    outline::{Outlines, learn_structure, outlined_axis, segment_structure},
     report,
     results::Environment,
     stack::Stack,

@@ -4,25 +4,33 @@
 //! cargo run --release --example evaluate -- --data DIR --structures "liver,spleen" --out results
 //! ```
 //!
-//! Prints Dice (mean ± standard deviation) by structure, method, number of annotated slices and prompt, and writes results.json and
-//! table.md. Prompts are simulated from the ground truth. A structure takes about a minute on 2 cores.
+//! Prints Dice (mean ± standard deviation) by structure, method, number of annotated slices and prompt; with `active:N` or `clicks:N`,
+//! also Dice after the last click and how many interactions it took to reach 0.85 and 0.90. Writes results.json, table.md and
+//! curves.svg. Prompts are simulated from the ground truth, the same ones for every method. A structure takes about a minute on 2
+//! cores.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Parser;
 use examples::{
     backend::BackendChoice,
-    protocol::{EvaluateJob, Protocol},
+    curves,
+    protocol::{EvaluateJob, Learning, Protocol},
     report,
     results::{self, Environment},
+    scoring::Scoring,
+    test_prompt::TestPrompt,
     weights,
 };
 use sam_assist::AssistConfig;
 use sam_core::Precision;
 use sam_data::{SliceAxis, Window};
-use sam_eval::{ResultsTable, Spread};
-use sam_prompt::{PromptDraw, PromptKind, SliceSelection};
+use sam_eval::{InteractionTable, ResultsTable, Spread};
+use sam_prompt::{SamplingScheme, SliceSelection};
 
 /// Compare the original SAM with SAM^assist on a folder of scans with masks.
 #[derive(Debug, Parser)]
@@ -42,19 +50,29 @@ struct Options {
     /// Numbers of annotated slices.
     #[arg(long, value_delimiter = ',', default_value = "2,5")]
     slices: Vec<usize>,
-    /// Prompts to test with: points:N (N on the object and N beside it), box, or box+points:N.
-    #[arg(long, value_delimiter = ',', value_parser = prompt, default_value = "points:1,points:3,points:5,points:10,box")]
-    prompts: Vec<PromptKind>,
+    /// Prompts to test with: points:N (N on the object and N beside it), box, box+points:N, active:N (a box for each component, then
+    /// up to N clicks, each at the largest error), or clicks:N (such clicks alone, the first on the object).
+    #[arg(long, value_delimiter = ',', default_value = "points:1,points:3,points:5,points:10,box")]
+    prompts: Vec<TestPrompt>,
+    /// Where points are drawn, in learning and in testing: uniform, center or boundary.
+    #[arg(long, default_value_t)]
+    sampling: SamplingScheme,
+    /// Feed each prediction's logits back into the one that a click corrects.
+    #[arg(long)]
+    feed_back: bool,
     /// How slices are chosen for annotation: normal (the paper's), uniform or equidistant.
     #[arg(long, value_parser = selection, default_value = "normal")]
     selection: SliceSelection,
-    /// How often all is done, each time with other slices and prompts.
+    /// How often all is done, each time with other slices and prompts; the same ones for every method.
     #[arg(long, default_value_t = 1)]
     repeats: u64,
     /// Seed of the first repeat.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Folder for results.json and table.md.
+    /// At most this many slices are tested for each structure of a case, at equal distances.
+    #[arg(long, value_name = "COUNT", default_value_t = 16)]
+    test_slices: usize,
+    /// Folder for results.json, table.md and curves.svg.
     #[arg(long, value_name = "DIR", default_value = "results")]
     out: PathBuf,
     /// Checkpoint of any SAM; LiteMedSAM's is fetched if none is given.
@@ -66,20 +84,6 @@ struct Options {
     /// Where to compute.
     #[arg(long, value_enum, default_value_t)]
     backend: BackendChoice,
-}
-
-/// Reads `points:5`, `box` or `box+points:5`.
-fn prompt(text: &str) -> Result<PromptKind> {
-    let count = |number: &str| match number.parse() {
-        Ok(count @ 1..) => Ok(count),
-        _ => bail!("expected a number of points of at least 1, found \"{number}\""),
-    };
-    match (text, text.strip_prefix("points:"), text.strip_prefix("box+points:")) {
-        ("box", ..) => Ok(PromptKind::Box),
-        (_, Some(number), _) => Ok(PromptKind::Points(count(number)?)),
-        (_, _, Some(number)) => Ok(PromptKind::BoxAndPoints(count(number)?)),
-        _ => bail!("expected points:N, box or box+points:N, found \"{text}\""),
-    }
 }
 
 /// Reads the name of a way to choose slices.
@@ -102,22 +106,39 @@ fn run(options: Options) -> Result<()> {
         repeats: options.repeats,
         seed: options.seed,
         max_slices: 40,
-        max_test_slices: 16,
+        max_test_slices: options.test_slices,
         min_object_pixels: 10,
-        draw: PromptDraw::default(),
+        scoring: Scoring { sampling: options.sampling, feed_back: options.feed_back, ..Scoring::default() },
         precision: options.precision,
-        points: AssistConfig::points(),
-        boxes: AssistConfig::boxes(),
+        learning: Learning {
+            points: AssistConfig { sampling: options.sampling, ..AssistConfig::points() },
+            boxes: AssistConfig { sampling: options.sampling, ..AssistConfig::boxes() },
+            composite: AssistConfig { sampling: options.sampling, ..AssistConfig::mixed() },
+        },
     };
     let environment = Environment::new(options.backend, &weights)?;
     let records = options.backend.run(EvaluateJob { protocol: &protocol, weights })?;
     results::write(&options.out.join("results.json"), &protocol, &environment, &records)?;
 
     let table = ResultsTable::new(&records, Spread::Slices)?;
-    let markdown = table.to_markdown();
-    sam_data::write_atomically(&options.out.join("table.md"), |file| file.write_all(markdown.as_bytes()))?;
+    let interactions = InteractionTable::new(&records)?;
+    let mut markdown = table.to_markdown();
+    if !interactions.is_empty() {
+        markdown = format!("{markdown}\n{}", interactions.to_markdown());
+    }
+    write(&options.out.join("table.md"), &markdown)?;
+    if let Some(picture) = curves::picture(&table, &interactions)? {
+        write(&options.out.join("curves.svg"), &picture)?;
+    }
     println!("{table}");
+    if !interactions.is_empty() {
+        println!("{interactions}");
+    }
     Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    Ok(sam_data::write_atomically(path, |file| file.write_all(text.as_bytes()))?)
 }
 
 fn main() -> ExitCode {

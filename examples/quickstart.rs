@@ -17,13 +17,15 @@ use examples::{
     demo::{Demo, DemoJob},
     report,
     results::{self, Environment},
+    scoring::Scoring,
+    test_prompt::TestPrompt,
     weights,
 };
 use sam_assist::AssistConfig;
 use sam_auto::PropagationConfig;
 use sam_data::{LabelTable, LabelVolume, PhantomConfig, SliceAxis, Volume, Window};
 use sam_eval::{ResultsTable, Spread};
-use sam_prompt::{PromptDraw, PromptKind, SliceSelection};
+use sam_prompt::{PromptKind, SliceSelection};
 
 /// Learn a structure from two outlined slices and segment the rest of the scan.
 #[derive(Debug, Parser)]
@@ -85,9 +87,9 @@ fn run(options: &Options) -> Result<()> {
         axis: SliceAxis::Auto,
         slices: options.slices,
         selection: SliceSelection::Equidistant,
-        prompts: vec![PromptKind::Points(1), PromptKind::Points(5), PromptKind::Box],
-        pictured: PromptKind::Points(5),
-        draw: PromptDraw::default(),
+        prompts: [PromptKind::Points(1), PromptKind::Points(5), PromptKind::Box].map(TestPrompt::Once).to_vec(),
+        pictured: TestPrompt::Once(PromptKind::Points(5)),
+        scoring: Scoring::default(),
         learning: AssistConfig { seed: options.seed, ..AssistConfig::mixed() },
         propagation: PropagationConfig { seed: options.seed, ..PropagationConfig::default() },
         seed: options.seed,

@@ -9,18 +9,21 @@ use sam_assist::{AssistConfig, Learned};
 use sam_auto::{PropagationConfig, SegmentedSlice};
 use sam_core::{Checkpoint, SamPredictor};
 use sam_data::{LabelVolume, SliceAxis, SlicePlane, Structure, Volume, Window};
-use sam_eval::{EmptyPolicy, Record, Summary, dice};
+use sam_eval::{EmptyPolicy, Record, dice};
 use sam_prompt::{
-    PromptDraw, PromptKind, SliceSelection, Uniform,
+    SliceSelection,
     ndarray::{Array2, Array3},
 };
 use serde::Serialize;
 
 use crate::{
     backend::Job,
-    outline::{Embeddings, Outlines, learn_structure, segment_structure},
+    embeddings::Embeddings,
+    outline::{Outlines, learn_structure, segment_structure},
     picture::{Panel, grid},
+    scoring::{Method, Scoring, Subject, TestSlice},
     stack::Stack,
+    test_prompt::TestPrompt,
 };
 
 /// Every number of a quickstart.
@@ -39,11 +42,11 @@ pub struct Demo {
     /// How they are chosen.
     pub selection: SliceSelection,
     /// Prompts to compare with, simulated from the ground truth.
-    pub prompts: Vec<PromptKind>,
+    pub prompts: Vec<TestPrompt>,
     /// The one of them that the picture shows.
-    pub pictured: PromptKind,
-    /// How they are drawn.
-    pub draw: PromptDraw,
+    pub pictured: TestPrompt,
+    /// How they are drawn and scored.
+    pub scoring: Scoring,
     /// The learning.
     pub learning: AssistConfig,
     /// The walk from slice to slice.
@@ -154,57 +157,40 @@ impl<B: Backend> Comparison<'_, B> {
     const ROWS: usize = 3;
 
     fn run(&self, embeddings: &mut Embeddings<'_, B>, slices: &[SegmentedSlice]) -> Result<(Vec<Record>, Array3<u8>)> {
+        let demo = self.demo;
         let learned = self.learned.adaptation.apply(self.original);
+        let methods =
+            [(self.original, Method::ORIGINAL), (&learned, Method::assist(demo.slices, self.learned.seconds))];
+        let subject =
+            Subject { dataset: "quickstart", case: &self.stack.name, structure: &demo.structure.name, seed: demo.seed };
+        let drawn = SliceSelection::Equidistant.choose(self.rest, Self::ROWS, &mut ChaCha8Rng::seed_from_u64(0));
         let mut records = Vec::new();
         let mut panels = Vec::new();
-        let drawn = SliceSelection::Equidistant.choose(self.rest, Self::ROWS, &mut ChaCha8Rng::seed_from_u64(0));
-        for &prompt in &self.demo.prompts {
-            let is_pictured = |index: &usize| prompt == self.demo.pictured && drawn.contains(index);
-            let mut scores = [Vec::new(), Vec::new()];
+        for &prompt in &demo.prompts {
+            let mut tested = [Vec::new(), Vec::new()];
             for &index in self.rest {
-                let truth = self.stack.mask(index, &self.demo.structure.values);
-                let mut rng = ChaCha8Rng::seed_from_u64(self.demo.seed);
-                rng.set_stream(1 + index as u64);
-                let prompts = self.demo.draw.draw(prompt, truth.view(), &Uniform { replacement: true }, &mut rng)?;
+                let is_pictured = prompt == demo.pictured && drawn.contains(&index);
+                let truth = self.stack.mask(index, &demo.structure.values);
+                let panel = || Panel::new(&self.stack.image(index)).truth(truth.view());
                 let embedding = embeddings.get(index)?;
-                let masks = [self.original, &learned].map(|predictor| predictor.predict(&embedding, &prompts));
-                for (scores, prediction) in scores.iter_mut().zip(masks) {
-                    let mask = prediction?.mask();
-                    scores.push(dice(&mask, &truth, EmptyPolicy::Nan)?);
-                    if is_pictured(&index) {
-                        let panel = Panel::new(&self.stack.image(index));
-                        panels.push(panel.truth(truth.view()).found(mask.view()).prompts(&prompts));
+                let slice = TestSlice { index, embedding: &embedding, truth: truth.view() };
+                for (tested, (predictor, _)) in tested.iter_mut().zip(methods) {
+                    let outcome = demo.scoring.test(predictor, &slice, prompt, demo.seed)?;
+                    if is_pictured {
+                        panels.push(panel().found(outcome.mask.view()).prompts(&outcome.prompts));
                     }
+                    tested.push(outcome);
                 }
-                if is_pictured(&index) {
-                    let panel = Panel::new(&self.stack.image(index)).truth(truth.view());
+                if is_pictured {
                     panels.push(match slices[index].mask() {
-                        Some(mask) => panel.found(mask.view()),
-                        None => panel,
+                        Some(mask) => panel().found(mask.view()),
+                        None => panel(),
                     });
                 }
             }
-            let [before, after] = scores;
-            records.push(self.record("original", 0, prompt, before, 0.0));
-            records.push(self.record("assist", self.demo.slices, prompt, after, self.learned.seconds));
+            let methods = methods.iter().zip(&tested);
+            records.extend(methods.map(|(&(_, method), tested)| demo.scoring.record(subject, method, prompt, tested)));
         }
         Ok((records, grid(&panels, 3)))
-    }
-
-    fn record(&self, method: &str, slices: usize, prompt: PromptKind, scores: Vec<f64>, seconds: f64) -> Record {
-        Record {
-            dataset: "quickstart".to_owned(),
-            case: self.stack.name.clone(),
-            structure: self.demo.structure.name.clone(),
-            method: method.to_owned(),
-            annotated_slices: slices,
-            prompt: prompt.to_string(),
-            seed: self.demo.seed,
-            dice: Summary::of(scores),
-            iou: None,
-            interaction: None,
-            train_seconds: seconds,
-            simulated_prompts: true,
-        }
     }
 }

@@ -3,15 +3,22 @@
 //! - [`backend`]: `--backend flex|ndarray|cuda`, chosen at run time among those compiled in.
 //! - [`weights`]: LiteMedSAM's checkpoint, cached or fetched.
 //! - [`stack`]: a case as windowed slices with labels.
+//! - [`embeddings`]: its slices, each embedded once.
 //! - [`geometry`]: where the slices of a scan lie, for prompts in millimetres.
 //! - [`outline`]: from outlined slices to a whole structure.
+//! - [`test_prompt`]: what test slices are prompted with, by name.
+//! - [`scoring`]: simulated prompts in, scores and records out.
+//! - [`correction`]: the paper's active sampling, clicks where the prediction is wrong.
 //! - [`demo`]: quickstart's work.
 //! - [`protocol`]: the paper's per-case evaluation.
 //! - [`parity`]: the comparison with the reference implementations' tensors.
-//! - [`picture`], [`progress`], [`report`], [`results`]: what people see and keep.
+//! - [`picture`], [`curves`], [`progress`], [`report`], [`results`]: what people see and keep.
 
 pub mod backend;
+pub mod correction;
+pub mod curves;
 pub mod demo;
+pub mod embeddings;
 pub mod geometry;
 pub mod outline;
 pub mod parity;
@@ -20,7 +27,9 @@ pub mod progress;
 pub mod protocol;
 pub mod report;
 pub mod results;
+pub mod scoring;
 pub mod stack;
+pub mod test_prompt;
 pub mod weights;
 
 /// Tensors come and go by the megabyte: the system's allocator would give each back to the kernel and ask for it again.

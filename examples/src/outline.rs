@@ -6,11 +6,10 @@ use anyhow::{Context, Result, ensure};
 use burn::tensor::backend::Backend;
 use sam_assist::{AnnotatedSlice, AssistConfig, Learned, learn};
 use sam_auto::{PropagationConfig, SegmentedSlice, propagate};
-use sam_core::{ImageEmbedding, SamPredictor};
 use sam_data::{LabelVolume, SliceAxis};
 use sam_prompt::ndarray::{Array2, Axis};
 
-use crate::{progress, stack::Stack};
+use crate::{embeddings::Embeddings, progress};
 
 /// Outlines of one structure by slice.
 pub type Outlines = BTreeMap<usize, Array2<bool>>;
@@ -33,34 +32,6 @@ pub fn outlined_axis(annotations: &LabelVolume, given: SliceAxis) -> SliceAxis {
     found.map_or(SliceAxis::Auto, |(axis, _)| axis)
 }
 
-/// Embedded slices of one stack, each embedded once.
-#[derive(Debug)]
-pub struct Embeddings<'a, B: Backend> {
-    predictor: &'a SamPredictor<B>,
-    stack: &'a Stack,
-    cache: BTreeMap<usize, ImageEmbedding<B>>,
-}
-
-impl<'a, B: Backend> Embeddings<'a, B> {
-    /// None so far.
-    pub fn new(predictor: &'a SamPredictor<B>, stack: &'a Stack) -> Self {
-        Self { predictor, stack, cache: BTreeMap::new() }
-    }
-
-    /// One slice's embedding, from the cache or computed.
-    ///
-    /// # Errors
-    /// If the slice cannot be embedded.
-    pub fn get(&mut self, index: usize) -> Result<ImageEmbedding<B>> {
-        if let Some(known) = self.cache.get(&index) {
-            return Ok(known.clone());
-        }
-        let embedding = self.stack.embed(self.predictor, index)?;
-        self.cache.insert(index, embedding.clone());
-        Ok(embedding)
-    }
-}
-
 /// Learns a structure from its outlines.
 ///
 /// # Errors
@@ -80,7 +51,7 @@ pub fn learn_structure<B: Backend>(
         annotated.push(AnnotatedSlice::new(embeddings.get(index)?, outline.clone())?);
         bar.inc(1);
     }
-    let learned = learn(embeddings.predictor, &annotated, config, &mut progress::learning(&bar));
+    let learned = learn(embeddings.predictor(), &annotated, config, &mut progress::learning(&bar));
     bar.finish_and_clear();
     learned.with_context(|| format!("learning {name}"))
 }
@@ -96,8 +67,8 @@ pub fn segment_structure<B: Backend>(
     embeddings: &mut Embeddings<'_, B>,
     config: &PropagationConfig,
 ) -> Result<Vec<SegmentedSlice>> {
-    let predictor = learned.adaptation.apply(embeddings.predictor);
-    let count = embeddings.stack.len();
+    let predictor = learned.adaptation.apply(embeddings.predictor());
+    let count = embeddings.stack().len();
     let bar = progress::bar(format!("Segmenting {name}"), count - outlines.len());
     let slices = propagate(
         &predictor,

@@ -1,24 +1,33 @@
 //! The paper's per-case protocol: learn on a few slices of a case, test on the others.
 //!
 //! Prompts are simulated from the ground truth, in learning and in testing, as the paper does.
+//!
+//! All comparisons are paired. In a repeat, which slices are outlined and which are tested, and what is drawn on a test slice, depend
+//! on the seed, the structure and the slice alone: every method and every number of outlined slices meets the same ones, and so does
+//! another run with the same `slices`, `seed` and limits, whatever else it does otherwise. Only correcting clicks depend on what they
+//! correct.
 
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    path::PathBuf,
-};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::backend::Backend;
 use indicatif::ProgressBar;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use sam_assist::{AnnotatedSlice, AssistConfig, learn};
-use sam_core::{Checkpoint, ImageEmbedding, Precision, SamPredictor};
+use sam_core::{Checkpoint, Precision, SamPredictor};
 use sam_data::{Folder, SliceAxis, Structure, Window};
-use sam_eval::{EmptyPolicy, Record, Summary, dice};
-use sam_prompt::{PromptDraw, PromptKind, SliceSelection, Uniform, ndarray};
+use sam_eval::Record;
+use sam_prompt::{PromptKind, SliceSelection, ndarray::Array2};
 use serde::Serialize;
 
-use crate::{backend::Job, progress, stack::Stack};
+use crate::{
+    backend::Job,
+    embeddings::Embeddings,
+    progress,
+    scoring::{Method, Scoring, Subject, TestSlice},
+    stack::Stack,
+    test_prompt::TestPrompt,
+};
 
 /// Every number of an evaluation.
 #[derive(Debug, Clone, Serialize)]
@@ -34,7 +43,7 @@ pub struct Protocol {
     /// Numbers of annotated slices.
     pub slices: Vec<usize>,
     /// Prompts to test with.
-    pub prompts: Vec<PromptKind>,
+    pub prompts: Vec<TestPrompt>,
     /// How slices are chosen for annotation.
     pub selection: SliceSelection,
     /// How often all is done, each time with other slices and prompts.
@@ -47,14 +56,97 @@ pub struct Protocol {
     pub max_test_slices: usize,
     /// Slices with fewer pixels of the structure count as not showing it.
     pub min_object_pixels: usize,
-    /// How test prompts are drawn.
-    pub draw: PromptDraw,
+    /// How test slices are prompted and scored.
+    pub scoring: Scoring,
     /// What the image encoder computes in.
     pub precision: Precision,
-    /// Learning for tests with points.
+    /// Learning, by what is tested.
+    pub learning: Learning,
+}
+
+/// What is learned for tests with each kind of prompts.
+#[derive(Debug, Clone, Serialize)]
+pub struct Learning {
+    /// For points, and for clicks without a box.
     pub points: AssistConfig,
-    /// Learning for tests with boxes.
+    /// For boxes.
     pub boxes: AssistConfig,
+    /// For boxes with points, given together or one after the other.
+    pub composite: AssistConfig,
+}
+
+impl Learning {
+    /// Prompts with what is learned for them; kinds that no prompt asks for are left out.
+    fn by_kind<'a>(&'a self, prompts: &[TestPrompt]) -> Vec<(&'a AssistConfig, Vec<TestPrompt>)> {
+        let config = |prompt: TestPrompt| match prompt {
+            TestPrompt::Once(PromptKind::Points(_)) | TestPrompt::Clicks(_) => &self.points,
+            TestPrompt::Once(PromptKind::Box) => &self.boxes,
+            TestPrompt::Once(PromptKind::BoxAndPoints(_)) | TestPrompt::Active(_) => &self.composite,
+        };
+        let asking = |wanted: &'a AssistConfig| {
+            let prompts = prompts.iter().copied().filter(|&prompt| std::ptr::eq(config(prompt), wanted));
+            (wanted, prompts.collect::<Vec<_>>())
+        };
+        let kinds = [&self.points, &self.boxes, &self.composite].map(asking);
+        kinds.into_iter().filter(|(_, prompts)| !prompts.is_empty()).collect()
+    }
+}
+
+/// Which slices a repeat is about.
+#[derive(Debug, PartialEq)]
+struct Split {
+    /// To be outlined, for each number of them; fewer are always among more.
+    annotated: Vec<Vec<usize>>,
+    /// To be tested with all of these.
+    test: Vec<usize>,
+}
+
+impl Protocol {
+    /// Checks what would spoil the results only after hours.
+    ///
+    /// # Errors
+    /// If there is nothing to do, or something would be done twice.
+    pub fn check(&self) -> Result<()> {
+        ensure!(self.repeats > 0 && self.max_test_slices > 0, "at least one repeat and one test slice are needed");
+        ensure!(!self.prompts.is_empty(), "at least one prompt is needed: {}", TestPrompt::SYNTAX);
+        for (at, prompt) in self.prompts.iter().enumerate() {
+            ensure!(!self.prompts[..at].contains(prompt), "the prompt {prompt} is asked for twice");
+        }
+        for (at, count) in self.slices.iter().enumerate() {
+            ensure!(*count > 0, "at least one slice must be outlined to learn from; without learning is always tested");
+            ensure!(!self.slices[..at].contains(count), "{count} annotated slices are asked for twice");
+        }
+        Ok(())
+    }
+
+    /// The most slices that are outlined.
+    fn most(&self) -> usize {
+        self.slices.iter().copied().max().unwrap_or(0)
+    }
+
+    /// Chooses from the slices that show a structure.
+    fn split(&self, foreground: &[usize], seed: u64) -> Split {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let chosen = self.selection.choose(foreground, self.most(), &mut rng);
+        let few = |&count: &usize| match self.selection {
+            // The first few of many at equal distances would all lie at one end.
+            SliceSelection::Equidistant => self.selection.choose(&chosen, count, &mut rng.clone()),
+            _ => chosen[..count].to_vec(),
+        };
+        let rest: Vec<usize> = foreground.iter().copied().filter(|index| !chosen.contains(index)).collect();
+        Split {
+            annotated: self.slices.iter().map(few).collect(),
+            test: SliceSelection::Equidistant.choose(&rest, self.max_test_slices, &mut rng),
+        }
+    }
+
+    /// Progress steps of one structure that is on `shown` slices: learning iterations and tests.
+    fn steps(&self, shown: usize) -> usize {
+        let tests = shown.saturating_sub(self.most()).min(self.max_test_slices);
+        let learning: usize = self.learning.by_kind(&self.prompts).iter().map(|(config, _)| config.iterations).sum();
+        let tested = self.prompts.len() * tests * (1 + self.slices.len());
+        self.repeats as usize * (self.slices.len() * learning + tested)
+    }
 }
 
 /// An evaluation of one data folder with one checkpoint.
@@ -71,17 +163,17 @@ impl Job for EvaluateJob<'_> {
 
     fn run<B: Backend>(self, device: &B::Device) -> Result<Vec<Record>> {
         let protocol = self.protocol;
+        protocol.check()?;
         let predictor: SamPredictor<B> = Checkpoint::open(&self.weights)?.predictor(device)?;
         let predictor = predictor.with_encoder_precision(protocol.precision);
         let folder = Folder::open(&protocol.data)?;
+        let structures = folder.table().parse_structures(&protocol.structures)?;
         let mut records = Vec::new();
         for stack in Stack::of_cases(folder.cases(), protocol.axis, &protocol.window)? {
-            let structures = folder.table().parse_structures(&protocol.structures)?;
-            let mut cache = BTreeMap::new();
+            let mut embeddings = Embeddings::new(&predictor, &stack);
             for structure in &structures {
-                let case =
-                    CaseRun { protocol, predictor: &predictor, stack: &stack, structure, dataset: folder.name() };
-                records.extend(case.run(&mut cache)?);
+                let case = CaseRun { protocol, stack: &stack, structure, dataset: folder.name() };
+                records.extend(case.run(&mut embeddings)?);
             }
         }
         ensure!(
@@ -94,37 +186,27 @@ impl Job for EvaluateJob<'_> {
     }
 }
 
-/// Embedded slices by index.
-type Cache<B> = BTreeMap<usize, ImageEmbedding<B>>;
-
 /// One structure of one case.
-struct CaseRun<'a, B: Backend> {
+struct CaseRun<'a> {
     protocol: &'a Protocol,
-    predictor: &'a SamPredictor<B>,
     stack: &'a Stack,
     structure: &'a Structure,
     dataset: &'a str,
 }
 
-impl<B: Backend> CaseRun<'_, B> {
-    fn run(&self, cache: &mut Cache<B>) -> Result<Vec<Record>> {
-        let foreground = self.foreground();
-        let most = self.protocol.slices.iter().copied().max().unwrap_or(0);
-        if foreground.len() <= most {
-            let (name, found) = (&self.structure.name, foreground.len());
-            eprintln!("Left out: {} {name} is on {found} slices, {} are needed", self.stack.name, most + 1);
+impl CaseRun<'_> {
+    fn run<B: Backend>(&self, embeddings: &mut Embeddings<'_, B>) -> Result<Vec<Record>> {
+        let (foreground, needed) = (self.foreground(), self.protocol.most() + 1);
+        let (case, name) = (&self.stack.name, &self.structure.name);
+        if foreground.len() < needed {
+            eprintln!("Left out: {case} {name} is on {} slices, {needed} are needed", foreground.len());
             return Ok(Vec::new());
         }
-        let bar = progress::bar(format!("{}: {}", self.stack.name, self.structure.name), self.steps());
-        for &index in &foreground {
-            if let Entry::Vacant(place) = cache.entry(index) {
-                bar.set_message(format!("embedding slice {index}"));
-                place.insert(self.stack.embed(self.predictor, index)?);
-            }
-        }
+        let bar = progress::bar(format!("{case}: {name}"), self.protocol.steps(foreground.len()));
         let mut records = Vec::new();
         for repeat in 0..self.protocol.repeats {
-            records.extend(self.repeat(self.protocol.seed + repeat, &foreground, most, cache, &bar)?);
+            let done = self.repeat(self.protocol.seed + repeat, &foreground, embeddings, &bar);
+            records.extend(done.with_context(|| format!("{name} of {case}"))?);
         }
         bar.finish_and_clear();
         Ok(records)
@@ -134,119 +216,136 @@ impl<B: Backend> CaseRun<'_, B> {
     fn foreground(&self) -> Vec<usize> {
         let step = self.stack.len().div_ceil(self.protocol.max_slices.max(1)).max(1);
         let shows = |&index: &usize| {
-            let mask = self.stack.mask(index, &self.structure.values);
-            mask.iter().filter(|&&inside| inside).count() >= self.protocol.min_object_pixels.max(1)
+            self.mask(index).iter().filter(|&&inside| inside).count() >= self.protocol.min_object_pixels.max(1)
         };
         (0..self.stack.len()).step_by(step).filter(shows).collect()
     }
 
-    /// Progress steps of all repeats.
-    fn steps(&self) -> usize {
-        let protocol = self.protocol;
-        let tested_with = |boxed| protocol.prompts.iter().any(|prompt| is_boxed(*prompt) == boxed);
-        let learning = usize::from(tested_with(false)) * protocol.points.iterations
-            + usize::from(tested_with(true)) * protocol.boxes.iterations;
-        protocol.repeats as usize * protocol.slices.len() * learning
-    }
-
-    fn repeat(
+    fn repeat<B: Backend>(
         &self,
         seed: u64,
         foreground: &[usize],
-        most: usize,
-        cache: &Cache<B>,
+        embeddings: &mut Embeddings<'_, B>,
         bar: &ProgressBar,
     ) -> Result<Vec<Record>> {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let chosen = self.protocol.selection.choose(foreground, most, &mut rng);
-        // All numbers of annotated slices are tested on the same slices.
-        let rest: Vec<usize> = foreground.iter().copied().filter(|index| !chosen.contains(index)).collect();
-        let test = SliceSelection::Equidistant.choose(&rest, self.protocol.max_test_slices, &mut rng);
-
+        let (protocol, original) = (self.protocol, embeddings.predictor());
+        let split = protocol.split(foreground, seed);
+        let test = |predictor: &SamPredictor<B>, method, prompt, embeddings: &mut Embeddings<'_, B>| {
+            self.test(predictor, method, prompt, (&split.test, seed), embeddings, bar)
+        };
         let mut records = Vec::new();
-        for &prompt in &self.protocol.prompts {
-            let scores = self.test(self.predictor, prompt, &test, seed, cache)?;
-            records.push(self.record("original", 0, prompt, seed, &scores, 0.0));
+        for &prompt in &protocol.prompts {
+            records.push(test(original, Method::ORIGINAL, prompt, embeddings)?);
         }
-        for &count in &self.protocol.slices {
-            let annotated = chosen[..count]
+        for chosen in &split.annotated {
+            let annotated = chosen
                 .iter()
-                .map(|&index| Ok(AnnotatedSlice::new(cache[&index].clone(), self.mask(index))?))
+                .map(|&index| Ok(AnnotatedSlice::new(embeddings.get(index)?, self.mask(index))?))
                 .collect::<Result<Vec<_>>>()?;
-            for (boxed, config) in [(false, &self.protocol.points), (true, &self.protocol.boxes)] {
-                let prompts: Vec<_> =
-                    self.protocol.prompts.iter().filter(|prompt| is_boxed(**prompt) == boxed).collect();
-                if prompts.is_empty() {
-                    continue;
-                }
+            for (config, prompts) in protocol.learning.by_kind(&protocol.prompts) {
                 let config = AssistConfig { seed, ..config.clone() };
-                let learned = learn(self.predictor, &annotated, &config, &mut progress::learning(bar))?;
-                let predictor = learned.adaptation.apply(self.predictor);
-                for &prompt in prompts {
-                    let scores = self.test(&predictor, prompt, &test, seed, cache)?;
-                    records.push(self.record("assist", count, prompt, seed, &scores, learned.seconds));
+                let learned = learn(original, &annotated, &config, &mut progress::learning(bar))?;
+                let predictor = learned.adaptation.apply(original);
+                for prompt in prompts {
+                    let method = Method::assist(chosen.len(), learned.seconds);
+                    records.push(test(&predictor, method, prompt, embeddings)?);
                 }
             }
         }
         Ok(records)
     }
 
-    fn mask(&self, index: usize) -> ndarray::Array2<bool> {
-        self.stack.mask(index, &self.structure.values)
-    }
-
-    /// The Dice of each test slice. The same seed draws the same prompts for every method.
-    fn test(
+    /// Tests a method on some slices, with the prompts of a seed.
+    fn test<B: Backend>(
         &self,
         predictor: &SamPredictor<B>,
-        prompt: PromptKind,
-        test: &[usize],
-        seed: u64,
-        cache: &Cache<B>,
-    ) -> Result<Vec<f64>> {
-        let sampler = Uniform { replacement: true };
-        let score = |&index: &usize| {
-            let truth = self.mask(index);
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            rng.set_stream(1 + index as u64);
-            let prompts = self
-                .protocol
-                .draw
-                .draw(prompt, truth.view(), &sampler, &mut rng)
-                .with_context(|| format!("slice {index} of {}", self.stack.name))?;
-            let prediction = predictor.predict(&cache[&index], &prompts)?;
-            Ok(dice(&prediction.mask(), &truth, EmptyPolicy::Nan)?)
-        };
-        test.iter().map(score).collect()
+        method: Method,
+        prompt: TestPrompt,
+        (slices, seed): (&[usize], u64),
+        embeddings: &mut Embeddings<'_, B>,
+        bar: &ProgressBar,
+    ) -> Result<Record> {
+        let mut tested = Vec::with_capacity(slices.len());
+        for &index in slices {
+            bar.set_message(format!("slice {index}, {prompt}"));
+            let (embedding, truth) = (embeddings.get(index)?, self.mask(index));
+            let slice = TestSlice { index, embedding: &embedding, truth: truth.view() };
+            tested.push(self.protocol.scoring.test(predictor, &slice, prompt, seed)?);
+            bar.inc(1);
+        }
+        let subject = Subject { dataset: self.dataset, case: &self.stack.name, structure: &self.structure.name, seed };
+        Ok(self.protocol.scoring.record(subject, method, prompt, &tested))
     }
 
-    fn record(
-        &self,
-        method: &str,
-        count: usize,
-        prompt: PromptKind,
-        seed: u64,
-        scores: &[f64],
-        seconds: f64,
-    ) -> Record {
-        Record {
-            dataset: self.dataset.to_owned(),
-            case: self.stack.name.clone(),
-            structure: self.structure.name.clone(),
-            method: method.to_owned(),
-            annotated_slices: count,
-            prompt: prompt.to_string(),
-            seed,
-            dice: Summary::of(scores.iter().copied()),
-            iou: None,
-            interaction: None,
-            train_seconds: seconds,
-            simulated_prompts: true,
-        }
+    fn mask(&self, index: usize) -> Array2<bool> {
+        self.stack.mask(index, &self.structure.values)
     }
 }
 
-/// Whether a prompt holds a box, and so is learned with boxes.
-fn is_boxed(prompt: PromptKind) -> bool {
-    !matches!(prompt, PromptKind::Points(_))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn protocol() -> Protocol {
+        Protocol {
+            data: PathBuf::new(),
+            structures: "all".to_owned(),
+            window: Window::Auto,
+            axis: SliceAxis::Auto,
+            slices: vec![2, 5],
+            prompts: vec![TestPrompt::Once(PromptKind::Points(1)), TestPrompt::Clicks(3), TestPrompt::Active(5)],
+            selection: SliceSelection::Normal,
+            repeats: 1,
+            seed: 0,
+            max_slices: 40,
+            max_test_slices: 16,
+            min_object_pixels: 10,
+            scoring: Scoring::default(),
+            precision: Precision::default(),
+            learning: Learning {
+                points: AssistConfig::points(),
+                boxes: AssistConfig::boxes(),
+                composite: AssistConfig::mixed(),
+            },
+        }
+    }
+
+    #[test]
+    fn few_outlined_slices_are_among_many_and_none_is_tested() {
+        let foreground: Vec<usize> = (3..33).collect();
+        for selection in [SliceSelection::Normal, SliceSelection::Uniform, SliceSelection::Equidistant] {
+            let protocol = Protocol { selection, ..protocol() };
+            let split = protocol.split(&foreground, 7);
+            assert_eq!(split, protocol.split(&foreground, 7));
+            let [two, five] = &split.annotated[..] else { panic!("two numbers of slices") };
+            assert_eq!((two.len(), five.len(), split.test.len()), (2, 5, 16));
+            assert!(two.iter().all(|index| five.contains(index)), "{selection:?}");
+            assert!(split.test.iter().all(|index| foreground.contains(index) && !five.contains(index)));
+        }
+        let equidistant = Protocol { selection: SliceSelection::Equidistant, ..protocol() };
+        assert_eq!(equidistant.split(&foreground, 7).annotated, [vec![12, 24], vec![6, 12, 18, 24, 30]]);
+    }
+
+    #[test]
+    fn clicks_are_learned_with_points_and_active_sampling_with_the_composite() {
+        let protocol = protocol();
+        let learned = protocol.learning.by_kind(&protocol.prompts);
+        let kinds: Vec<_> = learned.iter().map(|(config, prompts)| (config.kind, prompts.len())).collect();
+        assert_eq!(kinds, [(AssistConfig::points().kind, 2), (AssistConfig::mixed().kind, 1)]);
+        // Two numbers of slices learn both; three prompts are tested on four slices, learned twice and not.
+        assert_eq!(protocol.steps(9), 2 * (120 + 120) + 3 * 4 * 3);
+    }
+
+    #[test]
+    fn nothing_to_do_and_things_done_twice_are_refused_before_the_work() {
+        assert!(protocol().check().is_ok());
+        let refused = [
+            Protocol { repeats: 0, ..protocol() },
+            Protocol { slices: vec![0], ..protocol() },
+            Protocol { slices: vec![2, 2], ..protocol() },
+            Protocol { prompts: Vec::new(), ..protocol() },
+            Protocol { prompts: vec![TestPrompt::Active(5); 2], ..protocol() },
+        ];
+        assert!(refused.iter().all(|protocol| protocol.check().is_err()));
+    }
 }

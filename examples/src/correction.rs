@@ -1,0 +1,206 @@
+//! A slice segmented by someone who clicks where the prediction is wrong: the paper's active sampling.
+
+use anyhow::Result;
+use rand_chacha::rand_core::Rng;
+use sam_core::MaskPrediction;
+use sam_prompt::{
+    BoundingBox, CorrectionClick, Label, Point, Prompts,
+    ndarray::{Array2, ArrayView2},
+};
+
+/// Finds one part of an object. Given what was found there before, it may feed that back.
+pub type Segment<'a> = dyn FnMut(&Prompts, Option<&MaskPrediction>) -> Result<MaskPrediction> + 'a;
+
+/// What came of each interaction.
+#[derive(Debug, Clone, Default)]
+pub struct Series {
+    /// All boxes, and all clicks in their order.
+    pub prompts: Prompts,
+    /// The object as found after each interaction. Fewer than asked for where it was found exactly.
+    pub masks: Vec<Array2<bool>>,
+}
+
+/// A part of the object, with prompts of its own: SAM understands one box at a time.
+#[derive(Default)]
+struct Part {
+    prompts: Prompts,
+    found: Option<MaskPrediction>,
+}
+
+/// Segments a slice from boxes, one for each part of the object, and then from up to `clicks` clicks, each at the largest error so
+/// far. Without boxes, the first click is on the object.
+///
+/// Which part a click goes to, a person would see: on a place that is missed, to the part whose box is nearest; on a place that is
+/// too much, to every part that found it there. Only those parts are segmented anew. A clicked pixel is not clicked again, whatever
+/// is found there.
+///
+/// # Errors
+/// Those of the segmenter, or of the click's sampler.
+pub fn correct(
+    boxes: Vec<BoundingBox>,
+    truth: ArrayView2<'_, bool>,
+    clicks: usize,
+    correction: CorrectionClick,
+    rng: &mut dyn Rng,
+    segment: &mut Segment<'_>,
+) -> Result<Series> {
+    let whole = boxes.is_empty();
+    let mut series = Series { prompts: Prompts::from_boxes(boxes.clone()), ..Series::default() };
+    let of_box = |part: BoundingBox| Part { prompts: Prompts::from_boxes(vec![part]), found: None };
+    let mut parts: Vec<Part> = if whole { vec![Part::default()] } else { boxes.into_iter().map(of_box).collect() };
+    if !whole {
+        parts.iter_mut().try_for_each(|part| part.segment(segment))?;
+        series.masks.push(union(&parts, truth.dim()));
+    }
+    for _ in 0..clicks {
+        let mut seen = series.masks.last().cloned().unwrap_or_else(|| union(&[], truth.dim()));
+        for click in &series.prompts.points {
+            seen[pixel(click)] = truth[pixel(click)];
+        }
+        let Some(click) = correction.next(seen.view(), truth, rng)? else { break };
+        series.prompts.points.push(click);
+        for part in concerned(&mut parts, click) {
+            part.prompts.points.push(click);
+            part.segment(segment)?;
+        }
+        series.masks.push(union(&parts, truth.dim()));
+    }
+    Ok(series)
+}
+
+impl Part {
+    fn segment(&mut self, segment: &mut Segment<'_>) -> Result<()> {
+        self.found = Some(segment(&self.prompts, self.found.as_ref())?);
+        Ok(())
+    }
+
+    /// How far a click is from the part's box, squared: 0 inside it, and where there is none.
+    fn distance(&self, click: Point) -> f32 {
+        let beyond = |low: f32, high: f32, at: f32| (low - at).max(at - high).max(0.0);
+        self.prompts.boxes.first().map_or(0.0, |part| {
+            beyond(part.x_min, part.x_max, click.x).powi(2) + beyond(part.y_min, part.y_max, click.y).powi(2)
+        })
+    }
+
+    fn holds(&self, click: Point) -> bool {
+        self.found.as_ref().is_some_and(|found| found.mask()[pixel(&click)])
+    }
+}
+
+/// The parts that a click speaks of.
+fn concerned(parts: &mut [Part], click: Point) -> Vec<&mut Part> {
+    match click.label {
+        Label::Foreground => {
+            parts.iter_mut().min_by(|a, b| a.distance(click).total_cmp(&b.distance(click))).into_iter().collect()
+        }
+        Label::Background => parts.iter_mut().filter(|part| part.holds(click)).collect(),
+    }
+}
+
+fn union(parts: &[Part], size: (usize, usize)) -> Array2<bool> {
+    let nothing = Array2::from_elem(size, false);
+    parts.iter().filter_map(|part| part.found.as_ref()).fold(nothing, |all, found| all | found.mask())
+}
+
+/// Row and column of a click, which lies on a pixel's centre.
+fn pixel(click: &Point) -> (usize, usize) {
+    (click.y as usize, click.x as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+    use sam_prompt::{component_masks, dilate, ndarray::Array3};
+
+    use super::*;
+
+    fn prediction(mask: &Array2<bool>) -> MaskPrediction {
+        let logits = mask.mapv(|inside| if inside { 1.0 } else { -1.0 }).insert_axis(sam_prompt::ndarray::Axis(0));
+        MaskPrediction { low_res: Array3::zeros((1, 4, 4)), logits, iou: vec![1.0] }
+    }
+
+    /// Two squares, apart.
+    fn squares() -> Array2<bool> {
+        Array2::from_shape_fn((20, 40), |(row, column)| {
+            (5..12).contains(&row) && ((4..11).contains(&column) || (25..32).contains(&column))
+        })
+    }
+
+    fn square_boxes() -> Vec<BoundingBox> {
+        let parts = component_masks(squares().view(), 1);
+        parts.iter().filter_map(|part| sam_prompt::bounding_box(part.view())).collect()
+    }
+
+    fn run(boxes: Vec<BoundingBox>, clicks: usize, segment: &mut Segment<'_>) -> Series {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let correction = CorrectionClick::default();
+        correct(boxes, squares().view(), clicks, correction, &mut rng, segment).expect("the segmenter never fails")
+    }
+
+    /// Finds what lies in the box or, without one, the components that were clicked on.
+    fn perfect(prompts: &Prompts) -> MaskPrediction {
+        let hit = |part: &Array2<bool>| {
+            let boxed = part.indexed_iter().any(|((row, column), &inside)| {
+                inside && prompts.boxes.iter().any(|part| part.contains(column as f32, row as f32))
+            });
+            boxed || prompts.points.iter().any(|click| part[pixel(click)])
+        };
+        let parts = component_masks(squares().view(), 1);
+        let found = parts.into_iter().filter(hit).fold(Array2::from_elem((20, 40), false), |all, part| all | part);
+        prediction(&found)
+    }
+
+    #[test]
+    fn what_is_found_exactly_is_not_clicked_on() {
+        let series = run(square_boxes(), 5, &mut |prompts, _| Ok(perfect(prompts)));
+        assert_eq!(series.masks, [squares()]);
+        assert!(series.prompts.points.is_empty() && series.prompts.boxes.len() == 2);
+    }
+
+    #[test]
+    fn without_boxes_each_part_needs_its_click() {
+        let series = run(Vec::new(), 5, &mut |prompts, _| Ok(perfect(prompts)));
+        assert_eq!(series.masks.len(), 2);
+        assert_eq!(series.masks[1], squares());
+        assert!(series.prompts.points.iter().all(|click| click.label == Label::Foreground && squares()[pixel(click)]));
+    }
+
+    #[test]
+    fn a_click_goes_to_the_part_it_speaks_of_and_what_was_found_is_handed_back() {
+        // The left part is found too large until a click says so; the right one is found at once.
+        let mut calls = Vec::new();
+        let series = run(square_boxes(), 5, &mut |prompts, earlier| {
+            let left = prompts.boxes[0].x_min < 20.0;
+            calls.push((left, prompts.points.len(), earlier.is_some()));
+            let right_size = perfect(prompts).mask();
+            let large = left && prompts.points.is_empty();
+            Ok(prediction(&if large { dilate(right_size.view(), 2) } else { right_size }))
+        });
+        assert_eq!(calls.iter().filter(|call| call.0).collect::<Vec<_>>(), [&(true, 0, false), &(true, 1, true)]);
+        assert_eq!(calls.iter().filter(|call| !call.0).collect::<Vec<_>>(), [&(false, 0, false)]);
+        assert_eq!(series.prompts.points.iter().map(|click| click.label).collect::<Vec<_>>(), [Label::Background]);
+        assert_eq!(series.masks.last(), Some(&squares()));
+    }
+
+    #[test]
+    fn a_missed_place_is_told_to_the_nearest_box() {
+        let mut told = Vec::new();
+        let only_right = square_boxes().into_iter().filter(|part| part.x_min > 20.0).collect();
+        run(only_right, 1, &mut |prompts, _| {
+            told.push(prompts.points.clone());
+            let right = Prompts { points: Vec::new(), ..prompts.clone() };
+            Ok(perfect(&right))
+        });
+        let [first, second] = &told[..] else { panic!("two predictions, found {told:?}") };
+        assert!(first.is_empty() && second[0].x < 12.0 && second[0].label == Label::Foreground);
+    }
+
+    #[test]
+    fn no_pixel_is_clicked_twice() {
+        let series = run(Vec::new(), 8, &mut |_, _| Ok(prediction(&Array2::from_elem((20, 40), false))));
+        let mut clicked: Vec<_> = series.prompts.points.iter().map(pixel).collect();
+        clicked.sort_unstable();
+        clicked.dedup();
+        assert_eq!((clicked.len(), series.masks.len()), (8, 8));
+    }
+}
