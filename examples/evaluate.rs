@@ -113,7 +113,7 @@ fn run(options: Options) -> Result<()> {
         learning: Learning {
             points: AssistConfig { sampling: options.sampling, ..AssistConfig::points() },
             boxes: AssistConfig { sampling: options.sampling, ..AssistConfig::boxes() },
-            composite: AssistConfig { sampling: options.sampling, ..AssistConfig::mixed() },
+            composite: AssistConfig { sampling: options.sampling, ..AssistConfig::composite() },
         },
     };
     let environment = Environment::new(options.backend, &weights)?;

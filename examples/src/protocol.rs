@@ -71,7 +71,7 @@ pub struct Learning {
     pub points: AssistConfig,
     /// For boxes.
     pub boxes: AssistConfig,
-    /// For boxes with points, given together or one after the other.
+    /// For boxes with points: drawn together in learning, as in the paper, however the test gives them.
     pub composite: AssistConfig,
 }
 
@@ -305,7 +305,7 @@ mod tests {
             learning: Learning {
                 points: AssistConfig::points(),
                 boxes: AssistConfig::boxes(),
-                composite: AssistConfig::mixed(),
+                composite: AssistConfig::composite(),
             },
         }
     }
@@ -331,7 +331,7 @@ mod tests {
         let protocol = protocol();
         let learned = protocol.learning.by_kind(&protocol.prompts);
         let kinds: Vec<_> = learned.iter().map(|(config, prompts)| (config.kind, prompts.len())).collect();
-        assert_eq!(kinds, [(AssistConfig::points().kind, 2), (AssistConfig::mixed().kind, 1)]);
+        assert_eq!(kinds, [(AssistConfig::points().kind, 2), (AssistConfig::composite().kind, 1)]);
         // Two numbers of slices learn both; three prompts are tested on four slices, learned twice and not.
         assert_eq!(protocol.steps(9), 2 * (120 + 120) + 3 * 4 * 3);
     }
