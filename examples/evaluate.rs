@@ -26,7 +26,6 @@ use examples::{
     test_prompt::TestPrompt,
     weights,
 };
-use sam_assist::AssistConfig;
 use sam_core::Precision;
 use sam_data::{SliceAxis, Window};
 use sam_eval::{InteractionTable, ResultsTable, Spread};
@@ -57,6 +56,9 @@ struct Options {
     /// Where points are drawn, in learning and in testing: uniform, center or boundary.
     #[arg(long, default_value_t)]
     sampling: SamplingScheme,
+    /// Numbers of the learning other than the defaults, as JSON: {"iterations": 60, "trained": {"low_rank": {"rank": 4, "scale": 1}}}.
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    learning: String,
     /// Feed each prediction's logits back into the one that a click corrects.
     #[arg(long)]
     feed_back: bool,
@@ -93,6 +95,7 @@ fn selection(text: &str) -> Result<SliceSelection> {
 }
 
 fn run(options: Options) -> Result<()> {
+    let learning = Learning::default().with(options.sampling, &options.learning)?;
     let weights = weights::locate(options.weights.as_deref())?;
     std::fs::create_dir_all(&options.out).with_context(|| format!("cannot make {}", options.out.display()))?;
     let protocol = Protocol {
@@ -110,11 +113,7 @@ fn run(options: Options) -> Result<()> {
         min_object_pixels: 10,
         scoring: Scoring { sampling: options.sampling, feed_back: options.feed_back, ..Scoring::default() },
         precision: options.precision,
-        learning: Learning {
-            points: AssistConfig { sampling: options.sampling, ..AssistConfig::points() },
-            boxes: AssistConfig { sampling: options.sampling, ..AssistConfig::boxes() },
-            composite: AssistConfig { sampling: options.sampling, ..AssistConfig::composite() },
-        },
+        learning,
     };
     let environment = Environment::new(options.backend, &weights)?;
     let records = options.backend.run(EvaluateJob { protocol: &protocol, weights })?;

@@ -17,8 +17,9 @@ use sam_assist::{AnnotatedSlice, AssistConfig, learn};
 use sam_core::{Checkpoint, Precision, SamPredictor};
 use sam_data::{Folder, SliceAxis, Structure, Window};
 use sam_eval::Record;
-use sam_prompt::{PromptKind, SliceSelection, ndarray::Array2};
+use sam_prompt::{PromptKind, SamplingScheme, SliceSelection, ndarray::Array2};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::{
     backend::Job,
@@ -75,7 +76,33 @@ pub struct Learning {
     pub composite: AssistConfig,
 }
 
+impl Default for Learning {
+    fn default() -> Self {
+        Self { points: AssistConfig::points(), boxes: AssistConfig::boxes(), composite: AssistConfig::composite() }
+    }
+}
+
 impl Learning {
+    /// The same with points drawn in another way, and with other numbers, given as a JSON object of [`AssistConfig`]'s fields.
+    ///
+    /// # Errors
+    /// If the text is no such object, names no field of it, or holds numbers that make no sense.
+    pub fn with(self, sampling: SamplingScheme, changes: &str) -> Result<Self> {
+        let changes: Map<String, Value> = serde_json::from_str(changes)
+            .with_context(|| format!("expected a JSON object such as {{\"iterations\": 60}}, found {changes}"))?;
+        let changed = |config: AssistConfig| -> Result<AssistConfig> {
+            let mut fields = serde_json::to_value(AssistConfig { sampling, ..config })?;
+            for (name, value) in &changes {
+                let field = fields.get_mut(name).with_context(|| format!("the learning has no number \"{name}\""))?;
+                *field = value.clone();
+            }
+            let config: AssistConfig = serde_json::from_value(fields).context("cannot read the learning's numbers")?;
+            config.check()?;
+            Ok(config)
+        };
+        Ok(Self { points: changed(self.points)?, boxes: changed(self.boxes)?, composite: changed(self.composite)? })
+    }
+
     /// Prompts with what is learned for them; kinds that no prompt asks for are left out.
     fn by_kind<'a>(&'a self, prompts: &[TestPrompt]) -> Vec<(&'a AssistConfig, Vec<TestPrompt>)> {
         let config = |prompt: TestPrompt| match prompt {
@@ -302,11 +329,23 @@ mod tests {
             min_object_pixels: 10,
             scoring: Scoring::default(),
             precision: Precision::default(),
-            learning: Learning {
-                points: AssistConfig::points(),
-                boxes: AssistConfig::boxes(),
-                composite: AssistConfig::composite(),
-            },
+            learning: Learning::default(),
+        }
+    }
+
+    #[test]
+    fn numbers_of_the_learning_can_be_changed_by_name() {
+        let learning = Learning::default().with(SamplingScheme::Center, "{\"iterations\": 7}").expect("a field");
+        assert_eq!((learning.boxes.iterations, learning.boxes.sampling), (7, SamplingScheme::Center));
+        assert_eq!(learning.points.learning_rate, AssistConfig::points().learning_rate);
+        for (changes, part) in [
+            ("7", "JSON object"),
+            ("{\"iteration\": 7}", "no number \"iteration\""),
+            ("{\"iterations\": -1}", "cannot read"),
+            ("{\"slices_per_step\": 0}", "slices_per_step"),
+        ] {
+            let error = Learning::default().with(SamplingScheme::Uniform, changes).expect_err("it makes no sense");
+            assert!(format!("{error:#}").contains(part), "{error:#}");
         }
     }
 
