@@ -154,6 +154,14 @@ mod tests {
     }
 
     #[test]
+    fn small_encoders_keep_the_embedding_at_64_cells() {
+        for (config, side) in [(SamConfig::lite_medsam(), 256), (SamConfig::mobile_sam(), 1024)] {
+            let prompts = config.prompt_encoder();
+            assert_eq!((prompts.embedding_size, prompts.image_size), (64, side));
+        }
+    }
+
+    #[test]
     fn published_sizes_have_their_published_number_of_parameters() {
         // segment-anything 1.0, `sum(p.numel() for p in sam_model_registry[...]().parameters())`; there the 256 frequencies of
         // the position encoding are a buffer, here they are a parameter that is never trained.

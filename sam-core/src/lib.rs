@@ -10,6 +10,9 @@
 //! - [`Region`]: parts of an image at the model's full resolution, and tiles.
 //! - [`automatic`]: everything on an image, from a grid of clicks.
 //!
+//! With the feature `flex`, `burn_flex::Flex` takes kernels of this crate's own for the mask decoder, forwards and backwards: learning
+//! and prompting take a fraction of the time on a CPU. All other backends are as fast as burn makes them.
+//!
 //! ```
 //! use burn_flex::Flex;
 //! use ndarray::Array3;

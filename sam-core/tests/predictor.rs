@@ -2,10 +2,14 @@
 
 mod golden;
 
+use burn::tensor::{Tensor, TensorData, Tolerance};
 use golden::{B, DEVICE, TestResult, config, open, weights};
 use ndarray::{Array2, Array3, s};
-use sam_core::{CoreError, ImageEmbedding, MaskOutput, MaskPrediction, OUTSIDE_LOGIT, Precision, Region, SamPredictor};
-use sam_prompt::{BoundingBox, Label, Point, PromptError, Prompts};
+use sam_core::{
+    CoreError, ImageEmbedding, MaskOutput, MaskPrediction, OUTSIDE_LOGIT, Precision, ProjectedImage, Region,
+    SamPredictor,
+};
+use sam_prompt::{BoundingBox, Label, Point, PromptBatch, PromptError, Prompts};
 
 fn predictor() -> TestResult<SamPredictor<B>> {
     let (_folder, checkpoint) = open(&weights()?)?;
@@ -184,5 +188,45 @@ fn half_precision_moves_logits_a_little() -> TestResult {
     let f16 = off(Precision::F16)?;
     assert!(f16 > 0.0 && f16 < 0.04, "f16: {f16}");
     assert!(off(Precision::F32)? < 1e-6);
+    Ok(())
+}
+
+#[test]
+fn learned_parts_take_the_place_of_the_models_own() -> TestResult {
+    let predictor = predictor()?;
+    let embedding = predictor.embed(image(90, 117).view())?;
+    let expected = predictor.predict(&embedding, &click(30.0, 20.0))?;
+    let same = predictor
+        .with_prompt_encoder(predictor.sam().prompt_encoder.clone())
+        .with_mask_decoder(predictor.sam().mask_decoder.clone());
+    assert_same(&same.predict(&embedding, &click(30.0, 20.0))?, &expected, "the same parts again");
+
+    let other = config().init::<B>(&DEVICE);
+    for changed in
+        [predictor.with_prompt_encoder(other.prompt_encoder), predictor.with_mask_decoder(other.mask_decoder)]
+    {
+        assert_ne!(changed.predict(&embedding, &click(30.0, 20.0))?.low_res, expected.low_res);
+    }
+
+    let values = Array2::from_shape_fn((2, 32), |(token, channel)| (token + channel) as f32 / 9.0);
+    let tokens = Tensor::from_data(TensorData::new(values.iter().copied().collect(), [2, 32]), &DEVICE);
+    let told = Prompts { tokens: Some(values), ..click(30.0, 20.0) };
+    let found = predictor.with_tokens(tokens).predict(&embedding, &click(30.0, 20.0))?;
+    assert_same(&found, &predictor.predict(&embedding, &told)?, "tokens of the model and of the prompt");
+    Ok(())
+}
+
+#[test]
+fn an_image_projected_before_is_decoded_as_any_other() -> TestResult {
+    let predictor = predictor()?;
+    let sam = predictor.sam();
+    let embedding = predictor.embed(image(90, 117).view())?;
+    let prompts = PromptBatch::new(&[(&click(30.0, 20.0), embedding.frame.scale())], &DEVICE)?;
+    let embedded = sam.prompt_encoder.forward(&prompts)?;
+    let decoder = &sam.mask_decoder;
+    let image = decoder.project(embedding.features.clone(), predictor.positions());
+    let found = decoder.decode(ProjectedImage::cat(&[&image]), predictor.positions(), embedded, MaskOutput::Single);
+    let expected = sam.decode(embedding.features, &prompts, MaskOutput::Single)?;
+    found.low_res.into_data().assert_approx_eq::<f32>(&expected.low_res.into_data(), Tolerance::absolute(1e-4));
     Ok(())
 }
