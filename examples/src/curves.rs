@@ -55,15 +55,16 @@ fn by_points(table: &ResultsTable) -> Vec<Curve> {
         let count = column.prompt.strip_prefix("points-").and_then(|count| count.parse().ok());
         let (Some(count), Some((mean, _))) = (count, table.column_mean(at)) else { continue };
         let name = name(column);
-        match curves.iter_mut().find(|curve| curve.name == name) {
-            Some(curve) => curve.points.push((count, mean)),
-            None => {
-                let annotated_slices = column.annotated_slices;
-                curves.push(Curve { name, annotated_slices, points: vec![(count, mean)] });
-            }
+        if let Some(curve) = curves.iter_mut().find(|curve| curve.name == name) {
+            curve.points.push((count, mean));
+        } else {
+            let annotated_slices = column.annotated_slices;
+            curves.push(Curve { name, annotated_slices, points: vec![(count, mean)] });
         }
     }
-    curves.iter_mut().for_each(|curve| curve.points.sort_by_key(|&(count, _)| count));
+    for curve in &mut curves {
+        curve.points.sort_by_key(|&(count, _)| count);
+    }
     curves
 }
 

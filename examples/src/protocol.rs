@@ -87,12 +87,12 @@ impl Learning {
     ///
     /// # Errors
     /// If the text is no such object, names no field of it, or holds numbers that make no sense.
-    pub fn with(self, sampling: SamplingScheme, changes: &str) -> Result<Self> {
-        let changes: Map<String, Value> = serde_json::from_str(changes)
-            .with_context(|| format!("expected a JSON object such as {{\"iterations\": 60}}, found {changes}"))?;
+    pub fn with(self, sampling: SamplingScheme, numbers: &str) -> Result<Self> {
+        let numbers: Map<String, Value> = serde_json::from_str(numbers)
+            .with_context(|| format!("expected a JSON object such as {{\"iterations\": 60}}, found {numbers}"))?;
         let changed = |config: AssistConfig| -> Result<AssistConfig> {
             let mut fields = serde_json::to_value(AssistConfig { sampling, ..config })?;
-            for (name, value) in &changes {
+            for (name, value) in &numbers {
                 let field = fields.get_mut(name).with_context(|| format!("the learning has no number \"{name}\""))?;
                 *field = value.clone();
             }
@@ -337,7 +337,7 @@ mod tests {
     fn numbers_of_the_learning_can_be_changed_by_name() {
         let learning = Learning::default().with(SamplingScheme::Center, "{\"iterations\": 7}").expect("a field");
         assert_eq!((learning.boxes.iterations, learning.boxes.sampling), (7, SamplingScheme::Center));
-        assert_eq!(learning.points.learning_rate, AssistConfig::points().learning_rate);
+        assert_eq!(learning.points.schedule, AssistConfig::points().schedule);
         for (changes, part) in [
             ("7", "JSON object"),
             ("{\"iteration\": 7}", "no number \"iteration\""),
