@@ -56,7 +56,7 @@ struct Options {
     /// Where points are drawn, in learning and in testing: uniform, center or boundary.
     #[arg(long, default_value_t)]
     sampling: SamplingScheme,
-    /// Numbers of the learning other than the defaults, as JSON: {"iterations": 60, "trained": {"low_rank": {"rank": 4, "scale": 1}}}.
+    /// Numbers of the learning other than the defaults, as JSON: {"iterations": 60, "trained": "decoder"}.
     #[arg(long, value_name = "JSON", default_value = "{}")]
     learning: String,
     /// Feed each prediction's logits back into the one that a click corrects.
