@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, s};
 use proptest::{collection::vec, prelude::*};
-use sam_prompt::{Label, Lasso, Scribble, erode, mask_logits};
+use sam_prompt::{Label, Lasso, Scribble, mask_logits};
 
 /// Floats that went through a few sums and differences.
 const ROUNDING: f64 = 1e-3;
@@ -188,12 +188,15 @@ proptest! {
         for (index, place) in places.iter().enumerate() {
             prop_assert!(mask[*place] && !places[..index].contains(place));
         }
-        // Erosion spares the border of an image, so the mask is given a rim.
+        // The image is surrounded by outside pixels, so the mask is given a rim of them.
         let mut framed = Array2::from_elem((height + 2, width + 2), false);
         framed.slice_mut(s![1..=height, 1..=width]).assign(&mask);
-        let eroded = (0..).map(|radius| erode(framed.view(), radius)).take_while(|left| pixels(left) > 0);
-        let innermost = eroded.last().expect("the mask has pixels");
-        prop_assert!(innermost[(places[0].0 + 1, places[0].1 + 1)]);
+        let squared = |(row, column): (usize, usize)| {
+            let outside = framed.indexed_iter().filter(|&(_, &inside)| !inside);
+            outside.map(|((y, x), _)| row.abs_diff(y).pow(2) + column.abs_diff(x).pow(2)).min()
+        };
+        let deepest = framed.indexed_iter().map(|(place, _)| squared(place)).max().expect("an image has pixels");
+        prop_assert_eq!(squared((places[0].0 + 1, places[0].1 + 1)), deepest);
     }
 
     #[test]
