@@ -22,6 +22,7 @@ use examples::{
     geometry::{Cut, cut_axis, slice_axis},
     progress, report, weights,
 };
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use sam_core::{Checkpoint, ImageEmbedding, MaskOutput, SamPredictor};
 use sam_data::{
     ResolvedWindow, SliceAxis, SlicePlane, Volume, Window,
@@ -47,6 +48,9 @@ struct Options {
     /// Points that each scribble and each lasso becomes.
     #[arg(long, default_value_t = 3)]
     points: usize,
+    /// Decides between equally good points of a lasso.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
     /// Checkpoint of any SAM; LiteMedSAM's is fetched if none is given.
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
@@ -61,6 +65,7 @@ struct PredictJob<'a> {
     window: &'a ResolvedWindow,
     objects: &'a [ObjectPrompts],
     points: usize,
+    seed: u64,
     weights: &'a Path,
 }
 
@@ -116,7 +121,7 @@ impl PredictJob<'_> {
     /// What SAM reads of a slice's drawings.
     fn prompts<B: Backend>(&self, embedding: &ImageEmbedding<B>, drawn: &SlicePrompts) -> Result<Prompts> {
         let (height, width) = embedding.frame.original;
-        let mut prompts = drawn.prompts(self.points, height, width)?;
+        let mut prompts = drawn.prompts(self.points, height, width, &mut ChaCha8Rng::seed_from_u64(self.seed))?;
         if let Some(mask) = &drawn.mask {
             let (found_height, found_width) = mask.0.dim();
             ensure!(
@@ -163,6 +168,7 @@ fn run(options: &Options) -> Result<()> {
         window: &window,
         objects: &objects,
         points: options.points,
+        seed: options.seed,
         weights: &weights,
     };
     let found = options.backend.run(job)?;

@@ -74,12 +74,9 @@ impl Part {
         Ok(())
     }
 
-    /// How far a click is from the part's box, squared: 0 inside it, and where there is none.
+    /// How far a click is from the part's box: 0 inside it, and where there is none.
     fn distance(&self, click: Point) -> f32 {
-        let beyond = |low: f32, high: f32, at: f32| (low - at).max(at - high).max(0.0);
-        self.prompts.boxes.first().map_or(0.0, |part| {
-            beyond(part.x_min, part.x_max, click.x).powi(2) + beyond(part.y_min, part.y_max, click.y).powi(2)
-        })
+        self.prompts.boxes.first().map_or(0.0, |part| part.distance(click.x, click.y))
     }
 
     fn holds(&self, click: Point) -> bool {

@@ -51,7 +51,8 @@ impl Panel {
     #[must_use]
     pub fn prompts(mut self, prompts: &Prompts) -> Self {
         let factor = self.factor;
-        let scale = |value: f32| (value.max(0.0) as usize) * factor + factor / 2;
+        // Whole numbers are pixel centres.
+        let scale = |value: f32| ((value + 0.5) * factor as f32) as usize;
         for part in &prompts.boxes {
             let (left, right, top, bottom) =
                 (scale(part.x_min), scale(part.x_max), scale(part.y_min), scale(part.y_max));

@@ -156,13 +156,7 @@ fn prompts_from(
         return Ok(None);
     }
     let (rows, columns) = mask.dim();
-    let margin = config.box_margin as f32;
-    let widened = |exact: BoundingBox| BoundingBox {
-        x_min: (exact.x_min - margin).max(0.0),
-        y_min: (exact.y_min - margin).max(0.0),
-        x_max: (exact.x_max + margin).min(columns as f32),
-        y_max: (exact.y_max + margin).min(rows as f32),
-    };
+    let widened = |exact: BoundingBox| exact.grown(config.box_margin as f32, rows, columns);
     let boxes = parts.iter().filter_map(|part| bounding_box(part.view())).map(widened).collect();
     let sampler = Uniform { replacement: true };
     let mut points = Vec::new();

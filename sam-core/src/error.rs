@@ -5,6 +5,8 @@ use std::{fmt, path::PathBuf};
 use sam_prompt::PromptError;
 use thiserror::Error;
 
+use crate::Region;
+
 /// Why a model could not be loaded or asked.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -32,6 +34,28 @@ pub enum CoreError {
         found: String,
         /// What it may be.
         expected: &'static str,
+    },
+    /// A region that is no part of the image.
+    #[error(
+        "a region of {} x {} pixels from column {} and row {} is no part of the image of {width} x {height} pixels; \
+         a region has pixels, and all of them lie in the image",
+        region.width, region.height, region.left, region.top
+    )]
+    Region {
+        /// The region.
+        region: Region,
+        /// Width of the image, in pixels.
+        width: usize,
+        /// Height of the image, in pixels.
+        height: usize,
+    },
+    /// Tiles that share so much that they would never reach the image's end.
+    #[error("tiles of {side} pixels a side cannot overlap by {overlap}; let them overlap by less than their side")]
+    Tiles {
+        /// By how much they should overlap, in pixels.
+        overlap: usize,
+        /// Their side, in pixels.
+        side: usize,
     },
     /// A cached embedding that cannot be written.
     #[error("cannot write to the cache {}: {source}", path.display())]

@@ -33,12 +33,14 @@ impl Region {
     /// `min_side` pixels. `None` if there is neither.
     pub fn around(prompts: &Prompts, margin: f32, min_side: usize, height: usize, width: usize) -> Option<Self> {
         let BoundingBox { x_min, y_min, x_max, y_max } = extent(prompts)?;
-        let side = ((x_max - x_min).max(y_max - y_min) * (1.0 + 2.0 * margin)).ceil() as usize;
-        let side = side.max(min_side).max(1);
+        let side = (x_max - x_min).max(y_max - y_min) * (1.0 + 2.0 * margin);
+        // One pixel more, for both ends may lie within pixels.
+        let side = (side.ceil() as usize).saturating_add(1).max(min_side);
         // Along each axis the side is cut to the image, and the square is moved into it.
         let place = |low: f32, high: f32, length: usize| {
             let side = side.min(length);
-            let start = (f32::midpoint(low, high) - side as f32 / 2.0).round().max(0.0) as usize;
+            // Pixel centres are whole numbers, so a square begins half a pixel before its first index.
+            let start = (f32::midpoint(low, high) + 0.5 - side as f32 / 2.0).round().max(0.0) as usize;
             (start.min(length - side), side)
         };
         let ((top, height), (left, width)) = (place(y_min, y_max, height), place(x_min, x_max, width));
@@ -50,11 +52,10 @@ impl Region {
     /// Along a side of the image that is shorter, tiles are as long as it is.
     ///
     /// # Errors
-    /// [`CoreError::Config`] unless `overlap` is smaller than `side`.
+    /// [`CoreError::Tiles`] unless `overlap` is smaller than `side`.
     pub fn tiles(height: usize, width: usize, side: usize, overlap: usize) -> Result<Vec<Self>, CoreError> {
         if overlap >= side {
-            let found = overlap.to_string();
-            return Err(CoreError::Config { name: "overlap of tiles", found, expected: "less than their side" });
+            return Err(CoreError::Tiles { overlap, side });
         }
         let starts = |length: usize| {
             let last = length.saturating_sub(side);
@@ -71,19 +72,23 @@ impl Region {
     /// Negative where one lies outside; `None` if there is neither.
     pub fn depth(&self, prompts: &Prompts) -> Option<f32> {
         let BoundingBox { x_min, y_min, x_max, y_max } = extent(prompts)?;
-        let (top, left) = (self.top as f32, self.left as f32);
-        let (bottom, right) = (top + self.height as f32, left + self.width as f32);
+        let BoundingBox { x_min: left, y_min: top, x_max: right, y_max: bottom } = self.bounds();
         Some((x_min - left).min(right - x_max).min(y_min - top).min(bottom - y_max))
+    }
+
+    /// The region as a box in pixels of the image.
+    fn bounds(&self) -> BoundingBox {
+        let BoundingBox { x_min, y_min, x_max, y_max } = BoundingBox::of_image(self.height, self.width);
+        let (top, left) = (self.top as f32, self.left as f32);
+        BoundingBox { x_min: x_min + left, y_min: y_min + top, x_max: x_max + left, y_max: y_max + top }
     }
 
     /// Prompts in the region's own pixels; background points outside it say nothing there and are left out.
     fn localised(&self, prompts: &Prompts) -> Prompts {
         let (top, left) = (self.top as f32, self.left as f32);
+        let bounds = self.bounds();
+        let speaks = |point: &&Point| bounds.contains(point.x, point.y) || point.label == Label::Foreground;
         let moved = |point: &Point| Point { x: point.x - left, y: point.y - top, ..*point };
-        let speaks = |point: &Point| {
-            let inside = (0.0..self.width as f32).contains(&point.x) && (0.0..self.height as f32).contains(&point.y);
-            inside || point.label == Label::Foreground
-        };
         let moved_box = |part: &BoundingBox| BoundingBox {
             x_min: part.x_min - left,
             y_min: part.y_min - top,
@@ -91,7 +96,7 @@ impl Region {
             y_max: part.y_max - top,
         };
         Prompts {
-            points: prompts.points.iter().map(moved).filter(speaks).collect(),
+            points: prompts.points.iter().filter(speaks).map(moved).collect(),
             boxes: prompts.boxes.iter().map(moved_box).collect(),
             mask: prompts.mask.clone(),
             tokens: prompts.tokens.clone(),
@@ -126,14 +131,13 @@ impl<B: Backend> SamPredictor<B> {
     /// Embeds a part of an image at the model's full resolution.
     ///
     /// # Errors
-    /// [`CoreError::Config`] if the region does not lie in the image; otherwise as [`SamPredictor::embed`].
+    /// [`CoreError::Region`] if the region is empty or does not lie in the image; otherwise as [`SamPredictor::embed`].
     pub fn embed_region(&self, image: ArrayView3<'_, f32>, region: Region) -> Result<RegionEmbedding<B>, CoreError> {
         let (height, width, _) = image.dim();
         let Region { top, left, height: rows, width: columns } = region;
         let fits = |start: usize, length: usize, end: usize| length > 0 && length <= end && start <= end - length;
         if !(fits(top, rows, height) && fits(left, columns, width)) {
-            let found = format!("{columns} x {rows} pixels from ({left}, {top})");
-            return Err(CoreError::Config { name: "region", found, expected: "a part of the image" });
+            return Err(CoreError::Region { region, width, height });
         }
         let embedding = self.embed(image.slice(s![top..top + rows, left..left + columns, ..]))?;
         Ok(RegionEmbedding { embedding, region, image: (height, width) })
@@ -201,7 +205,7 @@ mod tests {
 
     #[test]
     fn regions_hold_their_prompts_and_lie_in_the_image() {
-        for prompts in [boxed(0.0, 0.0, 4.0, 4.0), boxed(90.0, 70.0, 100.0, 80.0), boxed(2.0, 30.0, 90.0, 50.0)] {
+        for prompts in [boxed(-0.5, -0.5, 4.0, 4.0), boxed(90.0, 70.0, 99.5, 79.5), boxed(2.0, 30.0, 90.0, 50.0)] {
             for margin in [0.0, 0.5, 3.0] {
                 let region = Region::around(&prompts, margin, 16, 80, 100).expect("there is a box");
                 assert!(region.top + region.height <= 80 && region.left + region.width <= 100, "{region:?}");

@@ -151,7 +151,7 @@ fn a_region_is_seen_by_itself_and_put_back_in_place() -> TestResult {
     let elsewhere = predictor.predict_region(&part, &click(2.0, 2.0), MaskOutput::Single);
     assert!(matches!(elsewhere, Err(CoreError::Prompt(PromptError::OutsideImage { .. }))));
     for bad in [Region { top: 60, ..region }, Region { height: 0, ..region }, Region { left: usize::MAX, ..region }] {
-        assert!(matches!(predictor.embed_region(whole.view(), bad), Err(CoreError::Config { .. })), "{bad:?}");
+        assert!(matches!(predictor.embed_region(whole.view(), bad), Err(CoreError::Region { .. })), "{bad:?}");
     }
     Ok(())
 }

@@ -15,15 +15,27 @@ use ndarray::{Array2, ArrayView2, Axis, s};
 /// # Source
 /// P. F. Felzenszwalb and D. P. Huttenlocher, "Distance transforms of sampled functions", Theory of Computing 8, 2012.
 pub fn distance_transform(mask: ArrayView2<'_, bool>) -> Array2<f32> {
-    squared_distances(mask).mapv(|squared| (squared as f32).sqrt())
+    squared_distances(mask, Beyond::Outside).mapv(|squared| (squared as f32).sqrt())
+}
+
+/// What the pixels beyond the image's border are taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beyond {
+    /// Outside the mask.
+    Outside,
+    /// Unknown: only pixels of the image can be outside the mask.
+    Unknown,
 }
 
 /// [`distance_transform`] squared: whole numbers, so that equal distances are equal.
-pub(crate) fn squared_distances(mask: ArrayView2<'_, bool>) -> Array2<i64> {
+///
+/// Where nothing is outside the mask, distances have no meaning.
+pub(crate) fn squared_distances(mask: ArrayView2<'_, bool>, beyond: Beyond) -> Array2<i64> {
     let (rows, columns) = mask.dim();
-    // The ring of outside pixels is really there while we compute. No distance is as long as both sides together.
+    // The ring of pixels around the image is really there while we compute. No distance is as long as both sides together.
     let far = ((rows + columns + 2) as i64).pow(2);
-    let mut squared = Array2::zeros((rows + 2, columns + 2));
+    let ring = if beyond == Beyond::Outside { 0 } else { far };
+    let mut squared = Array2::from_elem((rows + 2, columns + 2), ring);
     squared.slice_mut(s![1..=rows, 1..=columns]).assign(&mask.mapv(|inside| if inside { far } else { 0 }));
     for axis in [Axis(1), Axis(0)] {
         for mut lane in squared.lanes_mut(axis) {

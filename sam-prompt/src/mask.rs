@@ -59,8 +59,9 @@ pub(crate) fn ranked_components(mask: ArrayView2<'_, bool>) -> (Array2<u32>, Vec
 /// The smallest box that holds a mask, or `None` where the mask is empty.
 ///
 /// # Units
-/// From the near edge of the first pixels to the far edge of the last: a mask of one pixel has a box of side 1. (SAM's own scripts
-/// end boxes at the last pixel's index; on images that are enlarged for the model, that cuts a pixel or two off small objects.)
+/// From the near edge of the first pixels to the far edge of the last, half a pixel beyond their centres: a mask of one pixel has a
+/// box of side 1. (SAM's own scripts end boxes at the centres of the first and last pixels; on images that are enlarged for the
+/// model, that cuts a pixel or two off small objects.)
 pub fn bounding_box(mask: ArrayView2<'_, bool>) -> Option<BoundingBox> {
     let mut inside = mask.indexed_iter().filter(|&(_, &inside)| inside).map(|(pixel, _)| pixel);
     let first = inside.next()?;
@@ -68,10 +69,10 @@ pub fn bounding_box(mask: ArrayView2<'_, bool>) -> Option<BoundingBox> {
         ((low.0.min(row), low.1.min(column)), (high.0.max(row), high.1.max(column)))
     });
     Some(BoundingBox {
-        x_min: low.1 as f32,
-        y_min: low.0 as f32,
-        x_max: high.1 as f32 + 1.0,
-        y_max: high.0 as f32 + 1.0,
+        x_min: low.1 as f32 - 0.5,
+        y_min: low.0 as f32 - 0.5,
+        x_max: high.1 as f32 + 0.5,
+        y_max: high.0 as f32 + 0.5,
     })
 }
 
@@ -122,6 +123,6 @@ mod tests {
     fn box_of_an_empty_mask_is_none() {
         assert_eq!(bounding_box(Array2::from_elem((3, 4), false).view()), None);
         let mask = array![[false, false, false], [false, true, true]];
-        assert_eq!(bounding_box(mask.view()), Some(BoundingBox { x_min: 1.0, y_min: 1.0, x_max: 3.0, y_max: 2.0 }));
+        assert_eq!(bounding_box(mask.view()), Some(BoundingBox { x_min: 0.5, y_min: 0.5, x_max: 2.5, y_max: 1.5 }));
     }
 }

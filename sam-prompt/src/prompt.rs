@@ -48,7 +48,8 @@ impl Point {
 
 /// A box around an object, both corners included.
 ///
-/// Units: pixels of the image, as in [`Point`].
+/// Units: pixels of the image, as in [`Point`]: whole numbers are pixel centres, so the box of a single pixel reaches half a pixel to
+/// each side of it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BoundingBox {
@@ -63,16 +64,27 @@ pub struct BoundingBox {
 }
 
 impl BoundingBox {
-    /// Whether a coordinate lies in the box, edges included.
+    /// The box of a whole image: from half a pixel before its first pixel centres to half a pixel beyond the last.
+    pub const fn of_image(height: usize, width: usize) -> Self {
+        Self { x_min: -0.5, y_min: -0.5, x_max: width as f32 - 0.5, y_max: height as f32 - 0.5 }
+    }
+
+    /// Whether a coordinate lies in the box, edges included. A coordinate that is not a number lies nowhere.
     pub fn contains(&self, x: f32, y: f32) -> bool {
         (self.x_min..=self.x_max).contains(&x) && (self.y_min..=self.y_max).contains(&y)
+    }
+
+    /// How far a coordinate lies from the box, in pixels; 0 inside it.
+    pub fn distance(&self, x: f32, y: f32) -> f32 {
+        let beyond = |at: f32, low: f32, high: f32| (low - at).max(at - high).max(0.0);
+        beyond(x, self.x_min, self.x_max).hypot(beyond(y, self.y_min, self.y_max))
     }
 
     /// The box with each edge moved outward by `margin` pixels, or inward where that is negative, and clipped to an image of
     /// `height` x `width` pixels.
     ///
-    /// Never inverted, and never empty where the box has a part in the image: the middle pixel of each side stays, or all of a side
-    /// shorter than that.
+    /// Of a box that is not inverted, never inverted, and never empty where the box has a part in the image: the middle pixel of
+    /// each side stays, or all of a side shorter than that.
     #[must_use]
     pub fn grown(&self, margin: f32, height: usize, width: usize) -> Self {
         let grown = |low: f32, high: f32, pixels| moved_side((low, high), (low - margin, high + margin), pixels);
@@ -84,12 +96,12 @@ impl BoundingBox {
 
 /// Moves the two edges of a box's side, clipped to an image side of so many pixels and around the exact side's middle pixel.
 pub(crate) fn moved_side(exact: (f32, f32), moved: (f32, f32), pixels: usize) -> (f32, f32) {
-    let end = pixels as f32;
-    let (low, high) = (exact.0.clamp(0.0, end), exact.1.clamp(0.0, end));
+    let BoundingBox { x_min: start, x_max: end, .. } = BoundingBox::of_image(1, pixels);
+    let (low, high) = (exact.0.clamp(start, end), exact.1.clamp(start, end));
     let centre = f32::midpoint(low, high);
     // The middle pixel reaches half a pixel to both sides, but not beyond a side shorter than itself.
     let (keep_low, keep_high) = ((centre - 0.5).max(low), (centre + 0.5).min(high));
-    (moved.0.min(keep_low).clamp(0.0, end), moved.1.max(keep_high).clamp(0.0, end))
+    (moved.0.min(keep_low).clamp(start, end), moved.1.max(keep_high).clamp(start, end))
 }
 
 /// All that is said about one object on one image.
@@ -99,7 +111,7 @@ pub(crate) fn moved_side(exact: (f32, f32), moved: (f32, f32), pixels: usize) ->
 /// SAM reads one box at a time. Several boxes are several parts of one object (two lungs, say): each part is segmented from its
 /// own box and the parts are joined; see [`Prompts::parts`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Prompts {
     /// Clicks on the object and beside it.
     pub points: Vec<Point>,
@@ -132,14 +144,16 @@ impl Prompts {
 
     /// These prompts as SAM can read them: one box at most in each.
     ///
-    /// With several boxes, each part keeps its box, the foreground points inside it and all background points. With none or one,
-    /// the prompts are their only part.
+    /// With several boxes, each part keeps its box, the foreground points inside it and all background points; a foreground point
+    /// outside every box goes to the nearest one. With no box or one, the prompts are their only part.
     pub fn parts(&self) -> Vec<Self> {
         if self.boxes.len() <= 1 {
             return vec![self.clone()];
         }
-        let speaks_of =
-            |part: &BoundingBox, point: &Point| point.label == Label::Background || part.contains(point.x, point.y);
+        let speaks_of = |part: &BoundingBox, point: &Point| {
+            let distance = |part: &BoundingBox| part.distance(point.x, point.y);
+            point.label == Label::Background || self.boxes.iter().all(|other| distance(part) <= distance(other))
+        };
         self.boxes
             .iter()
             .map(|part| Self {
@@ -151,27 +165,36 @@ impl Prompts {
             .collect()
     }
 
-    /// Checks that every coordinate is finite and in the image, and that no box is inverted.
+    /// Checks that every coordinate is finite and in the [image's box](BoundingBox::of_image), and that no box is inverted.
     ///
     /// # Errors
     /// [`PromptError::OutsideImage`] or [`PromptError::InvertedBox`] for the first that is not.
     pub fn check(&self, height: usize, width: usize) -> Result<(), PromptError> {
-        let inside = |what, x: f32, y: f32| {
-            // Boxes may end at the far edge of the last pixel; a NaN lies in no range.
-            let fits = (-0.5..=width as f32).contains(&x) && (-0.5..=height as f32).contains(&y);
-            if fits { Ok(()) } else { Err(PromptError::OutsideImage { what, x, y, width, height }) }
-        };
         for point in &self.points {
-            inside("point", point.x, point.y)?;
+            check_inside("point", [point.x, point.y], height, width)?;
         }
         for &BoundingBox { x_min, y_min, x_max, y_max } in &self.boxes {
-            inside("box corner", x_min, y_min)?;
-            inside("box corner", x_max, y_max)?;
+            check_inside("box corner", [x_min, y_min], height, width)?;
+            check_inside("box corner", [x_max, y_max], height, width)?;
             if x_max < x_min || y_max < y_min {
                 return Err(PromptError::InvertedBox { x_min, x_max, y_min, y_max });
             }
         }
         Ok(())
+    }
+}
+
+/// Checks that a coordinate lies on a pixel of the image.
+pub(crate) fn check_inside(
+    what: &'static str,
+    [x, y]: [f32; 2],
+    height: usize,
+    width: usize,
+) -> Result<(), PromptError> {
+    if BoundingBox::of_image(height, width).contains(x, y) {
+        Ok(())
+    } else {
+        Err(PromptError::OutsideImage { what, x, y, width, height })
     }
 }
 
@@ -198,10 +221,21 @@ mod tests {
     }
 
     #[test]
+    fn clicks_outside_every_box_go_to_the_nearest() {
+        let stray = |x| Point { x, y: 12.0, label: Label::Foreground };
+        let boxes = vec![LEFT, RIGHT];
+        let prompts = Prompts { points: vec![stray(4.0), stray(11.0), stray(40.0)], boxes, ..Prompts::default() };
+        let parts = prompts.parts();
+        assert_eq!(parts[0].points, vec![stray(4.0), stray(11.0)]);
+        assert_eq!(parts[1].points, vec![stray(40.0)]);
+    }
+
+    #[test]
     fn coordinates_outside_the_image_are_refused() {
         let at = |x, y| Prompts::from_points(vec![Point { x, y, label: Label::Foreground }]);
         assert!(at(9.0, 4.0).check(5, 10).is_ok());
-        for (x, y) in [(-1.0, 0.0), (0.0, 7.0), (f32::NAN, 0.0), (f32::INFINITY, 0.0)] {
+        assert!(at(-0.5, 4.5).check(5, 10).is_ok(), "the image's edge");
+        for (x, y) in [(-1.0, 0.0), (0.0, 7.0), (10.0, 0.0), (0.0, 4.6), (f32::NAN, 0.0), (f32::INFINITY, 0.0)] {
             assert!(matches!(at(x, y).check(5, 10), Err(PromptError::OutsideImage { .. })), "({x}, {y})");
         }
         let inverted = BoundingBox { x_min: 9.0, x_max: 2.0, ..LEFT };

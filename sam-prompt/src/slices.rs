@@ -1,5 +1,7 @@
 //! Which slices of a volume a person is taken to outline.
 
+use std::collections::BTreeSet;
+
 use rand::{Rng, RngExt, seq::index};
 use serde::{Deserialize, Serialize};
 
@@ -19,9 +21,10 @@ pub enum SliceSelection {
 }
 
 impl SliceSelection {
-    /// Chooses `count` of the foreground slices (ascending indices), or all if there are fewer. The order of the result is that of
+    /// Chooses `count` of the foreground slices, given in any order, or all if there are fewer. The order of the result is that of
     /// choosing, so that its first elements are a smaller choice by the same rule (for equidistant slices they are re-chosen).
     pub fn choose(self, foreground: &[usize], count: usize, rng: &mut dyn Rng) -> Vec<usize> {
+        let foreground: Vec<usize> = foreground.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
         let count = count.min(foreground.len());
         if count == 0 {
             return Vec::new();
@@ -44,12 +47,11 @@ pub fn choose_background(background: &[usize], count: usize, rng: &mut dyn Rng) 
     SliceSelection::Uniform.choose(background, count, rng)
 }
 
-/// [`SliceSelection::Normal`] from at least one slice, in any order.
-fn choose_normal(foreground: &[usize], count: usize, rng: &mut dyn Rng) -> Vec<usize> {
-    let mean = foreground.iter().sum::<usize>() as f64 / foreground.len() as f64;
-    let variance = foreground.iter().map(|&slice| (slice as f64 - mean).powi(2)).sum::<f64>() / foreground.len() as f64;
-    let mut remaining = foreground.to_vec();
-    remaining.sort_unstable();
+/// [`SliceSelection::Normal`] from at least one slice, in ascending order.
+fn choose_normal(mut remaining: Vec<usize>, count: usize, rng: &mut dyn Rng) -> Vec<usize> {
+    let slices = remaining.len() as f64;
+    let mean = remaining.iter().sum::<usize>() as f64 / slices;
+    let variance = remaining.iter().map(|&slice| (slice as f64 - mean).powi(2)).sum::<f64>() / slices;
     let (first, median, last) = (remaining[0], remaining[remaining.len() / 2], remaining[remaining.len() - 1]);
     (0..count)
         .map(|_| {

@@ -241,9 +241,10 @@ fn kept(found: Vec<AutomaticMask>, scores: &[f32], threshold: f32) -> Vec<Automa
 fn pixel_bounds(mask: ArrayView2<'_, bool>, corner: (usize, usize)) -> BoundingBox {
     let (x, y) = (corner.0 as f32, corner.1 as f32);
     sam_prompt::bounding_box(mask).map_or(BoundingBox { x_min: x, y_min: y, x_max: x, y_max: y }, |exact| BoundingBox {
-        x_max: exact.x_max - 1.0,
-        y_max: exact.y_max - 1.0,
-        ..exact
+        x_min: exact.x_min + 0.5,
+        y_min: exact.y_min + 0.5,
+        x_max: exact.x_max - 0.5,
+        y_max: exact.y_max - 0.5,
     })
 }
 

@@ -27,7 +27,7 @@ const VERSION: u64 = 1;
 /// `pixels` are what a viewer shows: `axis` names the cut ([`CutAxis`]), and each of `objects` has a `name` and `slices`. A slice has
 /// its number `slice`, counted from 0, and
 /// - `points`: `{"x", "y", "label"}`; whole numbers are pixel centres, `x` is the column and `y` the row;
-/// - `boxes`: `{"x_min", "y_min", "x_max", "y_max"}`;
+/// - `boxes`: `{"x_min", "y_min", "x_max", "y_max"}`, both corners included, in the same pixels;
 /// - `scribbles`: `{"label", "path": [[x, y], ...], "radius"}`, see [`Scribble`](crate::Scribble);
 /// - `lassos`: `{"path": [[x, y], ...]}` of three vertices or more, see [`Lasso`](crate::Lasso);
 /// - `mask`: `{"rows", "columns", "runs"}`, a drawn mask. Runs are counts of pixels in scan order, in turn outside and inside, the

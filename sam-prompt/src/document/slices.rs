@@ -1,5 +1,6 @@
 //! Prompts on the pixels of slices.
 
+use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::{DocumentError, DrawnMask, distinct, object_called, runs::LONGEST_SIDE};
@@ -61,17 +62,24 @@ pub struct SlicePrompts {
 impl SlicePrompts {
     /// Everything but the mask as SAM reads it: each scribble becomes `count` points, each lasso a box and `count` points.
     ///
-    /// For the mask see [`mask_logits`](crate::mask_logits), which needs to know the model's frame.
+    /// For the mask see [`mask_logits`](crate::mask_logits), which needs to know the model's frame. The generator decides between
+    /// equally good points, as in [`Center`](crate::Center).
     ///
     /// # Errors
     /// The first [`PromptError`] of a drawing, point or box, as where they do not lie on the slice of `height` and `width`.
-    pub fn prompts(&self, count: usize, height: usize, width: usize) -> Result<Prompts, PromptError> {
+    pub fn prompts(
+        &self,
+        count: usize,
+        height: usize,
+        width: usize,
+        rng: &mut dyn Rng,
+    ) -> Result<Prompts, PromptError> {
         let mut prompts = Prompts { points: self.points.clone(), boxes: self.boxes.clone(), ..Prompts::default() };
         for scribble in &self.scribbles {
             prompts.points.extend(scribble.points(count, height, width)?);
         }
         for lasso in &self.lassos {
-            let Prompts { points, boxes, .. } = lasso.prompts(count, height, width)?;
+            let Prompts { points, boxes, .. } = lasso.prompts(count, height, width, rng)?;
             prompts.points.extend(points);
             prompts.boxes.extend(boxes);
         }

@@ -1,16 +1,17 @@
 //! Closed outlines.
 
 use ndarray::Array2;
+use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::{check_inside, check_path};
-use crate::{BoundingBox, Label, Point, PromptError, Prompts, distance_transform};
+use crate::{BoundingBox, Center, Label, PointSampler, PromptError, Prompts};
 
 const WHAT: &str = "lasso";
 
 /// A closed line around the object.
 ///
-/// Units: positions `[x, y]` are in pixels of the image, as in [`Point`]; with `P` as `[f64; 3]` they are in patient millimetres.
+/// Units: positions `[x, y]` are in pixels of the image, as in [`Point`](crate::Point); with `P` as `[f64; 3]` they are in patient millimetres.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lasso<P = [f32; 2]> {
@@ -72,47 +73,34 @@ impl Lasso {
         }))
     }
 
-    /// The lasso's box, and `count` foreground points on different pixels inside.
-    ///
-    /// The first point is the pixel farthest from the outside; each further one is farthest from the outside and from the points
-    /// before it. Of equally far pixels the middle one in scan order is taken.
+    /// The lasso's box, and `count` foreground points on different pixels inside, drawn by [`Center`]: the innermost first.
     ///
     /// # Errors
     /// As [`Lasso::rasterise`]; [`PromptError::EmptyRegion`] or [`PromptError::TooFewPixels`] if there are fewer pixels than points.
-    pub fn prompts(&self, count: usize, height: usize, width: usize) -> Result<Prompts, PromptError> {
-        let mut region = self.rasterise(height, width)?;
-        let label = Label::Foreground;
-        match region.iter().filter(|&&inside| inside).count() {
-            0 if count > 0 => return Err(PromptError::EmptyRegion { requested: count, label: label.name() }),
-            available if available < count => {
-                return Err(PromptError::TooFewPixels {
-                    requested: count,
-                    label: label.name(),
-                    available,
-                    place: "lasso",
-                });
-            }
-            _ => {}
-        }
-        let innermost = std::iter::from_fn(|| pierce(&mut region)).take(count);
-        let points = innermost.map(|(row, column)| Point { x: column as f32, y: row as f32, label }).collect();
+    pub fn prompts(
+        &self,
+        count: usize,
+        height: usize,
+        width: usize,
+        rng: &mut dyn Rng,
+    ) -> Result<Prompts, PromptError> {
+        let inside = self.rasterise(height, width)?;
+        let points = Center::default().sample(inside.view(), Label::Foreground, count, rng)?;
         Ok(Prompts { points, boxes: self.bounding_box().into_iter().collect(), ..Prompts::default() })
     }
 }
 
-/// Takes the innermost pixel `(row, column)` out of a region, or `None` where the region is empty.
-fn pierce(region: &mut Array2<bool>) -> Option<(usize, usize)> {
-    let depth = distance_transform(region.view());
-    let deepest = depth.iter().copied().fold(0.0, f32::max);
-    let innermost: Vec<_> = depth.indexed_iter().filter(|&(_, &depth)| depth > 0.0 && depth >= deepest).collect();
-    let (middle, _) = *innermost.get(innermost.len() / 2)?;
-    region[middle] = false;
-    Some(middle)
-}
-
 #[cfg(test)]
 mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
     use super::*;
+    use crate::Point;
+
+    fn prompts(lasso: &Lasso, count: usize, side: usize) -> Result<Prompts, PromptError> {
+        lasso.prompts(count, side, side, &mut ChaCha8Rng::seed_from_u64(0))
+    }
 
     fn lasso(path: &[[f32; 2]]) -> Lasso {
         Lasso { path: path.to_vec() }
@@ -143,7 +131,7 @@ mod tests {
 
     #[test]
     fn the_innermost_point_is_first_and_all_are_apart() {
-        let prompts = rectangle(1.0, 1.0, 6.0, 6.0).prompts(3, 20, 20).expect("the lasso has 25 pixels");
+        let prompts = prompts(&rectangle(1.0, 1.0, 6.0, 6.0), 3, 20).expect("the lasso has 25 pixels");
         let places: Vec<_> = prompts.points.iter().map(|point| (point.x, point.y)).collect();
         assert_eq!(places[0], (3.0, 3.0));
         assert!(places[1] != places[0] && places[2] != places[0] && places[1] != places[2]);
@@ -152,7 +140,7 @@ mod tests {
 
     #[test]
     fn the_border_of_the_image_is_outside() {
-        let prompts = rectangle(-0.5, -0.5, 6.5, 6.5).prompts(1, 7, 7).expect("the lasso is the image");
+        let prompts = prompts(&rectangle(-0.5, -0.5, 6.5, 6.5), 1, 7).expect("the lasso is the image");
         assert_eq!(prompts.points, [Point { x: 3.0, y: 3.0, label: Label::Foreground }]);
     }
 
@@ -162,9 +150,9 @@ mod tests {
         assert!(matches!(line, Err(PromptError::ShortPath { needed: 3, found: 2, .. })));
         assert!(matches!(rectangle(1.0, 1.0, 9.0, 4.0).rasterise(9, 9), Err(PromptError::OutsideImage { .. })));
         let sliver = rectangle(1.2, 1.2, 1.8, 1.8);
-        assert!(matches!(sliver.prompts(1, 9, 9), Err(PromptError::EmptyRegion { requested: 1, .. })));
-        assert_eq!(sliver.prompts(0, 9, 9).expect("a box needs no pixel").boxes.len(), 1);
-        let one = rectangle(0.5, 0.5, 1.5, 1.5).prompts(2, 9, 9);
+        assert!(matches!(prompts(&sliver, 1, 9), Err(PromptError::EmptyRegion { requested: 1, .. })));
+        assert_eq!(prompts(&sliver, 0, 9).expect("a box needs no pixel").boxes.len(), 1);
+        let one = prompts(&rectangle(0.5, 0.5, 1.5, 1.5), 2, 9);
         assert!(matches!(one, Err(PromptError::TooFewPixels { requested: 2, available: 1, .. })));
     }
 }

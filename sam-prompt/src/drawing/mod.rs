@@ -8,7 +8,7 @@ pub use lasso::Lasso;
 pub use logits::{MASK_STRENGTH, mask_logits};
 pub use scribble::Scribble;
 
-use crate::PromptError;
+use crate::{PromptError, prompt};
 
 /// Checks that coordinates, of any unit, are numbers.
 pub(crate) fn check_finite<T: Into<f64>>(
@@ -33,10 +33,5 @@ where
 
 /// Checks that all vertices lie on pixels of the image.
 fn check_inside(what: &'static str, path: &[[f32; 2]], height: usize, width: usize) -> Result<(), PromptError> {
-    // The image ends half a pixel beyond its first and last centres.
-    let fits = |at: f32, side: usize| (-0.5..=side as f32 - 0.5).contains(&at);
-    match path.iter().find(|[x, y]| !fits(*x, width) || !fits(*y, height)) {
-        Some(&[x, y]) => Err(PromptError::OutsideImage { what, x, y, width, height }),
-        None => Ok(()),
-    }
+    path.iter().try_for_each(|&vertex| prompt::check_inside(what, vertex, height, width))
 }

@@ -5,14 +5,18 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::{PointSampler, Pool};
-use crate::{Label, Point, PromptError, distance_transform};
+use crate::{
+    Label, Point, PromptError,
+    distance::{Beyond, squared_distances},
+};
 
-/// Draws every pixel of a band along the region's edge with equal probability: clicks where the outline is decided.
+/// Draws every pixel of a band along the region's contour with equal probability: clicks where the outline is decided.
 ///
-/// The band holds the pixels of the region whose [`distance_transform`] is at most `width`, so the image's border is an edge, and
-/// every region with pixels has a band.
+/// The band holds the pixels of the region that lie at most `width` from a pixel of the image outside it. The image's border is no
+/// contour, for nothing is decided there: neither where it cuts through the object nor around the background. Only a region that
+/// fills the image has its band along the border.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Boundary {
     /// How far into the region the band reaches, in pixels; at least 1, which is the region's outermost pixels.
     pub width: f32,
@@ -43,8 +47,9 @@ impl PointSampler for Boundary {
             return Err(PromptError::InvalidRange { name: "boundary width", least: 1.0, value: self.width });
         }
         let mut band = Pool::of_region(region, label);
-        let distances = distance_transform(region);
-        band.pixels.retain(|&pixel| distances[pixel] <= self.width);
+        let beyond = if band.pixels.len() == region.len() { Beyond::Outside } else { Beyond::Unknown };
+        let distances = squared_distances(region, beyond);
+        band.pixels.retain(|&pixel| (distances[pixel] as f32).sqrt() <= self.width);
         band.place = "boundary band";
         band.draw(count, self.replacement, rng)
     }

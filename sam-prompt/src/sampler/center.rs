@@ -7,7 +7,11 @@ use rand::{Rng, seq::IteratorRandom};
 use serde::{Deserialize, Serialize};
 
 use super::{PointSampler, Pool};
-use crate::{Label, Point, PromptError, distance::squared_distances, mask::components};
+use crate::{
+    Label, Point, PromptError,
+    distance::{Beyond, squared_distances},
+    mask::components,
+};
 
 /// Draws the innermost pixels of the region: where an annotator clicks who wants to be sure.
 ///
@@ -19,6 +23,7 @@ use crate::{Label, Point, PromptError, distance::squared_distances, mask::compon
 ///
 /// Takes time proportional to the count times the region's pixels.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Center {
     /// Whether a pixel may be drawn twice: once all are drawn, the rounds start over. Without replacement (the default), a region
     /// smaller than the count is an error.
@@ -85,7 +90,7 @@ impl Part {
 /// The components of a region, largest and then deepest first.
 fn parts(region: ArrayView2<'_, bool>, pixels: &[(usize, usize)]) -> Vec<Part> {
     let (labels, count) = components(region);
-    let squared = squared_distances(region);
+    let squared = squared_distances(region, Beyond::Outside);
     let mut parts = vec![Part::default(); count];
     for &pixel in pixels {
         parts[labels[pixel] as usize - 1].candidates.push(Candidate { pixel, clearance: squared[pixel] });

@@ -27,7 +27,7 @@ pub enum Placement {
 /// The protocol of interactive segmentation, as in K. Sofiiuk et al., "Reviving iterative training with mask guidance for
 /// interactive segmentation", 2022; the largest error rather than the deepest.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct CorrectionClick {
     /// Where in the largest error the click lies.
     pub placement: Placement,

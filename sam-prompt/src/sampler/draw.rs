@@ -13,11 +13,11 @@ use crate::{BoundingBox, Label, PromptError, Prompts, bounding_box, component_ma
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PromptKind {
-    /// Points on the object and as many beside it; both counts are this number.
+    /// Points on the object, and as many beside it unless [`PromptDraw::background`] is off.
     Points(usize),
     /// A box around each component.
     Box,
-    /// A box around each component, and this many points on the object and beside it.
+    /// A box around each component, and points as in [`PromptKind::Points`].
     BoxAndPoints(usize),
 }
 
@@ -47,17 +47,19 @@ impl fmt::Display for PromptKind {
 
 /// How prompts are simulated from an outline: what a person would click, drawn at random.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct PromptDraw {
     /// How far boxes are off.
     pub jitter: BoxJitter,
+    /// Whether as many points are drawn beside the object as on it.
+    pub background: bool,
     /// Components of fewer pixels get no box and no prompts of their own, unless all are that small.
     pub min_box_pixels: usize,
 }
 
 impl Default for PromptDraw {
     fn default() -> Self {
-        Self { jitter: BoxJitter::default(), min_box_pixels: 10 }
+        Self { jitter: BoxJitter::default(), background: true, min_box_pixels: 10 }
     }
 }
 
@@ -75,7 +77,7 @@ impl PromptDraw {
     ) -> Result<Prompts, PromptError> {
         let boxes = if kind.has_box() { self.boxes(&self.parts(outline)?, rng)? } else { Vec::new() };
         Ok(Prompts {
-            points: draw_points(sampler, outline, kind.points(), kind.points(), rng)?,
+            points: draw_points(sampler, outline, kind.points(), self.background_points(kind), rng)?,
             boxes,
             ..Prompts::default()
         })
@@ -99,10 +101,14 @@ impl PromptDraw {
         let prompts_of = |part: &Array2<bool>| {
             let boxes = if kind.has_box() { self.boxes(slice::from_ref(part), rng)? } else { Vec::new() };
             let mut points = sampler.sample(part.view(), Label::Foreground, kind.points(), rng)?;
-            points.extend(sampler.sample(beside.view(), Label::Background, kind.points(), rng)?);
+            points.extend(sampler.sample(beside.view(), Label::Background, self.background_points(kind), rng)?);
             Ok(Prompts { points, boxes, ..Prompts::default() })
         };
         self.parts(outline)?.iter().map(prompts_of).collect()
+    }
+
+    const fn background_points(&self, kind: PromptKind) -> usize {
+        if self.background { kind.points() } else { 0 }
     }
 
     /// The components that prompts speak of, largest first.

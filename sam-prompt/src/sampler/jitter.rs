@@ -19,9 +19,10 @@ pub enum JitterRange {
 
 /// Moves each edge of a box by a uniform random amount.
 ///
-/// The paper jitters boxes in learning and at inference without stating by how much. The default, 5 pixels of 256, is
-/// `LiteMedSAM`'s training range.
+/// The paper jitters boxes in learning and at inference without stating by how much. The default, 5 pixels of 256 both ways, is as
+/// far as `LiteMedSAM`'s training moves edges outward (`bbox_shift` of its `train_one_gpu.py`).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct BoxJitter {
     /// How far an edge may move.
     pub range: JitterRange,

@@ -9,6 +9,7 @@ use crate::{Label, Point, PromptError};
 
 /// Draws every pixel of the region with equal probability: the paper's default scheme.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Uniform {
     /// Whether a pixel may be drawn twice. Without replacement (the default), a region smaller than the count is an error.
     pub replacement: bool,

@@ -5,19 +5,22 @@ use sam_prompt::{BoundingBox, BoxJitter, JitterRange, PromptError};
 
 use crate::strategies::{ROUNDING, any_jitter, box_in_image, seeded};
 
-/// The two edges of each side, exact and found, and the image's side.
+/// The two edges of each side, exact and found, and where the image ends beyond its last pixel centre.
 type Side = ((f32, f32), (f32, f32), f32);
+
+/// Where every image begins, before its first pixel centre.
+const START: f32 = -0.5;
 
 fn sides(exact: BoundingBox, found: BoundingBox, (height, width): (usize, usize)) -> [Side; 2] {
     [
-        ((exact.x_min, exact.x_max), (found.x_min, found.x_max), width as f32),
-        ((exact.y_min, exact.y_max), (found.y_min, found.y_max), height as f32),
+        ((exact.x_min, exact.x_max), (found.x_min, found.x_max), width as f32 - 0.5),
+        ((exact.y_min, exact.y_max), (found.y_min, found.y_max), height as f32 - 0.5),
     ]
 }
 
 /// Whether a side lies in the image and is as long as a pixel, or as the exact side where that is shorter.
 fn is_usable((exact, found, end): Side) -> bool {
-    0.0 <= found.0
+    START <= found.0
         && found.0 <= found.1
         && found.1 <= end
         && found.1 - found.0 >= (exact.1 - exact.0).min(1.0) - ROUNDING
@@ -60,7 +63,7 @@ proptest! {
             let ((low, high), (low_found, high_found), end) = side;
             let (low_wanted, high_wanted) = (low - margin, high + margin);
             if high_wanted - low_wanted >= 1.0 {
-                let is_near = |found: f32, wanted: f32| (found - wanted.clamp(0.0, end)).abs() <= ROUNDING;
+                let is_near = |found: f32, wanted: f32| (found - wanted.clamp(START, end)).abs() <= ROUNDING;
                 prop_assert!(is_near(low_found, low_wanted) && is_near(high_found, high_wanted), "{:?}", side);
             } else {
                 let centre_moved = f32::midpoint(low_found, high_found) - f32::midpoint(low, high);
@@ -72,7 +75,7 @@ proptest! {
     #[test]
     fn boxes_beyond_the_image_are_cut((image, exact) in box_in_image(), beyond in -99.0..99.0_f32, margin in -9.0..9.0_f32) {
         let moved = BoundingBox { x_min: exact.x_min + beyond, x_max: exact.x_max + beyond, ..exact };
-        let cut = |x: f32| x.clamp(0.0, image.1 as f32);
+        let cut = |x: f32| x.clamp(START, image.1 as f32 - 0.5);
         let seen = BoundingBox { x_min: cut(moved.x_min), x_max: cut(moved.x_max), ..moved };
         for side in sides(seen, moved.grown(margin, image.0, image.1), image) {
             prop_assert!(is_usable(side), "{:?}", side);
@@ -86,7 +89,7 @@ fn small_boxes_keep_their_middle() {
     let shrunk = BoundingBox { x_min: 3.5, x_max: 4.5, ..exact };
     assert_eq!(exact.grown(-9.0, 10, 10), shrunk);
     assert_eq!(exact.grown(f32::NEG_INFINITY, 10, 10), shrunk);
-    assert_eq!(exact.grown(f32::INFINITY, 10, 9), BoundingBox { x_min: 0.0, y_min: 0.0, x_max: 9.0, y_max: 10.0 });
+    assert_eq!(exact.grown(f32::INFINITY, 10, 9), BoundingBox::of_image(10, 9));
 }
 
 #[test]

@@ -19,10 +19,10 @@ proptest! {
             // From the near edge of the first pixels to the far edge of the last.
             let expected = rows().min().zip(rows().max()).zip(columns().min().zip(columns().max())).map(
                 |((top, bottom), (left, right))| BoundingBox {
-                    x_min: left as f32,
-                    y_min: top as f32,
-                    x_max: right as f32 + 1.0,
-                    y_max: bottom as f32 + 1.0,
+                    x_min: left as f32 - 0.5,
+                    y_min: top as f32 - 0.5,
+                    x_max: right as f32 + 0.5,
+                    y_max: bottom as f32 + 0.5,
                 },
             );
             prop_assert_eq!(found, expected);
@@ -78,11 +78,25 @@ proptest! {
 pub(crate) fn naive_distances(mask: &Array2<bool>) -> Array2<f32> {
     let (rows, columns) = mask.dim();
     Array2::from_shape_fn((rows, columns), |(row, column)| {
-        let outside = mask.indexed_iter().filter(|&(_, &inside)| !inside);
-        let squared = outside.map(|((r, c), _)| r.abs_diff(row).pow(2) + c.abs_diff(column).pow(2));
         let to_ring = (row + 1).min(rows - row).min(column + 1).min(columns - column).pow(2);
-        (squared.fold(to_ring, usize::min) as f32).sqrt() * f32::from(u8::from(mask[(row, column)]))
+        let squared = squared_to_outside(mask, (row, column)).map_or(to_ring, |squared| squared.min(to_ring));
+        (squared as f32).sqrt() * f32::from(u8::from(mask[(row, column)]))
     })
+}
+
+/// The distance of each inside pixel to the nearest outside one, wherever the image ends; only where there is none, to the ring.
+pub(crate) fn to_contour(mask: &Array2<bool>) -> Array2<f32> {
+    if pixels(mask) == mask.len() {
+        return naive_distances(mask);
+    }
+    Array2::from_shape_fn(mask.dim(), |pixel| {
+        squared_to_outside(mask, pixel).map_or(0.0, |squared| (squared as f32).sqrt())
+    })
+}
+
+fn squared_to_outside(mask: &Array2<bool>, (row, column): (usize, usize)) -> Option<usize> {
+    let outside = mask.indexed_iter().filter(|&(_, &inside)| !inside);
+    outside.map(|((r, c), _)| r.abs_diff(row).pow(2) + c.abs_diff(column).pow(2)).min()
 }
 
 /// All of a mask that can be reached from its first pixel.

@@ -51,7 +51,7 @@ proptest! {
     fn drawn_prompts_have_one_box_a_component_and_the_points_asked_for(
         masks in each_mask_with_pixels(), count in 0..4_usize, min_box_pixels in 0..8_usize, seed: u64,
     ) {
-        let draw = PromptDraw { jitter: BoxJitter::NONE, min_box_pixels };
+        let draw = PromptDraw { jitter: BoxJitter::NONE, min_box_pixels, ..PromptDraw::default() };
         let sampler = Uniform { replacement: true };
         for (mask, (kind, points, boxed)) in masks.iter().flat_map(|mask| kinds(count).map(|kind| (mask, kind))) {
             let prompts = draw.draw(kind, mask.view(), &sampler, &mut seeded(seed));
@@ -75,7 +75,7 @@ proptest! {
     fn prompts_of_each_component_speak_of_it_alone(
         masks in each_mask_with_pixels(), count in 0..4_usize, min_box_pixels in 0..8_usize, seed: u64,
     ) {
-        let draw = PromptDraw { jitter: BoxJitter::NONE, min_box_pixels };
+        let draw = PromptDraw { jitter: BoxJitter::NONE, min_box_pixels, ..PromptDraw::default() };
         for (mask, scheme) in masks.iter().flat_map(|mask| SamplingScheme::ALL.map(|scheme| (mask, scheme))) {
             let sampler = scheme.sampler(true);
             for (kind, points, boxed) in kinds(count) {
@@ -104,7 +104,7 @@ proptest! {
 
     #[test]
     fn jittered_prompts_can_be_used_and_are_seeded(masks in each_mask_with_pixels(), jitter in any_jitter(), seed: u64) {
-        let draw = PromptDraw { jitter, min_box_pixels: 1 };
+        let draw = PromptDraw { jitter, min_box_pixels: 1, ..PromptDraw::default() };
         for mask in masks {
             let prompts = || {
                 draw.draw(PromptKind::Box, mask.view(), &Uniform::default(), &mut seeded(seed)).expect("there are pixels")
@@ -125,5 +125,18 @@ fn nothing_can_be_drawn_from_an_empty_outline() {
         assert!(matches!(found, Err(PromptError::EmptyRegion { label: "foreground", .. })), "{kind}: {found:?}");
         let found = PromptDraw::default().draw_each(kind, empty.view(), &Uniform::default(), &mut seeded(0));
         assert!(matches!(found, Err(PromptError::EmptyRegion { label: "foreground", .. })), "{kind}: {found:?}");
+    }
+}
+
+#[test]
+fn points_beside_the_object_can_be_left_out() {
+    let full = Array2::from_elem((6, 5), true);
+    let draw = PromptDraw { background: false, ..PromptDraw::default() };
+    let sampler = Uniform::default();
+    let drawn = draw.draw(PromptKind::Points(3), full.view(), &sampler, &mut seeded(0)).expect("nothing is beside it");
+    let each = draw.draw_each(PromptKind::Points(3), full.view(), &sampler, &mut seeded(0)).expect("as before");
+    for prompts in each.iter().chain([&drawn]) {
+        assert_eq!(prompts.points.len(), 3);
+        assert!(prompts.points.iter().all(|point| point.label == Label::Foreground));
     }
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use sam_prompt::{Boundary, Center, Label, Point, PointSampler, PromptError, SamplingScheme, Uniform, component_masks};
 
 use crate::{
-    masks::naive_distances,
+    masks::{naive_distances, to_contour},
     strategies::{
         ROUNDING, any_label, each_mask, each_mask_with_pixels, few_cases, flips, is_in, padded, pixels, place, places,
         seeded,
@@ -14,7 +14,7 @@ use crate::{
 
 /// Every sampler, and the pixels it may draw from a mask, found naively.
 fn samplers(replacement: bool, width: f32, mask: &Array2<bool>) -> [(Box<dyn PointSampler>, Array2<bool>); 4] {
-    let band = |width: f32| naive_distances(mask).mapv(|distance| distance > 0.0 && distance <= width);
+    let band = |width: f32| to_contour(mask).mapv(|distance| distance > 0.0 && distance <= width);
     [
         (Box::new(Uniform { replacement }), mask.clone()),
         (Box::new(Center { replacement }), mask.clone()),
@@ -161,7 +161,7 @@ proptest! {
 
 #[test]
 fn every_pixel_is_as_likely() {
-    // A band of 12 pixels around 4 inner ones.
+    // A band of 12 pixels around 4 inner ones, for a full mask ends with the image.
     let mask = Array2::from_elem((4, 4), true);
     let [uniform, _, boundary, _] = samplers(true, 1.0, &mask);
     for (sampler, pool) in [uniform, boundary] {

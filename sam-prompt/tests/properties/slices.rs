@@ -52,8 +52,15 @@ proptest! {
 
 #[test]
 fn slices_in_any_order_can_be_chosen_from() {
-    for selection in SELECTIONS {
-        assert_eq!(selection.choose(&[9, 2, 5], 3, &mut seeded(1)).len(), 3, "{selection:?}");
+    let (ascending, shuffled) = ([2, 5, 9, 14, 20], [9, 2, 20, 5, 2, 14, 9]);
+    for (selection, seed) in SELECTIONS.into_iter().flat_map(|selection| (0..9).map(move |seed| (selection, seed))) {
+        let expected = selection.choose(&ascending, 3, &mut seeded(seed));
+        assert_eq!(selection.choose(&shuffled, 3, &mut seeded(seed)), expected, "{selection:?}");
+        assert_eq!(
+            selection.choose(&shuffled, 9, &mut seeded(seed)).len(),
+            5,
+            "{selection:?}: a slice twice is one slice"
+        );
     }
 }
 

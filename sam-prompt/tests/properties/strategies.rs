@@ -94,7 +94,8 @@ pub(crate) fn any_label() -> impl Strategy<Value = Label> {
 /// An image's height and width, and a box in it.
 pub(crate) fn box_in_image() -> impl Strategy<Value = ((usize, usize), BoundingBox)> {
     (1..80_usize, 1..80_usize).prop_flat_map(|(height, width)| {
-        let edge = |side: usize| (0.0..=side as f32, 0.0..=side as f32);
+        let within = |side: usize| -0.5..=side as f32 - 0.5;
+        let edge = |side: usize| (within(side), within(side));
         (edge(height), edge(width)).prop_map(move |((y, other_y), (x, other_x))| {
             let exact = BoundingBox {
                 x_min: x.min(other_x),
