@@ -8,7 +8,7 @@ use rand::{Rng, RngExt};
 use sam_core::{MaskDecoder, SamPredictor};
 use sam_prompt::PromptEncoder;
 
-use crate::{Trained, low_rank::LowRankAdapters};
+use crate::{Trained, low_rank::LowRankAdapters, token_side::track_token_side};
 
 /// What learning changes of a SAM: always the prompt encoder, and what [`Trained`] names beside it.
 ///
@@ -37,7 +37,7 @@ impl<B: Backend> Adaptation<B> {
                 let shape = [count, adaptation.prompt_encoder.embed_dim()];
                 adaptation.tokens = Some(uniform(shape, spread, rng, &device));
             }
-            Trained::Decoder => adaptation.mask_decoder = Some(sam.mask_decoder.clone()),
+            Trained::TokenSide | Trained::Decoder => adaptation.mask_decoder = Some(sam.mask_decoder.clone()),
             Trained::LowRank { rank, scale } => {
                 adaptation.adapters =
                     Some(LowRankAdapters::start(&sam.mask_decoder, rank, scale, spread, rng, &device));
@@ -77,11 +77,15 @@ impl<B: Backend> Adaptation<B> {
     }
 
     /// With every parameter that learning may change marked for gradients: needed on a backend that has just begun to track them.
-    pub(crate) fn trainable(self) -> Self {
+    pub(crate) fn trainable(self, trained: Trained) -> Self {
+        let track = |decoder: MaskDecoder<B>| match trained {
+            Trained::Decoder => decoder.map(&mut RequireGradient),
+            _ => track_token_side(decoder),
+        };
         Self {
             prompt_encoder: self.prompt_encoder.trainable(),
             tokens: self.tokens.map(|tokens| tokens.set_require_grad(true)),
-            mask_decoder: self.mask_decoder.map(|decoder| decoder.map(&mut RequireGradient)),
+            mask_decoder: self.mask_decoder.map(track),
             adapters: self.adapters.map(|adapters| adapters.map(&mut RequireGradient)),
         }
     }

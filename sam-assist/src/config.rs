@@ -31,15 +31,25 @@ pub enum Trained {
         /// How many.
         count: usize,
     },
+    /// The mask decoder's token side: all of its weights but those that pixels pass through. Costs hardly more time than the prompt
+    /// encoder alone.
+    TokenSide,
     /// All of the mask decoder.
     Decoder,
-    /// A change of low rank to the projections of queries and values in the decoder's attentions (`LoRA`).
+    /// A change of low rank to the attentions' projections and the perceptrons of the decoder's token side (`LoRA`).
     LowRank {
         /// The change's rank.
         rank: usize,
         /// What the change is multiplied by.
         scale: f64,
     },
+}
+
+impl Trained {
+    /// Whether the decoder's weights change that pixels pass through, and with them what it computes of an image alone.
+    pub(crate) const fn changes_image_side(self) -> bool {
+        matches!(self, Self::Decoder)
+    }
 }
 
 /// How the step size changes from the first iteration to the last.
@@ -199,7 +209,7 @@ impl AssistConfig {
             Vec::from_iter(self.largest_gradient.map(|norm| ("largest_gradient", norm))),
         );
         match self.trained {
-            Trained::PromptEncoder | Trained::Decoder => {}
+            Trained::PromptEncoder | Trained::TokenSide | Trained::Decoder => {}
             Trained::ExtraTokens { count } => rule(count > 0, "extra_tokens.count", "0".to_owned(), "at least 1")?,
             Trained::LowRank { rank, scale } => {
                 rule(rank > 0, "low_rank.rank", "0".to_owned(), "at least 1")?;

@@ -8,14 +8,14 @@ use burn::{
 use sam_core::{MaskDecoder, MaskLogits, MaskOutput, ProjectedImage, SamPredictor};
 use sam_prompt::{PromptBatch, PromptEmbeddings};
 
-use crate::{Adaptation, AnnotatedSlice, AssistError, FrozenDecoder};
+use crate::{Adaptation, AnnotatedSlice, AssistError, FrozenDecoder, Trained};
 
 /// The slices' images and the decoder that reads them.
 #[derive(Debug)]
 pub(crate) enum Decoding<B: Backend> {
-    /// The decoder stays as it is, and so do the images as it projects them.
-    Frozen { decoder: Box<FrozenDecoder<B>>, images: Images<ProjectedImage<B>> },
-    /// The decoder changes with every step, and all of it is computed anew.
+    /// The decoder stays as it is or changes on its token side only, so the images stay as it projects them.
+    Projected { decoder: Box<FrozenDecoder<B>>, images: Images<ProjectedImage<B>> },
+    /// The decoder's image side changes with every step, and all of it is computed anew.
     Changing {
         original: Box<MaskDecoder<Autodiff<B>>>,
         /// The position encoding: `[1, channels, h, w]`.
@@ -27,10 +27,10 @@ pub(crate) enum Decoding<B: Backend> {
 
 impl<B: Backend> Decoding<B> {
     /// Prepares a model's decoder and what it computes of the slices once.
-    pub(crate) fn new(predictor: &SamPredictor<B>, slices: &[AnnotatedSlice<B>], changes_decoder: bool) -> Self {
+    pub(crate) fn new(predictor: &SamPredictor<B>, slices: &[AnnotatedSlice<B>], trained: Trained) -> Self {
         let sam = predictor.sam();
         let features = slices.iter().map(|slice| slice.embedding().features.clone());
-        if changes_decoder {
+        if trained.changes_image_side() {
             return Self::Changing {
                 original: Box::new(MaskDecoder::from_inner(sam.mask_decoder.clone()).no_grad()),
                 positions: Tensor::from_inner(sam.prompt_encoder.dense_pe()),
@@ -39,7 +39,7 @@ impl<B: Backend> Decoding<B> {
         }
         let decoder = FrozenDecoder::new(sam);
         let images = Images::new(features.map(|features| decoder.project(features)).collect());
-        Self::Frozen { decoder: Box::new(decoder), images }
+        Self::Projected { decoder: Box::new(decoder), images }
     }
 
     /// Decodes one mask for each prompt, to be differentiated with respect to the adaptation.
@@ -54,8 +54,9 @@ impl<B: Backend> Decoding<B> {
     ) -> Result<MaskLogits<Autodiff<B>>, AssistError> {
         let embedded = embed(adaptation, prompts)?;
         Ok(match self {
-            Self::Frozen { decoder, images } => {
-                decoder.decode(images.of(drawn, |images| ProjectedImage::cat(images)), embedded)
+            Self::Projected { decoder: frozen, images } => {
+                let images = images.of(drawn, |images| ProjectedImage::cat(images));
+                frozen.decode_with(&adaptation.decoder(frozen.decoder()), images, embedded)
             }
             Self::Changing { original, positions, images } => {
                 let images = images.of(drawn, |images| Tensor::cat(images.iter().map(|&one| one.clone()).collect(), 0));

@@ -64,6 +64,21 @@ impl<B: Backend> FrozenDecoder<B> {
     /// # Panics
     /// If there are neither one image nor as many as prompts.
     pub fn decode(&self, image: ProjectedImage<B>, prompts: PromptEmbeddings<Autodiff<B>>) -> MaskLogits<Autodiff<B>> {
-        self.decoder.decode(image.map(Tensor::from_inner), &self.tracked_positions, prompts, MaskOutput::Single)
+        self.decode_with(&self.decoder, image, prompts)
+    }
+
+    /// As [`FrozenDecoder::decode`], by a decoder that differs from this one on its token side only.
+    pub(crate) fn decode_with(
+        &self,
+        decoder: &MaskDecoder<Autodiff<B>>,
+        image: ProjectedImage<B>,
+        prompts: PromptEmbeddings<Autodiff<B>>,
+    ) -> MaskLogits<Autodiff<B>> {
+        decoder.decode(image.map(Tensor::from_inner), &self.tracked_positions, prompts, MaskOutput::Single)
+    }
+
+    /// The decoder itself.
+    pub(crate) fn decoder(&self) -> &MaskDecoder<Autodiff<B>> {
+        &self.decoder
     }
 }

@@ -131,9 +131,9 @@ impl<B: Backend> Learner<B> {
         let optimiser = AdamWConfig::new().with_epsilon(ADAM_EPSILON).with_weight_decay(config.weight_decay as f32);
         Ok(Self {
             targets: Targets::new(slices),
-            decoding: Decoding::new(predictor, slices, adaptation.changes_decoder()),
+            decoding: Decoding::new(predictor, slices, config.trained),
             device: predictor.device(),
-            adaptation: Adaptation::from_inner(adaptation).trainable(),
+            adaptation: Adaptation::from_inner(adaptation).trainable(config.trained),
             optimiser: optimiser.init(),
             rng: ChaCha8Rng::seed_from_u64(config.seed),
             losses: Vec::with_capacity(config.iterations),

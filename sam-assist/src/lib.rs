@@ -42,6 +42,7 @@ mod low_rank;
 mod self_check;
 mod slice;
 mod target;
+mod token_side;
 
 pub use adaptation::Adaptation;
 pub use config::{AssistConfig, EarlyStopping, LearnedKind, Schedule, Trained};

@@ -1,4 +1,4 @@
-//! Low-rank adapters (`LoRA`) of the decoder's attentions.
+//! Low-rank adapters (`LoRA`) of the decoder's token side.
 
 use std::slice;
 
@@ -9,12 +9,12 @@ use burn::{
 use rand::Rng;
 use sam_core::MaskDecoder;
 
-use crate::adaptation::uniform;
+use crate::{adaptation::uniform, token_side::Path};
 
-/// The projections that are adapted: those of queries and of values, in every attention of the decoder.
+/// The layers that are adapted: the attentions' projections and the perceptrons, where they work on tokens.
 ///
-/// Source: Hu et al. 2021, "Low-Rank Adaptation of Large Language Models", section 4.2.
-const ADAPTED: [&str; 2] = ["q_proj", "v_proj"];
+/// Source: Hu et al. 2021, "Low-Rank Adaptation of Large Language Models", section 4; there of queries and values alone.
+const ADAPTED: [&str; 6] = ["q_proj", "k_proj", "v_proj", "out_proj", "lin1", "lin2"];
 
 /// One adapter for each adapted projection of a decoder: `W + scale * down up` takes the place of its weight `W`.
 #[derive(Module, Debug)]
@@ -59,14 +59,10 @@ impl<B: Backend> LowRankAdapters<B> {
     }
 }
 
-/// Where in a module a walk through its parameters stands: the names of the fields, outermost first.
-#[derive(Default)]
-struct Path(Vec<String>);
-
-impl Path {
-    fn is_adapted(&self) -> bool {
-        matches!(&self.0[..], [.., layer, field] if field == "weight" && ADAPTED.contains(&layer.as_str()))
-    }
+/// Whether a path leads to the weight of an adapted projection.
+fn is_adapted(path: &Path) -> bool {
+    let projection = |(layer, field)| field == "weight" && ADAPTED.contains(&layer);
+    path.is_token_side() && path.layer_and_field().is_some_and(projection)
 }
 
 /// Collects the shapes of the adapted weights, `[input, output]` each.
@@ -78,15 +74,15 @@ struct Shapes {
 
 impl<B: Backend> ModuleVisitor<B> for Shapes {
     fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.0.push(name.to_owned());
+        self.path.enter(name);
     }
 
     fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.0.pop();
+        self.path.leave();
     }
 
     fn visit_float<const D: usize>(&mut self, weight: &Param<Tensor<B, D>>) {
-        if let (true, &[input, output]) = (self.path.is_adapted(), &weight.dims()[..]) {
+        if let (true, &[input, output]) = (is_adapted(&self.path), &weight.dims()[..]) {
             self.found.push([input, output]);
         }
     }
@@ -101,15 +97,15 @@ struct Merge<'a, B: Backend> {
 
 impl<B: Backend> ModuleMapper<B> for Merge<'_, B> {
     fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.0.push(name.to_owned());
+        self.path.enter(name);
     }
 
     fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.0.pop();
+        self.path.leave();
     }
 
     fn map_float<const D: usize>(&mut self, weight: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-        if !self.path.is_adapted() {
+        if !is_adapted(&self.path) {
             return weight;
         }
         let Some(LowRankAdapter { down, up }) = self.adapters.next() else { return weight };

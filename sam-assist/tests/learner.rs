@@ -16,9 +16,10 @@ type B = Flex;
 type TestResult<T = ()> = Result<T, Box<dyn std::error::Error>>;
 type Values = BTreeMap<String, Vec<f32>>;
 
-const EVERY_TRAINED: [Trained; 4] = [
+const EVERY_TRAINED: [Trained; 5] = [
     Trained::PromptEncoder,
     Trained::ExtraTokens { count: 2 },
+    Trained::TokenSide,
     Trained::Decoder,
     Trained::LowRank { rank: 4, scale: 2.0 },
 ];
@@ -109,13 +110,30 @@ fn each_choice_lowers_the_loss_and_leaves_the_rest_alone() -> TestResult {
                 && match trained {
                     Trained::PromptEncoder | Trained::ExtraTokens { .. } => false,
                     // No loss asks for the other masks or for the predicted quality.
+                    Trained::TokenSide => name.ends_with("self_attn.q_proj.weight") || name.ends_with("lin1.weight"),
                     Trained::Decoder => name == "mask_decoder.output_upscaling.conv2.weight",
-                    Trained::LowRank { .. } => name.ends_with("q_proj.weight") || name.ends_with("v_proj.weight"),
+                    Trained::LowRank { .. } => {
+                        name.ends_with("self_attn.q_proj.weight") || name.ends_with("lin1.weight")
+                    }
                 };
             of_prompts || of_decoder
         };
-        let may_change =
-            |name: &str| is_learned(name) || (trained == Trained::Decoder && name.starts_with("mask_decoder."));
+        let of_image = |name: &str| {
+            let has = |part: &str| name.contains(part);
+            (has("token_to_image") && (has("k_proj") || has("v_proj")))
+                || (has("image_to_token") && (has("q_proj") || has("out_proj")))
+                || has("norm4")
+                || has("output_upscaling")
+        };
+        let may_change = |name: &str| {
+            let of_decoder = name.starts_with("mask_decoder.");
+            is_learned(name)
+                || match trained {
+                    Trained::PromptEncoder | Trained::ExtraTokens { .. } => false,
+                    Trained::Decoder => of_decoder,
+                    Trained::TokenSide | Trained::LowRank { .. } => of_decoder && !of_image(name),
+                }
+        };
         for (name, values) in &before {
             let changed = values != &after.values[name];
             assert!(changed || !is_learned(name), "{trained:?} should learn {name}");
@@ -174,7 +192,7 @@ fn nothing_learned_predicts_as_before() -> TestResult {
     let slices = slices(&predictor, 1)?;
     let click = Prompts::from_points(vec![Point { x: 20.0, y: 18.0, label: Label::Foreground }]);
     let before = predictor.predict(slices[0].embedding(), &click)?;
-    for trained in [Trained::PromptEncoder, Trained::Decoder, Trained::LowRank { rank: 2, scale: 1.0 }] {
+    for trained in [Trained::PromptEncoder, Trained::TokenSide, Trained::LowRank { rank: 2, scale: 1.0 }] {
         let adaptation = Learner::new(&predictor, &slices, config(trained, 1))?.finish().adaptation;
         assert_eq!(adaptation.apply(&predictor).predict(slices[0].embedding(), &click)?, before, "{trained:?}");
     }
