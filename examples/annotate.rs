@@ -9,22 +9,20 @@
 //! slices stay as they were drawn. Beside it stands MASK.json with every number that was used. Takes one to two minutes a structure
 //! on 2 cores.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::backend::Backend;
 use clap::Parser;
 use examples::{
     backend::{BackendChoice, Job},
+    disk_cache::{CacheOptions, DiskCache},
     embeddings::Embeddings,
     outline::{Outlines, learn_structure, outlined_axis, segment_structure},
     report,
     results::Environment,
     stack::Stack,
-    weights,
+    weights::{self, Weights},
 };
 use sam_assist::AssistConfig;
 use sam_auto::PropagationConfig;
@@ -56,6 +54,8 @@ struct Options {
     /// Checkpoint of any SAM; LiteMedSAM's is fetched if none is given.
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
+    #[command(flatten)]
+    cache: CacheOptions,
     /// Where to compute.
     #[arg(long, value_enum, default_value_t)]
     backend: BackendChoice,
@@ -69,7 +69,8 @@ struct AnnotateJob<'a> {
     stack: &'a Stack,
     plane: &'a SlicePlane,
     annotations: &'a LabelVolume,
-    weights: &'a Path,
+    weights: &'a Weights,
+    disk: Option<&'a DiskCache>,
     learning: &'a AssistConfig,
     propagation: &'a PropagationConfig,
 }
@@ -78,8 +79,8 @@ impl Job for AnnotateJob<'_> {
     type Output = Array3<u16>;
 
     fn run<B: Backend>(self, device: &B::Device) -> Result<Array3<u16>> {
-        let predictor: SamPredictor<B> = Checkpoint::open(self.weights)?.predictor(device)?;
-        let mut embeddings = Embeddings::new(&predictor, self.stack);
+        let predictor: SamPredictor<B> = Checkpoint::open(&self.weights.path)?.predictor(device)?;
+        let mut embeddings = Embeddings::new(&predictor, self.stack, self.disk);
         let mut found = self.annotations.labels.clone();
         for value in self.annotations.values() {
             let name = format!("label {value}");
@@ -135,6 +136,7 @@ fn run(options: &Options) -> Result<()> {
     // A name that cannot be written is told before the work, not after it.
     sam_data::check_output(&options.out)?;
     let weights = weights::locate(options.weights.as_deref())?;
+    let disk = options.cache.open(&weights)?;
     let axis = outlined_axis(&annotations, options.axis);
     let plane = SlicePlane::new(&volume.grid, axis);
     let stack = Stack::of_volume("scan".to_owned(), volume.clone(), annotations.clone(), axis, &options.window)?;
@@ -145,13 +147,14 @@ fn run(options: &Options) -> Result<()> {
         plane: &plane,
         annotations: &annotations,
         weights: &weights,
+        disk: disk.as_ref(),
         learning: &learning,
         propagation: &propagation,
     })?;
     sam_data::write_labels(&options.out, found.view(), &volume)?;
     println!("Wrote {}", options.out.display());
 
-    let environment = Environment::new(options.backend, &weights)?;
+    let environment = Environment::new(options.backend, &weights);
     let record = serde_json::json!({
         "options": options, "axis": axis, "window": stack.window(), "learning": learning, "propagation": propagation, "environment": environment,
     });

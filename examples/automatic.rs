@@ -104,9 +104,9 @@ fn run(options: &Options) -> Result<()> {
         min_region_area: options.min_region_area,
         ..AutomaticConfig::default()
     };
-    let masks = options.backend.run(AutomaticJob { config: &config, image: &image, weights: &weights })?;
+    let masks = options.backend.run(AutomaticJob { config: &config, image: &image, weights: &weights.path })?;
 
-    let environment = Environment::new(options.backend, &weights)?;
+    let environment = Environment::new(options.backend, &weights);
     let record = serde_json::json!({ "config": config, "environment": environment, "masks": masks });
     let text = serde_json::to_string(&record).context("the masks cannot be written as JSON")?;
     sam_data::write_atomically(&options.out.join("masks.json"), |file| file.write_all(text.as_bytes()))?;

@@ -73,7 +73,7 @@ impl Job for &Options {
             let config = self.model.config();
             SamPredictor::new(config.init(device), config.preprocess)
         };
-        let predictor = predictor.with_encoder_precision(self.precision);
+        let predictor = predictor.with_encoder_precision(self.precision)?;
         let millions = predictor.sam().num_params() as f64 / 1e6;
         println!("{millions:.1} M parameters, ready after {:.2} s", start.elapsed().as_secs_f64());
 

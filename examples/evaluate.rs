@@ -19,6 +19,7 @@ use clap::Parser;
 use examples::{
     backend::BackendChoice,
     curves,
+    disk_cache::CacheOptions,
     protocol::{EvaluateJob, Learning, Protocol},
     report,
     results::{self, Environment},
@@ -83,6 +84,8 @@ struct Options {
     /// What the image encoder computes in: f32, f16 or bf16.
     #[arg(long, default_value_t)]
     precision: Precision,
+    #[command(flatten)]
+    cache: CacheOptions,
     /// Where to compute.
     #[arg(long, value_enum, default_value_t)]
     backend: BackendChoice,
@@ -97,6 +100,7 @@ fn selection(text: &str) -> Result<SliceSelection> {
 fn run(options: Options) -> Result<()> {
     let learning = Learning::default().with(options.sampling, &options.learning)?;
     let weights = weights::locate(options.weights.as_deref())?;
+    let disk = options.cache.open(&weights)?;
     std::fs::create_dir_all(&options.out).with_context(|| format!("cannot make {}", options.out.display()))?;
     let protocol = Protocol {
         data: options.data,
@@ -115,8 +119,8 @@ fn run(options: Options) -> Result<()> {
         precision: options.precision,
         learning,
     };
-    let environment = Environment::new(options.backend, &weights)?;
-    let records = options.backend.run(EvaluateJob { protocol: &protocol, weights })?;
+    let environment = Environment::new(options.backend, &weights);
+    let records = options.backend.run(EvaluateJob { protocol: &protocol, weights: &weights, disk: disk.as_ref() })?;
     results::write(&options.out.join("results.json"), &protocol, &environment, &records)?;
 
     let table = ResultsTable::new(&records, Spread::Slices)?;

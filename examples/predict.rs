@@ -169,7 +169,7 @@ fn run(options: &Options) -> Result<()> {
         objects: &objects,
         points: options.points,
         seed: options.seed,
-        weights: &weights,
+        weights: &weights.path,
     };
     let found = options.backend.run(job)?;
     sam_data::write_labels(&options.out, found.view(), &volume)?;

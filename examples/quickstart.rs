@@ -94,13 +94,13 @@ fn run(options: &Options) -> Result<()> {
         propagation: PropagationConfig { seed: options.seed, ..PropagationConfig::default() },
         seed: options.seed,
     };
-    let job = DemoJob { demo: &demo, volume: &volume, labels: &labels, weights: &weights };
+    let job = DemoJob { demo: &demo, volume: &volume, labels: &labels, weights: &weights.path };
     let outcome = options.backend.run(job)?;
 
     sam_data::write_labels(&options.out.join("mask.nii.gz"), outcome.mask.view(), &volume)?;
     sam_data::write_volume(&options.out.join("image.nii.gz"), &volume)?;
     sam_data::write_rgb(&options.out.join("overlay.png"), outcome.picture.view())?;
-    let environment = Environment::new(options.backend, &weights)?;
+    let environment = Environment::new(options.backend, &weights);
     results::write(&options.out.join("results.json"), &demo, &environment, &outcome.records)?;
 
     println!("{}", ResultsTable::new(&outcome.records, Spread::Slices)?);

@@ -2,24 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use burn::tensor::backend::Backend;
 use sam_core::{ImageEmbedding, SamPredictor};
 
-use crate::stack::Stack;
+use crate::{disk_cache::DiskCache, stack::Stack};
 
 /// Embedded slices of one stack, each embedded once.
 #[derive(Debug)]
 pub struct Embeddings<'a, B: Backend> {
     predictor: &'a SamPredictor<B>,
     stack: &'a Stack,
+    disk: Option<&'a DiskCache>,
     cache: BTreeMap<usize, ImageEmbedding<B>>,
 }
 
 impl<'a, B: Backend> Embeddings<'a, B> {
-    /// None so far.
-    pub fn new(predictor: &'a SamPredictor<B>, stack: &'a Stack) -> Self {
-        Self { predictor, stack, cache: BTreeMap::new() }
+    /// None in memory so far; on disk there may be some of earlier runs.
+    pub fn new(predictor: &'a SamPredictor<B>, stack: &'a Stack, disk: Option<&'a DiskCache>) -> Self {
+        Self { predictor, stack, disk, cache: BTreeMap::new() }
     }
 
     /// The model that embeds.
@@ -40,7 +41,12 @@ impl<'a, B: Backend> Embeddings<'a, B> {
         if let Some(known) = self.cache.get(&index) {
             return Ok(known.clone());
         }
-        let embedding = self.stack.embed(self.predictor, index)?;
+        let image = self.stack.image(index);
+        let embedding = match self.disk {
+            Some(disk) => disk.embed(self.predictor, &image),
+            None => self.predictor.embed(image.view()).map_err(Into::into),
+        };
+        let embedding = embedding.with_context(|| format!("slice {index} of {}", self.stack.name))?;
         self.cache.insert(index, embedding.clone());
         Ok(embedding)
     }

@@ -3,7 +3,7 @@
 //! - [`backend`]: `--backend flex|ndarray|cuda`, chosen at run time among those compiled in.
 //! - [`weights`]: LiteMedSAM's checkpoint, cached or fetched.
 //! - [`stack`]: a case as windowed slices with labels.
-//! - [`embeddings`]: its slices, each embedded once.
+//! - [`embeddings`]: its slices, each embedded once; [`disk_cache`]: and once for all runs.
 //! - [`geometry`]: where the slices of a scan lie, for prompts in millimetres.
 //! - [`outline`]: from outlined slices to a whole structure.
 //! - [`test_prompt`]: what test slices are prompted with, by name.
@@ -18,6 +18,7 @@ pub mod backend;
 pub mod correction;
 pub mod curves;
 pub mod demo;
+pub mod disk_cache;
 pub mod embeddings;
 pub mod geometry;
 pub mod outline;

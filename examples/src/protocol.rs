@@ -23,11 +23,13 @@ use serde_json::{Map, Value};
 
 use crate::{
     backend::Job,
+    disk_cache::DiskCache,
     embeddings::Embeddings,
     progress,
     scoring::{Method, Scoring, Subject, TestSlice},
     stack::Stack,
     test_prompt::TestPrompt,
+    weights::Weights,
 };
 
 /// Every number of an evaluation.
@@ -182,7 +184,9 @@ pub struct EvaluateJob<'a> {
     /// Every number of it.
     pub protocol: &'a Protocol,
     /// The checkpoint.
-    pub weights: PathBuf,
+    pub weights: &'a Weights,
+    /// Where embeddings are kept.
+    pub disk: Option<&'a DiskCache>,
 }
 
 impl Job for EvaluateJob<'_> {
@@ -191,13 +195,13 @@ impl Job for EvaluateJob<'_> {
     fn run<B: Backend>(self, device: &B::Device) -> Result<Vec<Record>> {
         let protocol = self.protocol;
         protocol.check()?;
-        let predictor: SamPredictor<B> = Checkpoint::open(&self.weights)?.predictor(device)?;
-        let predictor = predictor.with_encoder_precision(protocol.precision);
+        let predictor: SamPredictor<B> = Checkpoint::open(&self.weights.path)?.predictor(device)?;
+        let predictor = predictor.with_encoder_precision(protocol.precision)?;
         let folder = Folder::open(&protocol.data)?;
         let structures = folder.table().parse_structures(&protocol.structures)?;
         let mut records = Vec::new();
         for stack in Stack::of_cases(folder.cases(), protocol.axis, &protocol.window)? {
-            let mut embeddings = Embeddings::new(&predictor, &stack);
+            let mut embeddings = Embeddings::new(&predictor, &stack, self.disk);
             for structure in &structures {
                 let case = CaseRun { protocol, stack: &stack, structure, dataset: folder.name() };
                 records.extend(case.run(&mut embeddings)?);

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use sam_eval::Record;
 use serde::Serialize;
 
-use crate::{backend::BackendChoice, weights};
+use crate::{backend::BackendChoice, weights::Weights};
 
 /// Where results came from.
 #[derive(Debug, Clone, Serialize)]
@@ -25,17 +25,14 @@ pub struct Environment {
 
 impl Environment {
     /// The environment of this run.
-    ///
-    /// # Errors
-    /// If the checkpoint cannot be read.
-    pub fn new(backend: BackendChoice, weights: &Path) -> Result<Self> {
-        Ok(Self {
+    pub fn new(backend: BackendChoice, weights: &Weights) -> Self {
+        Self {
             version: env!("CARGO_PKG_VERSION"),
             backend,
             system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
-            weights_sha256: weights::sha256(weights)?,
-        })
+            weights_sha256: weights.sha256.clone(),
+        }
     }
 }
 

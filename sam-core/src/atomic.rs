@@ -5,6 +5,14 @@ use std::{
     path::Path,
 };
 
+/// How temporary names begin.
+const UNFINISHED: &str = ".unfinished-";
+
+/// Whether a file has a temporary name: it is being written, or was when its process ended.
+pub(crate) fn is_unfinished(path: &Path) -> bool {
+    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(UNFINISHED))
+}
+
 /// Writes a file under a temporary name in its own folder, and renames it when it is complete.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -12,7 +20,7 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // Temporary files are private by default; a result is as readable as any other file.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.prefix(".unfinished-").tempfile_in(folder)?;
+    let mut file = builder.prefix(UNFINISHED).tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())

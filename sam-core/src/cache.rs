@@ -5,7 +5,7 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
@@ -14,11 +14,15 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{CoreError, Frame, ImageEmbedding, Preprocess, SamPredictor, atomic::write_whole};
+use crate::{
+    CoreError, Frame, ImageEmbedding, SamPredictor,
+    atomic::{is_unfinished, write_whole},
+    hash::hexadecimal,
+};
 
 /// How an [`EmbeddingCache`] stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct CacheConfig {
     /// The embeddings used longest ago are dropped beyond this many bytes; the last one written always stays.
     pub max_bytes: u64,
@@ -38,19 +42,28 @@ impl Default for CacheConfig {
 pub struct EmbeddingKey(String);
 
 /// Part of every key: raise it when the meaning of entries changes.
-const FORMAT: &str = "sam-core embedding 1";
+const FORMAT: &str = "sam-core embedding 2";
 /// Ending of the entries' names.
 const ENTRY: &str = "safetensors";
+/// A temporary file that has not been written to for so long was left behind by a process that is no more.
+const ABANDONED: Duration = Duration::from_hours(1);
 
 impl EmbeddingKey {
-    /// The key of an image under a model.
+    /// The key of an image under a model, which counts with its preprocessing and the precision of its image encoder.
     ///
-    /// `weights` identifies the checkpoint, best by its SHA-256; `window` names what brought the image's values to 8-bit levels,
-    /// and may be empty, since the levels themselves are part of the key.
-    pub fn new(image: ArrayView3<'_, f32>, window: &str, weights: &str, preprocess: &Preprocess) -> Self {
+    /// `weights` identifies the checkpoint, best by its [SHA-256](crate::Checkpoint::sha256); `window` names what brought the
+    /// image's values to 8-bit levels, and may be empty, since the levels themselves are part of the key.
+    pub fn new<B: Backend>(
+        image: ArrayView3<'_, f32>,
+        window: &str,
+        weights: &str,
+        predictor: &SamPredictor<B>,
+    ) -> Self {
         let mut hasher = Sha256::new();
+        let (preprocess, precision) = (predictor.preprocess(), predictor.encoder_precision());
+        let (preprocess, shape) = (format!("{preprocess:?} {precision}"), format!("{:?}", image.shape()));
         // Each text is preceded by its length, so that no two lists of texts look alike.
-        for text in [FORMAT, weights, window, &format!("{preprocess:?}"), &format!("{:?}", image.shape())] {
+        for text in [FORMAT, weights, window, &preprocess, &shape] {
             hasher.update(text.len().to_le_bytes());
             hasher.update(text);
         }
@@ -93,7 +106,7 @@ impl EmbeddingCache {
         window: &str,
         weights: &str,
     ) -> Result<ImageEmbedding<B>, CoreError> {
-        let key = EmbeddingKey::new(image, window, weights, &predictor.preprocess());
+        let key = EmbeddingKey::new(image, window, weights, predictor);
         if let Some(known) = self.get(&key, &predictor.device()) {
             return Ok(known);
         }
@@ -147,10 +160,12 @@ impl EmbeddingCache {
         for entry in fs::read_dir(&self.folder)? {
             let path = entry?.path();
             // What another process has removed meanwhile takes no room.
-            if path.extension().is_some_and(|ending| ending == ENTRY)
-                && let Ok(about) = fs::metadata(&path)
-            {
+            let Ok(about) = fs::metadata(&path) else { continue };
+            if path.extension().is_some_and(|ending| ending == ENTRY) {
                 entries.push((about.modified()?, about.len(), path));
+            } else if is_unfinished(&path) && about.modified()?.elapsed().is_ok_and(|age| age > ABANDONED) {
+                // Another process may have come to the same conclusion.
+                let _ = fs::remove_file(&path);
             }
         }
         let mut bytes: u64 = entries.iter().map(|(_, length, _)| length).sum();
@@ -184,7 +199,7 @@ impl<'a> Entry<'a> {
         let frame = serde_json::to_string(&embedding.frame).map_err(|error| error.to_string())?;
         let about = HashMap::from([
             ("key".to_owned(), key.0.clone()),
-            ("checksum".to_owned(), checksum(&frame, data.as_bytes())),
+            ("checksum".to_owned(), checksum(&frame, stored, &data.shape, data.as_bytes())),
             ("frame".to_owned(), frame),
         ]);
         let features =
@@ -198,7 +213,8 @@ impl<'a> Entry<'a> {
         let about = header.metadata().as_ref()?;
         let features = SafeTensors::deserialize(bytes).ok()?.tensor("features").ok()?;
         let frame = about.get("frame")?;
-        let is_whole = about.get("key")? == &key.0 && about.get("checksum")? == &checksum(frame, features.data());
+        let checksum = checksum(frame, features.dtype(), features.shape(), features.data());
+        let is_whole = about.get("key")? == &key.0 && about.get("checksum")? == &checksum;
         let dtype = match features.dtype() {
             Dtype::F32 => DType::F32,
             Dtype::F16 => DType::F16,
@@ -214,15 +230,8 @@ impl<'a> Entry<'a> {
     }
 }
 
-fn checksum(frame: &str, data: &[u8]) -> String {
-    hexadecimal(&Sha256::new().chain_update(frame).chain_update(data).finalize())
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+/// Of everything in an entry but its key.
+fn checksum(frame: &str, dtype: Dtype, shape: &[usize], data: &[u8]) -> String {
+    let about = format!("{frame} {dtype:?} {shape:?}");
+    hexadecimal(&Sha256::new().chain_update(about).chain_update(data).finalize())
 }

@@ -23,7 +23,7 @@ use sam_prompt::PromptEncoder;
 
 use crate::{
     CoreError, KeyMismatch, MaskDecoder, Precision, Sam, SamConfig, SamPredictor, atomic::write_whole,
-    image_encoder::AnyImageEncoder,
+    hash::sha256_of_file, image_encoder::AnyImageEncoder,
 };
 
 /// An opened checkpoint: tensors by their official names, read when they are needed.
@@ -51,18 +51,17 @@ impl Checkpoint {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, CoreError> {
         let path = path.as_ref().to_path_buf();
         let found = read_tensors(&path).map_err(|reason| CoreError::Unreadable { path: path.clone(), reason })?;
-        let example = found.keys().min().cloned();
-        let tensors: BTreeMap<_, _> = found
-            .into_iter()
-            .filter_map(|(name, tensor)| Some((names::official(&name)?.to_owned(), tensor)))
-            .filter(|(name, _)| !names::is_buffer(name))
-            .collect();
-        if tensors.is_empty() {
-            let seen = example.map_or("it holds no tensor".to_owned(), |name| format!("found for example \"{name}\""));
-            let reason = format!("no tensor is named image_encoder.*, prompt_encoder.* or mask_decoder.*; {seen}");
-            return Err(CoreError::NotSam { path, reason });
-        }
+        let tensors = with_official_names(found).map_err(|reason| CoreError::NotSam { path: path.clone(), reason })?;
         Ok(Self { path, tensors })
+    }
+
+    /// SHA-256 of the file, in hexadecimal: what tells these weights from all others.
+    ///
+    /// # Errors
+    /// [`CoreError::Unreadable`] if the file cannot be read any more.
+    pub fn sha256(&self) -> Result<String, CoreError> {
+        sha256_of_file(&self.path)
+            .map_err(|error| CoreError::Unreadable { path: self.path.clone(), reason: error.to_string() })
     }
 
     /// Official names and shapes of all tensors, in PyTorch's layout.
@@ -213,6 +212,27 @@ impl Checkpoint {
         }
         mismatch
     }
+}
+
+/// A SAM's tensors under their official names; the error says why they are none.
+fn with_official_names(found: BTreeMap<String, TensorSnapshot>) -> Result<BTreeMap<String, TensorSnapshot>, String> {
+    let example = found.keys().next().cloned();
+    let mut tensors = BTreeMap::new();
+    let mut sources: BTreeMap<String, String> = BTreeMap::new();
+    for (source, tensor) in found {
+        let Some(name) = names::official(&source).filter(|name| !names::is_buffer(name)).map(str::to_owned) else {
+            continue;
+        };
+        if let Some(other) = sources.insert(name.clone(), source.clone()) {
+            return Err(format!("it holds \"{other}\" and \"{source}\", two tensors for {name}: save one model alone"));
+        }
+        tensors.insert(name, tensor);
+    }
+    if tensors.is_empty() {
+        let seen = example.map_or("it holds no tensor".to_owned(), |name| format!("found for example \"{name}\""));
+        return Err(format!("no tensor is named image_encoder.*, prompt_encoder.* or mask_decoder.*; {seen}"));
+    }
+    Ok(tensors)
 }
 
 /// All tensors of a file; safetensors are told by their header, everything else is taken for PyTorch's.

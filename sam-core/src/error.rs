@@ -5,7 +5,7 @@ use std::{fmt, path::PathBuf};
 use sam_prompt::PromptError;
 use thiserror::Error;
 
-use crate::Region;
+use crate::{Precision, Region};
 
 /// Why a model could not be loaded or asked.
 #[derive(Debug, Error)]
@@ -34,6 +34,14 @@ pub enum CoreError {
         found: String,
         /// What it may be.
         expected: &'static str,
+    },
+    /// An image encoder that was rounded to less than what is asked for.
+    #[error("the image encoder is in {found} already and cannot become {wanted}: load the checkpoint anew")]
+    Rounded {
+        /// The precision that it is in.
+        found: Precision,
+        /// The precision asked for.
+        wanted: Precision,
     },
     /// A region that is no part of the image.
     #[error(

@@ -31,12 +31,8 @@ impl Precision {
         }
     }
 
-    pub(crate) const fn float(self) -> FloatDType {
-        match self {
-            Self::F32 => FloatDType::F32,
-            Self::F16 => FloatDType::F16,
-            Self::Bf16 => FloatDType::BF16,
-        }
+    pub(crate) fn float(self) -> FloatDType {
+        self.dtype().into()
     }
 }
 
@@ -71,5 +67,21 @@ struct Cast(Precision);
 impl<B: Backend> ModuleMapper<B> for Cast {
     fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
         parameter.map(|values| values.cast(self.0.float()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn precisions_are_read_by_their_names() {
+        for precision in [Precision::F32, Precision::F16, Precision::Bf16] {
+            assert_eq!(precision.to_string().parse::<Precision>().as_ref(), Ok(&precision));
+            let json = serde_json::to_string(&precision).expect("a unit variant is a string");
+            assert_eq!(json, format!("\"{precision}\""));
+        }
+        let error = "f64".parse::<Precision>().expect_err("it is too precise");
+        assert_eq!(error, "expected f32, f16 or bf16, found \"f64\"");
     }
 }

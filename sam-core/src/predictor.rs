@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::{FloatDType, Tensor, TensorData, backend::Backend};
-use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, Zip};
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, Zip, s};
 use sam_prompt::{PromptBatch, PromptEncoder, Prompts};
 
 use crate::{
@@ -55,6 +55,13 @@ impl MaskPrediction {
     /// The best mask, thresholded at logit 0: `[rows, columns]`.
     pub fn mask(&self) -> Array2<bool> {
         self.logits.index_axis(Axis(0), self.best()).mapv(|logit| logit > 0.0)
+    }
+
+    /// The best mask alone.
+    fn best_alone(self) -> Self {
+        let best = self.best();
+        let only = |masks: Array3<f32>| masks.slice_move(s![best..=best, .., ..]);
+        Self { logits: only(self.logits), low_res: only(self.low_res), iou: vec![self.iou[best]] }
     }
 
     /// Two parts of one object as one: the larger of their logits, the sum of their predicted qualities.
@@ -142,13 +149,23 @@ impl<B: Backend> SamPredictor<B> {
     /// The same model with its image encoder in another precision; prompts and masks stay in f32.
     ///
     /// Worth its while where the backend computes in it, as CUDA does; elsewhere it halves the memory and takes longer.
-    #[must_use]
-    pub fn with_encoder_precision(mut self, precision: Precision) -> Self {
+    ///
+    /// # Errors
+    /// [`CoreError::Rounded`] if the encoder is in another half precision already: what was rounded away does not come back.
+    pub fn with_encoder_precision(mut self, precision: Precision) -> Result<Self, CoreError> {
         if precision != self.precision {
+            if self.precision != Precision::F32 {
+                return Err(CoreError::Rounded { found: self.precision, wanted: precision });
+            }
             self.sam.image_encoder = precision::cast(self.sam.image_encoder, precision);
         }
         self.precision = precision;
-        self
+        Ok(self)
+    }
+
+    /// What the image encoder computes in.
+    pub fn encoder_precision(&self) -> Precision {
+        self.precision
     }
 
     /// The device that the model lives on.
@@ -191,11 +208,7 @@ impl<B: Backend> SamPredictor<B> {
         let pixels: Vec<f32> = inputs.iter().flatten().copied().collect();
         let input: Tensor<B, 4> =
             Tensor::from_data(TensorData::new(pixels, [inputs.len(), 3, side, side]), &self.device());
-        let features = self.sam.image_encoder.forward(input.cast(self.precision.float())).cast(FloatDType::F32);
-        // The decoder reads pixel by pixel: with channels together in memory, no prompt has to copy the features again.
-        let [n, channels, height, width] = features.dims();
-        let by_pixel = features.permute([0, 2, 3, 1]).reshape([n, height * width, channels]);
-        by_pixel.reshape([n, height, width, channels]).permute([0, 3, 1, 2])
+        channels_together(self.sam.image_encoder.forward(input.cast(self.precision.float())).cast(FloatDType::F32))
     }
 
     /// Predicts one mask: what clear prompts and learned ones ask for.
@@ -209,6 +222,9 @@ impl<B: Backend> SamPredictor<B> {
     }
 
     /// Predicts several masks for an ambiguous prompt, each with its predicted quality.
+    ///
+    /// Of several boxes, each is decoded by itself as in [`SamPredictor::predict`]; joined is the best mask of each, so that there
+    /// is one answer.
     ///
     /// # Errors
     /// As [`SamPredictor::predict`].
@@ -266,6 +282,9 @@ impl<B: Backend> SamPredictor<B> {
         let mut predictions: Vec<Option<MaskPrediction>> = vec![None; requests.len()];
         for group in alike.values().flat_map(|group| group.chunks(PARTS_AT_ONCE)) {
             for (part, prediction) in group.iter().zip(self.decode(group, output)?) {
+                // The masks of two parts do not come in a common order.
+                let is_one_of_several = requests[part.request].1.boxes.len() > 1;
+                let prediction = if is_one_of_several { prediction.best_alone() } else { prediction };
                 let known = &mut predictions[part.request];
                 *known = Some(match known.take() {
                     Some(known) => known.joined(prediction),
@@ -340,6 +359,16 @@ impl<B: Backend> Part<'_, B> {
             frame: self.embedding.frame,
         }
     }
+}
+
+/// The same maps with each pixel's channels side by side in memory.
+///
+/// The decoder reads pixel by pixel: laid out like this, no prompt has to copy the features again.
+fn channels_together<B: Backend>(features: Tensor<B, 4>) -> Tensor<B, 4> {
+    let [n, channels, height, width] = features.dims();
+    // Only a reshape of a permuted tensor moves the values.
+    let by_pixel = features.permute([0, 2, 3, 1]).reshape([n, height * width, channels]);
+    by_pixel.reshape([n, height, width, channels]).permute([0, 3, 1, 2])
 }
 
 /// `[n, masks, rows, columns]` to `n` arrays.

@@ -71,6 +71,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn maps_are_resized_along_both_axes() {
+        let device = burn_flex::FlexDevice;
+        let maps =
+            Tensor::<burn_flex::Flex, 1>::from_floats([0.0, 1.0, 2.0, 3.0, 4.0, 5.0], &device).reshape([1, 1, 2, 3]);
+        let same: Vec<f32> = bilinear(maps.clone(), 2, 3).into_data().iter().collect();
+        assert_eq!(same, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+        // torch.nn.functional.interpolate(maps, (4, 3), mode="bilinear")
+        let tall: Vec<f32> = bilinear(maps, 4, 3).into_data().iter().collect();
+        assert_eq!(tall, [0.0, 1.0, 2.0, 0.75, 1.75, 2.75, 2.25, 3.25, 4.25, 3.0, 4.0, 5.0]);
+    }
+
+    #[test]
     fn halves_and_doubles_like_pytorch() {
         // torch.nn.functional.interpolate(torch.tensor([[[0., 1., 2., 3.]]]), size, mode="linear")
         let apply = |to: usize| -> Vec<f32> {

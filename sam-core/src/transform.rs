@@ -6,7 +6,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::CoreError;
 
-/// How an image's longest side is brought to the model's.
+/// How an image's sides are brought to the model's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fit {
+    /// The longest side fills the input; the other keeps its proportion, and padding follows.
+    #[default]
+    LongestSide,
+    /// Both sides fill the input, whatever that does to proportions: `MedSAM`'s way.
+    Stretch,
+}
+
+/// How pixels are made of an image's pixels when it is resized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResizeFilter {
@@ -14,6 +25,9 @@ pub enum ResizeFilter {
     PillowBilinear,
     /// The mean over each target pixel's area; bilinear where it enlarges. OpenCV's `INTER_AREA`, as `LiteMedSAM`'s.
     Area,
+    /// Catmull and Rom's cubic filter, antialiased where it shrinks. Near to `MedSAM`'s, which is scikit-image's cubic spline; single
+    /// levels may differ at sharp edges.
+    Bicubic,
 }
 
 /// How pixel values are brought to the model's.
@@ -36,7 +50,10 @@ pub enum Normalise {
 pub struct Preprocess {
     /// Side of the model's (square) input, in pixels.
     pub image_size: usize,
-    /// How the longest side is resized to it.
+    /// Which sides are resized to it.
+    #[serde(default)]
+    pub fit: Fit,
+    /// With which filter.
     pub filter: ResizeFilter,
     /// How values are normalised, before zero padding at the bottom and right.
     pub normalise: Normalise,
@@ -63,6 +80,11 @@ impl Frame {
         Self { original: (height, width), resized: (scaled(height), scaled(width)), padded: size }
     }
 
+    /// The frame of an image both of whose sides are resized to `size`.
+    pub const fn stretched(height: usize, width: usize, size: usize) -> Self {
+        Self { original: (height, width), resized: (size, size), padded: size }
+    }
+
     /// What image coordinates `(x, y)` are multiplied with to become model coordinates.
     pub fn scale(&self) -> (f32, f32) {
         let ratio = |resized: usize, original: usize| (resized as f64 / original as f64) as f32;
@@ -74,12 +96,30 @@ impl Preprocess {
     /// SAM's: Pillow's filter, `ImageNet`'s mean and standard deviation.
     pub const fn sam(image_size: usize) -> Self {
         let normalise = Normalise::MeanStd { mean: [123.675, 116.28, 103.53], std: [58.395, 57.12, 57.375] };
-        Self { image_size, filter: ResizeFilter::PillowBilinear, normalise }
+        Self { image_size, fit: Fit::LongestSide, filter: ResizeFilter::PillowBilinear, normalise }
     }
 
     /// `LiteMedSAM`'s: area filter, each image's minimum and maximum.
     pub const fn lite_medsam(image_size: usize) -> Self {
-        Self { image_size, filter: ResizeFilter::Area, normalise: Normalise::MinMax }
+        Self { image_size, fit: Fit::LongestSide, filter: ResizeFilter::Area, normalise: Normalise::MinMax }
+    }
+
+    /// `MedSAM`'s: both sides stretched, a cubic filter, each image's minimum and maximum.
+    ///
+    /// `MedSAM`'s checkpoint has the shapes of SAM's ViT-B, so this cannot be told from the file: put it into
+    /// [`SamConfig::preprocess`](crate::SamConfig), or beside the model in [`SamPredictor::new`](crate::SamPredictor::new).
+    ///
+    /// Source: `MedSAM_Inference.py` in bowang-lab/MedSAM.
+    pub const fn medsam(image_size: usize) -> Self {
+        Self { image_size, fit: Fit::Stretch, filter: ResizeFilter::Bicubic, normalise: Normalise::MinMax }
+    }
+
+    /// Where an image of `height` x `width` pixels will lie in the model's input.
+    pub fn frame(&self, height: usize, width: usize) -> Frame {
+        match self.fit {
+            Fit::LongestSide => Frame::new(height, width, self.image_size),
+            Fit::Stretch => Frame::stretched(height, width, self.image_size),
+        }
     }
 
     /// Prepares an image.
@@ -106,7 +146,7 @@ impl Preprocess {
         if image.iter().any(|value| !value.is_finite()) {
             return refuse("it holds NaN or infinite values: replace them first");
         }
-        let frame = Frame::new(rows, columns, self.image_size);
+        let frame = self.frame(rows, columns);
         let levels = image.mapv(|value| value.round().clamp(0.0, 255.0) as u8);
         let resized = self.resize(levels.view(), frame.resized);
         let mut input = Array3::zeros((3, self.image_size, self.image_size));
@@ -119,7 +159,8 @@ impl Preprocess {
     pub fn resize(&self, pixels: ArrayView3<'_, u8>, size: (usize, usize)) -> Array3<u8> {
         match self.filter {
             _ if size == (pixels.dim().0, pixels.dim().1) => pixels.to_owned(),
-            ResizeFilter::PillowBilinear => resize_pillow(pixels, size),
+            ResizeFilter::PillowBilinear => resize_in_passes(pixels, size, FilterType::Bilinear),
+            ResizeFilter::Bicubic => resize_in_passes(pixels, size, FilterType::CatmullRom),
             ResizeFilter::Area => resize_area(pixels, size),
         }
     }
@@ -140,30 +181,30 @@ impl Preprocess {
     }
 }
 
-/// Pillow's bilinear filter, whose support grows with the scale: along rows first, rounded, then along columns.
+/// A filter whose support grows with the scale, as Pillow applies it: along rows first, rounded, then along columns.
 ///
 /// The two passes are separate calls because `fast_image_resize` chooses its own order, and each pass rounds to 8 bits.
-fn resize_pillow(pixels: ArrayView3<'_, u8>, (height, width): (usize, usize)) -> Array3<u8> {
+fn resize_in_passes(pixels: ArrayView3<'_, u8>, (height, width): (usize, usize), filter: FilterType) -> Array3<u8> {
     let (rows, columns, channels) = pixels.dim();
     let mut resized = Array3::zeros((height, width, channels));
     for channel in 0..channels {
         let plane = pixels.index_axis(Axis(2), channel).iter().copied().collect();
-        let wide = resize_plane(plane, (rows, columns), (rows, width));
-        let plane = resize_plane(wide, (rows, width), (height, width));
+        let wide = resize_plane(plane, (rows, columns), (rows, width), filter);
+        let plane = resize_plane(wide, (rows, width), (height, width), filter);
         resized.index_axis_mut(Axis(2), channel).iter_mut().zip(plane).for_each(|(target, value)| *target = value);
     }
     resized
 }
 
 /// Resizes one plane of pixels from one size (rows, columns) to another.
-fn resize_plane(plane: Vec<u8>, from: (usize, usize), to: (usize, usize)) -> Vec<u8> {
+fn resize_plane(plane: Vec<u8>, from: (usize, usize), to: (usize, usize), filter: FilterType) -> Vec<u8> {
     if from == to {
         return plane;
     }
     let source = Image::from_vec_u8(from.1 as u32, from.0 as u32, plane, PixelType::U8);
     let source = source.expect("a plane holds rows times columns pixels");
     let mut target = Image::new(to.1 as u32, to.0 as u32, PixelType::U8);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
     Resizer::new().resize(&source, &mut target, &options).expect("both planes are of the same pixel type");
     target.into_vec()
 }
@@ -261,6 +302,23 @@ mod tests {
         for size in [(3, 4), (10, 14), (7, 5)] {
             assert!(preprocess.resize(constant.view(), size).iter().all(|&value| value == 77), "{size:?}");
         }
+    }
+
+    #[test]
+    fn stretched_images_fill_the_input_and_prompts_follow() {
+        let preprocess = Preprocess::medsam(8);
+        let image = Array3::from_shape_fn((4, 16, 1), |(row, _, _)| 50.0 * row as f32);
+        let (input, frame) = preprocess.apply(image.view()).expect("a valid image");
+        assert_eq!((frame, frame.scale()), (preprocess.frame(4, 16), (0.5, 2.0)));
+        assert_eq!(frame.resized, (8, 8));
+        // Rows keep their order, columns are alike, and nothing is padding.
+        assert!(input.slice(s![0, .., 3]).windows(2).into_iter().all(|pair| pair[0] <= pair[1]));
+        assert!(input.slice(s![0, .., 0]) == input.slice(s![0, .., 7]));
+        assert!(input[(0, 0, 0)].abs() < 1e-6 && (input[(0, 7, 0)] - 1.0).abs() < 1e-6);
+        let config: Preprocess =
+            serde_json::from_str("{\"image_size\": 8, \"filter\": \"area\", \"normalise\": \"min_max\"}")
+                .expect("what was written before there was a choice");
+        assert_eq!(config, Preprocess::lite_medsam(8));
     }
 
     #[test]

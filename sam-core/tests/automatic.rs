@@ -141,8 +141,9 @@ fn small_regions_like_official() -> TestResult {
         let which = if small.mode == "holes" { SmallRegions::Holes } else { SmallRegions::Islands };
         let expected = array3(&golden, &small.tensor)?;
         for (index, (mask, expected)) in masks.outer_iter().zip(expected.outer_iter()).enumerate() {
-            let found = remove_small_regions(inside(mask).view(), small.area_thresh, which);
-            assert_eq!(found, inside(expected), "{} of mask {index}", small.tensor);
+            let mask = inside(mask);
+            let found = remove_small_regions(mask.view(), small.area_thresh, which);
+            assert_eq!(found.unwrap_or(mask), inside(expected), "{} of mask {index}", small.tensor);
         }
     }
     Ok(())

@@ -2,11 +2,17 @@
 
 mod golden;
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, SystemTime},
+};
 
+use burn::tensor::{Tensor, TensorData};
 use golden::{B, DEVICE, TestResult, config};
 use ndarray::Array3;
-use sam_core::{CacheConfig, EmbeddingCache, EmbeddingKey, ImageEmbedding, Preprocess, SamPredictor};
+use sam_core::{CacheConfig, EmbeddingCache, EmbeddingKey, Frame, ImageEmbedding, Precision, Preprocess, SamPredictor};
 
 fn predictor() -> SamPredictor<B> {
     SamPredictor::new(config().init(&DEVICE), config().preprocess)
@@ -33,7 +39,7 @@ fn what_is_read_is_what_was_computed() -> TestResult {
     let predictor = predictor();
     let computed = predictor.embed(image(1).view())?;
     let first = cache.embed(&predictor, image(1).view(), "W400 L40", "weights")?;
-    let key = EmbeddingKey::new(image(1).view(), "W400 L40", "weights", &predictor.preprocess());
+    let key = EmbeddingKey::new(image(1).view(), "W400 L40", "weights", &predictor);
     let read = cache.get::<B>(&key, &DEVICE).ok_or("it was put there")?;
     for found in [&first, &read] {
         assert_eq!(values(found), values(&computed));
@@ -47,7 +53,7 @@ fn half_the_size_costs_half_the_digits() -> TestResult {
     let folder = tempfile::tempdir()?;
     let predictor = predictor();
     let computed = predictor.embed(image(1).view())?;
-    let key = EmbeddingKey::new(image(1).view(), "", "weights", &predictor.preprocess());
+    let key = EmbeddingKey::new(image(1).view(), "", "weights", &predictor);
     let sizes = [false, true].map(|half| -> TestResult<u64> {
         let cache = EmbeddingCache::open(folder.path(), CacheConfig { half, ..CacheConfig::default() })?;
         assert!(cache.get::<B>(&key, &DEVICE).is_none(), "f32 and f16 are kept apart");
@@ -69,10 +75,12 @@ fn half_the_size_costs_half_the_digits() -> TestResult {
 
 #[test]
 fn whatever_differs_is_another_embedding() {
-    let sam = Preprocess::sam(128);
-    let key = |image: &Array3<f32>, window, weights, preprocess: &Preprocess| {
-        EmbeddingKey::new(image.view(), window, weights, preprocess)
+    let with = |preprocess| SamPredictor::new(predictor().sam().clone(), preprocess);
+    let key = |image: &Array3<f32>, window, weights, predictor: &SamPredictor<B>| {
+        EmbeddingKey::new(image.view(), window, weights, predictor)
     };
+    let sam = with(Preprocess::sam(128));
+    let half = sam.clone().with_encoder_precision(Precision::F16).expect("it was in f32");
     let base = key(&image(1), "a", "b", &sam);
     assert_eq!(base, key(&image(1), "a", "b", &sam));
     let turned = image(1).into_shape_with_order((50, 40, 1)).expect("as many pixels");
@@ -81,7 +89,8 @@ fn whatever_differs_is_another_embedding() {
         key(&turned, "a", "b", &sam),
         key(&image(1), "ab", "", &sam),
         key(&image(1), "a", "c", &sam),
-        key(&image(1), "a", "b", &Preprocess::lite_medsam(128)),
+        key(&image(1), "a", "b", &with(Preprocess::lite_medsam(128))),
+        key(&image(1), "a", "b", &half),
     ] {
         assert_ne!(base, other);
     }
@@ -93,7 +102,7 @@ fn damaged_entries_are_computed_again() -> TestResult {
     let cache = EmbeddingCache::open(folder.path(), CacheConfig::default())?;
     let predictor = predictor();
     let expected = values(&cache.embed(&predictor, image(1).view(), "", "weights")?);
-    let key = EmbeddingKey::new(image(1).view(), "", "weights", &predictor.preprocess());
+    let key = EmbeddingKey::new(image(1).view(), "", "weights", &predictor);
     let path = entries(&folder)?.remove(0);
     let whole = fs::read(&path)?;
     let flipped = |at: usize| {
@@ -131,12 +140,12 @@ fn the_one_used_longest_ago_goes_first() -> TestResult {
     let folder = tempfile::tempdir()?;
     let predictor = predictor();
     let embedding = predictor.embed(image(0).view())?;
-    let key = |seed| EmbeddingKey::new(image(seed).view(), "", "weights", &predictor.preprocess());
+    let key = |seed| EmbeddingKey::new(image(seed).view(), "", "weights", &predictor);
     let unbounded = EmbeddingCache::open(folder.path(), CacheConfig::default())?;
     unbounded.put(&key(0), &embedding)?;
     let size = entries(&folder)?[0].metadata()?.len();
     let cache = EmbeddingCache::open(folder.path(), CacheConfig { max_bytes: 2 * size, half: false })?;
-    let here = |seed| unbounded_has(&cache, &key(seed));
+    let here = |cache: &EmbeddingCache, seed| cache.get::<B>(&key(seed), &DEVICE).is_some();
     let wait = || std::thread::sleep(Duration::from_millis(20));
     wait();
     cache.put(&key(1), &embedding)?;
@@ -146,44 +155,76 @@ fn the_one_used_longest_ago_goes_first() -> TestResult {
     wait();
     cache.put(&key(2), &embedding)?;
     assert_eq!(entries(&folder)?.len(), 2);
-    assert!(here(0) && !here(1) && here(2));
+    assert!(here(&cache, 0) && !here(&cache, 1) && here(&cache, 2));
     // A cache that is smaller than one entry still holds the last.
     let tiny = EmbeddingCache::open(folder.path(), CacheConfig { max_bytes: 1, half: false })?;
     tiny.put(&key(3), &embedding)?;
     assert_eq!(entries(&folder)?.len(), 1);
-    assert!(unbounded_has(&tiny, &key(3)));
+    assert!(here(&tiny, 3));
     Ok(())
 }
 
-fn unbounded_has(cache: &EmbeddingCache, key: &EmbeddingKey) -> bool {
-    cache.get::<B>(key, &DEVICE).is_some()
+/// Set in the process that [`two_processes_do_not_disturb_each_other`] starts.
+const OTHER_PROCESS: &str = "SAM_CORE_CACHE_FOLDER";
+
+/// Reads and writes four embeddings in turn, in a folder that has room for two: everybody drops what the others write.
+fn read_and_write(folder: &Path, start: usize) -> TestResult {
+    let predictor = predictor();
+    // Any features will do; weights differ between processes, so the images themselves are the features.
+    let embedded = |seed: usize| {
+        let features =
+            Tensor::from_data(TensorData::new(image(seed).into_raw_vec_and_offset().0, [1, 1, 40, 50]), &DEVICE);
+        ImageEmbedding { features, frame: Frame::new(40, 50, 128) }
+    };
+    let key = |seed| EmbeddingKey::new(image(seed).view(), "", "weights", &predictor);
+    let cache = EmbeddingCache::open(folder, CacheConfig { max_bytes: 20_000, half: false })?;
+    for round in 0..40 {
+        let (written, read) = ((start + round) % 4, round % 4);
+        cache.put(&key(written), &embedded(written))?;
+        if let Some(found) = cache.get::<B>(&key(read), &DEVICE) {
+            assert_eq!(values(&found), values(&embedded(read)), "the embedding of image {read}");
+        }
+    }
+    Ok(())
 }
 
 #[test]
-fn two_at_once_do_not_disturb_each_other() -> TestResult {
+fn two_processes_do_not_disturb_each_other() -> TestResult {
+    if let Some(folder) = std::env::var_os(OTHER_PROCESS) {
+        return read_and_write(Path::new(&folder), 2);
+    }
+    let folder = tempfile::tempdir()?;
+    let mut other = Command::new(std::env::current_exe()?)
+        .args(["--exact", "two_processes_do_not_disturb_each_other"])
+        .env(OTHER_PROCESS, folder.path())
+        .stdout(Stdio::null())
+        .spawn()?;
+    let here = read_and_write(folder.path(), 0);
+    assert!(other.wait()?.success(), "the other process was disturbed");
+    here?;
+    let found = entries(&folder)?;
+    assert!(
+        !found.is_empty() && found.iter().all(|path| path.extension().is_some_and(|ending| ending == "safetensors"))
+    );
+    Ok(())
+}
+
+#[test]
+fn what_a_dead_process_left_behind_is_removed() -> TestResult {
     let folder = tempfile::tempdir()?;
     let predictor = predictor();
-    let embedding = predictor.embed(image(0).view())?;
-    let expected = values(&embedding);
-    let keys: Vec<_> =
-        (0..4).map(|seed| EmbeddingKey::new(image(seed).view(), "", "weights", &predictor.preprocess())).collect();
-    // Room for two of four: everybody drops what the others write.
-    let cache = EmbeddingCache::open(folder.path(), CacheConfig { max_bytes: 20_000, half: false })?;
-    std::thread::scope(|scope| {
-        for worker in 0..3 {
-            let (cache, keys, embedding, expected) = (&cache, &keys, &embedding, &expected);
-            scope.spawn(move || {
-                for round in 0..20 {
-                    let key = &keys[(worker + round) % keys.len()];
-                    cache.put(key, embedding).expect("the folder can be written to");
-                    if let Some(read) = cache.get::<B>(&keys[round % keys.len()], &DEVICE) {
-                        assert_eq!(&values(&read), expected);
-                    }
-                }
-            });
-        }
-    });
-    assert!(entries(&folder)?.iter().all(|path| path.extension().is_some_and(|ending| ending == "safetensors")));
+    let (old, new, other) = (".unfinished-old", ".unfinished-new", "notes.txt");
+    for name in [old, new, other] {
+        fs::write(folder.path().join(name), "half an embedding")?;
+    }
+    for name in [old, other] {
+        let file = fs::File::options().append(true).open(folder.path().join(name))?;
+        file.set_modified(SystemTime::now() - Duration::from_hours(2))?;
+    }
+    let cache = EmbeddingCache::open(folder.path(), CacheConfig::default())?;
+    cache.embed(&predictor, image(0).view(), "", "weights")?;
+    let is_there = |name| folder.path().join(name).exists();
+    assert!(!is_there(old) && is_there(new) && is_there(other), "what is being written, and what is not ours, stays");
     Ok(())
 }
 

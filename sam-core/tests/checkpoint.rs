@@ -9,6 +9,7 @@ use sam_core::{
     Checkpoint, CoreError, EncoderConfig, Frame, ImageEmbedding, KeyMismatch, Precision, SamConfig, SamPredictor,
 };
 use sam_prompt::{BoundingBox, Label, Point, PromptError, Prompts, ndarray::Array3};
+use sha2::Digest;
 
 const RENAMED: &str = "prompt_encoder.no_mask_embed.weight";
 const RESHAPED: &str = "mask_decoder.transformer.layers.0.mlp.lin1.weight";
@@ -113,6 +114,59 @@ fn prefixes_are_dropped() -> TestResult {
         Golden::read("prompt_encoder")?.close("dense_pe", encoder.dense_pe())?;
         checkpoint.load::<B>(&config(), &DEVICE)?;
     }
+    Ok(())
+}
+
+#[test]
+fn two_tensors_of_one_name_are_refused() -> TestResult {
+    let mut weights = weights()?;
+    let tensor = weights[RENAMED].clone();
+    weights.insert(format!("ema.{RENAMED}"), tensor);
+    let Err(error) = open(&weights) else { return Err("one of two tensors was chosen".into()) };
+    let message = error.to_string();
+    assert!(message.contains(&format!("\"ema.{RENAMED}\" and \"{RENAMED}\"")), "{message}");
+    Ok(())
+}
+
+#[test]
+fn shapes_that_make_no_sense_are_refused() -> TestResult {
+    let (attention, positions) = ("image_encoder.blocks.0.attn.rel_pos_h", "image_encoder.pos_embed");
+    let narrowed = "mask_decoder.transformer.layers.0.cross_attn_token_to_image.q_proj.weight";
+    for (name, shape, part) in [
+        (attention, vec![7, 4096], "heads of width 4096"),
+        (attention, vec![7, 0], "heads"),
+        (positions, vec![1, 0, 0, 32], "position grid"),
+        (narrowed, vec![0, 32], "expected a divisor"),
+        (narrowed, vec![64, 32], "expected a divisor"),
+    ] {
+        let mut weights = weights()?;
+        let values = vec![0; 4 * shape.iter().product::<usize>()];
+        weights.insert(name.to_owned(), (Dtype::F32, shape, values));
+        let (_folder, checkpoint) = open(&weights)?;
+        let found = checkpoint.config();
+        let Err(CoreError::NotSam { reason, .. }) = found else { return Err(format!("{name}: {found:?}").into()) };
+        assert!(reason.contains(part), "{reason}");
+    }
+    let patches = "image_encoder.patch_embed.seq.0.c.weight".to_owned();
+    let mut tiny: StateDict = weights()?;
+    tiny.remove("image_encoder.patch_embed.proj.weight");
+    tiny.insert(patches, (Dtype::F32, vec![8, 3, 3, 1], vec![0; 4 * 72]));
+    let (_folder, checkpoint) = open(&tiny)?;
+    let found = checkpoint.config();
+    let Err(CoreError::NotSam { reason, .. }) = found else { return Err(format!("{found:?}").into()) };
+    assert!(reason.contains("no image_encoder.layers"), "{reason}");
+    Ok(())
+}
+
+#[test]
+fn a_file_has_its_hash() -> TestResult {
+    let (folder, checkpoint) = open(&weights()?)?;
+    let file = std::fs::read_dir(folder.path())?.next().ok_or("the checkpoint is there")??.path();
+    let expected = sha2::Sha256::digest(std::fs::read(file)?);
+    let expected = expected.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    assert_eq!(checkpoint.sha256()?, expected);
+    drop(folder);
+    assert!(matches!(checkpoint.sha256(), Err(CoreError::Unreadable { .. })));
     Ok(())
 }
 

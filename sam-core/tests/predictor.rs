@@ -4,7 +4,7 @@ mod golden;
 
 use burn::tensor::{Tensor, TensorData, Tolerance};
 use golden::{B, DEVICE, TestResult, config, open, weights};
-use ndarray::{Array2, Array3, s};
+use ndarray::{Array2, Array3, Axis, Zip, s};
 use sam_core::{
     CoreError, ImageEmbedding, MaskOutput, MaskPrediction, OUTSIDE_LOGIT, Precision, ProjectedImage, Region,
     SamPredictor,
@@ -179,7 +179,7 @@ fn half_precision_moves_logits_a_little() -> TestResult {
     let expected = full.predict(&full.embed(whole.view())?, &prompts)?;
     let spread = expected.logits.iter().fold(0.0_f32, |largest, logit| largest.max(logit.abs()));
     let off = |precision| -> TestResult<f32> {
-        let half = full.clone().with_encoder_precision(precision);
+        let half = full.clone().with_encoder_precision(precision)?;
         let found = half.predict(&half.embed(whole.view())?, &prompts)?;
         let differences = found.logits.iter().zip(&expected.logits).map(|(a, b)| (a - b).abs());
         Ok(differences.fold(0.0, f32::max) / spread)
@@ -188,6 +188,29 @@ fn half_precision_moves_logits_a_little() -> TestResult {
     let f16 = off(Precision::F16)?;
     assert!(f16 > 0.0 && f16 < 0.04, "f16: {f16}");
     assert!(off(Precision::F32)? < 1e-6);
+    // What was rounded away does not come back.
+    let half = full.with_encoder_precision(Precision::F16)?.with_encoder_precision(Precision::F16)?;
+    assert_eq!(half.encoder_precision(), Precision::F16);
+    let back = half.with_encoder_precision(Precision::F32);
+    assert!(matches!(back, Err(CoreError::Rounded { found: Precision::F16, wanted: Precision::F32 })));
+    Ok(())
+}
+
+#[test]
+fn of_several_boxes_the_best_masks_are_joined() -> TestResult {
+    let predictor = predictor()?;
+    let embedding = predictor.embed(image(90, 117).view())?;
+    let parts = [boxed(10.0, 10.0, 40.0, 70.0), boxed(60.0, 20.0, 110.0, 80.0)];
+    let both = Prompts::from_boxes(parts.iter().flat_map(|part| part.boxes.clone()).collect());
+    let found = predictor.predict_multi(&embedding, &both)?;
+    let alone = parts.iter().map(|part| predictor.predict_multi(&embedding, part)).collect::<Result<Vec<_>, _>>()?;
+    let best = |of: &MaskPrediction| of.logits.index_axis(Axis(0), of.best()).to_owned();
+    let expected = Zip::from(&best(&alone[0])).and(&best(&alone[1])).map_collect(|&a, &b| a.max(b));
+    assert_eq!(found.logits.dim().0, 1);
+    let difference = found.logits.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(difference < 1e-3, "{difference}");
+    let iou = alone.iter().map(|part| part.iou[part.best()]).sum::<f32>() / 2.0;
+    assert!((found.iou[0] - iou).abs() < 1e-4);
     Ok(())
 }
 

@@ -70,8 +70,8 @@ pub enum PromptError {
         /// Vertices found.
         found: usize,
     },
-    /// A coordinate that is infinite or not a number.
-    #[error("a coordinate of a {what} is not a finite number")]
+    /// A number that is infinite or none.
+    #[error("a number of a {what} is NaN or infinite; give finite ones")]
     NotFinite {
         /// The kind of prompt.
         what: &'static str,
@@ -108,6 +108,14 @@ pub enum PromptError {
     UnevenMasks {
         /// Position in the batch of the prompt that differs.
         index: usize,
+    },
+    /// A batch with fewer or more mask prompts than prompts.
+    #[error("a batch of {expected} prompts needs {expected} masks or none, found {found}")]
+    MaskCount {
+        /// Prompts in the batch.
+        expected: usize,
+        /// Masks found.
+        found: usize,
     },
     /// External tokens of another width than the prompt encoder's.
     #[error("external tokens are {found} numbers wide, but the prompt encoder's are {expected}; project them first")]

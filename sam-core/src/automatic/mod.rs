@@ -23,11 +23,11 @@ use crate::{CoreError, MaskOutput, SamPredictor};
 ///
 /// Defaults are the official generator's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct AutomaticConfig {
     /// Clicks along each side of the image.
     pub points_per_side: usize,
-    /// Clicks that are decoded at once.
+    /// Clicks whose masks are held at once; the predictor decodes up to 64 of them together.
     pub points_per_batch: usize,
     /// Masks of a lower predicted IoU are dropped; 0 keeps all.
     pub pred_iou_threshold: f32,
@@ -149,6 +149,17 @@ impl AutomaticConfig {
         if !(0.0..1.0).contains(&self.crop_overlap) {
             return refuse("crop_overlap", self.crop_overlap.to_string(), "a fraction from 0 to below 1");
         }
+        for (name, value) in [
+            ("pred_iou_threshold", self.pred_iou_threshold),
+            ("stability_threshold", self.stability_threshold),
+            ("stability_offset", self.stability_offset),
+            ("box_nms_threshold", self.box_nms_threshold),
+            ("crop_nms_threshold", self.crop_nms_threshold),
+        ] {
+            if !value.is_finite() {
+                return refuse(name, value.to_string(), "a finite number");
+            }
+        }
         Ok(())
     }
 
@@ -161,7 +172,9 @@ impl AutomaticConfig {
         let cropped = image.slice(s![crop.top..crop.bottom, crop.left..crop.right, ..]);
         let embedding = predictor.embed(cropped)?;
         let (height, width) = (crop.bottom - crop.top, crop.right - crop.left);
-        let per_side = self.points_per_side / self.crop_downscale.pow(crop.layer as u32);
+        // A factor beyond all numbers leaves no click.
+        let fewer = self.crop_downscale.checked_pow(crop.layer as u32);
+        let per_side = fewer.map_or(0, |fewer| self.points_per_side / fewer);
         let clicks: Vec<(f64, f64)> =
             point_grid(per_side).into_iter().map(|(x, y)| (x * width as f64, y * height as f64)).collect();
         let mut found = Vec::new();
@@ -214,14 +227,15 @@ impl AutomaticConfig {
             .map(|mut found| {
                 let mask = found.mask();
                 let filled = remove_small_regions(mask.view(), self.min_region_area, SmallRegions::Holes);
-                let cleaned = remove_small_regions(filled.view(), self.min_region_area, SmallRegions::Islands);
-                let unchanged = cleaned == mask;
-                if !unchanged {
+                let clean = filled.as_ref().unwrap_or(&mask).view();
+                let cleaned = remove_small_regions(clean, self.min_region_area, SmallRegions::Islands).or(filled);
+                let score = f32::from(u8::from(cleaned.is_none()));
+                if let Some(cleaned) = cleaned {
                     found.bounds = pixel_bounds(cleaned.view(), (0, 0));
                     found.segmentation = RunLengths::encode(cleaned.view());
                     found.area = found.segmentation.area();
                 }
-                (found, f32::from(u8::from(unchanged)))
+                (found, score)
             })
             .collect();
         let (found, scores): (Vec<_>, Vec<_>) = cleaned.into_iter().unzip();

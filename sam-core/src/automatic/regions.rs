@@ -12,22 +12,26 @@ pub enum SmallRegions {
     Islands,
 }
 
-/// A mask without its 8-connected holes or islands of fewer than `min_area` pixels.
+/// A mask without its 8-connected holes or islands of fewer than `min_area` pixels, or `None` where there are none so small.
 ///
-/// Source: `remove_small_regions` in segment-anything's `utils/amg.py`.
-pub fn remove_small_regions(mask: ArrayView2<'_, bool>, min_area: usize, which: SmallRegions) -> Array2<bool> {
+/// Source: `remove_small_regions` in segment-anything's `utils/amg.py`, which also counts a mask that is a single small island,
+/// and stays, as one that has changed.
+pub fn remove_small_regions(mask: ArrayView2<'_, bool>, min_area: usize, which: SmallRegions) -> Option<Array2<bool>> {
     let holes = which == SmallRegions::Holes;
     let (labels, count) = components(mask.mapv(|inside| inside != holes).view());
     let mut areas = vec![0; count];
     labels.iter().filter(|&&label| label > 0).for_each(|&label| areas[label as usize - 1] += 1);
     let is_small = |label: u32| label > 0 && areas[label as usize - 1] < min_area;
+    if !(1..=count as u32).any(is_small) {
+        return None;
+    }
     if holes {
-        return labels.mapv(|label| label == 0 || is_small(label));
+        return Some(labels.mapv(|label| label == 0 || is_small(label)));
     }
     // The first of the largest, as numpy's argmax.
     let largest = (1..=count as u32).rev().max_by_key(|&label| areas[label as usize - 1]);
     let all_small = (1..=count as u32).all(is_small);
-    labels.mapv(|label| label > 0 && (!is_small(label) || (all_small && Some(label) == largest)))
+    Some(labels.mapv(|label| label > 0 && (!is_small(label) || (all_small && Some(label) == largest))))
 }
 
 #[cfg(test)]
@@ -42,8 +46,8 @@ mod tests {
     fn small_holes_are_filled_and_large_ones_stay() {
         let ring = mask(&["#####.", "#.#.#.", "###.#.", "#####."]);
         let filled = remove_small_regions(ring.view(), 3, SmallRegions::Holes);
-        assert_eq!(filled, mask(&["#####.", "#####.", "#####.", "#####."]), "4 pixels at the right stay outside");
-        assert_eq!(remove_small_regions(ring.view(), 1, SmallRegions::Holes), ring);
+        assert_eq!(filled, Some(mask(&["#####.", "#####.", "#####.", "#####."])), "4 pixels at the right stay outside");
+        assert_eq!(remove_small_regions(ring.view(), 1, SmallRegions::Holes), None);
     }
 
     #[test]
@@ -51,13 +55,15 @@ mod tests {
         let islands = mask(&["##..#", ".....", "#..##", "...##"]);
         assert_eq!(
             remove_small_regions(islands.view(), 2, SmallRegions::Islands),
-            mask(&["##...", ".....", "...##", "...##"])
+            Some(mask(&["##...", ".....", "...##", "...##"]))
         );
         assert_eq!(
             remove_small_regions(islands.view(), 9, SmallRegions::Islands),
-            mask(&[".....", ".....", "...##", "...##"])
+            Some(mask(&[".....", ".....", "...##", "...##"]))
         );
         let empty = mask(&["...."]);
-        assert_eq!(remove_small_regions(empty.view(), 9, SmallRegions::Islands), empty);
+        assert_eq!(remove_small_regions(empty.view(), 9, SmallRegions::Islands), None);
+        let alone = mask(&[".##."]);
+        assert_eq!(remove_small_regions(alone.view(), 9, SmallRegions::Islands), Some(alone), "it counts as changed");
     }
 }

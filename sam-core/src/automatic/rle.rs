@@ -6,12 +6,46 @@ use serde::{Deserialize, Serialize};
 /// A mask as COCO's uncompressed run lengths, column by column, beginning with the pixels outside.
 ///
 /// As JSON: `{"size": [rows, columns], "counts": [...]}`, what `pycocotools` calls uncompressed RLE.
+///
+/// Reading refuses counts that do not add up to the pixels, and masks of more than 2^26 pixels: a few digits in a file must not fill
+/// the memory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
 pub struct RunLengths {
     /// Rows and columns.
     size: [usize; 2],
     /// Lengths of runs, outside and inside by turns.
     counts: Vec<usize>,
+}
+
+/// [`RunLengths`] as they stand in a file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unchecked {
+    size: [usize; 2],
+    counts: Vec<usize>,
+}
+
+/// The most pixels of a mask that is read: a square of 8192.
+const MOST_PIXELS: usize = 1 << 26;
+
+impl TryFrom<Unchecked> for RunLengths {
+    type Error = String;
+
+    fn try_from(Unchecked { size, counts }: Unchecked) -> Result<Self, String> {
+        let [rows, columns] = size;
+        let pixels = rows.checked_mul(columns).filter(|&pixels| pixels <= MOST_PIXELS);
+        let pixels = pixels.ok_or_else(|| {
+            format!("a mask of {rows} x {columns} pixels is too large: expected {MOST_PIXELS} or fewer in all")
+        })?;
+        match counts.iter().try_fold(0_usize, |sum, &count| sum.checked_add(count)) {
+            Some(covered) if covered == pixels => Ok(Self { size, counts }),
+            Some(covered) => {
+                Err(format!("counts cover {covered} pixels, but a mask of {rows} x {columns} has {pixels}"))
+            }
+            None => Err(format!("counts cover more pixels than can be counted, expected {pixels}")),
+        }
+    }
 }
 
 impl RunLengths {
@@ -30,8 +64,6 @@ impl RunLengths {
     }
 
     /// The mask: `[rows, columns]`.
-    ///
-    /// Runs that were read from elsewhere and do not fill the mask leave the rest outside.
     pub fn decode(&self) -> Array2<bool> {
         let [rows, columns] = self.size;
         let runs = self.counts.iter().enumerate().flat_map(|(run, &count)| std::iter::repeat_n(run % 2 == 1, count));
@@ -91,5 +123,20 @@ mod tests {
         let full = Array2::from_elem((2, 2), true);
         assert_eq!(RunLengths::encode(full.view()).counts(), [0, 4]);
         assert_eq!(RunLengths::encode(full.view()).decode(), full);
+    }
+
+    #[test]
+    fn runs_that_do_not_fit_are_refused() {
+        let read = |text| serde_json::from_str::<RunLengths>(text);
+        assert_eq!(read(r#"{"size": [2, 3], "counts": [2, 3, 1]}"#).expect("they fit").area(), 3);
+        for (text, part) in [
+            (r#"{"size": [2, 3], "counts": [2, 3]}"#, "cover 5 pixels"),
+            (r#"{"size": [2, 3], "counts": [18446744073709551615, 7]}"#, "more pixels"),
+            (r#"{"size": [100000, 100000], "counts": [10000000000]}"#, "too large"),
+            (r#"{"size": [18446744073709551615, 2], "counts": [1]}"#, "too large"),
+        ] {
+            let error = read(text).expect_err("they do not fit").to_string();
+            assert!(error.contains(part), "{error}");
+        }
     }
 }

@@ -11,6 +11,9 @@ use crate::{
 
 type Shapes = BTreeMap<String, Vec<usize>>;
 
+/// Of every published SAM's decoder; heads leave no trace in shapes.
+const HEADS: usize = 8;
+
 /// Infers a whole model's shape; the error says what is missing.
 pub(super) fn config(shapes: &Shapes) -> Result<SamConfig, String> {
     let mut config = if shapes.contains_key("image_encoder.patch_embed.proj.weight") {
@@ -39,8 +42,12 @@ fn vit(shapes: &Shapes) -> Result<ViTConfig, String> {
     let global = |length: usize| length + 1 == 2 * grid;
     let window_size = lengths.iter().find(|&&length| !global(length)).map_or(0, |length| length.div_ceil(2));
     let mlp = dim(shapes, "image_encoder.blocks.0.mlp.lin1.weight", 0)?;
-    if head_width == 0 || embed_dim == 0 {
-        return Err("its image encoder has tensors of size 0".to_owned());
+    let sizes = [("width", embed_dim), ("patches", patch_size), ("position grid", grid), ("heads", head_width)];
+    if let Some((what, _)) = sizes.iter().find(|&&(_, size)| size == 0) {
+        return Err(format!("its image encoder's {what} are of size 0"));
+    }
+    if embed_dim % head_width != 0 {
+        return Err(format!("its image encoder is {embed_dim} wide, which heads of width {head_width} do not divide"));
     }
     Ok(ViTConfig::new(embed_dim, depth, embed_dim / head_width)
         .with_global_attn_indexes((0..depth).filter(|&block| global(lengths[block])).collect())
@@ -54,6 +61,9 @@ fn vit(shapes: &Shapes) -> Result<ViTConfig, String> {
 fn tiny_vit(shapes: &Shapes) -> Result<TinyVitConfig, String> {
     let layer = |stage: usize, rest: &str| format!("image_encoder.layers.{stage}.{rest}");
     let stages = count(shapes, "image_encoder.layers.");
+    if stages == 0 {
+        return Err("its TinyViT has no image_encoder.layers".to_owned());
+    }
     // Positions are relative within windows, so the input's size leaves no trace; the published ones are told by the patches.
     let mut config = match dim(shapes, "image_encoder.patch_embed.seq.0.c.weight", 3)? {
         1 => TinyVitConfig::lite_medsam(),
@@ -68,6 +78,14 @@ fn tiny_vit(shapes: &Shapes) -> Result<TinyVitConfig, String> {
         config.num_heads.push(dim(shapes, &layer(stage, "blocks.0.attn.attention_biases"), 0)?);
         config.window_sizes.push(dim(shapes, &layer(stage, "blocks.0.attn.attention_biases"), 1)?.isqrt());
     }
+    let sizes = [&config.embed_dims, &config.depths, &config.num_heads, &config.window_sizes];
+    if sizes.into_iter().flatten().any(|&size| size == 0) {
+        return Err("its TinyViT has a stage of size 0".to_owned());
+    }
+    let widths = config.embed_dims.iter().zip(&config.num_heads);
+    if let Some((width, heads)) = widths.skip(1).find(|&(width, heads)| width % heads != 0) {
+        return Err(format!("its TinyViT has a stage of width {width}, which {heads} heads do not divide"));
+    }
     Ok(config.with_out_chans(dim(shapes, "image_encoder.neck.0.weight", 0)?))
 }
 
@@ -75,11 +93,16 @@ fn decoder(shapes: &Shapes) -> Result<MaskDecoderConfig, String> {
     let embedding_dim = dim(shapes, "mask_decoder.iou_token.weight", 1)?;
     let layer = "mask_decoder.transformer.layers.0";
     let narrowed = dim(shapes, &format!("{layer}.cross_attn_token_to_image.q_proj.weight"), 0)?;
+    if narrowed == 0 || embedding_dim % narrowed != 0 || narrowed % HEADS != 0 || embedding_dim < 8 {
+        return Err(format!(
+            "its decoder is {embedding_dim} wide and its cross-attention {narrowed}: expected a divisor that {HEADS} heads divide"
+        ));
+    }
     let transformer = TwoWayTransformerConfig::new()
         .with_depth(count(shapes, "mask_decoder.transformer.layers."))
         .with_embedding_dim(embedding_dim)
         .with_mlp_dim(dim(shapes, &format!("{layer}.mlp.lin1.weight"), 0)?)
-        .with_attention_downsample_rate(embedding_dim / narrowed.max(1));
+        .with_attention_downsample_rate(embedding_dim / narrowed);
     Ok(MaskDecoderConfig::new()
         .with_transformer(transformer)
         .with_num_multimask_outputs(dim(shapes, "mask_decoder.mask_tokens.weight", 0)?.saturating_sub(1))

@@ -43,17 +43,17 @@ pub struct ViTConfig {
 }
 
 impl ViTConfig {
-    /// SAM ViT-B: 91 M parameters.
+    /// SAM ViT-B's encoder: 89.7 M parameters.
     pub fn base() -> Self {
         Self::new(768, 12, 12).with_global_attn_indexes(vec![2, 5, 8, 11])
     }
 
-    /// SAM ViT-L: 308 M parameters.
+    /// SAM ViT-L's encoder: 308.3 M parameters.
     pub fn large() -> Self {
         Self::new(1024, 24, 16).with_global_attn_indexes(vec![5, 11, 17, 23])
     }
 
-    /// SAM ViT-H: 636 M parameters.
+    /// SAM ViT-H's encoder: 637.0 M parameters.
     pub fn huge() -> Self {
         Self::new(1280, 32, 16).with_global_attn_indexes(vec![7, 15, 23, 31])
     }

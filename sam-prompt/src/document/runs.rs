@@ -13,8 +13,11 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "RunLengths", into = "RunLengths")]
 pub struct DrawnMask(pub Array2<bool>);
 
-/// More rows or columns than any slice has: a few digits in a file must not fill the memory.
+/// More rows or columns than any slice has.
 pub(super) const LONGEST_SIDE: usize = 1 << 14;
+
+/// More pixels than any slice has, a square of 8192: a few digits in a file must not fill the memory.
+const MOST_PIXELS: usize = 1 << 26;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,6 +43,9 @@ impl TryFrom<RunLengths> for DrawnMask {
     fn try_from(RunLengths { rows, columns, runs }: RunLengths) -> Result<Self, String> {
         if rows.max(columns) > LONGEST_SIDE {
             return Err(format!("a mask of {rows} x {columns} pixels is too large: no side may exceed {LONGEST_SIDE}"));
+        }
+        if rows * columns > MOST_PIXELS {
+            return Err(format!("a mask of {rows} x {columns} pixels is too large: {MOST_PIXELS} are the most in all"));
         }
         let covered = runs.iter().try_fold(0_usize, |sum, &run| sum.checked_add(run));
         if covered != Some(rows * columns) {
@@ -74,6 +80,7 @@ mod tests {
         for (text, expected) in [
             (r#"{"rows":2,"columns":3,"runs":[5]}"#, "cover 5 pixels"),
             (r#"{"rows":2,"columns":3,"runs":[18446744073709551615, 7]}"#, "cover more pixels"),
+            (r#"{"rows":16384,"columns":16384,"runs":[268435456]}"#, "too large"),
             (r#"{"rows":1000000000000,"columns":1000000000000,"runs":[1]}"#, "too large"),
         ] {
             let found = serde_json::from_str::<DrawnMask>(text).expect_err("the runs do not fit").to_string();

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 
-use crate::{Label, PromptError, Prompts};
+use crate::{Label, PromptError, Prompts, drawing::check_finite};
 
 /// What one sparse token says; each kind has its learned embedding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,8 @@ impl<B: Backend> PromptBatch<B> {
     /// # Errors
     /// [`PromptError::EmptyBatch`]; [`PromptError::UnevenBatch`] if token counts differ, [`PromptError::UnevenMasks`] if only some
     /// prompts have a mask; [`PromptError::SeveralBoxes`] if a prompt has more than one box (split it with [`Prompts::parts`]);
-    /// [`PromptError::MaskSize`] and [`PromptError::TokenWidth`] if masks or external tokens differ in size.
+    /// [`PromptError::MaskSize`] and [`PromptError::TokenWidth`] if masks or external tokens differ in size;
+    /// [`PromptError::NotFinite`] if one holds a number that is not finite.
     pub fn new(prompts: &[(&Prompts, (f32, f32))], device: &B::Device) -> Result<Self, PromptError> {
         for (index, (prompt, _)) in prompts.iter().enumerate() {
             if prompt.boxes.len() > 1 {
@@ -90,7 +91,8 @@ impl<B: Backend> PromptBatch<B> {
     /// - tokens: as many for each prompt; masks: `[n, 1, 4 h, 4 w]` for an embedding of `h` x `w`
     ///
     /// # Errors
-    /// [`PromptError::EmptyBatch`]; [`PromptError::UnevenBatch`] if token counts differ.
+    /// [`PromptError::EmptyBatch`]; [`PromptError::UnevenBatch`] if token counts differ; [`PromptError::MaskCount`] if there are not
+    /// as many masks as prompts.
     pub fn from_tokens(
         tokens: &[Vec<Token>],
         masks: Option<Tensor<B, 4>>,
@@ -100,6 +102,9 @@ impl<B: Backend> PromptBatch<B> {
         let expected = tokens.first().ok_or(PromptError::EmptyBatch)?.len();
         if let Some((index, uneven)) = tokens.iter().enumerate().find(|(_, tokens)| tokens.len() != expected) {
             return Err(PromptError::UnevenBatch { index, expected, found: uneven.len() });
+        }
+        if let Some(found) = masks.as_ref().map(|masks| masks.dims()[0]).filter(|&found| found != size) {
+            return Err(PromptError::MaskCount { expected: size, found });
         }
         let coordinates = tokens.iter().flatten().flat_map(|token| [token.x + 0.5, token.y + 0.5]).collect();
         let kinds = tokens.iter().flatten().flat_map(|token| token.kind.one_hot()).collect();
@@ -161,6 +166,7 @@ fn masks<B: Backend>(
     let mut logits = Vec::with_capacity(prompts.len() * rows * columns);
     for mask in prompts.iter().filter_map(|(prompt, _)| prompt.mask.as_ref()) {
         check_mask_size((rows, columns), mask.dim())?;
+        check_finite("mask prompt", mask.iter().copied())?;
         logits.extend(mask.iter().copied());
     }
     Ok(Some(Tensor::from_data(TensorData::new(logits, [prompts.len(), 1, rows, columns]), device)))
@@ -180,7 +186,10 @@ fn external<B: Backend>(
         match count(prompt) {
             (found, _) if found != expected => return Err(PromptError::UnevenBatch { index, expected, found }),
             (_, found) if found != width => return Err(PromptError::TokenWidth { expected: width, found }),
-            _ => values.extend(prompt.tokens.iter().flatten()),
+            _ => {
+                check_finite("external token", prompt.tokens.iter().flatten().copied())?;
+                values.extend(prompt.tokens.iter().flatten());
+            }
         }
     }
     Ok((expected > 0).then(|| Tensor::from_data(TensorData::new(values, [n, expected, width]), device)))
