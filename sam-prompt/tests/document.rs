@@ -280,7 +280,7 @@ fn what_could_not_be_read_is_not_written() {
     let points = vec![PatientPoint { at: [0.0, f64::NAN, 0.0], label: Label::Foreground }];
     let object = PatientPrompts { name: "liver".into(), points, ..PatientPrompts::default() };
     let found = PromptDocument::Millimetres { objects: vec![object] }.to_json().expect_err("JSON has no NaN");
-    assert_eq!(found.to_string(), "object `liver`: a coordinate of a point is not a finite number");
+    assert_eq!(found.to_string(), "object `liver`: a number of a point is NaN or infinite; give finite ones");
     let mask = Some(DrawnMask(Array2::from_elem((1 << 15, 1), true)));
     let slices = vec![SlicePrompts { mask, ..SlicePrompts::default() }];
     let objects = vec![ObjectPrompts { name: "liver".into(), slices }];

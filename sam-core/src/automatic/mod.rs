@@ -156,8 +156,8 @@ impl AutomaticConfig {
             ("box_nms_threshold", self.box_nms_threshold),
             ("crop_nms_threshold", self.crop_nms_threshold),
         ] {
-            if !value.is_finite() {
-                return refuse(name, value.to_string(), "a finite number");
+            if value.is_nan() {
+                return refuse(name, value.to_string(), "a number");
             }
         }
         Ok(())

@@ -66,7 +66,11 @@ impl TinyVitConfig {
             };
             TinyVitLayer {
                 blocks: (0..self.depths[stage]).map(block).collect(),
-                downsample: (stage < last).then(|| PatchMerging::new(dim, self.embed_dims[stage + 1], device)),
+                downsample: (stage < last).then(|| {
+                    // The SAM variants' last merging keeps the side; the reference tells it by its width of 320, 448 or 576.
+                    let stride = if stage + 1 == last { 1 } else { 2 };
+                    PatchMerging::new(dim, self.embed_dims[stage + 1], stride, device)
+                }),
             }
         };
         TinyVit {
@@ -225,11 +229,7 @@ struct PatchMerging<B: Backend> {
 }
 
 impl<B: Backend> PatchMerging<B> {
-    /// Widths before which the SAM variants of `TinyViT` keep the resolution, so that the embedding has 64 cells a side.
-    const WIDTHS_WITHOUT_STRIDE: [usize; 3] = [320, 448, 576];
-
-    fn new(input: usize, output: usize, device: &B::Device) -> Self {
-        let stride = if Self::WIDTHS_WITHOUT_STRIDE.contains(&output) { 1 } else { 2 };
+    fn new(input: usize, output: usize, stride: usize, device: &B::Device) -> Self {
         Self {
             conv1: ConvNorm::pointwise(input, output, device),
             conv2: ConvNorm::depthwise(output, stride, device),
