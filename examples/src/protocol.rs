@@ -376,7 +376,8 @@ mod tests {
         let kinds: Vec<_> = learned.iter().map(|(config, prompts)| (config.kind, prompts.len())).collect();
         assert_eq!(kinds, [(AssistConfig::points().kind, 2), (AssistConfig::composite().kind, 1)]);
         // Two numbers of slices learn both; three prompts are tested on four slices, learned twice and not.
-        assert_eq!(protocol.steps(9), 2 * (120 + 120) + 3 * 4 * 3);
+        let learned = AssistConfig::points().iterations + AssistConfig::composite().iterations;
+        assert_eq!(protocol.steps(9), 2 * learned + 3 * 4 * 3);
     }
 
     #[test]

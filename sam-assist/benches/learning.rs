@@ -1,4 +1,5 @@
-//! One step of prompt learning with `LiteMedSAM`'s shapes, from 2 and from 5 annotated slices.
+//! One step of prompt learning with `LiteMedSAM`'s shapes, from 2 and from 5 annotated slices: of the prompt encoder alone, as
+//! `learning_pytorch.py` measures it in PyTorch, and of the decoder's token side as well.
 //!
 //! Weights and embeddings are random: a step takes as long with any. Run with `cargo bench -p sam-assist --features flex`; without the feature
 //! burn's own operations are measured.
@@ -27,11 +28,13 @@ fn learning(criterion: &mut Criterion) {
     let slices: Vec<_> = (0..5).map(|number| annotated(&predictor, number)).collect();
     let mut group = criterion.benchmark_group("learning step");
     group.sample_size(10).measurement_time(Duration::from_secs(10));
-    for count in [2, 5] {
-        group.bench_function(format!("{count} slices"), |bencher| {
+    let learned =
+        [("prompt encoder", AssistConfig::points().prompt_encoder_only()), ("token side", AssistConfig::points())];
+    for (count, (name, config)) in [2, 5].into_iter().flat_map(|count| learned.clone().map(|learned| (count, learned)))
+    {
+        group.bench_function(format!("{name}, {count} slices"), |bencher| {
             bencher.iter_custom(|steps| {
-                let config =
-                    AssistConfig { iterations: steps as usize, slices_per_step: count, ..AssistConfig::points() };
+                let config = AssistConfig { iterations: steps as usize, slices_per_step: count, ..config.clone() };
                 let learned = learn(&predictor, &slices[..count], &config, &mut |_| ControlFlow::Continue(()));
                 Duration::from_secs_f64(learned.expect("random weights do not diverge").seconds)
             });

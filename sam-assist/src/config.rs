@@ -108,7 +108,9 @@ impl Default for EarlyStopping {
 
 /// How a prompt encoder is learned.
 ///
-/// The paper states the method, not its numbers; the defaults are those that a PyTorch reference of the same method was tuned to.
+/// The paper states the method, not its numbers, and learns the prompt encoder alone, as [`AssistConfig::prompt_encoder_only`] does.
+/// The defaults are what segmented most of CT, MR and ultrasound by few clicks after ten seconds of learning on two CPU cores: the
+/// decoder's token side learns too, at a hundredth of the prompt encoder's rate.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AssistConfig {
     /// Which prompts are drawn.
@@ -155,11 +157,11 @@ impl AssistConfig {
             points: (1, 10),
             sampling: SamplingScheme::Uniform,
             draw: PromptDraw::default(),
-            trained: Trained::PromptEncoder,
-            iterations: 120,
+            trained: Trained::TokenSide,
+            iterations: 65,
             slices_per_step: 2,
-            learning_rate: 1e-2,
-            decoder_rate: 1e-4,
+            learning_rate: 2e-2,
+            decoder_rate: 2e-4,
             schedule: Schedule::Constant,
             initial_spread: 0.02,
             weight_decay: 0.0,
@@ -173,7 +175,7 @@ impl AssistConfig {
 
     /// Learning from boxes, which say so much already that little is left to learn.
     pub fn boxes() -> Self {
-        Self { kind: LearnedKind::Boxes, iterations: 25, ..Self::points() }
+        Self { kind: LearnedKind::Boxes, iterations: 25, learning_rate: 1e-2, ..Self::points() }
     }
 
     /// Learning from clicks and boxes together.
@@ -184,6 +186,12 @@ impl AssistConfig {
     /// Learning from clicks, boxes and both.
     pub fn mixed() -> Self {
         Self { kind: LearnedKind::Mixed, ..Self::points() }
+    }
+
+    /// The same, but the prompt encoder alone learns: the paper's 6,220 parameters.
+    #[must_use]
+    pub fn prompt_encoder_only(self) -> Self {
+        Self { trained: Trained::PromptEncoder, ..self }
     }
 
     /// Checks every number.
