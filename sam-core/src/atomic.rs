@@ -14,7 +14,12 @@ pub(crate) fn is_unfinished(path: &Path) -> bool {
 }
 
 /// Writes a file under a temporary name in its own folder, and renames it when it is complete.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+///
+/// An interrupted or failed write leaves what was there before.
+///
+/// # Errors
+/// What the system says: no such folder, no room, no permission.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     // Temporary files are private by default; a result is as readable as any other file.
@@ -22,6 +27,7 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.prefix(UNFINISHED).tempfile_in(folder)?;
     file.write_all(bytes)?;
+    file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
 }

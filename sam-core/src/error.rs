@@ -98,7 +98,7 @@ pub enum CoreError {
         reason: String,
     },
     /// A checkpoint whose tensors do not fit the model.
-    #[error("the checkpoint {} does not fit the model:\n{mismatch}", path.display())]
+    #[error("the checkpoint {} does not fit the model:\n{mismatch}  is it a checkpoint of another variant, or of another model?", path.display())]
     Mismatch {
         /// The file.
         path: PathBuf,
@@ -107,7 +107,7 @@ pub enum CoreError {
     },
 }
 
-/// How a checkpoint's tensors differ from the model's.
+/// How a file's tensors differ from the model's; shown as one line for each tensor.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct KeyMismatch {
     /// Tensors the model needs and the file lacks: name, shape, and the file's unused tensor of the most similar name.
@@ -151,7 +151,6 @@ impl fmt::Display for KeyMismatch {
             missing.map(|(name, shape, near)| format!("{name} {shape:?}{}", nearest(near))).collect(),
         )?;
         let unexpected = self.unexpected.iter();
-        section("unexpected in the file", unexpected.map(|(name, shape)| format!("{name} {shape:?}")).collect())?;
-        write!(f, "  is it a checkpoint of another variant, or of another model?")
+        section("unexpected in the file", unexpected.map(|(name, shape)| format!("{name} {shape:?}")).collect())
     }
 }

@@ -50,6 +50,7 @@ mod sam;
 mod transform;
 mod transformer;
 
+pub use atomic::write_whole;
 pub use cache::{CacheConfig, EmbeddingCache, EmbeddingKey};
 pub use checkpoint::Checkpoint;
 pub use config::{EncoderConfig, SamConfig};
