@@ -9,6 +9,8 @@
 //! - [`Adaptation`]: what learning changed, to be put into the model by [`Adaptation::apply`]. Beside the prompt encoder, it may hold
 //!   extra tokens, a tuned decoder or low-rank adapters, as [`Trained`] says: to measure the paper's argument against fine-tuning.
 //! - [`self_check`]: how well each annotated slice is segmented by what the others teach.
+//! - [`PromptCard`]: what was learned, as one small file for other scans and other people.
+//! - [`MultiClass`]: several cards on one embedding, each pixel to one structure.
 //!
 //! ```
 //! use burn_flex::Flex;
@@ -29,6 +31,7 @@
 //! ```
 
 mod adaptation;
+mod card;
 mod config;
 mod decoding;
 mod draw;
@@ -39,12 +42,14 @@ mod learn;
 mod learner;
 mod loss;
 mod low_rank;
+mod multiclass;
 mod self_check;
 mod slice;
 mod target;
 mod token_side;
 
 pub use adaptation::Adaptation;
+pub use card::{CardMetadata, PromptCard, TrainingSlices};
 pub use config::{AssistConfig, EarlyStopping, LearnedKind, Schedule, Trained};
 pub use error::AssistError;
 pub use frozen::FrozenDecoder;
@@ -52,6 +57,7 @@ pub use learn::learn;
 pub use learner::{Ending, Learned, Learner, Progress, Timing};
 pub use loss::{binary_cross_entropy, dice_loss};
 pub use low_rank::LowRankAdapters;
+pub use multiclass::{MultiClass, resolve_overlap};
 pub use self_check::{CheckProgress, SelfCheck, self_check};
 pub use slice::AnnotatedSlice;
 pub use target::low_res_target;

@@ -1,0 +1,73 @@
+//! What a prompt card says of itself.
+
+use sam_core::SamConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::AssistConfig;
+
+/// What a [`PromptCard`](super::PromptCard) says of itself: where it may be used, and how it came about.
+///
+/// The caller knows all of it, the time too: no clock is read here, so that the same learning gives the same file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CardMetadata {
+    /// The structure that was learned.
+    pub structure: String,
+    /// The intensity window by its name, such as `abdomen` or `-160:240`: other scans have to be seen through the same.
+    pub window: String,
+    /// Shape and preprocessing of the model.
+    pub model: SamConfig,
+    /// SHA-256 of the model's weights: 64 hexadecimal digits.
+    pub weights_sha256: String,
+    /// Every number of the learning.
+    pub learning: AssistConfig,
+    /// What was learned from.
+    pub training: TrainingSlices,
+    /// Mean Dice over the annotated slices, each segmented by what was learned from the others; `None` where nobody checked.
+    pub self_check_dice: Option<f64>,
+    /// When it was learned; a date as in RFC 3339 is best.
+    pub created: Option<String>,
+}
+
+/// The slices that a card was learned from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrainingSlices {
+    /// The scan's name.
+    pub scan: String,
+    /// The axis along which the scan was cut: `axial` and the like, or `i`, `j`, `k` for a voxel index.
+    pub axis: String,
+    /// The slices that show the structure, counted from 0.
+    pub indices: Vec<usize>,
+    /// How many slices were annotated, those without the structure included.
+    pub annotated: usize,
+}
+
+impl CardMetadata {
+    /// Says what is wrong with it, if anything is.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let texts = [
+            ("structure", Some(&self.structure)),
+            ("window", Some(&self.window)),
+            ("scan", Some(&self.training.scan)),
+            ("axis", Some(&self.training.axis)),
+            ("time of creation", self.created.as_ref()),
+        ];
+        // Cards travel between people and are printed on terminals.
+        if let Some((name, _)) = texts.iter().find(|(_, text)| text.is_some_and(|text| text.contains(char::is_control)))
+        {
+            return Err(format!("its {name} holds control characters"));
+        }
+        if self.structure.trim().is_empty() {
+            return Err("its structure has no name".to_owned());
+        }
+        let hash = &self.weights_sha256;
+        if hash.len() != 64 || !hash.chars().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(format!("expected 64 hexadecimal digits as its weights' SHA-256, found {hash:?}"));
+        }
+        match self.self_check_dice {
+            Some(dice) if !(0.0..=1.0).contains(&dice) => {
+                Err(format!("its self-check's Dice is {dice}, not within 0 to 1"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
