@@ -8,26 +8,21 @@
 //! structures at once are several label values. The output holds all slices on the same grid, under the scan's own header; outlined
 //! slices stay as they were drawn. Beside it stands MASK.json with every number that was used. Takes one to two minutes a structure
 //! on 2 cores.
+//!
+//! With `--save-card liver.safetensors` what was learned is kept as a prompt card. With `--card liver.safetensors` a later run, on
+//! another scan, takes it from there and learns nothing; the annotations then only say where to start from.
 
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result, bail, ensure};
-use burn::tensor::backend::Backend;
 use clap::Parser;
 use examples::{
-    backend::{BackendChoice, Job},
-    disk_cache::{CacheOptions, DiskCache},
-    embeddings::Embeddings,
-    outline::{Outlines, learn_structure, outlined_axis, segment_structure},
-    report,
-    results::Environment,
-    stack::Stack,
-    weights::{self, Weights},
+    annotation::AnnotationJob, backend::BackendChoice, cards, disk_cache::CacheOptions, outline::outlined_axis, report,
+    results::Environment, stack::Stack, weights,
 };
-use sam_assist::AssistConfig;
+use sam_assist::{AssistConfig, PromptCard};
 use sam_auto::PropagationConfig;
-use sam_core::{Checkpoint, SamPredictor};
-use sam_data::{LabelVolume, SliceAxis, SlicePlane, Volume, Window, ndarray::Array3};
+use sam_data::{LabelTable, LabelVolume, SliceAxis, SlicePlane, Volume, Window};
 use serde::Serialize;
 
 /// Segment a whole scan from a few outlined slices.
@@ -42,7 +37,16 @@ struct Options {
     /// Where the mask goes: .nii or .nii.gz.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Intensity window: auto, abdomen, lung, brain, bone, percentile, or LO:HI.
+    /// Names of the label values: a JSON file such as {"1": "liver"}.
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// Prompt cards to use instead of learning: one for each label value, in rising order.
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "save_card")]
+    card: Vec<PathBuf>,
+    /// Keeps what is learned as a prompt card, NAME.safetensors; of several structures, as NAME-VALUE.safetensors each.
+    #[arg(long, value_name = "FILE")]
+    save_card: Option<PathBuf>,
+    /// Intensity window: auto (with cards: theirs), abdomen, lung, brain, bone, percentile, or LO:HI.
     #[arg(long, default_value = "auto", allow_hyphen_values = true)]
     window: Window,
     /// Axis along which slices are outlined: auto (told from the outlines), axial, coronal, sagittal, i, j or k.
@@ -64,59 +68,6 @@ struct Options {
 /// Image and annotations may lie this far apart, in mm: editors round affines.
 const GRID_TOLERANCE_MM: f64 = 0.01;
 
-/// All structures of one scan.
-struct AnnotateJob<'a> {
-    stack: &'a Stack,
-    plane: &'a SlicePlane,
-    annotations: &'a LabelVolume,
-    weights: &'a Weights,
-    disk: Option<&'a DiskCache>,
-    learning: &'a AssistConfig,
-    propagation: &'a PropagationConfig,
-}
-
-impl Job for AnnotateJob<'_> {
-    type Output = Array3<u16>;
-
-    fn run<B: Backend>(self, device: &B::Device) -> Result<Array3<u16>> {
-        let predictor: SamPredictor<B> = Checkpoint::open(&self.weights.path)?.predictor(device)?;
-        let mut embeddings = Embeddings::new(&predictor, self.stack, self.disk);
-        let mut found = self.annotations.labels.clone();
-        for value in self.annotations.values() {
-            let name = format!("label {value}");
-            let outlines = self.outlines(value);
-            let learned = learn_structure(&name, &outlines, &mut embeddings, self.learning)?;
-            let slices = segment_structure(&name, &outlines, &learned, &mut embeddings, self.propagation)?;
-            for (index, slice) in slices.iter().enumerate().filter(|(index, _)| !self.is_annotated(*index)) {
-                let Some(mask) = slice.mask() else { continue };
-                let mut labels = self.plane.extract(found.view(), index);
-                // Where structures meet, the one of the lower value keeps its voxels.
-                labels.zip_mut_with(mask, |label, &inside| {
-                    if inside && *label == 0 {
-                        *label = value;
-                    }
-                });
-                self.plane.insert(&mut found, index, labels.view());
-            }
-            let drawn = slices.iter().filter(|slice| slice.mask().is_some()).count();
-            println!("{name}: {} slices outlined, found on {drawn} of {}", outlines.len(), slices.len());
-        }
-        Ok(found)
-    }
-}
-
-impl AnnotateJob<'_> {
-    /// A slice on which anything is outlined is the person's, for all structures.
-    fn is_annotated(&self, index: usize) -> bool {
-        self.plane.extract(self.annotations.labels.view(), index).iter().any(|&label| label != 0)
-    }
-
-    fn outlines(&self, value: u16) -> Outlines {
-        let annotated = (0..self.plane.count()).filter(|&index| self.is_annotated(index));
-        annotated.map(|index| (index, self.stack.mask(index, &[value]))).collect()
-    }
-}
-
 fn read(options: &Options) -> Result<(Volume, LabelVolume)> {
     let volume = sam_data::read_volume(&options.image)?;
     let annotations = sam_data::read_labels(&options.annotations)?;
@@ -131,32 +82,56 @@ fn read(options: &Options) -> Result<(Volume, LabelVolume)> {
     Ok((volume, annotations))
 }
 
+/// The cards to use, one for each structure, or none.
+fn read_cards(options: &Options, annotations: &LabelVolume, weights_sha256: &str) -> Result<Vec<PromptCard>> {
+    let cards = cards::load(&options.card, weights_sha256)?;
+    let values = annotations.values();
+    ensure!(
+        cards.is_empty() || cards.len() == values.len(),
+        "there are {} cards for the label values {values:?} of {}: give one for each, in this order",
+        cards.len(),
+        options.annotations.display()
+    );
+    Ok(cards)
+}
+
 fn run(options: &Options) -> Result<()> {
     let (volume, annotations) = read(options)?;
     // A name that cannot be written is told before the work, not after it.
     sam_data::check_output(&options.out)?;
+    options.save_card.as_deref().map_or(Ok(()), cards::check_output)?;
+    let names = options.labels.as_deref().map_or_else(|| Ok(LabelTable::default()), LabelTable::read)?;
     let weights = weights::locate(options.weights.as_deref())?;
+    let cards = read_cards(options, &annotations, &weights.sha256)?;
+    let window = cards::window(options.window, &cards)?;
     let disk = options.cache.open(&weights)?;
     let axis = outlined_axis(&annotations, options.axis);
     let plane = SlicePlane::new(&volume.grid, axis);
-    let stack = Stack::of_volume("scan".to_owned(), volume.clone(), annotations.clone(), axis, &options.window)?;
+    let scan = options.image.file_name().map_or_else(|| "scan".to_owned(), |name| name.to_string_lossy().into_owned());
+    let stack = Stack::of_volume(scan, volume.clone(), annotations.clone(), axis, &window)?;
     let learning = AssistConfig { seed: options.seed, ..AssistConfig::mixed() };
     let propagation = PropagationConfig { seed: options.seed, ..PropagationConfig::default() };
-    let found = options.backend.run(AnnotateJob {
+    let found = options.backend.run(AnnotationJob {
         stack: &stack,
         plane: &plane,
         annotations: &annotations,
+        names: &names,
         weights: &weights,
         disk: disk.as_ref(),
         learning: &learning,
         propagation: &propagation,
+        cards: &cards,
+        save_card: options.save_card.as_deref(),
     })?;
     sam_data::write_labels(&options.out, found.view(), &volume)?;
     println!("Wrote {}", options.out.display());
 
     let environment = Environment::new(options.backend, &weights);
+    let learning = cards.is_empty().then_some(learning);
+    let cards: Vec<_> = cards.iter().map(PromptCard::metadata).collect();
     let record = serde_json::json!({
-        "options": options, "axis": axis, "window": stack.window(), "learning": learning, "propagation": propagation, "environment": environment,
+        "options": options, "axis": axis, "window": stack.window(), "learning": learning, "cards": cards,
+        "propagation": propagation, "environment": environment,
     });
     let beside = options.out.with_extension("").with_extension("json");
     let text = serde_json::to_string_pretty(&record).context("the record cannot be written as JSON")?;

@@ -106,7 +106,9 @@ impl Job for DemoJob<'_> {
         let outlines: Outlines = chosen.iter().map(|&index| (index, truth(index))).collect();
         let mut embeddings = Embeddings::new(&original, &stack, None);
         let learned = learn_structure(&demo.structure.name, &outlines, &mut embeddings, &demo.learning)?;
-        let slices = segment_structure(&demo.structure.name, &outlines, &learned, &mut embeddings, &demo.propagation)?;
+        let predictor = learned.adaptation.apply(&original);
+        let slices =
+            segment_structure(&demo.structure.name, &outlines, &predictor, &mut embeddings, &demo.propagation)?;
 
         let rest: Vec<usize> = shown.iter().copied().filter(|index| !outlines.contains_key(index)).collect();
         let comparison = Comparison { demo, stack: &stack, original: &original, learned: &learned, rest: &rest };

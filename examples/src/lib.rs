@@ -6,6 +6,8 @@
 //! - [`embeddings`]: its slices, each embedded once; [`disk_cache`]: and once for all runs.
 //! - [`geometry`]: where the slices of a scan lie, for prompts in millimetres.
 //! - [`outline`]: from outlined slices to a whole structure.
+//! - [`annotation`]: annotate's work, on all structures of a scan.
+//! - [`cards`]: prompt cards on the command line.
 //! - [`test_prompt`]: what test slices are prompted with, by name.
 //! - [`scoring`]: simulated prompts in, scores and records out.
 //! - [`correction`]: the paper's active sampling, clicks where the prediction is wrong.
@@ -14,7 +16,9 @@
 //! - [`parity`]: the comparison with the reference implementations' tensors.
 //! - [`picture`], [`curves`], [`progress`], [`report`], [`results`]: what people see and keep.
 
+pub mod annotation;
 pub mod backend;
+pub mod cards;
 pub mod correction;
 pub mod curves;
 pub mod demo;

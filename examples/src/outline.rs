@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::backend::Backend;
-use sam_assist::{AnnotatedSlice, AssistConfig, Learned, learn};
+use sam_assist::{AnnotatedSlice, AssistConfig, Learned, MultiClass, learn, resolve_overlap};
 use sam_auto::{PropagationConfig, SegmentedSlice, propagate};
+use sam_core::{ImageEmbedding, SamPredictor};
 use sam_data::{LabelVolume, SliceAxis};
-use sam_prompt::ndarray::{Array2, Axis};
+use sam_prompt::{
+    Prompts, bounding_box, component_masks,
+    ndarray::{Array2, Axis, Zip},
+};
 
 use crate::{embeddings::Embeddings, progress};
 
@@ -56,22 +60,21 @@ pub fn learn_structure<B: Backend>(
     learned.with_context(|| format!("learning {name}"))
 }
 
-/// Segments the slices that are not outlined, outwards from those that are.
+/// Segments the slices that are not outlined, outwards from those that are, with what was learned of the structure.
 ///
 /// # Errors
 /// If a slice cannot be embedded or segmented.
 pub fn segment_structure<B: Backend>(
     name: &str,
     outlines: &Outlines,
-    learned: &Learned<B>,
+    learned: &SamPredictor<B>,
     embeddings: &mut Embeddings<'_, B>,
     config: &PropagationConfig,
 ) -> Result<Vec<SegmentedSlice>> {
-    let predictor = learned.adaptation.apply(embeddings.predictor());
     let count = embeddings.stack().len();
     let bar = progress::bar(format!("Segmenting {name}"), count - outlines.len());
     let slices = propagate(
-        &predictor,
+        learned,
         count,
         outlines,
         &mut |index| embeddings.get(index).map_err(Into::into),
@@ -83,4 +86,73 @@ pub fn segment_structure<B: Backend>(
     );
     bar.finish_and_clear();
     slices.with_context(|| format!("segmenting {name}"))
+}
+
+/// The structures of one slice as one map, the first as 1; `None` where there is none.
+///
+/// Each keeps its own mask. Where masks overlap, every structure is asked once more by the boxes of its own mask, and the largest
+/// logit decides; only then is the slice's embedding needed.
+///
+/// # Errors
+/// If the slice cannot be embedded or asked.
+pub fn join_structures<B: Backend>(
+    predictors: &MultiClass<B>,
+    masks: &[Option<&Array2<bool>>],
+    embed: &mut dyn FnMut() -> Result<ImageEmbedding<B>>,
+) -> Result<Option<Array2<u16>>> {
+    let Some(size) = masks.iter().flatten().map(|mask| mask.dim()).next() else { return Ok(None) };
+    // What is claimed at all is above 0, whatever its logit.
+    let claim = |mask: &&Array2<bool>| mask.mapv(|inside| if inside { f32::MIN_POSITIVE } else { 0.0 });
+    let mut claims: Vec<Option<Array2<f32>>> = masks.iter().map(|mask| mask.as_ref().map(claim)).collect();
+    if overlap(masks, size) {
+        let boxes = |mask: &&Array2<bool>| {
+            let parts = component_masks(mask.view(), 1);
+            Prompts::from_boxes(parts.iter().filter_map(|part| bounding_box(part.view())).collect())
+        };
+        let prompts: Vec<_> =
+            masks.iter().map(|mask| mask.as_ref().map(boxes).filter(|boxes| !boxes.is_empty())).collect();
+        let logits = predictors.logits(&embed()?, &prompts)?;
+        for (claim, logits) in claims.iter_mut().zip(&logits) {
+            let (Some(claim), Some(logits)) = (claim, logits) else { continue };
+            Zip::from(claim).and(logits).for_each(|claim, &logit| {
+                if *claim > 0.0 {
+                    *claim = claim.max(logit);
+                }
+            });
+        }
+    }
+    let views: Vec<_> = claims.iter().map(|claim| claim.as_ref().map(|array| array.view())).collect();
+    Ok(Some(resolve_overlap(size, &views)?))
+}
+
+/// Whether any pixel lies in more than one mask.
+fn overlap(masks: &[Option<&Array2<bool>>], size: (usize, usize)) -> bool {
+    let mut taken = Array2::from_elem(size, false);
+    masks.iter().flatten().any(|mask| {
+        Zip::from(&mut taken).and(*mask).fold(false, |found, taken, &inside| {
+            let twice = *taken && inside;
+            *taken |= inside;
+            found || twice
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::bail;
+    use sam_prompt::ndarray::array;
+
+    use super::*;
+
+    #[cfg(feature = "flex")]
+    #[test]
+    fn structures_that_are_apart_are_joined_without_asking_again() {
+        let none = MultiClass::<burn_flex::Flex>::new(Vec::new());
+        let mut refuse = || bail!("no embedding is needed");
+        let (first, third) = (array![[true, true, false, false]], array![[false, false, false, true]]);
+        let joined = join_structures(&none, &[Some(&first), None, Some(&third)], &mut refuse).expect("no overlap");
+        assert_eq!(joined, Some(array![[1, 1, 0, 3]]));
+        assert_eq!(join_structures(&none, &[None, None], &mut refuse).expect("nothing"), None);
+        assert!(join_structures(&none, &[Some(&first), Some(&first)], &mut refuse).is_err());
+    }
 }

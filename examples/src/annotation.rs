@@ -1,0 +1,138 @@
+//! Annotate's work: learn each outlined structure or take it from its card, segment the rest, tell the structures apart.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use burn::tensor::backend::Backend;
+use sam_assist::{AssistConfig, CardMetadata, Learned, MultiClass, PromptCard, TrainingSlices};
+use sam_auto::{PropagationConfig, SegmentedSlice};
+use sam_core::{Checkpoint, SamConfig};
+use sam_data::{LabelTable, LabelVolume, SlicePlane};
+use sam_prompt::ndarray::Array3;
+
+use crate::{
+    backend::Job,
+    cards,
+    disk_cache::DiskCache,
+    embeddings::Embeddings,
+    outline::{Outlines, join_structures, learn_structure, segment_structure},
+    stack::Stack,
+    weights::Weights,
+};
+
+/// All structures of one scan.
+#[derive(Debug)]
+pub struct AnnotationJob<'a> {
+    /// The scan as the network sees it.
+    pub stack: &'a Stack,
+    /// How it is cut.
+    pub plane: &'a SlicePlane,
+    /// What a person has outlined.
+    pub annotations: &'a LabelVolume,
+    /// Names of the label values.
+    pub names: &'a LabelTable,
+    /// The checkpoint.
+    pub weights: &'a Weights,
+    /// Embeddings of earlier runs.
+    pub disk: Option<&'a DiskCache>,
+    /// The learning.
+    pub learning: &'a AssistConfig,
+    /// The walk from slice to slice.
+    pub propagation: &'a PropagationConfig,
+    /// Cards in the order of the label values, to be used instead of learning; or none.
+    pub cards: &'a [PromptCard],
+    /// Where what is learned is kept.
+    pub save_card: Option<&'a Path>,
+}
+
+impl Job for AnnotationJob<'_> {
+    type Output = Array3<u16>;
+
+    fn run<B: Backend>(self, device: &B::Device) -> Result<Array3<u16>> {
+        let checkpoint = Checkpoint::open(&self.weights.path)?;
+        let (config, predictor) = (checkpoint.config()?, checkpoint.predictor::<B>(device)?);
+        let mut embeddings = Embeddings::new(&predictor, self.stack, self.disk);
+        let (mut predictors, mut structures) = (Vec::new(), Vec::new());
+        for (position, value) in self.annotations.values().into_iter().enumerate() {
+            let (name, outlines) = (self.name(value), self.outlines(value));
+            let prompt_encoder = if let Some(card) = self.cards.get(position) {
+                println!("{name}: as the card of {} says", card.metadata().structure);
+                card.apply_to(predictor.sam().prompt_encoder.clone())?
+            } else {
+                let learned = learn_structure(&name, &outlines, &mut embeddings, self.learning)?;
+                self.keep(value, &outlines, &learned, &config)?;
+                learned.adaptation.prompt_encoder
+            };
+            let learned = predictor.with_prompt_encoder(prompt_encoder);
+            let slices = segment_structure(&name, &outlines, &learned, &mut embeddings, self.propagation)?;
+            let drawn = slices.iter().filter(|slice| slice.mask().is_some()).count();
+            println!("{name}: {} slices outlined, found on {drawn} of {}", outlines.len(), slices.len());
+            predictors.push(learned);
+            structures.push(slices);
+        }
+        self.join(&MultiClass::new(predictors), &structures, &mut embeddings)
+    }
+}
+
+impl AnnotationJob<'_> {
+    fn name(&self, value: u16) -> String {
+        self.names.name(value).map_or_else(|| format!("label {value}"), str::to_owned)
+    }
+
+    /// A slice on which anything is outlined is the person's, for all structures.
+    fn is_annotated(&self, index: usize) -> bool {
+        self.plane.extract(self.annotations.labels.view(), index).iter().any(|&label| label != 0)
+    }
+
+    fn outlines(&self, value: u16) -> Outlines {
+        let annotated = (0..self.plane.count()).filter(|&index| self.is_annotated(index));
+        annotated.map(|index| (index, self.stack.mask(index, &[value]))).collect()
+    }
+
+    /// Puts what was learned on a card, if it is to be kept.
+    fn keep<B: Backend>(&self, value: u16, outlines: &Outlines, learned: &Learned<B>, model: &SamConfig) -> Result<()> {
+        let Some(given) = self.save_card else { return Ok(()) };
+        let shown = outlines.iter().filter(|(_, outline)| outline.iter().any(|&inside| inside));
+        let metadata = CardMetadata {
+            structure: self.name(value),
+            window: self.stack.window().map_or_else(|| "auto".to_owned(), |window| window.name.clone()),
+            model: model.clone(),
+            weights_sha256: self.weights.sha256.clone(),
+            learning: self.learning.clone(),
+            training: TrainingSlices {
+                scan: self.stack.name.clone(),
+                axis: ["i", "j", "k"][self.plane.axis()].to_owned(),
+                indices: shown.map(|(&index, _)| index).collect(),
+                annotated: outlines.len(),
+            },
+            self_check_dice: None,
+            created: Some(cards::today()),
+        };
+        let path = cards::path_of(given, value, self.annotations.values().len() == 1);
+        PromptCard::of(metadata, &learned.adaptation.prompt_encoder)?.save(&path)?;
+        println!("Wrote {}", path.display());
+        Ok(())
+    }
+
+    /// One label map of all structures; annotated slices stay as they were drawn.
+    fn join<B: Backend>(
+        &self,
+        predictors: &MultiClass<B>,
+        structures: &[Vec<SegmentedSlice>],
+        embeddings: &mut Embeddings<'_, B>,
+    ) -> Result<Array3<u16>> {
+        let mut found = self.annotations.labels.clone();
+        let values: Vec<u16> = self.annotations.values().into_iter().collect();
+        for index in (0..self.plane.count()).filter(|&index| !self.is_annotated(index)) {
+            let masks: Vec<_> = structures.iter().map(|slices| slices[index].mask()).collect();
+            let joined = join_structures(predictors, &masks, &mut || embeddings.get(index))
+                .with_context(|| format!("slice {index}"))?;
+            if let Some(joined) = joined {
+                // The first structure is 1; its label value may be any.
+                let labels = joined.mapv(|number| number.checked_sub(1).map_or(0, |place| values[usize::from(place)]));
+                self.plane.insert(&mut found, index, labels.view());
+            }
+        }
+        Ok(found)
+    }
+}
