@@ -1,12 +1,12 @@
 //! Shows what prompt cards hold.
 //!
 //! ```text
-//! cargo run --release --example cards -- list cards/
-//! cargo run --release --example cards -- show cards/liver.safetensors
+//! cargo run --release --example cards -- cards/
+//! cargo run --release --example cards -- cards/liver.safetensors
 //! ```
 //!
-//! `list` prints a line for each card of a folder, and below the table what could not be read; `show` prints all that one card says
-//! of itself, and its parameters. Takes no time; needs no weights.
+//! Of a folder it prints a line for each card, and below the table what could not be read; of one card all that it says of itself, and
+//! its parameters. Takes no time; needs no weights.
 
 use std::{
     path::{Path, PathBuf},
@@ -14,29 +14,15 @@ use std::{
 };
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::Parser;
 use examples::report;
 use sam_assist::PromptCard;
 
 /// Show what prompt cards hold.
 #[derive(Debug, Parser)]
 struct Options {
-    #[command(subcommand)]
-    action: Action,
-}
-
-#[derive(Debug, Subcommand)]
-enum Action {
-    /// Print a table of a folder's cards.
-    List {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// Print all that one card says of itself.
-    Show {
-        /// The card.
-        file: PathBuf,
-    },
+    /// A folder, for a table of its cards; or one card, for all that it says of itself.
+    path: PathBuf,
 }
 
 /// The table's columns.
@@ -84,8 +70,6 @@ fn show(file: &Path) -> Result<()> {
 }
 
 fn main() -> ExitCode {
-    report::exit(match Options::parse().action {
-        Action::List { folder } => list(&folder),
-        Action::Show { file } => show(&file),
-    })
+    let path = Options::parse().path;
+    report::exit(if path.is_dir() { list(&path) } else { show(&path) })
 }

@@ -55,15 +55,14 @@ impl Job for AnnotationJob<'_> {
         let (mut predictors, mut structures) = (Vec::new(), Vec::new());
         for (position, value) in self.annotations.values().into_iter().enumerate() {
             let (name, outlines) = (self.name(value), self.outlines(value));
-            let prompt_encoder = if let Some(card) = self.cards.get(position) {
+            let learned = if let Some(card) = self.cards.get(position) {
                 println!("{name}: as the card of {} says", card.metadata().structure);
-                card.apply_to(predictor.sam().prompt_encoder.clone())?
+                card.apply(&predictor, &self.weights.sha256)?
             } else {
                 let learned = learn_structure(&name, &outlines, &mut embeddings, self.learning)?;
                 self.keep(value, &outlines, &learned, &config)?;
-                learned.adaptation.prompt_encoder
+                learned.adaptation.apply(&predictor)
             };
-            let learned = predictor.with_prompt_encoder(prompt_encoder);
             let slices = segment_structure(&name, &outlines, &learned, &mut embeddings, self.propagation)?;
             let drawn = slices.iter().filter(|slice| slice.mask().is_some()).count();
             println!("{name}: {} slices outlined, found on {drawn} of {}", outlines.len(), slices.len());
@@ -109,7 +108,7 @@ impl AnnotationJob<'_> {
             created: Some(cards::today()),
         };
         let path = cards::path_of(given, value, self.annotations.values().len() == 1);
-        PromptCard::of(metadata, &learned.adaptation.prompt_encoder)?.save(&path)?;
+        PromptCard::of(metadata, &learned.adaptation)?.save(&path)?;
         println!("Wrote {}", path.display());
         Ok(())
     }

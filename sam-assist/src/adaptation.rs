@@ -4,7 +4,8 @@ use burn::{
     module::{Module, ModuleMapper, Param},
     tensor::{Tensor, TensorData, backend::Backend},
 };
-use rand::{Rng, RngExt};
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use sam_core::{MaskDecoder, SamPredictor};
 use sam_prompt::PromptEncoder;
 
@@ -15,7 +16,7 @@ use crate::{Trained, low_rank::LowRankAdapters, token_side::track_token_side};
 /// Everything else stays with the model that it was learned on, so that one model and one embedding of an image serve many of these.
 #[derive(Module, Debug)]
 pub struct Adaptation<B: Backend> {
-    /// Learned in place of the model's own.
+    /// Learned in place of the model's own, whose fixed position frequencies it keeps.
     pub prompt_encoder: PromptEncoder<B>,
     /// Put behind the tokens of every prompt: `[tokens, embed_dim]`.
     pub tokens: Option<Param<Tensor<B, 2>>>,
@@ -46,16 +47,36 @@ impl<B: Backend> Adaptation<B> {
         adaptation
     }
 
+    /// The same parts as [`Adaptation::start`] makes, to be filled: what is new is drawn from nothing.
+    pub(crate) fn empty(predictor: &SamPredictor<B>, trained: Trained) -> Self {
+        Self::start(predictor, trained, 0.0, &mut ChaCha8Rng::seed_from_u64(0))
+    }
+
+    /// Whether it consists of what `trained` names.
+    pub(crate) fn is_of(&self, trained: Trained) -> bool {
+        let tokens = self.tokens.as_ref().map(|tokens| tokens.dims()[0]);
+        let scale = self.adapters.as_ref().map(LowRankAdapters::scale);
+        let expected = match trained {
+            Trained::PromptEncoder => (None, false, None),
+            Trained::ExtraTokens { count } => (Some(count), false, None),
+            Trained::TokenSide | Trained::Decoder => (None, true, None),
+            Trained::LowRank { scale, .. } => (None, false, Some(scale)),
+        };
+        (tokens, self.mask_decoder.is_some(), scale) == expected
+    }
+
     /// The model with all that was learned: as fast as before, since adapters are merged into the weights.
     ///
     /// # Panics
     /// If it was learned on a model of another shape.
     #[must_use]
     pub fn apply(&self, predictor: &SamPredictor<B>) -> SamPredictor<B> {
-        let mut adapted = predictor.with_prompt_encoder(self.prompt_encoder.clone());
-        if self.changes_decoder() {
-            adapted = adapted.with_mask_decoder(self.decoder(&predictor.sam().mask_decoder));
-        }
+        let (prompt_encoder, decoder) = (self.prompt_encoder.clone(), self.decoder(&predictor.sam().mask_decoder));
+        let adapted = match self.mask_decoder {
+            Some(_) => predictor.with_prompt_encoder(prompt_encoder).with_mask_decoder(decoder),
+            // What is not tuned, or adapted on its token side alone, projects positions as the model does.
+            None => predictor.with_token_side(prompt_encoder, decoder),
+        };
         match &self.tokens {
             Some(tokens) => adapted.with_tokens(tokens.val()),
             None => adapted,

@@ -90,7 +90,7 @@ impl Schedule {
 ///
 /// Each loss is that of a few prompts drawn at random, so what is watched is its exponential mean.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct EarlyStopping {
     /// So many iterations in a row without a new lowest mean end the learning.
     pub patience: usize,
@@ -110,8 +110,10 @@ impl Default for EarlyStopping {
 ///
 /// The paper states the method, not its numbers, and learns the prompt encoder alone, as [`AssistConfig::prompt_encoder_only`] does.
 /// The defaults are what segmented most of CT, MR and ultrasound by few clicks after ten seconds of learning on two CPU cores: the
-/// decoder's token side learns too, at a hundredth of the prompt encoder's rate.
+/// decoder's token side learns too, at a hundredth of the prompt encoder's rate. Numbers that a file
+/// lacks, since its writer did not know them yet, are those of [`AssistConfig::points`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct AssistConfig {
     /// Which prompts are drawn.
     pub kind: LearnedKind,
@@ -147,6 +149,12 @@ pub struct AssistConfig {
     pub check_points: usize,
     /// Seed of all drawing.
     pub seed: u64,
+}
+
+impl Default for AssistConfig {
+    fn default() -> Self {
+        Self::points()
+    }
 }
 
 impl AssistConfig {

@@ -73,36 +73,44 @@ pub enum AssistError {
         /// The learning rate in that iteration.
         learning_rate: f64,
     },
-    /// A prompt card that cannot be read at all.
-    #[error("cannot read the prompt card {}: {source}", path.display())]
-    CardUnreadable {
+    /// A prompt card, or the state of a learner, that cannot be read at all.
+    #[error("cannot read the {kind} {}: {source}", path.display())]
+    Unreadable {
+        /// What it is.
+        kind: &'static str,
         /// The file or folder.
         path: PathBuf,
         /// Why not.
         source: std::io::Error,
     },
-    /// A prompt card that cannot be written.
-    #[error("cannot write the prompt card {}: {source}", path.display())]
-    CardUnwritable {
+    /// A file that cannot be written.
+    #[error("cannot write the {kind} {}: {source}", path.display())]
+    Unwritable {
+        /// What it is.
+        kind: &'static str,
         /// The file.
         path: PathBuf,
         /// Why not.
         source: std::io::Error,
     },
-    /// A file that is no prompt card, or one that is damaged.
-    #[error("{} is no whole prompt card: {reason}", path.display())]
-    NotACard {
+    /// A file that holds something else, or one that is damaged.
+    #[error("{} is no whole {kind}: {reason}", path.display())]
+    NotWhole {
+        /// What it should be.
+        kind: &'static str,
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
     },
-    /// A prompt card of another format.
+    /// A file of another format.
     #[error(
-        "the prompt card {} has format version {found}, this program reads version {expected}: learn it again, or use the program \
-         that wrote it", path.display()
+        "the {kind} {} has format version {found}, this program reads version {expected}: learn again, or use the program that wrote \
+         it", path.display()
     )]
-    CardVersion {
+    FormatVersion {
+        /// What it is.
+        kind: &'static str,
         /// The file.
         path: PathBuf,
         /// Its format version.
@@ -118,28 +126,40 @@ pub enum AssistError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A prompt card made for other weights.
+    /// The state of a learner that nobody could go on from.
+    #[error("the learner cannot be saved: {reason}")]
+    StateContent {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Something learned with other weights.
     #[error(
-        "the prompt card of {structure} was learned with weights of SHA-256 {card}..., these are {model}...: use the weights that it \
-         was learned with, or learn the structure again"
+        "{what} was learned with weights of SHA-256 {expected}..., these are {found}...: use the weights that it was learned with, or \
+         learn again"
     )]
     OtherWeights {
-        /// The structure's name.
-        structure: String,
-        /// Start of the SHA-256 that the card was made for.
-        card: String,
+        /// What was learned.
+        what: String,
+        /// Start of the SHA-256 that it was learned with.
+        expected: String,
         /// Start of the SHA-256 of the weights at hand.
-        model: String,
+        found: String,
     },
-    /// A prompt card whose parameters are not those of the module.
-    #[error(
-        "the prompt card of {structure} does not fit the model:\n{mismatch}  fill a model of the same size, with the same learned parts"
-    )]
-    CardMismatch {
-        /// The structure's name.
-        structure: String,
+    /// Something learned whose parameters are not those of the model.
+    #[error("{what} does not fit the model:\n{mismatch}  use the model that it was learned with")]
+    OtherShape {
+        /// What was learned.
+        what: String,
         /// The parameters that differ.
         mismatch: Box<KeyMismatch>,
+    },
+    /// A learner that should go on with other slices than it began with.
+    #[error(
+        "{} was learned from other outlines than these: go on with the very slices, in the same order, or begin anew", path.display()
+    )]
+    OtherSlices {
+        /// The learner's state.
+        path: PathBuf,
     },
     /// Predictions of several structures that do not belong together.
     #[error("the structures cannot be told apart: expected {expected}, found {found}")]

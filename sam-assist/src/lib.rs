@@ -5,7 +5,8 @@
 //!
 //! - [`AnnotatedSlice`]: an embedded slice and the outline that a person drew on it.
 //! - [`AssistConfig`]: every number of the learning, with its seed.
-//! - [`learn`]: from those to what was [`Learned`]; [`Learner`] does it step by step, to stop and go on.
+//! - [`learn`]: from those to what was [`Learned`]; [`Learner`] does it step by step, to stop and go on, also in
+//!   another process.
 //! - [`Adaptation`]: what learning changed, to be put into the model by [`Adaptation::apply`]. Beside the prompt encoder, it may hold
 //!   extra tokens, a tuned decoder or low-rank adapters, as [`Trained`] says: to measure the paper's argument against fine-tuning.
 //! - [`self_check`]: how well each annotated slice is segmented by what the others teach.
@@ -43,6 +44,8 @@ mod learner;
 mod loss;
 mod low_rank;
 mod multiclass;
+mod parameters;
+mod sealed;
 mod self_check;
 mod slice;
 mod target;

@@ -52,6 +52,11 @@ impl<B: Backend> LowRankAdapters<B> {
         Self { adapters: shapes.found.into_iter().map(adapter).collect(), scale }
     }
 
+    /// What the change is multiplied by.
+    pub(crate) fn scale(&self) -> f64 {
+        self.scale
+    }
+
     /// The decoder with the adapters added to its weights; on a backend that tracks gradients, they reach the adapters.
     pub(crate) fn merge(&self, decoder: MaskDecoder<B>) -> MaskDecoder<B> {
         let changes = self.adapters.iter();

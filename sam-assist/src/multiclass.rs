@@ -9,8 +9,8 @@ use crate::AssistError;
 
 /// One predictor for each learned structure, all asked on the same embedding.
 ///
-/// Make the predictors from one by [`SamPredictor::with_prompt_encoder`]: they share its weights, so that a further structure costs
-/// little more than its card.
+/// Make the predictors from one by [`PromptCard::apply`](crate::PromptCard::apply): they share its weights and what its decoder computes
+/// of positions, so that a further structure costs little more than its card.
 #[derive(Debug, Clone)]
 pub struct MultiClass<B: Backend> {
     predictors: Vec<SamPredictor<B>>,

@@ -22,6 +22,11 @@ impl Path {
         self.0.pop();
     }
 
+    /// All names, joined by dots.
+    pub(crate) fn name(&self) -> String {
+        self.0.join(".")
+    }
+
     /// The name of a parameter and of the layer that holds it.
     pub(crate) fn layer_and_field(&self) -> Option<(&str, &str)> {
         match &self.0[..] {

@@ -129,6 +129,15 @@ impl<B: Backend> SamPredictor<B> {
         self.with_sam(Sam { mask_decoder, ..self.sam.clone() })
     }
 
+    /// The same model with another prompt encoder and another decoder that work on tokens differently and on images alike.
+    ///
+    /// What the decoder computes of the image's positions is shared too, not computed again. So the prompt encoder must have this
+    /// one's position frequencies, and the decoder must project images as this one does; nothing checks it.
+    #[must_use]
+    pub fn with_token_side(&self, prompt_encoder: PromptEncoder<B>, mask_decoder: MaskDecoder<B>) -> Self {
+        Self { sam: Sam { prompt_encoder, mask_decoder, ..self.sam.clone() }, ..self.clone() }
+    }
+
     /// The same model with further tokens behind those of every prompt, in place of any that were put there before.
     ///
     /// # Shapes

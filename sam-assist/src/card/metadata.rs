@@ -3,6 +3,7 @@
 use sam_core::SamConfig;
 use serde::{Deserialize, Serialize};
 
+use super::is_sha256;
 use crate::AssistConfig;
 
 /// What a [`PromptCard`](super::PromptCard) says of itself: where it may be used, and how it came about.
@@ -60,9 +61,10 @@ impl CardMetadata {
             return Err("its structure has no name".to_owned());
         }
         let hash = &self.weights_sha256;
-        if hash.len() != 64 || !hash.chars().all(|digit| digit.is_ascii_hexdigit()) {
+        if !is_sha256(hash) {
             return Err(format!("expected 64 hexadecimal digits as its weights' SHA-256, found {hash:?}"));
         }
+        self.learning.check().map_err(|error| error.to_string())?;
         match self.self_check_dice {
             Some(dice) if !(0.0..=1.0).contains(&dice) => {
                 Err(format!("its self-check's Dice is {dice}, not within 0 to 1"))

@@ -1,6 +1,5 @@
 //! The prompt card: what was learned, kept for other scans.
 
-mod file;
 mod metadata;
 
 use std::{
@@ -9,85 +8,86 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use burn::{
-    module::{Module, ParamId},
-    tensor::{DType, TensorData, backend::Backend},
-};
-use burn_store::{ModuleSnapshot, TensorSnapshot};
-use sam_core::{KeyMismatch, write_whole};
+use burn::{module::AutodiffModule, tensor::backend::Backend};
+use sam_core::SamPredictor;
 
-use crate::AssistError;
+use crate::{
+    Adaptation, AssistError, parameters,
+    sealed::{Content, Kind, check_finite},
+};
 pub use metadata::{CardMetadata, TrainingSlices};
+
+/// As which cards are written.
+const KIND: Kind = Kind { name: "prompt card", entry: "prompt_card", version: 1 };
 
 /// What was learned about one structure, with all that is needed to use it again.
 ///
-/// A card holds the parameters of whatever module was learned, by their paths in it: a prompt encoder takes some 30 KB. As a file it
-/// is safetensors, with the metadata as JSON in the header, and is read without running any code; a damaged one is refused.
+/// A card holds the parameters that its learning could change, and nothing that the model has anyway: of a prompt encoder some 25 KB. As
+/// a file it is safetensors, with the metadata as JSON in the header, and is read without running any code; a damaged one is refused.
 #[derive(Debug, Clone, PartialEq)]
-pub struct PromptCard {
-    metadata: CardMetadata,
-    /// Name and version of the crate that made it.
-    written_by: String,
-    /// Parameters by their paths, in f32.
-    tensors: BTreeMap<String, TensorData>,
-}
+pub struct PromptCard(Content<CardMetadata>);
 
 impl PromptCard {
     /// Ending of the files' names.
     pub const ENDING: &str = "safetensors";
 
-    /// Puts a learned module on a card.
-    ///
-    /// Its float parameters are kept; integers and flags are the module's shape, not learned. Hand in the learned part alone, not
-    /// the whole model.
+    /// Puts what was learned on a card.
     ///
     /// # Errors
-    /// [`AssistError::CardContent`] if the metadata make no sense, if the module has no parameter, or if one is not finite.
-    pub fn of<B: Backend, M: Module<B>>(metadata: CardMetadata, module: &M) -> Result<Self, AssistError> {
-        let refuse = |reason| AssistError::CardContent { structure: metadata.structure.clone(), reason };
-        let value = |tensor: &TensorSnapshot| match tensor.to_data() {
-            Ok(data) => Ok((tensor.full_path(), data.convert_dtype(DType::F32))),
-            Err(error) => Err(refuse(format!("{} cannot be read: {error:?}", tensor.full_path()))),
-        };
-        let tensors = parameters(module).iter().map(value).collect::<Result<_, _>>()?;
-        let written_by = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned();
-        let card = Self { metadata: metadata.clone(), written_by, tensors };
-        card.check().map_err(refuse)?;
-        Ok(card)
+    /// [`AssistError::CardContent`] if the metadata make no sense, if they name another [`Trained`](crate::Trained) than was learned, or
+    /// if a parameter is not finite.
+    pub fn of<B: Backend>(metadata: CardMetadata, learned: &Adaptation<B>) -> Result<Self, AssistError> {
+        let (structure, trained) = (metadata.structure.clone(), metadata.learning.trained);
+        let refuse = |reason| AssistError::CardContent { structure: structure.clone(), reason };
+        if !learned.is_of(trained) {
+            return Err(refuse(format!("its learning says {trained:?}, which is not what was learned")));
+        }
+        let learned = Adaptation::from_inner(learned.clone()).trainable(trained);
+        let content = Content::new(metadata, parameters::read(&learned));
+        check(&content).map_err(refuse)?;
+        Ok(Self(content))
     }
 
     /// What the card says of itself.
     pub fn metadata(&self) -> &CardMetadata {
-        &self.metadata
+        &self.0.about
     }
 
     /// Name and version of the crate that made it.
     pub fn written_by(&self) -> &str {
-        &self.written_by
+        &self.0.written_by
     }
 
-    /// Paths and shapes of the parameters.
+    /// Paths and shapes of the parameters, as [`Adaptation`] names them.
     pub fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
-        self.tensors.iter().map(|(path, data)| (path.clone(), data.shape.to_vec())).collect()
+        self.0.tensors.iter().map(|(path, data)| (path.clone(), data.shape.to_vec())).collect()
     }
 
-    /// Fills a module with the card's parameters; the module's own values are gone.
+    /// What was learned, ready for the model that it was learned on. Whatever did not learn is shared with the model, not copied.
     ///
     /// # Errors
-    /// [`AssistError::CardMismatch`] if the module does not have exactly the card's parameters, in their shapes.
-    pub fn apply_to<B: Backend, M: Module<B>>(&self, mut module: M) -> Result<M, AssistError> {
-        let mismatch = self.compare(&module);
-        if !mismatch.is_empty() {
-            let structure = self.metadata.structure.clone();
-            return Err(AssistError::CardMismatch { structure, mismatch: Box::new(mismatch) });
-        }
-        let snapshot = |(path, data): (&String, &TensorData)| {
-            let path = path.split('.').map(str::to_owned).collect();
-            TensorSnapshot::from_data(data.clone(), path, Vec::new(), ParamId::new())
-        };
-        // Nothing can be left over: paths and shapes were compared above.
-        module.apply(self.tensors.iter().map(snapshot).collect(), None, None, false);
-        Ok(module)
+    /// [`AssistError::OtherWeights`] as [`PromptCard::check_weights`]; [`AssistError::OtherShape`] if the model does not have exactly the
+    /// card's parameters, in their shapes.
+    pub fn adaptation<B: Backend>(
+        &self,
+        predictor: &SamPredictor<B>,
+        weights_sha256: &str,
+    ) -> Result<Adaptation<B>, AssistError> {
+        self.check_weights(weights_sha256)?;
+        let unlearned = parameters::unlearned(predictor, self.metadata().learning.trained);
+        Ok(parameters::fill(unlearned, &self.0.tensors, &self.title())?.valid())
+    }
+
+    /// The model as it was after learning: [`PromptCard::adaptation`], applied.
+    ///
+    /// # Errors
+    /// As [`PromptCard::adaptation`].
+    pub fn apply<B: Backend>(
+        &self,
+        predictor: &SamPredictor<B>,
+        weights_sha256: &str,
+    ) -> Result<SamPredictor<B>, AssistError> {
+        Ok(self.adaptation(predictor, weights_sha256)?.apply(predictor))
     }
 
     /// Refuses weights that the card was not made for: what it learned means nothing to them.
@@ -95,37 +95,24 @@ impl PromptCard {
     /// # Errors
     /// [`AssistError::OtherWeights`] if the SHA-256, in hexadecimal, is another one.
     pub fn check_weights(&self, sha256: &str) -> Result<(), AssistError> {
-        let CardMetadata { structure, weights_sha256, .. } = &self.metadata;
-        if weights_sha256.eq_ignore_ascii_case(sha256) {
-            return Ok(());
-        }
-        let start = |hash: &str| hash.chars().take(12).collect();
-        Err(AssistError::OtherWeights {
-            structure: structure.clone(),
-            card: start(weights_sha256),
-            model: start(sha256),
-        })
+        check_weights(&self.title(), &self.metadata().weights_sha256, sha256)
     }
 
     /// Writes the card, whole or not at all.
     ///
     /// # Errors
-    /// [`AssistError::CardUnwritable`].
+    /// [`AssistError::Unwritable`].
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), AssistError> {
-        let path = path.as_ref();
-        let write = || write_whole(path, &file::to_bytes(self).map_err(io::Error::other)?);
-        write().map_err(|source| AssistError::CardUnwritable { path: path.to_path_buf(), source })
+        KIND.save(&self.0, path.as_ref())
     }
 
     /// Reads a card.
     ///
     /// # Errors
-    /// [`AssistError::CardUnreadable`]; [`AssistError::NotACard`] if the file holds something else or is damaged;
-    /// [`AssistError::CardVersion`] if it is of another format.
+    /// [`AssistError::Unreadable`]; [`AssistError::NotWhole`] if the file holds something else or is damaged;
+    /// [`AssistError::FormatVersion`] if it is of another format.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, AssistError> {
-        let path = path.as_ref();
-        let bytes = file::read(path)?;
-        file::from_bytes(&bytes).map_err(|flaw| flaw.at(path))
+        KIND.load(path.as_ref(), check).map(Self)
     }
 
     /// Every card of a folder by its path, those that cannot be read with the reason why.
@@ -133,46 +120,39 @@ impl PromptCard {
     /// All files that end in [`PromptCard::ENDING`] are taken for cards; folders within are not entered.
     ///
     /// # Errors
-    /// [`AssistError::CardUnreadable`] if the folder itself cannot be read.
+    /// [`AssistError::Unreadable`] if the folder itself cannot be read.
     pub fn list(folder: impl AsRef<Path>) -> Result<BTreeMap<PathBuf, Result<Self, AssistError>>, AssistError> {
         let folder = folder.as_ref();
         let entries = || fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>();
-        let paths = entries().map_err(|source| AssistError::CardUnreadable { path: folder.to_path_buf(), source })?;
+        let paths = entries().map_err(|source| KIND.unreadable(folder, source))?;
         let cards = paths.into_iter().filter(|path| path.extension().is_some_and(|ending| ending == Self::ENDING));
         Ok(cards.map(|path| (path.clone(), Self::load(path))).collect())
     }
 
-    /// Says what is wrong with it, if anything is.
-    fn check(&self) -> Result<(), String> {
-        self.metadata.check()?;
-        if self.tensors.is_empty() {
-            return Err("it holds no parameter".to_owned());
-        }
-        let is_finite = |data: &TensorData| data.iter::<f32>().all(f32::is_finite);
-        match self.tensors.iter().find(|(_, data)| !is_finite(data)) {
-            Some((path, _)) => Err(format!("its parameter {path} holds values that are no numbers")),
-            None => Ok(()),
-        }
-    }
-
-    /// How the card's parameters differ from a module's.
-    fn compare<B: Backend>(&self, module: &impl Module<B>) -> KeyMismatch {
-        let mut unexpected = self.shapes();
-        let mut mismatch = KeyMismatch::default();
-        for tensor in parameters(module) {
-            let (path, needed) = (tensor.full_path(), tensor.shape.to_vec());
-            match unexpected.remove(&path) {
-                None => mismatch.missing.push((path, needed, None)),
-                Some(found) if found != needed => mismatch.reshaped.push((path, needed, found)),
-                Some(_) => {}
-            }
-        }
-        mismatch.unexpected = unexpected.into_iter().collect();
-        mismatch
+    /// As errors call it.
+    fn title(&self) -> String {
+        format!("the prompt card of {}", self.metadata().structure)
     }
 }
 
-/// A module's float parameters.
-fn parameters<B: Backend>(module: &impl Module<B>) -> Vec<TensorSnapshot> {
-    module.collect(None, None, false).into_iter().filter(|tensor| tensor.dtype.is_float()).collect()
+/// Says what is wrong with a card, if anything is.
+fn check(content: &Content<CardMetadata>) -> Result<(), String> {
+    let Content { about, tensors, .. } = content;
+    about.check()?;
+    parameters::check_size(about.learning.trained, tensors)?;
+    check_finite(tensors)
+}
+
+/// Refuses other weights than those that `what` was learned with.
+pub(crate) fn check_weights(what: &str, expected: &str, found: &str) -> Result<(), AssistError> {
+    if expected.eq_ignore_ascii_case(found) {
+        return Ok(());
+    }
+    let start = |hash: &str| hash.chars().take(12).collect();
+    Err(AssistError::OtherWeights { what: what.to_owned(), expected: start(expected), found: start(found) })
+}
+
+/// Whether a text is a SHA-256 in hexadecimal.
+pub(crate) fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.chars().all(|digit| digit.is_ascii_hexdigit())
 }

@@ -1,5 +1,7 @@
 //! Prompt learning (paper Eq. 1) step by step: prompts are drawn anew in each iteration, the image encoder never changes.
 
+mod state;
+
 use std::{ops::ControlFlow, sync::OnceLock, time::Instant};
 
 use burn::{
@@ -12,6 +14,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use sam_core::SamPredictor;
 use sam_prompt::PromptBatch;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Adaptation, AnnotatedSlice, AssistConfig, AssistError, EarlyStopping,
@@ -52,7 +55,8 @@ pub enum Ending {
 }
 
 /// Seconds that learning took, by what they were spent on; the rest went into drawing prompts and preparing images.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Timing {
     /// From prompts to the loss.
     pub forward: f64,
@@ -75,7 +79,8 @@ pub struct Learned<B: Backend> {
     pub timing: Timing,
 }
 
-/// Learning in progress: it can stop after any iteration and go on later, to the very same result.
+/// Learning in progress: it can stop after any iteration and go on later, to the very same result; in another process too, by
+/// [`Learner::save`] and [`Learner::resume`].
 ///
 /// ```
 /// # use burn_flex::Flex;

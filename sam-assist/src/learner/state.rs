@@ -1,0 +1,203 @@
+//! A learner that goes on in another process: all that changes from step to step, in one file.
+
+use std::{collections::BTreeMap, path::Path};
+
+use burn::{
+    backend::Autodiff,
+    module::{Module, ModuleVisitor, Param},
+    optim::{AdamW, AdamWState, AdaptiveMomentumState, Optimizer, adaptor::OptimizerAdaptor, record::AdaptorRecord},
+    tensor::{DType, Tensor, TensorData, backend::Backend},
+};
+use sam_core::SamPredictor;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{Learner, Timing};
+use crate::{
+    Adaptation, AnnotatedSlice, AssistConfig, AssistError,
+    card::{check_weights, is_sha256},
+    parameters::{self, keep_path},
+    sealed::{Content, Kind, Tensors, check_finite, hexadecimal},
+    token_side::Path as ModulePath,
+};
+
+/// As which states are written.
+const KIND: Kind = Kind { name: "state of a learner", entry: "learner_state", version: 1 };
+/// Name of the tensor that holds the loss of each iteration.
+const LOSSES: &str = "losses";
+/// What the names of the parameters begin with, and those of their moments.
+const PARAMETERS: &str = "parameters.";
+const MOMENTS: [&str; 2] = ["moment_1.", "moment_2."];
+
+/// What is no tensor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct State {
+    weights_sha256: String,
+    /// SHA-256 of the outlines.
+    outlines_sha256: String,
+    config: AssistConfig,
+    /// Where the generator stands that prompts are drawn from.
+    drawn_words: u64,
+    /// How often each parameter was changed: none that no prompt has asked yet.
+    steps: BTreeMap<String, usize>,
+    seconds: f64,
+    timing: Timing,
+}
+
+type Optimiser<B> = OptimizerAdaptor<AdamW, Adaptation<Autodiff<B>>, Autodiff<B>>;
+type OptimiserRecord<B> = <Optimiser<B> as Optimizer<Adaptation<Autodiff<B>>, Autodiff<B>>>::Record;
+
+impl<B: Backend> Learner<B> {
+    /// Writes where learning stands, whole or not at all, so that [`Learner::resume`] can go on from there.
+    ///
+    /// # Errors
+    /// [`AssistError::Unwritable`]; [`AssistError::StateContent`] if the weights' SHA-256 is none.
+    pub fn save(&self, path: impl AsRef<Path>, weights_sha256: &str) -> Result<(), AssistError> {
+        let mut moments = ReadMoments {
+            record: self.optimiser.to_record(),
+            tensors: Tensors::new(),
+            steps: BTreeMap::new(),
+            path: ModulePath::default(),
+        };
+        self.adaptation.visit(&mut moments);
+        let ReadMoments { mut tensors, steps, .. } = moments;
+        let values = parameters::read(&self.adaptation);
+        tensors.extend(values.into_iter().map(|(path, data)| (format!("{PARAMETERS}{path}"), data)));
+        tensors.insert(LOSSES.to_owned(), TensorData::new(self.losses.clone(), [self.losses.len()]));
+        let state = State {
+            weights_sha256: weights_sha256.to_owned(),
+            outlines_sha256: outlines_sha256(&self.slices),
+            config: self.config.clone(),
+            // Thirty-two bits a word: no learning draws 2^64 of them.
+            drawn_words: self.rng.get_word_pos() as u64,
+            steps,
+            seconds: self.seconds,
+            timing: self.timing,
+        };
+        let content = Content::new(state, tensors);
+        check(&content).map_err(|reason| AssistError::StateContent { reason })?;
+        KIND.save(&content, path.as_ref())
+    }
+
+    /// Goes on where a learner was saved, with the same model and the same slices: to the very result of one that was never stopped, on
+    /// the same backend.
+    ///
+    /// # Errors
+    /// [`AssistError::Unreadable`], [`AssistError::NotWhole`], [`AssistError::FormatVersion`] if there is no such state in the file;
+    /// [`AssistError::OtherWeights`], [`AssistError::OtherShape`] or [`AssistError::OtherSlices`] if it belongs to another model or to
+    /// other outlines. Images are not compared: backends embed them differently in the last bits.
+    pub fn resume(
+        path: impl AsRef<Path>,
+        predictor: &SamPredictor<B>,
+        weights_sha256: &str,
+        slices: &[AnnotatedSlice<B>],
+    ) -> Result<Self, AssistError> {
+        let path = path.as_ref();
+        let Content { about: state, tensors, .. } = KIND.load(path, check)?;
+        let what = format!("the learner of {}", path.display());
+        check_weights(&what, &state.weights_sha256, weights_sha256)?;
+        if state.outlines_sha256 != outlines_sha256(slices) {
+            return Err(AssistError::OtherSlices { path: path.to_path_buf() });
+        }
+        let mut learner = Self::new(predictor, slices, state.config)?;
+        learner.adaptation = parameters::fill(learner.adaptation, &under(PARAMETERS, &tensors), &what)?;
+        let mut moments = FillMoments {
+            record: learner.optimiser.to_record(),
+            tensors: &tensors,
+            steps: &state.steps,
+            path: ModulePath::default(),
+        };
+        learner.adaptation.visit(&mut moments);
+        learner.optimiser = learner.optimiser.load_record(moments.record);
+        learner.rng.set_word_pos(u128::from(state.drawn_words));
+        learner.losses = tensors.get(LOSSES).map(|losses| losses.iter().collect()).unwrap_or_default();
+        learner.seconds = state.seconds;
+        learner.timing = state.timing;
+        Ok(learner)
+    }
+}
+
+/// Says what is wrong with a state, if anything is.
+fn check(content: &Content<State>) -> Result<(), String> {
+    let Content { about, tensors, .. } = content;
+    about.config.check().map_err(|error| error.to_string())?;
+    for hash in [&about.weights_sha256, &about.outlines_sha256] {
+        if !is_sha256(hash) {
+            return Err(format!("expected 64 hexadecimal digits as a SHA-256, found {hash:?}"));
+        }
+    }
+    let values = under(PARAMETERS, tensors);
+    parameters::check_size(about.config.trained, &values)?;
+    if tensors.get(LOSSES).is_none_or(|losses| losses.shape.len() != 1) {
+        return Err(format!("its {LOSSES} are missing"));
+    }
+    for (path, &steps) in &about.steps {
+        let shape = values.get(path).map(|data| &data.shape);
+        let moments = MOMENTS.map(|moment| tensors.get(&format!("{moment}{path}")).map(|data| &data.shape));
+        if steps == 0 || shape.is_none() || moments != [shape, shape] {
+            return Err(format!("the moments of its parameter {path} are missing or of another shape"));
+        }
+    }
+    check_finite(tensors)
+}
+
+/// The tensors whose names begin with a prefix, without it.
+fn under(prefix: &str, tensors: &Tensors) -> Tensors {
+    tensors.iter().filter_map(|(name, data)| Some((name.strip_prefix(prefix)?.to_owned(), data.clone()))).collect()
+}
+
+/// SHA-256 of all outlines in their order, each with its size.
+fn outlines_sha256<B: Backend>(slices: &[AnnotatedSlice<B>]) -> String {
+    let mut hasher = Sha256::new();
+    for slice in slices {
+        let outline = slice.outline();
+        hasher.update(format!("{:?}", outline.dim()));
+        hasher.update(outline.iter().map(|&inside| u8::from(inside)).collect::<Vec<_>>());
+    }
+    hexadecimal(&hasher.finalize())
+}
+
+/// Collects the moments of each parameter.
+struct ReadMoments<B: Backend> {
+    record: OptimiserRecord<B>,
+    tensors: Tensors,
+    steps: BTreeMap<String, usize>,
+    path: ModulePath,
+}
+
+impl<B: Backend> ModuleVisitor<Autodiff<B>> for ReadMoments<B> {
+    keep_path!();
+
+    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<Autodiff<B>, D>>) {
+        let Some(record) = self.record.get(&parameter.id) else { return };
+        let AdaptiveMomentumState { time, moment_1, moment_2, .. } = record.clone().into_state::<D>().momentum;
+        let path = self.path.name();
+        for (moment, values) in MOMENTS.into_iter().zip([moment_1, moment_2]) {
+            self.tensors.insert(format!("{moment}{path}"), values.into_data().convert_dtype(DType::F32));
+        }
+        self.steps.insert(path, time);
+    }
+}
+
+/// Gives each parameter the moments that were saved of it.
+struct FillMoments<'a, B: Backend> {
+    record: OptimiserRecord<B>,
+    tensors: &'a Tensors,
+    steps: &'a BTreeMap<String, usize>,
+    path: ModulePath,
+}
+
+impl<B: Backend> ModuleVisitor<Autodiff<B>> for FillMoments<'_, B> {
+    keep_path!();
+
+    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<Autodiff<B>, D>>) {
+        let path = self.path.name();
+        let moments = MOMENTS.map(|moment| self.tensors.get(&format!("{moment}{path}")));
+        // Names and shapes were checked when the file was read.
+        let (Some(&steps), [Some(first), Some(second)]) = (self.steps.get(&path), moments) else { return };
+        let device = parameter.val().device();
+        let moment = |data: &TensorData| Tensor::<B, D>::from_data(data.clone(), &device);
+        let state = AdamWState::new(AdaptiveMomentumState::new(steps, moment(first), moment(second)));
+        self.record.insert(parameter.id, AdaptorRecord::from_state(state));
+    }
+}
