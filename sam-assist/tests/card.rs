@@ -54,7 +54,11 @@ fn metadata(structure: &str) -> CardMetadata {
         window: "abdomen".to_owned(),
         model: config(),
         weights_sha256: WEIGHTS.to_owned(),
-        learning: AssistConfig { learning_rate: 0.1 + 0.2, seed: u64::MAX, ..AssistConfig::mixed() },
+        learning: AssistConfig {
+            learning_rate: 0.1 + 0.2,
+            seed: u64::MAX,
+            ..AssistConfig::mixed().prompt_encoder_only()
+        },
         training,
         self_check_dice: Some(0.912_345_678_901_234_5),
         created: Some("2024-05-06".to_owned()),
