@@ -1,20 +1,26 @@
 //! Annotated slices that segment other slices, and the check that these would segment them back.
 
-use burn::config::Config;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
+use serde::{Deserialize, Serialize};
 
 use crate::loss::ignoring_cross_entropy;
 use crate::prototype::AREA_EPSILON;
 use crate::{BilinearResize, SapnetError, cosine_logits, masked_average};
 
 /// How prototypes are compared with pixels.
-#[derive(Config, Debug, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct SupportConfig {
     /// Factor of the cosine similarity, the paper's "weight factor" alpha (Eq. 4). The paper does not give it; 20 is
     /// PANet's (`calDist`, `scaler=20`).
-    #[config(default = 20.0)]
     pub scale: f64,
+}
+
+impl Default for SupportConfig {
+    fn default() -> Self {
+        Self { scale: 20.0 }
+    }
 }
 
 /// The annotated images of an N-way, K-shot episode: for each of N classes (ways) K images (shots) with their masks.

@@ -1,5 +1,8 @@
 //! What can be wrong with an episode or a configuration.
 
+use burn::tensor::backend::Backend;
+use burn::tensor::{ElementConversion, Tensor};
+
 /// Why sapnet refused its input.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -22,6 +25,35 @@ pub enum SapnetError {
         tensor: &'static str,
         /// Its shape.
         shape: Vec<usize>,
+    },
+
+    /// A tensor holds what is no finite number. The caller's tensor is at fault.
+    #[error("{tensor} holds infinite numbers or NaN: check the encoder that made it")]
+    NotFinite {
+        /// Which tensor.
+        tensor: &'static str,
+    },
+
+    /// A class that no annotated slice shows.
+    #[error(
+        "no pixel of the annotated slices is {class}: annotate at least one slice that shows both object and background"
+    )]
+    Nowhere {
+        /// `object` or `background`.
+        class: &'static str,
+    },
+
+    /// The loss is not finite any more.
+    #[error(
+        "training diverged in iteration {iteration}: the loss became {loss}; lower the learning rate (now {learning_rate})"
+    )]
+    Diverged {
+        /// Counted from 0.
+        iteration: usize,
+        /// The loss found.
+        loss: f32,
+        /// The learning rate.
+        learning_rate: f64,
     },
 
     /// A configured number lies outside its range. The configuration is at fault.
@@ -53,11 +85,32 @@ impl SapnetError {
         Ok(())
     }
 
+    /// Ok if all elements are finite.
+    pub(crate) fn check_finite<B: Backend, const D: usize>(
+        tensor: &'static str,
+        values: &Tensor<B, D>,
+    ) -> Result<(), Self> {
+        // A sum of finite numbers may overflow, but NaN and infinity never vanish from one of products with zero.
+        let spoiled = (values.clone() * 0.0).sum().into_scalar().elem::<f32>();
+        if spoiled.is_nan() { Err(Self::NotFinite { tensor }) } else { Ok(()) }
+    }
+
     /// Ok if a configured number is finite and greater than zero.
     pub(crate) fn check_positive(parameter: &'static str, value: f64) -> Result<(), Self> {
-        if value.is_finite() && value > 0.0 {
-            return Ok(());
-        }
-        Err(Self::Parameter { parameter, requirement: "finite and greater than 0", value })
+        Self::check(value.is_finite() && value > 0.0, parameter, "finite and greater than 0", value)
+    }
+
+    /// Ok if a configured number is finite and at least zero.
+    pub(crate) fn check_not_negative(parameter: &'static str, value: f64) -> Result<(), Self> {
+        Self::check(value.is_finite() && value >= 0.0, parameter, "finite and at least 0", value)
+    }
+
+    /// Ok if a configured number of things is not zero.
+    pub(crate) fn check_count(parameter: &'static str, count: usize) -> Result<(), Self> {
+        Self::check(count > 0, parameter, "at least 1", count as f64)
+    }
+
+    fn check(holds: bool, parameter: &'static str, requirement: &'static str, value: f64) -> Result<(), Self> {
+        if holds { Ok(()) } else { Err(Self::Parameter { parameter, requirement, value }) }
     }
 }

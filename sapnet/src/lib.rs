@@ -4,59 +4,82 @@
 //! The crate knows no SAM and no image: features may come from any frozen encoder. It is generic over burn's backend and
 //! selects none.
 //!
-//! **What is here so far** are the parts without trainable numbers, held against outputs of PANet's and SAM's own
-//! code (Eq. 7 has none: against values of the formula as we read it):
-//!
 //! | Module | Holds | Source |
 //! |---|---|---|
+//! | `annotated` | [`AnnotatedSlices`]: features and masks of the slices a person annotated | – |
+//! | `config` | [`SapNetConfig`]: every number | – |
+//! | `segmenter` | [`CoarseSegmenter`]: what segments other slices, and [`PaNet`], which needs no training | PANet |
+//! | `sap_net` | [`SapNet`]: fitted to annotated slices | paper, section 3.2.2 |
+//! | `learner` | [`Learner`]: its training, step by step | paper, Eq. 3 |
+//! | `network` | the network on frozen features, and positions beside it | paper, Eq. 5 |
 //! | `position` | [`FourierPosition`]: where a pixel is, as channels | paper, Eq. 6 |
 //! | `prototype` | [`masked_average`] and [`cosine_logits`]: a class as one vector, and how alike a pixel is | paper, Eq. 4 |
-//! | `episode` | [`Support`]: annotated slices that segment other slices, with the alignment loss | paper, Eq. 3 and 4 |
+//! | `episode` | [`Support`]: N-way, K-shot episodes, with the alignment loss | paper, Eq. 3 and 4 |
 //! | `loss` | [`BiasedDiceLoss`] and [`cross_entropy`] | paper, Eq. 7 |
+//! | `components` | [`largest_components`]: top-K post-processing | paper, section 3.2.2 |
 //! | `resize` | [`BilinearResize`]: bilinear interpolation as two matrix products | – |
 //! | `error` | [`SapnetError`] | – |
 //!
-//! **What is not here yet**: the trainable network that joins features and position (Eq. 5), the drawing of episodes
-//! from annotated slices, and training. Until then this is PANet on features as they come.
+//! Prototypes, distances, losses and gradients are held against outputs of PANet's own code, positions against SAM's. Eq. 7
+//! has no code: it is held against values of the formula as we read it.
 //!
 //! # Example
 //!
 //! One annotated slice segments another; here the features are the grey values and their complement.
 //!
 //! ```
+//! use std::ops::ControlFlow;
+//!
 //! use burn::tensor::{Bool, Tensor, TensorData};
-//! use sapnet::{Support, SupportConfig};
+//! use sapnet::{AnnotatedSlices, CoarseSegmenter, PaNet, SapNet, SapNetConfig, SupportConfig};
 //! type B = burn_flex::Flex;
 //!
 //! let device = Default::default();
-//! let features = Tensor::<B, 3>::from_data([[[0.9, 0.1], [0.8, 0.2]], [[0.1, 0.9], [0.2, 0.8]]], &device);
-//! let object = Tensor::<B, 2, Bool>::from_data([[true, false], [true, false]], &device);
+//! // [slices, channels, height, width] and [slices, mask_height, mask_width].
+//! let features = Tensor::<B, 4>::from_data([[[[0.9, 0.1], [0.8, 0.2]], [[0.1, 0.9], [0.2, 0.8]]]], &device);
+//! let object = Tensor::<B, 3, Bool>::from_data([[[true, false], [true, false]]], &device);
+//! let annotated = AnnotatedSlices::new(features.clone(), object.clone(), object.bool_not())?;
 //!
-//! // One class, one annotated slice: [ways, shots, channels, height, width] and [ways, shots, height, width].
-//! let foreground = object.unsqueeze::<4>();
-//! let support = Support::new(
-//!     &SupportConfig::new(),
-//!     features.clone().unsqueeze::<5>(),
-//!     foreground.clone(),
-//!     foreground.bool_not(),
-//! )?;
+//! let untrained = PaNet::fit(&annotated, &SupportConfig::default())?;
+//! let config = SapNetConfig { iterations: 20, ..SapNetConfig::default() };
+//! let trained = SapNet::fit(&annotated, &config, &mut |_| ControlFlow::Continue(()))?;
 //!
-//! let other_slice = features.flip([2]).unsqueeze::<4>();
-//! let coarse = support.segment(other_slice)?.classes();
-//! coarse.into_data().assert_eq(&TensorData::from([[[0, 1], [0, 1]]]), false);
+//! let other_slice = features.clone().flip([3]);
+//! let mask = untrained.segment(other_slice, [2, 2])?;
+//! mask.into_data().assert_eq(&TensorData::from([[[false, true], [false, true]]]), false);
+//! // Positions tie SAP-Net to where the object was annotated.
+//! let mask = trained.segment(features, [2, 2])?;
+//! mask.into_data().assert_eq(&TensorData::from([[[true, false], [true, false]]]), false);
 //! # Ok::<(), sapnet::SapnetError>(())
 //! ```
 
+mod annotated;
+mod components;
+mod config;
+mod conv;
+mod draw;
 mod episode;
 mod error;
+mod learner;
 mod loss;
+mod network;
 mod position;
 mod prototype;
+mod random;
 mod resize;
+mod sap_net;
+mod segmenter;
 
+pub use annotated::AnnotatedSlices;
+pub use components::largest_components;
+pub use config::{EpisodeConfig, Fusion, NetworkConfig, SapNetConfig};
 pub use episode::{Segmentation, Support, SupportConfig};
 pub use error::SapnetError;
+pub use learner::{Ending, Learner, Progress};
 pub use loss::{BiasedDiceLoss, BiasedDiceLossConfig, cross_entropy};
+pub use ndarray;
 pub use position::{FourierPosition, FourierPositionConfig};
 pub use prototype::{cosine_logits, masked_average};
 pub use resize::BilinearResize;
+pub use sap_net::SapNet;
+pub use segmenter::{CoarseSegmenter, PaNet};

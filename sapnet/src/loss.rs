@@ -1,22 +1,27 @@
 //! What a predicted mask costs.
 
-use burn::config::Config;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
+use serde::{Deserialize, Serialize};
 
 use crate::SapnetError;
 
 /// The numbers of a [`BiasedDiceLoss`].
-#[derive(Config, Debug, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct BiasedDiceLossConfig {
     /// Weight of false positives, beta. 1 gives the plain soft Dice loss; the paper wants more than that and does not
     /// say how much. 2 is our default, near the Tversky loss's customary 0.7 to 0.3.
-    #[config(default = 2.0)]
     pub beta: f64,
     /// Added to numerator and denominator, so that two empty masks cost nothing.
-    #[config(default = 1e-5)]
     pub epsilon: f64,
+}
+
+impl Default for BiasedDiceLossConfig {
+    fn default() -> Self {
+        Self { beta: 2.0, epsilon: 1e-5 }
+    }
 }
 
 impl BiasedDiceLossConfig {

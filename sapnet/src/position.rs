@@ -2,29 +2,34 @@
 
 use std::f64::consts::TAU;
 
-use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
-use rand::{RngExt, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
 use crate::SapnetError;
+use crate::random::normal_pair;
 
 /// How a [`FourierPosition`] is drawn. None of these numbers is in the paper.
-#[derive(Config, Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct FourierPositionConfig {
     /// Number of frequencies, m; the encoding has twice as many channels.
-    #[config(default = 64)]
     pub frequencies: usize,
     /// Standard deviation of the frequencies, sigma, in periods per unit of a coordinate that runs from -1 to 1. The
     /// likeness of two places falls as `exp(-2 pi² sigma² d²)` with their distance d: with 1, to 1/e at 11 % of the
     /// image's width.
-    #[config(default = 1.0)]
     pub sigma: f64,
     /// Seed of the frequencies. The same seed gives the same encoding on every backend; support and query must share it.
-    #[config(default = 0)]
     pub seed: u64,
+}
+
+impl Default for FourierPositionConfig {
+    fn default() -> Self {
+        Self { frequencies: 64, sigma: 1.0, seed: 0 }
+    }
 }
 
 impl FourierPositionConfig {
@@ -33,22 +38,13 @@ impl FourierPositionConfig {
     /// # Errors
     /// [`SapnetError::Parameter`] if there is not at least one frequency or sigma is not finite and greater than 0.
     pub fn init<B: Backend>(&self, device: &B::Device) -> Result<FourierPosition<B>, SapnetError> {
-        if self.frequencies == 0 {
-            return Err(SapnetError::Parameter { parameter: "frequencies", requirement: "at least 1", value: 0.0 });
-        }
+        SapnetError::check_count("frequencies", self.frequencies)?;
         SapnetError::check_positive("sigma", self.sigma)?;
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         let gaussian = (0..self.frequencies).flat_map(|_| normal_pair(&mut rng)).map(|b| (b * self.sigma) as f32);
         let data = TensorData::new(gaussian.collect::<Vec<f32>>(), [2, self.frequencies]);
         FourierPosition::from_matrix(Tensor::from_data(data, device))
     }
-}
-
-/// Two independent numbers of the standard normal distribution (Box and Muller, 1958).
-fn normal_pair(rng: &mut ChaCha8Rng) -> [f64; 2] {
-    let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
-    let (sin, cos) = (TAU * rng.random::<f64>()).sin_cos();
-    [radius * cos, radius * sin]
 }
 
 /// Fourier position encoding: the sines and cosines of a pixel's coordinates along fixed random frequencies.

@@ -66,13 +66,20 @@ fn weighted_sum<B: Backend>(features: Tensor<B, 3>, weights: Tensor<B, 4>) -> Te
 pub fn cosine_logits<B: Backend>(features: Tensor<B, 4>, prototypes: Tensor<B, 2>, scale: f64) -> Tensor<B, 4> {
     let [n, channels, height, width] = features.dims();
     let [classes, _] = prototypes.dims();
-    let features = unit(features.reshape([n, channels, height * width]), 1);
-    let prototypes = unit(prototypes, 1).unsqueeze::<3>();
-    (prototypes.matmul(features) * scale).reshape([n, classes, height, width])
+    let features = features.reshape([n, channels, height * width]);
+    let lengths = length(&features, 1);
+    let prototypes = unit(prototypes, 1) * scale;
+    // Divided behind the product: classes are fewer than channels.
+    (prototypes.unsqueeze::<3>().matmul(features) / lengths).reshape([n, classes, height, width])
 }
 
 /// Vectors along a dimension, divided by their lengths.
-fn unit<B: Backend, const D: usize>(vectors: Tensor<B, D>, dim: usize) -> Tensor<B, D> {
-    let length = vectors.clone().square().sum_dim(dim).clamp_min(SQUARED_LENGTH_FLOOR).sqrt();
+pub(crate) fn unit<B: Backend, const D: usize>(vectors: Tensor<B, D>, dim: usize) -> Tensor<B, D> {
+    let length = length(&vectors, dim);
     vectors / length
+}
+
+/// Lengths of the vectors along a dimension.
+fn length<B: Backend, const D: usize>(vectors: &Tensor<B, D>, dim: usize) -> Tensor<B, D> {
+    vectors.clone().square().sum_dim(dim).clamp_min(SQUARED_LENGTH_FLOOR).sqrt()
 }

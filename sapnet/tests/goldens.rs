@@ -58,7 +58,7 @@ fn episode(name: &str) -> TestResult {
     let background = golden.float::<A, 4>(&named("back_mask"))?.equal_elem(1);
     let labels: Tensor<A, 3, Int> = golden.float::<A, 3>(&named("query_label"))?.int();
 
-    let support = Support::new(&SupportConfig::new(), features.clone(), foreground, background)?;
+    let support = Support::new(&SupportConfig::default(), features.clone(), foreground, background)?;
     let expected = vec![golden.float::<B, 2>(&named("bg_prototype"))?, golden.float(&named("fg_prototypes"))?];
     close(support.prototypes().inner(), &Tensor::cat(expected, 0))?;
 
@@ -87,7 +87,7 @@ fn encodes_positions_like_sam() -> TestResult {
 fn weighs_false_positives_as_we_read_the_paper() -> TestResult {
     let golden = Golden::load()?;
     for beta in [1_u8, 2, 5] {
-        let loss = BiasedDiceLossConfig::new().with_beta(beta.into()).init()?;
+        let loss = BiasedDiceLossConfig { beta: beta.into(), ..Default::default() }.init()?;
         let value = loss.forward(sigmoid(golden.float::<B, 4>("loss.logits")?), golden.float("loss.gt")?);
         close(value, &golden.float(&format!("loss.bias_dice_beta{beta}"))?)?;
     }

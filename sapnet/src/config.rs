@@ -1,0 +1,149 @@
+//! Every number of SAP-Net and of its training.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{BiasedDiceLossConfig, FourierPositionConfig, SapnetError, SupportConfig};
+
+/// Where the position encoding joins the features.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fusion {
+    /// Nowhere: the network alone.
+    None,
+    /// Behind the network, `F = phi(E) (+) PE`: the paper's Eq. 5 as we read it.
+    #[default]
+    Late,
+    /// Before the network, `F = phi(E (+) PE)`.
+    Early,
+}
+
+/// The channels of the small network between the frozen features and the prototypes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NetworkConfig {
+    /// Channels between its convolutions.
+    pub hidden: usize,
+    /// Channels that it gives.
+    pub channels: usize,
+}
+
+impl Default for NetworkConfig {
+    fn default() -> Self {
+        Self { hidden: 64, channels: 64 }
+    }
+}
+
+/// How many annotated slices an episode takes, at the most; the rest waits for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EpisodeConfig {
+    /// Slices that the prototypes come from. One at least shows the object.
+    pub support: usize,
+    /// Slices that are segmented with them.
+    pub query: usize,
+}
+
+impl Default for EpisodeConfig {
+    fn default() -> Self {
+        Self { support: 3, query: 2 }
+    }
+}
+
+/// Every number of SAP-Net.
+///
+/// The paper gives the form and hardly a number: where a field says no source, its default is ours, tuned on real scans.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SapNetConfig {
+    /// The trainable network, phi.
+    pub network: NetworkConfig,
+    /// Where the position encoding joins it.
+    pub fusion: Fusion,
+    /// The position encoding.
+    pub position: FourierPositionConfig,
+    /// Length of the network's half of a pixel's vector. Both halves are brought to a length, so that neither drowns
+    /// the other in the cosine. For [`Fusion::Late`] alone.
+    pub feature_weight: f64,
+    /// Length of the position's half.
+    pub position_weight: f64,
+    /// How pixels are compared with prototypes.
+    pub support: SupportConfig,
+    /// How annotated slices are split in training. At inference, all of them are support.
+    pub episode: EpisodeConfig,
+    /// Weight of the query's cross-entropy.
+    pub cross_entropy_weight: f64,
+    /// Weight of the query's Dice loss.
+    pub dice_weight: f64,
+    /// The Dice loss, with its weight of false positives.
+    pub dice: BiasedDiceLossConfig,
+    /// Weight of the alignment loss, lambda. The paper mentions none; 1 is PANet's (`align_loss_scaler`).
+    pub alignment_weight: f64,
+    /// Number of optimiser steps.
+    pub iterations: usize,
+    /// Step size of Adam.
+    pub learning_rate: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Seed of the network's first weights and of the episodes. The position encoding has a seed of its own.
+    pub seed: u64,
+}
+
+impl Default for SapNetConfig {
+    fn default() -> Self {
+        Self {
+            network: NetworkConfig::default(),
+            fusion: Fusion::default(),
+            position: FourierPositionConfig::default(),
+            feature_weight: 1.0,
+            position_weight: 0.5,
+            support: SupportConfig::default(),
+            episode: EpisodeConfig::default(),
+            cross_entropy_weight: 1.0,
+            dice_weight: 1.0,
+            dice: BiasedDiceLossConfig::default(),
+            alignment_weight: 1.0,
+            iterations: 80,
+            learning_rate: 1e-3,
+            weight_decay: 0.0,
+            seed: 0,
+        }
+    }
+}
+
+impl SapNetConfig {
+    /// Checks every number.
+    ///
+    /// # Errors
+    /// [`SapnetError::Parameter`] names the first that makes no sense.
+    pub fn check(&self) -> Result<(), SapnetError> {
+        for (parameter, count) in [
+            ("network.hidden", self.network.hidden),
+            ("network.channels", self.network.channels),
+            ("position.frequencies", self.position.frequencies),
+            ("episode.support", self.episode.support),
+            ("episode.query", self.episode.query),
+        ] {
+            SapnetError::check_count(parameter, count)?;
+        }
+        for (parameter, value) in [
+            ("position.sigma", self.position.sigma),
+            ("feature_weight", self.feature_weight),
+            ("support.scale", self.support.scale),
+            ("dice.beta", self.dice.beta),
+            ("dice.epsilon", self.dice.epsilon),
+        ] {
+            SapnetError::check_positive(parameter, value)?;
+        }
+        for (parameter, value) in [
+            ("position_weight", self.position_weight),
+            ("cross_entropy_weight", self.cross_entropy_weight),
+            ("dice_weight", self.dice_weight),
+            ("alignment_weight", self.alignment_weight),
+            ("learning_rate", self.learning_rate),
+            ("weight_decay", self.weight_decay),
+        ] {
+            SapnetError::check_not_negative(parameter, value)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,213 @@
+//! Training on episodes, step by step.
+
+use std::ops::ControlFlow;
+
+use burn::backend::Autodiff;
+use burn::module::AutodiffModule;
+use burn::optim::adaptor::OptimizerAdaptor;
+use burn::optim::{AdamW, AdamWConfig, GradientsParams, Optimizer};
+use burn::tensor::activation::log_softmax;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Bool, ElementConversion, Tensor};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::draw::Episode;
+use crate::loss::ignoring_cross_entropy;
+use crate::network::{Network, Standardise};
+use crate::segmenter::Prototypes;
+use crate::{AnnotatedSlices, BiasedDiceLoss, SapNet, SapNetConfig, SapnetError, Support};
+
+/// Keeps Adam's division from zero.
+const ADAM_EPSILON: f32 = 1e-8;
+
+/// The generator's stream that weights are drawn from; episodes are drawn from stream 0, so that they stay the same whatever the
+/// network's size.
+const WEIGHT_STREAM: u64 = 1;
+
+/// Where training stands; told to the observer after each iteration.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// The iteration just done, counted from 0.
+    pub iteration: usize,
+    /// How many there will be.
+    pub iterations: usize,
+    /// Its loss.
+    pub loss: f32,
+}
+
+/// Why training paused or ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// All iterations are done.
+    Complete,
+    /// The observer asked for it; training can go on from there.
+    Stopped,
+}
+
+/// SAP-Net in training: it can stop after any iteration and go on later, to the very same result.
+pub struct Learner<B: Backend> {
+    config: SapNetConfig,
+    annotated: AnnotatedSlices<B>,
+    standardise: Standardise<B>,
+    slices: Vec<Slice<B>>,
+    shows_object: Vec<bool>,
+    dice: BiasedDiceLoss,
+    network: Network<Autodiff<B>>,
+    optimiser: OptimizerAdaptor<AdamW, Network<Autodiff<B>>, Autodiff<B>>,
+    rng: ChaCha8Rng,
+    losses: Vec<f32>,
+}
+
+/// An annotated slice as episodes want it, prepared once.
+struct Slice<B: Backend> {
+    /// Standardised, `[1, channels, height, width]`.
+    features: Tensor<Autodiff<B>, 4>,
+    /// `[1, 1, mask_height, mask_width]`.
+    foreground: Tensor<Autodiff<B>, 4, Bool>,
+    /// The same.
+    background: Tensor<Autodiff<B>, 4, Bool>,
+    /// Background and object as 0 and 1, nothing where neither was annotated: `[1, 2, mask_height, mask_width]`.
+    labels: Tensor<Autodiff<B>, 4>,
+}
+
+impl<B: Backend> Learner<B> {
+    /// Prepares training: standardises the features once, and draws the network.
+    ///
+    /// # Errors
+    /// [`SapnetError::Parameter`] if the configuration makes no sense.
+    pub fn new(slices: &AnnotatedSlices<B>, config: SapNetConfig) -> Result<Self, SapnetError> {
+        config.check()?;
+        let [_, channels, height, width] = slices.features().dims();
+        let device = slices.features().device();
+        let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
+        rng.set_stream(WEIGHT_STREAM);
+        let network = Network::init(&config, channels, [height, width], &mut rng, &device)?;
+        let standardise = Standardise::of(slices.features().clone());
+        let optimiser = AdamWConfig::new().with_epsilon(ADAM_EPSILON).with_weight_decay(config.weight_decay as f32);
+        Ok(Self {
+            slices: (0..slices.count()).map(|index| Slice::new(slices, &standardise, index)).collect(),
+            shows_object: slices.shows_object(),
+            annotated: slices.clone(),
+            standardise,
+            dice: config.dice.init()?,
+            network,
+            optimiser: optimiser.init(),
+            rng: ChaCha8Rng::seed_from_u64(config.seed),
+            losses: Vec::with_capacity(config.iterations),
+            config,
+        })
+    }
+
+    /// The loss of each iteration so far.
+    pub fn losses(&self) -> &[f32] {
+        &self.losses
+    }
+
+    /// One iteration: splits the annotated slices, segments the query, and changes the network.
+    ///
+    /// # Errors
+    /// [`SapnetError::Diverged`] if the loss is not finite; the network is then that before the step.
+    pub fn step(&mut self) -> Result<Progress, SapnetError> {
+        let iteration = self.losses.len();
+        let episode = self.config.episode.draw(&self.shows_object, &mut self.rng);
+        let loss = self.loss(&episode)?;
+        let value = loss.clone().into_scalar().elem::<f32>();
+        if !value.is_finite() {
+            return Err(self.diverged(value));
+        }
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
+        self.network = self.optimiser.step(self.config.learning_rate, self.network.clone(), gradients);
+        self.losses.push(value);
+        Ok(Progress { iteration, iterations: self.config.iterations, loss: value })
+    }
+
+    /// Goes on until all iterations are done or the observer stops it with [`ControlFlow::Break`].
+    ///
+    /// The observer is called after each iteration.
+    ///
+    /// # Errors
+    /// [`SapnetError::Diverged`], as [`Learner::step`].
+    pub fn run(&mut self, observer: &mut dyn FnMut(Progress) -> ControlFlow<()>) -> Result<Ending, SapnetError> {
+        while self.losses.len() < self.config.iterations {
+            if observer(self.step()?).is_break() {
+                return Ok(Ending::Stopped);
+            }
+        }
+        Ok(Ending::Complete)
+    }
+
+    /// The network as trained so far, with all annotated slices as its support.
+    ///
+    /// # Errors
+    /// [`SapnetError::Diverged`] if the last step led to what is no number.
+    pub fn finish(self) -> Result<SapNet<B>, SapnetError> {
+        let network = self.network.valid();
+        let inner = |slice: &Slice<B>| network.forward(slice.features.clone().inner());
+        let embedded = Tensor::cat(self.slices.iter().map(inner).collect(), 0);
+        let prototypes = Prototypes::of(&self.config.support, embedded, &self.annotated)?;
+        if SapnetError::check_finite("prototypes", prototypes.vectors()).is_err() {
+            return Err(self.diverged(f32::NAN));
+        }
+        let [_, channels, height, width] = self.annotated.features().dims();
+        Ok(SapNet::new(self.config, self.standardise, network, prototypes, [channels, height, width], self.losses))
+    }
+
+    /// What an episode costs: the query segmented by the support, and the support by the query's prediction.
+    fn loss(&self, episode: &Episode) -> Result<Tensor<Autodiff<B>, 1>, SapnetError> {
+        let config = &self.config;
+        let of = |slices: &[usize], part: fn(&Slice<B>) -> &Tensor<Autodiff<B>, 4, Bool>| {
+            Tensor::cat(slices.iter().map(|&slice| part(&self.slices[slice]).clone()).collect(), 1)
+        };
+        let support = Support::new(
+            &config.support,
+            self.embed(&episode.support).unsqueeze(),
+            of(&episode.support, |slice| &slice.foreground),
+            of(&episode.support, |slice| &slice.background),
+        )?;
+        let query = self.embed(&episode.query);
+        let segmentation = support.segment(query.clone())?;
+        let labels = episode.query.iter().map(|&slice| self.slices[slice].labels.clone());
+        let mut loss = self.query_loss(segmentation.logits, Tensor::cat(labels.collect(), 0));
+        if config.alignment_weight > 0.0 {
+            loss = loss + support.alignment_loss(query, &segmentation.coarse)? * config.alignment_weight;
+        }
+        Ok(loss)
+    }
+
+    /// Cross-entropy and biased Dice loss of logits and labels, both `[n, 2, mask_height, mask_width]`.
+    fn query_loss(&self, logits: Tensor<Autodiff<B>, 4>, labels: Tensor<Autodiff<B>, 4>) -> Tensor<Autodiff<B>, 1> {
+        let object = log_softmax(logits.clone(), 1).narrow(1, 1, 1).exp();
+        // Pixels that nobody annotated are neither right nor wrong.
+        let object = object * labels.clone().sum_dim(1);
+        let dice = self.dice.forward(object, labels.clone().narrow(1, 1, 1));
+        let cross_entropy = ignoring_cross_entropy(logits, labels).mean();
+        cross_entropy * self.config.cross_entropy_weight + dice * self.config.dice_weight
+    }
+
+    /// Vectors of some slices, `[n, channels, height, width]`; each by itself, so that a map stays in the processor's cache.
+    fn embed(&self, slices: &[usize]) -> Tensor<Autodiff<B>, 4> {
+        let embed = |&slice: &usize| self.network.forward(self.slices[slice].features.clone());
+        Tensor::cat(slices.iter().map(embed).collect(), 0)
+    }
+
+    fn diverged(&self, loss: f32) -> SapnetError {
+        SapnetError::Diverged { iteration: self.losses.len(), loss, learning_rate: self.config.learning_rate }
+    }
+}
+
+impl<B: Backend> Slice<B> {
+    fn new(slices: &AnnotatedSlices<B>, standardise: &Standardise<B>, index: usize) -> Self {
+        let features = standardise.forward(slices.features().clone().narrow(0, index, 1));
+        let mask = |masks: &Tensor<B, 3, Bool>| masks.clone().narrow(0, index, 1).unsqueeze_dim::<4>(1);
+        let (foreground, background) = (mask(slices.foreground()), mask(slices.background()));
+        let object = foreground.clone().bool_and(background.clone().bool_not());
+        let labels = Tensor::cat(vec![background.clone().float(), object.float()], 1);
+        Self {
+            features: Tensor::from_inner(features),
+            foreground: Tensor::from_inner(foreground),
+            background: Tensor::from_inner(background),
+            labels: Tensor::from_inner(labels),
+        }
+    }
+}

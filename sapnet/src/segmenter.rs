@@ -1,0 +1,114 @@
+//! Coarse masks from prototypes: the trait, and PANet as the case without training.
+
+use burn::tensor::activation::softmax;
+use burn::tensor::backend::Backend;
+use burn::tensor::{Bool, Tensor};
+
+use crate::{AnnotatedSlices, BilinearResize, SapnetError, Support, SupportConfig, cosine_logits};
+
+/// A method that was fitted to annotated slices and finds the object on others.
+pub trait CoarseSegmenter<B: Backend> {
+    /// How probable the object is, for every pixel of images of any size.
+    ///
+    /// # Shapes
+    /// - features: `[n, channels, height, width]`, channels and size those of the annotated slices
+    /// - size: rows and columns of the output, over the same area as the features
+    /// - output: `[n, size[0], size[1]]`, in [0, 1]
+    ///
+    /// # Errors
+    /// [`SapnetError::ShapeMismatch`] or [`SapnetError::Empty`] if the features do not fit or the size has no pixel;
+    /// [`SapnetError::NotFinite`] if a feature is no number.
+    fn predict(&self, features: Tensor<B, 4>, size: [usize; 2]) -> Result<Tensor<B, 3>, SapnetError>;
+
+    /// Where the object is the likelier of the two.
+    ///
+    /// # Errors
+    /// As [`CoarseSegmenter::predict`].
+    fn segment(&self, features: Tensor<B, 4>, size: [usize; 2]) -> Result<Tensor<B, 3, Bool>, SapnetError> {
+        Ok(self.predict(features, size)?.greater_elem(0.5))
+    }
+}
+
+/// Prototypes of background and object, and how pixels are compared with them.
+#[derive(Debug, Clone)]
+pub(crate) struct Prototypes<B: Backend> {
+    /// `[2, channels]`, the background first.
+    vectors: Tensor<B, 2>,
+    scale: f64,
+}
+
+impl<B: Backend> Prototypes<B> {
+    /// Of all annotated slices, with features of their own or made from them.
+    pub(crate) fn of(
+        config: &SupportConfig,
+        features: Tensor<B, 4>,
+        slices: &AnnotatedSlices<B>,
+    ) -> Result<Self, SapnetError> {
+        let support = Support::new(
+            config,
+            features.unsqueeze(),
+            slices.foreground().clone().unsqueeze(),
+            slices.background().clone().unsqueeze(),
+        )?;
+        Ok(Self { vectors: support.prototypes(), scale: config.scale })
+    }
+
+    /// `[2, channels]`, the background first.
+    pub(crate) fn vectors(&self) -> &Tensor<B, 2> {
+        &self.vectors
+    }
+
+    /// How probable the object is.
+    ///
+    /// # Shapes
+    /// - features: `[n, channels, height, width]`
+    /// - output: `[n, size[0], size[1]]`
+    pub(crate) fn predict(&self, features: Tensor<B, 4>, size: [usize; 2]) -> Tensor<B, 3> {
+        let [.., height, width] = features.dims();
+        let resize = BilinearResize::new([height, width], size, &features.device());
+        let logits = resize.forward(cosine_logits(features, self.vectors.clone(), self.scale));
+        softmax(logits, 1).narrow(1, 1, 1).squeeze_dim(1)
+    }
+}
+
+/// Ok if features to be segmented are like those of the annotated slices.
+pub(crate) fn check_query<B: Backend>(
+    features: &Tensor<B, 4>,
+    expected: [usize; 3],
+    size: [usize; 2],
+) -> Result<(), SapnetError> {
+    let [channels, height, width] = expected;
+    SapnetError::check_shape("features", &[features.dims()[0], channels, height, width], &features.dims())?;
+    SapnetError::check_filled("coarse mask", &size)?;
+    SapnetError::check_finite("features", features)
+}
+
+/// PANet without training: prototypes of the frozen features as they are.
+///
+/// # Source
+/// Wang et al. 2019, "PANet: Few-Shot Image Semantic Segmentation with Prototype Alignment".
+#[derive(Debug, Clone)]
+pub struct PaNet<B: Backend> {
+    prototypes: Prototypes<B>,
+    expected: [usize; 3],
+}
+
+impl<B: Backend> PaNet<B> {
+    /// Averages the features of all annotated slices.
+    ///
+    /// # Errors
+    /// [`SapnetError::Parameter`] if the configured scale is not positive.
+    pub fn fit(slices: &AnnotatedSlices<B>, config: &SupportConfig) -> Result<Self, SapnetError> {
+        let features = slices.features();
+        let [_, channels, height, width] = features.dims();
+        let prototypes = Prototypes::of(config, features.clone(), slices)?;
+        Ok(Self { prototypes, expected: [channels, height, width] })
+    }
+}
+
+impl<B: Backend> CoarseSegmenter<B> for PaNet<B> {
+    fn predict(&self, features: Tensor<B, 4>, size: [usize; 2]) -> Result<Tensor<B, 3>, SapnetError> {
+        check_query(&features, self.expected, size)?;
+        Ok(self.prototypes.predict(features, size))
+    }
+}
