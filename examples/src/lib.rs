@@ -13,12 +13,14 @@
 //! - [`correction`]: the paper's active sampling, clicks where the prediction is wrong.
 //! - [`demo`]: quickstart's work.
 //! - [`protocol`]: the paper's per-case evaluation.
+//! - [`coarse`]: coarse masks of PANet and SAP-Net, the paper's Table 5.
 //! - [`parity`]: the comparison with the reference implementations' tensors.
 //! - [`picture`], [`curves`], [`progress`], [`report`], [`results`]: what people see and keep.
 
 pub mod annotation;
 pub mod backend;
 pub mod cards;
+pub mod coarse;
 pub mod correction;
 pub mod curves;
 pub mod demo;

@@ -1,0 +1,257 @@
+//! What fitted segmenters do, on small synthetic slices.
+
+use std::error::Error;
+use std::ops::ControlFlow;
+
+use burn::tensor::{Bool, Int, Tensor, TensorData};
+use proptest::prelude::*;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use sapnet::{
+    AnnotatedSlices, BiasedDiceLossConfig, CoarseSegmenter, Ending, Fusion, Learner, NetworkConfig, PaNet, Progress,
+    SapNet, SapNetConfig, SapnetError, SupportConfig,
+};
+
+type B = burn_flex::Flex;
+type TestResult = Result<(), Box<dyn Error>>;
+
+const DEVICE: burn_flex::FlexDevice = burn_flex::FlexDevice;
+/// Features have 8 x 8 pixels, masks 16 x 16.
+const SIDE: usize = 8;
+
+/// Where an object lies: top, left and side, in pixels of the features.
+type Square = (usize, usize, usize);
+
+fn inside(square: Square, row: usize, column: usize) -> bool {
+    let (top, left, side) = square;
+    (top..top + side).contains(&row) && (left..left + side).contains(&column)
+}
+
+/// Four channels: one for tissue, one for the object (and what looks like it), two of noise.
+fn features(slices: &[Vec<Square>], seed: u64) -> Tensor<B, 4> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut values = Vec::new();
+    for squares in slices {
+        for channel in 0..4 {
+            for (row, column) in (0..SIDE * SIDE).map(|at| (at / SIDE, at % SIDE)) {
+                let alike = squares.iter().any(|&square| inside(square, row, column));
+                let signal = [1.0, if alike { 3.0 } else { -1.0 }, 0.0, 0.0][channel];
+                values.push(signal + rng.random_range(-0.3..0.3_f32));
+            }
+        }
+    }
+    Tensor::from_data(TensorData::new(values, [slices.len(), 4, SIDE, SIDE]), &DEVICE)
+}
+
+/// The first square of each slice is the object.
+fn masks(slices: &[Vec<Square>]) -> Tensor<B, 3, Bool> {
+    let side = 2 * SIDE;
+    let pixel = |squares: &[Square], at: usize| {
+        squares.first().is_some_and(|&square| inside(square, at / side / 2, at % side / 2))
+    };
+    let values = slices.iter().flat_map(|squares| (0..side * side).map(move |at| pixel(squares, at)));
+    Tensor::from_data(TensorData::new(values.collect::<Vec<bool>>(), [slices.len(), side, side]), &DEVICE)
+}
+
+fn annotated(slices: &[Vec<Square>], seed: u64) -> Result<AnnotatedSlices<B>, SapnetError> {
+    let object = masks(slices);
+    AnnotatedSlices::new(features(slices, seed), object.clone(), object.bool_not())
+}
+
+/// Small, so that a debug build trains it in a moment.
+fn config() -> SapNetConfig {
+    let network = NetworkConfig { hidden: 16, channels: 8 };
+    SapNetConfig { network, iterations: 30, learning_rate: 1e-2, ..SapNetConfig::default() }
+}
+
+fn fit(slices: &AnnotatedSlices<B>, config: &SapNetConfig) -> Result<SapNet<B>, SapnetError> {
+    SapNet::fit(slices, config, &mut |_| ControlFlow::Continue(()))
+}
+
+fn dice(found: Tensor<B, 3, Bool>, truth: Tensor<B, 3, Bool>) -> f64 {
+    let count = |mask: Tensor<B, 3, Bool>| mask.int().sum().into_scalar() as f64;
+    let both = count(found.clone().bool_and(truth.clone()));
+    2.0 * both / (count(found) + count(truth))
+}
+
+fn is_same<const D: usize>(first: Tensor<B, D>, second: Tensor<B, D>) -> bool {
+    first.equal(second).all().into_scalar()
+}
+
+/// Five slices with the object near the middle, one without.
+fn five_and_one() -> Vec<Vec<Square>> {
+    vec![vec![(2, 2, 3)], vec![(2, 3, 3)], vec![(3, 2, 3)], vec![(3, 3, 3)], vec![(2, 2, 4)], vec![]]
+}
+
+#[test]
+fn finds_the_object_on_other_slices() -> TestResult {
+    let slices = annotated(&five_and_one(), 0)?;
+    let test = vec![vec![(3, 3, 4)], vec![(2, 3, 2)]];
+    for fusion in [Fusion::None, Fusion::Late, Fusion::Early] {
+        let net = fit(&slices, &SapNetConfig { fusion, ..config() })?;
+        let dice = dice(net.segment(features(&test, 1), [16, 16])?, masks(&test));
+        assert!(dice > 0.85, "{fusion:?}: Dice {dice}");
+        let (first, last) = (net.losses()[0], net.losses()[29]);
+        assert!(last < 0.5 * first, "{fusion:?}: the loss went from {first} to {last}");
+    }
+    let panet = PaNet::fit(&slices, &SupportConfig::default())?;
+    let dice = dice(panet.segment(features(&test, 1), [16, 16])?, masks(&test));
+    assert!(dice > 0.7, "PANet: Dice {dice}");
+    Ok(())
+}
+
+#[test]
+fn one_annotated_slice_is_enough() -> TestResult {
+    let net = fit(&annotated(&[vec![(2, 2, 3)]], 0)?, &config())?;
+    let test = vec![vec![(2, 3, 3)]];
+    let dice = dice(net.segment(features(&test, 1), [16, 16])?, masks(&test));
+    assert!(dice > 0.85, "Dice {dice}");
+    Ok(())
+}
+
+#[test]
+fn a_slice_without_the_object_gives_an_empty_mask() -> TestResult {
+    let slices = annotated(&five_and_one(), 0)?;
+    let empty = features(&[vec![]], 1);
+    let segmenters: [Box<dyn CoarseSegmenter<B>>; 2] =
+        [Box::new(fit(&slices, &config())?), Box::new(PaNet::fit(&slices, &SupportConfig::default())?)];
+    for segmenter in segmenters {
+        let probabilities = segmenter.predict(empty.clone(), [16, 16])?;
+        assert!(probabilities.clone().is_finite().all().into_scalar());
+        assert!(!probabilities.greater_elem(0.5).any().into_scalar());
+        // Features that are all alike, or all zero, are no reason for NaN either.
+        for value in [0.0, 1.0] {
+            let probabilities = segmenter.predict(Tensor::full([1, 4, SIDE, SIDE], value, &DEVICE), [16, 16])?;
+            assert!(probabilities.is_finite().all().into_scalar());
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn positions_tell_apart_what_looks_the_same() -> TestResult {
+    // On every slice, the object at the left and its twin at the right.
+    let twins = [1, 2, 3, 2].map(|top| vec![(top, 1, 2), (top, 5, 2)]);
+    let slices = annotated(&twins, 0)?;
+    let test = vec![vec![(2, 1, 2), (2, 5, 2)]];
+    let dice_with = |fusion| -> Result<f64, SapnetError> {
+        let net = fit(&slices, &SapNetConfig { fusion, iterations: 60, ..config() })?;
+        Ok(dice(net.segment(features(&test, 1), [16, 16])?, masks(&test)))
+    };
+    let (without, with) = (dice_with(Fusion::None)?, dice_with(Fusion::Late)?);
+    assert!(with > 0.8 && with > without + 0.1, "Dice {without} without positions, {with} with them");
+    Ok(())
+}
+
+#[test]
+fn the_seed_decides_and_nothing_else() -> TestResult {
+    let slices = annotated(&five_and_one(), 0)?;
+    let short = SapNetConfig { iterations: 5, ..config() };
+    let [one, same, other] = [0, 0, 1].map(|seed| fit(&slices, &SapNetConfig { seed, ..short.clone() }));
+    let (one, same, other) = (one?, same?, other?);
+    assert_eq!(one.losses(), same.losses());
+    assert!(is_same(one.prototypes(), same.prototypes()));
+    assert_ne!(one.losses(), other.losses());
+
+    let mut learner = Learner::new(&slices, short)?;
+    assert_eq!(learner.run(&mut |_| ControlFlow::Break(()))?, Ending::Stopped);
+    assert_eq!(learner.losses().len(), 1);
+    assert_eq!(learner.run(&mut |_| ControlFlow::Continue(()))?, Ending::Complete);
+    assert!(is_same(learner.finish()?.prototypes(), one.prototypes()));
+    Ok(())
+}
+
+#[test]
+fn the_observer_hears_of_every_iteration_and_can_stop() -> TestResult {
+    let slices = annotated(&five_and_one(), 0)?;
+    let mut heard = Vec::new();
+    let net = SapNet::fit(&slices, &config(), &mut |Progress { iteration, iterations, loss }| {
+        heard.push(loss);
+        assert_eq!((iteration + 1, iterations), (heard.len(), 30));
+        if iteration == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    assert_eq!((net.losses(), heard.len()), (&heard[..], 4));
+    Ok(())
+}
+
+#[test]
+fn divergence_is_an_error() -> TestResult {
+    let slices = annotated(&five_and_one(), 0)?;
+    for iterations in [1, 30] {
+        let found = fit(&slices, &SapNetConfig { learning_rate: 1e38, iterations, ..config() }).err();
+        assert!(matches!(found, Some(SapnetError::Diverged { .. })), "{iterations} iterations: {found:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn annotations_that_make_no_sense_are_refused() {
+    let (features, object) = (features(&five_and_one(), 0), masks(&five_and_one()));
+    let new = |features: &Tensor<B, 4>, foreground: &Tensor<B, 3, Bool>, background: &Tensor<B, 3, Bool>| {
+        AnnotatedSlices::new(features.clone(), foreground.clone(), background.clone()).err()
+    };
+    let background = object.clone().bool_not();
+    let nothing = object.clone().bool_and(background.clone());
+    assert_eq!(new(&features, &object, &background), None);
+    assert_eq!(new(&features, &nothing, &background), Some(SapnetError::Nowhere { class: "object" }));
+    assert_eq!(new(&features, &object, &nothing), Some(SapnetError::Nowhere { class: "background" }));
+    let two = features.clone().narrow(0, 0, 2);
+    assert!(matches!(new(&two, &object, &background), Some(SapnetError::ShapeMismatch { .. })));
+    for value in [f32::NAN, f32::INFINITY] {
+        let spoiled = features.clone().mask_fill(features.clone().greater_elem(3.2), value);
+        assert!(matches!(new(&spoiled, &object, &background), Some(SapnetError::NotFinite { .. })), "{value}");
+    }
+}
+
+#[test]
+fn slices_unlike_the_annotated_ones_are_refused() -> TestResult {
+    let net = fit(&annotated(&five_and_one(), 0)?, &SapNetConfig { iterations: 0, ..config() })?;
+    let predict = |features: Tensor<B, 4>, size| net.predict(features, size).err();
+    let zeros = |width| Tensor::zeros([1, 4, 8, width], &DEVICE);
+    assert_eq!(predict(zeros(8), [16, 16]), None);
+    assert!(matches!(predict(zeros(9), [16, 16]), Some(SapnetError::ShapeMismatch { .. })));
+    assert!(matches!(predict(zeros(8), [16, 0]), Some(SapnetError::Empty { .. })));
+    assert!(matches!(predict(zeros(8) / 0.0, [16, 16]), Some(SapnetError::NotFinite { .. })));
+    Ok(())
+}
+
+#[test]
+fn numbers_that_make_no_sense_are_refused() -> TestResult {
+    let changed = |json: &str| serde_json::from_str::<SapNetConfig>(json);
+    assert_eq!(changed("{}")?, SapNetConfig::default());
+    assert_eq!(changed(&serde_json::to_string(&config())?)?, config());
+    assert_eq!(changed(r#"{"dice": {"beta": 3}}"#)?.dice, BiasedDiceLossConfig { beta: 3.0, ..Default::default() });
+    assert!(changed(r#"{"iteration": 3}"#).is_err());
+    for (json, field) in [
+        (r#"{"network": {"hidden": 0}}"#, "network.hidden"),
+        (r#"{"position": {"sigma": 0}}"#, "position.sigma"),
+        (r#"{"episode": {"query": 0}}"#, "episode.query"),
+        (r#"{"dice": {"beta": -1}}"#, "dice.beta"),
+        (r#"{"support": {"scale": 0}}"#, "support.scale"),
+        (r#"{"alignment_weight": -1}"#, "alignment_weight"),
+        (r#"{"learning_rate": -1e-3}"#, "learning_rate"),
+    ] {
+        let error = changed(json)?.check().err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains(field), "{json}: {error}");
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(8))]
+
+    #[test]
+    fn prototypes_do_not_depend_on_the_order_of_the_slices(
+        order in Just((0..6_i32).collect::<Vec<_>>()).prop_shuffle(), seed: u64
+    ) {
+        let slices = annotated(&five_and_one(), seed)?;
+        let order = Tensor::<B, 1, Int>::from_data(order.as_slice(), &DEVICE);
+        let mask = |mask: &Tensor<B, 3, Bool>| mask.clone().int().select(0, order.clone()).bool();
+        let shuffled = AnnotatedSlices::new(
+            slices.features().clone().select(0, order.clone()), mask(slices.foreground()), mask(slices.background())
+        )?;
+        let untrained = SapNetConfig { iterations: 0, seed, ..config() };
+        let (first, second) = (fit(&slices, &untrained)?.prototypes(), fit(&shuffled, &untrained)?.prototypes());
+        prop_assert!(first.all_close(second, Some(1e-4), Some(1e-4)));
+    }
+}
