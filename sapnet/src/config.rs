@@ -29,7 +29,7 @@ pub struct NetworkConfig {
 
 impl Default for NetworkConfig {
     fn default() -> Self {
-        Self { hidden: 64, channels: 64 }
+        Self { hidden: 32, channels: 64 }
     }
 }
 

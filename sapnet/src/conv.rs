@@ -28,7 +28,7 @@ impl<B: Backend> Pointwise<B> {
     /// - maps: `[n, input, pixels]`
     /// - output: `[n, output, pixels]`
     pub(crate) fn forward(&self, maps: Tensor<B, 3>) -> Tensor<B, 3> {
-        self.weight.val().unsqueeze::<3>().matmul(maps) + self.bias.val().unsqueeze::<3>()
+        self.weight.val().unsqueeze::<3>().matmul(maps.clone()) + everywhere(&self.bias, &maps)
     }
 }
 
@@ -78,12 +78,18 @@ impl<B: Backend> Conv3x3<B> {
         let ([height, _], [width, _]) = (self.rows.dims(), self.left.dims());
         let lines = maps.clone().reshape([n * input * height, width]);
         let shifted = |by: &Tensor<B, 2>| lines.clone().matmul(by.clone()).reshape([n, input, pixels]);
-        let columns = Tensor::cat(vec![shifted(&self.left), maps, shifted(&self.right)], 1);
+        let columns = Tensor::cat(vec![shifted(&self.left), maps.clone(), shifted(&self.right)], 1);
         let weighted = self.weight.val().unsqueeze::<3>().matmul(columns);
         let output = weighted.dims()[1] / 3;
         let summed = self.rows.clone().unsqueeze::<3>().matmul(weighted.reshape([n * output, 3 * height, width]));
-        summed.reshape([n, output, pixels]) + self.bias.val().unsqueeze::<3>()
+        summed.reshape([n, output, pixels]) + everywhere(&self.bias, &maps)
     }
+}
+
+/// A bias on every pixel, `[1, output, pixels]`; a matrix product, whose gradient is one too.
+fn everywhere<B: Backend>(bias: &Param<Tensor<B, 2>>, maps: &Tensor<B, 3>) -> Tensor<B, 3> {
+    let [.., pixels] = maps.dims();
+    bias.val().matmul(Tensor::ones([1, pixels], &maps.device())).unsqueeze()
 }
 
 /// A row times this is its left neighbours, `shift` pixels away, with zeros where there is none.

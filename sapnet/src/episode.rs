@@ -4,7 +4,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::loss::ignoring_cross_entropy;
+use crate::loss::two_class_cross_entropy;
 use crate::prototype::AREA_EPSILON;
 use crate::{BilinearResize, SapnetError, cosine_logits, masked_average};
 
@@ -111,11 +111,21 @@ impl<B: Backend> Support<B> {
     /// # Errors
     /// [`SapnetError::ShapeMismatch`] or [`SapnetError::Empty`] if the query does not fit.
     pub fn segment(&self, query: Tensor<B, 4>) -> Result<Segmentation<B>, SapnetError> {
+        let coarse = self.coarse(query)?;
+        Ok(Segmentation { logits: self.to_image.forward(coarse.clone()), coarse })
+    }
+
+    /// [`Segmentation::coarse`] alone.
+    pub(crate) fn coarse(&self, query: Tensor<B, 4>) -> Result<Tensor<B, 4>, SapnetError> {
         let [.., channels, height, width] = self.features.dims();
         let [n, ..] = query.dims();
         SapnetError::check_shape("query features", &[n, channels, height, width], &query.dims())?;
-        let coarse = cosine_logits(query, self.prototypes(), self.scale);
-        Ok(Segmentation { logits: self.to_image.forward(coarse.clone()), coarse })
+        Ok(cosine_logits(query, self.prototypes(), self.scale))
+    }
+
+    /// Resizes maps of the features' size to that of the masks.
+    pub(crate) fn to_image(&self, maps: Tensor<B, 4>) -> Tensor<B, 4> {
+        self.to_image.forward(maps)
     }
 
     /// The paper's `L_align`: the query's *predicted* mask gives prototypes, and these have to segment the support.
@@ -143,28 +153,35 @@ impl<B: Backend> Support<B> {
 
         let (prototypes, area) = predicted_prototypes(query, coarse);
         let present = area.greater_elem(0.0).float();
-        let annotated = self.annotations();
+        let (object, annotated) = self.annotations();
         let mut total = Tensor::zeros([1], &self.features.device());
         for way in 0..ways {
             let pair =
                 Tensor::cat(vec![prototypes.clone().narrow(0, 0, 1), prototypes.clone().narrow(0, way + 1, 1)], 0);
             let images = self.features.clone().narrow(0, way, 1).squeeze_dim(0);
-            let logits = self.to_image.forward(cosine_logits(images, pair, self.scale));
-            let losses = ignoring_cross_entropy(logits, annotated.clone().narrow(0, way, 1).squeeze_dim(0));
+            let margins = self.to_image.forward(margins(cosine_logits(images, pair, self.scale)));
+            let of_way = |maps: &Tensor<B, 4>| maps.clone().narrow(0, way, 1).squeeze_dim::<3>(0).flatten(1, 2);
+            let losses = two_class_cross_entropy(margins.flatten(1, 3), of_way(&object), of_way(&annotated));
             total = total + losses.sum() * present.clone().narrow(0, way + 1, 1);
         }
         Ok(total / (ways * shots) as f64)
     }
 
-    /// Which of background (0) and foreground (1) every pixel was annotated as, if any.
-    ///
-    /// # Shapes
-    /// - output: `[ways, shots, 2, image_height, image_width]`, at most one 1 along the third dimension
-    fn annotations(&self) -> Tensor<B, 5> {
-        let background = self.background.clone();
-        let foreground = self.foreground.clone().bool_and(background.clone().bool_not());
-        Tensor::stack(vec![background.float(), foreground.float()], 2)
+    /// Where foreground was annotated, and where anything was: 0 and 1, `[ways, shots, image_height, image_width]`.
+    fn annotations(&self) -> (Tensor<B, 4>, Tensor<B, 4>) {
+        let object = self.foreground.clone().bool_and(self.background.clone().bool_not());
+        let annotated = self.foreground.clone().bool_or(self.background.clone());
+        (object.float(), annotated.float())
     }
+}
+
+/// How much likelier the object is than the background: two logits to their difference, before anything is resized.
+///
+/// # Shapes
+/// - coarse: `[n, 2, height, width]`
+/// - output: `[n, 1, height, width]`
+pub(crate) fn margins<B: Backend>(coarse: Tensor<B, 4>) -> Tensor<B, 4> {
+    coarse.clone().narrow(1, 1, 1) - coarse.narrow(1, 0, 1)
 }
 
 /// Prototypes of all classes from the mask that the logits predict, over all images together, and the area of each.
@@ -176,11 +193,12 @@ impl<B: Backend> Support<B> {
 fn predicted_prototypes<B: Backend>(query: Tensor<B, 4>, coarse: &Tensor<B, 4>) -> (Tensor<B, 2>, Tensor<B, 1>) {
     let [n, channels, height, width] = query.dims();
     let [_, classes, ..] = coarse.dims();
-    let pixels = n * height * width;
-    let predicted: Tensor<B, 2, Int> = coarse.clone().detach().argmax(1).reshape([1, pixels]);
-    let every_class = Tensor::arange(0..classes as i64, &query.device()).reshape([classes, 1]);
-    let masks = predicted.expand([classes, pixels]).equal(every_class.expand([classes, pixels])).float();
-    let area = masks.clone().sum_dim(1);
-    let features = query.swap_dims(0, 1).reshape([channels, pixels]).transpose();
-    (masks.matmul(features) / (area.clone() + AREA_EPSILON), area.squeeze_dim(1))
+    let pixels = height * width;
+    let predicted: Tensor<B, 3, Int> = coarse.clone().detach().argmax(1).reshape([n, 1, pixels]);
+    let every_class = Tensor::arange(0..classes as i64, &query.device()).reshape([1, classes, 1]);
+    let shape = [n, classes, pixels];
+    let masks = predicted.expand(shape).equal(every_class.expand(shape)).float();
+    let area: Tensor<B, 2> = masks.clone().sum_dim(2).sum_dim(0).squeeze_dim(0);
+    let sums = masks.matmul(query.reshape([n, channels, pixels]).swap_dims(1, 2)).sum_dim(0).squeeze_dim(0);
+    (sums / (area.clone() + AREA_EPSILON), area.squeeze_dim(1))
 }

@@ -6,14 +6,15 @@ use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
 use burn::optim::adaptor::OptimizerAdaptor;
 use burn::optim::{AdamW, AdamWConfig, GradientsParams, Optimizer};
-use burn::tensor::activation::log_softmax;
+use burn::tensor::activation::sigmoid;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, ElementConversion, Tensor};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::draw::Episode;
-use crate::loss::ignoring_cross_entropy;
+use crate::episode::margins;
+use crate::loss::two_class_cross_entropy;
 use crate::network::{Network, Standardise};
 use crate::segmenter::Prototypes;
 use crate::{AnnotatedSlices, BiasedDiceLoss, SapNet, SapNetConfig, SapnetError, Support};
@@ -67,8 +68,9 @@ struct Slice<B: Backend> {
     foreground: Tensor<Autodiff<B>, 4, Bool>,
     /// The same.
     background: Tensor<Autodiff<B>, 4, Bool>,
-    /// Background and object as 0 and 1, nothing where neither was annotated: `[1, 2, mask_height, mask_width]`.
-    labels: Tensor<Autodiff<B>, 4>,
+    /// 1 where the object is, and where object or background was annotated: `[1, mask_pixels]`.
+    object: Tensor<Autodiff<B>, 2>,
+    annotated: Tensor<Autodiff<B>, 2>,
 }
 
 impl<B: Backend> Learner<B> {
@@ -166,22 +168,23 @@ impl<B: Backend> Learner<B> {
             of(&episode.support, |slice| &slice.background),
         )?;
         let query = self.embed(&episode.query);
-        let segmentation = support.segment(query.clone())?;
-        let labels = episode.query.iter().map(|&slice| self.slices[slice].labels.clone());
-        let mut loss = self.query_loss(segmentation.logits, Tensor::cat(labels.collect(), 0));
+        let coarse = support.coarse(query.clone())?;
+        let mut loss = self.query_loss(support.to_image(margins(coarse.clone())).flatten(1, 3), &episode.query);
         if config.alignment_weight > 0.0 {
-            loss = loss + support.alignment_loss(query, &segmentation.coarse)? * config.alignment_weight;
+            loss = loss + support.alignment_loss(query, &coarse)? * config.alignment_weight;
         }
         Ok(loss)
     }
 
-    /// Cross-entropy and biased Dice loss of logits and labels, both `[n, 2, mask_height, mask_width]`.
-    fn query_loss(&self, logits: Tensor<Autodiff<B>, 4>, labels: Tensor<Autodiff<B>, 4>) -> Tensor<Autodiff<B>, 1> {
-        let object = log_softmax(logits.clone(), 1).narrow(1, 1, 1).exp();
+    /// Cross-entropy and biased Dice loss of some slices' margins, `[n, mask_pixels]`.
+    fn query_loss(&self, margins: Tensor<Autodiff<B>, 2>, slices: &[usize]) -> Tensor<Autodiff<B>, 1> {
+        let of = |part: fn(&Slice<B>) -> &Tensor<Autodiff<B>, 2>| {
+            Tensor::cat(slices.iter().map(|&slice| part(&self.slices[slice]).clone()).collect(), 0)
+        };
+        let (object, annotated) = (of(|slice| &slice.object), of(|slice| &slice.annotated));
         // Pixels that nobody annotated are neither right nor wrong.
-        let object = object * labels.clone().sum_dim(1);
-        let dice = self.dice.forward(object, labels.clone().narrow(1, 1, 1));
-        let cross_entropy = ignoring_cross_entropy(logits, labels).mean();
+        let dice = self.dice.forward(sigmoid(margins.clone()) * annotated.clone(), object.clone());
+        let cross_entropy = two_class_cross_entropy(margins, object, annotated).mean();
         cross_entropy * self.config.cross_entropy_weight + dice * self.config.dice_weight
     }
 
@@ -202,12 +205,14 @@ impl<B: Backend> Slice<B> {
         let mask = |masks: &Tensor<B, 3, Bool>| masks.clone().narrow(0, index, 1).unsqueeze_dim::<4>(1);
         let (foreground, background) = (mask(slices.foreground()), mask(slices.background()));
         let object = foreground.clone().bool_and(background.clone().bool_not());
-        let labels = Tensor::cat(vec![background.clone().float(), object.float()], 1);
+        let annotated = foreground.clone().bool_or(background.clone());
+        let flat = |mask: Tensor<B, 4, Bool>| Tensor::from_inner(mask.float().flatten(1, 3));
         Self {
             features: Tensor::from_inner(features),
             foreground: Tensor::from_inner(foreground),
             background: Tensor::from_inner(background),
-            labels: Tensor::from_inner(labels),
+            object: flat(object),
+            annotated: flat(annotated),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a predicted mask costs.
 
-use burn::tensor::activation::log_softmax;
+use burn::tensor::activation::{log_sigmoid, log_softmax};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
@@ -62,8 +62,10 @@ impl BiasedDiceLoss {
         probabilities: Tensor<B, D>,
         truth: Tensor<B, D>,
     ) -> Tensor<B, 1> {
-        let hit = (probabilities.clone() * truth.clone()).sum();
-        let false_positive = probabilities.sum() - hit.clone();
+        let count = truth.shape().num_elements();
+        let (probabilities, truth) = (probabilities.reshape([1, count]), truth.reshape([1, count]));
+        let hit = dot(probabilities.clone(), truth.clone()).squeeze_dim(1);
+        let false_positive = dot(probabilities, -truth.clone() + 1.0).squeeze_dim(1);
         let false_negative = truth.sum() - hit.clone();
         let twice = hit * 2.0 + self.epsilon;
         -(twice.clone() / (twice + false_positive * self.beta + false_negative)) + 1.0
@@ -87,19 +89,33 @@ pub fn cross_entropy<B: Backend>(logits: Tensor<B, 4>, labels: Tensor<B, 3, Int>
     let every_class = Tensor::arange(0..classes as i64, &logits.device()).reshape([1, classes, 1, 1]);
     let all = [n, classes, height, width];
     let one_hot = labels.unsqueeze_dim::<4>(1).expand(all).equal(every_class.expand(all)).float();
-    // As one image, so that pixels count the same whichever image they are in.
-    let as_one = |maps: Tensor<B, 4>| maps.swap_dims(0, 1).reshape([1, classes, n * height, width]);
-    ignoring_cross_entropy(as_one(logits), as_one(one_hot))
+    let counted = one_hot.clone().sum().clamp_min(1.0);
+    -(log_softmax(logits, 1) * one_hot).sum() / counted
 }
 
-/// Cross-entropy of every image, averaged over those of its pixels that have a label.
+/// Cross-entropy of two classes, of every image, averaged over those of its pixels that were annotated; 0 if none was.
+///
+/// The same as that of the softmax over both logits, by their difference alone.
 ///
 /// # Shapes
-/// - logits: `[n, classes, height, width]`
-/// - labels: the same, one-hot along the classes, all 0 where a pixel is not to count
+/// - margins: `[n, pixels]`, the object's logit less that of the background
+/// - object: the same, 1 on the object
+/// - annotated: the same, 1 on object and background
 /// - output: `[n]`
-pub(crate) fn ignoring_cross_entropy<B: Backend>(logits: Tensor<B, 4>, labels: Tensor<B, 4>) -> Tensor<B, 1> {
-    let per_image = |maps: Tensor<B, 4>| maps.flatten::<2>(1, 3).sum_dim(1).squeeze_dim::<1>(1);
-    let counted = per_image(labels.clone()).clamp_min(1.0);
-    -per_image(log_softmax(logits, 1) * labels) / counted
+pub(crate) fn two_class_cross_entropy<B: Backend>(
+    margins: Tensor<B, 2>,
+    object: Tensor<B, 2>,
+    annotated: Tensor<B, 2>,
+) -> Tensor<B, 1> {
+    let counted = annotated.clone().sum_dim(1).clamp_min(1.0);
+    // softplus(m) for every annotated pixel, less m on the object.
+    let cost = -dot(log_sigmoid(-margins.clone()), annotated) - dot(margins, object);
+    (cost / counted).squeeze_dim(1)
+}
+
+/// Products of rows, summed: `[n, pixels]` twice to `[n, 1]`.
+///
+/// A matrix product, since the gradient of a sum is a broadcast, which CPU backends walk element by element.
+fn dot<B: Backend>(first: Tensor<B, 2>, second: Tensor<B, 2>) -> Tensor<B, 2> {
+    first.unsqueeze_dim::<3>(1).matmul(second.unsqueeze_dim::<3>(2)).squeeze_dim(2)
 }

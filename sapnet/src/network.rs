@@ -98,7 +98,7 @@ impl<B: Backend> Network<B> {
         let [_, channels, _] = embedded.dims();
         match &self.position {
             Some(maps) if !self.early => {
-                let embedded = unit(embedded, 1) * self.feature_weight;
+                let embedded = unit(embedded) * self.feature_weight;
                 Tensor::cat(vec![embedded.reshape([n, channels, height, width]), position(maps)], 1)
             }
             _ => embedded.reshape([n, channels, height, width]),

@@ -28,7 +28,7 @@ pub struct FourierPositionConfig {
 
 impl Default for FourierPositionConfig {
     fn default() -> Self {
-        Self { frequencies: 64, sigma: 1.0, seed: 0 }
+        Self { frequencies: 32, sigma: 1.0, seed: 0 }
     }
 }
 

@@ -67,19 +67,29 @@ pub fn cosine_logits<B: Backend>(features: Tensor<B, 4>, prototypes: Tensor<B, 2
     let [n, channels, height, width] = features.dims();
     let [classes, _] = prototypes.dims();
     let features = features.reshape([n, channels, height * width]);
-    let lengths = length(&features, 1);
-    let prototypes = unit(prototypes, 1) * scale;
+    let lengths = lengths(&features);
+    let length = prototypes.clone().square().sum_dim(1).clamp_min(SQUARED_LENGTH_FLOOR).sqrt();
+    let prototypes = prototypes / length * scale;
     // Divided behind the product: classes are fewer than channels.
     (prototypes.unsqueeze::<3>().matmul(features) / lengths).reshape([n, classes, height, width])
 }
 
-/// Vectors along a dimension, divided by their lengths.
-pub(crate) fn unit<B: Backend, const D: usize>(vectors: Tensor<B, D>, dim: usize) -> Tensor<B, D> {
-    let length = length(&vectors, dim);
-    vectors / length
+/// The vectors of all pixels, divided by their lengths.
+///
+/// # Shapes
+/// - maps: `[n, channels, pixels]`
+/// - output: the same
+pub(crate) fn unit<B: Backend>(maps: Tensor<B, 3>) -> Tensor<B, 3> {
+    let [_, channels, _] = maps.dims();
+    let shares = lengths(&maps).recip();
+    maps.clone() * Tensor::ones([1, channels, 1], &maps.device()).matmul(shares)
 }
 
-/// Lengths of the vectors along a dimension.
-fn length<B: Backend, const D: usize>(vectors: &Tensor<B, D>, dim: usize) -> Tensor<B, D> {
-    vectors.clone().square().sum_dim(dim).clamp_min(SQUARED_LENGTH_FLOOR).sqrt()
+/// The lengths of all pixels' vectors: `[n, channels, pixels]` to `[n, 1, pixels]`.
+///
+/// Summed by a matrix product, since the gradient of a sum is a broadcast, which CPU backends walk element by element.
+fn lengths<B: Backend>(maps: &Tensor<B, 3>) -> Tensor<B, 3> {
+    let [_, channels, _] = maps.dims();
+    let squares = maps.clone() * maps.clone();
+    Tensor::ones([1, 1, channels], &maps.device()).matmul(squares).clamp_min(SQUARED_LENGTH_FLOOR).sqrt()
 }

@@ -172,7 +172,7 @@ impl Subject<'_> {
         if self.stack.window().is_none() {
             return Ok(masks.iter().map(|mask| largest_components(mask.view(), count)).collect());
         }
-        let views: Vec<_> = masks.iter().map(Array2::view).collect();
+        let views: Vec<_> = masks.iter().map(|mask| mask.view()).collect();
         let volume = stack(Axis(0), &views).context("slices of one volume have one size")?;
         let kept = largest_components(volume.view(), count);
         Ok(kept.outer_iter().map(|mask| mask.to_owned()).collect())
