@@ -148,7 +148,10 @@ impl<B: Backend> Learner<B> {
         let inner = |slice: &Slice<B>| network.forward(slice.features.clone().inner());
         let embedded = Tensor::cat(self.slices.iter().map(inner).collect(), 0);
         let prototypes = Prototypes::of(&self.config.support, embedded, &self.annotated)?;
-        if SapnetError::check_finite("prototypes", prototypes.vectors()).is_err() {
+        // Weights beyond all measure overflow to NaN, or to lengths whose reciprocal is zero.
+        let network_part = prototypes.vectors().clone().narrow(1, 0, self.config.network.channels);
+        let squares = network_part.square().sum().into_scalar().elem::<f32>();
+        if !(squares.is_finite() && squares > 0.0) {
             return Err(self.diverged(f32::NAN));
         }
         let [_, channels, height, width] = self.annotated.features().dims();
