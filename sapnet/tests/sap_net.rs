@@ -73,7 +73,7 @@ fn fit(slices: &AnnotatedSlices<B>, config: &SapNetConfig) -> Result<SapNet<B>, 
 }
 
 fn dice(found: Tensor<B, 3, Bool>, truth: Tensor<B, 3, Bool>) -> f64 {
-    let count = |mask: Tensor<B, 3, Bool>| mask.int().sum().into_scalar() as f64;
+    let count = |mask: Tensor<B, 3, Bool>| f64::from(mask.int().sum().into_scalar());
     let both = count(found.clone().bool_and(truth.clone()));
     2.0 * both / (count(found) + count(truth))
 }
