@@ -124,6 +124,9 @@ fn run(options: &Options) -> Result<()> {
         save_card: options.save_card.as_deref(),
     })?;
     sam_data::write_labels(&options.out, found.view(), &volume)?;
+    if let Some(disk) = &disk {
+        println!("{disk}");
+    }
     println!("Wrote {}", options.out.display());
 
     let environment = Environment::new(options.backend, &weights);

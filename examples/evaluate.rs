@@ -133,6 +133,9 @@ fn run(options: Options) -> Result<()> {
     if let Some(picture) = curves::picture(&table, &interactions)? {
         write(&options.out.join("curves.svg"), &picture)?;
     }
+    if let Some(disk) = &disk {
+        println!("{disk}");
+    }
     println!("{table}");
     if !interactions.is_empty() {
         println!("{interactions}");

@@ -19,6 +19,7 @@ use burn::tensor::backend::Backend;
 use clap::Parser;
 use examples::{
     backend::{BackendChoice, Job},
+    disk_cache::{CacheOptions, DiskCache},
     geometry::{Cut, cut_axis, slice_axis},
     progress, report, weights,
 };
@@ -54,6 +55,8 @@ struct Options {
     /// Checkpoint of any SAM; LiteMedSAM's is fetched if none is given.
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
+    #[command(flatten)]
+    cache: CacheOptions,
     /// Where to compute.
     #[arg(long, value_enum, default_value_t)]
     backend: BackendChoice,
@@ -67,6 +70,7 @@ struct PredictJob<'a> {
     points: usize,
     seed: u64,
     weights: &'a Path,
+    disk: Option<&'a DiskCache>,
 }
 
 impl Job for PredictJob<'_> {
@@ -102,7 +106,11 @@ impl PredictJob<'_> {
         asked: &[(usize, &SlicePrompts)],
     ) -> Result<Array2<u16>> {
         let image = self.window.apply(self.plane.extract(self.volume.voxels.view(), index).view());
-        let embedding = predictor.embed(image.insert_axis(Axis(2)).view())?;
+        let image = image.insert_axis(Axis(2));
+        let embedding = match self.disk {
+            Some(disk) => disk.embed(predictor, &image)?,
+            None => predictor.embed(image.view())?,
+        };
         let prompts = asked.iter().map(|(_, drawn)| self.prompts(&embedding, drawn)).collect::<Result<Vec<_>>>()?;
         let requests: Vec<_> = prompts.iter().map(|prompts| (&embedding, prompts)).collect();
         let mut labels = Array2::zeros(self.plane.size());
@@ -161,6 +169,7 @@ fn run(options: &Options) -> Result<()> {
     ensure!(objects.iter().any(|object| !object.slices.is_empty()), "{shown} holds no prompt");
 
     let weights = weights::locate(options.weights.as_deref())?;
+    let disk = options.cache.open(&weights)?;
     let window = options.window.resolve(volume.voxels.view())?;
     let job = PredictJob {
         volume: &volume,
@@ -170,12 +179,16 @@ fn run(options: &Options) -> Result<()> {
         points: options.points,
         seed: options.seed,
         weights: &weights.path,
+        disk: disk.as_ref(),
     };
     let found = options.backend.run(job)?;
     sam_data::write_labels(&options.out, found.view(), &volume)?;
     for (index, object) in objects.iter().enumerate() {
         let pixels = found.iter().filter(|&&label| usize::from(label) == index + 1).count();
         println!("{} ({}): {pixels} voxels on {} slices", object.name, index + 1, object.slices.len());
+    }
+    if let Some(disk) = &disk {
+        println!("{disk}");
     }
     println!("Wrote {}", options.out.display());
     Ok(())

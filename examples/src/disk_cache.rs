@@ -1,11 +1,11 @@
 //! Embeddings that outlive the program: `--cache`.
 
-use std::path::PathBuf;
+use std::{cell::Cell, fmt, path::PathBuf};
 
 use anyhow::Result;
 use burn::tensor::backend::Backend;
 use clap::Args;
-use sam_core::{CacheConfig, EmbeddingCache, ImageEmbedding, SamPredictor};
+use sam_core::{CacheConfig, EmbeddingCache, EmbeddingKey, ImageEmbedding, SamPredictor};
 use sam_prompt::ndarray::Array3;
 use serde::Serialize;
 
@@ -26,18 +26,27 @@ impl CacheOptions {
     /// If the folder cannot be made.
     pub fn open(&self, weights: &Weights) -> Result<Option<DiskCache>> {
         let open = |folder: &PathBuf| -> Result<_> {
-            let folder = EmbeddingCache::open(folder, CacheConfig::default())?;
-            Ok(DiskCache { folder, weights: weights.sha256.clone() })
+            let cache = EmbeddingCache::open(folder, CacheConfig::default())?;
+            Ok(DiskCache {
+                folder: folder.clone(),
+                cache,
+                weights: weights.sha256.clone(),
+                read: 0.into(),
+                asked: 0.into(),
+            })
         };
         self.cache.as_ref().map(open).transpose()
     }
 }
 
-/// A folder of embeddings made with one checkpoint.
-#[derive(Debug, Clone)]
+/// A folder of embeddings made with one checkpoint; it counts, and shows, how many of those asked for were there.
+#[derive(Debug)]
 pub struct DiskCache {
-    folder: EmbeddingCache,
+    folder: PathBuf,
+    cache: EmbeddingCache,
     weights: String,
+    read: Cell<usize>,
+    asked: Cell<usize>,
 }
 
 impl DiskCache {
@@ -46,7 +55,56 @@ impl DiskCache {
     /// # Errors
     /// If the slice cannot be embedded.
     pub fn embed<B: Backend>(&self, predictor: &SamPredictor<B>, image: &Array3<f32>) -> Result<ImageEmbedding<B>> {
+        self.asked.update(|asked| asked + 1);
         // The window is in the levels already.
-        Ok(self.folder.embed(predictor, image.view(), "", &self.weights)?)
+        let key = EmbeddingKey::new(image.view(), "", &self.weights, predictor);
+        if let Some(known) = self.cache.get(&key, &predictor.device()) {
+            self.read.update(|read| read + 1);
+            return Ok(known);
+        }
+        Ok(self.cache.embed(predictor, image.view(), "", &self.weights)?)
+    }
+}
+
+impl fmt::Display for DiskCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} embeddings were read from {}", self.read.get(), self.asked.get(), self.folder.display())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+    use sam_core::{SamConfig, ViTConfig};
+
+    use super::*;
+    use crate::backend::{BackendChoice, Job};
+
+    /// Embeds one image with a small model.
+    struct EmbedJob<'a>(&'a DiskCache);
+
+    impl Job for EmbedJob<'_> {
+        type Output = ();
+
+        fn run<B: Backend>(self, device: &B::Device) -> Result<()> {
+            let config = SamConfig::vit(ViTConfig::new(8, 1, 1).with_image_size(64));
+            let predictor = SamPredictor::<B>::new(config.init(device), config.preprocess);
+            let image = Array3::from_shape_fn((12, 20, 1), |(row, column, _)| (row * column) as f32);
+            self.0.embed(&predictor, &image).map(drop)
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_run_embedded_is_read() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let options = CacheOptions { cache: Some(folder.path().to_path_buf()) };
+        let weights = |sha256: &str| Weights { path: PathBuf::new(), sha256: sha256.to_owned() };
+        for (sha256, part) in [("a", "0 of 1"), ("a", "1 of 1"), ("b", "0 of 1")] {
+            let disk = options.open(&weights(sha256))?.context("a folder was named")?;
+            BackendChoice::default().run(EmbedJob(&disk))?;
+            assert!(disk.to_string().starts_with(part), "{disk}, with the weights {sha256}");
+        }
+        assert!(CacheOptions { cache: None }.open(&weights("a"))?.is_none());
+        Ok(())
     }
 }

@@ -33,7 +33,7 @@ impl Weights {
     /// # Errors
     /// If the file is no checkpoint of a SAM.
     fn read(path: PathBuf) -> Result<Self> {
-        Ok(Self { sha256: Checkpoint::open(&path)?.sha256()?, path })
+        Ok(Self { sha256: Checkpoint::open(&path)?.sha256()?.to_owned(), path })
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
     io::{self, Read},
     path::{Path, PathBuf},
     rc::Rc,
+    sync::OnceLock,
 };
 
 use burn::{
@@ -34,6 +35,8 @@ use crate::{
 pub struct Checkpoint {
     path: PathBuf,
     tensors: BTreeMap<String, TensorSnapshot>,
+    /// Of the file, once somebody has asked for it.
+    sha256: OnceLock<String>,
 }
 
 impl std::fmt::Debug for Checkpoint {
@@ -52,16 +55,20 @@ impl Checkpoint {
         let path = path.as_ref().to_path_buf();
         let found = read_tensors(&path).map_err(|reason| CoreError::Unreadable { path: path.clone(), reason })?;
         let tensors = with_official_names(found).map_err(|reason| CoreError::NotSam { path: path.clone(), reason })?;
-        Ok(Self { path, tensors })
+        Ok(Self { path, tensors, sha256: OnceLock::new() })
     }
 
-    /// SHA-256 of the file, in hexadecimal: what tells these weights from all others.
+    /// SHA-256 of the file, in hexadecimal: what tells these weights from all others. Computed when it is first asked for, and kept.
     ///
     /// # Errors
     /// [`CoreError::Unreadable`] if the file cannot be read any more.
-    pub fn sha256(&self) -> Result<String, CoreError> {
-        sha256_of_file(&self.path)
-            .map_err(|error| CoreError::Unreadable { path: self.path.clone(), reason: error.to_string() })
+    pub fn sha256(&self) -> Result<&str, CoreError> {
+        if let Some(known) = self.sha256.get() {
+            return Ok(known);
+        }
+        let found = sha256_of_file(&self.path)
+            .map_err(|error| CoreError::Unreadable { path: self.path.clone(), reason: error.to_string() })?;
+        Ok(self.sha256.get_or_init(|| found))
     }
 
     /// Official names and shapes of all tensors, in PyTorch's layout.

@@ -83,6 +83,34 @@ mod tests {
     }
 
     #[test]
+    fn masks_come_back_to_where_they_were_stretched_from() {
+        // A mask that says at every cell where in the image its centre lies, to be read at the image's pixels.
+        let (rows, columns, side) = (30, 120, 16);
+        let frame = Frame::stretched(rows, columns, 64);
+        let centre = |cell: usize, along: usize| (cell as f32 + 0.5) * along as f32 / side as f32 - 0.5;
+        let positions: Vec<f32> = (0..2 * side * side)
+            .map(|index| match (index / (side * side), index / side % side, index % side) {
+                (0, row, _) => centre(row, rows),
+                (_, _, column) => centre(column, columns),
+            })
+            .collect();
+        let low_res = TensorData::new(positions, [1, 2, side, side]);
+        let found = postprocess_masks(Tensor::<burn_flex::Flex, 4>::from_data(low_res, &burn_flex::FlexDevice), &frame);
+        assert_eq!(found.dims(), [1, 2, rows, columns]);
+        let found: Vec<f32> = found.into_data().iter().collect();
+        // Beyond the outermost cells' centres, and within a cell of them, values level off.
+        let (row_margin, column_margin) = (rows / side + 1, columns / side + 1);
+        for row in row_margin..rows - row_margin {
+            for column in column_margin..columns - column_margin {
+                let at = row * columns + column;
+                assert!((found[at] - row as f32).abs() < 1e-3, "row {} instead of {row}", found[at]);
+                let across = found[rows * columns + at];
+                assert!((across - column as f32).abs() < 1e-3, "column {across} instead of {column}");
+            }
+        }
+    }
+
+    #[test]
     fn halves_and_doubles_like_pytorch() {
         // torch.nn.functional.interpolate(torch.tensor([[[0., 1., 2., 3.]]]), size, mode="linear")
         let apply = |to: usize| -> Vec<f32> {

@@ -228,6 +228,14 @@ fn configurations_of_no_sense_are_errors() -> TestResult {
         AutomaticConfig { crop_downscale: 0, ..good.clone() },
         AutomaticConfig { crop_layers: 40, ..good.clone() },
         AutomaticConfig { crop_overlap: f64::NAN, ..good.clone() },
+        // No click is left in the second layer; 2^64 is no number any more.
+        AutomaticConfig { crop_downscale: 6, crop_layers: 2, ..good.clone() },
+        AutomaticConfig { crop_downscale: 1 << 32, crop_layers: 2, ..good.clone() },
+        AutomaticConfig { pred_iou_threshold: f32::NAN, ..good.clone() },
+        AutomaticConfig { stability_threshold: f32::NAN, ..good.clone() },
+        AutomaticConfig { stability_offset: f32::NAN, ..good.clone() },
+        AutomaticConfig { box_nms_threshold: f32::NAN, ..good.clone() },
+        AutomaticConfig { crop_nms_threshold: f32::NAN, ..good.clone() },
     ] {
         let found = bad.generate(&predictor, image.view(), &mut |_, _| {});
         assert!(matches!(found, Err(CoreError::Config { .. })), "{bad:?}");

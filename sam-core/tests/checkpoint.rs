@@ -138,6 +138,10 @@ fn shapes_that_make_no_sense_are_refused() -> TestResult {
         (positions, vec![1, 0, 0, 32], "position grid"),
         (narrowed, vec![0, 32], "expected a divisor"),
         (narrowed, vec![64, 32], "expected a divisor"),
+        // Numbers that would ask for more memory than there is, or overflow.
+        ("mask_decoder.transformer.layers.18446744073709551615.norm1.weight", vec![32], "but no mask_decoder"),
+        ("mask_decoder.iou_prediction_head.layers.99999999.weight", vec![32], "but no mask_decoder"),
+        ("image_encoder.blocks.18446744073709551615.norm1.weight", vec![32], "but no image_encoder.blocks"),
     ] {
         let mut weights = weights()?;
         let values = vec![0; 4 * shape.iter().product::<usize>()];
@@ -151,10 +155,19 @@ fn shapes_that_make_no_sense_are_refused() -> TestResult {
     let mut tiny: StateDict = weights()?;
     tiny.remove("image_encoder.patch_embed.proj.weight");
     tiny.insert(patches, (Dtype::F32, vec![8, 3, 3, 1], vec![0; 4 * 72]));
-    let (_folder, checkpoint) = open(&tiny)?;
-    let found = checkpoint.config();
-    let Err(CoreError::NotSam { reason, .. }) = found else { return Err(format!("{found:?}").into()) };
-    assert!(reason.contains("no image_encoder.layers"), "{reason}");
+    let stem = "image_encoder.patch_embed.seq.2.c.weight";
+    tiny.insert(stem.to_owned(), (Dtype::F32, vec![8, 8, 3, 3], vec![0; 4 * 576]));
+    for (name, part) in [
+        (None, "no image_encoder.layers"),
+        (Some("image_encoder.layers.0.downsample.conv1.c.weight"), "a stage of size 0"),
+        (Some("image_encoder.layers.4000000000.blocks.0.attn.qkv.weight"), "but no image_encoder.layers.1"),
+    ] {
+        tiny.extend(name.map(|name| (name.to_owned(), (Dtype::F32, vec![8], vec![0; 32]))));
+        let (_folder, checkpoint) = open(&tiny)?;
+        let found = checkpoint.config();
+        let Err(CoreError::NotSam { reason, .. }) = found else { return Err(format!("{found:?}").into()) };
+        assert!(reason.contains(part), "{reason}");
+    }
     Ok(())
 }
 
@@ -164,9 +177,11 @@ fn a_file_has_its_hash() -> TestResult {
     let file = std::fs::read_dir(folder.path())?.next().ok_or("the checkpoint is there")??.path();
     let expected = sha2::Sha256::digest(std::fs::read(file)?);
     let expected = expected.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    let (other_folder, other) = open(&weights()?)?;
     assert_eq!(checkpoint.sha256()?, expected);
-    drop(folder);
-    assert!(matches!(checkpoint.sha256(), Err(CoreError::Unreadable { .. })));
+    drop((folder, other_folder));
+    assert_eq!(checkpoint.sha256()?, expected, "it is kept");
+    assert!(matches!(other.sha256(), Err(CoreError::Unreadable { .. })), "nobody had asked for it");
     Ok(())
 }
 

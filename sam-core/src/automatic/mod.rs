@@ -43,7 +43,7 @@ pub struct AutomaticConfig {
     pub crop_nms_threshold: f32,
     /// How far crops of the first layer overlap, as a fraction of the shorter side.
     pub crop_overlap: f64,
-    /// Layer `i` has this factor to the power `i` fewer clicks along a side.
+    /// Layer `i` has this factor to the power `i` fewer clicks along a side, and at least one.
     pub crop_downscale: usize,
     /// Holes and islands of fewer pixels are filled and removed; 0 leaves masks as they are.
     pub min_region_area: usize,
@@ -146,6 +146,13 @@ impl AutomaticConfig {
         if self.crop_layers > 8 {
             return refuse("crop_layers", self.crop_layers.to_string(), "at most 8");
         }
+        if self.clicks_along(self.crop_layers) == 0 {
+            return refuse(
+                "crop_downscale",
+                self.crop_downscale.to_string(),
+                "a factor that leaves a click in every layer",
+            );
+        }
         if !(0.0..1.0).contains(&self.crop_overlap) {
             return refuse("crop_overlap", self.crop_overlap.to_string(), "a fraction from 0 to below 1");
         }
@@ -163,6 +170,11 @@ impl AutomaticConfig {
         Ok(())
     }
 
+    /// Clicks along each side of a layer's crops.
+    fn clicks_along(&self, layer: usize) -> usize {
+        (0..layer).fold(self.points_per_side, |clicks, _| clicks / self.crop_downscale)
+    }
+
     fn process_crop<B: Backend>(
         &self,
         predictor: &SamPredictor<B>,
@@ -172,11 +184,10 @@ impl AutomaticConfig {
         let cropped = image.slice(s![crop.top..crop.bottom, crop.left..crop.right, ..]);
         let embedding = predictor.embed(cropped)?;
         let (height, width) = (crop.bottom - crop.top, crop.right - crop.left);
-        // A factor beyond all numbers leaves no click.
-        let fewer = self.crop_downscale.checked_pow(crop.layer as u32);
-        let per_side = fewer.map_or(0, |fewer| self.points_per_side / fewer);
-        let clicks: Vec<(f64, f64)> =
-            point_grid(per_side).into_iter().map(|(x, y)| (x * width as f64, y * height as f64)).collect();
+        let clicks: Vec<(f64, f64)> = point_grid(self.clicks_along(crop.layer))
+            .into_iter()
+            .map(|(x, y)| (x * width as f64, y * height as f64))
+            .collect();
         let mut found = Vec::new();
         for clicks in clicks.chunks(self.points_per_batch) {
             let click = |&(x, y): &(f64, f64)| Point { x: x as f32, y: y as f32, label: Label::Foreground };

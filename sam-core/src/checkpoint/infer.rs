@@ -1,6 +1,6 @@
 //! The model's shape from its tensors' shapes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     SamConfig,
@@ -34,7 +34,7 @@ fn vit(shapes: &Shapes) -> Result<ViTConfig, String> {
     let patch = "image_encoder.patch_embed.proj.weight";
     let (embed_dim, patch_size) = (dim(shapes, patch, 0)?, dim(shapes, patch, 3)?);
     let grid = dim(shapes, "image_encoder.pos_embed", 1)?;
-    let depth = count(shapes, "image_encoder.blocks.");
+    let depth = count(shapes, "image_encoder.blocks.")?;
     let table = |block: usize, index| dim(shapes, &format!("image_encoder.blocks.{block}.attn.rel_pos_h"), index);
     let head_width = table(0, 1)?;
     let lengths = (0..depth).map(|block| table(block, 0)).collect::<Result<Vec<_>, _>>()?;
@@ -60,7 +60,7 @@ fn vit(shapes: &Shapes) -> Result<ViTConfig, String> {
 
 fn tiny_vit(shapes: &Shapes) -> Result<TinyVitConfig, String> {
     let layer = |stage: usize, rest: &str| format!("image_encoder.layers.{stage}.{rest}");
-    let stages = count(shapes, "image_encoder.layers.");
+    let stages = count(shapes, "image_encoder.layers.")?;
     if stages == 0 {
         return Err("its TinyViT has no image_encoder.layers".to_owned());
     }
@@ -70,7 +70,7 @@ fn tiny_vit(shapes: &Shapes) -> Result<TinyVitConfig, String> {
         _ => TinyVitConfig::mobile_sam(),
     };
     config.embed_dims = vec![dim(shapes, "image_encoder.patch_embed.seq.2.c.weight", 0)?];
-    config.depths = (0..stages).map(|stage| count(shapes, &layer(stage, "blocks."))).collect();
+    config.depths = (0..stages).map(|stage| count(shapes, &layer(stage, "blocks."))).collect::<Result<_, _>>()?;
     config.num_heads.truncate(1);
     config.window_sizes.truncate(1);
     for stage in 1..stages {
@@ -99,14 +99,14 @@ fn decoder(shapes: &Shapes) -> Result<MaskDecoderConfig, String> {
         ));
     }
     let transformer = TwoWayTransformerConfig::new()
-        .with_depth(count(shapes, "mask_decoder.transformer.layers."))
+        .with_depth(count(shapes, "mask_decoder.transformer.layers.")?)
         .with_embedding_dim(embedding_dim)
         .with_mlp_dim(dim(shapes, &format!("{layer}.mlp.lin1.weight"), 0)?)
         .with_attention_downsample_rate(embedding_dim / narrowed);
     Ok(MaskDecoderConfig::new()
         .with_transformer(transformer)
         .with_num_multimask_outputs(dim(shapes, "mask_decoder.mask_tokens.weight", 0)?.saturating_sub(1))
-        .with_iou_head_depth(count(shapes, "mask_decoder.iou_prediction_head.layers."))
+        .with_iou_head_depth(count(shapes, "mask_decoder.iou_prediction_head.layers.")?)
         .with_iou_head_hidden_dim(dim(shapes, "mask_decoder.iou_prediction_head.layers.0.weight", 0)?))
 }
 
@@ -119,11 +119,12 @@ fn dim(shapes: &Shapes, name: &str, index: usize) -> Result<usize, String> {
         .ok_or_else(|| format!("its tensor {name} has the shape {shape:?}, expected more dimensions"))
 }
 
-/// How many numbered children a name has: one more than the largest number.
-fn count(shapes: &Shapes, prefix: &str) -> usize {
-    shapes
-        .keys()
-        .filter_map(|name| name.strip_prefix(prefix)?.split('.').next()?.parse::<usize>().ok())
-        .max()
-        .map_or(0, |last| last + 1)
+/// How many numbered children a name has. Numbers without a gap, so that no number in a file decides how much memory is asked for.
+fn count(shapes: &Shapes, prefix: &str) -> Result<usize, String> {
+    let numbers: BTreeSet<usize> =
+        shapes.keys().filter_map(|name| name.strip_prefix(prefix)?.split('.').next()?.parse().ok()).collect();
+    match numbers.iter().enumerate().find(|&(expected, &found)| expected != found) {
+        Some((expected, found)) => Err(format!("it has {prefix}{found}, but no {prefix}{expected}")),
+        None => Ok(numbers.len()),
+    }
 }
