@@ -97,7 +97,7 @@ impl AnnotationJob<'_> {
             window: self.stack.window().map_or_else(|| "auto".to_owned(), |window| window.name.clone()),
             model: model.clone(),
             weights_sha256: self.weights.sha256.clone(),
-            learning: self.learning.clone(),
+            learning: learned.config.clone(),
             training: TrainingSlices {
                 scan: self.stack.name.clone(),
                 axis: ["i", "j", "k"][self.plane.axis()].to_owned(),

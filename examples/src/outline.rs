@@ -47,15 +47,17 @@ pub fn learn_structure<B: Backend>(
     config: &AssistConfig,
 ) -> Result<Learned<B>> {
     let shown = || outlines.iter().filter(|(_, outline)| outline.iter().any(|&inside| inside));
-    ensure!(shown().count() > 0, "no annotated slice shows {name}: outline it on at least one slice (2 to 5 are best)");
-    let bar = progress::bar(format!("Learning {name}"), shown().count() + config.iterations);
+    let count = shown().count();
+    ensure!(count > 0, "no annotated slice shows {name}: outline it on at least one slice (2 to 5 are best)");
+    let config = config.clone().for_slices(count);
+    let bar = progress::bar(format!("Learning {name}"), count + config.iterations);
     let mut annotated = Vec::new();
     for (&index, outline) in shown() {
         bar.set_message(format!("embedding slice {index}"));
         annotated.push(AnnotatedSlice::new(embeddings.get(index)?, outline.clone())?);
         bar.inc(1);
     }
-    let learned = learn(embeddings.predictor(), &annotated, config, &mut progress::learning(&bar));
+    let learned = learn(embeddings.predictor(), &annotated, &config, &mut progress::learning(&bar));
     bar.finish_and_clear();
     learned.with_context(|| format!("learning {name}"))
 }

@@ -172,9 +172,11 @@ impl Protocol {
     /// Progress steps of one structure that is on `shown` slices: learning iterations and tests.
     fn steps(&self, shown: usize) -> usize {
         let tests = shown.saturating_sub(self.most()).min(self.max_test_slices);
-        let learning: usize = self.learning.by_kind(&self.prompts).iter().map(|(config, _)| config.iterations).sum();
+        let kinds = self.learning.by_kind(&self.prompts);
+        let iterations = |&slices| kinds.iter().map(move |&(config, _)| config.clone().for_slices(slices).iterations);
+        let learning: usize = self.slices.iter().flat_map(iterations).sum();
         let tested = self.prompts.len() * tests * (1 + self.slices.len());
-        self.repeats as usize * (self.slices.len() * learning + tested)
+        self.repeats as usize * (learning + tested)
     }
 }
 
@@ -274,7 +276,7 @@ impl CaseRun<'_> {
                 .map(|&index| Ok(AnnotatedSlice::new(embeddings.get(index)?, self.mask(index))?))
                 .collect::<Result<Vec<_>>>()?;
             for (config, prompts) in protocol.learning.by_kind(&protocol.prompts) {
-                let config = AssistConfig { seed, ..config.clone() };
+                let config = AssistConfig { seed, ..config.clone() }.for_slices(chosen.len());
                 let learned = learn(original, &annotated, &config, &mut progress::learning(bar))?;
                 let predictor = learned.adaptation.apply(original);
                 for prompt in prompts {
@@ -376,8 +378,9 @@ mod tests {
         let kinds: Vec<_> = learned.iter().map(|(config, prompts)| (config.kind, prompts.len())).collect();
         assert_eq!(kinds, [(AssistConfig::points().kind, 2), (AssistConfig::composite().kind, 1)]);
         // Two numbers of slices learn both; three prompts are tested on four slices, learned twice and not.
-        let learned = AssistConfig::points().iterations + AssistConfig::composite().iterations;
-        assert_eq!(protocol.steps(9), 2 * learned + 3 * 4 * 3);
+        let learned = |config: AssistConfig| config.clone().for_slices(2).iterations + config.for_slices(5).iterations;
+        let learned = learned(AssistConfig::points()) + learned(AssistConfig::composite());
+        assert_eq!(protocol.steps(9), learned + 3 * 4 * 3);
     }
 
     #[test]

@@ -125,7 +125,7 @@ pub struct AssistConfig {
     pub draw: PromptDraw,
     /// What learns.
     pub trained: Trained,
-    /// Number of optimiser steps.
+    /// Number of optimiser steps, for as many slices as a step takes; see [`AssistConfig::for_slices`] for more.
     pub iterations: usize,
     /// How many slices, at the most, one step learns from.
     pub slices_per_step: usize,
@@ -194,6 +194,17 @@ impl AssistConfig {
     /// Learning from clicks, boxes and both.
     pub fn mixed() -> Self {
         Self { kind: LearnedKind::Mixed, ..Self::points() }
+    }
+
+    /// The same with as many iterations as let each of so many slices be learned from as often as if one step took them all.
+    ///
+    /// More slices have more to teach: with as many iterations as for few, they would be learned worse than those. Time grows with
+    /// their number, as the paper's does.
+    #[must_use]
+    pub fn for_slices(self, slices: usize) -> Self {
+        let at_once = self.slices_per_step.max(1);
+        let iterations = self.iterations.saturating_mul(slices.max(at_once)) / at_once;
+        Self { iterations, ..self }
     }
 
     /// The same, but the prompt encoder alone learns: the paper's 6,220 parameters.

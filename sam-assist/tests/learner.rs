@@ -59,6 +59,14 @@ fn config(trained: Trained, iterations: usize) -> AssistConfig {
     AssistConfig { trained, iterations, decoder_rate: 1e-3, seed: 3, ..AssistConfig::points() }
 }
 
+#[test]
+fn each_slice_is_learned_from_as_often_however_many_there_are() {
+    let config = AssistConfig { iterations: 60, slices_per_step: 2, ..AssistConfig::points() };
+    let iterations = [0, 1, 2, 3, 5].map(|slices| config.clone().for_slices(slices).iterations);
+    assert_eq!(iterations, [60, 60, 60, 90, 150]);
+    assert_eq!(config.clone().for_slices(2), config);
+}
+
 fn on(_: sam_assist::Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }

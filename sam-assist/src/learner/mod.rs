@@ -71,6 +71,8 @@ pub struct Timing {
 pub struct Learned<B: Backend> {
     /// What changed, to be put into the model by [`Adaptation::apply`].
     pub adaptation: Adaptation<B>,
+    /// How it was learned.
+    pub config: AssistConfig,
     /// The loss of each iteration.
     pub losses: Vec<f32>,
     /// How long it took, embeddings and pauses not included.
@@ -225,8 +227,8 @@ impl<B: Backend> Learner<B> {
 
     /// What was learned so far.
     pub fn finish(self) -> Learned<B> {
-        let Self { adaptation, losses, seconds, timing, .. } = self;
-        Learned { adaptation: adaptation.valid(), losses, seconds, timing }
+        let Self { adaptation, config, losses, seconds, timing, .. } = self;
+        Learned { adaptation: adaptation.valid(), config, losses, seconds, timing }
     }
 
     /// The samples' prompts, each in its own slice's frame.
