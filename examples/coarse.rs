@@ -13,8 +13,9 @@ use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use examples::{
     backend::BackendChoice,
-    coarse::{CoarseJob, CoarseProtocol, Split, Variant, table},
+    coarse::{CoarseJob, CoarseProtocol, Split, Variant},
     disk_cache::CacheOptions,
+    mask_score::table,
     report, weights,
 };
 use sam_data::{SliceAxis, Window};

@@ -17,20 +17,25 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Parser;
 use examples::{
+    auto::{AutoJob, AutoKind, AutoProtocol, HandOverKind},
     backend::BackendChoice,
+    coarse::Split,
     curves,
-    disk_cache::CacheOptions,
+    disk_cache::{CacheOptions, DiskCache},
+    mask_score,
     protocol::{EvaluateJob, Learning, Protocol},
     report,
     results::{self, Environment},
     scoring::Scoring,
     test_prompt::TestPrompt,
-    weights,
+    weights::{self, Weights},
 };
+use sam_auto::HandOver;
 use sam_core::Precision;
 use sam_data::{SliceAxis, Window};
 use sam_eval::{InteractionTable, ResultsTable, Spread};
 use sam_prompt::{SamplingScheme, SliceSelection};
+use sapnet::SapNetConfig;
 
 /// Compare the original SAM with SAM^assist on a folder of scans with masks.
 #[derive(Debug, Parser)]
@@ -66,6 +71,18 @@ struct Options {
     /// How slices are chosen for annotation: normal (the paper's), uniform or equidistant.
     #[arg(long, value_parser = selection, default_value = "normal")]
     selection: SliceSelection,
+    /// Prompts without a person instead, from generators fitted to the most annotated slices of --slices.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    auto: Vec<AutoKind>,
+    /// With --auto: slices without the structure that are annotated as empty.
+    #[arg(long, value_name = "COUNT", default_value_t = 2, requires = "auto")]
+    empty_slices: usize,
+    /// With --auto: what generators hand on to SAM, each in turn.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "points,box,mask,together", requires = "auto")]
+    hand_over: Vec<HandOverKind>,
+    /// With --auto: numbers of SAP-Net other than the defaults, as JSON: {"iterations": 160}.
+    #[arg(long, value_name = "JSON", default_value = "{}", requires = "auto")]
+    sapnet: String,
     /// How often all is done, each time with other slices and prompts; the same ones for every method.
     #[arg(long, default_value_t = 1)]
     repeats: u64,
@@ -102,6 +119,9 @@ fn run(options: Options) -> Result<()> {
     let weights = weights::locate(options.weights.as_deref())?;
     let disk = options.cache.open(&weights)?;
     std::fs::create_dir_all(&options.out).with_context(|| format!("cannot make {}", options.out.display()))?;
+    if !options.auto.is_empty() {
+        return run_auto(options, learning, &weights, disk.as_ref());
+    }
     let protocol = Protocol {
         data: options.data,
         structures: options.structures,
@@ -140,6 +160,42 @@ fn run(options: Options) -> Result<()> {
     if !interactions.is_empty() {
         println!("{interactions}");
     }
+    Ok(())
+}
+
+fn run_auto(options: Options, learning: Learning, weights: &Weights, disk: Option<&DiskCache>) -> Result<()> {
+    let sapnet: SapNetConfig =
+        serde_json::from_str(&options.sapnet).context("cannot read the numbers given with --sapnet")?;
+    let annotated = options.slices.iter().copied().max().context("--slices needs a number of annotated slices")?;
+    let protocol = AutoProtocol {
+        data: options.data,
+        structures: options.structures,
+        window: options.window,
+        axis: options.axis,
+        split: Split {
+            annotated,
+            annotated_empty: options.empty_slices,
+            test: options.test_slices,
+            test_empty: 6,
+            max_slices: 40,
+            min_object_pixels: 10,
+        },
+        seeds: (options.seed..options.seed + options.repeats).collect(),
+        generators: options.auto,
+        hand_overs: options.hand_over,
+        points: 5,
+        hand_over: HandOver { sampling: options.sampling, ..HandOver::default() },
+        sapnet,
+        learning,
+        precision: options.precision,
+    };
+    let environment = Environment::new(options.backend, weights);
+    let scores = options.backend.run(AutoJob { protocol: &protocol, weights, disk })?;
+    let record = serde_json::json!({ "config": protocol, "environment": environment, "scores": scores });
+    write(&options.out.join("results.json"), &serde_json::to_string_pretty(&record)?)?;
+    let table = mask_score::table(&scores);
+    write(&options.out.join("table.md"), &table)?;
+    print!("{table}");
     Ok(())
 }
 

@@ -91,7 +91,7 @@ fn run(options: &Options) -> Result<()> {
         pictured: TestPrompt::Once(PromptKind::Points(5)),
         scoring: Scoring::default(),
         learning: AssistConfig { seed: options.seed, ..AssistConfig::mixed() },
-        propagation: PropagationConfig { seed: options.seed, ..PropagationConfig::default() },
+        propagation: PropagationConfig::default().with_seed(options.seed),
         seed: options.seed,
     };
     let job = DemoJob { demo: &demo, volume: &volume, labels: &labels, weights: &weights.path };

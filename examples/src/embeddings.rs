@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use burn::tensor::backend::Backend;
+use sam_auto::{SliceSource, SourceError};
 use sam_core::{ImageEmbedding, SamPredictor};
+use sam_prompt::ndarray::Array3;
 
 use crate::{disk_cache::DiskCache, stack::Stack};
 
@@ -49,5 +51,19 @@ impl<'a, B: Backend> Embeddings<'a, B> {
         let embedding = embedding.with_context(|| format!("slice {index} of {}", self.stack.name))?;
         self.cache.insert(index, embedding.clone());
         Ok(embedding)
+    }
+}
+
+impl<B: Backend> SliceSource<B> for Embeddings<'_, B> {
+    fn count(&self) -> usize {
+        self.stack.len()
+    }
+
+    fn image(&mut self, index: usize) -> Result<Array3<f32>, SourceError> {
+        Ok(self.stack.image(index))
+    }
+
+    fn embedding(&mut self, index: usize) -> Result<ImageEmbedding<B>, SourceError> {
+        Ok(self.get(index)?)
     }
 }

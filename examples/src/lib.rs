@@ -13,11 +13,14 @@
 //! - [`correction`]: the paper's active sampling, clicks where the prediction is wrong.
 //! - [`demo`]: quickstart's work.
 //! - [`protocol`]: the paper's per-case evaluation.
+//! - [`auto`]: generators of prompts, on test slices with and without the structure.
+//! - [`mask_score`]: masks found without a prompt, held against the truth.
 //! - [`coarse`]: coarse masks of PANet and SAP-Net, the paper's Table 5.
 //! - [`parity`]: the comparison with the reference implementations' tensors.
 //! - [`picture`], [`curves`], [`progress`], [`report`], [`results`]: what people see and keep.
 
 pub mod annotation;
+pub mod auto;
 pub mod backend;
 pub mod cards;
 pub mod coarse;
@@ -27,6 +30,7 @@ pub mod demo;
 pub mod disk_cache;
 pub mod embeddings;
 pub mod geometry;
+pub mod mask_score;
 pub mod outline;
 pub mod parity;
 pub mod picture;

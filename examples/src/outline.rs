@@ -77,9 +77,8 @@ pub fn segment_structure<B: Backend>(
     let bar = progress::bar(format!("Segmenting {name}"), count - outlines.len());
     let slices = propagate(
         learned,
-        count,
+        embeddings,
         outlines,
-        &mut |index| embeddings.get(index).map_err(Into::into),
         config,
         &mut |index| {
             bar.inc(1);

@@ -1,29 +1,43 @@
 //! SAM^auto: the rest of a volume without clicks, from a few annotated slices.
 //!
-//! So far it holds one way: [`propagate`], which walks outwards from the annotated slices and prompts each slice with the box and
-//! points of its segmented neighbour's mask. The paper's prompt generators (propagation by intensity, classification of SAM's
-//! features, coarse segmentation by SAP-Net) are not here yet.
+//! A [`PromptGenerator`] is fitted to the annotated slices and then prompts others; a [`VolumeSegmenter`] hands its prompts to SAM.
+//!
+//! - [`CoarseConfig`]: prompts from coarse maps of SAP-Net or PANet; [`HandOver`] says what of a rough mask is handed on.
+//! - [`propagate`]: outwards from the annotated slices, each slice prompted by its segmented neighbour.
+//! - [`SliceSource`]: where slices come from; [`ImageSlices`] for those in memory.
 //!
 //! ```
 //! use burn_flex::Flex;
 //! use ndarray::{Array2, Array3};
-//! use sam_auto::{PropagationConfig, propagate};
+//! use sam_auto::{CoarseConfig, ImageSlices, SegmenterConfig, SliceSource, SupportSlice, VolumeSegmenter};
 //! use sam_core::{SamConfig, SamPredictor, ViTConfig};
 //!
 //! let config = SamConfig::vit(ViTConfig::new(32, 1, 2).with_image_size(64));
 //! let predictor = SamPredictor::new(config.init::<Flex>(&Default::default()), config.preprocess);
-//! let slices = vec![Array3::from_elem((40, 50, 1), 90.0); 5];
 //! let outline = Array2::from_shape_fn((40, 50), |(row, column)| row > 20 && column > 25);
+//! let image = outline.mapv(|inside| if inside { 200.0 } else { 20.0 }).insert_axis(ndarray::Axis(2));
+//! let mut slices = ImageSlices::new(&predictor, vec![image; 4]);
 //!
-//! let mut embed = |index: usize| Ok(predictor.embed(slices[index].view())?);
-//! let annotated = [(2, outline)].into();
-//! let masks = propagate(&predictor, slices.len(), &annotated, &mut embed, &PropagationConfig::default(), &mut |_| ())?;
-//! assert_eq!(masks.len(), 5);
-//! # Ok::<(), sam_auto::AutoError>(())
+//! let annotated = [SupportSlice::new(2, slices.embedding(2)?, outline.clone())?];
+//! let generator = CoarseConfig::default().fit(&annotated)?;
+//! let segmenter = VolumeSegmenter::new(&predictor, vec![&generator], SegmenterConfig::default())?;
+//! let found = segmenter.segment(&mut slices, &[(2, outline)].into(), &mut |_| ())?;
+//! assert_eq!(found.slices.len(), 4);
+//! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 //! ```
 
+mod coarse;
+mod ensemble;
 mod error;
+mod generator;
+mod hand_over;
 mod propagation;
+mod segmenter;
 
+pub use coarse::{CoarseConfig, CoarseGenerator, CoarseMethod};
+pub use ensemble::{Agreement, Vote};
 pub use error::AutoError;
-pub use propagation::{EmbedSlice, PropagationConfig, SegmentedSlice, propagate};
+pub use generator::{ImageSlices, PromptGenerator, SliceContext, SliceSource, SourceError, SupportSlice};
+pub use hand_over::HandOver;
+pub use propagation::{PropagationConfig, propagate};
+pub use segmenter::{CleanUp, Segmentation, SegmentedSlice, SegmenterConfig, VolumeSegmenter};

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use burn_flex::{Flex, FlexDevice};
 use ndarray::{Array2, Array3};
-use sam_auto::{AutoError, PropagationConfig, SegmentedSlice, propagate};
-use sam_core::{SamConfig, SamPredictor, ViTConfig};
+use sam_auto::{AutoError, HandOver, ImageSlices, PropagationConfig, SegmentedSlice, SliceSource, SourceError, propagate};
+use sam_core::{ImageEmbedding, SamConfig, SamPredictor, ViTConfig};
 
 const SLICES: usize = 7;
 
@@ -27,20 +27,15 @@ fn segment(
     let image =
         Array3::from_shape_fn((40, 50, 1), |(row, column, _)| if outline()[(row, column)] { 200.0 } else { 40.0 });
     let mut reached = Vec::new();
-    let mut embed = |_| Ok(predictor.embed(image.view())?);
-    let slices = propagate(&predictor, SLICES, annotated, &mut embed, config, &mut |index| reached.push(index))?;
+    let mut source = ImageSlices::new(&predictor, vec![image; SLICES]);
+    let slices = propagate(&predictor, &mut source, annotated, config, &mut |index| reached.push(index))?;
     Ok((slices, reached))
 }
 
 /// Accepts whatever the model answers, as long as it answers something.
 fn lenient() -> PropagationConfig {
-    PropagationConfig {
-        min_iou: 0.0,
-        max_growth: f32::INFINITY,
-        min_pixels: 1,
-        points: 2,
-        ..PropagationConfig::default()
-    }
+    let hand_over = HandOver { points: 2, min_pixels: 1, ..HandOver::default() };
+    PropagationConfig { hand_over, min_iou: 0.0, max_growth: f32::INFINITY }
 }
 
 #[test]
@@ -84,6 +79,23 @@ fn jumps_end_the_walk_outside_and_are_bridged_between_annotated_slices() {
     }
 }
 
+/// Slices that cannot be had.
+struct Gone;
+
+impl SliceSource<Flex> for Gone {
+    fn count(&self) -> usize {
+        SLICES
+    }
+
+    fn image(&mut self, _: usize) -> Result<Array3<f32>, SourceError> {
+        Err("the disk is gone".into())
+    }
+
+    fn embedding(&mut self, _: usize) -> Result<ImageEmbedding<Flex>, SourceError> {
+        Err("the disk is gone".into())
+    }
+}
+
 #[test]
 fn impossible_tasks_are_errors() {
     let nothing = BTreeMap::from([(1, Array2::from_elem((40, 50), false))]);
@@ -91,9 +103,7 @@ fn impossible_tasks_are_errors() {
     let beyond = BTreeMap::from([(SLICES, outline())]);
     assert!(matches!(segment(&beyond, &lenient()), Err(AutoError::NoSuchSlice { index: SLICES, count: SLICES })));
 
-    let predictor = predictor();
-    let mut embed = |_| Err("the disk is gone".into());
     let annotated = BTreeMap::from([(1, outline())]);
-    let failed = propagate::<Flex>(&predictor, SLICES, &annotated, &mut embed, &lenient(), &mut |_| ());
+    let failed = propagate(&predictor(), &mut Gone, &annotated, &lenient(), &mut |_| ());
     assert!(matches!(failed, Err(AutoError::Slice { .. })));
 }

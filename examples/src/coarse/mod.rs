@@ -1,28 +1,27 @@
 //! Coarse masks without a prompt: PANet and SAP-Net on a SAM's features, by the paper's Table 5.
 
-mod framing;
-mod score;
 mod split;
-mod table;
 mod variant;
 
-use std::{ops::ControlFlow, path::PathBuf, time::Instant};
+use std::{path::PathBuf, time::Instant};
 
 use anyhow::{Context, Result, ensure};
-use burn::tensor::{Tensor, backend::Backend};
+use burn::tensor::backend::Backend;
 use indicatif::ProgressBar;
-use sam_core::{Checkpoint, Frame, SamPredictor};
+use sam_auto::{CoarseConfig, CoarseMethod, HandOver, SupportSlice};
+use sam_core::{Checkpoint, SamPredictor};
 use sam_data::{Folder, SliceAxis, Structure, Window};
 use sam_prompt::ndarray::{Array2, Axis, stack};
-use sapnet::{AnnotatedSlices, CoarseSegmenter, PaNet, SapNet, SapNetConfig, SupportConfig, largest_components};
+use sapnet::{SapNetConfig, SupportConfig, largest_components};
 use serde::Serialize;
 
-pub use score::CoarseScore;
 pub use split::Split;
-pub use table::table;
 pub use variant::Variant;
 
-use crate::{backend::Job, disk_cache::DiskCache, embeddings::Embeddings, progress, stack::Stack, weights::Weights};
+use crate::{
+    backend::Job, disk_cache::DiskCache, embeddings::Embeddings, mask_score::MaskScore, progress, stack::Stack,
+    weights::Weights,
+};
 
 /// Every number of the comparison.
 #[derive(Debug, Clone, Serialize)]
@@ -59,9 +58,9 @@ pub struct CoarseJob<'a> {
 }
 
 impl Job for CoarseJob<'_> {
-    type Output = Vec<CoarseScore>;
+    type Output = Vec<MaskScore>;
 
-    fn run<B: Backend>(self, device: &B::Device) -> Result<Vec<CoarseScore>> {
+    fn run<B: Backend>(self, device: &B::Device) -> Result<Vec<MaskScore>> {
         let protocol = self.protocol;
         protocol.sapnet.check()?;
         let predictor: SamPredictor<B> = Checkpoint::open(&self.weights.path)?.predictor(device)?;
@@ -93,19 +92,12 @@ struct Subject<'a> {
     structure: &'a Structure,
 }
 
-/// Features and truths of some slices.
-struct Slices<B: Backend> {
-    features: Tensor<B, 4>,
-    frames: Vec<Frame>,
-    truths: Vec<Array2<bool>>,
-}
-
 impl Subject<'_> {
     fn name(&self) -> String {
         format!("{}: {}", self.stack.name, self.structure.name)
     }
 
-    fn run<B: Backend>(&self, embeddings: &mut Embeddings<'_, B>) -> Result<Vec<CoarseScore>> {
+    fn run<B: Backend>(&self, embeddings: &mut Embeddings<'_, B>) -> Result<Vec<MaskScore>> {
         let protocol = self.protocol;
         let Some(shown) = protocol.split.survey(self.stack.len(), |index| self.mask(index)) else {
             eprintln!("Left out: {} is on {} slices or fewer", self.name(), protocol.split.annotated);
@@ -128,25 +120,24 @@ impl Subject<'_> {
         self.stack.mask(index, &self.structure.values)
     }
 
-    fn load<B: Backend>(&self, slices: &[usize], embeddings: &mut Embeddings<'_, B>) -> Result<Slices<B>> {
-        let embedded = slices.iter().map(|&index| embeddings.get(index)).collect::<Result<Vec<_>>>()?;
-        Ok(Slices {
-            frames: embedded.iter().map(|slice| slice.frame).collect(),
-            features: Tensor::cat(embedded.into_iter().map(|slice| slice.features).collect(), 0),
-            truths: slices.iter().map(|&index| self.mask(index)).collect(),
-        })
+    /// Slices with the truth on them: annotated, or to be tested.
+    fn load<B: Backend>(
+        &self,
+        slices: &[usize],
+        embeddings: &mut Embeddings<'_, B>,
+    ) -> Result<Vec<SupportSlice<B>>> {
+        let load = |&index: &usize| Ok(SupportSlice::new(index, embeddings.get(index)?, self.mask(index))?);
+        slices.iter().map(load).collect()
     }
 
     fn repeat<B: Backend>(
         &self,
-        annotated: &Slices<B>,
-        test: &Slices<B>,
+        annotated: &[SupportSlice<B>],
+        test: &[SupportSlice<B>],
         seed: u64,
         bar: &ProgressBar,
-    ) -> Result<Vec<CoarseScore>> {
-        let device = annotated.features.device();
-        let [foreground, background] = framing::masks::<B>(&annotated.truths, &annotated.frames, &device);
-        let slices = AnnotatedSlices::new(annotated.features.clone(), foreground, background)?;
+    ) -> Result<Vec<MaskScore>> {
+        let truths: Vec<_> = test.iter().map(|slice| slice.outline().clone()).collect();
         let mut scores = Vec::new();
         let mut last: Option<(Option<SapNetConfig>, Coarse)> = None;
         for &variant in &self.protocol.variants {
@@ -155,11 +146,11 @@ impl Subject<'_> {
             let coarse = match last {
                 // Top-K differs in what is done with the same masks.
                 Some((same, coarse)) if same == config => coarse,
-                _ => Coarse::fit(&slices, config.as_ref(), test)?,
+                _ => Coarse::fit(annotated, config.as_ref(), test)?,
             };
             let largest = if variant.keeps_largest() { Some(self.largest(&coarse.masks)?) } else { None };
             let masks = largest.as_ref().unwrap_or(&coarse.masks);
-            scores.push(CoarseScore::of(self.name(), variant, seed, coarse.fit_seconds, masks, &test.truths)?);
+            scores.push(MaskScore::of(self.name(), variant.to_string(), seed, coarse.fit_seconds, masks, &truths)?);
             last = Some((config, coarse));
             bar.inc(1);
         }
@@ -188,20 +179,16 @@ struct Coarse {
 impl Coarse {
     /// Fits SAP-Net, or PANet without numbers for it, and segments the test slices.
     fn fit<B: Backend>(
-        annotated: &AnnotatedSlices<B>,
+        annotated: &[SupportSlice<B>],
         config: Option<&SapNetConfig>,
-        test: &Slices<B>,
+        test: &[SupportSlice<B>],
     ) -> Result<Self> {
         let started = Instant::now();
-        let segmenter: Box<dyn CoarseSegmenter<B>> = match config {
-            Some(config) => Box::new(SapNet::fit(annotated, config, &mut |_| ControlFlow::Continue(()))?),
-            None => Box::new(PaNet::fit(annotated, &SupportConfig::default())?),
-        };
+        let method = config
+            .map_or_else(|| CoarseMethod::Panet(SupportConfig::default()), |config| CoarseMethod::Sapnet(config.clone()));
+        let coarse = CoarseConfig { method, hand_over: HandOver::default() }.fit(annotated)?;
         let fit_seconds = started.elapsed().as_secs_f64();
-        let masks = test.frames.iter().enumerate().map(|(slice, frame)| {
-            let features = test.features.clone().narrow(0, slice, 1);
-            framing::to_image(segmenter.predict(features, [frame.padded; 2])?, frame)
-        });
-        Ok(Self { masks: masks.collect::<Result<_>>()?, fit_seconds })
+        let mask = |slice: &SupportSlice<B>| Ok(coarse.map(slice.embedding())?.mapv(|share| share > 0.5));
+        Ok(Self { masks: test.iter().map(mask).collect::<Result<_>>()?, fit_seconds })
     }
 }

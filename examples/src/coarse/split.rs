@@ -23,22 +23,22 @@ pub struct Split {
 
 /// Slices by what they show.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Survey {
+pub(crate) struct Survey {
     shown: Vec<usize>,
     empty: Vec<usize>,
 }
 
 /// Slices of one repeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Chosen {
-    pub(super) annotated: Vec<usize>,
+pub(crate) struct Chosen {
+    pub(crate) annotated: Vec<usize>,
     /// In the order of the stack.
-    pub(super) test: Vec<usize>,
+    pub(crate) test: Vec<usize>,
 }
 
 impl Split {
     /// Looks at a stack's slices; `None` if too few show the structure to annotate some and test another.
-    pub(super) fn survey(&self, slices: usize, mask: impl Fn(usize) -> Array2<bool>) -> Option<Survey> {
+    pub(crate) fn survey(&self, slices: usize, mask: impl Fn(usize) -> Array2<bool>) -> Option<Survey> {
         let mut survey = Survey { shown: Vec::new(), empty: Vec::new() };
         for index in (0..slices).step_by(slices.div_ceil(self.max_slices.max(1)).max(1)) {
             match mask(index).iter().filter(|&&inside| inside).count() {
@@ -50,7 +50,7 @@ impl Split {
         (survey.shown.len() > self.annotated).then_some(survey)
     }
 
-    pub(super) fn choose(&self, survey: &Survey, seed: u64) -> Chosen {
+    pub(crate) fn choose(&self, survey: &Survey, seed: u64) -> Chosen {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut annotated = SliceSelection::Normal.choose(&survey.shown, self.annotated, &mut rng);
         annotated.extend(choose_background(&survey.empty, self.annotated_empty, &mut rng));

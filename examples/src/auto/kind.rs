@@ -1,0 +1,78 @@
+//! Generators and what they hand on, by name.
+
+use clap::ValueEnum;
+use sam_assist::AssistConfig;
+use sam_auto::HandOver;
+use serde::Serialize;
+
+use crate::protocol::Learning;
+
+/// A way to prompt without a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AutoKind {
+    /// Prototypes of the frozen features.
+    Panet,
+    /// The spatial-aware prototypical network.
+    Sapnet,
+}
+
+impl std::fmt::Display for AutoKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Panet => "PANet",
+            Self::Sapnet => "SAP-Net",
+        })
+    }
+}
+
+/// What of a coarse map is handed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HandOverKind {
+    /// Points inside and outside.
+    Points,
+    /// A box around each component.
+    Box,
+    /// The map as low-res logits.
+    Mask,
+    /// Boxes and the map.
+    BoxMask,
+    /// Points, boxes and the map.
+    Together,
+}
+
+impl HandOverKind {
+    /// This, with so many points on each component.
+    pub fn hand_over(self, points: usize, base: &HandOver) -> HandOver {
+        let (has_points, boxes, mask) = match self {
+            Self::Points => (true, false, false),
+            Self::Box => (false, true, false),
+            Self::Mask => (false, false, true),
+            Self::BoxMask => (false, true, true),
+            Self::Together => (true, true, true),
+        };
+        HandOver { points: if has_points { points } else { 0 }, boxes, mask, ..base.clone() }
+    }
+
+    /// The learning that fits it. No learning draws mask prompts.
+    pub fn learning(self, learning: &Learning) -> &AssistConfig {
+        match self {
+            Self::Points => &learning.points,
+            Self::Box | Self::Mask | Self::BoxMask => &learning.boxes,
+            Self::Together => &learning.composite,
+        }
+    }
+}
+
+impl std::fmt::Display for HandOverKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Points => "points",
+            Self::Box => "box",
+            Self::Mask => "mask",
+            Self::BoxMask => "box+mask",
+            Self::Together => "together",
+        })
+    }
+}

@@ -1,0 +1,87 @@
+//! Several masks of one slice as one, and how far they agree.
+
+use ndarray::{Array2, Zip};
+use serde::{Deserialize, Serialize};
+
+/// How many of several masks a pixel must lie in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Vote {
+    /// One: the masks are united, as the paper does with runs from several annotated slices.
+    Union,
+    /// More than half of them.
+    #[default]
+    Majority,
+}
+
+impl Vote {
+    const fn is_enough(self, votes: usize, members: usize) -> bool {
+        match self {
+            Self::Union => votes > 0,
+            Self::Majority => 2 * votes > members,
+        }
+    }
+}
+
+/// How far the members of an ensemble agree on a slice: where they do not, a person should look.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Agreement {
+    /// The share of members that say of each pixel what the ensemble says: `[rows, columns]`, from 0 to 1.
+    pub voxels: Array2<f32>,
+    /// The mean of that over the pixels that any member takes for the object; 1 where none does.
+    pub slice: f32,
+}
+
+/// The vote of masks of one size, each pixel on its own, and their agreement.
+///
+/// A member that sees no object votes with an empty mask. Of no member at all, the mask is empty and agreement full.
+///
+/// # Shapes
+/// - masks: `[rows, columns]` each, `size` all
+///
+/// # Panics
+/// If a mask has another size.
+pub(crate) fn unite(masks: &[Array2<bool>], size: (usize, usize), vote: Vote) -> (Array2<bool>, Agreement) {
+    let mut votes = Array2::<usize>::zeros(size);
+    for mask in masks {
+        Zip::from(&mut votes).and(mask).for_each(|votes, &inside| *votes += usize::from(inside));
+    }
+    let members = masks.len();
+    let united = votes.mapv(|votes| vote.is_enough(votes, members));
+    let share = |&votes: &usize, &inside: &bool| {
+        let agreeing = if inside { votes } else { members - votes };
+        if members == 0 { 1.0 } else { agreeing as f32 / members as f32 }
+    };
+    let voxels = Zip::from(&votes).and(&united).map_collect(share);
+    let claimed = || votes.iter().zip(&voxels).filter(|&(&votes, _)| votes > 0).map(|(_, &share)| share);
+    let slice = if claimed().next().is_none() { 1.0 } else { claimed().sum::<f32>() / claimed().count() as f32 };
+    (united, Agreement { voxels, slice: slice.min(1.0) })
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn union_takes_what_one_says_and_majority_what_most_say() {
+        let masks = [array![[true, true, false, false]], array![[true, false, true, false]], array![[true, true, false, false]]];
+        let (union, trust) = unite(&masks, (1, 4), Vote::Union);
+        assert_eq!(union, array![[true, true, true, false]]);
+        assert_eq!(trust.voxels, array![[1.0, 2.0 / 3.0, 1.0 / 3.0, 1.0]]);
+        let (majority, trust) = unite(&masks, (1, 4), Vote::Majority);
+        assert_eq!(majority, array![[true, true, false, false]]);
+        assert_eq!(trust.voxels, array![[1.0, 2.0 / 3.0, 2.0 / 3.0, 1.0]]);
+        assert!((trust.slice - 7.0 / 9.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn nobody_who_claims_anything_is_full_agreement() {
+        for masks in [vec![], vec![Array2::from_elem((2, 2), false); 3]] {
+            let (mask, trust) = unite(&masks, (2, 2), Vote::Union);
+            assert!(mask.iter().all(|&inside| !inside));
+            assert_eq!((trust.slice, trust.voxels), (1.0, Array2::ones((2, 2))));
+        }
+    }
+}
