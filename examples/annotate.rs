@@ -21,7 +21,7 @@ use examples::{
     results::Environment, stack::Stack, weights,
 };
 use sam_assist::{AssistConfig, PromptCard};
-use sam_auto::PropagationConfig;
+use sam_auto::MaskPropagationConfig;
 use sam_data::{LabelTable, LabelVolume, SliceAxis, SlicePlane, Volume, Window};
 use serde::Serialize;
 
@@ -110,7 +110,7 @@ fn run(options: &Options) -> Result<()> {
     let scan = options.image.file_name().map_or_else(|| "scan".to_owned(), |name| name.to_string_lossy().into_owned());
     let stack = Stack::of_volume(scan, volume.clone(), annotations.clone(), axis, &window)?;
     let learning = AssistConfig { seed: options.seed, ..AssistConfig::mixed() };
-    let propagation = PropagationConfig::default().with_seed(options.seed);
+    let propagation = MaskPropagationConfig::default().with_seed(options.seed);
     let found = options.backend.run(AnnotationJob {
         stack: &stack,
         plane: &plane,

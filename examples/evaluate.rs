@@ -17,7 +17,7 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Parser;
 use examples::{
-    auto::{AutoJob, AutoKind, AutoProtocol, HandOverKind},
+    auto::{AutoConfig, AutoJob, AutoKind, AutoProtocol, HandOverKind},
     backend::BackendChoice,
     coarse::Split,
     curves,
@@ -35,7 +35,6 @@ use sam_core::Precision;
 use sam_data::{SliceAxis, Window};
 use sam_eval::{InteractionTable, ResultsTable, Spread};
 use sam_prompt::{SamplingScheme, SliceSelection};
-use sapnet::SapNetConfig;
 
 /// Compare the original SAM with SAM^assist on a folder of scans with masks.
 #[derive(Debug, Parser)]
@@ -80,9 +79,9 @@ struct Options {
     /// With --auto: what generators hand on to SAM, each in turn.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "points,box,mask,together", requires = "auto")]
     hand_over: Vec<HandOverKind>,
-    /// With --auto: numbers of SAP-Net other than the defaults, as JSON: {"iterations": 160}.
+    /// With --auto: numbers of the generators other than the defaults, as JSON: {"sapnet": {"iterations": 160}}.
     #[arg(long, value_name = "JSON", default_value = "{}", requires = "auto")]
-    sapnet: String,
+    generators: String,
     /// How often all is done, each time with other slices and prompts; the same ones for every method.
     #[arg(long, default_value_t = 1)]
     repeats: u64,
@@ -164,8 +163,8 @@ fn run(options: Options) -> Result<()> {
 }
 
 fn run_auto(options: Options, learning: Learning, weights: &Weights, disk: Option<&DiskCache>) -> Result<()> {
-    let sapnet: SapNetConfig =
-        serde_json::from_str(&options.sapnet).context("cannot read the numbers given with --sapnet")?;
+    let numbers: AutoConfig =
+        serde_json::from_str(&options.generators).context("cannot read the numbers given with --generators")?;
     let annotated = options.slices.iter().copied().max().context("--slices needs a number of annotated slices")?;
     let protocol = AutoProtocol {
         data: options.data,
@@ -184,8 +183,7 @@ fn run_auto(options: Options, learning: Learning, weights: &Weights, disk: Optio
         generators: options.auto,
         hand_overs: options.hand_over,
         points: 5,
-        hand_over: HandOver { sampling: options.sampling, ..HandOver::default() },
-        sapnet,
+        numbers: AutoConfig { hand_over: HandOver { sampling: options.sampling, ..numbers.hand_over }, ..numbers },
         learning,
         precision: options.precision,
     };

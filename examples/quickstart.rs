@@ -22,7 +22,7 @@ use examples::{
     weights,
 };
 use sam_assist::AssistConfig;
-use sam_auto::PropagationConfig;
+use sam_auto::MaskPropagationConfig;
 use sam_data::{LabelTable, LabelVolume, PhantomConfig, SliceAxis, Volume, Window};
 use sam_eval::{ResultsTable, Spread};
 use sam_prompt::{PromptKind, SliceSelection};
@@ -91,7 +91,7 @@ fn run(options: &Options) -> Result<()> {
         pictured: TestPrompt::Once(PromptKind::Points(5)),
         scoring: Scoring::default(),
         learning: AssistConfig { seed: options.seed, ..AssistConfig::mixed() },
-        propagation: PropagationConfig::default().with_seed(options.seed),
+        propagation: MaskPropagationConfig::default().with_seed(options.seed),
         seed: options.seed,
     };
     let job = DemoJob { demo: &demo, volume: &volume, labels: &labels, weights: &weights.path };

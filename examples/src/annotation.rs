@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use burn::tensor::backend::Backend;
 use sam_assist::{AssistConfig, CardMetadata, Learned, MultiClass, PromptCard, TrainingSlices};
-use sam_auto::{PropagationConfig, SegmentedSlice};
+use sam_auto::{MaskPropagationConfig, SegmentedSlice};
 use sam_core::{Checkpoint, SamConfig};
 use sam_data::{LabelTable, LabelVolume, SlicePlane};
 use sam_prompt::ndarray::Array3;
@@ -38,7 +38,7 @@ pub struct AnnotationJob<'a> {
     /// The learning.
     pub learning: &'a AssistConfig,
     /// The walk from slice to slice.
-    pub propagation: &'a PropagationConfig,
+    pub propagation: &'a MaskPropagationConfig,
     /// Cards in the order of the label values, to be used instead of learning; or none.
     pub cards: &'a [PromptCard],
     /// Where what is learned is kept.

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use burn::tensor::backend::Backend;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use sam_assist::{AssistConfig, Learned};
-use sam_auto::{PropagationConfig, SegmentedSlice};
+use sam_auto::{MaskPropagationConfig, SegmentedSlice};
 use sam_core::{Checkpoint, SamPredictor};
 use sam_data::{LabelVolume, SliceAxis, SlicePlane, Structure, Volume, Window};
 use sam_eval::{EmptyPolicy, Record, dice};
@@ -50,7 +50,7 @@ pub struct Demo {
     /// The learning.
     pub learning: AssistConfig,
     /// The walk from slice to slice.
-    pub propagation: PropagationConfig,
+    pub propagation: MaskPropagationConfig,
     /// Seed of the comparison's prompts.
     pub seed: u64,
 }

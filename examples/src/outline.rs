@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, ensure};
 use burn::tensor::backend::Backend;
 use sam_assist::{AnnotatedSlice, AssistConfig, Learned, MultiClass, learn, resolve_overlap};
-use sam_auto::{PropagationConfig, SegmentedSlice, propagate};
+use sam_auto::{MaskPropagationConfig, SegmentedSlice, propagate_masks};
 use sam_core::{ImageEmbedding, SamPredictor};
 use sam_data::{LabelVolume, SliceAxis};
 use sam_prompt::{
@@ -71,20 +71,14 @@ pub fn segment_structure<B: Backend>(
     outlines: &Outlines,
     learned: &SamPredictor<B>,
     embeddings: &mut Embeddings<'_, B>,
-    config: &PropagationConfig,
+    config: &MaskPropagationConfig,
 ) -> Result<Vec<SegmentedSlice>> {
     let count = embeddings.stack().len();
     let bar = progress::bar(format!("Segmenting {name}"), count - outlines.len());
-    let slices = propagate(
-        learned,
-        embeddings,
-        outlines,
-        config,
-        &mut |index| {
-            bar.inc(1);
-            bar.set_message(format!("slice {index}"));
-        },
-    );
+    let slices = propagate_masks(learned, embeddings, outlines, config, &mut |index| {
+        bar.inc(1);
+        bar.set_message(format!("slice {index}"));
+    });
     bar.finish_and_clear();
     slices.with_context(|| format!("segmenting {name}"))
 }

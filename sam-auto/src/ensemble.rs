@@ -66,7 +66,11 @@ mod tests {
 
     #[test]
     fn union_takes_what_one_says_and_majority_what_most_say() {
-        let masks = [array![[true, true, false, false]], array![[true, false, true, false]], array![[true, true, false, false]]];
+        let masks = [
+            array![[true, true, false, false]],
+            array![[true, false, true, false]],
+            array![[true, true, false, false]],
+        ];
         let (union, trust) = unite(&masks, (1, 4), Vote::Union);
         assert_eq!(union, array![[true, true, true, false]]);
         assert_eq!(trust.voxels, array![[1.0, 2.0 / 3.0, 1.0 / 3.0, 1.0]]);

@@ -74,9 +74,4 @@ impl AutoError {
     ) -> Result<(), Self> {
         if holds { Ok(()) } else { Err(Self::Config { name, found: found(), expected }) }
     }
-
-    /// Ok if a configured share lies between 0 and 1, both included.
-    pub(crate) fn check_share(name: &'static str, value: f32) -> Result<(), Self> {
-        Self::check((0.0..=1.0).contains(&value), name, || value.to_string(), "a number from 0 to 1")
-    }
 }

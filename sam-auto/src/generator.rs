@@ -143,3 +143,15 @@ impl<B: Backend> SliceSource<B> for ImageSlices<'_, B> {
         Ok(embedding)
     }
 }
+
+impl<B: Backend, G: PromptGenerator<B> + ?Sized> PromptGenerator<B> for &G {
+    fn generate(&self, slice: &SliceContext<'_, B>) -> Result<Option<Prompts>, AutoError> {
+        (**self).generate(slice)
+    }
+}
+
+impl<B: Backend, G: PromptGenerator<B> + ?Sized> PromptGenerator<B> for Box<G> {
+    fn generate(&self, slice: &SliceContext<'_, B>) -> Result<Option<Prompts>, AutoError> {
+        (**self).generate(slice)
+    }
+}

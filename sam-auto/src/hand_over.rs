@@ -72,7 +72,8 @@ impl HandOver {
         let anything = self.points > 0 || self.boxes || self.mask;
         AutoError::check(anything, "hand_over", || "nothing".to_owned(), "points, boxes or mask")?;
         AutoError::check(self.components != Some(0), "hand_over.components", || "0".to_owned(), "at least 1, or null")?;
-        let finite = |name, value: f32| AutoError::check(value.is_finite(), name, || value.to_string(), "a finite number");
+        let finite =
+            |name, value: f32| AutoError::check(value.is_finite(), name, || value.to_string(), "a finite number");
         finite("hand_over.box_margin", self.box_margin)?;
         let strength = self.mask_strength;
         let is_positive = strength.is_finite() && strength > 0.0;
@@ -93,11 +94,7 @@ impl HandOver {
     ///
     /// # Errors
     /// [`AutoError::Prompt`] if points cannot be drawn.
-    pub fn prompts(
-        &self,
-        mask: ArrayView2<'_, bool>,
-        rng: &mut ChaCha8Rng,
-    ) -> Result<Option<Prompts>, AutoError> {
+    pub fn prompts(&self, mask: ArrayView2<'_, bool>, rng: &mut ChaCha8Rng) -> Result<Option<Prompts>, AutoError> {
         let parts = self.parts(mask);
         if parts.is_empty() {
             return Ok(None);
@@ -124,6 +121,7 @@ impl HandOver {
 #[cfg(test)]
 mod tests {
     use rand::SeedableRng;
+    use sam_prompt::Point;
 
     use super::*;
 
@@ -154,7 +152,7 @@ mod tests {
     fn points_keep_their_distance_from_the_border() {
         let found = prompts(&HandOver::points(6)).expect("two components");
         assert!(found.boxes.is_empty());
-        let (inside, outside): (Vec<_>, Vec<_>) =
+        let (inside, outside): (Vec<&Point>, Vec<&Point>) =
             found.points.iter().partition(|point| point.label == Label::Foreground);
         assert_eq!((inside.len(), outside.len()), (12, 6));
         let (core, far) = (erode(mask().view(), 2), dilate(mask().view(), 2));

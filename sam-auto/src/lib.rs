@@ -2,8 +2,9 @@
 //!
 //! A [`PromptGenerator`] is fitted to the annotated slices and then prompts others; a [`VolumeSegmenter`] hands its prompts to SAM.
 //!
-//! - [`CoarseConfig`]: prompts from coarse maps of SAP-Net or PANet; [`HandOver`] says what of a rough mask is handed on.
-//! - [`propagate`]: outwards from the annotated slices, each slice prompted by its segmented neighbour.
+//! - [`CoarseConfig`]: prompts from coarse maps of SAP-Net, PANet or a [`LinearClassifier`]; [`HandOver`] says what of a rough mask is handed on.
+//! - [`GateConfig`]: whether the object is on a slice at all; a [`Gated`] generator is asked only where it is.
+//! - [`propagate_masks`]: outwards from the annotated slices, each slice prompted by its segmented neighbour.
 //! - [`SliceSource`]: where slices come from; [`ImageSlices`] for those in memory.
 //!
 //! ```
@@ -29,15 +30,17 @@
 mod coarse;
 mod ensemble;
 mod error;
+mod gate;
 mod generator;
 mod hand_over;
 mod propagation;
 mod segmenter;
 
-pub use coarse::{CoarseConfig, CoarseGenerator, CoarseMethod};
+pub use coarse::{ClassifierConfig, CoarseConfig, CoarseGenerator, CoarseMethod, LinearClassifier};
 pub use ensemble::{Agreement, Vote};
 pub use error::AutoError;
+pub use gate::{Gate, GateConfig, Gated};
 pub use generator::{ImageSlices, PromptGenerator, SliceContext, SliceSource, SourceError, SupportSlice};
 pub use hand_over::HandOver;
-pub use propagation::{PropagationConfig, propagate};
+pub use propagation::{MaskPropagationConfig, SeedGenerator, SeedPropagationConfig, propagate_masks};
 pub use segmenter::{CleanUp, Segmentation, SegmentedSlice, SegmenterConfig, VolumeSegmenter};

@@ -81,7 +81,10 @@ pub struct VolumeSegmenter<'a, B: Backend> {
 impl<B: Backend> fmt::Debug for VolumeSegmenter<'_, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let generators = self.generators.len();
-        f.debug_struct("VolumeSegmenter").field("generators", &generators).field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("VolumeSegmenter")
+            .field("generators", &generators)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -105,10 +108,7 @@ impl<'a, B: Backend> VolumeSegmenter<'a, B> {
     ///
     /// # Errors
     /// If a generator or the predictor fails.
-    pub fn segment_slice(
-        &self,
-        slice: &SliceContext<'_, B>,
-    ) -> Result<(SegmentedSlice, Option<Agreement>), AutoError> {
+    pub fn segment_slice(&self, slice: &SliceContext<'_, B>) -> Result<(SegmentedSlice, Option<Agreement>), AutoError> {
         let size = slice.embedding.frame.original;
         let (mut masks, mut qualities) = (Vec::new(), Vec::new());
         for generator in &self.generators {
@@ -152,7 +152,8 @@ impl<'a, B: Backend> VolumeSegmenter<'a, B> {
                 SegmentedSlice::Annotated(outline.clone())
             } else {
                 let failed = |source| AutoError::Slice { index, source };
-                let (image, embedding) = (source.image(index).map_err(failed)?, source.embedding(index).map_err(failed)?);
+                let (image, embedding) =
+                    (source.image(index).map_err(failed)?, source.embedding(index).map_err(failed)?);
                 let slice = SliceContext { index, image: image.view(), embedding: &embedding };
                 let (slice, agreement) = self.segment_slice(&slice)?;
                 whole.agreement.extend(agreement.map(|agreement| (index, agreement)));

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use burn_flex::{Flex, FlexDevice};
 use ndarray::{Array2, Array3};
-use sam_auto::{AutoError, HandOver, ImageSlices, PropagationConfig, SegmentedSlice, SliceSource, SourceError, propagate};
+use sam_auto::{
+    AutoError, HandOver, ImageSlices, MaskPropagationConfig, SegmentedSlice, SliceSource, SourceError, propagate_masks,
+};
 use sam_core::{ImageEmbedding, SamConfig, SamPredictor, ViTConfig};
 
 const SLICES: usize = 7;
@@ -21,27 +23,27 @@ fn outline() -> Array2<bool> {
 /// Segments slices of a bright square; returns the slices and those that were reached.
 fn segment(
     annotated: &BTreeMap<usize, Array2<bool>>,
-    config: &PropagationConfig,
+    config: &MaskPropagationConfig,
 ) -> Result<(Vec<SegmentedSlice>, Vec<usize>), AutoError> {
     let predictor = predictor();
     let image =
         Array3::from_shape_fn((40, 50, 1), |(row, column, _)| if outline()[(row, column)] { 200.0 } else { 40.0 });
     let mut reached = Vec::new();
     let mut source = ImageSlices::new(&predictor, vec![image; SLICES]);
-    let slices = propagate(&predictor, &mut source, annotated, config, &mut |index| reached.push(index))?;
+    let slices = propagate_masks(&predictor, &mut source, annotated, config, &mut |index| reached.push(index))?;
     Ok((slices, reached))
 }
 
 /// Accepts whatever the model answers, as long as it answers something.
-fn lenient() -> PropagationConfig {
+fn lenient() -> MaskPropagationConfig {
     let hand_over = HandOver { points: 2, min_pixels: 1, ..HandOver::default() };
-    PropagationConfig { hand_over, min_iou: 0.0, max_growth: f32::INFINITY }
+    MaskPropagationConfig { hand_over, min_iou: 0.0, max_growth: f32::INFINITY, ..MaskPropagationConfig::default() }
 }
 
 #[test]
 fn annotated_slices_stay_as_they_were_drawn() {
     let annotated = BTreeMap::from([(1, outline()), (5, outline())]);
-    for config in [lenient(), PropagationConfig::default()] {
+    for config in [lenient(), MaskPropagationConfig::default()] {
         let (slices, _) = segment(&annotated, &config).expect("a valid task");
         assert_eq!(slices.len(), SLICES);
         for index in [1, 5] {
@@ -70,7 +72,7 @@ fn an_empty_annotation_stops_the_walk() {
 #[test]
 fn jumps_end_the_walk_outside_and_are_bridged_between_annotated_slices() {
     // Nothing overlaps by more than all: every answer is a jump.
-    let strict = PropagationConfig { min_iou: 1.1, ..lenient() };
+    let strict = MaskPropagationConfig { min_iou: 1.1, ..lenient() };
     let annotated = BTreeMap::from([(2, outline()), (4, outline())]);
     let (slices, _) = segment(&annotated, &strict).expect("a valid task");
     assert!(matches!(slices[3], SegmentedSlice::Predicted { .. }));
@@ -104,6 +106,6 @@ fn impossible_tasks_are_errors() {
     assert!(matches!(segment(&beyond, &lenient()), Err(AutoError::NoSuchSlice { index: SLICES, count: SLICES })));
 
     let annotated = BTreeMap::from([(1, outline())]);
-    let failed = propagate(&predictor(), &mut Gone, &annotated, &lenient(), &mut |_| ());
+    let failed = propagate_masks(&predictor(), &mut Gone, &annotated, &lenient(), &mut |_| ());
     assert!(matches!(failed, Err(AutoError::Slice { .. })));
 }

@@ -82,4 +82,4 @@ pub use position::{FourierPosition, FourierPositionConfig};
 pub use prototype::{cosine_logits, masked_average};
 pub use resize::BilinearResize;
 pub use sap_net::SapNet;
-pub use segmenter::{CoarseSegmenter, PaNet};
+pub use segmenter::{CoarseSegmenter, PaNet, check_query};

@@ -71,8 +71,16 @@ impl<B: Backend> Prototypes<B> {
     }
 }
 
-/// Ok if features to be segmented are like those of the annotated slices.
-pub(crate) fn check_query<B: Backend>(
+/// Ok if features to be segmented are like those of the annotated slices: what every [`CoarseSegmenter`] checks first.
+///
+/// # Shapes
+/// - features: `[n, channels, height, width]`
+/// - expected: channels, height and width of the annotated slices' features
+/// - size: rows and columns of the wanted map
+///
+/// # Errors
+/// As [`CoarseSegmenter::predict`].
+pub fn check_query<B: Backend>(
     features: &Tensor<B, 4>,
     expected: [usize; 3],
     size: [usize; 2],

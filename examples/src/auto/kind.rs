@@ -8,20 +8,29 @@ use serde::Serialize;
 use crate::protocol::Learning;
 
 /// A way to prompt without a person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AutoKind {
+    /// Points handed on from slice to slice where intensities stay alike: the paper's Algorithm 1.
+    Propagation,
+    /// A linear classifier of the frozen features.
+    Classification,
     /// Prototypes of the frozen features.
     Panet,
     /// The spatial-aware prototypical network.
     Sapnet,
+    /// The majority of two SAP-Nets and a linear classifier.
+    Ensemble,
 }
 
 impl std::fmt::Display for AutoKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {
+            Self::Propagation => "propagation",
+            Self::Classification => "classification",
             Self::Panet => "PANet",
             Self::Sapnet => "SAP-Net",
+            Self::Ensemble => "ensemble",
         })
     }
 }

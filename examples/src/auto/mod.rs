@@ -1,25 +1,23 @@
-//! SAM^auto on a folder of scans: generators fitted to a few annotated slices, held against the truth on the others.
+//! SAM^auto: generators fitted to a few annotated slices, in a scan that is annotated, or held against the truth.
 //!
 //! Which slices are annotated and which are tested, the seed alone decides: every generator meets the same ones.
 
+mod fitted;
 mod kind;
 
-use std::{collections::BTreeMap, path::PathBuf, time::Instant};
+use std::{collections::BTreeMap, ops::ControlFlow, path::PathBuf, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::backend::Backend;
 use indicatif::ProgressBar;
 use sam_assist::{AnnotatedSlice, AssistConfig, learn};
-use sam_auto::{
-    CoarseConfig, CoarseGenerator, CoarseMethod, HandOver, PromptGenerator, SegmenterConfig, SliceContext, SupportSlice,
-    VolumeSegmenter,
-};
+use sam_auto::{Gate, HandOver, SegmenterConfig, SliceContext, SupportSlice, VolumeSegmenter};
 use sam_core::{Checkpoint, Precision, SamPredictor};
 use sam_data::{Folder, SliceAxis, Structure, Window};
 use sam_prompt::ndarray::Array2;
-use sapnet::{SapNetConfig, SupportConfig};
 use serde::Serialize;
 
+pub use fitted::{AutoConfig, Fitted};
 pub use kind::{AutoKind, HandOverKind};
 
 use crate::{
@@ -48,10 +46,8 @@ pub struct AutoProtocol {
     pub hand_overs: Vec<HandOverKind>,
     /// How many points a component is handed on with, where points are.
     pub points: usize,
-    /// All else about handing on.
-    pub hand_over: HandOver,
-    /// Numbers of SAP-Net.
-    pub sapnet: SapNetConfig,
+    /// All else about the generators.
+    pub numbers: AutoConfig,
     /// What is learned of prompts, by what is handed on.
     pub learning: Learning,
     /// What the image encoder computes in.
@@ -74,7 +70,8 @@ impl Job for AutoJob<'_> {
 
     fn run<B: Backend>(self, device: &B::Device) -> Result<Vec<MaskScore>> {
         let protocol = self.protocol;
-        protocol.sapnet.check()?;
+        protocol.numbers.sapnet.check()?;
+        protocol.numbers.gate.check()?;
         let predictor: SamPredictor<B> = Checkpoint::open(&self.weights.path)?.predictor(device)?;
         let predictor = predictor.with_encoder_precision(protocol.precision)?;
         let folder = Folder::open(&protocol.data)?;
@@ -111,8 +108,9 @@ struct Repeat<'a, B: Backend> {
     seed: u64,
     annotated: Vec<SupportSlice<B>>,
     test: Vec<SupportSlice<B>>,
+    gate: Gate,
     original: &'a SamPredictor<B>,
-    /// With learned prompts, by what is handed on.
+    /// With learned prompts, by their learning.
     learned: BTreeMap<String, SamPredictor<B>>,
 }
 
@@ -132,10 +130,12 @@ impl Subject<'_> {
         for &seed in &protocol.seeds {
             let chosen = protocol.split.choose(&shown, seed);
             bar.set_message("embedding");
+            let annotated = self.load(&chosen.annotated, embeddings)?;
             let mut repeat = Repeat {
                 subject: self,
                 seed,
-                annotated: self.load(&chosen.annotated, embeddings)?,
+                gate: protocol.numbers.gate.fit(&annotated)?,
+                annotated,
                 test: self.load(&chosen.test, embeddings)?,
                 original: embeddings.predictor(),
                 learned: BTreeMap::new(),
@@ -143,7 +143,7 @@ impl Subject<'_> {
             repeat.learn(&bar)?;
             for &kind in &protocol.generators {
                 bar.set_message(format!("seed {seed}, {kind}"));
-                scores.extend(repeat.test_generator(kind)?);
+                scores.extend(repeat.test_generator(kind, embeddings)?);
                 bar.inc(1);
             }
         }
@@ -156,79 +156,76 @@ impl Subject<'_> {
     }
 
     /// Slices with the truth on them: annotated, or to be tested.
-    fn load<B: Backend>(
-        &self,
-        slices: &[usize],
-        embeddings: &mut Embeddings<'_, B>,
-    ) -> Result<Vec<SupportSlice<B>>> {
+    fn load<B: Backend>(&self, slices: &[usize], embeddings: &mut Embeddings<'_, B>) -> Result<Vec<SupportSlice<B>>> {
         let load = |&index: &usize| Ok(SupportSlice::new(index, embeddings.get(index)?, self.mask(index))?);
         slices.iter().map(load).collect()
     }
 }
 
 impl<B: Backend> Repeat<'_, B> {
-    /// Learns what is handed on means, once for each sort of learning.
+    /// Learns what prompts mean, once for each sort of learning.
     fn learn(&mut self, bar: &ProgressBar) -> Result<()> {
         let shown = self.annotated.iter().filter(|slice| slice.pixels() > 0);
         let slices = shown
             .map(|slice| AnnotatedSlice::new(slice.embedding().clone(), slice.outline().clone()))
             .collect::<Result<Vec<_>, _>>()?;
-        for kind in &self.subject.protocol.hand_overs {
-            let config = AssistConfig { seed: self.seed, ..kind.learning(&self.subject.protocol.learning).clone() };
-            let known = serde_json::to_string(&config)?;
-            if !self.learned.contains_key(&known) {
+        for &kind in &self.subject.protocol.hand_overs {
+            let config = self.learning(kind);
+            let key = serde_json::to_string(&config)?;
+            if !self.learned.contains_key(&key) {
                 bar.set_message(format!("seed {}, learning {kind}", self.seed));
-                let learned = learn(self.original, &slices, &config, &mut |_| std::ops::ControlFlow::Continue(()))?;
-                self.learned.insert(known, learned.adaptation.apply(self.original));
+                let learned = learn(self.original, &slices, &config, &mut |_| ControlFlow::Continue(()))?;
+                self.learned.insert(key, learned.adaptation.apply(self.original));
             }
         }
         Ok(())
     }
 
+    fn learning(&self, kind: HandOverKind) -> AssistConfig {
+        let config = kind.learning(&self.subject.protocol.learning).clone();
+        AssistConfig { seed: self.seed, ..config }.for_slices(self.subject.protocol.split.annotated)
+    }
+
     fn learned(&self, kind: HandOverKind) -> Result<&SamPredictor<B>> {
-        let config = AssistConfig { seed: self.seed, ..kind.learning(&self.subject.protocol.learning).clone() };
-        self.learned.get(&serde_json::to_string(&config)?).context("every sort of learning was done")
+        self.learned.get(&serde_json::to_string(&self.learning(kind))?).context("every sort of learning was done")
     }
 
     /// A generator's own masks, and what the predictors make of each hand-over.
-    fn test_generator(&self, kind: AutoKind) -> Result<Vec<MaskScore>> {
+    fn test_generator(&self, kind: AutoKind, embeddings: &mut Embeddings<'_, B>) -> Result<Vec<MaskScore>> {
         let protocol = self.subject.protocol;
+        let numbers = protocol.numbers.clone().with_seed(self.seed);
         let started = Instant::now();
-        let coarse = self.fit(kind)?;
+        let fitted = numbers.fit(kind, &self.annotated, embeddings)?;
         let seconds = started.elapsed().as_secs_f64();
-        let masks = self.test.iter().map(|slice| coarse.mask(slice.embedding())).collect::<Result<Vec<_>, _>>()?;
-        let mut scores = vec![self.score(format!("{kind}, coarse"), seconds, &masks)?];
+        let mut scores = Vec::new();
+        if let Fitted::Coarse(members) = &fitted {
+            if let [coarse] = &members[..] {
+                let masks =
+                    self.test.iter().map(|slice| coarse.mask(slice.embedding())).collect::<Result<Vec<_>, _>>()?;
+                scores.extend(self.scores(&format!("{kind}, coarse"), seconds, masks)?);
+            }
+        }
         for &hand_over in &protocol.hand_overs {
-            let generator = coarse.with_hand_over(hand_over.hand_over(protocol.points, &self.hand_over()))?;
+            if matches!(fitted, Fitted::Seeds(_)) && hand_over != HandOverKind::Points {
+                continue;
+            }
+            let generators = fitted.generators(&self.hand_over(hand_over, &numbers.hand_over))?;
+            let config = SegmenterConfig { vote: fitted.vote(), ..SegmenterConfig::default() };
             for (prompts, predictor) in [("original", self.original), ("learned", self.learned(hand_over)?)] {
-                let masks = self.segment(&[&generator], predictor)?;
-                scores.push(self.score(format!("{kind}, {hand_over}, {prompts}"), seconds, &masks)?);
+                let members = generators.iter().map(|member| &**member).collect();
+                let masks = self.segment(&VolumeSegmenter::new(predictor, members, config)?)?;
+                scores.extend(self.scores(&format!("{kind}, {hand_over}, {prompts}"), seconds, masks)?);
             }
         }
         Ok(scores)
     }
 
-    fn hand_over(&self) -> HandOver {
-        HandOver { seed: self.seed, ..self.subject.protocol.hand_over.clone() }
-    }
-
-    fn fit(&self, kind: AutoKind) -> Result<CoarseGenerator<B>> {
-        let method = match kind {
-            AutoKind::Panet => CoarseMethod::Panet(SupportConfig::default()),
-            AutoKind::Sapnet => {
-                CoarseMethod::Sapnet(SapNetConfig { seed: self.seed, ..self.subject.protocol.sapnet.clone() })
-            }
-        };
-        Ok(CoarseConfig { method, hand_over: self.hand_over() }.fit(&self.annotated)?)
+    fn hand_over(&self, kind: HandOverKind, base: &HandOver) -> HandOver {
+        kind.hand_over(self.subject.protocol.points, base)
     }
 
     /// Masks of the test slices; empty where the generators see nothing.
-    fn segment(
-        &self,
-        generators: &[&dyn PromptGenerator<B>],
-        predictor: &SamPredictor<B>,
-    ) -> Result<Vec<Array2<bool>>> {
-        let segmenter = VolumeSegmenter::new(predictor, generators.to_vec(), SegmenterConfig::default())?;
+    fn segment(&self, segmenter: &VolumeSegmenter<'_, B>) -> Result<Vec<Array2<bool>>> {
         let segment = |slice: &SupportSlice<B>| {
             let (index, image) = (slice.index(), self.subject.stack.image(slice.index()));
             let context = SliceContext { index, image: image.view(), embedding: slice.embedding() };
@@ -238,8 +235,17 @@ impl<B: Backend> Repeat<'_, B> {
         self.test.iter().map(segment).collect()
     }
 
-    fn score(&self, method: String, seconds: f64, masks: &[Array2<bool>]) -> Result<MaskScore> {
+    /// With and without the gate. What a gate keeps from being prompted has no mask.
+    fn scores(&self, method: &str, seconds: f64, mut masks: Vec<Array2<bool>>) -> Result<[MaskScore; 2]> {
         let truths: Vec<_> = self.test.iter().map(|slice| slice.outline().clone()).collect();
-        MaskScore::of(self.subject.name(), method, self.seed, seconds, masks, &truths)
+        let score =
+            |method, masks: &[_]| MaskScore::of(self.subject.name(), method, self.seed, seconds, masks, &truths);
+        let open = score(method.to_owned(), &masks)?;
+        for (slice, mask) in self.test.iter().zip(&mut masks) {
+            if !self.gate.passes(slice.index(), slice.embedding()) {
+                mask.fill(false);
+            }
+        }
+        Ok([open, score(format!("{method}, gated"), &masks)?])
     }
 }

@@ -121,11 +121,7 @@ impl Subject<'_> {
     }
 
     /// Slices with the truth on them: annotated, or to be tested.
-    fn load<B: Backend>(
-        &self,
-        slices: &[usize],
-        embeddings: &mut Embeddings<'_, B>,
-    ) -> Result<Vec<SupportSlice<B>>> {
+    fn load<B: Backend>(&self, slices: &[usize], embeddings: &mut Embeddings<'_, B>) -> Result<Vec<SupportSlice<B>>> {
         let load = |&index: &usize| Ok(SupportSlice::new(index, embeddings.get(index)?, self.mask(index))?);
         slices.iter().map(load).collect()
     }
@@ -184,8 +180,10 @@ impl Coarse {
         test: &[SupportSlice<B>],
     ) -> Result<Self> {
         let started = Instant::now();
-        let method = config
-            .map_or_else(|| CoarseMethod::Panet(SupportConfig::default()), |config| CoarseMethod::Sapnet(config.clone()));
+        let method = config.map_or_else(
+            || CoarseMethod::Panet(SupportConfig::default()),
+            |config| CoarseMethod::Sapnet(config.clone()),
+        );
         let coarse = CoarseConfig { method, hand_over: HandOver::default() }.fit(annotated)?;
         let fit_seconds = started.elapsed().as_secs_f64();
         let mask = |slice: &SupportSlice<B>| Ok(coarse.map(slice.embedding())?.mapv(|share| share > 0.5));

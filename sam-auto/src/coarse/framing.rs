@@ -16,7 +16,8 @@ pub(super) fn masks<'a, B: Backend>(
     [true, false].map(|wanted| {
         let mask = |(outline, frame): (&Array2<bool>, &Frame)| {
             let side = frame.padded;
-            let values = (0..side * side).map(|at| at_model_pixel(outline, frame, at / side, at % side) == Some(wanted));
+            let values =
+                (0..side * side).map(|at| at_model_pixel(outline, frame, at / side, at % side) == Some(wanted));
             Tensor::from_data(TensorData::new(values.collect::<Vec<bool>>(), [1, side, side]), device)
         };
         Tensor::cat(outlines.clone().map(mask).collect(), 0)

@@ -1,7 +1,8 @@
 //! Prompts from a coarse map: how probable the object is, pixel by pixel, as a method fitted to SAM's features says.
 //!
-//! SAP-Net and PANet come from the crate sapnet, whose [`CoarseSegmenter`] others can implement as well.
+//! SAP-Net and PANet come from the crate sapnet, whose [`CoarseSegmenter`] the linear classifier implements, and others can as well.
 
+mod classifier;
 mod framing;
 
 use std::{fmt, ops::ControlFlow, rc::Rc};
@@ -15,6 +16,8 @@ use sam_prompt::Prompts;
 use sapnet::{AnnotatedSlices, CoarseSegmenter, PaNet, SapNet, SapNetConfig, SupportConfig};
 use serde::{Deserialize, Serialize};
 
+pub use classifier::{ClassifierConfig, LinearClassifier};
+
 use crate::{AutoError, HandOver, PromptGenerator, SliceContext, SupportSlice};
 
 /// What makes the coarse map.
@@ -25,6 +28,8 @@ pub enum CoarseMethod {
     Panet(SupportConfig),
     /// The spatial-aware prototypical network, trained on the annotated slices.
     Sapnet(SapNetConfig),
+    /// A linear classifier of the frozen features.
+    Classifier(ClassifierConfig),
 }
 
 impl Default for CoarseMethod {
@@ -53,9 +58,8 @@ impl CoarseConfig {
         let slices = annotated_slices(annotated)?;
         let segmenter: Rc<dyn CoarseSegmenter<B>> = match &self.method {
             CoarseMethod::Panet(config) => Rc::new(PaNet::fit(&slices, config)?),
-            CoarseMethod::Sapnet(config) => {
-                Rc::new(SapNet::fit(&slices, config, &mut |_| ControlFlow::Continue(()))?)
-            }
+            CoarseMethod::Sapnet(config) => Rc::new(SapNet::fit(&slices, config, &mut |_| ControlFlow::Continue(()))?),
+            CoarseMethod::Classifier(config) => Rc::new(config.fit(&slices)?),
         };
         CoarseGenerator::new(segmenter, self.hand_over.clone())
     }

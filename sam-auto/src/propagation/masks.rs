@@ -1,4 +1,4 @@
-//! From slice to slice: each is prompted by its segmented neighbour's mask.
+//! Masks are handed on: each slice is prompted by its segmented neighbour's.
 //!
 //! The neighbour's mask as box and points is what `LiteMedSAM`'s and micro-sam's 3-D modes do; the walk ends where the mask
 //! vanishes or jumps.
@@ -20,22 +20,32 @@ use crate::{AutoError, HandOver, SegmentedSlice, SliceSource};
 /// How masks are handed from slice to slice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct PropagationConfig {
+pub struct MaskPropagationConfig {
     /// What of the neighbour's mask is handed on. A mask prompt is not: the neighbour's logits are not kept.
     pub hand_over: HandOver,
     /// A mask that overlaps its neighbour's with a lower intersection over union has jumped.
     pub min_iou: f32,
     /// A mask with more than this many times its neighbour's pixels has jumped: what grows that fast has leaked.
     pub max_growth: f32,
+    /// A mask that the model itself gives a lower intersection over union has jumped.
+    pub min_predicted_iou: f32,
+    /// The walk goes at most this many slices far: what is far from an annotated slice drifts.
+    pub max_distance: Option<usize>,
 }
 
-impl Default for PropagationConfig {
+impl Default for MaskPropagationConfig {
     fn default() -> Self {
-        Self { hand_over: HandOver::default(), min_iou: 0.3, max_growth: 1.25 }
+        Self {
+            hand_over: HandOver::default(),
+            min_iou: 0.3,
+            max_growth: 1.25,
+            min_predicted_iou: 0.0,
+            max_distance: None,
+        }
     }
 }
 
-impl PropagationConfig {
+impl MaskPropagationConfig {
     /// The same with another seed of the drawn points.
     #[must_use]
     pub fn with_seed(self, seed: u64) -> Self {
@@ -49,8 +59,15 @@ impl PropagationConfig {
     pub fn check(&self) -> Result<(), AutoError> {
         self.hand_over.check()?;
         let speaks = self.hand_over.points > 0 || self.hand_over.boxes;
-        AutoError::check(speaks, "hand_over", || "a mask alone".to_owned(), "points or boxes: no logits are handed on here")?;
+        AutoError::check(
+            speaks,
+            "hand_over",
+            || "a mask alone".to_owned(),
+            "points or boxes: no logits are handed on here",
+        )?;
         AutoError::check(!self.min_iou.is_nan(), "min_iou", || "NaN".to_owned(), "a number")?;
+        let predicted = self.min_predicted_iou;
+        AutoError::check(!predicted.is_nan(), "min_predicted_iou", || "NaN".to_owned(), "a number")?;
         AutoError::check(self.max_growth > 0.0, "max_growth", || self.max_growth.to_string(), "a number above 0")
     }
 }
@@ -63,11 +80,11 @@ impl PropagationConfig {
 ///
 /// # Errors
 /// [`AutoError::Config`]; [`AutoError::NothingAnnotated`]; [`AutoError::NoSuchSlice`]; [`AutoError::Slice`] if a slice cannot be had.
-pub fn propagate<B: Backend>(
+pub fn propagate_masks<B: Backend>(
     predictor: &SamPredictor<B>,
     source: &mut dyn SliceSource<B>,
     annotated: &BTreeMap<usize, Array2<bool>>,
-    config: &PropagationConfig,
+    config: &MaskPropagationConfig,
     reached: &mut dyn FnMut(usize),
 ) -> Result<Vec<SegmentedSlice>, AutoError> {
     config.check()?;
@@ -92,7 +109,8 @@ pub fn propagate<B: Backend>(
     // Nearest first, so that every slice is reached from its nearest annotated one.
     while let Some(Reverse((distance, from, step))) = walks.pop() {
         let Some(next) = from.checked_add_signed(step).filter(|&next| next < count) else { continue };
-        if annotated.contains_key(&next) || slices[next].mask().is_some() {
+        let is_far = config.max_distance.is_some_and(|most| distance > most);
+        if is_far || annotated.contains_key(&next) || slices[next].mask().is_some() {
             continue;
         }
         let Some(mask) = slices[from].mask() else { continue };
@@ -101,8 +119,9 @@ pub fn propagate<B: Backend>(
         let prediction = predictor.predict(&embedding, &prompts)?;
         let found = prediction.mask();
         let (overlap, growth) = (overlap(mask, &found), growth(mask, &found));
-        let slice = SegmentedSlice::Predicted { mask: found, predicted_iou: prediction.iou[prediction.best()] };
-        if overlap >= config.min_iou && growth <= config.max_growth {
+        let predicted_iou = prediction.iou[prediction.best()];
+        let slice = SegmentedSlice::Predicted { mask: found, predicted_iou };
+        if overlap >= config.min_iou && growth <= config.max_growth && predicted_iou >= config.min_predicted_iou {
             slices[next] = slice;
             walks.push(Reverse((distance + 1, next, step)));
         } else if jumped.get(&next).is_none_or(|(other, _)| overlap > *other) {
