@@ -61,8 +61,28 @@ pub(crate) fn unite(masks: &[Array2<bool>], size: (usize, usize), vote: Vote) ->
 #[cfg(test)]
 mod tests {
     use ndarray::array;
+    use proptest::prelude::*;
 
     use super::*;
+
+    proptest! {
+        #[test]
+        fn agreement_is_a_share_and_unanimity_is_full(
+            votes in proptest::collection::vec(proptest::collection::vec(any::<bool>(), 12), 1..6),
+            majority in any::<bool>(),
+        ) {
+            let to_mask = |votes: &Vec<bool>| Array2::from_shape_vec((3, 4), votes.clone()).expect("12 pixels");
+            let masks: Vec<_> = votes.iter().map(to_mask).collect();
+            let vote = if majority { Vote::Majority } else { Vote::Union };
+            let (united, trust) = unite(&masks, (3, 4), vote);
+            prop_assert!((0.0..=1.0).contains(&trust.slice));
+            for (pixel, &share) in trust.voxels.indexed_iter() {
+                prop_assert!((0.0..=1.0).contains(&share));
+                let unanimous = masks.iter().all(|mask| mask[pixel] == masks[0][pixel]);
+                prop_assert_eq!(unanimous, share == 1.0 && united[pixel] == masks[0][pixel]);
+            }
+        }
+    }
 
     #[test]
     fn union_takes_what_one_says_and_majority_what_most_say() {
