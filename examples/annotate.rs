@@ -9,6 +9,9 @@
 //! slices stay as they were drawn. Beside it stands MASK.json with every number that was used. Takes one to two minutes a structure
 //! on 2 cores.
 //!
+//! Slices are prompted from the mask of the slice before, outwards from those that are outlined; with `--auto ensemble`, by generators
+//! that see each slice on its own: use it where the walk runs astray, and name a slice or two without any structure with `--empty`.
+//!
 //! With `--save-card liver.safetensors` what was learned is kept as a prompt card. With `--card liver.safetensors` a later run, on
 //! another scan, takes it from there and learns nothing; the annotations then only say where to start from.
 
@@ -17,11 +20,20 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use examples::{
-    annotation::AnnotationJob, backend::BackendChoice, cards, disk_cache::CacheOptions, outline::outlined_axis, report,
-    results::Environment, stack::Stack, weights,
+    annotation::AnnotationJob,
+    auto::{AutoConfig, AutoKind, HandOverKind},
+    backend::BackendChoice,
+    cards,
+    disk_cache::CacheOptions,
+    outline::outlined_axis,
+    prompting::{AutoPrompting, Prompting},
+    report,
+    results::Environment,
+    stack::Stack,
+    weights,
 };
-use sam_assist::{AssistConfig, PromptCard};
-use sam_auto::MaskPropagationConfig;
+use sam_assist::PromptCard;
+use sam_auto::{CleanUp, MaskPropagationConfig};
 use sam_data::{LabelTable, LabelVolume, SliceAxis, SlicePlane, Volume, Window};
 use serde::Serialize;
 
@@ -46,6 +58,25 @@ struct Options {
     /// Keeps what is learned as a prompt card, NAME.safetensors; of several structures, as NAME-VALUE.safetensors each.
     #[arg(long, value_name = "FILE")]
     save_card: Option<PathBuf>,
+    /// Prompt by generators that see each slice on its own, instead of from the mask of the slice before.
+    #[arg(long, value_enum)]
+    auto: Option<AutoKind>,
+    /// With --auto: what generators hand on to SAM; points with propagation, otherwise a box, if not given.
+    #[arg(long, value_enum, requires = "auto")]
+    hand_over: Option<HandOverKind>,
+    /// With --auto: how much a slice must look like those with the structure, from -2 to 2. Higher: fewer false positives. -inf lets
+    /// every slice pass.
+    #[arg(long, value_name = "SCORE", requires = "auto", allow_hyphen_values = true)]
+    gate: Option<f32>,
+    /// With --auto: so many components of each structure are kept, the largest in the volume. All, if not given.
+    #[arg(long, value_name = "COUNT", requires = "auto")]
+    components: Option<usize>,
+    /// With --auto: numbers of the generators other than the defaults, as JSON: {"sapnet": {"iterations": 160}}.
+    #[arg(long, value_name = "JSON", default_value = "{}", requires = "auto")]
+    generators: String,
+    /// Slices that show none of the structures, counted from 0: two of them help generators to tell where a structure ends.
+    #[arg(long, value_name = "SLICES", value_delimiter = ',')]
+    empty: Vec<usize>,
     /// Intensity window: auto (with cards: theirs), abdomen, lung, brain, bone, percentile, or LO:HI.
     #[arg(long, default_value = "auto", allow_hyphen_values = true)]
     window: Window,
@@ -95,6 +126,34 @@ fn read_cards(options: &Options, annotations: &LabelVolume, weights_sha256: &str
     Ok(cards)
 }
 
+fn prompting(options: &Options) -> Result<Prompting> {
+    let Some(kind) = options.auto else {
+        return Ok(Prompting::Walk(MaskPropagationConfig::default().with_seed(options.seed)));
+    };
+    let mut numbers: AutoConfig =
+        serde_json::from_str(&options.generators).context("cannot read the numbers given with --generators")?;
+    numbers.gate.threshold = options.gate.unwrap_or(numbers.gate.threshold);
+    Ok(Prompting::Auto(AutoPrompting {
+        kind,
+        hand_over: options.hand_over.unwrap_or(kind.hand_over()),
+        points: 5,
+        numbers: numbers.with_seed(options.seed),
+        clean_up: options.components.map_or(CleanUp::Nothing, CleanUp::Volume),
+    }))
+}
+
+/// Slices named as empty must exist, and have nothing drawn on them.
+fn check_empty(options: &Options, stack: &Stack, annotations: &LabelVolume) -> Result<()> {
+    let values: Vec<u16> = annotations.values().into_iter().collect();
+    for &index in &options.empty {
+        let count = stack.len();
+        ensure!(index < count, "--empty names slice {index}, but {} has {count}, from 0 to {}", stack.name, count - 1);
+        let drawn = stack.mask(index, &values).iter().any(|&inside| inside);
+        ensure!(!drawn, "--empty names slice {index}, but {} has an outline there", options.annotations.display());
+    }
+    Ok(())
+}
+
 fn run(options: &Options) -> Result<()> {
     let (volume, annotations) = read(options)?;
     // A name that cannot be written is told before the work, not after it.
@@ -109,21 +168,23 @@ fn run(options: &Options) -> Result<()> {
     let plane = SlicePlane::new(&volume.grid, axis);
     let scan = options.image.file_name().map_or_else(|| "scan".to_owned(), |name| name.to_string_lossy().into_owned());
     let stack = Stack::of_volume(scan, volume.clone(), annotations.clone(), axis, &window)?;
-    let learning = AssistConfig { seed: options.seed, ..AssistConfig::mixed() };
-    let propagation = MaskPropagationConfig::default().with_seed(options.seed);
+    check_empty(options, &stack, &annotations)?;
+    let prompting = prompting(options)?;
+    let learning = prompting.learning(options.seed);
     let found = options.backend.run(AnnotationJob {
         stack: &stack,
         plane: &plane,
         annotations: &annotations,
+        empty: &options.empty,
         names: &names,
         weights: &weights,
         disk: disk.as_ref(),
         learning: &learning,
-        propagation: &propagation,
+        prompting: &prompting,
         cards: &cards,
         save_card: options.save_card.as_deref(),
     })?;
-    sam_data::write_labels(&options.out, found.view(), &volume)?;
+    sam_data::write_labels(&options.out, found.labels.view(), &volume)?;
     if let Some(disk) = &disk {
         println!("{disk}");
     }
@@ -134,7 +195,7 @@ fn run(options: &Options) -> Result<()> {
     let cards: Vec<_> = cards.iter().map(PromptCard::metadata).collect();
     let record = serde_json::json!({
         "options": options, "axis": axis, "window": stack.window(), "learning": learning, "cards": cards,
-        "propagation": propagation, "environment": environment,
+        "prompting": prompting, "agreement": found.agreement, "environment": environment,
     });
     let beside = options.out.with_extension("").with_extension("json");
     let text = serde_json::to_string_pretty(&record).context("the record cannot be written as JSON")?;

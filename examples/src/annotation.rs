@@ -1,11 +1,11 @@
 //! Annotate's work: learn each outlined structure or take it from its card, segment the rest, tell the structures apart.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context, Result};
 use burn::tensor::backend::Backend;
 use sam_assist::{AssistConfig, CardMetadata, Learned, MultiClass, PromptCard, TrainingSlices};
-use sam_auto::{MaskPropagationConfig, SegmentedSlice};
+use sam_auto::SegmentedSlice;
 use sam_core::{Checkpoint, SamConfig};
 use sam_data::{LabelTable, LabelVolume, SlicePlane};
 use sam_prompt::ndarray::Array3;
@@ -15,7 +15,8 @@ use crate::{
     cards,
     disk_cache::DiskCache,
     embeddings::Embeddings,
-    outline::{Outlines, join_structures, learn_structure, segment_structure},
+    outline::{Outlines, join_structures, learn_structure},
+    prompting::Prompting,
     stack::Stack,
     weights::Weights,
 };
@@ -29,6 +30,8 @@ pub struct AnnotationJob<'a> {
     pub plane: &'a SlicePlane,
     /// What a person has outlined.
     pub annotations: &'a LabelVolume,
+    /// Slices that a person has seen to show no structure.
+    pub empty: &'a [usize],
     /// Names of the label values.
     pub names: &'a LabelTable,
     /// The checkpoint.
@@ -37,22 +40,33 @@ pub struct AnnotationJob<'a> {
     pub disk: Option<&'a DiskCache>,
     /// The learning.
     pub learning: &'a AssistConfig,
-    /// The walk from slice to slice.
-    pub propagation: &'a MaskPropagationConfig,
+    /// Where prompts come from on slices that are not outlined.
+    pub prompting: &'a Prompting,
     /// Cards in the order of the label values, to be used instead of learning; or none.
     pub cards: &'a [PromptCard],
     /// Where what is learned is kept.
     pub save_card: Option<&'a Path>,
 }
 
-impl Job for AnnotationJob<'_> {
-    type Output = Array3<u16>;
+/// A scan whose structures were all found.
+#[derive(Debug)]
+pub struct Annotated {
+    /// Label values on the scan's grid.
+    pub labels: Array3<u16>,
+    /// How far the members of an ensemble agree, by structure and slice: where they do not, a person should look. Of one generator,
+    /// nothing.
+    pub agreement: BTreeMap<String, BTreeMap<usize, f32>>,
+}
 
-    fn run<B: Backend>(self, device: &B::Device) -> Result<Array3<u16>> {
+impl Job for AnnotationJob<'_> {
+    type Output = Annotated;
+
+    fn run<B: Backend>(self, device: &B::Device) -> Result<Annotated> {
         let checkpoint = Checkpoint::open(&self.weights.path)?;
         let (config, predictor) = (checkpoint.config()?, checkpoint.predictor::<B>(device)?);
         let mut embeddings = Embeddings::new(&predictor, self.stack, self.disk);
         let (mut predictors, mut structures) = (Vec::new(), Vec::new());
+        let mut agreement = BTreeMap::new();
         for (position, value) in self.annotations.values().into_iter().enumerate() {
             let (name, outlines) = (self.name(value), self.outlines(value));
             let learned = if let Some(card) = self.cards.get(position) {
@@ -63,13 +77,17 @@ impl Job for AnnotationJob<'_> {
                 self.keep(value, &outlines, &learned, &config)?;
                 learned.adaptation.apply(&predictor)
             };
-            let slices = segment_structure(&name, &outlines, &learned, &mut embeddings, self.propagation)?;
-            let drawn = slices.iter().filter(|slice| slice.mask().is_some()).count();
-            println!("{name}: {} slices outlined, found on {drawn} of {}", outlines.len(), slices.len());
+            let found = self.prompting.segment(&name, &outlines, &learned, &mut embeddings)?;
+            let drawn = found.slices.iter().filter(|slice| slice.mask().is_some()).count();
+            println!("{name}: {} slices annotated, found on {drawn} of {}", outlines.len(), found.slices.len());
             predictors.push(learned);
-            structures.push(slices);
+            structures.push(found.slices);
+            if !found.agreement.is_empty() {
+                agreement.insert(name, found.agreement.into_iter().map(|(index, of)| (index, of.slice)).collect());
+            }
         }
-        self.join(&MultiClass::new(predictors), &structures, &mut embeddings)
+        let labels = self.join(&MultiClass::new(predictors), &structures, &mut embeddings)?;
+        Ok(Annotated { labels, agreement })
     }
 }
 
@@ -78,9 +96,10 @@ impl AnnotationJob<'_> {
         self.names.name(value).map_or_else(|| format!("label {value}"), str::to_owned)
     }
 
-    /// A slice on which anything is outlined is the person's, for all structures.
+    /// A slice on which anything is outlined, or known to be empty, is the person's, for all structures.
     fn is_annotated(&self, index: usize) -> bool {
-        self.plane.extract(self.annotations.labels.view(), index).iter().any(|&label| label != 0)
+        self.empty.contains(&index)
+            || self.plane.extract(self.annotations.labels.view(), index).iter().any(|&label| label != 0)
     }
 
     fn outlines(&self, value: u16) -> Outlines {

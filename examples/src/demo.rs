@@ -19,8 +19,9 @@ use serde::Serialize;
 use crate::{
     backend::Job,
     embeddings::Embeddings,
-    outline::{Outlines, learn_structure, segment_structure},
+    outline::{Outlines, learn_structure},
     picture::{Panel, grid},
+    prompting::Prompting,
     scoring::{Method, Scoring, Subject, TestSlice},
     stack::Stack,
     test_prompt::TestPrompt,
@@ -107,8 +108,8 @@ impl Job for DemoJob<'_> {
         let mut embeddings = Embeddings::new(&original, &stack, None);
         let learned = learn_structure(&demo.structure.name, &outlines, &mut embeddings, &demo.learning)?;
         let predictor = learned.adaptation.apply(&original);
-        let slices =
-            segment_structure(&demo.structure.name, &outlines, &predictor, &mut embeddings, &demo.propagation)?;
+        let prompting = Prompting::Walk(demo.propagation.clone());
+        let slices = prompting.segment(&demo.structure.name, &outlines, &predictor, &mut embeddings)?.slices;
 
         let rest: Vec<usize> = shown.iter().copied().filter(|index| !outlines.contains_key(index)).collect();
         let comparison = Comparison { demo, stack: &stack, original: &original, learned: &learned, rest: &rest };

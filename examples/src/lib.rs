@@ -35,6 +35,7 @@ pub mod outline;
 pub mod parity;
 pub mod picture;
 pub mod progress;
+pub mod prompting;
 pub mod protocol;
 pub mod report;
 pub mod results;

@@ -1,12 +1,11 @@
-//! The annotator's side of the loop: outlined slices in, the whole structure out.
+//! The annotator's side of the loop: learning from outlined slices, and joining the structures that were found.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::backend::Backend;
 use sam_assist::{AnnotatedSlice, AssistConfig, Learned, MultiClass, learn, resolve_overlap};
-use sam_auto::{MaskPropagationConfig, SegmentedSlice, propagate_masks};
-use sam_core::{ImageEmbedding, SamPredictor};
+use sam_core::ImageEmbedding;
 use sam_data::{LabelVolume, SliceAxis};
 use sam_prompt::{
     Prompts, bounding_box, component_masks,
@@ -60,27 +59,6 @@ pub fn learn_structure<B: Backend>(
     let learned = learn(embeddings.predictor(), &annotated, &config, &mut progress::learning(&bar));
     bar.finish_and_clear();
     learned.with_context(|| format!("learning {name}"))
-}
-
-/// Segments the slices that are not outlined, outwards from those that are, with what was learned of the structure.
-///
-/// # Errors
-/// If a slice cannot be embedded or segmented.
-pub fn segment_structure<B: Backend>(
-    name: &str,
-    outlines: &Outlines,
-    learned: &SamPredictor<B>,
-    embeddings: &mut Embeddings<'_, B>,
-    config: &MaskPropagationConfig,
-) -> Result<Vec<SegmentedSlice>> {
-    let count = embeddings.stack().len();
-    let bar = progress::bar(format!("Segmenting {name}"), count - outlines.len());
-    let slices = propagate_masks(learned, embeddings, outlines, config, &mut |index| {
-        bar.inc(1);
-        bar.set_message(format!("slice {index}"));
-    });
-    bar.finish_and_clear();
-    slices.with_context(|| format!("segmenting {name}"))
 }
 
 /// The structures of one slice as one map, the first as 1; `None` where there is none.

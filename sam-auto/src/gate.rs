@@ -122,7 +122,9 @@ impl Gate {
         description.iter_mut().zip(&self.centre).for_each(|(value, centre)| *value -= centre);
         let length = description.iter().map(|value| value * value).sum::<f32>().sqrt();
         if length > 0.0 {
-            description.iter_mut().for_each(|value| *value /= length);
+            for value in &mut description {
+                *value /= length;
+            }
         }
         description
     }

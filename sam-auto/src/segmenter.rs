@@ -121,12 +121,11 @@ impl<'a, B: Backend> VolumeSegmenter<'a, B> {
                 None => Array2::from_elem(size, false),
             });
         }
-        let (mask, agreement) = match &masks[..] {
-            [_] => (masks.remove(0), None),
-            _ => {
-                let (mask, agreement) = unite(&masks, size, self.config.vote);
-                (mask, Some(agreement))
-            }
+        let (mask, agreement) = if let [_] = &masks[..] {
+            (masks.remove(0), None)
+        } else {
+            let (mask, agreement) = unite(&masks, size, self.config.vote);
+            (mask, Some(agreement))
         };
         let predicted_iou = qualities.iter().sum::<f32>() / qualities.len().max(1) as f32;
         Ok((predicted(mask, predicted_iou), agreement))

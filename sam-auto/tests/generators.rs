@@ -124,7 +124,8 @@ fn a_slice_is_prompted_alike_in_any_order() {
         let config = CoarseConfig { method, hand_over: HandOver { points: 4, mask: true, ..HandOver::default() } };
         let generator = config.fit(&annotated).expect("valid slices");
         let there: Vec<_> = (2..7).map(|index| prompts(&generator, &mut slices, index).expect("valid")).collect();
-        let mut back: Vec<_> = (2..7).rev().map(|index| prompts(&generator, &mut slices, index).expect("valid")).collect();
+        let mut back: Vec<_> =
+            (2..7).rev().map(|index| prompts(&generator, &mut slices, index).expect("valid")).collect();
         back.reverse();
         assert_eq!(there, back);
         assert_ne!(there[0], there[1], "each slice draws its own points");
@@ -148,7 +149,9 @@ fn annotated_slices_stay_and_the_clean_up_keeps_the_largest_component() {
         assert!(found.agreement.values().all(|agreement| agreement.slice == 1.0));
         assert_eq!(found.agreement.len(), 8);
         if clean_up != CleanUp::Nothing {
-            let parts = |slice: &SegmentedSlice| slice.mask().map_or(0, |mask| sam_prompt::component_masks(mask.view(), 1).len());
+            let parts = |slice: &SegmentedSlice| {
+                slice.mask().map_or(0, |mask| sam_prompt::component_masks(mask.view(), 1).len())
+            };
             assert!(clean_up == CleanUp::Volume(1) || found.slices.iter().all(|slice| parts(slice) <= 1));
         }
     }

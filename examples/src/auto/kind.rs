@@ -23,6 +23,16 @@ pub enum AutoKind {
     Ensemble,
 }
 
+impl AutoKind {
+    /// What is best handed on: a box, but for propagation, which has points alone.
+    pub const fn hand_over(self) -> HandOverKind {
+        match self {
+            Self::Propagation => HandOverKind::Points,
+            Self::Classification | Self::Panet | Self::Sapnet | Self::Ensemble => HandOverKind::Box,
+        }
+    }
+}
+
 impl std::fmt::Display for AutoKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {

@@ -198,12 +198,11 @@ impl<B: Backend> Repeat<'_, B> {
         let fitted = numbers.fit(kind, &self.annotated, embeddings)?;
         let seconds = started.elapsed().as_secs_f64();
         let mut scores = Vec::new();
-        if let Fitted::Coarse(members) = &fitted {
-            if let [coarse] = &members[..] {
-                let masks =
-                    self.test.iter().map(|slice| coarse.mask(slice.embedding())).collect::<Result<Vec<_>, _>>()?;
-                scores.extend(self.scores(&format!("{kind}, coarse"), seconds, masks)?);
-            }
+        if let Fitted::Coarse(members) = &fitted
+            && let [coarse] = &members[..]
+        {
+            let masks = self.test.iter().map(|slice| coarse.mask(slice.embedding())).collect::<Result<Vec<_>, _>>()?;
+            scores.extend(self.scores(&format!("{kind}, coarse"), seconds, masks)?);
         }
         for &hand_over in &protocol.hand_overs {
             if matches!(fitted, Fitted::Seeds(_)) && hand_over != HandOverKind::Points {
