@@ -146,7 +146,7 @@ fn annotated_slices_stay_and_the_clean_up_keeps_the_largest_component() {
         let found = segmenter.expect("a generator").segment(&mut slices, &outlines, &mut |_| ()).expect("a volume");
         assert_eq!(found.slices[4], SegmentedSlice::Annotated(square()));
         // Three that are one agree.
-        assert!(found.agreement.values().all(|agreement| agreement.slice == 1.0));
+        assert!(found.agreement.values().all(|agreement| agreement.slice >= 1.0));
         assert_eq!(found.agreement.len(), 8);
         if clean_up != CleanUp::Nothing {
             let parts = |slice: &SegmentedSlice| {

@@ -151,8 +151,10 @@ impl<B: Backend> PromptGenerator<B> for CoarseGenerator<B> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.hand_over.seed);
         // Each slice draws its own points, whatever was drawn on others before.
         rng.set_stream(slice.index as u64);
-        let mask = self.mask(slice.embedding)?;
-        let Some(prompts) = self.hand_over.prompts(mask.view(), &mut rng)? else { return Ok(None) };
+        let map = self.map(slice.embedding)?;
+        let (mask, confidence) = (self.cleaned(&map), self.hand_over.point_confidence);
+        let is_sure = |at: (usize, usize)| (2.0 * map[at] - 1.0).abs() >= confidence;
+        let Some(prompts) = self.hand_over.prompts_where(mask.view(), &is_sure, &mut rng)? else { return Ok(None) };
         let logits = if self.hand_over.mask { Some(self.logits(slice.embedding)?) } else { None };
         Ok(Some(Prompts { mask: logits, ..prompts }))
     }
