@@ -61,9 +61,9 @@ struct Options {
     /// Prompt by generators that see each slice on its own, instead of from the mask of the slice before.
     #[arg(long, value_enum)]
     auto: Option<AutoKind>,
-    /// With --auto: what generators hand on to SAM; propagation has points alone.
-    #[arg(long, value_enum, default_value_t, requires = "auto")]
-    hand_over: HandOverKind,
+    /// With --auto: what generators hand on to SAM; a box, if not given, but points with propagation, which has nothing else.
+    #[arg(long, value_enum, requires = "auto")]
+    hand_over: Option<HandOverKind>,
     /// With --auto: how much a slice must look like those with the structure, from -2 to 2. Higher: fewer false positives. -inf lets
     /// every slice pass.
     #[arg(long, value_name = "SCORE", requires = "auto", allow_hyphen_values = true)]
@@ -135,7 +135,7 @@ fn prompting(options: &Options) -> Result<Prompting> {
     numbers.gate.threshold = options.gate.unwrap_or(numbers.gate.threshold);
     Ok(Prompting::Auto(AutoPrompting {
         kind,
-        hand_over: options.hand_over,
+        hand_over: options.hand_over.unwrap_or(kind.hand_over()),
         points: 5,
         numbers: numbers.with_seed(options.seed),
         clean_up: options.components.map_or(CleanUp::Nothing, CleanUp::Volume),

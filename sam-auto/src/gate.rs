@@ -12,7 +12,8 @@ use crate::{AutoError, PromptGenerator, SliceContext, SupportSlice};
 #[serde(default, deny_unknown_fields)]
 pub struct GateConfig {
     /// The knob: a slice passes if its score lies above this. Higher: fewer false positives, and more of the object is missed. Scores
-    /// lie between about -2 and 2; at 0, a slice looks as much like those with the object as like those without.
+    /// lie between about -2 and 2; at 0, a slice looks as much like those with the object as like those without. The default
+    /// lies below that: a missed slice is worse than one that is marked in vain.
     pub threshold: f32,
     /// What the score loses for each extent of the outlined slices that a slice lies outside of them. 0 for images in no order.
     pub distance_weight: f32,
@@ -24,7 +25,7 @@ pub struct GateConfig {
 
 impl Default for GateConfig {
     fn default() -> Self {
-        Self { threshold: 0.0, distance_weight: 0.4, least_extent: 8, fields: 4 }
+        Self { threshold: -0.2, distance_weight: 0.4, least_extent: 8, fields: 4 }
     }
 }
 

@@ -95,7 +95,7 @@ impl Default for SapNetConfig {
             fusion: Fusion::default(),
             position: FourierPositionConfig::default(),
             feature_weight: 1.0,
-            position_weight: 0.5,
+            position_weight: 1.0,
             support: SupportConfig::default(),
             episode: EpisodeConfig::default(),
             cross_entropy_weight: 1.0,
@@ -103,7 +103,7 @@ impl Default for SapNetConfig {
             dice: BiasedDiceLossConfig::default(),
             alignment_weight: 1.0,
             iterations: 80,
-            learning_rate: 1e-3,
+            learning_rate: 3e-3,
             weight_decay: 0.0,
             seed: 0,
         }

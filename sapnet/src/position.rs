@@ -19,7 +19,7 @@ pub struct FourierPositionConfig {
     /// Number of frequencies, m; the encoding has twice as many channels.
     pub frequencies: usize,
     /// Standard deviation of the frequencies, sigma, in periods per unit of a coordinate that runs from -1 to 1. The
-    /// likeness of two places falls as `exp(-2 pi² sigma² d²)` with their distance d: with 1, to 1/e at 11 % of the
+    /// likeness of two places falls as `exp(-2 pi² sigma² d²)` with their distance d: with 0.5, to 1/e at 23 % of the
     /// image's width.
     pub sigma: f64,
     /// Seed of the frequencies. The same seed gives the same encoding on every backend; support and query must share it.
@@ -28,7 +28,7 @@ pub struct FourierPositionConfig {
 
 impl Default for FourierPositionConfig {
     fn default() -> Self {
-        Self { frequencies: 32, sigma: 1.0, seed: 0 }
+        Self { frequencies: 32, sigma: 0.5, seed: 0 }
     }
 }
 

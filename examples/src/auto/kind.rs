@@ -23,6 +23,16 @@ pub enum AutoKind {
     Ensemble,
 }
 
+impl AutoKind {
+    /// What is best handed on: a box, but for propagation, which has points alone.
+    pub const fn hand_over(self) -> HandOverKind {
+        match self {
+            Self::Propagation => HandOverKind::Points,
+            Self::Classification | Self::Panet | Self::Sapnet | Self::Ensemble => HandOverKind::Box,
+        }
+    }
+}
+
 impl std::fmt::Display for AutoKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {
@@ -36,11 +46,10 @@ impl std::fmt::Display for AutoKind {
 }
 
 /// What of a coarse map is handed on.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HandOverKind {
     /// Points inside and outside.
-    #[default]
     Points,
     /// A box around each component.
     Box,
