@@ -67,6 +67,11 @@ impl Stack {
         }
     }
 
+    /// Whether neighbours show neighbouring parts of one body: slices of a volume do, images of a folder do not.
+    pub fn is_ordered(&self) -> bool {
+        matches!(self.source, Source::Volume { .. })
+    }
+
     /// How many slices there are.
     pub fn len(&self) -> usize {
         match &self.source {

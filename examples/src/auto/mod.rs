@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use burn::tensor::backend::Backend;
 use indicatif::ProgressBar;
 use sam_assist::{AnnotatedSlice, AssistConfig, learn};
-use sam_auto::{Gate, HandOver, SegmenterConfig, SliceContext, SupportSlice, VolumeSegmenter};
+use sam_auto::{Gate, GateConfig, HandOver, SegmenterConfig, SliceContext, SupportSlice, VolumeSegmenter};
 use sam_core::{Checkpoint, Precision, SamPredictor};
 use sam_data::{Folder, SliceAxis, Structure, Window};
 use sam_prompt::ndarray::Array2;
@@ -125,7 +125,15 @@ impl Subject<'_> {
             eprintln!("Left out: {} is on {} slices or fewer", self.name(), protocol.split.annotated);
             return Ok(Vec::new());
         };
-        let bar = progress::bar(self.name(), protocol.seeds.len() * protocol.generators.len());
+        let is_ordered = self.stack.is_ordered();
+        let gate = &protocol.numbers.gate;
+        let gate = if is_ordered { gate.clone() } else { GateConfig { distance_weight: 0.0, ..gate.clone() } };
+        let (generators, left_out): (Vec<_>, Vec<_>) =
+            protocol.generators.iter().copied().partition(|&kind| is_ordered || kind != AutoKind::Propagation);
+        if !left_out.is_empty() {
+            eprintln!("Left out: propagation on {}, whose images are in no order", self.name());
+        }
+        let bar = progress::bar(self.name(), protocol.seeds.len() * generators.len());
         let mut scores = Vec::new();
         for &seed in &protocol.seeds {
             let chosen = protocol.split.choose(&shown, seed);
@@ -134,14 +142,14 @@ impl Subject<'_> {
             let mut repeat = Repeat {
                 subject: self,
                 seed,
-                gate: protocol.numbers.gate.fit(&annotated)?,
+                gate: gate.fit(&annotated)?,
                 annotated,
                 test: self.load(&chosen.test, embeddings)?,
                 original: embeddings.predictor(),
                 learned: BTreeMap::new(),
             };
             repeat.learn(&bar)?;
-            for &kind in &protocol.generators {
+            for &kind in &generators {
                 bar.set_message(format!("seed {seed}, {kind}"));
                 scores.extend(repeat.test_generator(kind, embeddings)?);
                 bar.inc(1);
