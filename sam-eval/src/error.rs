@@ -15,6 +15,17 @@ pub enum EvalError {
         truth: Vec<usize>,
     },
 
+    /// The spacing does not say how far apart elements lie along each axis.
+    #[error(
+        "spacing {spacing:?} was given for masks of {axes} axes: one finite length above 0 mm is needed for each axis"
+    )]
+    Spacing {
+        /// How many axes the masks have.
+        axes: usize,
+        /// What was given.
+        spacing: Vec<f64>,
+    },
+
     /// A run was handed in twice: it would count as two repeats and fake agreement between them.
     #[error(
         "run given twice: {} of {} in {}, method {}, {} annotated slices, prompt {}, seed {}",

@@ -6,6 +6,8 @@
 //! | Module | Holds |
 //! |---|---|
 //! | `overlap` | [`Confusion`] counts, [`dice()`], [`iou()`], and what they are when both masks are empty ([`EmptyPolicy`]) |
+//! | `surface` | [`SurfaceDistances`]: Hausdorff distance (HD, HD95), ASSD and normalised surface Dice (NSD), in millimetres |
+//! | `distance` | the exact distance transform under them |
 //! | `summary` | [`Summary`]: mean, standard deviation and median of the slices of a case |
 //! | `interaction` | series of clicks: [`number_of_clicks`] (NoC), [`best_score`], [`InteractionSummary`] |
 //! | `record` | [`Record`]: one run on one structure of one case, as one line of JSON |
@@ -35,12 +37,14 @@
 //! # Ok::<(), sam_eval::EvalError>(())
 //! ```
 
+mod distance;
 mod error;
 mod interaction;
 mod lines;
 mod overlap;
 mod record;
 mod summary;
+mod surface;
 mod table;
 
 pub use error::EvalError;
@@ -48,4 +52,5 @@ pub use interaction::{InteractionSummary, Noc, best_score, number_of_clicks};
 pub use overlap::{Confusion, EmptyPolicy, dice, iou};
 pub use record::Record;
 pub use summary::Summary;
+pub use surface::{PercentileOf, SurfaceDistances};
 pub use table::{Cell, Column, InteractionTable, ResultsTable, Row, Spread};
