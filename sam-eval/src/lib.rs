@@ -5,7 +5,7 @@
 //!
 //! | Module | Holds |
 //! |---|---|
-//! | `overlap` | [`Confusion`] counts, [`dice()`], [`iou()`], and what they are when both masks are empty ([`EmptyPolicy`]) |
+//! | `overlap` | [`Confusion`] counts, [`dice()`], [`iou()`], precision, recall, volumes, and what they are when both masks are empty ([`EmptyPolicy`]) |
 //! | `surface` | [`SurfaceDistances`]: Hausdorff distance (HD, HD95), ASSD and normalised surface Dice (NSD), in millimetres |
 //! | `distance` | the exact distance transform under them |
 //! | `summary` | [`Summary`]: mean, standard deviation and median of the slices of a case |

@@ -90,6 +90,29 @@ impl Confusion {
         ratio(self.true_positive, self.true_positive + self.wrong(), policy)
     }
 
+    /// The share of what was predicted that is true (positive predictive value), `TP / (TP + FP)`, in [0, 1]; what `policy` says if both
+    /// masks are empty, NaN if the prediction alone is.
+    pub fn precision(&self, policy: EmptyPolicy) -> f64 {
+        self.share(self.true_positive + self.false_positive, policy)
+    }
+
+    /// The share of what is true that was predicted (sensitivity), `TP / (TP + FN)`, in [0, 1]; what `policy` says if both masks are
+    /// empty, NaN if the truth alone is.
+    pub fn recall(&self, policy: EmptyPolicy) -> f64 {
+        self.share(self.true_positive + self.false_negative, policy)
+    }
+
+    /// By how much the prediction is larger than the truth, as a share of the truth: `(FP - FN) / (TP + FN)`, from -1, where nothing is
+    /// predicted. NaN if the truth is empty. Times the volume of the truth, it is the difference in millimetres cubed.
+    pub fn relative_volume_difference(&self) -> f64 {
+        (self.false_positive as f64 - self.false_negative as f64) / (self.true_positive + self.false_negative) as f64
+    }
+
+    /// The hits among some elements.
+    fn share(&self, of: u64, policy: EmptyPolicy) -> f64 {
+        if of == 0 && self.wrong() > 0 { f64::NAN } else { ratio(self.true_positive, of, policy) }
+    }
+
     fn wrong(&self) -> u64 {
         self.false_positive + self.false_negative
     }

@@ -50,6 +50,24 @@ proptest! {
     }
 
     #[test]
+    fn precision_recall_and_volume_follow_from_sets((a, b) in pair()) {
+        let count = |mask: &Array2<bool>| mask.iter().filter(|&&inside| inside).count() as f64;
+        let both = a.iter().zip(&b).filter(|&(&a, &b)| a && b).count() as f64;
+        let counts = Confusion::count(&a, &b)?;
+        prop_assert!(same(counts.precision(EmptyPolicy::Nan), both / count(&a)));
+        prop_assert!(same(counts.recall(EmptyPolicy::Nan), both / count(&b)));
+        prop_assert!(same(counts.relative_volume_difference(), (count(&a) - count(&b)) / count(&b)));
+        // Dice is their harmonic mean; a policy speaks of two empty masks alone.
+        let (precision, recall) = (counts.precision(EmptyPolicy::One), counts.recall(EmptyPolicy::One));
+        if both > 0.0 {
+            let mean = 2.0 * precision * recall / (precision + recall);
+            prop_assert!(same(counts.dice(EmptyPolicy::One), mean));
+        }
+        let both_empty = count(&a) + count(&b) < 0.5;
+        prop_assert_eq!(same(precision, 1.0) && same(recall, 1.0), both_empty || a == b);
+    }
+
+    #[test]
     fn is_one_only_for_equal_masks((a, b) in pair()) {
         prop_assert!(same(dice(&a, &a, EmptyPolicy::One)?, 1.0));
         prop_assert_eq!(same(dice(&a, &b, EmptyPolicy::One)?, 1.0), a == b);
