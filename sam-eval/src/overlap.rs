@@ -105,7 +105,9 @@ impl Confusion {
     /// By how much the prediction is larger than the truth, as a share of the truth: `(FP - FN) / (TP + FN)`, from -1, where nothing is
     /// predicted. NaN if the truth is empty. Times the volume of the truth, it is the difference in millimetres cubed.
     pub fn relative_volume_difference(&self) -> f64 {
-        (self.false_positive as f64 - self.false_negative as f64) / (self.true_positive + self.false_negative) as f64
+        let truth = self.true_positive + self.false_negative;
+        let more = self.false_positive as f64 - self.false_negative as f64;
+        if truth == 0 { f64::NAN } else { more / truth as f64 }
     }
 
     /// The hits among some elements.
