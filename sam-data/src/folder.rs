@@ -8,12 +8,15 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, Array3};
 
-use crate::{DataError, LabelTable, LabelVolume, Volume, read_image, read_labels, read_mask, read_volume};
+use crate::{DataError, Grid, LabelTable, LabelVolume, Volume, read_image, read_labels, read_mask, read_volume};
 
 /// Image and mask may lie this far apart, in mm.
 ///
 /// Tools round affines when they write them, and a rotation kept as a quaternion of 32 bits can be off by half a thousandth.
 const GRID_TOLERANCE_MM: f64 = 0.1;
+
+/// Above this, a level of 8 bits is nearer to white than to black.
+const HALF_WHITE: u16 = 127;
 
 /// The file that names the label values.
 const TABLE: &str = "labels.json";
@@ -31,19 +34,24 @@ pub struct Folder {
 pub struct Case {
     /// The case's own name.
     pub name: String,
-    image: PathBuf,
-    labels: PathBuf,
-    kind: CaseKind,
+    pub(crate) image: PathBuf,
+    /// One mask, or those of several raters.
+    pub(crate) labels: Vec<PathBuf>,
+    pub(crate) kind: CaseKind,
+    /// Whether scan and mask must lie at one place, or only have one shape.
+    pub(crate) compare_affines: bool,
 }
 
 /// What a case consists of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum CaseKind {
+pub(crate) enum CaseKind {
     Volume,
     /// A single image whose mask holds label values.
     Classes,
     /// A single image whose mask numbers its instances.
     Instances,
+    /// A single image whose mask is white on the object.
+    AboveHalf,
 }
 
 /// A case in memory.
@@ -136,15 +144,10 @@ impl Case {
     /// size.
     pub fn load(&self) -> Result<LoadedCase, DataError> {
         if self.kind == CaseKind::Volume {
-            let (volume, labels) = (read_volume(&self.image)?, read_labels(&self.labels)?);
-            volume.grid.compare(&labels.grid, GRID_TOLERANCE_MM).map_err(|mismatch| DataError::Grid {
-                mask: self.labels.clone(),
-                image: self.image.clone(),
-                mismatch: Box::new(mismatch),
-            })?;
-            return Ok(LoadedCase::Volume { volume, labels });
+            return self.load_volume();
         }
-        let (image, labels) = (read_image(&self.image)?, read_mask(&self.labels)?);
+        let path = &self.labels[0];
+        let (image, labels) = (read_image(&self.image)?, read_mask(path)?);
         let (rows, columns, _) = image.dim();
         if labels.dim() != (rows, columns) {
             let reason = format!(
@@ -153,11 +156,51 @@ impl Case {
                 self.image.display(),
                 (rows, columns)
             );
-            return Err(DataError::Image { path: self.labels.clone(), reason });
+            return Err(DataError::Image { path: path.clone(), reason });
         }
-        let labels = if self.kind == CaseKind::Instances { labels.mapv(|instance| instance.min(1)) } else { labels };
+        let labels = match self.kind {
+            CaseKind::Instances => labels.mapv(|instance| instance.min(1)),
+            CaseKind::AboveHalf => labels.mapv(|level| u16::from(level > HALF_WHITE)),
+            CaseKind::Classes | CaseKind::Volume => labels,
+        };
         Ok(LoadedCase::Image { image, labels })
     }
+
+    fn load_volume(&self) -> Result<LoadedCase, DataError> {
+        let volume = read_volume(&self.image)?;
+        let read = |path: &PathBuf| {
+            let labels = read_labels(path)?;
+            let place = if self.compare_affines { labels.grid.affine } else { volume.grid.affine };
+            let grid = Grid::new(labels.grid.shape, place);
+            volume.grid.compare(&grid, GRID_TOLERANCE_MM).map_err(|mismatch| DataError::Grid {
+                mask: path.clone(),
+                image: self.image.clone(),
+                mismatch: Box::new(mismatch),
+            })?;
+            Ok(labels.labels)
+        };
+        let raters = self.labels.iter().map(read).collect::<Result<Vec<_>, DataError>>()?;
+        let labels = LabelVolume { labels: most_frequent(raters), grid: volume.grid.clone() };
+        Ok(LoadedCase::Volume { volume, labels })
+    }
+}
+
+/// The label that most raters give each voxel; of equally frequent ones, the lowest. Of one rater, what that one says.
+fn most_frequent(mut raters: Vec<Array3<u16>>) -> Array3<u16> {
+    let mut first = raters.remove(0);
+    if raters.is_empty() {
+        return first;
+    }
+    for (place, label) in first.indexed_iter_mut() {
+        let mut votes: Vec<u16> = raters.iter().map(|rater| rater[place]).collect();
+        votes.push(*label);
+        votes.sort_unstable();
+        let groups = votes.chunk_by(|one, other| one == other);
+        // Of equally long groups, `max_by_key` takes the last, so the order is turned.
+        let winner = groups.rev().max_by_key(|group| group.len());
+        *label = winner.map_or(0, |group| group[0]);
+    }
+    first
 }
 
 /// The volume in a folder, if there is one.
@@ -171,7 +214,8 @@ fn volume_case(folder: &Path, name: &str) -> Result<Option<Case>, DataError> {
         reason: format!("{} has no label.nii.gz (or label.nii) beside it", image.display()),
     };
     let labels = either("label").ok_or_else(missing)?;
-    Ok(Some(Case { name: name.to_owned(), image, labels, kind: CaseKind::Volume }))
+    let name = name.to_owned();
+    Ok(Some(Case { name, image, labels: vec![labels], kind: CaseKind::Volume, compare_affines: true }))
 }
 
 /// The single images of a folder, each with its mask.
@@ -189,7 +233,7 @@ fn image_cases(folder: &Path, kind: CaseKind) -> Result<Vec<Case>, DataError> {
             return Err(layout(format!("images/{0} has no masks/{0}", file.display())));
         }
         let name = file.with_extension("").display().to_string();
-        Ok(Case { name, image, labels, kind })
+        Ok(Case { name, image, labels: vec![labels], kind, compare_affines: false })
     };
     images.into_iter().map(case).collect()
 }
@@ -205,7 +249,7 @@ fn table(folder: &Path) -> Result<LabelTable, DataError> {
 }
 
 /// Paths in a folder by name, without hidden files and the `._` doubles that macOS leaves.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let read = |source| DataError::Read { path: folder.to_path_buf(), source };
     let mut paths = std::fs::read_dir(folder)
         .map_err(read)?

@@ -7,6 +7,7 @@
 //! - [`Grid`] and [`SlicePlane`]: where voxels lie in the patient, and how a slice is cut and put back.
 //! - [`Window`]: from HU or MR intensities to the 8-bit levels that networks are trained on.
 //! - [`LabelTable`] and [`Folder`]: names of structures, and folders of scans with masks.
+//! - [`KnownSet`]: the paper's data sets, as they lie on disk after unpacking.
 //! - [`PhantomConfig`]: a synthetic abdominal CT, for a first run without any data.
 //!
 //! ```
@@ -22,6 +23,7 @@
 //! ```
 
 mod atomic;
+mod dataset;
 mod error;
 mod folder;
 mod geometry;
@@ -34,6 +36,7 @@ mod volume;
 mod window;
 
 pub use atomic::write_atomically;
+pub use dataset::{Collection, Dataset, KnownSet, LeftOut, open_dataset};
 pub use error::DataError;
 pub use folder::{Case, Folder, LoadedCase};
 pub use geometry::{Grid, GridField, GridMismatch};

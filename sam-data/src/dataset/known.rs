@@ -1,0 +1,165 @@
+//! The sets by name: their layouts and label values, all in one place, so that a correction is one line.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Collection,
+    layout::{MaskKind, Pattern, cases_of, msd_tables},
+};
+use crate::{DataError, LabelTable};
+
+/// The data sets of the paper (Table 1).
+///
+/// What the layouts were taken from stands with each; "unconfirmed" is what no source that we saw says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KnownSet {
+    /// Kidney and its tumours in CT: `case_00000/imaging.nii.gz` with `segmentation.nii.gz` (README of neheller/kits19). Slices lie along
+    /// the first array axis; the affine says so.
+    Kits19,
+    /// Kidney in ultrasound that was made from CT: images and masks of one name in folders `image` and `mask`, or `images` and `masks`
+    /// (names unconfirmed: the README of SIAT-SongYuxin/CT2USforKidneySeg gives none). Masks are 0 and 255.
+    Ct2usKidney,
+    /// Liver and its lesions in CT: `volume-7.nii` with `segmentation-7.nii`, in any sub-folder (kaiko-ai/eva, docs/datasets/lits17.md).
+    /// Affines of scan and mask may differ: shapes decide.
+    Lits,
+    /// Six organs in CT: `volume-7.nii.gz` with `labels-7.nii.gz` (the set's README). Nearly all scans are those of LiTS: never train on
+    /// one and test on the other.
+    CtOrg,
+    /// The prostate in T2 MR, with masks of rcuocolo/PROSTATEx_masks: `Images/ProstateX-0005_t2_tse_tra_4.nii.gz` with
+    /// `mask_prostate/ProstateX-0005.nii.gz`.
+    ProstatexGland,
+    /// Its peripheral zone, from `mask_pz` (folder name unconfirmed).
+    ProstatexPeripheral,
+    /// Any task of the Medical Segmentation Decathlon: `dataset.json` names labels, scans and masks.
+    Msd,
+    /// Nuclei in histology: `Lizard_Images1/NAME.png` with `Labels/NAME.png`, instance numbers. The published `.mat` labels have to be
+    /// converted: PNGs of `inst_map`.
+    Lizard,
+    /// Grey and white matter of the spinal cord in MR: `site1-sc01-image.nii.gz` with the masks of four raters, `-mask-r1.nii.gz` to
+    /// `-r4` (medicaltorch/datasets.py). A voxel has the label that most raters give it; of two equally frequent ones, the lower.
+    Scgm,
+    /// One of these raters, 1 to 4, alone.
+    ScgmRater(u8),
+    /// 13 organs in CT: `img0001.nii.gz` with `label0001.nii.gz`, in any sub-folder (kaiko-ai/eva, docs/datasets/btcv.md).
+    Btcv,
+}
+
+impl KnownSet {
+    /// The name as papers write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kits19 => "KiTS19",
+            Self::Ct2usKidney => "CT2US kidney",
+            Self::Lits => "LiTS",
+            Self::CtOrg => "CT-ORG",
+            Self::ProstatexGland => "PROSTATEx gland",
+            Self::ProstatexPeripheral => "PROSTATEx peripheral zone",
+            Self::Msd => "MSD",
+            Self::Lizard => "Lizard",
+            Self::Scgm | Self::ScgmRater(_) => "SCGM",
+            Self::Btcv => "BTCV",
+        }
+    }
+
+    /// Label values and names; of [`KnownSet::Msd`] none, since each task has its own.
+    pub fn labels(self) -> &'static [(u16, &'static str)] {
+        match self {
+            Self::Kits19 => &[(1, "kidney"), (2, "kidney tumour")],
+            Self::Ct2usKidney => &[(1, "kidney")],
+            Self::Lits => &[(1, "liver"), (2, "liver lesion")],
+            Self::CtOrg => &[(1, "liver"), (2, "bladder"), (3, "lungs"), (4, "kidneys"), (5, "bone"), (6, "brain")],
+            Self::ProstatexGland => &[(1, "prostate")],
+            Self::ProstatexPeripheral => &[(1, "peripheral zone")],
+            Self::Msd => &[],
+            Self::Lizard => &[(1, "nucleus")],
+            // Which is which is unconfirmed.
+            Self::Scgm | Self::ScgmRater(_) => &[(1, "grey matter"), (2, "white matter")],
+            Self::Btcv => &[
+                (1, "spleen"),
+                (2, "right kidney"),
+                (3, "left kidney"),
+                (4, "gallbladder"),
+                (5, "esophagus"),
+                (6, "liver"),
+                (7, "stomach"),
+                (8, "aorta"),
+                (9, "inferior vena cava"),
+                (10, "portal and splenic veins"),
+                (11, "pancreas"),
+                (12, "right adrenal gland"),
+                (13, "left adrenal gland"),
+            ],
+        }
+    }
+
+    /// Structures as the paper takes them, in the words of [`LabelTable::parse_structures`]: a tumour belongs to its organ.
+    pub const fn paper_structures(self) -> &'static str {
+        match self {
+            Self::Kits19 => "kidney=1+2",
+            Self::Lits => "liver=1+2",
+            Self::CtOrg => "lungs",
+            Self::Scgm | Self::ScgmRater(_) => "grey matter",
+            _ => "all",
+        }
+    }
+
+    /// Whether training on one and testing on the other would test on what was learned: CT-ORG holds nearly all of LiTS.
+    pub fn shares_scans_with(self, other: Self) -> bool {
+        let pair = [self, other];
+        self == other || (pair.contains(&Self::Lits) && pair.contains(&Self::CtOrg))
+    }
+
+    /// Looks through a folder; reads no image.
+    ///
+    /// # Errors
+    /// [`DataError::Layout`] says what was looked for where nothing fits; [`DataError::Word`] for a rater that there is not.
+    pub fn open(self, folder: &Path) -> Result<Collection, DataError> {
+        if let Self::ScgmRater(rater) = self
+            && !(1..=4).contains(&rater)
+        {
+            return Err(DataError::Word { expected: "a rater from 1 to 4", found: rater.to_string() });
+        }
+        let (table, (cases, left_out)) = match self.pattern() {
+            Some(pattern) => (self.table(), cases_of(folder, &pattern)?),
+            None => msd_tables(folder)?,
+        };
+        Ok(Collection { name: self.name().to_owned(), table, cases, left_out })
+    }
+
+    fn table(self) -> LabelTable {
+        self.labels().iter().map(|&(value, name)| (value, name.to_owned())).collect()
+    }
+
+    /// Where images and masks lie; `None` where a file says it.
+    fn pattern(self) -> Option<Pattern> {
+        let volume = |image, masks| Pattern { image, masks, kind: MaskKind::Labels, compare_affines: true };
+        Some(match self {
+            Self::Kits19 => volume("KEY/imaging.nii", vec!["KEY/segmentation.nii".to_owned()]),
+            Self::Ct2usKidney => Pattern {
+                image: "image*/KEY.png",
+                masks: vec!["mask*/KEY.png".to_owned()],
+                kind: MaskKind::AboveHalf,
+                compare_affines: false,
+            },
+            Self::Lits => {
+                Pattern { compare_affines: false, ..volume("volume-KEY.nii", vec!["segmentation-KEY.nii".to_owned()]) }
+            }
+            Self::CtOrg => volume("volume-KEY.nii", vec!["labels-KEY.nii".to_owned()]),
+            Self::ProstatexGland => volume("Images/KEY_t2*.nii", vec!["mask_prostate/KEY.nii".to_owned()]),
+            Self::ProstatexPeripheral => volume("Images/KEY_t2*.nii", vec!["mask_pz/KEY.nii".to_owned()]),
+            Self::Msd => return None,
+            Self::Lizard => Pattern {
+                image: "Lizard_Images*/KEY.png",
+                masks: vec!["Labels/KEY.png".to_owned()],
+                kind: MaskKind::Instances,
+                compare_affines: false,
+            },
+            Self::Scgm => volume("KEY-image.nii", (1..=4).map(|rater| format!("KEY-mask-r{rater}.nii")).collect()),
+            Self::ScgmRater(rater) => volume("KEY-image.nii", vec![format!("KEY-mask-r{rater}.nii")]),
+            Self::Btcv => volume("imgKEY.nii", vec!["labelKEY.nii".to_owned()]),
+        })
+    }
+}

@@ -1,0 +1,240 @@
+//! Scans and masks found by the patterns of their names.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use super::LeftOut;
+use crate::{Case, DataError, LabelTable, folder::CaseKind};
+
+/// Deeper than the deepest known layout; a cap, since links may lead in circles.
+const MAX_DEPTH: usize = 6;
+
+/// What a mask's numbers are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MaskKind {
+    /// Label values of a volume.
+    Labels,
+    /// Levels of an image, above half of 255 for the object: compression and smoothing leave others between.
+    AboveHalf,
+    /// Instance numbers of an image.
+    Instances,
+}
+
+/// Names of one case's files: `KEY` is the case's own name, `*` anything without a slash. One folder may stand before the file's name.
+/// Volumes end in `.nii`, which stands for `.nii.gz` as well.
+#[derive(Debug, Clone)]
+pub(super) struct Pattern {
+    pub(super) image: &'static str,
+    /// One, or those of several raters.
+    pub(super) masks: Vec<String>,
+    pub(super) kind: MaskKind,
+    /// Whether image and mask must lie at one place, or only have one shape.
+    pub(super) compare_affines: bool,
+}
+
+/// Cases, and what is none.
+pub(super) type Found = (Vec<Case>, Vec<LeftOut>);
+
+/// Pairs images and masks in a folder and all below it.
+pub(super) fn cases_of(folder: &Path, pattern: &Pattern) -> Result<Found, DataError> {
+    let files = files_below(folder)?;
+    let by_key = |pattern: &str| -> Result<BTreeMap<String, PathBuf>, DataError> {
+        let mut found = BTreeMap::new();
+        for path in &files {
+            let Some(key) = key_of(pattern, path) else { continue };
+            if let Some(other) = found.insert(key.clone(), path.clone()) {
+                let reason = format!(
+                    "{} and {} would both be {pattern} of case {key}; keep one of them",
+                    other.display(),
+                    path.display()
+                );
+                return Err(DataError::Layout { path: folder.to_path_buf(), reason });
+            }
+        }
+        Ok(found)
+    };
+    let images = by_key(pattern.image)?;
+    let masks = pattern.masks.iter().map(|mask| by_key(mask)).collect::<Result<Vec<_>, _>>()?;
+    let (mut cases, mut left_out) = (Vec::new(), Vec::new());
+    for (key, image) in images {
+        let missing = masks.iter().position(|masks| !masks.contains_key(&key));
+        match missing {
+            Some(rater) => {
+                let reason = format!("it has no {}", pattern.masks[rater].replace("KEY", &key));
+                left_out.push(LeftOut { path: image, reason });
+            }
+            None => cases.push(Case {
+                labels: masks.iter().map(|masks| masks[&key].clone()).collect(),
+                name: key,
+                image,
+                kind: pattern.kind.into(),
+                compare_affines: pattern.compare_affines,
+            }),
+        }
+    }
+    if cases.is_empty() {
+        return Err(DataError::Layout {
+            path: folder.to_path_buf(),
+            reason: nothing_found(pattern, files.len(), &left_out),
+        });
+    }
+    Ok((cases, left_out))
+}
+
+fn nothing_found(pattern: &Pattern, files: usize, left_out: &[LeftOut]) -> String {
+    let masks = pattern.masks.join(", ");
+    let looked = format!(
+        "looked in it and below for {} with {masks} (KEY: the case's name; .nii or .nii.gz), among {files} files",
+        pattern.image
+    );
+    match left_out {
+        [] => format!("{looked}; give the folder that holds the data set as it was unpacked"),
+        [first, rest @ ..] => {
+            format!("{looked}; there are images, but {first}, and {} more without a mask", rest.len())
+        }
+    }
+}
+
+/// All files of a folder and those below, by path, without hidden ones and the `._` doubles that macOS leaves.
+fn files_below(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    if !folder.is_dir() {
+        return Err(DataError::Layout { path: folder.to_path_buf(), reason: "it is no folder".to_owned() });
+    }
+    let (mut files, mut folders) = (Vec::new(), vec![(folder.to_path_buf(), 0)]);
+    while let Some((folder, depth)) = folders.pop() {
+        for path in crate::folder::entries(&folder)? {
+            if !path.is_dir() {
+                files.push(path);
+            } else if depth < MAX_DEPTH {
+                folders.push((path, depth + 1));
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// What stands for `KEY` in a path, if the pattern fits it.
+fn key_of(pattern: &str, path: &Path) -> Option<String> {
+    let mut parts: Vec<_> = pattern.split('/').rev().collect();
+    let file = parts.remove(0);
+    let name = path.file_name()?.to_str()?;
+    // `.nii` stands for both.
+    let name = if file.ends_with(".nii") { name.strip_suffix(".gz").unwrap_or(name) } else { name };
+    let mut key = key_in(file, name)?;
+    for (part, folder) in parts.into_iter().zip(path.ancestors().skip(1)) {
+        let found = key_in(part, folder.file_name()?.to_str()?)?;
+        key = if key.is_empty() { found } else { key };
+    }
+    Some(key)
+}
+
+/// The same of one part of a path: empty where the part has no `KEY`.
+fn key_in(pattern: &str, text: &str) -> Option<String> {
+    let matches = |pattern: &str, text: &str| match pattern.split_once('*') {
+        None => pattern == text,
+        Some((start, end)) => text.len() >= start.len() + end.len() && text.starts_with(start) && text.ends_with(end),
+    };
+    let Some((before, after)) = pattern.split_once("KEY") else { return matches(pattern, text).then(String::new) };
+    let rest = text.strip_prefix(before)?;
+    if !after.contains('*') {
+        return rest.strip_suffix(after).filter(|key| !key.is_empty()).map(str::to_owned);
+    }
+    // The key ends where the first thing behind it begins.
+    let fixed = after.split('*').next().unwrap_or_default();
+    let key = &rest[..rest.find(fixed)?];
+    (!key.is_empty() && matches(after, &rest[key.len()..])).then(|| key.to_owned())
+}
+
+impl From<MaskKind> for CaseKind {
+    fn from(kind: MaskKind) -> Self {
+        match kind {
+            MaskKind::Labels => Self::Volume,
+            MaskKind::AboveHalf => Self::AboveHalf,
+            MaskKind::Instances => Self::Instances,
+        }
+    }
+}
+
+/// `dataset.json` of the Medical Segmentation Decathlon, as far as it is needed.
+#[derive(Deserialize)]
+struct MsdTask {
+    labels: BTreeMap<String, String>,
+    training: Vec<MsdPair>,
+}
+
+#[derive(Deserialize)]
+struct MsdPair {
+    image: String,
+    label: String,
+}
+
+/// A task of the Medical Segmentation Decathlon: its own table, and the pairs that it lists.
+pub(super) fn msd_tables(folder: &Path) -> Result<(LabelTable, Found), DataError> {
+    let path = folder.join("dataset.json");
+    let layout = |reason: String| DataError::Layout { path: folder.to_path_buf(), reason };
+    if !path.is_file() {
+        return Err(layout("looked for dataset.json; give the folder of one task, such as Task09_Spleen".to_owned()));
+    }
+    let text = std::fs::read_to_string(&path).map_err(|source| DataError::Read { path: path.clone(), source })?;
+    let task: MsdTask = serde_json::from_str(&text).map_err(|error| {
+        layout(format!("dataset.json is not that of a Decathlon task, with labels and training: {error}"))
+    })?;
+    let parse = |(value, name): (String, String)| match value.parse::<u16>() {
+        Ok(value) => Ok((value, name)),
+        Err(_) => Err(layout(format!("dataset.json has the label \"{value}\", no whole number from 0 to 65535"))),
+    };
+    let table = task.labels.into_iter().map(parse).collect::<Result<LabelTable, _>>()?;
+    let (mut cases, mut left_out) = (Vec::new(), Vec::new());
+    for MsdPair { image, label } in task.training {
+        let (image, label) = (inside(folder, &image)?, inside(folder, &label)?);
+        let name = image.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = name.trim_end_matches(".gz").trim_end_matches(".nii").to_owned();
+        if let Some(missing) = [&image, &label].into_iter().find(|path| !path.is_file()) {
+            let reason = "dataset.json lists it, but it is not there".to_owned();
+            left_out.push(LeftOut { path: missing.clone(), reason });
+        } else {
+            cases.push(Case { name, image, labels: vec![label], kind: CaseKind::Volume, compare_affines: true });
+        }
+    }
+    if cases.is_empty() {
+        return Err(layout(format!("none of the {} scans that dataset.json lists is there", left_out.len())));
+    }
+    cases.sort_by(|first, second| first.name.cmp(&second.name));
+    Ok((table, (cases, left_out)))
+}
+
+/// A file that a list names must lie in the folder of the list.
+fn inside(folder: &Path, listed: &str) -> Result<PathBuf, DataError> {
+    let relative = Path::new(listed);
+    let stays = relative
+        .components()
+        .all(|part| matches!(part, std::path::Component::Normal(_) | std::path::Component::CurDir));
+    if stays {
+        return Ok(folder.join(relative));
+    }
+    let reason = format!("dataset.json lists \"{listed}\", which is not below the folder");
+    Err(DataError::Layout { path: folder.to_path_buf(), reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_find_the_key() {
+        let key = |pattern: &str, path: &str| key_of(pattern, Path::new(path));
+        assert_eq!(key("KEY/imaging.nii", "data/case_00003/imaging.nii.gz").as_deref(), Some("case_00003"));
+        assert_eq!(key("volume-KEY.nii", "Training Batch 1/volume-7.nii").as_deref(), Some("7"));
+        assert_eq!(key("volume-KEY.nii", "segmentation-7.nii"), None);
+        let image = "Files/prostate/Images/ProstateX-0005_t2_tse_tra_4.nii.gz";
+        assert_eq!(key("Images/KEY_t2*.nii", image).as_deref(), Some("ProstateX-0005"));
+        assert_eq!(key("Lizard_Images*/KEY.png", "Lizard_Images2/glas_1.png").as_deref(), Some("glas_1"));
+        assert_eq!(key("Lizard_Images*/KEY.png", "Overlay/glas_1.png"), None);
+        assert_eq!(key("imgKEY.nii", "img.nii.gz"), None, "a key is never empty");
+    }
+}
