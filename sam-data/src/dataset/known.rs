@@ -25,10 +25,10 @@ pub enum KnownSet {
     /// Liver and its lesions in CT: `volume-7.nii` with `segmentation-7.nii`, in any sub-folder (kaiko-ai/eva, docs/datasets/lits17.md).
     /// Affines of scan and mask may differ: shapes decide.
     Lits,
-    /// Six organs in CT: `volume-7.nii.gz` with `labels-7.nii.gz` (the set's README). Nearly all scans are those of LiTS: never train on
+    /// Six organs in CT: `volume-7.nii.gz` with `labels-7.nii.gz` (the set's README). Nearly all scans are those of `LiTS`: never train on
     /// one and test on the other.
     CtOrg,
-    /// The prostate in T2 MR, with masks of rcuocolo/PROSTATEx_masks: `Images/ProstateX-0005_t2_tse_tra_4.nii.gz` with
+    /// The prostate in T2 MR, with masks of `rcuocolo/PROSTATEx_masks`: `Images/ProstateX-0005_t2_tse_tra_4.nii.gz` with
     /// `mask_prostate/ProstateX-0005.nii.gz`.
     ProstatexGland,
     /// Its peripheral zone, from `mask_pz` (folder name unconfirmed).
@@ -106,7 +106,7 @@ impl KnownSet {
         }
     }
 
-    /// Whether training on one and testing on the other would test on what was learned: CT-ORG holds nearly all of LiTS.
+    /// Whether training on one and testing on the other would test on what was learned: CT-ORG holds nearly all of `LiTS`.
     pub fn shares_scans_with(self, other: Self) -> bool {
         let pair = [self, other];
         self == other || (pair.contains(&Self::Lits) && pair.contains(&Self::CtOrg))

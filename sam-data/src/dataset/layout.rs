@@ -124,7 +124,10 @@ fn key_of(pattern: &str, path: &Path) -> Option<String> {
     let file = parts.remove(0);
     let name = path.file_name()?.to_str()?;
     // `.nii` stands for both.
-    let name = if file.ends_with(".nii") { name.strip_suffix(".gz").unwrap_or(name) } else { name };
+    let name = match name.strip_suffix(".gz") {
+        Some(unzipped) if Path::new(file).extension().is_some_and(|ending| ending == "nii") => unzipped,
+        _ => name,
+    };
     let mut key = key_in(file, name)?;
     for (part, folder) in parts.into_iter().zip(path.ancestors().skip(1)) {
         let found = key_in(part, folder.file_name()?.to_str()?)?;
