@@ -14,6 +14,7 @@ use clap::{Parser, ValueEnum};
 use examples::{
     backend::BackendChoice,
     coarse::{CoarseJob, CoarseProtocol, Split, Variant},
+    data_options::DataOptions,
     disk_cache::CacheOptions,
     mask_score::table,
     report, weights,
@@ -23,9 +24,8 @@ use sam_data::{SliceAxis, Window};
 /// Compare coarse masks of PANet and of SAP-Net, step by step as in the paper's Table 5.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Folder with case folders or a single volume (image.nii.gz, label.nii.gz, labels.json), or with images/ and masks/.
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    #[command(flatten)]
+    data: DataOptions,
     /// Structures by name or label value, merged with +: all, or "liver,spleen,cord=1+2".
     #[arg(long, default_value = "all")]
     structures: String,

@@ -21,6 +21,7 @@ use examples::{
     backend::BackendChoice,
     coarse::Split,
     curves,
+    data_options::DataOptions,
     disk_cache::{CacheOptions, DiskCache},
     mask_score,
     protocol::{EvaluateJob, Learning, Protocol},
@@ -39,9 +40,8 @@ use sam_prompt::{SamplingScheme, SliceSelection};
 /// Compare the original SAM with SAM^assist on a folder of scans with masks.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Folder with case folders or a single volume (image.nii.gz, label.nii.gz, labels.json), or with images/ and masks/.
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    #[command(flatten)]
+    data: DataOptions,
     /// Structures by name or label value, merged with +: all, or "liver,spleen,cord=1+2".
     #[arg(long, default_value = "all")]
     structures: String,

@@ -2,6 +2,7 @@
 //!
 //! - [`backend`]: `--backend flex|ndarray|cuda`, chosen at run time among those compiled in.
 //! - [`weights`]: LiteMedSAM's checkpoint, cached or fetched.
+//! - [`data_options`]: a folder of scans, or a known data set.
 //! - [`stack`]: a case as windowed slices with labels.
 //! - [`embeddings`]: its slices, each embedded once; [`disk_cache`]: and once for all runs.
 //! - [`geometry`]: where the slices of a scan lie, for prompts in millimetres.
@@ -26,6 +27,7 @@ pub mod cards;
 pub mod coarse;
 pub mod correction;
 pub mod curves;
+pub mod data_options;
 pub mod demo;
 pub mod disk_cache;
 pub mod embeddings;

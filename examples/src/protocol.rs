@@ -7,15 +7,13 @@
 //! another run with the same `slices`, `seed` and limits, whatever else it does otherwise. Only correcting clicks depend on what they
 //! correct.
 
-use std::path::PathBuf;
-
 use anyhow::{Context, Result, ensure};
 use burn::tensor::backend::Backend;
 use indicatif::ProgressBar;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use sam_assist::{AnnotatedSlice, AssistConfig, learn};
 use sam_core::{Checkpoint, Precision, SamPredictor};
-use sam_data::{Folder, SliceAxis, Structure, Window};
+use sam_data::{SliceAxis, Structure, Window};
 use sam_eval::Record;
 use sam_prompt::{PromptKind, SamplingScheme, SliceSelection, ndarray::Array2};
 use serde::Serialize;
@@ -23,6 +21,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     backend::Job,
+    data_options::DataOptions,
     disk_cache::DiskCache,
     embeddings::Embeddings,
     progress,
@@ -35,8 +34,9 @@ use crate::{
 /// Every number of an evaluation.
 #[derive(Debug, Clone, Serialize)]
 pub struct Protocol {
-    /// The data folder.
-    pub data: PathBuf,
+    /// Where the data lie.
+    #[serde(flatten)]
+    pub data: DataOptions,
     /// Which structures, as given.
     pub structures: String,
     /// The intensity window.
@@ -199,20 +199,20 @@ impl Job for EvaluateJob<'_> {
         protocol.check()?;
         let predictor: SamPredictor<B> = Checkpoint::open(&self.weights.path)?.predictor(device)?;
         let predictor = predictor.with_encoder_precision(protocol.precision)?;
-        let folder = Folder::open(&protocol.data)?;
-        let structures = folder.table().parse_structures(&protocol.structures)?;
+        let dataset = protocol.data.open()?;
+        let structures = dataset.table().parse_structures(&protocol.structures)?;
         let mut records = Vec::new();
-        for stack in Stack::of_cases(folder.cases(), protocol.axis, &protocol.window)? {
+        for stack in Stack::of_cases(dataset.cases(), protocol.axis, &protocol.window)? {
             let mut embeddings = Embeddings::new(&predictor, &stack, self.disk);
             for structure in &structures {
-                let case = CaseRun { protocol, stack: &stack, structure, dataset: folder.name() };
+                let case = CaseRun { protocol, stack: &stack, structure, dataset: dataset.name() };
                 records.extend(case.run(&mut embeddings)?);
             }
         }
         ensure!(
             !records.is_empty(),
             "no case of {} shows any of the structures \"{}\" on enough slices",
-            protocol.data.display(),
+            protocol.data.data.display(),
             protocol.structures
         );
         Ok(records)
@@ -321,7 +321,7 @@ mod tests {
 
     fn protocol() -> Protocol {
         Protocol {
-            data: PathBuf::new(),
+            data: DataOptions::default(),
             structures: "all".to_owned(),
             window: Window::Auto,
             axis: SliceAxis::Auto,

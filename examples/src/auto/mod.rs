@@ -5,7 +5,7 @@
 mod fitted;
 mod kind;
 
-use std::{collections::BTreeMap, ops::ControlFlow, path::PathBuf, time::Instant};
+use std::{collections::BTreeMap, ops::ControlFlow, time::Instant};
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::backend::Backend;
@@ -13,7 +13,7 @@ use indicatif::ProgressBar;
 use sam_assist::{AnnotatedSlice, AssistConfig, learn};
 use sam_auto::{Gate, GateConfig, HandOver, SegmenterConfig, SliceContext, SupportSlice, VolumeSegmenter};
 use sam_core::{Checkpoint, Precision, SamPredictor};
-use sam_data::{Folder, SliceAxis, Structure, Window};
+use sam_data::{SliceAxis, Structure, Window};
 use sam_prompt::ndarray::Array2;
 use serde::Serialize;
 
@@ -21,15 +21,16 @@ pub use fitted::{AutoConfig, Fitted};
 pub use kind::{AutoKind, HandOverKind};
 
 use crate::{
-    backend::Job, coarse::Split, disk_cache::DiskCache, embeddings::Embeddings, mask_score::MaskScore, progress,
-    protocol::Learning, stack::Stack, weights::Weights,
+    backend::Job, coarse::Split, data_options::DataOptions, disk_cache::DiskCache, embeddings::Embeddings,
+    mask_score::MaskScore, progress, protocol::Learning, stack::Stack, weights::Weights,
 };
 
 /// Every number of the comparison.
 #[derive(Debug, Clone, Serialize)]
 pub struct AutoProtocol {
-    /// The data folder.
-    pub data: PathBuf,
+    /// Where the data lie.
+    #[serde(flatten)]
+    pub data: DataOptions,
     /// Which structures, as given.
     pub structures: String,
     /// The intensity window.
@@ -74,10 +75,10 @@ impl Job for AutoJob<'_> {
         protocol.numbers.gate.check()?;
         let predictor: SamPredictor<B> = Checkpoint::open(&self.weights.path)?.predictor(device)?;
         let predictor = predictor.with_encoder_precision(protocol.precision)?;
-        let folder = Folder::open(&protocol.data)?;
-        let structures = folder.table().parse_structures(&protocol.structures)?;
+        let dataset = protocol.data.open()?;
+        let structures = dataset.table().parse_structures(&protocol.structures)?;
         let mut scores = Vec::new();
-        for stack in Stack::of_cases(folder.cases(), protocol.axis, &protocol.window)? {
+        for stack in Stack::of_cases(dataset.cases(), protocol.axis, &protocol.window)? {
             let mut embeddings = Embeddings::new(&predictor, &stack, self.disk);
             for structure in &structures {
                 let subject = Subject { protocol, stack: &stack, structure };
@@ -87,7 +88,7 @@ impl Job for AutoJob<'_> {
         ensure!(
             !scores.is_empty(),
             "no case of {} shows any of the structures \"{}\" on more than {} slices",
-            protocol.data.display(),
+            protocol.data.data.display(),
             protocol.structures,
             protocol.split.annotated
         );

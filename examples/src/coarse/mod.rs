@@ -3,14 +3,14 @@
 mod split;
 mod variant;
 
-use std::{path::PathBuf, time::Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::backend::Backend;
 use indicatif::ProgressBar;
 use sam_auto::{CoarseConfig, CoarseMethod, HandOver, SupportSlice};
 use sam_core::{Checkpoint, SamPredictor};
-use sam_data::{Folder, SliceAxis, Structure, Window};
+use sam_data::{SliceAxis, Structure, Window};
 use sam_prompt::ndarray::{Array2, Axis, stack};
 use sapnet::{SapNetConfig, SupportConfig, largest_components};
 use serde::Serialize;
@@ -19,15 +19,16 @@ pub use split::Split;
 pub use variant::Variant;
 
 use crate::{
-    backend::Job, disk_cache::DiskCache, embeddings::Embeddings, mask_score::MaskScore, progress, stack::Stack,
-    weights::Weights,
+    backend::Job, data_options::DataOptions, disk_cache::DiskCache, embeddings::Embeddings, mask_score::MaskScore,
+    progress, stack::Stack, weights::Weights,
 };
 
 /// Every number of the comparison.
 #[derive(Debug, Clone, Serialize)]
 pub struct CoarseProtocol {
-    /// The data folder.
-    pub data: PathBuf,
+    /// Where the data lie.
+    #[serde(flatten)]
+    pub data: DataOptions,
     /// Which structures, as given.
     pub structures: String,
     /// The intensity window.
@@ -64,10 +65,10 @@ impl Job for CoarseJob<'_> {
         let protocol = self.protocol;
         protocol.sapnet.check()?;
         let predictor: SamPredictor<B> = Checkpoint::open(&self.weights.path)?.predictor(device)?;
-        let folder = Folder::open(&protocol.data)?;
-        let structures = folder.table().parse_structures(&protocol.structures)?;
+        let dataset = protocol.data.open()?;
+        let structures = dataset.table().parse_structures(&protocol.structures)?;
         let mut scores = Vec::new();
-        for stack in Stack::of_cases(folder.cases(), protocol.axis, &protocol.window)? {
+        for stack in Stack::of_cases(dataset.cases(), protocol.axis, &protocol.window)? {
             let mut embeddings = Embeddings::new(&predictor, &stack, self.disk);
             for structure in &structures {
                 let subject = Subject { protocol, stack: &stack, structure };
@@ -77,7 +78,7 @@ impl Job for CoarseJob<'_> {
         ensure!(
             !scores.is_empty(),
             "no case of {} shows any of the structures \"{}\" on more than {} slices",
-            protocol.data.display(),
+            protocol.data.data.display(),
             protocol.structures,
             protocol.split.annotated
         );

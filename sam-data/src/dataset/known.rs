@@ -1,6 +1,6 @@
 //! The sets by name: their layouts and label values, all in one place, so that a correction is one line.
 
-use std::path::Path;
+use std::{fmt, path::Path, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +45,55 @@ pub enum KnownSet {
     ScgmRater(u8),
     /// 13 organs in CT: `img0001.nii.gz` with `label0001.nii.gz`, in any sub-folder (kaiko-ai/eva, docs/datasets/btcv.md).
     Btcv,
+}
+
+/// All sets; a rater stands for four.
+const ALL: [KnownSet; 14] = [
+    KnownSet::Kits19,
+    KnownSet::Ct2usKidney,
+    KnownSet::Lits,
+    KnownSet::CtOrg,
+    KnownSet::ProstatexGland,
+    KnownSet::ProstatexPeripheral,
+    KnownSet::Msd,
+    KnownSet::Lizard,
+    KnownSet::Scgm,
+    KnownSet::ScgmRater(1),
+    KnownSet::ScgmRater(2),
+    KnownSet::ScgmRater(3),
+    KnownSet::ScgmRater(4),
+    KnownSet::Btcv,
+];
+
+/// The name on a command line, as `ct-org`.
+impl fmt::Display for KnownSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kits19 => f.write_str("kits19"),
+            Self::Ct2usKidney => f.write_str("ct2us-kidney"),
+            Self::Lits => f.write_str("lits"),
+            Self::CtOrg => f.write_str("ct-org"),
+            Self::ProstatexGland => f.write_str("prostatex-gland"),
+            Self::ProstatexPeripheral => f.write_str("prostatex-peripheral"),
+            Self::Msd => f.write_str("msd"),
+            Self::Lizard => f.write_str("lizard"),
+            Self::Scgm => f.write_str("scgm"),
+            Self::ScgmRater(rater) => write!(f, "scgm-rater-{rater}"),
+            Self::Btcv => f.write_str("btcv"),
+        }
+    }
+}
+
+impl FromStr for KnownSet {
+    type Err = DataError;
+
+    fn from_str(word: &str) -> Result<Self, DataError> {
+        ALL.into_iter().find(|set| set.to_string() == word).ok_or_else(|| DataError::Word {
+            expected: "kits19, ct2us-kidney, lits, ct-org, prostatex-gland, prostatex-peripheral, msd, lizard, scgm, scgm-rater-1 to \
+                       scgm-rater-4, or btcv",
+            found: word.to_owned(),
+        })
+    }
 }
 
 impl KnownSet {
@@ -161,5 +210,19 @@ impl KnownSet {
             Self::ScgmRater(rater) => volume("KEY-image.nii", vec![format!("KEY-mask-r{rater}.nii")]),
             Self::Btcv => volume("imgKEY.nii", vec!["labelKEY.nii".to_owned()]),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_reads_back() {
+        for set in ALL {
+            assert_eq!(set.to_string().parse::<KnownSet>().unwrap(), set);
+        }
+        let error = "kits".parse::<KnownSet>().unwrap_err().to_string();
+        assert!(error.contains("ct2us-kidney"), "{error}");
     }
 }
