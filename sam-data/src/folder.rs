@@ -50,7 +50,7 @@ pub(crate) enum CaseKind {
     Classes,
     /// A single image whose mask numbers its instances.
     Instances,
-    /// A single image whose mask is white on the object.
+    /// A single image whose mask is white on the object; compression and smoothing leave levels between.
     AboveHalf,
 }
 

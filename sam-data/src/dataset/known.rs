@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Collection,
-    layout::{MaskKind, Pattern, cases_of, msd_tables},
+    layout::{Pattern, cases_of, msd_tables},
 };
-use crate::{DataError, LabelTable};
+use crate::{DataError, LabelTable, folder::CaseKind};
 
 /// The data sets of the paper (Table 1).
 ///
@@ -184,13 +184,13 @@ impl KnownSet {
 
     /// Where images and masks lie; `None` where a file says it.
     fn pattern(self) -> Option<Pattern> {
-        let volume = |image, masks| Pattern { image, masks, kind: MaskKind::Labels, compare_affines: true };
+        let volume = |image, masks| Pattern { image, masks, kind: CaseKind::Volume, compare_affines: true };
         Some(match self {
             Self::Kits19 => volume("KEY/imaging.nii", vec!["KEY/segmentation.nii".to_owned()]),
             Self::Ct2usKidney => Pattern {
                 image: "image*/KEY.png",
                 masks: vec!["mask*/KEY.png".to_owned()],
-                kind: MaskKind::AboveHalf,
+                kind: CaseKind::AboveHalf,
                 compare_affines: false,
             },
             Self::Lits => {
@@ -203,7 +203,7 @@ impl KnownSet {
             Self::Lizard => Pattern {
                 image: "Lizard_Images*/KEY.png",
                 masks: vec!["Labels/KEY.png".to_owned()],
-                kind: MaskKind::Instances,
+                kind: CaseKind::Instances,
                 compare_affines: false,
             },
             Self::Scgm => volume("KEY-image.nii", (1..=4).map(|rater| format!("KEY-mask-r{rater}.nii")).collect()),

@@ -13,17 +13,6 @@ use crate::{Case, DataError, LabelTable, folder::CaseKind};
 /// Deeper than the deepest known layout; a cap, since links may lead in circles.
 const MAX_DEPTH: usize = 6;
 
-/// What a mask's numbers are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum MaskKind {
-    /// Label values of a volume.
-    Labels,
-    /// Levels of an image, above half of 255 for the object: compression and smoothing leave others between.
-    AboveHalf,
-    /// Instance numbers of an image.
-    Instances,
-}
-
 /// Names of one case's files: `KEY` is the case's own name, `*` anything without a slash. One folder may stand before the file's name.
 /// Volumes end in `.nii`, which stands for `.nii.gz` as well.
 #[derive(Debug, Clone)]
@@ -31,7 +20,7 @@ pub(super) struct Pattern {
     pub(super) image: &'static str,
     /// One, or those of several raters.
     pub(super) masks: Vec<String>,
-    pub(super) kind: MaskKind,
+    pub(super) kind: CaseKind,
     /// Whether image and mask must lie at one place, or only have one shape.
     pub(super) compare_affines: bool,
 }
@@ -71,7 +60,7 @@ pub(super) fn cases_of(folder: &Path, pattern: &Pattern) -> Result<Found, DataEr
                 labels: masks.iter().map(|masks| masks[&key].clone()).collect(),
                 name: key,
                 image,
-                kind: pattern.kind.into(),
+                kind: pattern.kind,
                 compare_affines: pattern.compare_affines,
             }),
         }
@@ -151,16 +140,6 @@ fn key_in(pattern: &str, text: &str) -> Option<String> {
     let fixed = after.split('*').next().unwrap_or_default();
     let key = &rest[..rest.find(fixed)?];
     (!key.is_empty() && matches(after, &rest[key.len()..])).then(|| key.to_owned())
-}
-
-impl From<MaskKind> for CaseKind {
-    fn from(kind: MaskKind) -> Self {
-        match kind {
-            MaskKind::Labels => Self::Volume,
-            MaskKind::AboveHalf => Self::AboveHalf,
-            MaskKind::Instances => Self::Instances,
-        }
-    }
 }
 
 /// `dataset.json` of the Medical Segmentation Decathlon, as far as it is needed.
