@@ -1,12 +1,13 @@
 //! Annotated slices that segment other slices, and the check that these would segment them back.
 
+use burn::backend::Autodiff;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::loss::two_class_cross_entropy;
-use crate::prototype::AREA_EPSILON;
-use crate::{BilinearResize, SapnetError, cosine_logits, masked_average};
+use crate::prototype::{AREA_EPSILON, PixelVectors, averaging_weights};
+use crate::{BilinearResize, SapnetError};
 
 /// How prototypes are compared with pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,57 @@ impl Default for SupportConfig {
     }
 }
 
+/// An annotated image as episodes want it, prepared once: what its pixels weigh in prototypes, and what they cost in losses.
+#[derive(Debug, Clone)]
+pub(crate) struct Shot<B: Backend> {
+    /// What the features' pixels weigh in the means of background and object, `[1, 2, pixels]`.
+    weights: Tensor<B, 3>,
+    /// 1 on the object, `[1, mask_pixels]`.
+    pub(crate) object: Tensor<B, 2>,
+    /// 1 on object and background, `[1, mask_pixels]`.
+    pub(crate) annotated: Tensor<B, 2>,
+}
+
+impl<B: Backend> Shot<B> {
+    /// Pixels in neither mask count nowhere; pixels in both are background to the losses, as in PANet.
+    ///
+    /// # Shapes
+    /// - foreground, background: `[1, mask_height, mask_width]`, the size that `to_image` leads to
+    pub(crate) fn new(
+        foreground: Tensor<B, 3, Bool>,
+        background: Tensor<B, 3, Bool>,
+        to_image: &BilinearResize<B>,
+    ) -> Self {
+        let weights = |mask: &Tensor<B, 3, Bool>| averaging_weights(mask.clone().float(), to_image);
+        let flat = |mask: Tensor<B, 3, Bool>| mask.float().flatten(1, 2);
+        Self {
+            weights: Tensor::cat(vec![weights(&background), weights(&foreground)], 1),
+            object: flat(foreground.clone().bool_and(background.clone().bool_not())),
+            annotated: flat(foreground.bool_or(background)),
+        }
+    }
+
+    /// The same, on a backend that differentiates.
+    pub(crate) fn tracked(self) -> Shot<Autodiff<B>> {
+        Shot {
+            weights: Tensor::from_inner(self.weights),
+            object: Tensor::from_inner(self.object),
+            annotated: Tensor::from_inner(self.annotated),
+        }
+    }
+}
+
+impl<B: Backend> Shot<Autodiff<B>> {
+    /// The same without a graph.
+    pub(crate) fn valid(&self) -> Shot<B> {
+        Shot {
+            weights: self.weights.clone().inner(),
+            object: self.object.clone().inner(),
+            annotated: self.annotated.clone().inner(),
+        }
+    }
+}
+
 /// The annotated images of an N-way, K-shot episode: for each of N classes (ways) K images (shots) with their masks.
 ///
 /// # Source
@@ -30,9 +82,11 @@ impl Default for SupportConfig {
 #[derive(Debug, Clone)]
 pub struct Support<B: Backend> {
     scale: f64,
-    features: Tensor<B, 5>,
-    foreground: Tensor<B, 4, Bool>,
-    background: Tensor<B, 4, Bool>,
+    ways: usize,
+    /// Way by way, each with as many shots.
+    images: Vec<(PixelVectors<B>, Shot<B>)>,
+    /// Channels, height and width of the features.
+    expected: [usize; 3],
     to_image: BilinearResize<B>,
 }
 
@@ -76,31 +130,47 @@ impl<B: Backend> Support<B> {
         background: Tensor<B, 4, Bool>,
     ) -> Result<Self, SapnetError> {
         SapnetError::check_positive("scale", config.scale)?;
-        let [ways, shots, _, height, width] = features.dims();
+        let [ways, shots, channels, height, width] = features.dims();
         let [_, _, image_height, image_width] = foreground.dims();
         let masks = [ways, shots, image_height, image_width];
         SapnetError::check_filled("support features", &features.dims())?;
         SapnetError::check_shape("foreground", &masks, &foreground.dims())?;
         SapnetError::check_shape("background", &masks, &background.dims())?;
         let to_image = BilinearResize::new([height, width], [image_height, image_width], &features.device());
-        Ok(Self { scale: config.scale, features, foreground, background, to_image })
+        let maps: Tensor<B, 4> = features.reshape([ways * shots, channels, height, width]);
+        let flat = |masks: Tensor<B, 4, Bool>| masks.reshape([ways * shots, image_height, image_width]);
+        let (foreground, background) = (flat(foreground), flat(background));
+        let image = |index: usize| {
+            let mask = |masks: &Tensor<B, 3, Bool>| masks.clone().narrow(0, index, 1);
+            let shot = Shot::new(mask(&foreground), mask(&background), &to_image);
+            (PixelVectors::of_maps(maps.clone().narrow(0, index, 1)), shot)
+        };
+        let images = (0..ways * shots).map(image).collect();
+        Ok(Self { scale: config.scale, ways, images, expected: [channels, height, width], to_image })
     }
 
-    /// One vector per class: per image by [`masked_average`], then the mean over the shots; that of the background over
-    /// the ways as well.
+    /// The same of one class, from what was prepared once.
+    pub(crate) fn of_shots(
+        config: SupportConfig,
+        images: Vec<(PixelVectors<B>, Shot<B>)>,
+        expected: [usize; 3],
+        to_image: BilinearResize<B>,
+    ) -> Self {
+        Self { scale: config.scale, ways: 1, images, expected, to_image }
+    }
+
+    /// One vector per class: per image by [`masked_average`](crate::masked_average), then the mean over the shots; that of the
+    /// background over the ways as well.
     ///
     /// # Shapes
     /// - output: `[1 + ways, channels]`, the background first
     pub fn prototypes(&self) -> Tensor<B, 2> {
-        let [ways, shots, channels, height, width] = self.features.dims();
-        let [_, _, image_height, image_width] = self.foreground.dims();
-        let average = |masks: &Tensor<B, 4, Bool>| {
-            let features = self.features.clone().reshape([ways * shots, channels, height, width]);
-            masked_average(features, masks.clone().float().reshape([ways * shots, image_height, image_width]))
-        };
-        let foreground = average(&self.foreground).reshape([ways, shots, channels]).mean_dim(1).squeeze_dim(1);
-        let background = average(&self.background).mean_dim(0);
-        Tensor::cat(vec![background, foreground], 0)
+        let averages = self.images.iter().map(|(vectors, shot)| vectors.sums(shot.weights.clone()));
+        let averages = Tensor::cat(averages.collect(), 0);
+        let [images, _, channels] = averages.dims();
+        let background: Tensor<B, 2> = averages.clone().narrow(1, 0, 1).mean_dim(0).squeeze_dim(1);
+        let foreground = averages.narrow(1, 1, 1).reshape([self.ways, images / self.ways, channels]);
+        Tensor::cat(vec![background, foreground.mean_dim(1).squeeze_dim(1)], 0)
     }
 
     /// Segments other images by their features' likeness to the [prototypes](Self::prototypes).
@@ -111,16 +181,15 @@ impl<B: Backend> Support<B> {
     /// # Errors
     /// [`SapnetError::ShapeMismatch`] or [`SapnetError::Empty`] if the query does not fit.
     pub fn segment(&self, query: Tensor<B, 4>) -> Result<Segmentation<B>, SapnetError> {
-        let coarse = self.coarse(query)?;
+        let coarse = self.coarse(&[self.query(query)?]);
         Ok(Segmentation { logits: self.to_image.forward(coarse.clone()), coarse })
     }
 
-    /// [`Segmentation::coarse`] alone.
-    pub(crate) fn coarse(&self, query: Tensor<B, 4>) -> Result<Tensor<B, 4>, SapnetError> {
-        let [.., channels, height, width] = self.features.dims();
-        let [n, ..] = query.dims();
-        SapnetError::check_shape("query features", &[n, channels, height, width], &query.dims())?;
-        Ok(cosine_logits(query, self.prototypes(), self.scale))
+    /// [`Segmentation::coarse`] alone, of the images one after the other.
+    pub(crate) fn coarse(&self, query: &[PixelVectors<B>]) -> Tensor<B, 4> {
+        let prototypes = self.prototypes();
+        let logits = query.iter().map(|vectors| self.as_maps(vectors.logits(prototypes.clone(), self.scale)));
+        Tensor::cat(logits.collect(), 0)
     }
 
     /// Resizes maps of the features' size to that of the masks.
@@ -146,32 +215,37 @@ impl<B: Backend> Support<B> {
     /// # Source
     /// Paper, Eq. 3; PANet (kaixin96/PANet 1695bf3), `models/fewshot.py`, `alignLoss`.
     pub fn alignment_loss(&self, query: Tensor<B, 4>, coarse: &Tensor<B, 4>) -> Result<Tensor<B, 1>, SapnetError> {
-        let [ways, shots, channels, height, width] = self.features.dims();
-        let [n, ..] = query.dims();
-        SapnetError::check_shape("query features", &[n, channels, height, width], &query.dims())?;
-        SapnetError::check_shape("coarse logits", &[n, 1 + ways, height, width], &coarse.dims())?;
-
-        let (prototypes, area) = predicted_prototypes(query, coarse);
-        let present = area.greater_elem(0.0).float();
-        let (object, annotated) = self.annotations();
-        let mut total = Tensor::zeros([1], &self.features.device());
-        for way in 0..ways {
-            let pair =
-                Tensor::cat(vec![prototypes.clone().narrow(0, 0, 1), prototypes.clone().narrow(0, way + 1, 1)], 0);
-            let images = self.features.clone().narrow(0, way, 1).squeeze_dim(0);
-            let margins = self.to_image.forward(margins(cosine_logits(images, pair, self.scale)));
-            let of_way = |maps: &Tensor<B, 4>| maps.clone().narrow(0, way, 1).squeeze_dim::<3>(0).flatten(1, 2);
-            let losses = two_class_cross_entropy(margins.flatten(1, 3), of_way(&object), of_way(&annotated));
-            total = total + losses.sum() * present.clone().narrow(0, way + 1, 1);
-        }
-        Ok(total / (ways * shots) as f64)
+        let ([n, ..], [_, height, width]) = (query.dims(), self.expected);
+        SapnetError::check_shape("coarse logits", &[n, 1 + self.ways, height, width], &coarse.dims())?;
+        Ok(self.alignment(&[self.query(query)?], coarse))
     }
 
-    /// Where foreground was annotated, and where anything was: 0 and 1, `[ways, shots, image_height, image_width]`.
-    fn annotations(&self) -> (Tensor<B, 4>, Tensor<B, 4>) {
-        let object = self.foreground.clone().bool_and(self.background.clone().bool_not());
-        let annotated = self.foreground.clone().bool_or(self.background.clone());
-        (object.float(), annotated.float())
+    /// [`Support::alignment_loss`], of the images one after the other.
+    pub(crate) fn alignment(&self, query: &[PixelVectors<B>], coarse: &Tensor<B, 4>) -> Tensor<B, 1> {
+        let (prototypes, area) = predicted_prototypes(query, coarse);
+        let present = area.greater_elem(0.0).float();
+        let mut total = Tensor::zeros([1], &coarse.device());
+        for (index, (vectors, shot)) in self.images.iter().enumerate() {
+            let way = 1 + index * self.ways / self.images.len();
+            let pair = Tensor::cat(vec![prototypes.clone().narrow(0, 0, 1), prototypes.clone().narrow(0, way, 1)], 0);
+            let margins = self.to_image.forward(margins(self.as_maps(vectors.logits(pair, self.scale))));
+            let loss = two_class_cross_entropy(margins.flatten(1, 3), shot.object.clone(), shot.annotated.clone());
+            total = total + loss * present.clone().narrow(0, way, 1);
+        }
+        total / self.images.len() as f64
+    }
+
+    /// A query's vectors, if it is like the support.
+    fn query(&self, query: Tensor<B, 4>) -> Result<PixelVectors<B>, SapnetError> {
+        let ([n, ..], [channels, height, width]) = (query.dims(), self.expected);
+        SapnetError::check_shape("query features", &[n, channels, height, width], &query.dims())?;
+        Ok(PixelVectors::of_maps(query))
+    }
+
+    /// `[n, classes, pixels]` to `[n, classes, height, width]`.
+    fn as_maps(&self, logits: Tensor<B, 3>) -> Tensor<B, 4> {
+        let ([n, classes, _], [_, height, width]) = (logits.dims(), self.expected);
+        logits.reshape([n, classes, height, width])
     }
 }
 
@@ -187,18 +261,22 @@ pub(crate) fn margins<B: Backend>(coarse: Tensor<B, 4>) -> Tensor<B, 4> {
 /// Prototypes of all classes from the mask that the logits predict, over all images together, and the area of each.
 ///
 /// # Shapes
-/// - query: `[n, channels, height, width]`
-/// - coarse: `[n, classes, height, width]`
+/// - coarse: `[n, classes, height, width]`, of the query's n images together
 /// - output: `[classes, channels]`, `[classes]`
-fn predicted_prototypes<B: Backend>(query: Tensor<B, 4>, coarse: &Tensor<B, 4>) -> (Tensor<B, 2>, Tensor<B, 1>) {
-    let [n, channels, height, width] = query.dims();
-    let [_, classes, ..] = coarse.dims();
+fn predicted_prototypes<B: Backend>(query: &[PixelVectors<B>], coarse: &Tensor<B, 4>) -> (Tensor<B, 2>, Tensor<B, 1>) {
+    let [n, classes, height, width] = coarse.dims();
     let pixels = height * width;
     let predicted: Tensor<B, 3, Int> = coarse.clone().detach().argmax(1).reshape([n, 1, pixels]);
-    let every_class = Tensor::arange(0..classes as i64, &query.device()).reshape([1, classes, 1]);
+    let every_class = Tensor::arange(0..classes as i64, &coarse.device()).reshape([1, classes, 1]);
     let shape = [n, classes, pixels];
     let masks = predicted.expand(shape).equal(every_class.expand(shape)).float();
     let area: Tensor<B, 2> = masks.clone().sum_dim(2).sum_dim(0).squeeze_dim(0);
-    let sums = masks.matmul(query.reshape([n, channels, pixels]).swap_dims(1, 2)).sum_dim(0).squeeze_dim(0);
+    let mut from = 0;
+    let sums = query.iter().map(|vectors| {
+        let images = vectors.count();
+        from += images;
+        vectors.sums(masks.clone().narrow(0, from - images, images))
+    });
+    let sums: Tensor<B, 2> = Tensor::cat(sums.collect(), 0).sum_dim(0).squeeze_dim(0);
     (sums / (area.clone() + AREA_EPSILON), area.squeeze_dim(1))
 }

@@ -13,11 +13,12 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::draw::Episode;
-use crate::episode::margins;
+use crate::episode::{Shot, margins};
 use crate::loss::two_class_cross_entropy;
 use crate::network::{Network, Standardise};
+use crate::prototype::PixelVectors;
 use crate::segmenter::Prototypes;
-use crate::{AnnotatedSlices, BiasedDiceLoss, SapNet, SapNetConfig, SapnetError, Support};
+use crate::{AnnotatedSlices, BiasedDiceLoss, BilinearResize, SapNet, SapNetConfig, SapnetError, Support};
 
 /// Keeps Adam's division from zero.
 const ADAM_EPSILON: f32 = 1e-8;
@@ -52,6 +53,7 @@ pub struct Learner<B: Backend> {
     annotated: AnnotatedSlices<B>,
     standardise: Standardise<B>,
     slices: Vec<Slice<B>>,
+    to_image: BilinearResize<B>,
     shows_object: Vec<bool>,
     dice: BiasedDiceLoss,
     network: Network<Autodiff<B>>,
@@ -62,15 +64,9 @@ pub struct Learner<B: Backend> {
 
 /// An annotated slice as episodes want it, prepared once.
 struct Slice<B: Backend> {
-    /// Standardised, `[1, channels, height, width]`.
-    features: Tensor<Autodiff<B>, 4>,
-    /// `[1, 1, mask_height, mask_width]`.
-    foreground: Tensor<Autodiff<B>, 4, Bool>,
-    /// The same.
-    background: Tensor<Autodiff<B>, 4, Bool>,
-    /// 1 where the object is, and where object or background was annotated: `[1, mask_pixels]`.
-    object: Tensor<Autodiff<B>, 2>,
-    annotated: Tensor<Autodiff<B>, 2>,
+    /// Standardised, `[1, pixels, channels]`.
+    features: Tensor<Autodiff<B>, 3>,
+    shot: Shot<Autodiff<B>>,
 }
 
 impl<B: Backend> Learner<B> {
@@ -86,9 +82,12 @@ impl<B: Backend> Learner<B> {
         rng.set_stream(WEIGHT_STREAM);
         let network = Network::init(&config, channels, [height, width], &mut rng, &device)?;
         let standardise = Standardise::of(slices.features().clone());
+        let [_, mask_height, mask_width] = slices.foreground().dims();
+        let to_image = BilinearResize::new([height, width], [mask_height, mask_width], &device);
         let optimiser = AdamWConfig::new().with_epsilon(ADAM_EPSILON).with_weight_decay(config.weight_decay as f32);
         Ok(Self {
-            slices: (0..slices.count()).map(|index| Slice::new(slices, &standardise, index)).collect(),
+            slices: (0..slices.count()).map(|index| Slice::new(slices, index, &standardise, &to_image)).collect(),
+            to_image,
             shows_object: slices.shows_object(),
             annotated: slices.clone(),
             standardise,
@@ -113,7 +112,7 @@ impl<B: Backend> Learner<B> {
     pub fn step(&mut self) -> Result<Progress, SapnetError> {
         let iteration = self.losses.len();
         let episode = self.config.episode.draw(&self.shows_object, &mut self.rng);
-        let loss = self.loss(&episode)?;
+        let loss = self.loss(&episode);
         let value = loss.clone().into_scalar().elem::<f32>();
         if !value.is_finite() {
             return Err(self.diverged(value));
@@ -145,56 +144,53 @@ impl<B: Backend> Learner<B> {
     /// [`SapnetError::Diverged`] if the last step led to what is no number.
     pub fn finish(self) -> Result<SapNet<B>, SapnetError> {
         let network = self.network.valid();
-        let inner = |slice: &Slice<B>| network.forward(slice.features.clone().inner());
-        let embedded = Tensor::cat(self.slices.iter().map(inner).collect(), 0);
-        let prototypes = Prototypes::of(self.config.support, embedded, &self.annotated)?;
+        let images =
+            self.slices.iter().map(|slice| (network.forward(slice.features.clone().inner()), slice.shot.valid()));
+        let [_, channels, height, width] = self.annotated.features().dims();
+        let expected = [channels, height, width];
+        let support = Support::of_shots(self.config.support, images.collect(), expected, self.to_image.clone());
+        let prototypes = Prototypes::of(&support, self.config.support);
         // Weights beyond all measure overflow to NaN, or to lengths whose reciprocal is zero.
         let network_part = prototypes.vectors().clone().narrow(1, 0, self.config.network.channels);
         let squares = network_part.square().sum().into_scalar().elem::<f32>();
         if !(squares.is_finite() && squares > 0.0) {
             return Err(self.diverged(f32::NAN));
         }
-        let [_, channels, height, width] = self.annotated.features().dims();
-        Ok(SapNet::new(self.config, self.standardise, network, prototypes, [channels, height, width], self.losses))
+        Ok(SapNet::new(self.config, self.standardise, network, prototypes, expected, self.losses))
     }
 
     /// What an episode costs: the query segmented by the support, and the support by the query's prediction.
-    fn loss(&self, episode: &Episode) -> Result<Tensor<Autodiff<B>, 1>, SapnetError> {
+    fn loss(&self, episode: &Episode) -> Tensor<Autodiff<B>, 1> {
         let config = &self.config;
-        let of = |slices: &[usize], part: fn(&Slice<B>) -> &Tensor<Autodiff<B>, 4, Bool>| {
-            Tensor::cat(slices.iter().map(|&slice| part(&self.slices[slice]).clone()).collect(), 1)
-        };
-        let support = Support::new(
-            &config.support,
-            self.embed(&episode.support).unsqueeze(),
-            of(&episode.support, |slice| &slice.foreground),
-            of(&episode.support, |slice| &slice.background),
-        )?;
-        let query = self.embed(&episode.query);
-        let coarse = support.coarse(query.clone())?;
-        let mut loss = self.query_loss(support.to_image(margins(coarse.clone())).flatten(1, 3), &episode.query);
+        let support = episode.support.iter().map(|&slice| (self.embed(slice), self.slices[slice].shot.clone()));
+        let [_, channels, height, width] = self.annotated.features().dims();
+        let to_image = BilinearResize::from_inner(self.to_image.clone());
+        let support = Support::of_shots(config.support, support.collect(), [channels, height, width], to_image);
+        let query: Vec<_> = episode.query.iter().map(|&slice| self.embed(slice)).collect();
+        let coarse = support.coarse(&query);
+        let loss = self.query_loss(support.to_image(margins(coarse.clone())).flatten(1, 3), &episode.query);
         if config.alignment_weight > 0.0 {
-            loss = loss + support.alignment_loss(query, &coarse)? * config.alignment_weight;
+            loss + support.alignment(&query, &coarse) * config.alignment_weight
+        } else {
+            loss
         }
-        Ok(loss)
     }
 
     /// Cross-entropy and biased Dice loss of some slices' margins, `[n, mask_pixels]`.
     fn query_loss(&self, margins: Tensor<Autodiff<B>, 2>, slices: &[usize]) -> Tensor<Autodiff<B>, 1> {
-        let of = |part: fn(&Slice<B>) -> &Tensor<Autodiff<B>, 2>| {
-            Tensor::cat(slices.iter().map(|&slice| part(&self.slices[slice]).clone()).collect(), 0)
+        let of = |part: fn(&Shot<Autodiff<B>>) -> &Tensor<Autodiff<B>, 2>| {
+            Tensor::cat(slices.iter().map(|&slice| part(&self.slices[slice].shot).clone()).collect(), 0)
         };
-        let (object, annotated) = (of(|slice| &slice.object), of(|slice| &slice.annotated));
+        let (object, annotated) = (of(|shot| &shot.object), of(|shot| &shot.annotated));
         // Pixels that nobody annotated are neither right nor wrong.
         let dice = self.dice.forward(sigmoid(margins.clone()) * annotated.clone(), object.clone());
         let cross_entropy = two_class_cross_entropy(margins, object, annotated).mean();
         cross_entropy * self.config.cross_entropy_weight + dice * self.config.dice_weight
     }
 
-    /// Vectors of some slices, `[n, channels, height, width]`; each by itself, so that a map stays in the processor's cache.
-    fn embed(&self, slices: &[usize]) -> Tensor<Autodiff<B>, 4> {
-        let embed = |&slice: &usize| self.network.forward(self.slices[slice].features.clone());
-        Tensor::cat(slices.iter().map(embed).collect(), 0)
+    /// A slice's vectors; each slice by itself, so that a map stays in the processor's cache.
+    fn embed(&self, slice: usize) -> PixelVectors<Autodiff<B>> {
+        self.network.forward(self.slices[slice].features.clone())
     }
 
     fn diverged(&self, loss: f32) -> SapnetError {
@@ -203,19 +199,17 @@ impl<B: Backend> Learner<B> {
 }
 
 impl<B: Backend> Slice<B> {
-    fn new(slices: &AnnotatedSlices<B>, standardise: &Standardise<B>, index: usize) -> Self {
+    fn new(
+        slices: &AnnotatedSlices<B>,
+        index: usize,
+        standardise: &Standardise<B>,
+        to_image: &BilinearResize<B>,
+    ) -> Self {
         let features = standardise.forward(slices.features().clone().narrow(0, index, 1));
-        let mask = |masks: &Tensor<B, 3, Bool>| masks.clone().narrow(0, index, 1).unsqueeze_dim::<4>(1);
-        let (foreground, background) = (mask(slices.foreground()), mask(slices.background()));
-        let object = foreground.clone().bool_and(background.clone().bool_not());
-        let annotated = foreground.clone().bool_or(background.clone());
-        let flat = |mask: Tensor<B, 4, Bool>| Tensor::from_inner(mask.float().flatten(1, 3));
-        Self {
-            features: Tensor::from_inner(features),
-            foreground: Tensor::from_inner(foreground),
-            background: Tensor::from_inner(background),
-            object: flat(object),
-            annotated: flat(annotated),
-        }
+        // Turned in memory once, and not in every iteration.
+        let features = Tensor::<B, 3>::from_data(features.to_data(), &features.device());
+        let mask = |masks: &Tensor<B, 3, Bool>| masks.clone().narrow(0, index, 1);
+        let shot = Shot::new(mask(slices.foreground()), mask(slices.background()), to_image);
+        Self { features: Tensor::from_inner(features), shot: shot.tracked() }
     }
 }

@@ -7,7 +7,7 @@ use burn::tensor::backend::Backend;
 use rand::Rng;
 
 use crate::conv::{Conv3x3, Pointwise};
-use crate::prototype::unit;
+use crate::prototype::{PixelVectors, Position};
 use crate::{Fusion, SapNetConfig, SapnetError};
 
 /// Floor of a channel's standard deviation: a channel that never changes says nothing, and is not blown up.
@@ -16,8 +16,8 @@ const DEVIATION_FLOOR: f64 = 1e-6;
 /// Brings every channel to mean 0 and deviation 1 over the annotated slices: encoders differ in their scale by far.
 #[derive(Module, Debug)]
 pub(crate) struct Standardise<B: Backend> {
-    mean: Tensor<B, 4>,
-    deviation: Tensor<B, 4>,
+    mean: Tensor<B, 3>,
+    deviation: Tensor<B, 3>,
 }
 
 impl<B: Backend> Standardise<B> {
@@ -28,12 +28,15 @@ impl<B: Backend> Standardise<B> {
         let flat = features.swap_dims(0, 1).reshape([channels, n * height * width]);
         let mean = flat.clone().mean_dim(1);
         let deviation = (flat - mean.clone()).square().mean_dim(1).sqrt().clamp_min(DEVIATION_FLOOR);
-        let per_channel = |values: Tensor<B, 2>| values.reshape([1, channels, 1, 1]);
+        let per_channel = |values: Tensor<B, 2>| values.reshape([1, channels, 1]);
         Self { mean: per_channel(mean), deviation: per_channel(deviation) }
     }
 
-    pub(crate) fn forward(&self, features: Tensor<B, 4>) -> Tensor<B, 4> {
-        (features - self.mean.clone()) / self.deviation.clone()
+    /// # Shapes
+    /// - features: `[n, channels, height, width]`
+    /// - output: `[n, pixels, channels]`
+    pub(crate) fn forward(&self, features: Tensor<B, 4>) -> Tensor<B, 3> {
+        ((features.flatten::<3>(2, 3) - self.mean.clone()) / self.deviation.clone()).swap_dims(1, 2)
     }
 }
 
@@ -49,11 +52,11 @@ struct Fcn<B: Backend> {
 /// The network with the position encoding of one feature size.
 #[derive(Module, Debug)]
 pub(crate) struct Network<B: Backend> {
+    /// The encoding that joins the features before the network, `[1, pixels, channels]`.
+    before: Option<Tensor<B, 3>>,
     fcn: Fcn<B>,
-    /// `[1, channels, height, width]`, for late fusion of its length.
-    position: Option<Tensor<B, 4>>,
-    early: bool,
-    feature_weight: f64,
+    /// The encoding that joins them behind it.
+    behind: Option<Position<B>>,
 }
 
 impl<B: Backend> Network<B> {
@@ -65,63 +68,49 @@ impl<B: Backend> Network<B> {
         rng: &mut impl Rng,
         device: &B::Device,
     ) -> Result<Self, SapnetError> {
-        let position = match config.fusion {
-            Fusion::None => None,
-            Fusion::Late => Some(unit_position(config, size, device)? * config.position_weight),
-            Fusion::Early => Some(unit_position(config, size, device)? * (config.position.frequencies as f64).sqrt()),
+        let frequencies = config.position.frequencies;
+        let encoding =
+            || Ok(config.position.init::<B>(device)?.forward(size).flatten::<2>(1, 2).transpose().unsqueeze::<3>());
+        let (before, behind) = match config.fusion {
+            Fusion::None => (None, None),
+            Fusion::Early => (Some(encoding()?), None),
+            Fusion::Late => {
+                // Every pixel's encoding has this length.
+                let vectors = encoding()? / (frequencies as f64).sqrt();
+                let (weight, feature_weight) = (config.position_weight, config.feature_weight);
+                (None, Some(Position { vectors, weight, feature_weight }))
+            }
         };
-        let early = config.fusion == Fusion::Early;
-        let input = channels + if early { 2 * config.position.frequencies } else { 0 };
+        let input = channels + if before.is_some() { 2 * frequencies } else { 0 };
         let hidden = config.network.hidden;
         let fcn = Fcn {
             reduce: Pointwise::init(input, hidden, rng, device),
             mix: Conv3x3::init(hidden, hidden, size, rng, device),
             expand: Pointwise::init(hidden, config.network.channels, rng, device),
         };
-        Ok(Self { fcn, position, early, feature_weight: config.feature_weight })
+        Ok(Self { before, fcn, behind })
     }
 
     /// # Shapes
-    /// - features: `[n, channels, height, width]`, standardised
-    /// - output: `[n, network and position channels, height, width]`
-    pub(crate) fn forward(&self, features: Tensor<B, 4>) -> Tensor<B, 4> {
-        let [n, _, height, width] = features.dims();
-        let position = |maps: &Tensor<B, 4>| {
-            let [_, channels, ..] = maps.dims();
-            maps.clone().expand([n, channels, height, width])
-        };
-        let input = match &self.position {
-            Some(maps) if self.early => Tensor::cat(vec![features, position(maps)], 1),
-            _ => features,
-        };
-        let embedded = self.fcn.forward(input.flatten(2, 3));
-        let [_, channels, _] = embedded.dims();
-        match &self.position {
-            Some(maps) if !self.early => {
-                let embedded = unit(embedded) * self.feature_weight;
-                Tensor::cat(vec![embedded.reshape([n, channels, height, width]), position(maps)], 1)
+    /// - features: `[n, pixels, channels]`, standardised
+    pub(crate) fn forward(&self, features: Tensor<B, 3>) -> PixelVectors<B> {
+        let input = match &self.before {
+            Some(maps) => {
+                let ([n, pixels, _], [_, _, channels]) = (features.dims(), maps.dims());
+                Tensor::cat(vec![features, maps.clone().expand([n, pixels, channels])], 2)
             }
-            _ => embedded.reshape([n, channels, height, width]),
-        }
+            None => features,
+        };
+        PixelVectors::new(self.fcn.forward(input), self.behind.clone())
     }
 }
 
 impl<B: Backend> Fcn<B> {
     /// # Shapes
-    /// - maps: `[n, input, pixels]`
-    /// - output: `[n, channels, pixels]`
+    /// - maps: `[n, pixels, input]`
+    /// - output: `[n, pixels, channels]`
     fn forward(&self, maps: Tensor<B, 3>) -> Tensor<B, 3> {
         let reduced = relu(self.reduce.forward(maps));
         self.expand.forward(relu(self.mix.forward(reduced)))
     }
-}
-
-/// The position encoding, every pixel's vector of length 1.
-fn unit_position<B: Backend>(
-    config: &SapNetConfig,
-    size: [usize; 2],
-    device: &B::Device,
-) -> Result<Tensor<B, 4>, SapnetError> {
-    let position = config.position.init::<B>(device)?;
-    Ok(position.forward(size).unsqueeze::<4>() / (config.position.frequencies as f64).sqrt())
 }

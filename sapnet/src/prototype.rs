@@ -1,5 +1,6 @@
 //! A class as one vector, and how alike every pixel is to it.
 
+use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
@@ -30,22 +31,20 @@ const SQUARED_LENGTH_FLOOR: f64 = 1e-16;
 /// # Source
 /// Paper, Eq. 4 ("masked global average pooling"); PANet (kaixin96/PANet 1695bf3), `models/fewshot.py`, `getFeatures`.
 pub fn masked_average<B: Backend>(features: Tensor<B, 4>, masks: Tensor<B, 3>) -> Tensor<B, 2> {
-    let [n, channels, height, width] = features.dims();
+    let [.., height, width] = features.dims();
     let [_, mask_height, mask_width] = masks.dims();
     let resize = BilinearResize::new([height, width], [mask_height, mask_width], &features.device());
-    let area: Tensor<B, 2> = masks.clone().reshape([n, mask_height * mask_width]).sum_dim(1) + AREA_EPSILON;
-    weighted_sum(features.reshape([n, channels, height * width]), resize.adjoint(masks.unsqueeze_dim(1))) / area
+    PixelVectors::of_maps(features).sums(averaging_weights(masks, &resize)).squeeze_dim(1)
 }
 
-/// Sum of features under weights of their own size.
+/// The weights of a feature map's pixels in the mean under a mask.
 ///
 /// # Shapes
-/// - features: `[n, channels, pixels]`
-/// - weights: `[n, 1, height, width]`
-/// - output: `[n, channels]`
-fn weighted_sum<B: Backend>(features: Tensor<B, 3>, weights: Tensor<B, 4>) -> Tensor<B, 2> {
-    let [n, _, pixels] = features.dims();
-    features.matmul(weights.reshape([n, pixels, 1])).squeeze_dim(2)
+/// - masks: `[n, mask_height, mask_width]`, the size that `resize` leads to
+/// - output: `[n, 1, pixels]`, of the features
+pub(crate) fn averaging_weights<B: Backend>(masks: Tensor<B, 3>, resize: &BilinearResize<B>) -> Tensor<B, 3> {
+    let area = masks.clone().flatten::<2>(1, 2).sum_dim(1).unsqueeze_dim::<3>(1) + AREA_EPSILON;
+    resize.adjoint(masks.unsqueeze_dim(1)).flatten::<3>(2, 3) / area
 }
 
 /// Logits of every pixel for every prototype: cosine similarity times a scale.
@@ -64,32 +63,95 @@ fn weighted_sum<B: Backend>(features: Tensor<B, 3>, weights: Tensor<B, 4>) -> Te
 /// # Source
 /// Paper, Eq. 4; PANet (kaixin96/PANet 1695bf3), `models/fewshot.py`, `calDist`, whose scale is 20.
 pub fn cosine_logits<B: Backend>(features: Tensor<B, 4>, prototypes: Tensor<B, 2>, scale: f64) -> Tensor<B, 4> {
-    let [n, channels, height, width] = features.dims();
+    let [n, _, height, width] = features.dims();
     let [classes, _] = prototypes.dims();
-    let features = features.reshape([n, channels, height * width]);
-    let lengths = lengths(&features);
-    let length = prototypes.clone().square().sum_dim(1).clamp_min(SQUARED_LENGTH_FLOOR).sqrt();
-    let prototypes = prototypes / length * scale;
-    // Divided behind the product: classes are fewer than channels.
-    (prototypes.unsqueeze::<3>().matmul(features) / lengths).reshape([n, classes, height, width])
+    PixelVectors::of_maps(features).logits(prototypes, scale).reshape([n, classes, height, width])
 }
 
-/// The vectors of all pixels, divided by their lengths.
+/// The vectors of all pixels of some images: what prototypes are made of, and what is compared with them.
 ///
-/// # Shapes
-/// - maps: `[n, channels, pixels]`
-/// - output: the same
-pub(crate) fn unit<B: Backend>(maps: Tensor<B, 3>) -> Tensor<B, 3> {
-    let [_, channels, _] = maps.dims();
-    let shares = lengths(&maps).recip();
-    maps.clone() * Tensor::ones([1, channels, 1], &maps.device()).matmul(shares)
+/// A vector is never scaled, nor is a position put behind it, pixel by pixel: sums over pixels and products with prototypes come
+/// to the same, have fewer classes than a vector has channels, and cost a CPU's memory that much less in training.
+#[derive(Debug, Clone)]
+pub(crate) struct PixelVectors<B: Backend> {
+    /// `[n, pixels, channels]`.
+    vectors: Tensor<B, 3>,
+    /// One over the length of each, `[n, pixels, 1]`.
+    shares: Tensor<B, 3>,
+    position: Option<Position<B>>,
 }
 
-/// The lengths of all pixels' vectors: `[n, channels, pixels]` to `[n, 1, pixels]`.
+/// The half of all vectors that says where a pixel is; the other is brought to a length as well, so that neither drowns the other in
+/// the cosine.
+#[derive(Module, Debug)]
+pub(crate) struct Position<B: Backend> {
+    /// `[1, pixels, channels]`, all of length 1.
+    pub(crate) vectors: Tensor<B, 3>,
+    /// The length of this half.
+    pub(crate) weight: f64,
+    /// The length of the other.
+    pub(crate) feature_weight: f64,
+}
+
+impl<B: Backend> PixelVectors<B> {
+    /// Feature maps as they are, `[n, channels, height, width]`.
+    pub(crate) fn of_maps(maps: Tensor<B, 4>) -> Self {
+        Self::new(maps.flatten(2, 3).swap_dims(1, 2), None)
+    }
+
+    /// Vectors, `[n, pixels, channels]`, as they are; or brought to a length, with a position behind them.
+    pub(crate) fn new(vectors: Tensor<B, 3>, position: Option<Position<B>>) -> Self {
+        Self { shares: lengths(&vectors).recip(), vectors, position }
+    }
+
+    /// How many images there are.
+    pub(crate) fn count(&self) -> usize {
+        self.vectors.dims()[0]
+    }
+
+    /// Weighted sums over the pixels of each image, for any number of classes.
+    ///
+    /// # Shapes
+    /// - weights: `[n, classes, pixels]`
+    /// - output: `[n, classes, channels]`, those of the position last
+    pub(crate) fn sums(&self, weights: Tensor<B, 3>) -> Tensor<B, 3> {
+        let Some(position) = &self.position else { return weights.matmul(self.vectors.clone()) };
+        let scaled = weights.clone() * self.shares.clone().swap_dims(1, 2) * position.feature_weight;
+        let of_position = (weights * position.weight).matmul(position.vectors.clone());
+        Tensor::cat(vec![scaled.matmul(self.vectors.clone()), of_position], 2)
+    }
+
+    /// Cosine similarity of every pixel to every prototype, times a scale.
+    ///
+    /// # Shapes
+    /// - prototypes: `[classes, channels]`, those of the position last
+    /// - output: `[n, classes, pixels]`
+    pub(crate) fn logits(&self, prototypes: Tensor<B, 2>, scale: f64) -> Tensor<B, 3> {
+        let length = prototypes.clone().square().sum_dim(1).clamp_min(SQUARED_LENGTH_FLOOR).sqrt();
+        // `[channels, classes]`.
+        let directions = (prototypes / length).transpose();
+        let [_, _, own] = self.vectors.dims();
+        let likeness =
+            |vectors: &Tensor<B, 3>, directions: Tensor<B, 2>| vectors.clone().matmul(directions.unsqueeze());
+        let logits = match &self.position {
+            None => likeness(&self.vectors, directions * scale) * self.shares.clone(),
+            Some(position) => {
+                let scale = scale / position.feature_weight.hypot(position.weight);
+                let [_, _, more] = position.vectors.dims();
+                let of_features = directions.clone().narrow(0, 0, own) * (scale * position.feature_weight);
+                let of_position = directions.narrow(0, own, more) * (scale * position.weight);
+                likeness(&self.vectors, of_features) * self.shares.clone() + likeness(&position.vectors, of_position)
+            }
+        };
+        logits.swap_dims(1, 2)
+    }
+}
+
+/// The lengths of all pixels' vectors: `[n, pixels, channels]` to `[n, pixels, 1]`.
 ///
 /// Summed by a matrix product, since the gradient of a sum is a broadcast, which CPU backends walk element by element.
-fn lengths<B: Backend>(maps: &Tensor<B, 3>) -> Tensor<B, 3> {
-    let [_, channels, _] = maps.dims();
-    let squares = maps.clone() * maps.clone();
-    Tensor::ones([1, 1, channels], &maps.device()).matmul(squares).clamp_min(SQUARED_LENGTH_FLOOR).sqrt()
+fn lengths<B: Backend>(vectors: &Tensor<B, 3>) -> Tensor<B, 3> {
+    let [_, _, channels] = vectors.dims();
+    let squares = vectors.clone() * vectors.clone();
+    squares.matmul(Tensor::ones([1, channels, 1], &vectors.device())).clamp_min(SQUARED_LENGTH_FLOOR).sqrt()
 }

@@ -74,7 +74,8 @@ impl<B: Backend> SapNet<B> {
 impl<B: Backend> CoarseSegmenter<B> for SapNet<B> {
     fn predict(&self, features: Tensor<B, 4>, size: [usize; 2]) -> Result<Tensor<B, 3>, SapnetError> {
         check_query(&features, self.expected, size)?;
+        let [_, height, width] = self.expected;
         let embedded = self.network.forward(self.standardise.forward(features));
-        Ok(self.prototypes.predict(embedded, size))
+        Ok(self.prototypes.predict(&embedded, [height, width], size))
     }
 }

@@ -4,7 +4,8 @@ use burn::tensor::activation::softmax;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Tensor};
 
-use crate::{AnnotatedSlices, BilinearResize, SapnetError, Support, SupportConfig, cosine_logits};
+use crate::prototype::PixelVectors;
+use crate::{AnnotatedSlices, BilinearResize, SapnetError, Support, SupportConfig};
 
 /// A method that was fitted to annotated slices and finds the object on others.
 pub trait CoarseSegmenter<B: Backend> {
@@ -38,19 +39,9 @@ pub(crate) struct Prototypes<B: Backend> {
 }
 
 impl<B: Backend> Prototypes<B> {
-    /// Of all annotated slices, with features of their own or made from them.
-    pub(crate) fn of(
-        config: SupportConfig,
-        features: Tensor<B, 4>,
-        slices: &AnnotatedSlices<B>,
-    ) -> Result<Self, SapnetError> {
-        let support = Support::new(
-            &config,
-            features.unsqueeze(),
-            slices.foreground().clone().unsqueeze(),
-            slices.background().clone().unsqueeze(),
-        )?;
-        Ok(Self { vectors: support.prototypes(), scale: config.scale })
+    /// Those of annotated images.
+    pub(crate) fn of(support: &Support<B>, config: SupportConfig) -> Self {
+        Self { vectors: support.prototypes(), scale: config.scale }
     }
 
     /// `[2, channels]`, the background first.
@@ -61,13 +52,13 @@ impl<B: Backend> Prototypes<B> {
     /// How probable the object is.
     ///
     /// # Shapes
-    /// - features: `[n, channels, height, width]`
-    /// - output: `[n, size[0], size[1]]`
-    pub(crate) fn predict(&self, features: Tensor<B, 4>, size: [usize; 2]) -> Tensor<B, 3> {
-        let [.., height, width] = features.dims();
-        let resize = BilinearResize::new([height, width], size, &features.device());
-        let logits = resize.forward(cosine_logits(features, self.vectors.clone(), self.scale));
-        softmax(logits, 1).narrow(1, 1, 1).squeeze_dim(1)
+    /// - from: height and width of the features, to: rows and columns of the output
+    /// - output: `[n, to[0], to[1]]`
+    pub(crate) fn predict(&self, features: &PixelVectors<B>, from: [usize; 2], to: [usize; 2]) -> Tensor<B, 3> {
+        let logits = features.logits(self.vectors.clone(), self.scale);
+        let logits = logits.reshape([features.count(), 2, from[0], from[1]]);
+        let resized = BilinearResize::new(from, to, &logits.device()).forward(logits);
+        softmax(resized, 1).narrow(1, 1, 1).squeeze_dim(1)
     }
 }
 
@@ -109,7 +100,10 @@ impl<B: Backend> PaNet<B> {
     pub fn fit(slices: &AnnotatedSlices<B>, config: &SupportConfig) -> Result<Self, SapnetError> {
         let features = slices.features();
         let [_, channels, height, width] = features.dims();
-        let prototypes = Prototypes::of(*config, features.clone(), slices)?;
+        let mask = |masks: &Tensor<B, 3, Bool>| masks.clone().unsqueeze::<4>();
+        let (foreground, background) = (mask(slices.foreground()), mask(slices.background()));
+        let support = Support::new(config, features.clone().unsqueeze(), foreground, background)?;
+        let prototypes = Prototypes::of(&support, *config);
         Ok(Self { prototypes, expected: [channels, height, width] })
     }
 }
@@ -117,6 +111,7 @@ impl<B: Backend> PaNet<B> {
 impl<B: Backend> CoarseSegmenter<B> for PaNet<B> {
     fn predict(&self, features: Tensor<B, 4>, size: [usize; 2]) -> Result<Tensor<B, 3>, SapnetError> {
         check_query(&features, self.expected, size)?;
-        Ok(self.prototypes.predict(features, size))
+        let [_, height, width] = self.expected;
+        Ok(self.prototypes.predict(&PixelVectors::of_maps(features), [height, width], size))
     }
 }
