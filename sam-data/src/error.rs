@@ -56,6 +56,14 @@ pub enum DataError {
         /// What is there, and what to do about it.
         found: String,
     },
+    /// A DICOM file or series that is no volume, or of a kind that is not read.
+    #[error("{} cannot be read as DICOM: {reason}", path.display())]
+    Dicom {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was expected, what was found, and what to do about it.
+        reason: String,
+    },
     /// Several volumes in one file, where one is wanted.
     #[error("{} holds {found} volumes (its fourth dimension), but one is wanted: choose one, from 0 to {}", path.display(), found - 1)]
     SeveralVolumes {

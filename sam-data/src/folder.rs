@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, Array3};
 
-use crate::{DataError, Grid, LabelTable, LabelVolume, Volume, read_image, read_labels, read_mask, read_volume};
+use crate::{
+    DataError, Grid, LabelTable, LabelVolume, Volume, files::entries, read_image, read_labels, read_mask, read_volume,
+};
 
 /// Image and mask may lie this far apart, in mm.
 ///
@@ -246,18 +248,6 @@ fn table(folder: &Path) -> Result<LabelTable, DataError> {
     let reason =
         "labels.json is missing: it says what label values mean, like {\"0\": \"background\", \"1\": \"liver\"}";
     Err(DataError::Layout { path: folder.to_path_buf(), reason: reason.to_owned() })
-}
-
-/// Paths in a folder by name, without hidden files and the `._` doubles that macOS leaves.
-pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let read = |source| DataError::Read { path: folder.to_path_buf(), source };
-    let mut paths = std::fs::read_dir(folder)
-        .map_err(read)?
-        .map(|entry| entry.map(|entry| entry.path()).map_err(read))
-        .collect::<Result<Vec<_>, _>>()?;
-    paths.retain(|path| path.file_name().is_some_and(|name| !name.to_string_lossy().starts_with('.')));
-    paths.sort();
-    Ok(paths)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! header its image came with. The crate knows no network and no deep-learning library.
 //!
 //! - [`read_volume`], [`read_labels`], [`write_labels`]: NIfTI, `.nii` and `.nii.gz`.
+//! - [`read_dicom`], [`write_segmentation`]: a DICOM series in, DICOM SEG out (feature `dicom`).
 //! - [`Grid`] and [`SlicePlane`]: where voxels lie in the patient, and how a slice is cut and put back.
 //! - [`Window`]: from HU or MR intensities to the 8-bit levels that networks are trained on.
 //! - [`LabelTable`] and [`Folder`]: names of structures, and folders of scans with masks.
@@ -24,7 +25,10 @@
 
 mod atomic;
 mod dataset;
+#[cfg(feature = "dicom")]
+mod dicom;
 mod error;
+mod files;
 mod folder;
 mod geometry;
 mod image;
@@ -37,6 +41,8 @@ mod window;
 
 pub use atomic::write_atomically;
 pub use dataset::{Collection, Dataset, KnownSet, LeftOut, open_dataset};
+#[cfg(feature = "dicom")]
+pub use dicom::{DicomSeries, Segment, read_dicom, write_segmentation};
 pub use error::DataError;
 pub use folder::{Case, Folder, LoadedCase};
 pub use geometry::{Grid, GridField, GridMismatch};

@@ -8,10 +8,7 @@ use std::{
 use serde::Deserialize;
 
 use super::LeftOut;
-use crate::{Case, DataError, LabelTable, folder::CaseKind};
-
-/// Deeper than the deepest known layout; a cap, since links may lead in circles.
-const MAX_DEPTH: usize = 6;
+use crate::{Case, DataError, LabelTable, files::files_below, folder::CaseKind};
 
 /// Names of one case's files: `KEY` is the case's own name, `*` anything without a slash. One folder may stand before the file's name.
 /// Volumes end in `.nii`, which stands for `.nii.gz` as well.
@@ -86,25 +83,6 @@ fn nothing_found(pattern: &Pattern, files: usize, left_out: &[LeftOut]) -> Strin
             format!("{looked}; there are images, but {first}, and {} more without a mask", rest.len())
         }
     }
-}
-
-/// All files of a folder and those below, by path, without hidden ones and the `._` doubles that macOS leaves.
-fn files_below(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    if !folder.is_dir() {
-        return Err(DataError::Layout { path: folder.to_path_buf(), reason: "it is no folder".to_owned() });
-    }
-    let (mut files, mut folders) = (Vec::new(), vec![(folder.to_path_buf(), 0)]);
-    while let Some((folder, depth)) = folders.pop() {
-        for path in crate::folder::entries(&folder)? {
-            if !path.is_dir() {
-                files.push(path);
-            } else if depth < MAX_DEPTH {
-                folders.push((path, depth + 1));
-            }
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 /// What stands for `KEY` in a path, if the pattern fits it.
