@@ -6,7 +6,10 @@
 //!
 //! Read: uncompressed, deflated, RLE, JPEG and JPEG 2000; not JPEG-LS, whose decoder needs a C++ compiler.
 
+mod codestream;
+mod file;
 mod frame;
+mod pixels;
 mod segmentation;
 mod stacking;
 
@@ -15,12 +18,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use dicom_dictionary_std::tags;
-use dicom_object::{DefaultDicomObject, OpenFileOptions};
-use dicom_pixeldata::{DecodedPixelData, PixelDecoder};
+use dicom_object::DefaultDicomObject;
 use ndarray::{Array3, ShapeBuilder};
 
 use self::{
+    file::Part,
     frame::{Frame, Header},
     stacking::Stacking,
 };
@@ -30,9 +32,6 @@ pub use segmentation::{Segment, write_segmentation};
 
 /// More voxels are refused before they are decoded: 8 GiB of them.
 const MAX_VOXELS: usize = 1 << 31;
-
-/// Where `DICM` stands in a file.
-const MAGIC_OFFSET: usize = 128;
 
 /// A series that was read: what a mask needs to say which images it belongs to.
 #[derive(Debug, Clone)]
@@ -64,11 +63,12 @@ pub struct DicomSeries {
 pub fn read_dicom(folder: &Path, series: Option<&str>) -> Result<(Volume, DicomSeries), DataError> {
     let mut found: BTreeMap<String, Vec<(PathBuf, Header)>> = BTreeMap::new();
     for path in files_below(folder)? {
-        if let Some(header) = open(&path, false)?.and_then(Header::of_image) {
+        let opened = file::open(&path, Part::Header)?;
+        if let Some(header) = opened.and_then(|(object, pixels)| Header::of_image(object, pixels)) {
             found.entry(header.series.clone()).or_default().push((path, header));
         }
     }
-    let images = choose(folder, found, series)?;
+    let mut images = choose(folder, found, series)?;
     let mut frames = Vec::new();
     for (path, header) in &images {
         frames.extend(header.frames(path)?);
@@ -76,7 +76,8 @@ pub fn read_dicom(folder: &Path, series: Option<&str>) -> Result<(Volume, DicomS
     let stacking = Stacking::of(folder, &mut frames)?;
     let voxels = decode(&frames, stacking.size)?;
     let grid = Grid::new([stacking.size.1, stacking.size.0, frames.len()], stacking.affine);
-    let (_, header) = images.into_iter().find(|(path, _)| *path == *frames[0].path).expect("each frame has its file");
+    let first = images.iter().position(|(path, _)| *path == *frames[0].path).unwrap_or(0);
+    let (_, header) = images.swap_remove(first);
     let series = DicomSeries {
         uid: header.series,
         description: header.description,
@@ -99,31 +100,16 @@ fn choose(
     };
     let list = found.iter().map(told).collect::<Vec<_>>().join("; ");
     let refuse = |reason: String| DataError::Dicom { path: folder.to_path_buf(), reason };
+    let nothing = || DataError::Layout {
+        path: folder.to_path_buf(),
+        reason: "looked for DICOM images in it and below it".to_owned(),
+    };
     match wanted {
-        _ if found.is_empty() => Err(DataError::Layout {
-            path: folder.to_path_buf(),
-            reason: "looked for DICOM images in it and below it".to_owned(),
-        }),
+        _ if found.is_empty() => Err(nothing()),
         Some(uid) => found.remove(uid).ok_or_else(|| refuse(format!("it has no series {uid}; there are: {list}"))),
         None if found.len() > 1 => Err(refuse(format!("it holds {} series; choose one of: {list}", found.len()))),
-        None => Ok(found.into_values().next().expect("there is one")),
+        None => found.into_values().next().ok_or_else(nothing),
     }
-}
-
-/// Opens a file, or passes it over where it is no DICOM file at all.
-fn open(path: &Path, with_pixels: bool) -> Result<Option<DefaultDicomObject>, DataError> {
-    let read = |source| DataError::Read { path: path.to_path_buf(), source };
-    let mut start = [0; MAGIC_OFFSET + 4];
-    let mut file = std::fs::File::open(path).map_err(read)?;
-    match std::io::Read::read_exact(&mut file, &mut start) {
-        Ok(()) if start.ends_with(b"DICM") => {}
-        Ok(()) => return Ok(None),
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
-        Err(error) => return Err(read(error)),
-    }
-    let options = OpenFileOptions::new();
-    let options = if with_pixels { options } else { options.read_until(tags::PIXEL_DATA) };
-    options.open_file(path).map(Some).map_err(|error| unreadable(path, &error))
 }
 
 /// The intensities of all frames, each file read once.
@@ -143,54 +129,29 @@ fn decode(frames: &[Frame], (rows, columns): (usize, usize)) -> Result<Array3<f3
     }
     let mut voxels = vec![0.0; length];
     for (path, wanted) in places {
-        let object = open(path, true)?.ok_or_else(|| DataError::Dicom {
-            path: path.to_path_buf(),
-            reason: "it changed while it was read".to_owned(),
-        })?;
-        let decoded = object.decode_pixel_data().map_err(|error| unreadable(path, &error))?;
+        let refuse = |reason: String| DataError::Dicom { path: path.to_path_buf(), reason };
+        let (object, _) =
+            file::open(path, Part::Pixels)?.ok_or_else(|| refuse("it changed while it was read".to_owned()))?;
         for (place, frame) in wanted {
-            let levels: Vec<f32> = decoded.to_vec_frame(frame.number).map_err(|error| unreadable(path, &error))?;
-            if levels.len() != area {
-                let reason = format!("expected {area} pixels in frame {}, found {}", frame.number + 1, levels.len());
-                return Err(DataError::Dicom { path: path.to_path_buf(), reason });
-            }
+            let pixels = frame.wanted().unpack(&object).map_err(refuse)?;
             let slice = &mut voxels[place * area..(place + 1) * area];
-            slice.copy_from_slice(&levels);
-            if frame.black_is_highest {
-                turn_over(slice, &decoded, frame.number).map_err(|error| unreadable(path, &error))?;
+            slice.iter_mut().zip(frame.levels.intensities(&pixels)).for_each(|(voxel, intensity)| *voxel = intensity);
+            if slice.iter().any(|voxel| !voxel.is_finite()) {
+                return Err(refuse("it rescales to intensities beyond all measure".to_owned()));
             }
         }
     }
     Ok(Array3::from_shape_vec((columns, rows, frames.len()).f(), voxels).expect("length is their product"))
 }
 
-/// Makes the highest stored level the lowest, as a viewer shows MONOCHROME1.
-fn turn_over(
-    levels: &mut [f32],
-    decoded: &DecodedPixelData<'_>,
-    frame: u32,
-) -> Result<(), dicom_pixeldata::Error> {
-    let rescales = decoded.rescale()?;
-    let rescale = rescales.get(frame as usize).or(rescales.first());
-    let (slope, intercept) = rescale.map_or((1.0, 0.0), |rescale| (rescale.slope, rescale.intercept));
-    let span = 2.0_f64.powi(i32::from(decoded.bits_stored())) - 1.0;
-    let lowest = match decoded.pixel_representation() {
-        dicom_pixeldata::PixelRepresentation::Unsigned => 0.0,
-        dicom_pixeldata::PixelRepresentation::Signed => -((span + 1.0) / 2.0),
-    };
-    let ends = (2.0 * lowest + span) * slope + 2.0 * intercept;
-    levels.iter_mut().for_each(|level| *level = (ends - f64::from(*level)) as f32);
-    Ok(())
-}
-
 /// An error with all of its causes: dicom-rs tells the reason last.
-fn unreadable(path: &Path, error: &dyn std::error::Error) -> DataError {
-    let mut reason = error.to_string();
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut told = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        reason.push_str(": ");
-        reason.push_str(&error.to_string());
+        told.push_str(": ");
+        told.push_str(&error.to_string());
         cause = error.source();
     }
-    DataError::Dicom { path: path.to_path_buf(), reason }
+    told
 }

@@ -64,6 +64,14 @@ pub enum DataError {
         /// What was expected, what was found, and what to do about it.
         reason: String,
     },
+    /// A mask that DICOM SEG cannot hold.
+    #[error("{} cannot be written as DICOM SEG: {reason}", path.display())]
+    Segmentation {
+        /// The file.
+        path: PathBuf,
+        /// What was expected, what was found, and what to do about it.
+        reason: String,
+    },
     /// Several volumes in one file, where one is wanted.
     #[error("{} holds {found} volumes (its fourth dimension), but one is wanted: choose one, from 0 to {}", path.display(), found - 1)]
     SeveralVolumes {

@@ -6,7 +6,16 @@ use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 use dicom_object::{DefaultDicomObject, InMemDicomObject};
 
+use super::{
+    file::PixelBytes,
+    pixels::{Levels, Wanted},
+};
 use crate::DataError;
+
+/// No compression packs more densely than deflate, whose limit this is.
+const MAX_RATIO: u64 = 1032;
+/// So few bytes of unpacked pixels do no harm, however small their file is.
+const HARMLESS: u64 = 1 << 24;
 
 /// A file's header: one image or several.
 #[derive(Debug)]
@@ -16,6 +25,7 @@ pub(super) struct Header {
     pub(super) description: String,
     pub(super) modality: String,
     pub(super) object: DefaultDicomObject,
+    pixels: Option<PixelBytes>,
 }
 
 /// One image of a series and where it lies in the patient.
@@ -24,8 +34,8 @@ pub(super) struct Frame {
     pub(super) path: Arc<Path>,
     /// Within its file, from 0.
     pub(super) number: u32,
-    /// Whether the file holds several.
-    pub(super) is_one_of_many: bool,
+    /// How many its file holds.
+    pub(super) of: u32,
     /// SOP class and instance of its file.
     pub(super) class: String,
     pub(super) instance: String,
@@ -39,18 +49,17 @@ pub(super) struct Frame {
     pub(super) directions: [[f64; 3]; 2],
     /// The slice's thickness in mm, as far as it is told.
     pub(super) thickness: Option<f64>,
-    /// MONOCHROME1.
-    pub(super) black_is_highest: bool,
+    pub(super) levels: Levels,
 }
 
 impl Header {
     /// A header of images of patients; nothing of reports, indices and segmentations.
-    pub(super) fn of_image(object: DefaultDicomObject) -> Option<Self> {
+    pub(super) fn of_image(object: DefaultDicomObject, pixels: Option<PixelBytes>) -> Option<Self> {
         let modality = text(&object, tags::MODALITY).unwrap_or_default();
         let is_image = object.get(tags::ROWS).is_some() && object.get(tags::COLUMNS).is_some() && modality != "SEG";
         let series = text(&object, tags::SERIES_INSTANCE_UID)?;
         let description = text(&object, tags::SERIES_DESCRIPTION).unwrap_or_default();
-        is_image.then_some(Self { series, description, modality, object })
+        is_image.then_some(Self { series, description, modality, object, pixels })
     }
 
     /// The file's frames.
@@ -67,17 +76,19 @@ impl Header {
         let (Some(rows), Some(columns)) = (size(tags::ROWS), size(tags::COLUMNS)) else {
             return Err(refuse("it says no number of rows or columns".to_owned()));
         };
-        let black_is_highest =
-            text(object, tags::PHOTOMETRIC_INTERPRETATION).is_some_and(|kind| kind == "MONOCHROME1");
         let count = whole(object, tags::NUMBER_OF_FRAMES).unwrap_or(1);
         let each = items(object, tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE);
         let shared = items(object, tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE).first();
+        if count == 0 {
+            return Err(refuse("it holds no frames".to_owned()));
+        }
         if count > 1 && each.len() != count {
             return Err(refuse(format!(
                 "it holds {count} frames, but says of {} where they lie: a film or an old multi-frame file is no volume",
                 each.len()
             )));
         }
+        self.check_pixels(rows, columns, count).map_err(refuse)?;
         let path: Arc<Path> = path.into();
         let frame = |number: usize| {
             let places = [each.get(number), shared];
@@ -104,21 +115,73 @@ impl Header {
             if spacing.iter().any(|&step| step <= 0.0) {
                 return Err(refuse(format!("its pixel spacing is {spacing:?}; expected two positive numbers")));
             }
+            let rescale = |tag: Tag, unless: f64| {
+                let found = numbers(tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE, tag);
+                found.and_then(|found| found.first().copied()).unwrap_or(unless)
+            };
+            let levels = Levels {
+                slope: rescale(tags::RESCALE_SLOPE, 1.0),
+                intercept: rescale(tags::RESCALE_INTERCEPT, 0.0),
+                ..stored_levels(object)
+            };
             Ok(Frame {
                 path: path.clone(),
                 number: number as u32,
-                is_one_of_many: count > 1,
-                class: self.object.meta().media_storage_sop_class_uid().to_owned(),
-                instance: self.object.meta().media_storage_sop_instance_uid().to_owned(),
+                of: count as u32,
+                class: text(object, tags::SOP_CLASS_UID).unwrap_or_default(),
+                instance: text(object, tags::SOP_INSTANCE_UID).unwrap_or_default(),
                 size: (rows, columns),
                 spacing: [spacing[0], spacing[1]],
                 position: [position[0], position[1], position[2]],
                 directions: [[cosines[0], cosines[1], cosines[2]], [cosines[3], cosines[4], cosines[5]]],
                 thickness: thickness.and_then(|found| found.first().copied()).filter(|&thickness| thickness > 0.0),
-                black_is_highest,
+                levels: levels.checked().map_err(refuse)?,
             })
         };
         (0..count).map(frame).collect()
+    }
+
+    /// Checks that the file can hold as many pixels as it announces, before memory is reserved for them.
+    fn check_pixels(&self, rows: usize, columns: usize, frames: usize) -> Result<(), String> {
+        let bits = u64::from(stored_levels(&self.object).allocated);
+        let announced = [rows, columns, frames].iter().try_fold(bits, |bits, &side| bits.checked_mul(side as u64));
+        let announced = announced.map_or(u64::MAX, |bits| bits.div_ceil(8));
+        let (found, at_most) = match self.pixels {
+            Some(PixelBytes::Native(found)) => (found, found),
+            Some(PixelBytes::Compressed(found)) => (found, found.saturating_mul(MAX_RATIO).max(HARMLESS)),
+            None => return Err("it holds no pixels; copy or download it again".to_owned()),
+        };
+        if announced <= at_most {
+            return Ok(());
+        }
+        Err(format!(
+            "it announces {frames} frame(s) of {rows} x {columns} pixels of {bits} bits, but holds {found} bytes of them; copy or \
+             download it again"
+        ))
+    }
+}
+
+impl Frame {
+    /// What unpacking must know of it.
+    pub(super) fn wanted(&self) -> Wanted {
+        let (rows, columns) = self.size;
+        Wanted { number: self.number as usize, of: self.of as usize, rows, columns, levels: self.levels }
+    }
+}
+
+/// How pixels are stored, not rescaled.
+fn stored_levels(object: &InMemDicomObject) -> Levels {
+    let bits = |tag: Tag| whole(object, tag).and_then(|bits| u16::try_from(bits).ok());
+    let allocated = bits(tags::BITS_ALLOCATED).unwrap_or(0);
+    let stored = bits(tags::BITS_STORED).unwrap_or(allocated);
+    Levels {
+        allocated,
+        stored,
+        high: bits(tags::HIGH_BIT).unwrap_or(stored.saturating_sub(1)),
+        is_signed: whole(object, tags::PIXEL_REPRESENTATION) == Some(1),
+        slope: 1.0,
+        intercept: 0.0,
+        black_is_highest: text(object, tags::PHOTOMETRIC_INTERPRETATION).is_some_and(|kind| kind == "MONOCHROME1"),
     }
 }
 

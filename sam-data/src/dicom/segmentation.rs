@@ -2,19 +2,18 @@
 //!
 //! Source of attributes and their types: DICOM PS3.3, A.51 (Segmentation IOD) and C.8.20.
 
-use std::{io, path::Path};
+use std::{collections::BTreeSet, io, path::Path};
 
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR, value::DataSetSequence};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject, mem::InMemElement};
 use ndarray::{ArrayView2, ArrayView3, Axis};
 use sha2::{Digest, Sha256};
-use time::{OffsetDateTime, macros::format_description};
+use time::OffsetDateTime;
 
 use super::{
-    DicomSeries,
+    DicomSeries, causes,
     frame::{Frame, text},
-    unreadable,
 };
 use crate::{DataError, write_atomically};
 
@@ -63,7 +62,8 @@ const MAX_LABEL: usize = 64;
 /// - labels: those of the volume that [`super::read_dicom`] gave: `[columns, rows, slices]`
 ///
 /// # Errors
-/// [`DataError::Shape`]; [`DataError::Dicom`] where no structure is named; [`DataError::Write`].
+/// [`DataError::Shape`]; [`DataError::Segmentation`] where there is no structure or a label value belongs to none or two of them;
+/// [`DataError::Write`].
 pub fn write_segmentation(
     path: &Path,
     labels: ArrayView3<'_, u16>,
@@ -76,10 +76,8 @@ pub fn write_segmentation(
     if [i, j, k] != expected {
         return Err(DataError::Shape { expected, found: [i, j, k] });
     }
-    let refuse = |reason: &str| DataError::Dicom { path: path.to_path_buf(), reason: reason.to_owned() };
-    if segments.is_empty() {
-        return Err(refuse("a mask must name at least one structure"));
-    }
+    let refuse = |reason: String| DataError::Segmentation { path: path.to_path_buf(), reason };
+    check(labels, segments).map_err(refuse)?;
     let now = OffsetDateTime::now_utc();
     let names = Names::of(labels, series, segments, now);
     let object = document(labels, series, segments, &names, now);
@@ -87,8 +85,31 @@ pub fn write_segmentation(
         .media_storage_sop_class_uid(uids::SEGMENTATION_STORAGE)
         .media_storage_sop_instance_uid(names.instance.as_str())
         .transfer_syntax(uids::EXPLICIT_VR_LITTLE_ENDIAN);
-    let file = object.with_meta(meta).map_err(|error| unreadable(path, &error))?;
+    let file = object.with_meta(meta).map_err(|error| refuse(causes(&error)))?;
     write_atomically(path, |out| file.write_all(out).map_err(io::Error::other))
+}
+
+/// Checks that each label belongs to one structure, and that the format can hold them.
+fn check(labels: ArrayView3<'_, u16>, segments: &[Segment]) -> Result<(), String> {
+    let mut named = BTreeSet::new();
+    if let Some(twice) = segments.iter().find(|segment| !named.insert(segment.value)) {
+        return Err(format!("two structures have the label value {}; give each its own", twice.value));
+    }
+    if named.is_empty() || named.contains(&0) {
+        return Err("expected one or more structures with label values from 1 on".to_owned());
+    }
+    if let Some(label) = labels.iter().find(|&&label| label != 0 && !named.contains(&label)) {
+        return Err(format!("the mask holds the label value {label}, which no structure has; name it, too"));
+    }
+    let (columns, rows, slices) = labels.dim();
+    let bits = [rows, slices, segments.len()].iter().try_fold(columns, |bits, &side| bits.checked_mul(side));
+    if bits.is_none_or(|bits| bits / 8 >= u32::MAX as usize) {
+        return Err(format!(
+            "{} structures on {slices} slices may take more than 4 GiB; write fewer of them",
+            segments.len()
+        ));
+    }
+    Ok(())
 }
 
 /// Unique identifiers of what is new.
@@ -130,8 +151,8 @@ fn document(
     let first = &series.slices[0];
     let drawn = drawn(labels, segments);
     let frame = |&(segment, slice): &(usize, usize)| frame(segment, slice, &series.slices[slice]);
-    let date = now.format(format_description!("[year][month][day]")).unwrap_or_default();
-    let clock = now.format(format_description!("[hour][minute][second]")).unwrap_or_default();
+    let date = format!("{:04}{:02}{:02}", now.year(), u8::from(now.month()), now.day());
+    let clock = format!("{:02}{:02}{:02}", now.hour(), now.minute(), now.second());
     let mut object = InMemDicomObject::from_element_iter([
         words(tags::SPECIFIC_CHARACTER_SET, VR::CS, "ISO_IR 192"),
         words(tags::SOP_CLASS_UID, VR::UI, uids::SEGMENTATION_STORAGE),
@@ -249,7 +270,7 @@ fn frame(segment: usize, slice: usize, source: &Frame) -> InMemDicomObject {
     let indices = PrimitiveValue::U32([segment as u32 + 1, slice as u32 + 1].as_slice().into());
     let content = item([DataElement::new(tags::DIMENSION_INDEX_VALUES, VR::UL, indices)]);
     let mut image = referenced_image(source);
-    if source.is_one_of_many {
+    if source.of > 1 {
         image.put(words(tags::REFERENCED_FRAME_NUMBER, VR::IS, &(source.number + 1).to_string()));
     }
     image.put(code(tags::PURPOSE_OF_REFERENCE_CODE_SEQUENCE, SOURCE_IMAGE));

@@ -3,12 +3,15 @@
 use std::path::Path;
 
 use super::frame::Frame;
-use crate::{DataError, geometry::{cross, dot, norm}};
+use crate::{
+    DataError,
+    geometry::{cross, dot, norm},
+};
 
 /// Directions and spacings are stored with about six digits.
 const COSINE_TOLERANCE: f64 = 1e-3;
-/// A slice may lie off its place by so much of the distance between slices: scanners round positions.
-const STEP_TOLERANCE: f64 = 0.02;
+/// A slice may lie off its place by so much of the distance between slices: some scanners round positions to a tenth of a millimetre.
+const STEP_TOLERANCE: f64 = 0.1;
 /// Nearer than this share of the usual distance, two slices lie at one place.
 const SAME_PLACE: f64 = 0.1;
 
@@ -38,8 +41,7 @@ impl Stacking {
         let normal = cross(first.directions[0], first.directions[1]);
         let along = |frame: &Frame| dot(normal, frame.position);
         frames.sort_by(|one, other| along(one).total_cmp(&along(other)));
-        let step = step_between(frames, normal);
-        let length = dot(step, normal);
+        let length = usual_distance(frames, normal);
         for pair in frames.windows(2) {
             let gap = along(&pair[1]) - along(&pair[0]);
             let (one, other) = (pair[0].name(), pair[1].name());
@@ -56,39 +58,47 @@ impl Stacking {
             }
         }
         let origin = frames[0].position;
+        let step = step(frames, normal);
         for (index, frame) in frames.iter().enumerate() {
             let expected = [0, 1, 2].map(|axis| origin[axis] + step[axis] * index as f64);
             let off = norm([0, 1, 2].map(|axis| frame.position[axis] - expected[axis]));
-            // Rounding adds up towards the ends at most once.
-            if off > STEP_TOLERANCE * length + 1e-2 {
-                return refuse(format!("{} lies {off:.3} mm off the line of the others", frame.name()));
+            if off > STEP_TOLERANCE * length {
+                return refuse(format!(
+                    "{} lies {off:.3} mm off the line of the others: the series holds several volumes; move its files away",
+                    frame.name()
+                ));
             }
         }
         let [columns, rows] = first.directions;
         let [between_rows, between_columns] = first.spacing;
         // DICOM counts towards the patient's left and back, the affine towards right and front.
         let row = |axis: usize, sign: f64| {
-            [columns[axis] * between_columns, rows[axis] * between_rows, step[axis], origin[axis]].map(|part| sign * part)
+            [columns[axis] * between_columns, rows[axis] * between_rows, step[axis], origin[axis]]
+                .map(|part| sign * part)
         };
         let affine = [row(0, -1.0), row(1, -1.0), row(2, 1.0), [0.0, 0.0, 0.0, 1.0]];
         Ok(Self { size: first.size, affine })
     }
 }
 
-/// From one slice to the next: between neighbours at the usual distance, which the median tells; of a single slice its thickness.
-fn step_between(sorted: &[Frame], normal: [f64; 3]) -> [f64; 3] {
-    let [first, .., last] = sorted else {
-        let thickness = sorted[0].thickness.unwrap_or(1.0);
-        return normal.map(|part| part * thickness);
-    };
-    let mut gaps: Vec<f64> =
-        sorted.windows(2).map(|pair| dot(normal, pair[1].position) - dot(normal, pair[0].position)).collect();
-    let count = gaps.len();
-    let median = *gaps.select_nth_unstable_by(count / 2, f64::total_cmp).1;
-    let span = [0, 1, 2].map(|axis| last.position[axis] - first.position[axis]);
-    // Slices of a tilted gantry do not lie along their normal; the line from the first to the last is theirs.
-    let height = dot(span, normal);
-    if height > 0.0 { span.map(|part| part / height * median) } else { normal.map(|part| part * median) }
+/// The median distance between neighbours: a gap or a double moves it least.
+fn usual_distance(sorted: &[Frame], normal: [f64; 3]) -> f64 {
+    let along = |frame: &Frame| dot(normal, frame.position);
+    let mut distances: Vec<f64> = sorted.windows(2).map(|pair| along(&pair[1]) - along(&pair[0])).collect();
+    let middle = distances.len() / 2;
+    if distances.is_empty() { 0.0 } else { *distances.select_nth_unstable_by(middle, f64::total_cmp).1 }
+}
+
+/// From one slice to the next: the mean, since roundings cancel out in it; of a single slice its thickness along the normal.
+///
+/// Slices of a tilted gantry do not lie along their normal.
+fn step(sorted: &[Frame], normal: [f64; 3]) -> [f64; 3] {
+    match sorted {
+        [first, .., last] => {
+            [0, 1, 2].map(|axis| (last.position[axis] - first.position[axis]) / (sorted.len() - 1) as f64)
+        }
+        _ => normal.map(|part| part * sorted[0].thickness.unwrap_or(1.0)),
+    }
 }
 
 /// In what two frames of one volume must not differ.
@@ -109,6 +119,6 @@ impl Frame {
     /// For messages.
     fn name(&self) -> String {
         let file = self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if self.is_one_of_many { format!("frame {} of {file}", self.number + 1) } else { file }
+        if self.of > 1 { format!("frame {} of {file}", self.number + 1) } else { file }
     }
 }
