@@ -48,7 +48,7 @@ pub struct DicomSeries {
     first: Box<DefaultDicomObject>,
 }
 
-/// Reads a series from a folder and all below it, as a volume in the order of its slices' positions.
+/// Reads a series from a folder and all below it, or from one file, as a volume in the order of its slices' positions.
 ///
 /// The first axis runs along the image's rows to the right, the second down its columns, the third along the slices. Intensities are
 /// rescaled (HU in CT); where black is the highest value (MONOCHROME1) they are turned over. Several series in the folder must be told
@@ -62,7 +62,8 @@ pub struct DicomSeries {
 /// one place or are turned against each other, or pixels cannot be decoded.
 pub fn read_dicom(folder: &Path, series: Option<&str>) -> Result<(Volume, DicomSeries), DataError> {
     let mut found: BTreeMap<String, Vec<(PathBuf, Header)>> = BTreeMap::new();
-    for path in files_below(folder)? {
+    let files = if folder.is_file() { vec![folder.to_path_buf()] } else { files_below(folder)? };
+    for path in files {
         let opened = file::open(&path, Part::Header)?;
         if let Some(header) = opened.and_then(|(object, pixels)| Header::of_image(object, pixels)) {
             found.entry(header.series.clone()).or_default().push((path, header));

@@ -168,7 +168,7 @@ mod tests {
         let expected = Announced { rows: 5, columns: 256, channels: 1, bits: Some(16) };
         assert_eq!(announced(&jpeg), Some(expected));
         let mut jpeg_2000 = vec![0xff, 0x4f, 0xff, 0x51, 0, 41, 0, 0];
-        [10_u32, 6, 2, 1, 10, 6, 0, 0].iter().for_each(|side| jpeg_2000.extend(side.to_be_bytes()));
+        jpeg_2000.extend([10_u32, 6, 2, 1, 10, 6, 0, 0].iter().flat_map(|side| side.to_be_bytes()));
         jpeg_2000.extend([0, 1, 15, 1, 1]);
         assert_eq!(announced(&jpeg_2000), Some(Announced { rows: 5, columns: 8, channels: 1, bits: None }));
         for length in 0..jpeg.len() - 1 {
