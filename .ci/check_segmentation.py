@@ -118,7 +118,11 @@ def write_compressed(source, folder, compressor):
     series, study, frame = generate_uid(), generate_uid(), generate_uid()
     for path in sorted(source.iterdir()):
         data = pydicom.dcmread(path)
-        slice_ = SimpleITK.ReadImage(str(path), SimpleITK.sitkInt16)
+        # Stored numbers, not rescaled: GDCM rescales by whole numbers alone.
+        slice_ = SimpleITK.GetImageFromArray(data.pixel_array[None])
+        slice_.SetSpacing([SPACING[1], SPACING[0], STEP])
+        slice_.SetOrigin([float(part) for part in data.ImagePositionPatient])
+        slice_.SetDirection(numpy.stack([X, Y, NORMAL], axis=1).ravel())
         # GDCM takes over what it is told and numbers the rest itself.
         for tag in [(0x0020, 0x0032), (0x0020, 0x0037), (0x0008, 0x0018), (0x0008, 0x0016)]:
             value = data[tag].value
@@ -170,7 +174,8 @@ def read(folder):
         slope, intercept = float(rescale.get("RescaleSlope", 1)), float(rescale.get("RescaleIntercept", 0))
         turn = numpy.array(turn, dtype=float).reshape(2, 3)
         for number, position in enumerate(place):
-            slices.append((numpy.array(position, dtype=float), turn, measures, pixels[number] * slope + intercept, data, number))
+            levels_ = pixels[number] * slope + intercept
+            slices.append((numpy.array(position, dtype=float), turn, measures, levels_, data, number))
     normal = numpy.cross(*slices[0][1])
     slices.sort(key=lambda one: one[0] @ normal)
     first, turn, measures = slices[0][:3]
@@ -224,20 +229,16 @@ def check(series, out):
     referenced = {str(uid) for _, _, uid in found.get_source_image_uids()}
     assert referenced == uids, "the mask refers to other images"
 
-    # By position, in the patient.
-    volume = found.get_volume(segment_numbers=list(numbers.values()), allow_missing_positions=True, rescale_fractional=False)
-    geometry = volume.to_patient_orientation("RPF") if False else volume
-    for value, name in names.items():
-        channel = list(numbers.values()).index(numbers[name])
-        array = geometry.array[..., channel] if geometry.array.ndim == 4 else geometry.array
-        # highdicom counts slices, rows and columns; both lead to one place in the patient.
-        seen = numpy.argwhere(array)
-        world = (geometry.affine @ numpy.c_[seen, numpy.ones(len(seen))].T).T[:, :3]
-        voxel = numpy.argwhere(labels == value)
-        wanted = (numpy.linalg.inv(TO_RAS) @ affine @ numpy.c_[voxel, numpy.ones(len(voxel))].T).T[:, :3]
-        assert len(seen) == len(voxel) > 0, f"{name}: {len(seen)} voxels, expected {len(voxel)}"
-        order = lambda places: places[numpy.lexsort(numpy.round(places, 2).T)]
-        numpy.testing.assert_allclose(order(world), order(wanted), atol=1e-2)
+    # By position in the patient, whatever the order of axes.
+    volume = found.get_volume(segment_numbers=[numbers[name] for name in names.values()], allow_missing_positions=True)
+    to_voxel = numpy.linalg.inv(affine) @ TO_RAS @ volume.affine
+    for channel, (value, name) in enumerate(names.items()):
+        seen = numpy.argwhere(volume.array[..., channel])
+        voxel = (to_voxel @ numpy.c_[seen, numpy.ones(len(seen))].T).T[:, :3]
+        assert numpy.abs(voxel - voxel.round()).max(initial=0) < 0.01, f"{name} lies between voxels"
+        placed = numpy.zeros(labels.shape, dtype=bool)
+        placed[tuple(voxel.round().astype(int).T)] = True
+        assert placed.any() and numpy.array_equal(placed, labels == value), f"{name} lies elsewhere"
 
     # By source image, pixel for pixel.
     for index, (data, number, _) in enumerate(slices):

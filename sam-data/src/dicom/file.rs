@@ -9,7 +9,7 @@ use std::{
     path::Path,
 };
 
-use dicom_core::Tag;
+use dicom_core::{Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_encoding::{
     decode::{Decode, file_header_decoder},
@@ -163,6 +163,13 @@ fn walk(
             }
             LazyDataToken::LazyValue { header, decoder } => {
                 let is_pixels = depth == 0 && header.tag == tags::PIXEL_DATA;
+                if !header.len.0.is_multiple_of(unit(header.vr)) {
+                    // dicom-rs reads whole numbers alone and would go on in the midst of a value.
+                    return Err(Flaw::Other(format!(
+                        "{} bytes of {} {} are no whole numbers",
+                        header.len.0, header.tag, header.vr
+                    )));
+                }
                 walked = pass(decoder, header.tag, header.len.0, length)?;
                 if is_pixels {
                     pixels = Some(PixelBytes::Native(u64::from(header.len.0)));
@@ -179,6 +186,16 @@ fn walk(
         }
     }
     Ok(pixels)
+}
+
+/// Bytes of one number, of one letter for texts.
+const fn unit(vr: VR) -> u32 {
+    match vr {
+        VR::OW | VR::SS | VR::US => 2,
+        VR::AT | VR::FL | VR::OF | VR::OL | VR::SL | VR::UL => 4,
+        VR::FD | VR::OD | VR::OV | VR::SV | VR::UV => 8,
+        _ => 1,
+    }
 }
 
 /// Skips a value, if it is there; tells where it ends.

@@ -273,6 +273,8 @@ fn frame(segment: usize, slice: usize, source: &Frame) -> InMemDicomObject {
     if source.of > 1 {
         image.put(words(tags::REFERENCED_FRAME_NUMBER, VR::IS, &(source.number + 1).to_string()));
     }
+    // Without this, readers must not look a mask up by its image.
+    image.put(words(tags::SPATIAL_LOCATIONS_PRESERVED, VR::CS, "YES"));
     image.put(code(tags::PURPOSE_OF_REFERENCE_CODE_SEQUENCE, SOURCE_IMAGE));
     let derivation =
         item([items(tags::SOURCE_IMAGE_SEQUENCE, vec![image]), code(tags::DERIVATION_CODE_SEQUENCE, SEGMENTATION)]);

@@ -23,6 +23,8 @@ fn files() -> Vec<Vec<u8>> {
         written::bytes(&written::slice(1), uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN),
         written::bytes(&packed, uids::RLE_LOSSLESS),
         written::bytes(&written::enhanced(), uids::EXPLICIT_VR_LITTLE_ENDIAN),
+        written::JPEG.to_vec(),
+        written::JPEG_2000.to_vec(),
     ]
 }
 
@@ -46,7 +48,7 @@ proptest! {
 
     #[test]
     fn damaged_bytes_never_panic(
-        kind in 0..6_usize,
+        kind in 0..8_usize,
         changes in prop::collection::vec((any::<prop::sample::Index>(), prop_oneof![Just(0_u8), Just(0xff), any::<u8>()]), 1..12),
         cut in prop::option::weighted(0.2, any::<prop::sample::Index>()),
     ) {

@@ -78,6 +78,18 @@ fn transfer_syntaxes_give_one_volume() {
 }
 
 #[test]
+fn lossless_compressions_agree() {
+    let [jpeg, jpeg_2000] = [written::JPEG, written::JPEG_2000].map(|bytes| {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        fs::write(folder.path().join("slice"), bytes).expect("a writable folder");
+        read_dicom(folder.path(), None).expect("a slice without fault").0
+    });
+    assert_eq!(jpeg.grid.shape, [37, 29, 1]);
+    assert!(jpeg.voxels.iter().any(|&voxel| voxel > 2400.0));
+    assert_eq!(jpeg.voxels, jpeg_2000.voxels);
+}
+
+#[test]
 fn intensities_are_rescaled_and_black_is_lowest() {
     let rescaled = |change: &dyn Fn(&mut dicom_object::InMemDicomObject)| {
         let mut images = written::slices();

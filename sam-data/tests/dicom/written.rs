@@ -21,6 +21,10 @@ pub(crate) const SERIES: &str = "1.2.3.4";
 /// Explicit VR Big Endian: retired, but found in archives.
 pub(crate) const BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
 
+/// One slice in two lossless compressions. `check_segmentation.py write` makes such files.
+pub(crate) const JPEG: &[u8] = include_bytes!("../fixtures/dicom/jpeg_lossless.dcm");
+pub(crate) const JPEG_2000: &[u8] = include_bytes!("../fixtures/dicom/jpeg_2000.dcm");
+
 /// The number stored at a pixel.
 pub(crate) fn stored([column, row, slice]: [usize; 3]) -> u16 {
     (1000 * slice + 100 * row + 10 * column) as u16
