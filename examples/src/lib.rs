@@ -3,6 +3,7 @@
 //! - [`backend`]: `--backend flex|ndarray|cuda`, chosen at run time among those compiled in.
 //! - [`weights`]: LiteMedSAM's checkpoint, cached or fetched.
 //! - [`data_options`]: a folder of scans, or a known data set.
+//! - [`scan`]: a scan of a person's own, NIfTI or DICOM, and where masks of it go.
 //! - [`stack`]: a case as windowed slices with labels.
 //! - [`embeddings`]: its slices, each embedded once; [`disk_cache`]: and once for all runs.
 //! - [`geometry`]: where the slices of a scan lie, for prompts in millimetres.
@@ -41,6 +42,7 @@ pub mod prompting;
 pub mod protocol;
 pub mod report;
 pub mod results;
+pub mod scan;
 pub mod scoring;
 pub mod stack;
 pub mod test_prompt;
