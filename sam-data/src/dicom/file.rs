@@ -162,7 +162,6 @@ fn walk(
                 }
             }
             LazyDataToken::LazyValue { header, decoder } => {
-                let is_pixels = depth == 0 && header.tag == tags::PIXEL_DATA;
                 if !header.len.0.is_multiple_of(unit(header.vr)) {
                     // dicom-rs reads whole numbers alone and would go on in the midst of a value.
                     return Err(Flaw::Other(format!(
@@ -170,14 +169,16 @@ fn walk(
                         header.len.0, header.tag, header.vr
                     )));
                 }
-                walked = pass(decoder, header.tag, header.len.0, length)?;
-                if is_pixels {
+                walked = end_of(decoder, header.tag, header.len.0, length)?;
+                if depth == 0 && header.tag == tags::PIXEL_DATA {
                     pixels = Some(PixelBytes::Native(u64::from(header.len.0)));
                     break;
                 }
+                decoder.skip_bytes(header.len.0).map_err(|error| other(&error))?;
             }
             LazyDataToken::LazyItemValue { len, decoder } => {
-                walked = pass(decoder, tags::PIXEL_DATA, len, length)?;
+                walked = end_of(decoder, tags::PIXEL_DATA, len, length)?;
+                decoder.skip_bytes(len).map_err(|error| other(&error))?;
             }
             _ => {}
         }
@@ -198,14 +199,13 @@ const fn unit(vr: VR) -> u32 {
     }
 }
 
-/// Skips a value, if it is there; tells where it ends.
-fn pass(decoder: &mut impl StatefulDecode, tag: Tag, size: u32, length: u64) -> Result<u64, Flaw> {
+/// Where a value ends, if all of it is there.
+fn end_of(decoder: &impl StatefulDecode, tag: Tag, size: u32, length: u64) -> Result<u64, Flaw> {
     let position = decoder.position();
     let there = length.saturating_sub(position);
     if u64::from(size) > there {
         let what = if tag == tags::PIXEL_DATA { "pixels" } else { "header" };
         return Err(Flaw::Truncated { what, expected: size as usize, found: there as usize });
     }
-    decoder.skip_bytes(size).map_err(|error| Flaw::Other(causes(&error)))?;
     Ok(position + u64::from(size))
 }
