@@ -82,9 +82,8 @@ impl ScanOptions {
 /// A folder is a series, and so is a file that says so.
 fn is_dicom(path: &Path) -> bool {
     let mut start = [0; 132];
-    let says_so =
-        || File::open(path).is_ok_and(|mut file| file.read_exact(&mut start).is_ok()) && start.ends_with(b"DICM");
-    path.is_dir() || says_so()
+    let is_filled = File::open(path).is_ok_and(|mut file| file.read_exact(&mut start).is_ok());
+    path.is_dir() || is_filled && start.ends_with(b"DICM")
 }
 
 fn check_segmentation(path: &Path) -> Result<()> {
