@@ -6,8 +6,10 @@
 //!
 //! The annotations are a label map on the scan's grid in which a few slices are outlined, as any NIfTI editor writes it; several
 //! structures at once are several label values. The output holds all slices on the same grid, under the scan's own header; outlined
-//! slices stay as they were drawn. Of a DICOM series, `--image` is its folder, and `--seg mask.dcm` writes the mask as DICOM SEG, too. Beside it stands MASK.json with every number that was used. Takes one to two minutes a structure
+//! slices stay as they were drawn. Beside it stands MASK.json with every number that was used. Takes one to two minutes a structure
 //! on 2 cores.
+//!
+//! Of a DICOM series, `--image` is its folder, and `--seg mask.dcm` writes the mask as DICOM SEG, too.
 //!
 //! Slices are prompted from the mask of the slice before, outwards from those that are outlined; with `--auto ensemble`, by generators
 //! that see each slice on its own: use it where the walk runs astray, and name a slice or two without any structure with `--empty`.
