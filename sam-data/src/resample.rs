@@ -106,9 +106,14 @@ fn resample<T: Copy + Send + Sync>(
 ) -> Result<Array3<T>, DataError> {
     let refuse = |reason: String| Err(DataError::Resample { reason });
     if voxels.shape() != from.shape {
-        return refuse(format!("an array of shape {:?} does not fit its grid of shape {:?}", voxels.shape(), from.shape));
+        return refuse(format!(
+            "an array of shape {:?} does not fit its grid of shape {:?}",
+            voxels.shape(),
+            from.shape
+        ));
     }
-    let place = |index: [f64; 3]| from.index(onto.world(index)).filter(|place| place.iter().all(|part| part.is_finite()));
+    let place =
+        |index: [f64; 3]| from.index(onto.world(index)).filter(|place| place.iter().all(|part| part.is_finite()));
     let corners = [[0.0; 3], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]].map(place);
     let [Some(first), Some(i), Some(j), Some(k)] = corners else {
         let affines = format!("{:?} and {:?}", &from.affine[..3], &onto.affine[..3]);

@@ -128,8 +128,7 @@ mod tests {
     use crate::nifti::fields::{NIFTI_1, NIFTI_2, Version};
 
     fn with_qform(version: &Version, quaternion: [f64; 3]) -> SourceHeader {
-        let mut header =
-            SourceHeader { bytes: vec![0; version.length], extensions: Vec::new(), little_endian: true };
+        let mut header = SourceHeader { bytes: vec![0; version.length], extensions: Vec::new(), little_endian: true };
         header.put(version.qform_code, 0, 1.0);
         for (part, value) in quaternion.into_iter().enumerate() {
             header.put(version.quatern, part, value);

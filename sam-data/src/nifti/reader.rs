@@ -24,7 +24,7 @@ const BAND: usize = 32 << 20;
 /// # Memory
 /// - An unpacked file: 32 MiB or one slice in the file's own type, whichever is larger, and the slice that is decoded. Slices across
 ///   the file's order are read in bands of neighbours, so ask for them one after another.
-/// - A packed file: its voxels in the file's own type, and the slice that is decoded; while it is opened half as much again, where the
+/// - A packed file: its voxels in the file's own type, and the slice that is decoded; while it is opened up to twice that, where the
 ///   allocator has to move what grows. gzip cannot be entered in the middle.
 ///
 /// 512 × 512 × 1000 voxels of 16 bits are 1000 MiB as a [`Volume`](crate::Volume); here they take less than 40 MiB from a `.nii`, and

@@ -30,36 +30,33 @@ pub(super) struct Source {
 impl Source {
     /// Opens a single file or either half of a pair; `time` chooses among volumes.
     pub(super) fn open(path: &Path, time: Option<usize>) -> Result<Self, DataError> {
-        let mut stream = Stream::open(path)?;
+        let (mut stream, mut voxels) = (Stream::open(path)?, None);
         let mut header = match stream.header() {
             // Voxels begin with anything; the other half says what they are.
             Err(error @ (DataError::Format { .. } | DataError::Truncated { .. } | DataError::Damaged { .. })) => {
                 let Some(other) = other_half(path, "img", "hdr") else { return Err(error) };
-                stream = Stream::open(&other)?;
+                (stream, voxels) = (Stream::open(&other)?, Some(path.to_path_buf()));
                 stream.header()?
             }
             outcome => outcome?,
         };
         let layout = Layout::parse(&header).map_err(|complaint| stream.complain(complaint))?;
-        if layout.pair {
-            header.extensions = stream.extensions_of_pair()?;
-            let voxels = other_half(&stream.path, "hdr", "img");
-            stream = Stream::open(&voxels.ok_or(DataError::Half { path: stream.path })?)?;
-        }
-        let lead = if layout.pair { layout.offset } else { layout.offset - header.bytes.len() };
-        let before = if layout.pair { 0 } else { header.bytes.len() };
-        stream.must_hold(before + lead, layout.volumes * layout.length)?;
-        if layout.pair {
-            stream.skip(lead, "what is before the voxels")?;
-        } else {
-            header.extensions = stream.part(lead, "extensions")?;
-        }
         let wanted = match time {
             Some(time) if time < layout.volumes => time,
             Some(asked) => return Err(DataError::NoSuchVolume { path: stream.path, asked, found: layout.volumes }),
             None if layout.volumes == 1 => 0,
             None => return Err(DataError::SeveralVolumes { path: stream.path, found: layout.volumes }),
         };
+        if layout.pair {
+            header.extensions = stream.extensions_of_pair()?;
+            let voxels = voxels.or_else(|| other_half(&stream.path, "hdr", "img"));
+            stream = Stream::open(&voxels.ok_or(DataError::Half { path: stream.path })?)?;
+            stream.must_hold(layout.offset, layout.volumes * layout.length)?;
+            stream.skip(layout.offset, "what is before the voxels")?;
+        } else {
+            stream.must_hold(layout.offset, layout.volumes * layout.length)?;
+            header.extensions = stream.part(layout.offset - header.bytes.len(), "extensions")?;
+        }
         stream.skip(wanted * layout.length, "other volumes")?;
         let volumes_behind = layout.volumes - 1 - wanted;
         Ok(Self { layout, header, voxels: stream, volumes_behind })
@@ -110,7 +107,10 @@ pub(super) struct Decoded<T> {
 #[derive(Debug)]
 pub(super) enum Raw {
     /// A file on disk and the byte at which they start.
-    File { file: File, start: u64 },
+    File {
+        file: File,
+        start: u64,
+    },
     Memory(Vec<u8>),
 }
 
@@ -122,7 +122,11 @@ fn other_half(path: &Path, from: &str, to: &str) -> Option<PathBuf> {
         return None;
     }
     let upper = plain.extension().and_then(OsStr::to_str).is_some_and(|ending| ending == from.to_uppercase());
-    let endings = if upper { [to.to_uppercase(), format!("{}.GZ", to.to_uppercase())] } else { [to.to_owned(), format!("{to}.gz")] };
+    let endings = if upper {
+        [to.to_uppercase(), format!("{}.GZ", to.to_uppercase())]
+    } else {
+        [to.to_owned(), format!("{to}.gz")]
+    };
     endings.iter().map(|ending| plain.with_extension(ending)).find(|path| path.is_file())
 }
 

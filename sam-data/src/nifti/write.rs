@@ -197,8 +197,7 @@ fn fresh(path: &Path, grid: &Grid, stored: Stored) -> Result<SourceHeader, DataE
         return Err(DataError::Sides { path: path.to_path_buf(), found: grid.shape });
     }
     let version = &NIFTI_1;
-    let mut header =
-        SourceHeader { bytes: vec![0; version.length], extensions: vec![0; 4], little_endian: true };
+    let mut header = SourceHeader { bytes: vec![0; version.length], extensions: vec![0; 4], little_endian: true };
     header.bytes[..4].copy_from_slice(&(version.length as u32).to_le_bytes());
     header.put_magic(version.single);
     header.put(version.dim, 0, 3.0);
