@@ -131,13 +131,13 @@ def check_mask(path, mask_path):
     changed = {index for index, (a, b) in enumerate(zip(before, after, strict=True)) if a != b} - own
     assert not changed, f"header bytes {sorted(changed)} changed"
     assert [e.get_content() for e in scan.header.extensions] == [e.get_content() for e in mask.header.extensions]
+    if len(before) == 540:
+        return  # SimpleITK does not read NIfTI-2.
     image, label = SimpleITK.ReadImage(str(path)), SimpleITK.ReadImage(str(mask_path))
     if image.GetDimension() == 4:
         image = image[:, :, :, image.GetSize()[3] - 1]
-    # ITK opens a big-endian file of 64 bits without error, but its voxels are not the file's.
-    if image.GetPixelIDValue() != SimpleITK.sitkUnknown:
-        above = SimpleITK.GetArrayFromImage(label)
-        assert numpy.array_equal(above, (last >= THRESHOLD).T), "voxels differ in SimpleITK"
+    for picture, expected in [(image, last), (label, last >= THRESHOLD)]:
+        assert numpy.array_equal(SimpleITK.GetArrayFromImage(picture), expected.T), "SimpleITK has other voxels"
     for field in ["GetSize", "GetOrigin", "GetSpacing", "GetDirection"]:
         ours, theirs = getattr(label, field)(), getattr(image, field)()
         assert ours == theirs, f"SimpleITK's {field}: {ours}, expected {theirs}"
@@ -147,7 +147,8 @@ def check_resampling(program, folder):
     """An oblique scan of thick slices, and its way back, against SimpleITK's linear filter."""
     shape, spacing = (20, 17, 9), (0.8, 1.1, 4.0)
     where = affine(turned([0.3, -0.4, 0.2]), spacing)
-    voxels = random.normal(0, 100, shape).astype("float32")
+    # Noise differs most from voxel to voxel. A header keeps places to 1e-5 of a voxel, so that of 10 some 1e-4 are lost.
+    voxels = random.normal(0, 10, shape).astype("float32")
     path, there, back = folder / "scan.nii.gz", folder / "there.nii.gz", folder / "back.nii.gz"
     nibabel.save(nibabel.Nifti1Image(voxels, where), path)
     subprocess.run([program, path, "1.3,0.9,1.7", there], check=True, stdout=subprocess.DEVNULL)
@@ -165,7 +166,7 @@ def check_resampling(program, folder):
             ours.TransformContinuousIndexToPhysicalPoint(centre), image.TransformContinuousIndexToPhysicalPoint(middle)
         )
         assert numpy.abs(shift).max() < 1e-3, f"the centre of {result.name} moved by {shift} mm"
-        print(f"{result.name}: at most {apart:.1e} away from SimpleITK's linear filter, of intensities of 100")
+        print(f"{result.name}: at most {apart:.1e} away from SimpleITK's linear filter, of noise of 10")
 
 
 if __name__ == "__main__":
