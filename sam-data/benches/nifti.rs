@@ -31,9 +31,8 @@ fn file(ending: &str) -> PathBuf {
     let folder = std::env::var_os("SAM_DATA_BENCH").map_or_else(std::env::temp_dir, PathBuf::from);
     let path = folder.join(format!("sam-data-bench.{ending}"));
     if !path.is_file() {
-        fs::create_dir_all(&folder)
-            .and_then(|()| Ok(write_volume(&path, &scan()).expect("space")))
-            .expect("a writable folder");
+        fs::create_dir_all(&folder).expect("a folder that can be made");
+        write_volume(&path, &scan()).expect("a writable folder");
     }
     path
 }

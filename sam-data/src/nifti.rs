@@ -84,6 +84,7 @@ pub fn read_labels(path: &Path) -> Result<LabelVolume, DataError> {
     let Decoded { values, layout, .. } = source.decode(|stored| {
         let value = stored * slope + intercept;
         let label = value as u16;
+        #[allow(clippy::float_cmp, reason = "a label is a whole number, not one nearby")]
         if f64::from(label) != value {
             odd = odd.or(Some((position, value)));
         }

@@ -163,8 +163,8 @@ mod tests {
             for (version, tolerance) in [(&NIFTI_1, 5e-3), (&NIFTI_2, 1e-6)] {
                 let mut header = with_qform(version, stored.quaternion);
                 header.put(version.pixdim, 0, stored.handedness);
-                for axis in 0..3 {
-                    header.put(version.pixdim, axis + 1, sizes[axis]);
+                for (axis, size) in sizes.into_iter().enumerate() {
+                    header.put(version.pixdim, axis + 1, size);
                     header.put(version.qoffset, axis, 7.0);
                 }
                 let read = of_header(&header).expect("a unit quaternion");

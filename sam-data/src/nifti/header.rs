@@ -68,11 +68,11 @@ impl Layout {
         let shape = [sides[0], sides[1], sides[2]];
         let product = |sides: &[usize]| sides.iter().try_fold(1, |all: usize, &side| all.checked_mul(side));
         let length = product(&shape).and_then(|voxels| voxels.checked_mul(size));
-        let sizes = length.zip(product(&sides[3..])).filter(|(length, volumes)| {
+        let countable = length.zip(product(&sides[3..])).filter(|(length, volumes)| {
             // All of the file must be countable, not only a volume.
             length.checked_mul(*volumes).is_some_and(|bytes| bytes < (i64::MAX / 2) as usize)
         });
-        let Some((length, volumes)) = sizes else {
+        let Some((length, volumes)) = countable else {
             return Err(Complaint { expected: "a file of a size that exists", found: format!("sides of {sides:?}") });
         };
         Ok(Self {

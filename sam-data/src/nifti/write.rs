@@ -203,9 +203,9 @@ fn fresh(path: &Path, grid: &Grid, stored: Stored) -> Result<SourceHeader, DataE
     header.put(version.dim, 0, 3.0);
     (4..=7).for_each(|dimension| header.put(version.dim, dimension, 1.0));
     let spacing = grid.spacing();
-    for axis in 0..3 {
-        header.put(version.dim, axis + 1, grid.shape[axis] as f64);
-        header.put(version.pixdim, axis + 1, spacing[axis]);
+    for (axis, (side, size)) in grid.shape.into_iter().zip(spacing).enumerate() {
+        header.put(version.dim, axis + 1, side as f64);
+        header.put(version.pixdim, axis + 1, size);
     }
     header.put_stored(stored);
     header.put(version.vox_offset, 0, version.smallest_offset() as f64);
