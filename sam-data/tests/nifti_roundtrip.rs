@@ -179,8 +179,10 @@ fn write_pair(folder: &TempDir, name: &str, pack: bool) {
         header[168..176].fill(0);
     }
     header.extend(extensions);
-    let (ending, pack): (_, fn(&[u8]) -> Vec<u8>) = if pack { (".gz", packed) } else { ("", <[u8]>::to_vec) };
-    let write = |half: &str, bytes: &[u8]| fs::write(folder.path().join(format!("{half}{ending}")), pack(bytes));
+    let write = |half: &str, bytes: &[u8]| {
+        let (ending, bytes) = if pack { (".gz", packed(bytes)) } else { ("", bytes.to_vec()) };
+        fs::write(folder.path().join(format!("{half}{ending}")), bytes)
+    };
     write("scan.hdr", &header).and_then(|()| write("scan.img", &voxels)).expect("a writable folder");
 }
 

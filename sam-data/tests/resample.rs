@@ -76,9 +76,9 @@ proptest! {
     fn a_constant_stays_constant(grid in grids(), spacing in prop::array::uniform3(0.3_f64..6.0), value in -1e3_f32..1e3) {
         let scan = volume(&grid, |_| value);
         let there = scan.resampled(&grid.with_spacing(spacing).expect("a spacing"), f32::NAN).expect("an inverse");
-        prop_assert!(there.voxels.iter().all(|&voxel| voxel == value));
+        prop_assert_eq!(&there.voxels, &Array3::from_elem(there.voxels.dim(), value));
         let back = there.resampled(&grid, f32::NAN).expect("an inverse");
-        prop_assert!(back.voxels.iter().all(|&voxel| voxel == value));
+        prop_assert_eq!(back.voxels, scan.voxels);
     }
 
     /// A shift by half a voxel would show here as half a step of the ramp.
@@ -94,8 +94,8 @@ proptest! {
         let scan = volume(&grid, |index| ramp(grid.world(as_index(index))));
         // Turned another way about the same centre, and at another spacing.
         let mut moved = onto.with_spacing(spacing).expect("a spacing");
-        for row in 0..3 {
-            moved.affine[row][3] += centre[row] - onto.centre()[row];
+        for (row, (to, from)) in moved.affine.iter_mut().zip(centre.into_iter().zip(onto.centre())) {
+            row[3] += to - from;
         }
         for other in [moved, grid.with_spacing(spacing).expect("a spacing")] {
             let found = scan.resampled(&other, f32::NAN).expect("an inverse").voxels;

@@ -94,14 +94,14 @@ fn main() -> ExitCode {
     let begin = Instant::now();
     watch(begin);
     let mut counts = vec![[0_u64; 2]; targets.len()];
-    let (mut faults, mut most) = (0, 0.0_f64);
+    let (mut faults, mut most) = (0, 0);
     for number in options.case.unwrap_or(0).. {
         for (target, [cases, accepted]) in targets.iter().zip(&mut counts) {
             *cases += 1;
             match run(target, options.seed, number, folder.path(), begin) {
                 Ok(outcome) => {
                     *accepted += u64::from(outcome.accepted);
-                    most = most.max(outcome.memory as f64 / (1 << 20) as f64);
+                    most = most.max(outcome.memory);
                 }
                 Err(fault) => {
                     faults += 1;
@@ -122,7 +122,7 @@ fn main() -> ExitCode {
     for (target, [cases, accepted]) in targets.iter().zip(&counts) {
         println!("{:>8}: {cases} cases, {accepted} of them still readable", target.name);
     }
-    println!("{faults} faults in {:.0} s, at most {most:.1} MiB at once", begin.elapsed().as_secs_f64());
+    println!("{faults} faults in {:.0} s, at most {} KiB at once", begin.elapsed().as_secs_f64(), most >> 10);
     if faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -181,9 +181,15 @@ fn compare_readers(path: &Path, options: &ReadOptions) -> Result<bool, String> {
 }
 
 fn read_table(folder: &Path) -> Result<bool, String> {
-    Ok(LabelTable::read(&folder.join("labels.json")).is_ok())
+    let Ok(table) = LabelTable::read(&folder.join("labels.json")) else { return Ok(false) };
+    let background = table.structures().into_iter().find(|structure| structure.values.contains(&0));
+    background.map_or(Ok(true), |structure| Err(format!("background is the structure {}", structure.name)))
 }
 
 fn read_png(folder: &Path) -> Result<bool, String> {
-    Ok(read_image(&folder.join("image.png")).is_ok())
+    let Ok(image) = read_image(&folder.join("image.png")) else { return Ok(false) };
+    match image.dim().2 {
+        1 | 3 => Ok(true),
+        channels => Err(format!("an image has {channels} channels")),
+    }
 }
