@@ -178,6 +178,11 @@ fn write_pair(folder: &TempDir, name: &str, pack: bool) {
     } else {
         header[168..176].fill(0);
     }
+    if name == "int16_be.nii" {
+        // Voxels of a pair may begin anywhere.
+        header[108..112].copy_from_slice(&24_f32.to_be_bytes());
+        voxels.splice(0..0, [77; 24]);
+    }
     header.extend(extensions);
     let write = |half: &str, bytes: &[u8]| {
         let (ending, bytes) = if pack { (".gz", packed(bytes)) } else { ("", bytes.to_vec()) };

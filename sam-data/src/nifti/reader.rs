@@ -71,7 +71,7 @@ impl VolumeReader {
     pub fn open_with(path: &Path, options: &ReadOptions) -> Result<Self, DataError> {
         let (voxels, layout, header) = Source::open(path, options.time)?.raw()?;
         let grid = Grid::new(layout.shape, layout.affine);
-        Ok(Self { path: path.to_path_buf(), layout, grid, header, options: *options, voxels, band: Band::default() })
+        Ok(Self { path: path.to_path_buf(), layout, grid, header, options: *options, voxels, band: Band::of(BAND) })
     }
 
     /// Where the voxels lie.
@@ -161,8 +161,10 @@ impl Cut {
 }
 
 /// Neighbouring slices of a file that were read together.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Band {
+    /// Bytes that it may have; one slice is always held.
+    most: usize,
     /// `None` before the first is read, or where reading failed.
     cut: Option<Cut>,
     first: usize,
@@ -172,6 +174,10 @@ struct Band {
 }
 
 impl Band {
+    fn of(most: usize) -> Self {
+        Self { most, cut: None, first: 0, width: 0, bytes: Vec::new() }
+    }
+
     /// Reads the band that a slice belongs to, unless it is at hand.
     fn hold(&mut self, file: &File, start: u64, cut: Cut, slice: usize) -> io::Result<()> {
         if self.cut == Some(cut) && (self.first..self.first + self.width).contains(&slice) {
@@ -179,7 +185,7 @@ impl Band {
         }
         self.cut = None;
         // A slice in one piece needs no neighbours.
-        let most = if cut.blocks == 1 { 1 } else { (BAND / (cut.run * cut.blocks)).clamp(1, cut.count) };
+        let most = if cut.blocks == 1 { 1 } else { (self.most / (cut.run * cut.blocks)).clamp(1, cut.count) };
         self.first = slice / most * most;
         self.width = most.min(cut.count - self.first);
         let (read, passed) = (self.width * cut.run, (cut.count - self.width) * cut.run);
@@ -194,5 +200,42 @@ impl Band {
         }
         self.cut = Some(cut);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array3;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{SliceAxis, Volume, write_volume};
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+        /// Bands so small that volumes have several of them, the last one incomplete, and slices in any order.
+        #[test]
+        fn bands_of_any_size_hold_the_same_slices(
+            shape in prop::array::uniform3(1_usize..9),
+            most in 0_usize..400,
+            order in prop::collection::vec((0_usize..3, 0_usize..9), 1..20),
+        ) {
+            let [i, j, k] = shape;
+            let voxels = Array3::from_shape_fn((i, j, k), |(i, j, k)| (100 * i + 10 * j + k) as f32);
+            let affine = [[0.0, 2.0, 0.0, 0.0], [-1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 3.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
+            let volume = Volume::new(voxels, affine);
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let path = folder.path().join("scan.nii");
+            write_volume(&path, &volume).expect("a writable folder");
+            let mut reader = VolumeReader::open(&path).expect("just written");
+            reader.band = Band::of(most);
+            for (axis, index) in order {
+                let plane = SlicePlane::new(&volume.grid, [SliceAxis::I, SliceAxis::J, SliceAxis::K][axis]);
+                let index = index % plane.count();
+                let slice = reader.slice(&plane, index).expect("just written");
+                prop_assert_eq!(slice, plane.extract(volume.voxels.view(), index));
+            }
+        }
     }
 }
