@@ -84,6 +84,14 @@ pub enum DataError {
         /// How many volumes it holds.
         found: usize,
     },
+    /// A volume that does not fit into memory.
+    #[error("{} holds {shape:?} voxels, more than fit into memory; read it slice by slice, or resample or crop it", path.display())]
+    Memory {
+        /// The file.
+        path: PathBuf,
+        /// The volume's.
+        shape: [usize; 3],
+    },
     /// Voxels that are NaN or infinite.
     #[error(
         "{} has {count} voxel(s) that are NaN or infinite, the first at index {first:?}; replace them in the scan, or read it with a \

@@ -51,7 +51,7 @@ pub struct ReadOptions {
 ///
 /// # Errors
 /// [`DataError::Read`], [`DataError::Truncated`], [`DataError::Damaged`], [`DataError::Format`], [`DataError::Half`],
-/// [`DataError::SeveralVolumes`] or [`DataError::NonFinite`].
+/// [`DataError::SeveralVolumes`], [`DataError::Memory`] or [`DataError::NonFinite`].
 pub fn read_volume(path: &Path) -> Result<Volume, DataError> {
     read_volume_with(path, &ReadOptions::default())
 }

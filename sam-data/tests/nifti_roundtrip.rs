@@ -302,6 +302,14 @@ fn sizes_beyond_the_file_are_refused_without_taking_memory() {
             "{message}"
         );
     }
+    // Sides of 64 bits: just countable, and beyond.
+    for (side, word) in [(1_i64 << 55, "truncated"), (1 << 60, "size that exists"), (i64::MAX, "size that exists")] {
+        let huge = altered("nifti2_le.nii", 24, &side.to_le_bytes());
+        for bytes in [packed(&huge), huge] {
+            let message = refusal(&folder, &bytes);
+            assert!(message.contains(word), "{message}");
+        }
+    }
 }
 
 #[test]

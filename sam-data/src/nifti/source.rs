@@ -65,10 +65,16 @@ impl Source {
     /// All voxels of the wanted volume, first index fastest, and the header.
     pub(super) fn decode<T>(mut self, mut convert: impl FnMut(f64) -> T) -> Result<Decoded<T>, DataError> {
         let Layout { kind, little_endian, length, .. } = self.layout;
-        let total = length / decode::size_of(kind).unwrap_or(1);
+        let size = decode::size_of(kind).unwrap_or(1);
+        let total = length / size;
         let mut values = Vec::new();
+        if let Bytes::File { .. } = self.voxels.bytes {
+            // `must_hold` has seen that all of them are there.
+            let room = values.try_reserve_exact(total);
+            room.map_err(|_| DataError::Memory { path: self.voxels.path.clone(), shape: self.layout.shape })?;
+        }
         self.voxels.chunks(length, "voxels", |bytes| {
-            reserve(&mut values, bytes.len() * total / length.max(1), total);
+            reserve(&mut values, bytes.len() / size, total);
             decode::append(&mut values, bytes, kind, little_endian, &mut convert);
         })?;
         let (layout, header) = self.finish()?;

@@ -6,8 +6,24 @@ use flate2::{Compression, read::MultiGzDecoder, write::GzEncoder};
 use rand::{Rng, RngExt};
 
 /// Numbers at which programs go wrong.
-const EDGES: [u64; 14] =
-    [0, 1, 2, 7, 8, 127, 128, 255, 0x7fff, 0x8000, 0xffff, 0x7fff_ffff, u32::MAX as u64, u64::MAX / 2];
+const EDGES: [u64; 16] = [
+    0,
+    1,
+    2,
+    7,
+    8,
+    127,
+    128,
+    255,
+    0x7fff,
+    0x8000,
+    0xffff,
+    0x7fff_ffff,
+    u32::MAX as u64,
+    1 << 40,
+    1 << 58,
+    u64::MAX / 2,
+];
 
 /// A few faults in bytes, most of them before `front`: there the numbers lie that others hang on.
 pub(crate) fn damage(bytes: &mut Vec<u8>, front: usize, random: &mut dyn Rng) {
