@@ -30,10 +30,10 @@ def nibabel_slices(path):
     """All slices along each axis of a volume in memory, copied as sam-data copies them: seconds for one."""
     voxels = nibabel.load(path).get_fdata(dtype=numpy.float32)
     for axis, name in enumerate(["sagittal", "coronal", "axial"]):
-        times = []
+        times, slices = [], numpy.moveaxis(voxels, axis, 0)
         for index in range(0, voxels.shape[axis], 4):
             start = time.perf_counter()
-            numpy.ascontiguousarray(voxels.take(index, axis).T)
+            numpy.ascontiguousarray(slices[index].T)
             times.append(time.perf_counter() - start)
         yield name, statistics.median(times)
 
