@@ -33,7 +33,7 @@ def nibabel_slices(path):
         times, slices = [], numpy.moveaxis(voxels, axis, 0)
         for index in range(0, voxels.shape[axis], 4):
             start = time.perf_counter()
-            numpy.ascontiguousarray(slices[index].T)
+            numpy.array(slices[index].T, order="C", copy=True)
             times.append(time.perf_counter() - start)
         yield name, statistics.median(times)
 
