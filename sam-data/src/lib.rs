@@ -3,8 +3,10 @@
 //! Geometry is sacred here: voxels stay in file order, slices are turned for viewing by exact flips, and a mask leaves with the very
 //! header its image came with. The crate knows no network and no deep-learning library.
 //!
-//! - [`read_volume`], [`read_labels`], [`write_labels`]: NIfTI, `.nii` and `.nii.gz`.
+//! - [`read_volume`], [`read_labels`], [`write_labels`]: NIfTI, `.nii`, `.nii.gz` and header pairs.
 //! - [`read_dicom`], [`write_segmentation`]: a DICOM series in, DICOM SEG out (feature `dicom`).
+//! - [`VolumeReader`]: slices of a volume that need not fit into memory.
+//! - [`Volume::resampled`], [`LabelVolume::resampled`]: onto another [`Grid`], such as one [`Grid::with_spacing`].
 //! - [`Grid`] and [`SlicePlane`]: where voxels lie in the patient, and how a slice is cut and put back.
 //! - [`Window`]: from HU or MR intensities to the 8-bit levels that networks are trained on.
 //! - [`LabelTable`] and [`Folder`]: names of structures, and folders of scans with masks.
@@ -35,6 +37,7 @@ mod image;
 mod labels;
 mod nifti;
 mod phantom;
+mod resample;
 mod slice;
 mod volume;
 mod window;
@@ -50,7 +53,8 @@ pub use image::{read_image, read_mask, write_rgb};
 pub use labels::{LabelTable, Structure};
 pub use ndarray;
 pub use nifti::{
-    NonFinite, ReadOptions, check_output, read_labels, read_volume, read_volume_with, write_labels, write_volume,
+    NonFinite, ReadOptions, VolumeReader, check_output, read_labels, read_volume, read_volume_with, write_labels,
+    write_labels_on, write_volume,
 };
 pub use phantom::{Phantom, PhantomConfig};
 pub use slice::{SliceAxis, SlicePlane};

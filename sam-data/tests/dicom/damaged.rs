@@ -12,22 +12,6 @@ use crate::written;
 /// Far above what these series need, far below what a wrong length can announce.
 const ENOUGH_MIB: f32 = 512.0;
 
-/// Files of every kind: plain, compressed, deflated, of many frames, without value representations.
-fn files() -> Vec<Vec<u8>> {
-    let mut packed = written::slice(1);
-    written::pack_rle(&mut packed, &[written::pixels(1)]);
-    vec![
-        written::bytes(&written::slice(1), uids::EXPLICIT_VR_LITTLE_ENDIAN),
-        written::bytes(&written::slice(1), uids::IMPLICIT_VR_LITTLE_ENDIAN),
-        written::bytes(&written::slice(1), written::BIG_ENDIAN),
-        written::bytes(&written::slice(1), uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN),
-        written::bytes(&packed, uids::RLE_LOSSLESS),
-        written::bytes(&written::enhanced(), uids::EXPLICIT_VR_LITTLE_ENDIAN),
-        written::JPEG.to_vec(),
-        written::JPEG_2000.to_vec(),
-    ]
-}
-
 #[test]
 fn sequences_within_sequences_without_end() {
     let mut bytes = written::bytes(&written::slice(1), uids::IMPLICIT_VR_LITTLE_ENDIAN);
@@ -52,7 +36,7 @@ proptest! {
         changes in prop::collection::vec((any::<prop::sample::Index>(), prop_oneof![Just(0_u8), Just(0xff), any::<u8>()]), 1..12),
         cut in prop::option::weighted(0.2, any::<prop::sample::Index>()),
     ) {
-        let mut bytes = files().swap_remove(kind);
+        let mut bytes = written::files().swap_remove(kind);
         for (place, byte) in changes {
             // The preamble and `DICM` are left as they are: without them there is nothing to read.
             let place = 132 + place.index(bytes.len() - 132);

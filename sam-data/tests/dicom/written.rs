@@ -179,3 +179,19 @@ pub(crate) fn folder_of(images: &[InMemDicomObject]) -> tempfile::TempDir {
     write(folder.path(), images, uids::EXPLICIT_VR_LITTLE_ENDIAN);
     folder
 }
+
+/// Files of every kind: plain, compressed, deflated, of many frames, without value representations.
+pub(crate) fn files() -> Vec<Vec<u8>> {
+    let mut packed = slice(1);
+    pack_rle(&mut packed, &[pixels(1)]);
+    vec![
+        bytes(&slice(1), uids::EXPLICIT_VR_LITTLE_ENDIAN),
+        bytes(&slice(1), uids::IMPLICIT_VR_LITTLE_ENDIAN),
+        bytes(&slice(1), BIG_ENDIAN),
+        bytes(&slice(1), uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN),
+        bytes(&packed, uids::RLE_LOSSLESS),
+        bytes(&enhanced(), uids::EXPLICIT_VR_LITTLE_ENDIAN),
+        JPEG.to_vec(),
+        JPEG_2000.to_vec(),
+    ]
+}
