@@ -118,7 +118,7 @@ fn volumes_with_one_mask_each() -> TestResult {
         assert_eq!((names(&opened), opened.left_out().len()), (vec![name], 0), "{set:?}");
         assert_eq!(opened.table().name(value), Some(structure));
         assert_eq!(labels_of(&opened, 0)?[(1, 1, 1)], value, "{set:?}");
-        assert!(!opened.table().parse_structures(set.paper_structures())?.is_empty());
+        assert!(!opened.table().parse_structures(set.preprocessing().structures.value)?.is_empty());
     }
     Ok(())
 }
