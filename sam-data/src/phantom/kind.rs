@@ -34,6 +34,11 @@ impl PhantomKind {
     /// All kinds.
     pub const ALL: [Self; 4] = [Self::Abdomen, Self::SpinalCord, Self::KidneyUltrasound, Self::Nuclei];
 
+    /// Whether a case is a volume; else it is a single image.
+    pub const fn is_volume(self) -> bool {
+        matches!(self, Self::Abdomen | Self::SpinalCord)
+    }
+
     /// Label values and names.
     pub fn table(self) -> LabelTable {
         match self {
