@@ -93,3 +93,42 @@ impl fmt::Display for DataOptions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        data: DataOptions,
+    }
+
+    fn parse(words: &str) -> Result<DataOptions, clap::Error> {
+        Line::try_parse_from(words.split(' ')).map(|line| line.data)
+    }
+
+    #[test]
+    fn a_set_brings_structures_and_window_unless_others_are_asked_for() {
+        let of = |words| {
+            let options = parse(words).expect("options");
+            (options.structures(), options.window().to_string(), options.min_object_pixels())
+        };
+        assert_eq!(of("evaluate --data x"), ("all".to_owned(), "auto".to_owned(), 10));
+        assert_eq!(of("evaluate --data x --set ct-org"), ("lungs".to_owned(), "lung".to_owned(), 10));
+        let given = "evaluate --data x --set lits --structures 2 --window -100:200";
+        assert_eq!(of(given), ("2".to_owned(), "-100:200".to_owned(), 10));
+        assert!(parse("evaluate").is_err() && parse("evaluate --set lits").is_err());
+        assert!(parse("evaluate --phantom nuclei --data x").is_err());
+    }
+
+    #[test]
+    fn phantoms_are_data_too() {
+        let options = parse("evaluate --phantom nuclei").expect("options");
+        assert_eq!(options.open().expect("a phantom").cases().len(), 16);
+        assert_eq!(options.to_string(), "the phantom nuclei");
+        assert_eq!(serde_json::to_value(options).expect("plain data")["phantom"], "nuclei");
+    }
+}

@@ -68,6 +68,7 @@ impl PaperSet {
             [Lits] => "liver=liver+liver lesion",
             [Msd] => "spleen",
             [Scgm, ..] => "spinal cord=1+2",
+            [Btcv] => "spleen,right kidney,left kidney,liver=liver+liver lesion,stomach,aorta",
             _ => "all",
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, error::Error};
 
-use sam_data::{Dataset, Folder, LoadedCase, PhantomConfig, PhantomKind, SliceAxis, Window};
+use sam_data::{Dataset, Folder, LoadedCase, PhantomConfig, PhantomKind, SliceAxis, Slices, Window};
 
 type TestResult = Result<(), Box<dyn Error>>;
 
@@ -10,18 +10,19 @@ type TestResult = Result<(), Box<dyn Error>>;
 fn a_seed_decides_all_and_every_structure_is_shown() -> TestResult {
     for kind in PhantomKind::ALL {
         assert_eq!(kind.to_string().parse::<PhantomKind>()?, kind);
-        for case in kind.dataset(if kind.is_volume() { 1 } else { 3 }, 5).cases() {
+        let mut seeds = Vec::new();
+        for case in kind.dataset(2, 5).cases() {
             let (once, again) = (case.load()?, case.load()?);
             assert!(once == again, "{} differs", case.name);
-            let slices = case.slices(SliceAxis::Auto, &Window::Auto)?;
+            assert!(!seeds.contains(&once), "{} is like the one before", case.name);
+            seeds.push(once);
+            let slices = Slices::new(again, SliceAxis::Auto, &Window::Auto)?;
             for structure in kind.table().structures() {
-                let shown =
-                    slices.iter().filter(|slice| slice.labels.iter().any(|label| structure.values.contains(label)));
-                assert!(shown.count() >= slices.len().min(3), "{}: {}", case.name, structure.name);
+                let shows = |&index: &usize| slices.mask(index, &structure.values).iter().any(|&inside| inside);
+                let shown = (0..slices.len()).filter(shows).count();
+                assert!(shown >= slices.len().min(3), "{}: {}", case.name, structure.name);
             }
         }
-        let set = kind.dataset(2, 7);
-        assert!(set.cases()[0].load()? != set.cases()[1].load()?, "{kind}");
     }
     assert!("liver".parse::<PhantomKind>().is_err_and(|error| error.to_string().contains("kidney-ultrasound")));
     Ok(())
