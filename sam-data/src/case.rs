@@ -32,7 +32,7 @@ enum Source {
 #[derive(Debug, Clone)]
 pub(crate) struct CaseFiles {
     pub(crate) image: PathBuf,
-    /// One mask, or those of several raters.
+    /// One mask, or those of several raters; never none.
     pub(crate) labels: Vec<PathBuf>,
     pub(crate) kind: CaseKind,
     /// Whether scan and mask must lie at one place, or only have one shape.
@@ -117,7 +117,7 @@ impl Case {
 impl CaseFiles {
     /// The mask of a case that has a single one.
     fn mask(&self) -> &Path {
-        self.labels.first().map_or(&*self.image, PathBuf::as_path)
+        self.labels.first().expect("readers leave out what has no mask")
     }
 
     fn load_image(&self) -> Result<LoadedCase, DataError> {

@@ -4,7 +4,10 @@
 //! for each case (which may share one `labels.json` beside them), or single images (`images/NAME.png`, `masks/NAME.png`,
 //! `labels.json`; also TIFF, and JPEG for images, of which a mask may have another ending).
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     Case, DataError, LabelTable,
@@ -126,8 +129,9 @@ fn image_cases(folder: &Path, kind: CaseKind) -> Result<Vec<Case>, DataError> {
         Ok(Case::of_files(name, CaseFiles { image, labels: vec![labels], kind, compare_affines: false }))
     };
     let cases = images.into_iter().map(case).collect::<Result<Vec<_>, _>>()?;
-    match cases.windows(2).find(|pair| pair[0].name == pair[1].name) {
-        Some(twice) => Err(layout(format!("its folder images holds two images {}; keep one of them", twice[0].name))),
+    let mut names = BTreeSet::new();
+    match cases.iter().find(|case| !names.insert(case.name.as_str())) {
+        Some(twice) => Err(layout(format!("its folder images holds two images {}; keep one of them", twice.name))),
         None => Ok(cases),
     }
 }
@@ -219,6 +223,15 @@ mod tests {
         let Ok(LoadedCase::Image { image, labels }) = opened.cases()[0].load() else { panic!("an image") };
         assert_eq!((image.dim(), labels.dim()), ((6, 7, 3), (6, 7)));
         assert!((0..7).all(|column| labels[(0, column)] == u16::from(column > 0)), "instances become one class");
+
+        // Image and mask need one name, not one format; two of one name are nobody's guess.
+        fs::rename(folder.path().join("masks/one.png"), folder.path().join("masks/one.tif")).expect("writable");
+        assert!(Folder::open(folder.path()).expect("one image").cases()[0].load().is_ok());
+        fs::copy(folder.path().join("images/one.png"), folder.path().join("images/one.jpg")).expect("writable");
+        assert!(Folder::open(folder.path()).expect_err("twice").to_string().contains("two images one"));
+        fs::remove_file(folder.path().join("images/one.jpg")).expect("it was written");
+        fs::copy(folder.path().join("masks/one.tif"), folder.path().join("masks/one.png")).expect("writable");
+        assert!(Folder::open(folder.path()).expect_err("twice").to_string().contains("keep one of them"));
     }
 
     #[test]

@@ -18,8 +18,8 @@ fn a_seed_decides_all_and_every_structure_is_shown() -> TestResult {
             seeds.push(once);
             let slices = Slices::new(again, SliceAxis::Auto, &Window::Auto)?;
             for structure in kind.table().structures() {
-                let shows = |&index: &usize| slices.mask(index, &structure.values).iter().any(|&inside| inside);
-                let shown = (0..slices.len()).filter(shows).count();
+                let is_shown = |&index: &usize| slices.mask(index, &structure.values).iter().any(|&inside| inside);
+                let shown = (0..slices.len()).filter(is_shown).count();
                 assert!(shown >= slices.len().min(3), "{}: {}", case.name, structure.name);
             }
         }

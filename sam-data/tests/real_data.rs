@@ -94,7 +94,9 @@ fn every_set_holds_what_its_readme_says() -> Result<(), Box<dyn Error>> {
                 let mut values: Vec<u16> = slice.labels.iter().copied().filter(|&label| label > 0).collect();
                 values.sort_unstable();
                 values.dedup();
-                values.into_iter().for_each(|value| *found.entry(value).or_insert(0) += 1);
+                for value in values {
+                    *found.entry(value).or_insert(0) += 1;
+                }
             }
             if let Some(instances) = case.instances()? {
                 let mut numbers: Vec<u16> = instances.into_iter().filter(|&number| number > 0).collect();
