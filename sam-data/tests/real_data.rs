@@ -3,7 +3,13 @@
 //! `SAM_MED_DATA` names a folder of such data sets, each in a folder of its own with a README that says what is in it; without the
 //! variable the test says that it did nothing. The counts below are those of the READMEs.
 
-use std::{collections::BTreeMap, env, error::Error, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    env,
+    error::Error,
+    io::{self, Write},
+    path::PathBuf,
+};
 
 use sam_data::{Dataset, Folder, SliceAxis, Window};
 
@@ -78,7 +84,8 @@ const EXPECTED: [Expected; 13] = [
 #[test]
 fn every_set_holds_what_its_readme_says() -> Result<(), Box<dyn Error>> {
     let Some(data) = env::var_os("SAM_MED_DATA").map(PathBuf::from) else {
-        eprintln!("SKIPPED: no real data were read; set SAM_MED_DATA to a folder of them");
+        // Past the test runner, which shows what `eprintln` says of failed tests only.
+        writeln!(io::stderr(), "SKIPPED: no real data were read; set SAM_MED_DATA to a folder of them")?;
         return Ok(());
     };
     for Expected { folder, cases, channels, shown, instances } in EXPECTED {
