@@ -18,6 +18,7 @@
 //! - [`auto`]: generators of prompts, on test slices with and without the structure.
 //! - [`mask_score`]: masks found without a prompt, held against the truth.
 //! - [`coarse`]: coarse masks of PANet and SAP-Net, the paper's Table 5.
+//! - [`table1`]: the paper's data sets beside those that are here.
 //! - [`parity`]: the comparison with the reference implementations' tensors.
 //! - [`picture`], [`curves`], [`progress`], [`report`], [`results`]: what people see and keep.
 
@@ -45,6 +46,7 @@ pub mod results;
 pub mod scan;
 pub mod scoring;
 pub mod stack;
+pub mod table1;
 pub mod test_prompt;
 pub mod weights;
 

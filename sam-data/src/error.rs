@@ -230,4 +230,27 @@ pub enum DataError {
         /// What was looked for.
         reason: String,
     },
+    /// A case that a data set does not have, or several have.
+    #[error(
+        "{} called \"{name}\"; name one case, as in \"{nearest}\"",
+        if *found == 0 { "there is no case".to_owned() } else { format!("there are {found} cases") }
+    )]
+    NoSuchCase {
+        /// What was asked for.
+        name: String,
+        /// How many have that name.
+        found: usize,
+        /// The most similar one.
+        nearest: String,
+    },
+    /// Cases that cannot be divided as asked.
+    #[error(
+        "{cases} case(s) cannot be divided into {folds} fold(s): at least one must be learned from and one tested in each"
+    )]
+    Folds {
+        /// How many were asked for.
+        folds: usize,
+        /// How many cases there are.
+        cases: usize,
+    },
 }
