@@ -9,6 +9,8 @@
 //! slices stay as they were drawn. Beside it stands MASK.json with every number that was used. Takes one to two minutes a structure
 //! on 2 cores.
 //!
+//! Of a DICOM series, `--image` is its folder, and `--seg mask.dcm` writes the mask as DICOM SEG, too.
+//!
 //! Slices are prompted from the mask of the slice before, outwards from those that are outlined; with `--auto ensemble`, by generators
 //! that see each slice on its own: use it where the walk runs astray, and name a slice or two without any structure with `--empty`.
 //!
@@ -20,7 +22,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use examples::{
-    annotation::AnnotationJob,
+    annotation::{AnnotationJob, name_of},
     auto::{AutoConfig, AutoKind, HandOverKind},
     backend::BackendChoice,
     cards,
@@ -29,26 +31,24 @@ use examples::{
     prompting::{AutoPrompting, Prompting},
     report,
     results::Environment,
+    scan::{Scan, ScanOptions},
     stack::Stack,
     weights,
 };
 use sam_assist::PromptCard;
 use sam_auto::{CleanUp, MaskPropagationConfig};
-use sam_data::{LabelTable, LabelVolume, SliceAxis, SlicePlane, Volume, Window};
+use sam_data::{LabelTable, LabelVolume, Segment, SliceAxis, SlicePlane, Window};
 use serde::Serialize;
 
 /// Segment a whole scan from a few outlined slices.
 #[derive(Debug, Parser, Serialize)]
 struct Options {
-    /// The scan: .nii or .nii.gz.
-    #[arg(long, value_name = "FILE")]
-    image: PathBuf,
+    #[command(flatten)]
+    #[serde(flatten)]
+    scan: ScanOptions,
     /// A label map on the scan's grid with a few slices outlined.
     #[arg(long, value_name = "FILE")]
     annotations: PathBuf,
-    /// Where the mask goes: .nii or .nii.gz.
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
     /// Names of the label values: a JSON file such as {"1": "liver"}.
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
@@ -99,18 +99,18 @@ struct Options {
 /// Image and annotations may lie this far apart, in mm: editors round affines.
 const GRID_TOLERANCE_MM: f64 = 0.01;
 
-fn read(options: &Options) -> Result<(Volume, LabelVolume)> {
-    let volume = sam_data::read_volume(&options.image)?;
+fn read(options: &Options) -> Result<(Scan, LabelVolume)> {
+    let scan = options.scan.read()?;
     let annotations = sam_data::read_labels(&options.annotations)?;
-    let (image, mask) = (options.image.display(), options.annotations.display());
-    if let Err(mismatch) = volume.grid.compare(&annotations.grid, GRID_TOLERANCE_MM) {
+    let (image, mask) = (options.scan.image.display(), options.annotations.display());
+    if let Err(mismatch) = scan.volume.grid.compare(&annotations.grid, GRID_TOLERANCE_MM) {
         bail!("{mask} does not lie on the grid of {image}: {mismatch}");
     }
     ensure!(
         !annotations.values().is_empty(),
         "{mask} has no annotated slice: outline the structure on 2 to 5 slices of {image}"
     );
-    Ok((volume, annotations))
+    Ok((scan, annotations))
 }
 
 /// The cards to use, one for each structure, or none.
@@ -155,9 +155,7 @@ fn check_empty(options: &Options, stack: &Stack, annotations: &LabelVolume) -> R
 }
 
 fn run(options: &Options) -> Result<()> {
-    let (volume, annotations) = read(options)?;
-    // A name that cannot be written is told before the work, not after it.
-    sam_data::check_output(&options.out)?;
+    let (scan, annotations) = read(options)?;
     options.save_card.as_deref().map_or(Ok(()), cards::check_output)?;
     let names = options.labels.as_deref().map_or_else(|| Ok(LabelTable::default()), LabelTable::read)?;
     let weights = weights::locate(options.weights.as_deref())?;
@@ -165,9 +163,8 @@ fn run(options: &Options) -> Result<()> {
     let window = cards::window(options.window, &cards)?;
     let disk = options.cache.open(&weights)?;
     let axis = outlined_axis(&annotations, options.axis);
-    let plane = SlicePlane::new(&volume.grid, axis);
-    let scan = options.image.file_name().map_or_else(|| "scan".to_owned(), |name| name.to_string_lossy().into_owned());
-    let stack = Stack::of_volume(scan, volume.clone(), annotations.clone(), axis, &window)?;
+    let plane = SlicePlane::new(&scan.volume.grid, axis);
+    let stack = Stack::of_volume(options.scan.name(), scan.volume.clone(), annotations.clone(), axis, &window)?;
     check_empty(options, &stack, &annotations)?;
     let prompting = prompting(options)?;
     let learning = prompting.learning(options.seed);
@@ -184,11 +181,12 @@ fn run(options: &Options) -> Result<()> {
         cards: &cards,
         save_card: options.save_card.as_deref(),
     })?;
-    sam_data::write_labels(&options.out, found.labels.view(), &volume)?;
+    let segment = |value| Segment { value, name: name_of(&names, value) };
+    let segments: Vec<_> = annotations.values().into_iter().map(segment).collect();
+    options.scan.write(found.labels.view(), &scan, &segments)?;
     if let Some(disk) = &disk {
         println!("{disk}");
     }
-    println!("Wrote {}", options.out.display());
 
     let environment = Environment::new(options.backend, &weights);
     let learning = cards.is_empty().then_some(learning);
@@ -197,7 +195,7 @@ fn run(options: &Options) -> Result<()> {
         "options": options, "axis": axis, "window": stack.window(), "learning": learning, "cards": cards,
         "prompting": prompting, "agreement": found.agreement, "environment": environment,
     });
-    let beside = options.out.with_extension("").with_extension("json");
+    let beside = options.scan.out.with_extension("").with_extension("json");
     let text = serde_json::to_string_pretty(&record).context("the record cannot be written as JSON")?;
     sam_data::write_atomically(&beside, |file| file.write_all(text.as_bytes()))?;
     Ok(())

@@ -19,19 +19,13 @@ use examples::{
     mask_score::table,
     report, weights,
 };
-use sam_data::{SliceAxis, Window};
+use sam_data::SliceAxis;
 
 /// Compare coarse masks of PANet and of SAP-Net, step by step as in the paper's Table 5.
 #[derive(Debug, Parser)]
 struct Options {
     #[command(flatten)]
     data: DataOptions,
-    /// Structures by name or label value, merged with +: all, or "liver,spleen,cord=1+2".
-    #[arg(long, default_value = "all")]
-    structures: String,
-    /// Intensity window: auto, abdomen, lung, brain, bone, percentile, or LO:HI.
-    #[arg(long, default_value = "auto", allow_hyphen_values = true)]
-    window: Window,
     /// Axis along which slices are cut: auto, axial, coronal, sagittal, i, j or k.
     #[arg(long, default_value = "auto")]
     axis: SliceAxis,
@@ -77,9 +71,8 @@ fn run(options: Options) -> Result<()> {
     let weights = weights::locate(options.weights.as_deref())?;
     let disk = options.cache.open(&weights)?;
     let protocol = CoarseProtocol {
-        data: options.data,
-        structures: options.structures,
-        window: options.window,
+        structures: options.data.structures(),
+        window: options.data.window(),
         axis: options.axis,
         variants: options.variant,
         split: Split {
@@ -88,11 +81,12 @@ fn run(options: Options) -> Result<()> {
             test: options.test_slices,
             test_empty: options.test_empty,
             max_slices: 40,
-            min_object_pixels: 10,
+            min_object_pixels: options.data.min_object_pixels(),
         },
         seeds: options.seeds,
         components: options.components,
         sapnet,
+        data: options.data,
     };
     let scores = options.backend.run(CoarseJob { protocol: &protocol, weights: &weights, disk: disk.as_ref() })?;
     print!("{}", table(&scores));

@@ -33,7 +33,7 @@ use examples::{
 };
 use sam_auto::HandOver;
 use sam_core::Precision;
-use sam_data::{SliceAxis, Window};
+use sam_data::SliceAxis;
 use sam_eval::{InteractionTable, ResultsTable, Spread};
 use sam_prompt::{SamplingScheme, SliceSelection};
 
@@ -42,12 +42,6 @@ use sam_prompt::{SamplingScheme, SliceSelection};
 struct Options {
     #[command(flatten)]
     data: DataOptions,
-    /// Structures by name or label value, merged with +: all, or "liver,spleen,cord=1+2".
-    #[arg(long, default_value = "all")]
-    structures: String,
-    /// Intensity window: auto, abdomen, lung, brain, bone, percentile, or LO:HI.
-    #[arg(long, default_value = "auto", allow_hyphen_values = true)]
-    window: Window,
     /// Axis along which slices are cut: auto, axial, coronal, sagittal, i, j or k.
     #[arg(long, default_value = "auto")]
     axis: SliceAxis,
@@ -122,9 +116,8 @@ fn run(options: Options) -> Result<()> {
         return run_auto(options, learning, &weights, disk.as_ref());
     }
     let protocol = Protocol {
-        data: options.data,
-        structures: options.structures,
-        window: options.window,
+        structures: options.data.structures(),
+        window: options.data.window(),
         axis: options.axis,
         slices: options.slices,
         prompts: options.prompts,
@@ -133,10 +126,11 @@ fn run(options: Options) -> Result<()> {
         seed: options.seed,
         max_slices: 40,
         max_test_slices: options.test_slices,
-        min_object_pixels: 10,
+        min_object_pixels: options.data.min_object_pixels(),
         scoring: Scoring { sampling: options.sampling, feed_back: options.feed_back, ..Scoring::default() },
         precision: options.precision,
         learning,
+        data: options.data,
     };
     let environment = Environment::new(options.backend, &weights);
     let records = options.backend.run(EvaluateJob { protocol: &protocol, weights: &weights, disk: disk.as_ref() })?;
@@ -167,9 +161,8 @@ fn run_auto(options: Options, learning: Learning, weights: &Weights, disk: Optio
         serde_json::from_str(&options.generators).context("cannot read the numbers given with --generators")?;
     let annotated = options.slices.iter().copied().max().context("--slices needs a number of annotated slices")?;
     let protocol = AutoProtocol {
-        data: options.data,
-        structures: options.structures,
-        window: options.window,
+        structures: options.data.structures(),
+        window: options.data.window(),
         axis: options.axis,
         split: Split {
             annotated,
@@ -177,7 +170,7 @@ fn run_auto(options: Options, learning: Learning, weights: &Weights, disk: Optio
             test: options.test_slices,
             test_empty: 6,
             max_slices: 40,
-            min_object_pixels: 10,
+            min_object_pixels: options.data.min_object_pixels(),
         },
         seeds: (options.seed..options.seed + options.repeats).collect(),
         generators: options.auto,
@@ -186,6 +179,7 @@ fn run_auto(options: Options, learning: Learning, weights: &Weights, disk: Optio
         numbers: AutoConfig { hand_over: HandOver { sampling: options.sampling, ..numbers.hand_over }, ..numbers },
         learning,
         precision: options.precision,
+        data: options.data,
     };
     let environment = Environment::new(options.backend, weights);
     let scores = options.backend.run(AutoJob { protocol: &protocol, weights, disk })?;

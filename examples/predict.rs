@@ -6,7 +6,8 @@
 //!
 //! The prompts are points, boxes, scribbles, lassos and drawn masks for any number of objects and slices, in pixels or in patient
 //! millimetres; the schema is in the docs of `sam_prompt::PromptDocument`. The mask holds 1 for the first object, 2 for the second and
-//! so on, on the scan's own grid; where objects meet, the surer one keeps the pixel. Takes about three seconds a slice on 2 cores.
+//! so on, on the scan's own grid; where objects meet, the surer one keeps the pixel. Of a DICOM series, `--image` is its folder, and
+//! `--seg mask.dcm` writes the mask as DICOM SEG, too. Takes about three seconds a slice on 2 cores.
 
 use std::{
     collections::BTreeMap,
@@ -21,12 +22,14 @@ use examples::{
     backend::{BackendChoice, Job},
     disk_cache::{CacheOptions, DiskCache},
     geometry::{Cut, cut_axis, slice_axis},
-    progress, report, weights,
+    progress, report,
+    scan::ScanOptions,
+    weights,
 };
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use sam_core::{Checkpoint, ImageEmbedding, MaskOutput, SamPredictor};
 use sam_data::{
-    ResolvedWindow, SliceAxis, SlicePlane, Volume, Window,
+    ResolvedWindow, Segment, SliceAxis, SlicePlane, Volume, Window,
     ndarray::{Array2, Array3, Axis},
 };
 use sam_prompt::{MASK_STRENGTH, ObjectPrompts, PromptDocument, Prompts, SlicePrompts, mask_logits};
@@ -34,15 +37,11 @@ use sam_prompt::{MASK_STRENGTH, ObjectPrompts, PromptDocument, Prompts, SlicePro
 /// Segment what prompts point at.
 #[derive(Debug, Parser)]
 struct Options {
-    /// The scan: .nii or .nii.gz.
-    #[arg(long, value_name = "FILE")]
-    image: PathBuf,
+    #[command(flatten)]
+    scan: ScanOptions,
     /// The prompts: .json.
     #[arg(long, value_name = "FILE")]
     prompts: PathBuf,
-    /// Where the mask goes: .nii or .nii.gz.
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
     /// Intensity window: auto, abdomen, lung, brain, bone, percentile, or LO:HI.
     #[arg(long, default_value = "auto", allow_hyphen_values = true)]
     window: Window,
@@ -146,15 +145,15 @@ impl PredictJob<'_> {
 }
 
 fn run(options: &Options) -> Result<()> {
-    let volume = sam_data::read_volume(&options.image)?;
+    let scan = options.scan.read()?;
+    let volume = &scan.volume;
     let shown = options.prompts.display();
     let text = std::fs::read_to_string(&options.prompts).with_context(|| format!("cannot read {shown}"))?;
     let document = PromptDocument::from_json(&text).with_context(|| format!("{shown}"))?;
-    sam_data::check_output(&options.out)?;
 
     let axis = match &document {
         PromptDocument::Pixels { axis, .. } => slice_axis(*axis)
-            .with_context(|| format!("{shown} speaks of an image, but {} is a scan", options.image.display()))?,
+            .with_context(|| format!("{shown} speaks of an image, but {} is a scan", options.scan.image.display()))?,
         PromptDocument::Millimetres { .. } => SliceAxis::Auto,
     };
     let plane = SlicePlane::new(&volume.grid, axis);
@@ -172,7 +171,7 @@ fn run(options: &Options) -> Result<()> {
     let disk = options.cache.open(&weights)?;
     let window = options.window.resolve(volume.voxels.view())?;
     let job = PredictJob {
-        volume: &volume,
+        volume,
         plane: &plane,
         window: &window,
         objects: &objects,
@@ -182,7 +181,8 @@ fn run(options: &Options) -> Result<()> {
         disk: disk.as_ref(),
     };
     let found = options.backend.run(job)?;
-    sam_data::write_labels(&options.out, found.view(), &volume)?;
+    let segments = objects.iter().zip(1..).map(|(object, value)| Segment { value, name: object.name.clone() });
+    options.scan.write(found.view(), &scan, &segments.collect::<Vec<_>>())?;
     for (index, object) in objects.iter().enumerate() {
         let pixels = found.iter().filter(|&&label| usize::from(label) == index + 1).count();
         println!("{} ({}): {pixels} voxels on {} slices", object.name, index + 1, object.slices.len());
@@ -190,7 +190,6 @@ fn run(options: &Options) -> Result<()> {
     if let Some(disk) = &disk {
         println!("{disk}");
     }
-    println!("Wrote {}", options.out.display());
     Ok(())
 }
 

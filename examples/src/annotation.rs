@@ -91,9 +91,14 @@ impl Job for AnnotationJob<'_> {
     }
 }
 
+/// What a label value is called, where nobody named it, too.
+pub fn name_of(names: &LabelTable, value: u16) -> String {
+    names.name(value).map_or_else(|| format!("label {value}"), str::to_owned)
+}
+
 impl AnnotationJob<'_> {
     fn name(&self, value: u16) -> String {
-        self.names.name(value).map_or_else(|| format!("label {value}"), str::to_owned)
+        name_of(self.names, value)
     }
 
     /// A slice on which anything is outlined, or known to be empty, is the person's, for all structures.

@@ -3,6 +3,7 @@
 //! - [`backend`]: `--backend flex|ndarray|cuda`, chosen at run time among those compiled in.
 //! - [`weights`]: LiteMedSAM's checkpoint, cached or fetched.
 //! - [`data_options`]: a folder of scans, or a known data set.
+//! - [`scan`]: a scan of a person's own, NIfTI or DICOM, and where masks of it go.
 //! - [`stack`]: a case as windowed slices with labels.
 //! - [`embeddings`]: its slices, each embedded once; [`disk_cache`]: and once for all runs.
 //! - [`geometry`]: where the slices of a scan lie, for prompts in millimetres.
@@ -17,6 +18,7 @@
 //! - [`auto`]: generators of prompts, on test slices with and without the structure.
 //! - [`mask_score`]: masks found without a prompt, held against the truth.
 //! - [`coarse`]: coarse masks of PANet and SAP-Net, the paper's Table 5.
+//! - [`table1`]: the paper's data sets beside those that are here.
 //! - [`parity`]: the comparison with the reference implementations' tensors.
 //! - [`picture`], [`curves`], [`progress`], [`report`], [`results`]: what people see and keep.
 
@@ -41,8 +43,10 @@ pub mod prompting;
 pub mod protocol;
 pub mod report;
 pub mod results;
+pub mod scan;
 pub mod scoring;
 pub mod stack;
+pub mod table1;
 pub mod test_prompt;
 pub mod weights;
 

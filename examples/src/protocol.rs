@@ -212,7 +212,7 @@ impl Job for EvaluateJob<'_> {
         ensure!(
             !records.is_empty(),
             "no case of {} shows any of the structures \"{}\" on enough slices",
-            protocol.data.data.display(),
+            protocol.data,
             protocol.structures
         );
         Ok(records)

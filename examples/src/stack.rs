@@ -1,8 +1,8 @@
-//! A case as what the network sees of it: a stack of windowed slices with their labels.
+//! What one learning is about, as the network sees it: the slices of a volume, or the images of a data set.
 
 use anyhow::{Context, Result};
-use ndarray::{Array2, Array3, Axis};
-use sam_data::{Case, LabelVolume, LoadedCase, ResolvedWindow, SliceAxis, SlicePlane, Volume, Window};
+use ndarray::{Array2, Array3};
+use sam_data::{Case, LabelVolume, LoadedCase, ResolvedWindow, SliceAxis, Slices, Volume, Window};
 use sam_prompt::ndarray;
 
 /// The slices of a volume, or the images of a folder, with labels.
@@ -14,9 +14,11 @@ pub struct Stack {
 }
 
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "few stacks are in memory, and their voxels lie elsewhere")]
 enum Source {
-    Volume { volume: Volume, labels: LabelVolume, plane: SlicePlane, window: ResolvedWindow },
-    Images(Vec<(Array3<f32>, Array2<u16>)>),
+    Volume(Slices),
+    /// One slice each.
+    Images(Vec<Slices>),
 }
 
 impl Stack {
@@ -31,26 +33,24 @@ impl Stack {
         axis: SliceAxis,
         window: &Window,
     ) -> Result<Self> {
-        let plane = SlicePlane::new(&volume.grid, axis);
-        let window = window.resolve(volume.voxels.view())?;
-        Ok(Self { name, source: Source::Volume { volume, labels, plane, window } })
+        let slices = Slices::new(LoadedCase::Volume { volume, labels }, axis, window)?;
+        Ok(Self { name, source: Source::Volume(slices) })
     }
 
-    /// The cases of a folder: a stack for each volume, and one for all single images together, which share their annotations
-    /// (the paper's 2-D protocol).
+    /// The cases of a data set: a stack for each volume, and one for all single images together, which share their annotations
+    /// (the paper's 2-D protocol). The window of an image is its own.
     ///
     /// # Errors
-    /// If a case cannot be read.
+    /// If a case cannot be read, or not be seen through the window.
     pub fn of_cases(cases: &[Case], axis: SliceAxis, window: &Window) -> Result<Vec<Self>> {
         let mut stacks = Vec::new();
         let mut images = Vec::new();
         for case in cases {
-            let loaded = case.load().with_context(|| format!("case {}", case.name))?;
-            match loaded {
-                LoadedCase::Volume { volume, labels } => {
-                    stacks.push(Self::of_volume(case.name.clone(), volume, labels, axis, window)?);
-                }
-                LoadedCase::Image { image, labels } => images.push((image, labels)),
+            let slices = case.slices(axis, window).with_context(|| format!("case {}", case.name))?;
+            if slices.plane().is_some() {
+                stacks.push(Self { name: case.name.clone(), source: Source::Volume(slices) });
+            } else {
+                images.push(slices);
             }
         }
         if !images.is_empty() {
@@ -59,23 +59,23 @@ impl Stack {
         Ok(stacks)
     }
 
-    /// The intensities that were black and white to the network; `None` for images that are seen as they are.
+    /// The intensities that were black and white to the network; `None` for images, each of which has its own.
     pub fn window(&self) -> Option<&ResolvedWindow> {
         match &self.source {
-            Source::Volume { window, .. } => Some(window),
+            Source::Volume(slices) => Some(slices.window()),
             Source::Images(_) => None,
         }
     }
 
     /// Whether neighbours show neighbouring parts of one body: slices of a volume do, images of a folder do not.
     pub fn is_ordered(&self) -> bool {
-        matches!(self.source, Source::Volume { .. })
+        matches!(self.source, Source::Volume(_))
     }
 
     /// How many slices there are.
     pub fn len(&self) -> usize {
         match &self.source {
-            Source::Volume { plane, .. } => plane.count(),
+            Source::Volume(slices) => slices.len(),
             Source::Images(images) => images.len(),
         }
     }
@@ -87,20 +87,21 @@ impl Stack {
 
     /// One slice as 8-bit levels: `[rows, columns, channels]`.
     pub fn image(&self, index: usize) -> Array3<f32> {
-        match &self.source {
-            Source::Volume { volume, plane, window, .. } => {
-                window.apply(plane.extract(volume.voxels.view(), index).view()).insert_axis(Axis(2))
-            }
-            Source::Images(images) => images[index].0.clone(),
-        }
+        let (slices, index) = self.find(index);
+        slices.image(index)
     }
 
     /// Where one slice shows any of some label values: `[rows, columns]`.
     pub fn mask(&self, index: usize, values: &[u16]) -> Array2<bool> {
-        let is_one = |label: u16| values.contains(&label);
+        let (slices, index) = self.find(index);
+        slices.mask(index, values)
+    }
+
+    /// The case that holds a slice, and the slice's place in it.
+    fn find(&self, index: usize) -> (&Slices, usize) {
         match &self.source {
-            Source::Volume { labels, plane, .. } => plane.extract(labels.labels.view(), index).mapv(is_one),
-            Source::Images(images) => images[index].1.mapv(is_one),
+            Source::Volume(slices) => (slices, index),
+            Source::Images(images) => (&images[index], 0),
         }
     }
 }

@@ -56,6 +56,32 @@ pub enum DataError {
         /// What is there, and what to do about it.
         found: String,
     },
+    /// A DICOM file or series that is no volume, or of a kind that is not read.
+    #[error("{} cannot be read as DICOM: {reason}", path.display())]
+    Dicom {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was expected, what was found, and what to do about it.
+        reason: String,
+    },
+    /// A mask that DICOM SEG cannot hold.
+    #[error("{} cannot be written as DICOM SEG: {reason}", path.display())]
+    Segmentation {
+        /// The file.
+        path: PathBuf,
+        /// What was expected, what was found, and what to do about it.
+        reason: String,
+    },
+    /// Half of a header pair without the other.
+    #[error(
+        "{} is the header of a pair, but there is no file of voxels beside it: expected the same name ending in .img or .img.gz; copy \
+         both files",
+        path.display()
+    )]
+    Half {
+        /// The header.
+        path: PathBuf,
+    },
     /// Several volumes in one file, where one is wanted.
     #[error("{} holds {found} volumes (its fourth dimension), but one is wanted: choose one, from 0 to {}", path.display(), found - 1)]
     SeveralVolumes {
@@ -73,6 +99,14 @@ pub enum DataError {
         asked: usize,
         /// How many volumes it holds.
         found: usize,
+    },
+    /// A volume that does not fit into memory.
+    #[error("{} holds {shape:?} voxels, more than fit into memory; read it slice by slice, or resample or crop it", path.display())]
+    Memory {
+        /// The file.
+        path: PathBuf,
+        /// The volume's.
+        shape: [usize; 3],
     },
     /// Voxels that are NaN or infinite.
     #[error(
@@ -117,6 +151,12 @@ pub enum DataError {
         expected: [usize; 3],
         /// The array's.
         found: [usize; 3],
+    },
+    /// Grids between which voxels cannot be resampled.
+    #[error("cannot resample: {reason}")]
+    Resample {
+        /// What was expected, what was found, and what to do.
+        reason: String,
     },
     /// A volume that does not fit NIfTI-1, whose sides are 16-bit numbers.
     #[error("{} cannot hold a volume of shape {found:?}: a side of a NIfTI-1 volume has 1 to 32767 voxels", path.display())]
@@ -189,5 +229,28 @@ pub enum DataError {
         path: PathBuf,
         /// What was looked for.
         reason: String,
+    },
+    /// A case that a data set does not have, or several have.
+    #[error(
+        "{} called \"{name}\"; name one case, as in \"{nearest}\"",
+        if *found == 0 { "there is no case".to_owned() } else { format!("there are {found} cases") }
+    )]
+    NoSuchCase {
+        /// What was asked for.
+        name: String,
+        /// How many have that name.
+        found: usize,
+        /// The most similar one.
+        nearest: String,
+    },
+    /// Cases that cannot be divided as asked.
+    #[error(
+        "{cases} case(s) cannot be divided into {folds} fold(s): at least one must be learned from and one tested in each"
+    )]
+    Folds {
+        /// How many were asked for.
+        folds: usize,
+        /// How many cases there are.
+        cases: usize,
     },
 }

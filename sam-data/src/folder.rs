@@ -2,24 +2,22 @@
 //!
 //! Three layouts are understood: a volume in the folder itself (`image.nii.gz`, `label.nii.gz`, `labels.json`), a folder of that kind
 //! for each case (which may share one `labels.json` beside them), or single images (`images/NAME.png`, `masks/NAME.png`,
-//! `labels.json`).
+//! `labels.json`; also TIFF, and JPEG for images, of which a mask may have another ending).
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
-use ndarray::{Array2, Array3};
-
-use crate::{DataError, Grid, LabelTable, LabelVolume, Volume, read_image, read_labels, read_mask, read_volume};
-
-/// Image and mask may lie this far apart, in mm.
-///
-/// Tools round affines when they write them, and a rotation kept as a quaternion of 32 bits can be off by half a thousandth.
-const GRID_TOLERANCE_MM: f64 = 0.1;
-
-/// Above this, a level of 8 bits is nearer to white than to black.
-const HALF_WHITE: u16 = 127;
+use crate::{
+    Case, DataError, LabelTable,
+    case::{CaseFiles, CaseKind},
+    files::entries,
+    image::IMAGE_ENDINGS,
+};
 
 /// The file that names the label values.
-const TABLE: &str = "labels.json";
+pub(crate) const TABLE: &str = "labels.json";
 
 /// A folder of cases that share a label table.
 #[derive(Debug, Clone)]
@@ -27,51 +25,6 @@ pub struct Folder {
     name: String,
     table: LabelTable,
     cases: Vec<Case>,
-}
-
-/// One scan or image with its mask, not read yet.
-#[derive(Debug, Clone)]
-pub struct Case {
-    /// The case's own name.
-    pub name: String,
-    pub(crate) image: PathBuf,
-    /// One mask, or those of several raters.
-    pub(crate) labels: Vec<PathBuf>,
-    pub(crate) kind: CaseKind,
-    /// Whether scan and mask must lie at one place, or only have one shape.
-    pub(crate) compare_affines: bool,
-}
-
-/// What a case consists of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum CaseKind {
-    Volume,
-    /// A single image whose mask holds label values.
-    Classes,
-    /// A single image whose mask numbers its instances.
-    Instances,
-    /// A single image whose mask is white on the object; compression and smoothing leave levels between.
-    AboveHalf,
-}
-
-/// A case in memory.
-#[derive(Debug, Clone)]
-#[allow(clippy::large_enum_variant, reason = "one case at a time is in memory, and its voxels lie elsewhere")]
-pub enum LoadedCase {
-    /// A volume and its label map, on one grid.
-    Volume {
-        /// Intensities.
-        volume: Volume,
-        /// Labels.
-        labels: LabelVolume,
-    },
-    /// A single image and its mask.
-    Image {
-        /// Levels: `[rows, columns, channels]`.
-        image: Array3<f32>,
-        /// Labels: `[rows, columns]`. Instance masks have every instance as 1.
-        labels: Array2<u16>,
-    },
 }
 
 impl Folder {
@@ -136,73 +89,6 @@ impl Folder {
     }
 }
 
-impl Case {
-    /// Reads the case.
-    ///
-    /// # Errors
-    /// What reading meets; [`DataError::Grid`] if image and label map lie apart; [`DataError::Image`] if image and mask differ in
-    /// size.
-    pub fn load(&self) -> Result<LoadedCase, DataError> {
-        if self.kind == CaseKind::Volume {
-            return self.load_volume();
-        }
-        let path = &self.labels[0];
-        let (image, labels) = (read_image(&self.image)?, read_mask(path)?);
-        let (rows, columns, _) = image.dim();
-        if labels.dim() != (rows, columns) {
-            let reason = format!(
-                "the mask has {:?} rows and columns, {} has {:?}",
-                labels.dim(),
-                self.image.display(),
-                (rows, columns)
-            );
-            return Err(DataError::Image { path: path.clone(), reason });
-        }
-        let labels = match self.kind {
-            CaseKind::Instances => labels.mapv(|instance| instance.min(1)),
-            CaseKind::AboveHalf => labels.mapv(|level| u16::from(level > HALF_WHITE)),
-            CaseKind::Classes | CaseKind::Volume => labels,
-        };
-        Ok(LoadedCase::Image { image, labels })
-    }
-
-    fn load_volume(&self) -> Result<LoadedCase, DataError> {
-        let volume = read_volume(&self.image)?;
-        let read = |path: &PathBuf| {
-            let labels = read_labels(path)?;
-            let place = if self.compare_affines { labels.grid.affine } else { volume.grid.affine };
-            let grid = Grid::new(labels.grid.shape, place);
-            volume.grid.compare(&grid, GRID_TOLERANCE_MM).map_err(|mismatch| DataError::Grid {
-                mask: path.clone(),
-                image: self.image.clone(),
-                mismatch: Box::new(mismatch),
-            })?;
-            Ok(labels.labels)
-        };
-        let raters = self.labels.iter().map(read).collect::<Result<Vec<_>, DataError>>()?;
-        let labels = LabelVolume { labels: most_frequent(raters), grid: volume.grid.clone() };
-        Ok(LoadedCase::Volume { volume, labels })
-    }
-}
-
-/// The label that most raters give each voxel; of equally frequent ones, the lowest. Of one rater, what that one says.
-fn most_frequent(mut raters: Vec<Array3<u16>>) -> Array3<u16> {
-    let mut first = raters.remove(0);
-    if raters.is_empty() {
-        return first;
-    }
-    for (place, label) in first.indexed_iter_mut() {
-        let mut votes: Vec<u16> = raters.iter().map(|rater| rater[place]).collect();
-        votes.push(*label);
-        votes.sort_unstable();
-        let groups = votes.chunk_by(|one, other| one == other);
-        // Of equally long groups, `max_by_key` takes the last, so the order is turned.
-        let winner = groups.rev().max_by_key(|group| group.len());
-        *label = winner.map_or(0, |group| group[0]);
-    }
-    first
-}
-
 /// The volume in a folder, if there is one.
 fn volume_case(folder: &Path, name: &str) -> Result<Option<Case>, DataError> {
     let either = |stem: &str| {
@@ -214,28 +100,41 @@ fn volume_case(folder: &Path, name: &str) -> Result<Option<Case>, DataError> {
         reason: format!("{} has no label.nii.gz (or label.nii) beside it", image.display()),
     };
     let labels = either("label").ok_or_else(missing)?;
-    let name = name.to_owned();
-    Ok(Some(Case { name, image, labels: vec![labels], kind: CaseKind::Volume, compare_affines: true }))
+    let files = CaseFiles { image, labels: vec![labels], kind: CaseKind::Volume, compare_affines: true };
+    Ok(Some(Case::of_files(name.to_owned(), files)))
 }
 
 /// The single images of a folder, each with its mask.
 fn image_cases(folder: &Path, kind: CaseKind) -> Result<Vec<Case>, DataError> {
-    let is_png = |path: &PathBuf| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png"));
-    let images: Vec<_> = entries(&folder.join("images"))?.into_iter().filter(is_png).collect();
+    let is_image = |path: &PathBuf| {
+        let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+        ending.is_some_and(|ending| IMAGE_ENDINGS.contains(&ending.as_str()))
+    };
+    let images: Vec<_> = entries(&folder.join("images"))?.into_iter().filter(is_image).collect();
     let layout = |reason: String| DataError::Layout { path: folder.to_path_buf(), reason };
     if images.is_empty() {
-        return Err(layout("its folder images holds no PNG file".to_owned()));
+        return Err(layout(format!("its folder images holds no image ({})", IMAGE_ENDINGS.join(", "))));
     }
+    let masks = if folder.join("masks").is_dir() { entries(&folder.join("masks"))? } else { Vec::new() };
     let case = |image: PathBuf| {
-        let file = image.file_name().map(PathBuf::from).unwrap_or_default();
-        let labels = folder.join("masks").join(&file);
-        if !labels.is_file() {
-            return Err(layout(format!("images/{0} has no masks/{0}", file.display())));
-        }
-        let name = file.with_extension("").display().to_string();
-        Ok(Case { name, image, labels: vec![labels], kind, compare_affines: false })
+        let mut own = masks.iter().filter(|mask| mask.file_stem() == image.file_stem());
+        let name = image.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let labels = match (own.next(), own.next()) {
+            (Some(mask), None) => mask.clone(),
+            (None, _) => return Err(layout(format!("{} has no mask of its name, masks/{name}.png", image.display()))),
+            (Some(one), Some(other)) => {
+                let (one, other) = (one.display(), other.display());
+                return Err(layout(format!("{one} and {other} would both be the mask of {name}; keep one of them")));
+            }
+        };
+        Ok(Case::of_files(name, CaseFiles { image, labels: vec![labels], kind, compare_affines: false }))
     };
-    images.into_iter().map(case).collect()
+    let cases = images.into_iter().map(case).collect::<Result<Vec<_>, _>>()?;
+    let mut names = BTreeSet::new();
+    match cases.iter().find(|case| !names.insert(case.name.as_str())) {
+        Some(twice) => Err(layout(format!("its folder images holds two images {}; keep one of them", twice.name))),
+        None => Ok(cases),
+    }
 }
 
 fn table(folder: &Path) -> Result<LabelTable, DataError> {
@@ -248,24 +147,14 @@ fn table(folder: &Path) -> Result<LabelTable, DataError> {
     Err(DataError::Layout { path: folder.to_path_buf(), reason: reason.to_owned() })
 }
 
-/// Paths in a folder by name, without hidden files and the `._` doubles that macOS leaves.
-pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let read = |source| DataError::Read { path: folder.to_path_buf(), source };
-    let mut paths = std::fs::read_dir(folder)
-        .map_err(read)?
-        .map(|entry| entry.map(|entry| entry.path()).map_err(read))
-        .collect::<Result<Vec<_>, _>>()?;
-    paths.retain(|path| path.file_name().is_some_and(|name| !name.to_string_lossy().starts_with('.')));
-    paths.sort();
-    Ok(paths)
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
 
+    use ndarray::Array3;
+
     use super::*;
-    use crate::{write_labels, write_volume};
+    use crate::{LoadedCase, Volume, write_labels, write_volume};
 
     const LIVER: &str = r#"{"0": "background", "1": "liver"}"#;
 
@@ -323,6 +212,15 @@ mod tests {
         let Ok(LoadedCase::Image { image, labels }) = opened.cases()[0].load() else { panic!("an image") };
         assert_eq!((image.dim(), labels.dim()), ((6, 7, 3), (6, 7)));
         assert!((0..7).all(|column| labels[(0, column)] == u16::from(column > 0)), "instances become one class");
+
+        // Image and mask need one name, not one format; two of one name are nobody's guess.
+        fs::rename(folder.path().join("masks/one.png"), folder.path().join("masks/one.tif")).expect("writable");
+        assert!(Folder::open(folder.path()).expect("one image").cases()[0].load().is_ok());
+        fs::copy(folder.path().join("images/one.png"), folder.path().join("images/one.jpg")).expect("writable");
+        assert!(Folder::open(folder.path()).expect_err("twice").to_string().contains("two images one"));
+        fs::remove_file(folder.path().join("images/one.jpg")).expect("it was written");
+        fs::copy(folder.path().join("masks/one.tif"), folder.path().join("masks/one.png")).expect("writable");
+        assert!(Folder::open(folder.path()).expect_err("twice").to_string().contains("keep one of them"));
     }
 
     #[test]

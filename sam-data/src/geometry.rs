@@ -79,13 +79,7 @@ impl Grid {
     /// # Errors
     /// Beyond `tolerance_mm`, [`GridMismatch`] names the field that moves the corners most.
     pub fn compare(&self, other: &Self, tolerance_mm: f64) -> Result<(), GridMismatch> {
-        let mismatch = |field, expected: String, found: String, displacement| {
-            Err(GridMismatch { field, expected, found, displacement })
-        };
-        if self.shape != other.shape {
-            let shape = |grid: &Self| grid.shape.map(|side| side.to_string()).join(" x ");
-            return mismatch(GridField::Shape, shape(self), shape(other), f64::NAN);
-        }
+        self.compare_shape(other)?;
         let apart = |corner| distance(self.world(corner), other.world(corner));
         let displacement = largest(self.corners().map(apart));
         if displacement <= tolerance_mm {
@@ -108,7 +102,20 @@ impl Grid {
             }
             _ => format!("{} mm", list(grid.world([0.0; 3]))),
         };
-        mismatch(worst, say(self), say(other), displacement)
+        Err(GridMismatch { field: worst, expected: say(self), found: say(other), displacement })
+    }
+
+    /// Checks that another grid has as many voxels along each index, wherever they lie.
+    ///
+    /// # Errors
+    /// [`GridMismatch`] with both shapes.
+    pub fn compare_shape(&self, other: &Self) -> Result<(), GridMismatch> {
+        if self.shape == other.shape {
+            return Ok(());
+        }
+        let shape = |grid: &Self| grid.shape.map(|side| side.to_string()).join(" x ");
+        let (expected, found) = (shape(self), shape(other));
+        Err(GridMismatch { field: GridField::Shape, expected, found, displacement: f64::NAN })
     }
 
     /// The unit vector along a voxel axis; zeros where voxels have no length.
@@ -132,15 +139,15 @@ impl Grid {
     }
 }
 
-fn norm(vector: [f64; 3]) -> f64 {
+pub(crate) fn norm(vector: [f64; 3]) -> f64 {
     dot(vector, vector).sqrt()
 }
 
-fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
+pub(crate) fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-fn cross(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
+pub(crate) fn cross(a: [f64; 3], b: [f64; 3]) -> [f64; 3] {
     [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
 }
 
@@ -244,6 +251,7 @@ mod tests {
         let mut cropped = grid.clone();
         cropped.shape[2] = 29;
         assert_eq!(field(&cropped), GridField::Shape);
+        assert!(grid.compare_shape(&moved).is_ok() && grid.compare_shape(&cropped).is_err());
         let mut broken = grid.clone();
         broken.affine[0][0] = f64::NAN;
         assert!(grid.compare(&broken, 0.01).is_err());

@@ -1,14 +1,21 @@
-//! PNG images and masks.
+//! Single images and masks: PNG, TIFF and JPEG, told by content, and instance maps of MATLAB.
 
 use std::{
     io::{self, Cursor},
     path::Path,
 };
 
-use ::image::{DynamicImage, ExtendedColorType, ImageEncoder, ImageReader, codecs::png::PngEncoder};
-use ndarray::{Array2, Array3, ArrayView3};
+use ::image::{
+    ColorType, DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat, ImageReader, codecs::png::PngEncoder,
+};
+use ndarray::{Array2, Array3, ArrayView2, ArrayView3};
 
-use crate::{DataError, write_atomically};
+use crate::{DataError, matlab, write_atomically};
+
+/// Endings of the images that are looked for in folders, in lower case.
+pub(crate) const IMAGE_ENDINGS: [&str; 5] = ["png", "tif", "tiff", "jpg", "jpeg"];
+/// Above this, a level of 8 bits is nearer to white than to black.
+const HALF_WHITE: u8 = 127;
 
 /// Reads an image: `[rows, columns, channels]`, one channel for grey and three for colour, transparency dropped.
 ///
@@ -16,36 +23,60 @@ use crate::{DataError, write_atomically};
 /// Stored levels: 0 to 255, or 0 to 65535 for 16-bit files.
 ///
 /// # Errors
-/// [`DataError::Read`] or [`DataError::Image`].
+/// [`DataError::Read`]; [`DataError::Image`] for what is no image of 8 or 16 bits.
 pub fn read_image(path: &Path) -> Result<Array3<f32>, DataError> {
-    let image = decode(path)?;
+    let (image, _) = decode(path)?;
     let (columns, rows) = (image.width() as usize, image.height() as usize);
-    let wide = matches!(image.color().bytes_per_pixel() / image.color().channel_count(), 2..);
-    let (channels, values): (usize, Vec<f32>) = match (image.color().has_color(), wide) {
-        (false, false) => (1, image.into_luma8().into_raw().into_iter().map(f32::from).collect()),
-        (false, true) => (1, image.into_luma16().into_raw().into_iter().map(f32::from).collect()),
-        (true, false) => (3, image.into_rgb8().into_raw().into_iter().map(f32::from).collect()),
-        (true, true) => (3, image.into_rgb16().into_raw().into_iter().map(f32::from).collect()),
+    let (channels, values): (usize, Vec<f32>) = match image.color() {
+        ColorType::L8 | ColorType::La8 => (1, image.into_luma8().into_raw().into_iter().map(f32::from).collect()),
+        ColorType::L16 | ColorType::La16 => (1, image.into_luma16().into_raw().into_iter().map(f32::from).collect()),
+        ColorType::Rgb8 | ColorType::Rgba8 => (3, image.into_rgb8().into_raw().into_iter().map(f32::from).collect()),
+        ColorType::Rgb16 | ColorType::Rgba16 => (3, image.into_rgb16().into_raw().into_iter().map(f32::from).collect()),
+        other => {
+            let reason =
+                format!("expected grey or colour of 8 or 16 bits, found {other:?}; convert it to one of these");
+            return Err(DataError::Image { path: path.to_path_buf(), reason });
+        }
     };
     Array3::from_shape_vec((rows, columns, channels), values).map_err(|error| unreadable(path, &error))
 }
 
-/// Reads a mask whose pixels are label values: `[rows, columns]`, 8 or 16 bits of grey.
+/// Reads a mask whose pixels are label values or instance numbers: `[rows, columns]`, 8 or 16 bits of grey, or `inst_map` of a `.mat`
+/// file (MATLAB level 5).
 ///
 /// # Errors
-/// [`DataError::Read`]; [`DataError::Image`], also where the mask is in colour.
+/// [`DataError::Read`]; [`DataError::Image`], also where the mask is in colour or a JPEG, whose compression changes values.
 pub fn read_mask(path: &Path) -> Result<Array2<u16>, DataError> {
-    let image = decode(path)?;
+    if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("mat")) {
+        return matlab::read_instances(path);
+    }
+    let refuse = |reason: String| Err(DataError::Image { path: path.to_path_buf(), reason });
+    let (image, format) = decode(path)?;
+    if format == Some(ImageFormat::Jpeg) {
+        return refuse("JPEG changes label values; save masks as PNG or TIFF".to_owned());
+    }
     let (columns, rows) = (image.width() as usize, image.height() as usize);
     let values: Vec<u16> = match image {
         DynamicImage::ImageLuma8(image) => image.into_raw().into_iter().map(u16::from).collect(),
         DynamicImage::ImageLuma16(image) => image.into_raw(),
         other => {
-            let reason = format!("a mask must be grey, with label values as pixels; found {:?}", other.color());
-            return Err(DataError::Image { path: path.to_path_buf(), reason });
+            return refuse(format!("a mask must be grey, with label values as pixels; found {:?}", other.color()));
         }
     };
     Array2::from_shape_vec((rows, columns), values).map_err(|error| unreadable(path, &error))
+}
+
+/// Reads a mask that is white on the object: `[rows, columns]`, in any format.
+///
+/// Compression and smoothing leave levels between black and white: those nearer to white count. A mask without any level above 1 is
+/// one of zeros and ones.
+pub(crate) fn read_silhouette(path: &Path) -> Result<Array2<bool>, DataError> {
+    let levels = decode(path)?.0.into_luma8();
+    let (columns, rows) = (levels.width() as usize, levels.height() as usize);
+    let levels = levels.into_raw();
+    let black = if levels.iter().all(|&level| level <= 1) { 0 } else { HALF_WHITE };
+    let white = levels.into_iter().map(|level| level > black).collect();
+    Array2::from_shape_vec((rows, columns), white).map_err(|error| unreadable(path, &error))
 }
 
 /// Writes a colour picture `[rows, columns, 3]` as PNG.
@@ -59,18 +90,45 @@ pub fn write_rgb(path: &Path, pixels: ArrayView3<'_, u8>) -> Result<(), DataErro
         return Err(DataError::Image { path: path.to_path_buf(), reason });
     }
     let bytes: Vec<u8> = pixels.iter().copied().collect();
+    write_png(path, &bytes, (rows, columns), ExtendedColorType::Rgb8)
+}
+
+/// Writes a grey picture `[rows, columns]` as PNG of 8 bits.
+pub(crate) fn write_grey(path: &Path, pixels: ArrayView2<'_, u8>) -> Result<(), DataError> {
+    let bytes: Vec<u8> = pixels.iter().copied().collect();
+    write_png(path, &bytes, pixels.dim(), ExtendedColorType::L8)
+}
+
+/// Writes a mask of label values or instance numbers, `[rows, columns]`, as PNG of 16 bits.
+///
+/// # Errors
+/// [`DataError::Write`].
+pub fn write_mask(path: &Path, labels: ArrayView2<'_, u16>) -> Result<(), DataError> {
+    // The encoder takes numbers as this machine keeps them, and turns their bytes.
+    let bytes: Vec<u8> = labels.iter().flat_map(|label| label.to_ne_bytes()).collect();
+    write_png(path, &bytes, labels.dim(), ExtendedColorType::L16)
+}
+
+fn write_png(
+    path: &Path,
+    bytes: &[u8],
+    (rows, columns): (usize, usize),
+    kind: ExtendedColorType,
+) -> Result<(), DataError> {
     let mut encoded = Vec::new();
     PngEncoder::new(&mut encoded)
-        .write_image(&bytes, columns as u32, rows as u32, ExtendedColorType::Rgb8)
+        .write_image(bytes, columns as u32, rows as u32, kind)
         .map_err(|error| DataError::Write { path: path.to_path_buf(), source: io::Error::other(error) })?;
     write_atomically(path, |file| file.write_all(&encoded))
 }
 
-fn decode(path: &Path) -> Result<DynamicImage, DataError> {
+/// An image, and in which format it was.
+fn decode(path: &Path) -> Result<(DynamicImage, Option<ImageFormat>), DataError> {
     let bytes = std::fs::read(path).map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
     let reader = reader.map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
-    reader.decode().map_err(|error| unreadable(path, &error))
+    let format = reader.format();
+    Ok((reader.decode().map_err(|error| unreadable(path, &error))?, format))
 }
 
 fn unreadable(path: &Path, error: &dyn std::error::Error) -> DataError {
@@ -110,6 +168,40 @@ mod tests {
         expect(3, 1.0);
         let refused = read_mask(&path).expect_err("a mask in colour").to_string();
         assert!(refused.contains("grey"), "{refused}");
+    }
+
+    #[test]
+    fn tiff_and_jpeg_are_read_and_a_jpeg_is_no_label_map() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let tiff = folder.path().join("deep.tif");
+        ImageBuffer::from_fn(4, 3, |x, y| Rgb([(300 * x) as u16, (7000 * y) as u16, 9])).save(&tiff).expect("writable");
+        let image = read_image(&tiff).expect("just written");
+        assert_eq!((image.dim(), image[(2, 3, 0)], image[(2, 3, 1)]), ((3, 4, 3), 900.0, 14000.0));
+        ImageBuffer::from_fn(4, 3, |x, _| Luma([x as u16 * 1000])).save(&tiff).expect("writable");
+        assert_eq!(read_mask(&tiff).expect("grey")[(1, 3)], 3000);
+
+        let jpeg = folder.path().join("mask.jpg");
+        let half = |x: u32| if x < 16 { 0_u8 } else { 255 };
+        ImageBuffer::from_fn(32, 32, |x, _| Rgb([half(x); 3])).save(&jpeg).expect("writable");
+        assert_eq!(read_image(&jpeg).expect("just written").dim(), (32, 32, 3));
+        assert!(read_mask(&jpeg).expect_err("lossy").to_string().contains("PNG or TIFF"));
+        let white = read_silhouette(&jpeg).expect("just written");
+        assert!(white.indexed_iter().all(|((_, column), &white)| white == (column >= 16)), "in colour, and compressed");
+        ImageBuffer::from_fn(32, 32, |x, _| Luma([u8::from(x >= 16)])).save(&tiff).expect("writable");
+        assert_eq!(read_silhouette(&tiff).expect("zeros and ones"), white);
+
+        let floats = ImageBuffer::from_fn(4, 3, |_, _| Rgb([0.5_f32; 3]));
+        floats.save(&tiff).expect("writable");
+        assert!(read_image(&tiff).expect_err("floating point").to_string().contains("8 or 16 bits"));
+    }
+
+    #[test]
+    fn masks_are_written_with_all_their_bits() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("mask.png");
+        let labels = Array2::from_shape_fn((3, 4), |(row, column)| (row * 20000 + column) as u16);
+        write_mask(&path, labels.view()).expect("writable");
+        assert_eq!(read_mask(&path).expect("just written"), labels);
     }
 
     #[test]

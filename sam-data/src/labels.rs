@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::DataError;
+use crate::{DataError, write_atomically};
 
 /// What the values of a label map mean; 0 is background.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +55,26 @@ impl LabelTable {
         };
         let table = entries.into_iter().map(parse).collect::<Result<Self, _>>()?;
         Ok(Self { instances, ..table })
+    }
+
+    /// The same for pixels that hold instance numbers, all of them of the class 1.
+    #[must_use]
+    pub fn of_instances(self) -> Self {
+        Self { instances: true, ..self }
+    }
+
+    /// Writes a `labels.json` that [`LabelTable::read`] reads back.
+    ///
+    /// # Errors
+    /// [`DataError::Write`].
+    pub fn write(&self, path: &Path) -> Result<(), DataError> {
+        let encoding = if self.instances { "instance" } else { "class-index" };
+        let mut entries = serde_json::Map::from_iter([
+            ("encoding".to_owned(), encoding.into()),
+            ("0".to_owned(), "background".into()),
+        ]);
+        entries.extend(self.names.iter().map(|(value, name)| (value.to_string(), name.as_str().into())));
+        write_atomically(path, |file| writeln!(file, "{:#}", serde_json::Value::Object(entries)))
     }
 
     /// Whether pixels hold instance numbers instead of label values.
@@ -187,6 +207,10 @@ mod tests {
             LabelTable::read(&path)
         };
         let instances = read(r#"{"encoding": "instance", "0": "background", "1": "nucleus"}"#).expect("a table");
+        for table in [&instances, &table()] {
+            table.write(&path).expect("a writable folder");
+            assert_eq!(&LabelTable::read(&path).expect("just written"), table);
+        }
         assert!(instances.holds_instances());
         assert_eq!((instances.name(0), instances.name(1)), (None, Some("nucleus")));
         assert!(!read(r#"{"encoding": "class-index", "2": "liver"}"#).expect("a table").holds_instances());

@@ -1,17 +1,26 @@
-//! A synthetic abdominal CT, for a first run without any data.
+//! Synthetic scans and images, for runs without any data.
 //!
-//! Nothing here was measured on a patient: organs are smooth bodies of plausible size, place and HU, drawn from a seed. It shows that
-//! the program works, not how well it does on scans.
+//! Nothing here was measured on a patient: organs are smooth bodies of plausible size, place and brightness, drawn from a seed. They
+//! show that a program works, not how well it does on scans.
 
 mod body;
+mod cord;
+mod kidney;
+mod kind;
+mod noise;
+mod nuclei;
+mod tumour;
 
-use ndarray::{Array3, ArrayViewMut1, Axis};
-use rand::{RngExt, SeedableRng};
+use ndarray::Array3;
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::{LabelTable, LabelVolume, Volume};
 use body::Anatomy;
+pub use kind::PhantomKind;
+use noise::{blur, normal};
+use tumour::Tumours;
 
 /// How a synthetic abdomen is made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,13 +32,15 @@ pub struct PhantomConfig {
     pub spacing_mm: [f64; 3],
     /// Standard deviation of the noise, in HU.
     pub noise_hu: f32,
+    /// Whether there are liver lesions and a kidney tumour, with labels of their own. All else stays as it is without them.
+    pub tumours: bool,
     /// Seed of shapes and noise.
     pub seed: u64,
 }
 
 impl Default for PhantomConfig {
     fn default() -> Self {
-        Self { shape: [192, 160, 48], spacing_mm: [2.0, 2.0, 5.0], noise_hu: 14.0, seed: 0 }
+        Self { shape: [192, 160, 48], spacing_mm: [2.0, 2.0, 5.0], noise_hu: 14.0, tumours: false, seed: 0 }
     }
 }
 
@@ -49,62 +60,53 @@ impl PhantomConfig {
     pub fn generate(&self) -> Phantom {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         let anatomy = Anatomy::draw(&mut rng);
+        // Tumours are drawn from numbers of their own, so that organs and noise are the same without them.
+        let mut tumour_rng = ChaCha8Rng::seed_from_u64(self.seed);
+        tumour_rng.set_stream(1);
+        let tumours = self.tumours.then(|| Tumours::draw(&anatomy, &mut tumour_rng));
         let [width, depth, height] = self.shape;
         let at = |index: usize, count: usize| 2.0 * (index as f32 + 0.5) / count as f32 - 1.0;
         let mut voxels = Array3::zeros((width, depth, height));
         let mut labels = Array3::zeros((width, depth, height));
         for ((i, j, k), voxel) in voxels.indexed_iter_mut() {
-            let (hu, label) = anatomy.tissue([at(i, width), at(j, depth), at(k, height)]);
+            let place = [at(i, width), at(j, depth), at(k, height)];
+            let tissue = anatomy.tissue(place);
+            let (hu, label) = tumours.as_ref().map_or(tissue, |tumours| tumours.over(place, tissue));
             *voxel = hu;
             labels[(i, j, k)] = label;
         }
         // Partial volume first, then noise with the slight blur of a soft reconstruction kernel.
-        blur(&mut voxels);
-        let mut noise = Array3::from_shape_simple_fn(voxels.dim(), || {
-            // The sum of three uniform numbers is normal enough for noise; its variance is 1.
-            (0..3).map(|_| rng.random_range(-1.0_f32..1.0)).sum::<f32>()
-        });
-        blur(&mut noise);
+        blur(&mut voxels, &[0, 1]);
+        let mut noise = Array3::from_shape_simple_fn(voxels.dim(), || normal(&mut rng));
+        blur(&mut noise, &[0, 1]);
         // Blurring by 1/4, 1/2, 1/4 along two axes leaves 3/8 of the standard deviation.
         voxels.zip_mut_with(&noise, |voxel, &noise| {
             *voxel = (*voxel + noise * self.noise_hu * 8.0 / 3.0).round().clamp(-1024.0, 3071.0);
         });
-        let affine = self.affine();
+        let affine = centred(self.shape, self.spacing_mm);
         Phantom {
             volume: Volume::new(voxels, affine),
             labels: LabelVolume::new(labels, affine),
-            table: body::names().collect(),
+            table: body::names(self.tumours).collect(),
         }
-    }
-
-    /// RAS, with the volume's centre at the origin.
-    fn affine(&self) -> [[f64; 4]; 4] {
-        let mut affine = [[0.0; 4]; 4];
-        for (axis, (spacing, count)) in self.spacing_mm.into_iter().zip(self.shape).enumerate() {
-            affine[axis][axis] = spacing;
-            affine[axis][3] = -spacing * (count as f64 - 1.0) / 2.0;
-        }
-        affine[3][3] = 1.0;
-        affine
     }
 }
 
-/// Averages each voxel with its neighbours within the slice, by 1/4, 1/2, 1/4 along both axes.
-fn blur(voxels: &mut Array3<f32>) {
-    let average = |mut lane: ArrayViewMut1<'_, f32>| {
-        let old = lane.to_vec();
-        let last = old.len().saturating_sub(1);
-        for (index, value) in lane.iter_mut().enumerate() {
-            *value = (old[index.saturating_sub(1)] + 2.0 * old[index] + old[(index + 1).min(last)]) / 4.0;
-        }
-    };
-    for axis in [0, 1] {
-        voxels.lanes_mut(Axis(axis)).into_iter().for_each(average);
+/// RAS, with the volume's centre at the origin.
+fn centred(shape: [usize; 3], spacing_mm: [f64; 3]) -> [[f64; 4]; 4] {
+    let mut affine = [[0.0; 4]; 4];
+    for (axis, (spacing, count)) in spacing_mm.into_iter().zip(shape).enumerate() {
+        affine[axis][axis] = spacing;
+        affine[axis][3] = -spacing * (count as f64 - 1.0) / 2.0;
     }
+    affine[3][3] = 1.0;
+    affine
 }
 
 #[cfg(test)]
 mod tests {
+    use ndarray::Axis;
+
     use super::*;
 
     #[test]

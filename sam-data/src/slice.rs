@@ -143,8 +143,12 @@ impl SlicePlane {
     /// # Panics
     /// If the volume has another shape than the grid, or the index is beyond [`SlicePlane::count`].
     pub fn extract<T: Clone>(&self, volume: ArrayView3<'_, T>, index: usize) -> Array2<T> {
-        self.check(volume.dim());
-        let mut slice = volume.index_axis_move(Axis(self.axes[0]), index);
+        self.check(volume.shape());
+        self.turn(volume.index_axis_move(Axis(self.axes[0]), index))
+    }
+
+    /// Turns a slice whose axes are in file order.
+    pub(crate) fn turn<T: Clone>(&self, mut slice: ArrayView2<'_, T>) -> Array2<T> {
         if self.axes[1] > self.axes[2] {
             slice = slice.reversed_axes();
         }
@@ -162,7 +166,7 @@ impl SlicePlane {
     /// # Panics
     /// If a shape differs, or the index is beyond [`SlicePlane::count`].
     pub fn insert<T: Clone>(&self, volume: &mut Array3<T>, index: usize, slice: ArrayView2<'_, T>) {
-        self.check(volume.dim());
+        self.check(volume.shape());
         assert_eq!(slice.dim(), self.size(), "a slice must have the plane's size");
         let mut target: ArrayViewMut2<'_, T> = volume.view_mut().index_axis_move(Axis(self.axes[0]), index);
         if self.axes[1] > self.axes[2] {
@@ -177,8 +181,8 @@ impl SlicePlane {
         target.assign(&slice);
     }
 
-    fn check(&self, shape: (usize, usize, usize)) {
-        assert_eq!([shape.0, shape.1, shape.2], self.shape, "a volume must have its grid's shape");
+    pub(crate) fn check(&self, shape: &[usize]) {
+        assert_eq!(shape, self.shape, "a volume must have its grid's shape");
     }
 }
 

@@ -9,9 +9,9 @@ use crate::Grid;
 /// What a NIfTI file says before its voxels, kept byte for byte so that a mask can leave with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceHeader {
-    /// The 348 bytes of the header.
+    /// The header: 348 bytes of NIfTI-1 or 540 of NIfTI-2.
     pub(crate) bytes: Vec<u8>,
-    /// All between the header and the voxels: the extension flag and extensions.
+    /// All between the header and the voxels of a single file, at least 4 bytes: the extension flag and extensions.
     pub(crate) extensions: Vec<u8>,
     /// Whether numbers are stored low byte first.
     pub(crate) little_endian: bool,

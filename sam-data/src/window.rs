@@ -39,6 +39,8 @@ pub enum Window {
         /// Percent of voxels below white.
         high: f32,
     },
+    /// From the lowest intensity to the highest: of a volume over all its slices, of a single image over all its channels.
+    MinMax,
 }
 
 /// Without an intensity as low as this, a volume holds neither air nor noisy fat in HU.
@@ -70,8 +72,14 @@ impl Window {
                 return refuse("percentiles must rise and lie between 0 and 100");
             }
             Self::Percentile { low, high } => percentiles(voxels, low, high),
+            Self::MinMax => extremes(voxels),
         };
         Ok(ResolvedWindow { low, high, name: self.to_string() })
+    }
+
+    /// Whether its numbers are HU, which only CT has.
+    pub const fn is_ct(&self) -> bool {
+        matches!(self, Self::Abdomen | Self::Lung | Self::Brain | Self::Bone)
     }
 
     /// What [`Window::Auto`] stands for on a volume.
@@ -87,6 +95,13 @@ impl Window {
             Self::PERCENTILE
         }
     }
+}
+
+/// The lowest and the highest of the finite voxels; zeros where there is none.
+fn extremes(voxels: ArrayView3<'_, f32>) -> (f32, f32) {
+    let ends = |(low, high): (f32, f32), &voxel: &f32| (low.min(voxel), high.max(voxel));
+    let (low, high) = voxels.iter().filter(|voxel| voxel.is_finite()).fold((f32::INFINITY, f32::NEG_INFINITY), ends);
+    if low <= high { (low, high) } else { (0.0, 0.0) }
 }
 
 /// Percentiles of the non-zero voxels, or of all where all are zero.
@@ -108,7 +123,7 @@ impl FromStr for Window {
 
     fn from_str(text: &str) -> Result<Self, DataError> {
         let expected =
-            "auto, abdomen, lung, brain, bone, percentile, percentile:LOW:HIGH or LOW:HIGH (such as -160:240)";
+            "auto, abdomen, lung, brain, bone, minmax, percentile, percentile:LOW:HIGH or LOW:HIGH (such as -160:240)";
         let unknown = || DataError::Word { expected, found: text.to_owned() };
         let pair = |pair: &str| {
             let (low, high) = pair.split_once(':')?;
@@ -121,6 +136,7 @@ impl FromStr for Window {
             "lung" => Ok(Self::Lung),
             "brain" => Ok(Self::Brain),
             "bone" => Ok(Self::Bone),
+            "minmax" => Ok(Self::MinMax),
             "percentile" => Ok(Self::PERCENTILE),
             other => match other.strip_prefix("percentile:") {
                 Some(percents) => pair(percents).map(|(low, high)| Self::Percentile { low, high }),
@@ -139,6 +155,7 @@ impl fmt::Display for Window {
             Self::Lung => f.write_str("lung"),
             Self::Brain => f.write_str("brain"),
             Self::Bone => f.write_str("bone"),
+            Self::MinMax => f.write_str("minmax"),
             Self::Range { low, high } => write!(f, "{low}:{high}"),
             Self::Percentile { low, high } => write!(f, "percentile:{low}:{high}"),
         }
@@ -199,19 +216,24 @@ mod tests {
     fn constant_volumes_and_voxels_that_are_no_number_are_black() {
         for value in [0.0, 100.5, -1000.0] {
             let constant = volume(vec![value; 9]);
-            let resolved = Window::PERCENTILE.resolve(constant.view()).expect("a window");
-            assert!(resolved.apply(constant.index_axis(ndarray::Axis(2), 0)).iter().all(|&level| level == 0.0));
+            for window in [Window::PERCENTILE, Window::MinMax] {
+                let resolved = window.resolve(constant.view()).expect("a window");
+                assert!(resolved.apply(constant.index_axis(ndarray::Axis(2), 0)).iter().all(|&level| level == 0.0));
+            }
         }
         let odd = volume(vec![f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 40.0]);
         let levels = Window::Abdomen.resolve(odd.view()).expect("a window").apply(odd.index_axis(ndarray::Axis(2), 0));
         assert_eq!(levels.iter().copied().collect::<Vec<_>>(), [0.0, 255.0, 0.0, 128.0]);
         assert!(Window::PERCENTILE.resolve(odd.view()).is_ok());
+        let ends = Window::MinMax.resolve(volume(vec![f32::NAN, -2.5, f32::INFINITY, 4.0]).view()).expect("a window");
+        assert_eq!((ends.low, ends.high), (-2.5, 4.0));
+        assert!(Window::MinMax.resolve(Array3::zeros((0, 0, 0)).view()).is_ok());
         assert!(Window::Auto.resolve(Array3::zeros((0, 0, 0)).view()).is_ok());
     }
 
     #[test]
     fn windows_travel_as_json() {
-        for text in ["auto", "lung", "percentile:1:99", "-160:240"] {
+        for text in ["auto", "lung", "minmax", "percentile:1:99", "-160:240"] {
             let window: Window = text.parse().expect("a window");
             let json = serde_json::to_string(&window).expect("plain data");
             assert_eq!(serde_json::from_str::<Window>(&json).expect("just written"), window);
@@ -220,7 +242,7 @@ mod tests {
 
     #[test]
     fn windows_are_read_back_and_nonsense_is_refused() {
-        for text in ["auto", "abdomen", "lung", "brain", "bone", "percentile:0.5:99.5", "-160:240"] {
+        for text in ["auto", "abdomen", "lung", "brain", "bone", "minmax", "percentile:0.5:99.5", "-160:240"] {
             assert_eq!(text.parse::<Window>().expect("a window").to_string(), text);
         }
         for text in ["", "liver", "1", "a:b", "nan:1", "percentile:1"] {
@@ -243,7 +265,7 @@ mod tests {
         fn levels_are_whole_bounded_and_rise(mut values in prop::collection::vec(-3000.0_f32..3000.0, 2..50)) {
             values.sort_by(f32::total_cmp);
             let volume = volume(values);
-            for window in [Window::Auto, Window::Abdomen, Window::Lung, Window::PERCENTILE] {
+            for window in [Window::Auto, Window::Abdomen, Window::Lung, Window::PERCENTILE, Window::MinMax] {
                 let resolved = window.resolve(volume.view()).expect("a window");
                 let levels = resolved.apply(volume.index_axis(ndarray::Axis(2), 0));
                 prop_assert!(levels.iter().all(|level| (0.0..=255.0).contains(level) && level.fract() == 0.0));

@@ -118,7 +118,7 @@ fn volumes_with_one_mask_each() -> TestResult {
         assert_eq!((names(&opened), opened.left_out().len()), (vec![name], 0), "{set:?}");
         assert_eq!(opened.table().name(value), Some(structure));
         assert_eq!(labels_of(&opened, 0)?[(1, 1, 1)], value, "{set:?}");
-        assert!(!opened.table().parse_structures(set.paper_structures())?.is_empty());
+        assert!(!opened.table().parse_structures(set.preprocessing().structures.value)?.is_empty());
     }
     Ok(())
 }
@@ -183,7 +183,7 @@ fn raters_vote() -> TestResult {
 fn single_images() -> TestResult {
     let folder = tempfile::tempdir()?;
     picture(&folder.path().join("images/a7.png"))?;
-    grey(&folder.path().join("masks/a7.png"), |x| [0, 3, 120, 127, 128, 250, 255][x as usize])?;
+    grey(&folder.path().join("masks/a7.png"), |x| [0, 3, 120, 127, 128, 250, 255][x as usize] * 257)?;
     let opened = KnownSet::Ct2usKidney.open(folder.path())?;
     let LoadedCase::Image { labels, .. } = opened.cases()[0].load()? else { return Err("expected an image".into()) };
     assert_eq!(labels.row(0).to_vec(), [0, 0, 0, 0, 1, 1, 1], "smoothed borders count by half");
@@ -197,6 +197,82 @@ fn single_images() -> TestResult {
     assert_eq!(names(&opened), ["crag_9", "glas_1"]);
     let LoadedCase::Image { labels, .. } = opened.cases()[0].load()? else { return Err("expected an image".into()) };
     assert_eq!(labels.row(0).to_vec(), [0, 1, 1, 1, 1, 1, 1], "all instances are nuclei");
+    Ok(())
+}
+
+#[test]
+fn sets_of_images_say_what_they_miss() -> TestResult {
+    for (set, image, label) in [
+        (KnownSet::Ct2usKidney, "image/7.png", "mask/7.png"),
+        (KnownSet::Lizard, "Lizard_Images2/glas_1.png", "Lizard_Labels/Labels/glas_1.png"),
+    ] {
+        let folder = tempfile::tempdir()?;
+        grey(&folder.path().join("Overlay/other.png"), |_| 1)?;
+        let nothing = set.open(folder.path()).expect_err("another layout").to_string();
+        assert!(nothing.contains("KEY.") && nothing.contains("among 1 files"), "{nothing}");
+
+        // A mask alone, an image alone, both; and the double that macOS leaves of each.
+        grey(&folder.path().join(label), |x| x as u16 * 257 * 40)?;
+        let masks = set.open(folder.path()).expect_err("no image").to_string();
+        assert!(masks.contains("there are masks, but"), "{masks}");
+        picture(&folder.path().join(image).with_file_name("alone.png"))?;
+        let alone = set.open(folder.path()).expect_err("no pair").to_string();
+        assert!(alone.contains("there are images, but") && alone.contains("with 1 more"), "{alone}");
+        picture(&folder.path().join(image))?;
+        for path in [image, label] {
+            let path = folder.path().join(path);
+            let name = path.file_name().ok_or("a name")?.display().to_string();
+            fs::write(path.with_file_name(format!("._{name}")), "a resource fork")?;
+        }
+        let opened = set.open(folder.path())?;
+        assert_eq!((opened.cases().len(), opened.left_out().len(), opened.known()), (1, 1, Some(set)));
+        assert!(opened.left_out()[0].to_string().contains("it has no"), "{}", opened.left_out()[0]);
+        assert_eq!(opened.cases()[0].instances()?.is_some(), set == KnownSet::Lizard);
+    }
+    Ok(())
+}
+
+#[test]
+fn lizard_has_its_instances_in_mat_files() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let image = folder.path().join("Lizard_Images1/consep_1.png");
+    write(&image, |path| write_rgb(path, Array3::from_elem((3, 5, 3), 200).view()))?;
+    let labels = folder.path().join("Lizard_Labels/Labels/consep_1.mat");
+    fs::create_dir_all(labels.parent().ok_or("a folder")?)?;
+    fs::write(&labels, include_bytes!("fixtures/lizard_compressed.mat"))?;
+    let opened = KnownSet::Lizard.open(folder.path())?;
+    let instances = opened.cases()[0].instances()?.ok_or("instances")?;
+    assert_eq!((instances.dim(), instances[(2, 3)]), ((3, 5), 203));
+    let LoadedCase::Image { labels: nuclei, .. } = opened.cases()[0].load()? else { return Err("an image".into()) };
+    assert_eq!((nuclei[(0, 0)], nuclei[(2, 3)]), (0, 1));
+
+    fs::write(&labels, include_bytes!("fixtures/lizard_without_map.mat"))?;
+    let wrong = opened.cases()[0].load().expect_err("no map").to_string();
+    assert!(
+        wrong.contains("consep_1.mat") && wrong.contains("inst_map") && wrong.contains("only id, class"),
+        "{wrong}"
+    );
+    // The same labels twice is nobody's guess.
+    grey(&labels.with_extension("png"), |_| 1)?;
+    assert!(KnownSet::Lizard.open(folder.path()).expect_err("two masks").to_string().contains("keep one of them"));
+    Ok(())
+}
+
+#[test]
+fn labels_stored_as_floats_are_labels_if_they_are_whole() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    scan(&folder.path().join("volume-3.nii.gz"))?;
+    let label = folder.path().join("labels-3.nii.gz");
+    for (value, is_label) in [(3.0, true), (3.5, false), (-1.0, false)] {
+        let mut floats = Array3::zeros(SHAPE);
+        floats[(1, 1, 1)] = value;
+        write(&label, |path| write_volume(path, &Volume::new(floats, affine(0.0))))?;
+        let opened = KnownSet::CtOrg.open(folder.path())?;
+        match labels_of(&opened, 0) {
+            Ok(labels) => assert!(is_label && labels[(1, 1, 1)] == 3),
+            Err(error) => assert!(!is_label && error.to_string().contains("whole numbers"), "{error}"),
+        }
+    }
     Ok(())
 }
 

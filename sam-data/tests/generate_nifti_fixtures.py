@@ -25,16 +25,17 @@ def voxels(dtype, count):
     return np.array([low + (high - low) * index // (count - 1) for index in range(count)], dtype=dtype)
 
 
-def write(name, dtype="uint8", order="<", dim=(2, 3, 4), srow=None, extension=b"", **fields):
+def write(name, dtype="uint8", order="<", dim=(2, 3, 4), srow=None, extension=b"", version=1, **fields):
     """One file; `fields` are header fields by their NIfTI names."""
     dtype = np.dtype(dtype).newbyteorder(order)
-    header = nibabel.Nifti1Header(endianness=order, check=False)
+    kind = {1: nibabel.Nifti1Header, 2: nibabel.Nifti2Header}[version]
+    header = kind(endianness=order, check=False)
     raw = header._structarr
     raw["dim"] = [len(dim), *dim] + [1] * (7 - len(dim))
     raw["datatype"] = nibabel.nifti1.data_type_codes.code[dtype.newbyteorder("=")]
     raw["bitpix"] = dtype.itemsize * 8
-    raw["magic"] = b"n+1"
-    raw["vox_offset"] = 352 + len(extension)
+    raw["magic"] = {1: b"n+1", 2: b"n+2\0\r\n\x1a\n"}[version]
+    raw["vox_offset"] = {1: 352, 2: 544}[version] + len(extension)
     raw["pixdim"] = [1, 0.7, 0.8, 2.5, 0, 0, 0, 0]
     raw["scl_slope"] = np.nan
     raw["descrip"] = b"sam-data fixture"
@@ -80,6 +81,9 @@ def cases():
     yield write("trailing_one", dim=(2, 3, 4, 1), srow=IDENTITY)
     extension = (32).to_bytes(4, "little") + (6).to_bytes(4, "little") + b"a comment, kept\0".ljust(24, b"\0")
     yield write("extension", srow=IDENTITY, extension=extension)
+    for order, endian in [("<", "le"), (">", "be")]:
+        yield write(f"nifti2_{endian}", "int16", order, version=2, srow=IDENTITY, scl_slope=2, scl_inter=-3)
+    yield write("nifti2_qform", version=2, qform_code=1, **turned)
     yield write("three_volumes", "int16", dim=(2, 3, 2, 3), srow=IDENTITY)
 
 

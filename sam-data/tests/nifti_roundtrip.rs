@@ -117,7 +117,10 @@ fn every_type_order_and_affine_reads_as_in_nibabel() {
 fn masks_keep_every_other_byte_of_the_header() {
     let folder = folder();
     // Data type and bits, slope and intercept, display range.
-    let rewritten = |position: usize| matches!(position, 70..74 | 112..120 | 124..132);
+    let rewritten_in = |version: usize, position: usize| match version {
+        2 => matches!(position, 12..16 | 176..208),
+        _ => matches!(position, 70..74 | 112..120 | 124..132),
+    };
     for expected in Expected::all().iter().filter(|expected| expected.volumes() == 1) {
         let source = bytes_of(&expected.file);
         let volume = read_volume(&fixture(&expected.file)).expect("nibabel reads it, too");
@@ -134,6 +137,8 @@ fn masks_keep_every_other_byte_of_the_header() {
             assert_eq!(contents[0], unpacked(&contents[1]));
             let mask = &contents[0];
             let data = mask.len() - labels.len() * if highest > 255 { 2 } else { 1 };
+            let version = if expected.file.starts_with("nifti2") { 2 } else { 1 };
+            let rewritten = |position: usize| rewritten_in(version, position);
             // A fourth dimension of one volume is dropped.
             let kept = |position: usize| !rewritten(position) && (position != 40 || expected.shape.len() <= 3);
             for position in (0..data).filter(|&position| kept(position)) {
@@ -158,6 +163,64 @@ fn a_mask_of_one_of_several_volumes_is_three_dimensional() {
     let bytes = fs::read(&mask).expect("just written");
     assert_eq!(bytes[40..56], [3, 0, 2, 0, 3, 0, 2, 0, 1, 0, 1, 0, 1, 0, 1, 0]);
     assert_eq!(read_labels(&mask).expect("a mask").grid, volume.grid);
+}
+
+/// Splits a single file into a header and its voxels, as a pair says it.
+fn write_pair(folder: &TempDir, name: &str, pack: bool) {
+    let mut header = bytes_of(name);
+    let (length, magic) = if name.starts_with("nifti2") { (540, 5) } else { (348, 345) };
+    let mut voxels = header.split_off(length);
+    let extensions =
+        if name == "extension.nii" { voxels.drain(..36).collect() } else { voxels.drain(..4).collect::<Vec<_>>() };
+    header[magic] = b'i';
+    if length == 348 {
+        header[108..112].fill(0);
+    } else {
+        header[168..176].fill(0);
+    }
+    if name == "int16_be.nii" {
+        // Voxels of a pair may begin anywhere.
+        header[108..112].copy_from_slice(&24_f32.to_be_bytes());
+        voxels.splice(0..0, [77; 24]);
+    }
+    header.extend(extensions);
+    let write = |half: &str, bytes: &[u8]| {
+        let (ending, bytes) = if pack { (".gz", packed(bytes)) } else { ("", bytes.to_vec()) };
+        fs::write(folder.path().join(format!("{half}{ending}")), bytes)
+    };
+    write("scan.hdr", &header).and_then(|()| write("scan.img", &voxels)).expect("a writable folder");
+}
+
+#[test]
+fn a_pair_reads_as_a_single_file_and_its_mask_is_one() {
+    for name in ["int16_le.nii", "int16_be.nii", "oblique.nii", "extension.nii", "nifti2_le.nii", "nifti2_be.nii"] {
+        let single = read_volume(&fixture(name)).expect("a committed file");
+        for (pack, halves) in [(false, ["scan.hdr", "scan.img"]), (true, ["scan.hdr.gz", "scan.img.gz"])] {
+            let folder = folder();
+            write_pair(&folder, name, pack);
+            for half in halves {
+                let volume = read_volume(&folder.path().join(half)).expect("a pair");
+                assert_eq!((&volume.voxels, &volume.grid), (&single.voxels, &single.grid), "{name} {half}");
+                // The mask of the pair is the mask of the single file, byte for byte.
+                let labels = single.voxels.mapv(|voxel| u16::from(voxel > 0.0));
+                let masks = [("of_pair.nii", &volume), ("of_single.nii", &single)].map(|(mask, image)| {
+                    let path = folder.path().join(mask);
+                    write_labels(&path, labels.view(), image).expect("a writable folder");
+                    fs::read(path).expect("just written")
+                });
+                assert_eq!(masks[0], masks[1], "{name} {half}");
+            }
+        }
+    }
+}
+
+#[test]
+fn half_a_pair_says_what_is_missing() {
+    let folder = folder();
+    write_pair(&folder, "int16_le.nii", false);
+    fs::remove_file(folder.path().join("scan.img")).expect("just written");
+    let message = read_volume(&folder.path().join("scan.hdr")).expect_err("half a pair").to_string();
+    assert!(message.contains("scan.hdr") && message.contains(".img.gz") && message.contains("copy"), "{message}");
 }
 
 #[test]
@@ -206,9 +269,9 @@ fn a_written_volume_is_read_back() {
 fn damaged_headers_are_refused_in_words() {
     let folder = folder();
     let cases: [(Vec<u8>, &str); 12] = [
-        (altered("las.nii", 0, &[0; 4]), "NIfTI-1"),
-        (altered("las.nii", 0, &540_u32.to_le_bytes()), "NIfTI-2"),
-        (altered("las.nii", 344, b"ni1\0"), ".hdr/.img"),
+        (altered("las.nii", 0, &[0; 4]), "a NIfTI file"),
+        (altered("nifti2_le.nii", 4, b"n+1\0"), "NIfTI-2"),
+        (altered("las.nii", 344, b"ni1\0"), ".img.gz"),
         (altered("las.nii", 344, b"abc\0"), "magic \"abc"),
         (altered("las.nii", 70, &128_i16.to_le_bytes()), "Rgb24"),
         (altered("las.nii", 70, &32_i16.to_le_bytes()), "Complex64"),
@@ -238,6 +301,14 @@ fn sizes_beyond_the_file_are_refused_without_taking_memory() {
             message.contains("truncated") && message.contains("35181150961663") && message.contains("24"),
             "{message}"
         );
+    }
+    // Sides of 64 bits: just countable, and beyond.
+    for (side, word) in [(1_i64 << 55, "truncated"), (1 << 60, "size that exists"), (i64::MAX, "size that exists")] {
+        let huge = altered("nifti2_le.nii", 24, &side.to_le_bytes());
+        for bytes in [packed(&huge), huge] {
+            let message = refusal(&folder, &bytes);
+            assert!(message.contains(word), "{message}");
+        }
     }
 }
 

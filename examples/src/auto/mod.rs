@@ -88,7 +88,7 @@ impl Job for AutoJob<'_> {
         ensure!(
             !scores.is_empty(),
             "no case of {} shows any of the structures \"{}\" on more than {} slices",
-            protocol.data.data.display(),
+            protocol.data,
             protocol.structures,
             protocol.split.annotated
         );

@@ -78,7 +78,7 @@ impl Job for CoarseJob<'_> {
         ensure!(
             !scores.is_empty(),
             "no case of {} shows any of the structures \"{}\" on more than {} slices",
-            protocol.data.data.display(),
+            protocol.data,
             protocol.structures,
             protocol.split.annotated
         );
@@ -157,7 +157,7 @@ impl Subject<'_> {
     /// Top-K: of a volume in three dimensions, of single images each by itself.
     fn largest(&self, masks: &[Array2<bool>]) -> Result<Vec<Array2<bool>>> {
         let count = self.protocol.components;
-        if self.stack.window().is_none() {
+        if !self.stack.is_ordered() {
             return Ok(masks.iter().map(|mask| largest_components(mask.view(), count)).collect());
         }
         let views: Vec<_> = masks.iter().map(|mask| mask.view()).collect();

@@ -8,19 +8,20 @@ use super::{
     Collection,
     layout::{Pattern, cases_of, msd_tables},
 };
-use crate::{DataError, LabelTable, folder::CaseKind};
+use crate::{DataError, LabelTable, case::CaseKind};
 
 /// The data sets of the paper (Table 1).
 ///
 /// What the layouts were taken from stands with each; "unconfirmed" is what no source that we saw says.
+/// A set travels by its name on the command line, in JSON too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(into = "String", try_from = "String")]
 pub enum KnownSet {
     /// Kidney and its tumours in CT: `case_00000/imaging.nii.gz` with `segmentation.nii.gz` (README of neheller/kits19). Slices lie along
     /// the first array axis; the affine says so.
     Kits19,
     /// Kidney in ultrasound that was made from CT: images and masks of one name in folders `image` and `mask`, or `images` and `masks`
-    /// (names unconfirmed: the README of SIAT-SongYuxin/CT2USforKidneySeg gives none). Masks are 0 and 255.
+    /// (names unconfirmed: the README of SIAT-SongYuxin/CT2USforKidneySeg gives none), PNG, TIFF or JPEG. Masks are 0 and 255.
     Ct2usKidney,
     /// Liver and its lesions in CT: `volume-7.nii` with `segmentation-7.nii`, in any sub-folder (kaiko-ai/eva, docs/datasets/lits17.md).
     /// Affines of scan and mask may differ: shapes decide.
@@ -29,14 +30,15 @@ pub enum KnownSet {
     /// one and test on the other.
     CtOrg,
     /// The prostate in T2 MR, with masks of `rcuocolo/PROSTATEx_masks`: `Images/ProstateX-0005_t2_tse_tra_4.nii.gz` with
-    /// `mask_prostate/ProstateX-0005.nii.gz`.
+    /// `mask_prostate/ProstateX-0005.nii.gz`. Masks of other sources are not read: those of `ykl-ucla/prostate_zonal_seg` are PNGs that
+    /// belong to single DICOM files, the others are NRRD or DICOM.
     ProstatexGland,
     /// Its peripheral zone, from `mask_pz` (folder name unconfirmed).
     ProstatexPeripheral,
     /// Any task of the Medical Segmentation Decathlon: `dataset.json` names labels, scans and masks.
     Msd,
-    /// Nuclei in histology: `Lizard_Images1/NAME.png` with `Labels/NAME.png`, instance numbers. The published `.mat` labels have to be
-    /// converted: PNGs of `inst_map`.
+    /// Nuclei in histology: `Lizard_Images1/NAME.png` with `Labels/NAME.mat`, whose array `inst_map` numbers the nuclei, or with PNGs of
+    /// that array (the set's README; the array's name is unconfirmed).
     Lizard,
     /// Grey and white matter of the spinal cord in MR: `site1-sc01-image.nii.gz` with the masks of four raters, `-mask-r1.nii.gz` to
     /// `-r4` (medicaltorch/datasets.py). A voxel has the label that most raters give it; of two equally frequent ones, the lower.
@@ -48,7 +50,7 @@ pub enum KnownSet {
 }
 
 /// All sets; a rater stands for four.
-const ALL: [KnownSet; 14] = [
+pub(super) const ALL: [KnownSet; 14] = [
     KnownSet::Kits19,
     KnownSet::Ct2usKidney,
     KnownSet::Lits,
@@ -93,6 +95,20 @@ impl FromStr for KnownSet {
                        scgm-rater-4, or btcv",
             found: word.to_owned(),
         })
+    }
+}
+
+impl From<KnownSet> for String {
+    fn from(set: KnownSet) -> Self {
+        set.to_string()
+    }
+}
+
+impl TryFrom<String> for KnownSet {
+    type Error = DataError;
+
+    fn try_from(word: String) -> Result<Self, DataError> {
+        word.parse()
     }
 }
 
@@ -144,21 +160,29 @@ impl KnownSet {
         }
     }
 
-    /// Structures as the paper takes them, in the words of [`LabelTable::parse_structures`]: a tumour belongs to its organ.
-    pub const fn paper_structures(self) -> &'static str {
-        match self {
-            Self::Kits19 => "kidney=1+2",
-            Self::Lits => "liver=1+2",
-            Self::CtOrg => "lungs",
-            Self::Scgm | Self::ScgmRater(_) => "grey matter",
-            _ => "all",
-        }
+    /// Whether training on one and testing on the other would test on what was learned: CT-ORG holds nearly all scans of `LiTS`, and
+    /// several readers read the masks of one source. Of tasks of the Decathlon this cannot be told by the name; its liver task is said to
+    /// be `LiTS` (unconfirmed).
+    pub fn shares_scans_with(self, other: Self) -> bool {
+        let source = |set| match set {
+            Self::Lits | Self::CtOrg => "LiTS",
+            Self::ProstatexGland | Self::ProstatexPeripheral => "PROSTATEx",
+            set => set.name(),
+        };
+        source(self) == source(other)
     }
 
-    /// Whether training on one and testing on the other would test on what was learned: CT-ORG holds nearly all of `LiTS`.
-    pub fn shares_scans_with(self, other: Self) -> bool {
-        let pair = [self, other];
-        self == other || (pair.contains(&Self::Lits) && pair.contains(&Self::CtOrg))
+    /// What to say where one set is learned from and the other tested, though they share scans; `None` where all is well.
+    pub fn leakage(self, other: Self) -> Option<String> {
+        (self.name() != other.name() && self.shares_scans_with(other)).then(|| {
+            let (one, other) = (self.name(), other.name());
+            format!("{one} and {other} share scans: what was learned from one must not be tested on the other")
+        })
+    }
+
+    /// The other sets with the same scans.
+    pub fn siblings(self) -> impl Iterator<Item = Self> {
+        ALL.into_iter().filter(move |&other| other.name() != self.name() && other.shares_scans_with(self))
     }
 
     /// Looks through a folder; reads no image.
@@ -175,7 +199,7 @@ impl KnownSet {
             Some(pattern) => (self.table(), cases_of(folder, &pattern)?),
             None => msd_tables(folder)?,
         };
-        Ok(Collection { name: self.name().to_owned(), table, cases, left_out })
+        Ok(Collection { name: self.name().to_owned(), known: Some(self), table, cases, left_out })
     }
 
     fn table(self) -> LabelTable {
@@ -188,8 +212,8 @@ impl KnownSet {
         Some(match self {
             Self::Kits19 => volume("KEY/imaging.nii", vec!["KEY/segmentation.nii".to_owned()]),
             Self::Ct2usKidney => Pattern {
-                image: "image*/KEY.png",
-                masks: vec!["mask*/KEY.png".to_owned()],
+                image: "image*/KEY.{png,tif,tiff,jpg,jpeg}",
+                masks: vec!["mask*/KEY.{png,tif,tiff,jpg,jpeg}".to_owned()],
                 kind: CaseKind::AboveHalf,
                 compare_affines: false,
             },
@@ -202,7 +226,7 @@ impl KnownSet {
             Self::Msd => return None,
             Self::Lizard => Pattern {
                 image: "Lizard_Images*/KEY.png",
-                masks: vec!["Labels/KEY.png".to_owned()],
+                masks: vec!["Labels/KEY.{mat,png}".to_owned()],
                 kind: CaseKind::Instances,
                 compare_affines: false,
             },
@@ -221,7 +245,11 @@ mod tests {
     fn every_name_reads_back() {
         for set in ALL {
             assert_eq!(set.to_string().parse::<KnownSet>().unwrap(), set);
+            let json = serde_json::to_string(&set).unwrap();
+            assert_eq!(json, format!("\"{set}\""), "one name everywhere");
+            assert_eq!(serde_json::from_str::<KnownSet>(&json).unwrap(), set);
         }
+        assert!(serde_json::from_str::<KnownSet>("\"scgm-rater-5\"").is_err());
         let error = "kits".parse::<KnownSet>().unwrap_err().to_string();
         assert!(error.contains("ct2us-kidney"), "{error}");
     }

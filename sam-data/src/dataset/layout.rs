@@ -8,13 +8,14 @@ use std::{
 use serde::Deserialize;
 
 use super::LeftOut;
-use crate::{Case, DataError, LabelTable, folder::CaseKind};
+use crate::{
+    Case, DataError, LabelTable,
+    case::{CaseFiles, CaseKind},
+    files::files_below,
+};
 
-/// Deeper than the deepest known layout; a cap, since links may lead in circles.
-const MAX_DEPTH: usize = 6;
-
-/// Names of one case's files: `KEY` is the case's own name, `*` anything without a slash. One folder may stand before the file's name.
-/// Volumes end in `.nii`, which stands for `.nii.gz` as well.
+/// Names of one case's files: `KEY` is the case's own name, `*` anything without a slash, `.{png,tif}` any of these endings. One folder
+/// may stand before the file's name. Volumes end in `.nii`, which stands for `.nii.gz` as well.
 #[derive(Debug, Clone)]
 pub(super) struct Pattern {
     pub(super) image: &'static str,
@@ -49,66 +50,55 @@ pub(super) fn cases_of(folder: &Path, pattern: &Pattern) -> Result<Found, DataEr
     let images = by_key(pattern.image)?;
     let masks = pattern.masks.iter().map(|mask| by_key(mask)).collect::<Result<Vec<_>, _>>()?;
     let (mut cases, mut left_out) = (Vec::new(), Vec::new());
-    for (key, image) in images {
-        let missing = masks.iter().position(|masks| !masks.contains_key(&key));
-        match missing {
-            Some(rater) => {
-                let reason = format!("it has no {}", pattern.masks[rater].replace("KEY", &key));
-                left_out.push(LeftOut { path: image, reason });
-            }
-            None => cases.push(Case {
-                labels: masks.iter().map(|masks| masks[&key].clone()).collect(),
-                name: key,
-                image,
-                kind: pattern.kind,
-                compare_affines: pattern.compare_affines,
-            }),
+    for (key, image) in &images {
+        if let Some(rater) = masks.iter().position(|masks| !masks.contains_key(key)) {
+            let reason = format!("it has no {}", pattern.masks[rater].replace("KEY", key));
+            left_out.push(LeftOut { path: image.clone(), reason });
+            continue;
         }
+        let files = CaseFiles {
+            image: image.clone(),
+            labels: masks.iter().map(|masks| masks[key].clone()).collect(),
+            kind: pattern.kind,
+            compare_affines: pattern.compare_affines,
+        };
+        cases.push(Case::of_files(key.clone(), files));
+    }
+    for (key, mask) in masks.iter().flatten().filter(|(key, _)| !images.contains_key(*key)) {
+        let reason = format!("it has no {}", pattern.image.replace("KEY", key));
+        left_out.push(LeftOut { path: mask.clone(), reason });
     }
     if cases.is_empty() {
         return Err(DataError::Layout {
             path: folder.to_path_buf(),
-            reason: nothing_found(pattern, files.len(), &left_out),
+            reason: nothing_found(pattern, files.len(), images.len(), &left_out),
         });
     }
     Ok((cases, left_out))
 }
 
-fn nothing_found(pattern: &Pattern, files: usize, left_out: &[LeftOut]) -> String {
+fn nothing_found(pattern: &Pattern, files: usize, images: usize, left_out: &[LeftOut]) -> String {
     let masks = pattern.masks.join(", ");
     let looked = format!(
         "looked in it and below for {} with {masks} (KEY: the case's name; .nii or .nii.gz), among {files} files",
         pattern.image
     );
+    let there = if images == 0 { "masks" } else { "images" };
     match left_out {
         [] => format!("{looked}; give the folder that holds the data set as it was unpacked"),
-        [first, rest @ ..] => {
-            format!("{looked}; there are images, but {first}, and {} more without a mask", rest.len())
-        }
+        [only] => format!("{looked}; there are {there}, but {only}"),
+        [first, rest @ ..] => format!("{looked}; there are {there}, but {first}, and so with {} more", rest.len()),
     }
-}
-
-/// All files of a folder and those below, by path, without hidden ones and the `._` doubles that macOS leaves.
-fn files_below(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    if !folder.is_dir() {
-        return Err(DataError::Layout { path: folder.to_path_buf(), reason: "it is no folder".to_owned() });
-    }
-    let (mut files, mut folders) = (Vec::new(), vec![(folder.to_path_buf(), 0)]);
-    while let Some((folder, depth)) = folders.pop() {
-        for path in crate::folder::entries(&folder)? {
-            if !path.is_dir() {
-                files.push(path);
-            } else if depth < MAX_DEPTH {
-                folders.push((path, depth + 1));
-            }
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 /// What stands for `KEY` in a path, if the pattern fits it.
 fn key_of(pattern: &str, path: &Path) -> Option<String> {
+    if let Some((before, endings)) = pattern.strip_suffix('}').and_then(|pattern| pattern.split_once('{')) {
+        let ending = path.extension()?.to_str()?;
+        let known = endings.split(',').find(|known| known.eq_ignore_ascii_case(ending))?;
+        // A pattern with this very ending, in whatever case the file has it.
+        return key_of(&format!("{before}{known}"), &path.with_extension(known));
+    }
     let mut parts: Vec<_> = pattern.split('/').rev().collect();
     let file = parts.remove(0);
     let name = path.file_name()?.to_str()?;
@@ -180,7 +170,8 @@ pub(super) fn msd_tables(folder: &Path) -> Result<(LabelTable, Found), DataError
             let reason = "dataset.json lists it, but it is not there".to_owned();
             left_out.push(LeftOut { path: missing.clone(), reason });
         } else {
-            cases.push(Case { name, image, labels: vec![label], kind: CaseKind::Volume, compare_affines: true });
+            let files = CaseFiles { image, labels: vec![label], kind: CaseKind::Volume, compare_affines: true };
+            cases.push(Case::of_files(name, files));
         }
     }
     if cases.is_empty() {
@@ -217,6 +208,8 @@ mod tests {
         assert_eq!(key("Images/KEY_t2*.nii", image).as_deref(), Some("ProstateX-0005"));
         assert_eq!(key("Lizard_Images*/KEY.png", "Lizard_Images2/glas_1.png").as_deref(), Some("glas_1"));
         assert_eq!(key("Lizard_Images*/KEY.png", "Overlay/glas_1.png"), None);
+        assert_eq!(key("mask*/KEY.{png,tif}", "masks/a.b.TIF").as_deref(), Some("a.b"));
+        assert_eq!(key("mask*/KEY.{png,tif}", "masks/a.gif"), None);
         assert_eq!(key("imgKEY.nii", "img.nii.gz"), None, "a key is never empty");
     }
 }

@@ -6,23 +6,35 @@
 mod known;
 mod layout;
 mod left_out;
+mod preprocessing;
 
 use std::path::Path;
 
-use crate::{Case, DataError, Folder, LabelTable};
+use crate::{Case, DataError, Folder, LabelTable, Structure};
 
 pub use known::KnownSet;
 pub use left_out::LeftOut;
+pub use preprocessing::{Division, Marked, Preprocessing, Provenance};
 
 /// Cases that share a label table.
 pub trait Dataset {
     /// Its name, for results.
     fn name(&self) -> &str;
 
+    /// Which of the known sets it is, if it is one.
+    fn known(&self) -> Option<KnownSet> {
+        None
+    }
+
     /// What the label values mean.
     fn table(&self) -> &LabelTable;
 
-    /// All cases with a mask, by name.
+    /// Every structure that has a name.
+    fn structures(&self) -> Vec<Structure> {
+        self.table().structures()
+    }
+
+    /// All cases with a mask, by name. Each is read when it is asked for, and cut into slices by [`Case::slices`].
     fn cases(&self) -> &[Case];
 
     /// What lies there and is no case.
@@ -48,18 +60,23 @@ impl Dataset for Folder {
     }
 }
 
-/// A data set of a known layout.
+/// A data set of a known layout, or of phantoms.
 #[derive(Debug, Clone)]
 pub struct Collection {
-    name: String,
-    table: LabelTable,
-    cases: Vec<Case>,
-    left_out: Vec<LeftOut>,
+    pub(crate) name: String,
+    pub(crate) known: Option<KnownSet>,
+    pub(crate) table: LabelTable,
+    pub(crate) cases: Vec<Case>,
+    pub(crate) left_out: Vec<LeftOut>,
 }
 
 impl Dataset for Collection {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn known(&self) -> Option<KnownSet> {
+        self.known
     }
 
     fn table(&self) -> &LabelTable {

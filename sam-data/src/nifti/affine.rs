@@ -1,18 +1,18 @@
 //! Voxel index to millimetres: what a header says, and a rotation as a header stores it.
 
-use ::nifti::NiftiHeader;
-
 use super::header::Complaint;
+use crate::SourceHeader;
 
 /// The sform, else the qform, else one made of the voxel sizes: the precedence of nibabel.
 ///
-/// The `nifti` crate offers the same behind a feature that brings a linear algebra library, and panics where a voxel size is
-/// negative; nibabel repairs such sizes, and so does this.
-pub(super) fn of_header(header: &NiftiHeader) -> Result<[[f64; 4]; 4], Complaint> {
-    let affine = if header.sform_code > 0 {
-        let row = |row: [f32; 4]| row.map(f64::from);
-        [row(header.srow_x), row(header.srow_y), row(header.srow_z), BOTTOM]
-    } else if header.qform_code > 0 {
+/// The `nifti` crate offers the same for NIfTI-1 behind a feature that brings a linear algebra library, and panics where a voxel size
+/// is negative; nibabel repairs such sizes, and so does this.
+pub(super) fn of_header(header: &SourceHeader) -> Result<[[f64; 4]; 4], Complaint> {
+    let version = header.version();
+    let affine = if header.integer(version.sform_code, 0) > 0 {
+        let row = |row: usize| header.reals(version.srow, 4 * row);
+        [row(0), row(1), row(2), BOTTOM]
+    } else if header.integer(version.qform_code, 0) > 0 {
         qform(header)?
     } else {
         base(header)
@@ -28,19 +28,20 @@ const BOTTOM: [f64; 4] = [0.0, 0.0, 0.0, 1.0];
 const LENGTH_TOLERANCE: f64 = 1e-3;
 
 /// A voxel's side, in mm. As nibabel repairs it: 1 where it is zero, without sign elsewhere.
-fn voxel_size(header: &NiftiHeader, axis: usize) -> f64 {
-    match f64::from(header.pixdim[axis + 1]) {
+fn voxel_size(header: &SourceHeader, axis: usize) -> f64 {
+    match header.real(header.version().pixdim, axis + 1) {
         0.0 => 1.0,
         size => size.abs(),
     }
 }
 
 /// nibabel's base affine: the first axis runs to the left, the volume's centre is the origin.
-fn base(header: &NiftiHeader) -> [[f64; 4]; 4] {
+fn base(header: &SourceHeader) -> [[f64; 4]; 4] {
+    let dim = header.version().dim;
     let mut affine = [[0.0; 4], [0.0; 4], [0.0; 4], BOTTOM];
     for (axis, row) in affine.iter_mut().take(3).enumerate() {
-        let (count, size) = if axis < usize::from(header.dim[0]) {
-            (f64::from(header.dim[axis + 1]), voxel_size(header, axis))
+        let (count, size) = if (axis as i64) < header.integer(dim, 0) {
+            (header.real(dim, axis + 1), voxel_size(header, axis))
         } else {
             (1.0, 1.0)
         };
@@ -55,8 +56,9 @@ fn base(header: &NiftiHeader) -> [[f64; 4]; 4] {
 ///
 /// A quaternion that rounding has made longer than 1 is shortened, as in `nifti1_io.c`; nibabel refuses it.
 #[allow(clippy::many_single_char_names, reason = "the standard's names")]
-fn qform(header: &NiftiHeader) -> Result<[[f64; 4]; 4], Complaint> {
-    let stored = [header.quatern_b, header.quatern_c, header.quatern_d].map(f64::from);
+fn qform(header: &SourceHeader) -> Result<[[f64; 4]; 4], Complaint> {
+    let version = header.version();
+    let stored: [f64; 3] = header.reals(version.quatern, 0);
     let length = stored.iter().map(|part| part * part).sum::<f64>();
     if length > 1.0 + LENGTH_TOLERANCE {
         return Err(Complaint {
@@ -71,9 +73,9 @@ fn qform(header: &NiftiHeader) -> Result<[[f64; 4]; 4], Complaint> {
         [2.0 * (b * c + a * d), a * a + c * c - b * b - d * d, 2.0 * (c * d - a * b)],
         [2.0 * (b * d - a * c), 2.0 * (c * d + a * b), a * a + d * d - b * b - c * c],
     ];
-    let handedness = if header.pixdim[0] < 0.0 { -1.0 } else { 1.0 };
+    let handedness = if header.real(version.pixdim, 0) < 0.0 { -1.0 } else { 1.0 };
     let sizes = [voxel_size(header, 0), voxel_size(header, 1), voxel_size(header, 2) * handedness];
-    let offset = [header.quatern_x, header.quatern_y, header.quatern_z].map(f64::from);
+    let offset: [f64; 3] = header.reals(version.qoffset, 0);
     let row = |row: usize| {
         let [x, y, z] = rotation[row];
         [x * sizes[0], y * sizes[1], z * sizes[2], offset[row]]
@@ -123,6 +125,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::nifti::fields::{NIFTI_1, NIFTI_2, Version};
+
+    fn with_qform(version: &Version, quaternion: [f64; 3]) -> SourceHeader {
+        let mut header = SourceHeader { bytes: vec![0; version.length], extensions: Vec::new(), little_endian: true };
+        header.put(version.qform_code, 0, 1.0);
+        for (part, value) in quaternion.into_iter().enumerate() {
+            header.put(version.quatern, part, value);
+        }
+        header
+    }
 
     proptest! {
         #[test]
@@ -147,23 +159,18 @@ mod tests {
             let row = |row: usize| [rows[row][0] * sizes[0], rows[row][1] * sizes[1], rows[row][2] * sizes[2], 7.0];
             let affine = [row(0), row(1), row(2), BOTTOM];
             let stored = rotation(&affine, sizes).expect("right angles");
-            let [b, c, d] = stored.quaternion.map(|part| part as f32);
-            let header = NiftiHeader {
-                sform_code: 0,
-                qform_code: 1,
-                pixdim: [stored.handedness as f32, spacing[0], spacing[1], spacing[2], 0.0, 0.0, 0.0, 0.0],
-                quatern_b: b,
-                quatern_c: c,
-                quatern_d: d,
-                quatern_x: 7.0,
-                quatern_y: 7.0,
-                quatern_z: 7.0,
-                ..NiftiHeader::default()
-            };
-            let read = of_header(&header).expect("a unit quaternion");
-            for (expected, found) in affine.iter().flatten().zip(read.iter().flatten()) {
-                // f32 keeps seven digits, and half of them are lost in the root that recovers the first part.
-                prop_assert!((expected - found).abs() < 5e-3, "{affine:?} {read:?}");
+            // f32 keeps seven digits, and half of them are lost in the root that recovers the first part; f64 keeps sixteen.
+            for (version, tolerance) in [(&NIFTI_1, 5e-3), (&NIFTI_2, 1e-6)] {
+                let mut header = with_qform(version, stored.quaternion);
+                header.put(version.pixdim, 0, stored.handedness);
+                for (axis, size) in sizes.into_iter().enumerate() {
+                    header.put(version.pixdim, axis + 1, size);
+                    header.put(version.qoffset, axis, 7.0);
+                }
+                let read = of_header(&header).expect("a unit quaternion");
+                for (expected, found) in affine.iter().flatten().zip(read.iter().flatten()) {
+                    prop_assert!((expected - found).abs() < tolerance, "{affine:?} {read:?}");
+                }
             }
         }
     }
@@ -172,7 +179,6 @@ mod tests {
     fn sheared_axes_have_no_rotation_and_long_quaternions_are_refused() {
         let sheared = [[1.0, 0.2, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], BOTTOM];
         assert_eq!(rotation(&sheared, [1.0, 1.04_f64.sqrt(), 1.0]), None);
-        let header = NiftiHeader { sform_code: 0, qform_code: 1, quatern_b: 1.1, ..NiftiHeader::default() };
-        assert!(of_header(&header).is_err());
+        assert!(of_header(&with_qform(&NIFTI_1, [1.1, 0.0, 0.0])).is_err());
     }
 }

@@ -13,22 +13,25 @@ pub(super) fn size_of(kind: NiftiType) -> Option<usize> {
     }
 }
 
-/// Decodes all numbers; a type without [`size_of`] gives none.
+/// Decodes whole numbers of bytes and appends them; a type without [`size_of`] gives none.
 #[allow(clippy::cast_lossless, reason = "one line for all types: 64-bit integers alone can lose digits")]
-pub(super) fn values<T>(bytes: &[u8], kind: NiftiType, little_endian: bool, convert: impl Fn(f64) -> T) -> Vec<T> {
+pub(super) fn append<T>(
+    values: &mut Vec<T>,
+    bytes: &[u8],
+    kind: NiftiType,
+    little_endian: bool,
+    mut convert: impl FnMut(f64) -> T,
+) {
     macro_rules! decode {
-        ($number:ty) => {
-            bytes
-                .as_chunks()
-                .0
-                .iter()
-                .map(|&bytes| {
-                    let number =
-                        if little_endian { <$number>::from_le_bytes(bytes) } else { <$number>::from_be_bytes(bytes) };
-                    convert(number as f64)
-                })
-                .collect()
-        };
+        ($number:ty) => {{
+            let numbers = bytes.as_chunks().0.iter();
+            // The order is decided outside the loop, so that the loop becomes vector instructions.
+            if little_endian {
+                values.extend(numbers.map(|&bytes| convert(<$number>::from_le_bytes(bytes) as f64)));
+            } else {
+                values.extend(numbers.map(|&bytes| convert(<$number>::from_be_bytes(bytes) as f64)));
+            }
+        }};
     }
     match kind {
         NiftiType::Uint8 => decode!(u8),
@@ -41,6 +44,6 @@ pub(super) fn values<T>(bytes: &[u8], kind: NiftiType, little_endian: bool, conv
         NiftiType::Int64 => decode!(i64),
         NiftiType::Float32 => decode!(f32),
         NiftiType::Float64 => decode!(f64),
-        _ => Vec::new(),
+        _ => {}
     }
 }

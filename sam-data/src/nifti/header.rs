@@ -1,8 +1,12 @@
 //! What a header says about the voxels that follow.
 
-use ::nifti::{Endianness, NiftiHeader, NiftiType};
+use ::nifti::{NiftiHeader, NiftiType};
 
-use super::{HEADER_LENGTH, SMALLEST_OFFSET, affine, decode};
+use super::{
+    affine, decode,
+    fields::{NIFTI_1, NIFTI_2},
+};
+use crate::SourceHeader;
 
 /// What was expected of a header and what it says instead.
 #[derive(Debug)]
@@ -15,6 +19,8 @@ pub(super) struct Complaint {
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) little_endian: bool,
+    /// Whether voxels are in a file of their own.
+    pub(super) pair: bool,
     pub(super) kind: NiftiType,
     pub(super) shape: [usize; 3],
     /// Volumes along the fourth and further dimensions.
@@ -28,87 +34,114 @@ pub(super) struct Layout {
     pub(super) affine: [[f64; 4]; 4],
 }
 
+/// Larger extensions are taken for damage: they are kept in memory, and a header can announce anything.
+pub(super) const MOST_EXTENSIONS: usize = 64 << 20;
+
+const NIFTI: &str = "a NIfTI file: .nii, .nii.gz, or a pair of .hdr and .img";
+
+/// Length of a header and whether its numbers are stored low byte first, told by its first four bytes.
+pub(super) fn length_and_order(first: [u8; 4]) -> Result<(usize, bool), Complaint> {
+    let [little, big] = [u32::from_le_bytes(first), u32::from_be_bytes(first)].map(|length| length as usize);
+    let lengths = [NIFTI_1.length, NIFTI_2.length];
+    let known = [(little, true), (big, false)].into_iter().find(|(length, _)| lengths.contains(length));
+    known.ok_or_else(|| Complaint { expected: NIFTI, found: format!("a file that begins with the bytes {first:?}") })
+}
+
 impl Layout {
-    /// Understands the 348 bytes of a header.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, Complaint> {
-        let little_endian = little_endian(bytes)?;
-        let unreadable = |error: ::nifti::NiftiError| Complaint { expected: NIFTI, found: error.to_string() };
-        let header = NiftiHeader::from_reader(bytes).map_err(unreadable)?;
-        // That crate tells the byte order by the number of dimensions, which must then be a likely one.
-        let ranked = (1..=7).contains(&header.dim[0]) && (header.endianness == Endianness::Little) == little_endian;
-        if !ranked {
-            let rank = [bytes[40], bytes[41]];
-            let rank = if little_endian { i16::from_le_bytes(rank) } else { i16::from_be_bytes(rank) };
+    /// Understands a header whose length is one of the two known.
+    pub(super) fn parse(header: &SourceHeader) -> Result<Self, Complaint> {
+        let pair = is_pair(header)?;
+        let version = header.version();
+        let rank = header.integer(version.dim, 0);
+        if !(1..=7).contains(&rank) {
             return Err(Complaint { expected: "1 to 7 dimensions", found: rank.to_string() });
         }
-        let kind = header.data_type().ok();
+        let code = header.integer(version.datatype, 0);
+        let kind = number_type(code);
         let size = kind.and_then(decode::size_of);
         let (Some(kind), Some(size)) = (kind, size) else {
             let name = kind.map_or("unknown".to_owned(), |kind| format!("{kind:?}"));
-            let found = format!("data type {} ({name}); convert it to one such number for each voxel", header.datatype);
+            let found = format!("data type {code} ({name}); convert it to one such number for each voxel");
             return Err(Complaint { expected: "integers or floats of up to 64 bits", found });
         };
-        let (shape, volumes) = sides(&header)?;
-        let length = shape.iter().try_fold(size, |bytes, &side| bytes.checked_mul(side));
-        let too_large = || Complaint { expected: "a volume that fits into memory", found: format!("shape {shape:?}") };
-        let offset = header.vox_offset;
-        if !(offset >= SMALLEST_OFFSET as f32 && offset < i32::MAX as f32) {
-            return Err(Complaint {
-                expected: "voxels to begin at byte 352 or later",
-                found: format!("byte {offset}"),
-            });
-        }
+        let sides = sides(header, rank as usize)?;
+        let shape = [sides[0], sides[1], sides[2]];
+        let product = |sides: &[usize]| sides.iter().try_fold(1, |all: usize, &side| all.checked_mul(side));
+        let length = product(&shape).and_then(|voxels| voxels.checked_mul(size));
+        let countable = length.zip(product(&sides[3..])).filter(|(length, volumes)| {
+            // All of the file must be countable, not only a volume.
+            length.checked_mul(*volumes).is_some_and(|bytes| bytes < (i64::MAX / 2) as usize)
+        });
+        let Some((length, volumes)) = countable else {
+            return Err(Complaint { expected: "a file of a size that exists", found: format!("sides of {sides:?}") });
+        };
         Ok(Self {
-            little_endian,
+            little_endian: header.little_endian,
+            pair,
             kind,
             shape,
             volumes,
-            length: length.ok_or_else(too_large)?,
-            offset: offset as usize,
-            scaling: scaling(&header)?,
-            affine: affine::of_header(&header)?,
+            length,
+            offset: offset(header, pair)?,
+            scaling: scaling(header)?,
+            affine: affine::of_header(header)?,
         })
     }
 }
 
-const NIFTI: &str = "a NIfTI-1 file, .nii or .nii.gz";
-
-/// Tells a NIfTI-1 file and its byte order.
-fn little_endian(bytes: &[u8]) -> Result<bool, Complaint> {
-    let refuse = |found: String| Err(Complaint { expected: NIFTI, found });
-    let first = [bytes[0], bytes[1], bytes[2], bytes[3]];
-    let [little, big] = [u32::from_le_bytes(first), u32::from_be_bytes(first)].map(|size| size as usize);
-    if little == 540 || big == 540 {
-        return refuse("NIfTI-2; convert it to NIfTI-1".to_owned());
-    }
-    if little != HEADER_LENGTH && big != HEADER_LENGTH {
-        return refuse(format!("a file that begins with the bytes {first:?}"));
-    }
-    match &bytes[344..] {
-        b"n+1\0" => Ok(little == HEADER_LENGTH),
-        b"ni1\0" => refuse("the header of a .hdr/.img pair; join them into one .nii file".to_owned()),
-        b"\0\0\0\0" => refuse("an Analyze 7.5 header, which does not say where the patient's sides are".to_owned()),
-        magic => refuse(format!("the magic \"{}\" instead of \"n+1\"", magic.escape_ascii())),
-    }
+/// What a type code stands for, by the `nifti` crate.
+fn number_type(code: i64) -> Option<NiftiType> {
+    let datatype = i16::try_from(code).ok()?;
+    NiftiHeader { datatype, ..NiftiHeader::default() }.data_type().ok()
 }
 
-/// The three spatial sides and the number of volumes.
-fn sides(header: &NiftiHeader) -> Result<([usize; 3], usize), Complaint> {
-    let side = |dimension: u16| match header.dim[usize::from(dimension)] as i16 {
-        _ if dimension > header.dim[0] => Ok(1),
-        side @ 1.. => Ok(side as usize),
-        side => Err(Complaint {
+/// Tells by the magic whether voxels are in a file of their own.
+fn is_pair(header: &SourceHeader) -> Result<bool, Complaint> {
+    let (magic, version) = (header.magic(), header.version());
+    if magic == version.single || magic == version.pair {
+        return Ok(magic == version.pair);
+    }
+    let found = if magic.iter().all(|&byte| byte == 0) {
+        "an Analyze 7.5 header, which does not say where the patient's sides are".to_owned()
+    } else {
+        let expected = version.single[..3].escape_ascii();
+        format!("the magic \"{}\" instead of \"{expected}\" of NIfTI-{}", magic.escape_ascii(), version.number)
+    };
+    Err(Complaint { expected: NIFTI, found })
+}
+
+/// All seven sides, 1 beyond the file's own dimensions.
+fn sides(header: &SourceHeader, rank: usize) -> Result<[usize; 7], Complaint> {
+    let mut sides = [1; 7];
+    for dimension in 1..=rank {
+        let side = header.integer(header.version().dim, dimension);
+        sides[dimension - 1] = usize::try_from(side).ok().filter(|&side| side > 0).ok_or_else(|| Complaint {
             expected: "at least one voxel a side",
             found: format!("{side} along dimension {dimension}"),
-        }),
+        })?;
+    }
+    Ok(sides)
+}
+
+/// Where voxels begin, in the file that holds them.
+fn offset(header: &SourceHeader, pair: bool) -> Result<usize, Complaint> {
+    let version = header.version();
+    let offset = header.real(version.vox_offset, 0);
+    let (least, expected) = match (pair, version.number) {
+        (true, _) => (0, "voxels to begin at byte 0 of the .img file, or up to 64 MiB later"),
+        (_, 1) => (version.smallest_offset(), "voxels to begin at byte 352, or up to 64 MiB later"),
+        _ => (version.smallest_offset(), "voxels to begin at byte 544, or up to 64 MiB later"),
     };
-    // Four factors below 2^15 cannot overflow.
-    Ok(([side(1)?, side(2)?, side(3)?], side(4)? * side(5)? * side(6)? * side(7)?))
+    if (least as f64..=(least + MOST_EXTENSIONS) as f64).contains(&offset) {
+        return Ok(offset as usize);
+    }
+    Err(Complaint { expected, found: format!("byte {offset}") })
 }
 
 /// Slope and intercept as nibabel takes them: none where the slope is zero or not finite.
-fn scaling(header: &NiftiHeader) -> Result<(f64, f64), Complaint> {
-    let (slope, intercept) = (f64::from(header.scl_slope), f64::from(header.scl_inter));
+fn scaling(header: &SourceHeader) -> Result<(f64, f64), Complaint> {
+    let version = header.version();
+    let (slope, intercept) = (header.real(version.scl_slope, 0), header.real(version.scl_inter, 0));
     if slope == 0.0 || !slope.is_finite() {
         return Ok((1.0, 0.0));
     }

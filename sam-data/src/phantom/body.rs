@@ -16,7 +16,7 @@ const ORGANS: [(u16, &str, f32); 6] = [
 
 const AIR: f32 = -1000.0;
 const GAS: f32 = -850.0;
-const FAT: f32 = -100.0;
+pub(super) const FAT: f32 = -100.0;
 const MUSCLE: f32 = 58.0;
 const BONE: f32 = 420.0;
 const MARROW: f32 = 190.0;
@@ -25,17 +25,25 @@ const VESSEL: f32 = 155.0;
 const LUNG: f32 = -840.0;
 const HEART: f32 = 135.0;
 
+/// Label values that tumours grow from and have.
+pub(super) const LIVER: u16 = 1;
+pub(super) const KIDNEYS: [u16; 2] = [3, 4];
+pub(super) const LESION: u16 = 7;
+pub(super) const TUMOUR: u16 = 8;
+
 /// The label table of the phantom.
-pub(super) fn names() -> impl Iterator<Item = (u16, String)> {
-    ORGANS.into_iter().map(|(value, name, _)| (value, name.to_owned()))
+pub(super) fn names(tumours: bool) -> impl Iterator<Item = (u16, String)> {
+    let tumours = [(LESION, "liver lesion"), (TUMOUR, "kidney tumour")].into_iter().filter(move |_| tumours);
+    let organs = ORGANS.into_iter().map(|(value, name, _)| (value, name));
+    organs.chain(tumours).map(|(value, name)| (value, name.to_owned()))
 }
 
 /// A smooth function of height: a few sine waves.
 #[derive(Debug, Clone)]
-struct Wave([(f32, f32, f32); 3]);
+pub(super) struct Wave([(f32, f32, f32); 3]);
 
 impl Wave {
-    fn draw(amplitude: f32, rng: &mut dyn Rng) -> Self {
+    pub(super) fn draw(amplitude: f32, rng: &mut dyn Rng) -> Self {
         Self([1.0, 2.0, 3.5].map(|frequency| {
             (
                 amplitude * rng.random_range(-1.0..1.0) / frequency,
@@ -45,14 +53,14 @@ impl Wave {
         }))
     }
 
-    fn at(&self, z: f32) -> f32 {
+    pub(super) fn at(&self, z: f32) -> f32 {
         self.0.iter().map(|&(amplitude, frequency, phase)| amplitude * (2.0 * frequency * z + phase).sin()).sum()
     }
 }
 
 /// A superellipsoid whose centre and width wander with height.
 #[derive(Debug, Clone)]
-struct Blob {
+pub(super) struct Blob {
     centre: [f32; 3],
     radii: [f32; 3],
     /// Turn within the slice, in radians.
@@ -68,7 +76,7 @@ struct Blob {
 }
 
 impl Blob {
-    fn draw(centre: [f32; 3], radii: [f32; 3], turn: f32, rng: &mut dyn Rng) -> Self {
+    pub(super) fn draw(centre: [f32; 3], radii: [f32; 3], turn: f32, rng: &mut dyn Rng) -> Self {
         let mut near = |value: f32, spread: f32| value + rng.random_range(-spread..spread);
         let centre = centre.map(|place| near(place, 0.025));
         let radii = radii.map(|radius| radius * near(1.0, 0.08));
@@ -92,7 +100,7 @@ impl Blob {
     }
 
     /// Less than 1 inside, 1 at the surface.
-    fn level(&self, at: [f32; 3]) -> f32 {
+    pub(super) fn level(&self, at: [f32; 3]) -> f32 {
         let height = at[2];
         let across = [0, 1].map(|axis| at[axis] - self.centre[axis] - self.sway[axis].at(height));
         let (sine, cosine) = self.turn.sin_cos();
@@ -105,7 +113,7 @@ impl Blob {
             + part(height - self.centre[2], self.radii[2], self.taper)
     }
 
-    fn contains(&self, at: [f32; 3]) -> bool {
+    pub(super) fn contains(&self, at: [f32; 3]) -> bool {
         // Most places are far from most bodies: bumps and swelling add a quarter to the radii, sway less than 0.07.
         let reach = self.radii[0].max(self.radii[1]) * 1.25 + 0.07;
         let apart = [0, 1, 2].map(|axis| (at[axis] - self.centre[axis]).abs());

@@ -1,0 +1,183 @@
+//! One scan or image with its mask: where it lies, and what it is in memory.
+
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array2, Array3};
+
+use crate::{
+    DataError, LabelVolume, PhantomKind, SliceAxis, Slices, Volume, Window, image::read_silhouette, read_image,
+    read_labels, read_mask, read_volume,
+};
+
+/// Image and mask may lie this far apart, in mm.
+///
+/// Tools round affines when they write them, and a rotation kept as a quaternion of 32 bits can be off by half a thousandth.
+const GRID_TOLERANCE_MM: f64 = 0.1;
+
+/// One scan or image with its mask, not read yet.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// The case's own name.
+    pub name: String,
+    source: Source,
+}
+
+#[derive(Debug, Clone)]
+enum Source {
+    Files(CaseFiles),
+    Phantom { kind: PhantomKind, seed: u64 },
+}
+
+/// Where a case lies on disk.
+#[derive(Debug, Clone)]
+pub(crate) struct CaseFiles {
+    pub(crate) image: PathBuf,
+    /// One mask, or those of several raters; never none.
+    pub(crate) labels: Vec<PathBuf>,
+    pub(crate) kind: CaseKind,
+    /// Whether scan and mask must lie at one place, or only have one shape.
+    pub(crate) compare_affines: bool,
+}
+
+/// What a case consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CaseKind {
+    Volume,
+    /// A single image whose mask holds label values.
+    Classes,
+    /// A single image whose mask numbers its instances.
+    Instances,
+    /// A single image whose mask is white on the object; compression and smoothing leave levels between.
+    AboveHalf,
+}
+
+/// A case in memory.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "one case at a time is in memory, and its voxels lie elsewhere")]
+pub enum LoadedCase {
+    /// A volume and its label map, on one grid.
+    Volume {
+        /// Intensities.
+        volume: Volume,
+        /// Labels.
+        labels: LabelVolume,
+    },
+    /// A single image and its mask.
+    Image {
+        /// Levels: `[rows, columns, channels]`.
+        image: Array3<f32>,
+        /// Labels: `[rows, columns]`. Instance masks have every instance as 1.
+        labels: Array2<u16>,
+    },
+}
+
+impl Case {
+    pub(crate) fn of_files(name: String, files: CaseFiles) -> Self {
+        Self { name, source: Source::Files(files) }
+    }
+
+    pub(crate) fn of_phantom(name: String, kind: PhantomKind, seed: u64) -> Self {
+        Self { name, source: Source::Phantom { kind, seed } }
+    }
+
+    /// Reads the case, or makes it where it is a phantom.
+    ///
+    /// # Errors
+    /// What reading meets; [`DataError::Grid`] if image and label map lie apart; [`DataError::Image`] if image and mask differ in
+    /// size.
+    pub fn load(&self) -> Result<LoadedCase, DataError> {
+        match &self.source {
+            Source::Files(files) if files.kind == CaseKind::Volume => files.load_volume(),
+            Source::Files(files) => files.load_image(),
+            Source::Phantom { kind, seed } => Ok(kind.generate(*seed)),
+        }
+    }
+
+    /// Reads the case, to be cut into slices that are seen through a window.
+    ///
+    /// # Errors
+    /// Those of [`Case::load`] and of [`Slices::new`].
+    pub fn slices(&self, axis: SliceAxis, window: &Window) -> Result<Slices, DataError> {
+        Slices::new(self.load()?, axis, window)
+    }
+
+    /// The instance numbers of a single image, `[rows, columns]` with 0 for background; `None` where its mask tells classes only.
+    ///
+    /// # Errors
+    /// What reading the mask meets.
+    pub fn instances(&self) -> Result<Option<Array2<u16>>, DataError> {
+        match &self.source {
+            Source::Files(files) if files.kind == CaseKind::Instances => read_mask(files.mask()).map(Some),
+            Source::Files(_) => Ok(None),
+            Source::Phantom { kind, seed } => Ok(kind.instances(*seed)),
+        }
+    }
+}
+
+impl CaseFiles {
+    /// The mask of a case that has a single one.
+    fn mask(&self) -> &Path {
+        self.labels.first().expect("readers leave out what has no mask")
+    }
+
+    fn load_image(&self) -> Result<LoadedCase, DataError> {
+        let (path, image) = (self.mask(), read_image(&self.image)?);
+        let labels = match self.kind {
+            CaseKind::AboveHalf => read_silhouette(path)?.mapv(u16::from),
+            CaseKind::Instances => read_mask(path)?.mapv(|instance| instance.min(1)),
+            CaseKind::Classes | CaseKind::Volume => read_mask(path)?,
+        };
+        let (rows, columns, _) = image.dim();
+        if labels.dim() != (rows, columns) {
+            let reason = format!(
+                "the mask has {:?} rows and columns, {} has {:?}",
+                labels.dim(),
+                self.image.display(),
+                (rows, columns)
+            );
+            return Err(DataError::Image { path: path.to_path_buf(), reason });
+        }
+        Ok(LoadedCase::Image { image, labels })
+    }
+
+    fn load_volume(&self) -> Result<LoadedCase, DataError> {
+        let volume = read_volume(&self.image)?;
+        let read = |path: &PathBuf| {
+            let labels = read_labels(path)?;
+            let agreement = if self.compare_affines {
+                volume.grid.compare(&labels.grid, GRID_TOLERANCE_MM)
+            } else {
+                volume.grid.compare_shape(&labels.grid)
+            };
+            agreement.map_err(|mismatch| DataError::Grid {
+                mask: path.clone(),
+                image: self.image.clone(),
+                mismatch: Box::new(mismatch),
+            })?;
+            Ok(labels.labels)
+        };
+        let raters = self.labels.iter().map(read).collect::<Result<Vec<_>, DataError>>()?;
+        let labels = LabelVolume { labels: most_frequent(raters), grid: volume.grid.clone() };
+        Ok(LoadedCase::Volume { volume, labels })
+    }
+}
+
+/// The label that most raters give each voxel; of equally frequent ones, the lowest. Of one rater, what that one says.
+fn most_frequent(mut raters: Vec<Array3<u16>>) -> Array3<u16> {
+    let mut first = raters.remove(0);
+    if raters.is_empty() {
+        return first;
+    }
+    let mut votes = Vec::with_capacity(raters.len() + 1);
+    for (place, label) in first.indexed_iter_mut() {
+        votes.clear();
+        votes.extend(raters.iter().map(|rater| rater[place]));
+        votes.push(*label);
+        votes.sort_unstable();
+        let groups = votes.chunk_by(|one, other| one == other);
+        // Of equally long groups, `max_by_key` takes the last, so the order is turned.
+        let winner = groups.rev().max_by_key(|group| group.len());
+        *label = winner.map_or(0, |group| group[0]);
+    }
+    first
+}

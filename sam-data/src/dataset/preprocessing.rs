@@ -1,0 +1,139 @@
+//! What the paper does to each data set before SAM sees it, as far as it is known.
+//!
+//! The paper refers to a supplement that cannot be had. So each value says where it comes from: [`Provenance::Stated`] in the paper's
+//! text, or [`Provenance::Derived`] by us, and from what.
+
+use serde::Serialize;
+
+use super::KnownSet;
+use crate::Window;
+
+/// Where a value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Provenance {
+    /// The paper's text says it.
+    Stated,
+    /// The paper does not say; this is our choice, never to be presented as the paper's.
+    Derived,
+}
+
+/// A value with its provenance.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Marked<T> {
+    /// The value.
+    pub value: T,
+    /// Where it comes from.
+    pub provenance: Provenance,
+    /// Where it stands in the paper, or what it was derived from.
+    pub source: &'static str,
+}
+
+/// Between what a set is divided into annotated and tested. Slices that do not show the structure are on neither side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Division {
+    /// Each volume by itself: some slices are annotated, the others tested.
+    SlicesOfEachCase,
+    /// All images together: some are annotated, others tested.
+    Images,
+}
+
+/// How a data set is prepared: what `--set` takes where nothing else is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Preprocessing {
+    /// The intensity window.
+    pub window: Marked<Window>,
+    /// The structures, in the words of [`LabelTable::parse_structures`](crate::LabelTable::parse_structures): a tumour belongs to its
+    /// organ.
+    pub structures: Marked<&'static str>,
+    /// What is divided into annotated and tested.
+    pub division: Marked<Division>,
+    /// Pixels of a structure that a slice must show, at the least, to be annotated or tested as one that shows it.
+    pub min_object_pixels: Marked<usize>,
+}
+
+const fn stated<T>(value: T, source: &'static str) -> Marked<T> {
+    Marked { value, provenance: Provenance::Stated, source }
+}
+
+const fn derived<T>(value: T, source: &'static str) -> Marked<T> {
+    Marked { value, provenance: Provenance::Derived, source }
+}
+
+/// Levels of 8 bits as they are.
+const AS_IT_IS: Window = Window::Range { low: 0.0, high: 255.0 };
+
+impl KnownSet {
+    /// How the paper prepares the set, or how we do where it does not say.
+    pub const fn preprocessing(self) -> Preprocessing {
+        let window = match self {
+            Self::Kits19 | Self::Lits | Self::Btcv => {
+                derived(Window::Abdomen, "the usual soft tissue window, W400 L40")
+            }
+            Self::CtOrg => derived(Window::Lung, "the usual lung window, W1500 L-600; the paper takes the lungs alone"),
+            Self::Ct2usKidney => derived(AS_IT_IS, "ultrasound has no absolute scale, and is stored in 8 bits"),
+            Self::Lizard => derived(AS_IT_IS, "SAM was trained on colour images as they are"),
+            Self::ProstatexGland | Self::ProstatexPeripheral | Self::Scgm | Self::ScgmRater(_) => derived(
+                Window::PERCENTILE,
+                "MR has no absolute scale; MedSAM takes these percentiles of voxels that are not 0",
+            ),
+            Self::Msd => {
+                derived(Window::Auto, "a task is CT or MR; of the spleen, the paper's, this is the soft tissue window")
+            }
+        };
+        let structures = match self {
+            Self::Kits19 => stated("kidney=1+2", "Table 1: kidney + tumour"),
+            Self::Ct2usKidney => stated("all", "Table 1: kidney"),
+            Self::Lits => stated("liver=1+2", "Table 1: liver + tumour"),
+            Self::CtOrg => stated("lungs", "Table 1: lung"),
+            Self::ProstatexGland => stated("all", "Table 1: gland"),
+            Self::ProstatexPeripheral => stated("all", "Table 1: PZ"),
+            Self::Msd => derived("all", "Table 1 takes the spleen; another task has other structures"),
+            Self::Lizard => stated("all", "Table 1: nuclei, of all classes"),
+            Self::Scgm | Self::ScgmRater(_) => {
+                stated("spinal cord=1+2", "Table 1: spinal cord; its parts are the grey and the white matter")
+            }
+            Self::Btcv => stated("all", "Table 1: 13 abdominal organs; Table 2 has the adrenal glands as one"),
+        };
+        let division = match self {
+            Self::Ct2usKidney | Self::Lizard => {
+                stated(Division::Images, "section 4: some images to train on, others to test")
+            }
+            _ => stated(
+                Division::SlicesOfEachCase,
+                "section 4: each case by itself, a few slices against the remaining ones",
+            ),
+        };
+        let min_object_pixels = derived(
+            10,
+            "ten points, the most that Table 2 draws, need as many pixels; MedSAM leaves out objects below 100",
+        );
+        Preprocessing { window, structures, division, min_object_pixels }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::known::ALL, *};
+
+    #[test]
+    fn every_value_says_where_it_comes_from() {
+        for set in ALL {
+            let Preprocessing { window, structures, division, min_object_pixels } = set.preprocessing();
+            assert!(
+                [window.source, structures.source, division.source, min_object_pixels.source]
+                    .iter()
+                    .all(|source| !source.is_empty())
+            );
+            assert_eq!(window.provenance, Provenance::Derived, "the paper's supplement on windows cannot be had");
+            // The structures are among the set's; a task of the Decathlon brings its own table.
+            let table: crate::LabelTable = set.labels().iter().map(|&(value, name)| (value, name.to_owned())).collect();
+            let parsed = table.parse_structures(structures.value).expect("structures of the set");
+            assert_eq!(parsed.is_empty(), set == KnownSet::Msd);
+            assert_eq!(structures.provenance == Provenance::Stated, structures.source.starts_with("Table 1:"), "{set}");
+        }
+        let json = serde_json::to_value(KnownSet::CtOrg.preprocessing()).expect("plain data");
+        assert_eq!((&json["window"]["value"], &json["window"]["provenance"]), (&"lung".into(), &"derived".into()));
+    }
+}

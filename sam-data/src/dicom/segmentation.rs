@@ -1,0 +1,379 @@
+//! A mask as DICOM SEG: one binary frame for each slice of each structure, each referring to the image that it was drawn on.
+//!
+//! Source of attributes and their types: DICOM PS3.3, A.51 (Segmentation IOD) and C.8.20.
+
+use std::{collections::BTreeSet, io, path::Path};
+
+use dicom_core::{DataElement, PrimitiveValue, Tag, VR, value::DataSetSequence};
+use dicom_dictionary_std::{tags, uids};
+use dicom_object::{FileMetaTableBuilder, InMemDicomObject, mem::InMemElement};
+use ndarray::{ArrayView2, ArrayView3, Axis};
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+
+use super::{
+    DicomSeries, causes,
+    frame::{Frame, text},
+};
+use crate::{DataError, write_atomically};
+
+/// A structure of a mask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// Its label value.
+    pub value: u16,
+    /// Its name, as viewers show it.
+    pub name: String,
+}
+
+/// Attributes of patient, study and frame of reference, which a mask takes over: what there is not stays empty.
+const SHARED: [(Tag, VR); 12] = [
+    (tags::PATIENT_NAME, VR::PN),
+    (tags::PATIENT_ID, VR::LO),
+    (tags::PATIENT_BIRTH_DATE, VR::DA),
+    (tags::PATIENT_SEX, VR::CS),
+    (tags::STUDY_INSTANCE_UID, VR::UI),
+    (tags::STUDY_DATE, VR::DA),
+    (tags::STUDY_TIME, VR::TM),
+    (tags::REFERRING_PHYSICIAN_NAME, VR::PN),
+    (tags::STUDY_ID, VR::SH),
+    (tags::ACCESSION_NUMBER, VR::SH),
+    (tags::FRAME_OF_REFERENCE_UID, VR::UI),
+    (tags::POSITION_REFERENCE_INDICATOR, VR::LO),
+];
+
+/// A code of a terminology: value, scheme, meaning.
+type Code = (&'static str, &'static str, &'static str);
+const ANATOMY: Code = ("123037004", "SCT", "Anatomical Structure");
+const SEGMENTATION: Code = ("113076", "DCM", "Segmentation");
+const SOURCE_IMAGE: Code = ("121322", "DCM", "Source image for image processing operation");
+
+/// The longest decimal string that DICOM allows.
+const MAX_DECIMAL: usize = 16;
+/// The longest segment label.
+const MAX_LABEL: usize = 64;
+
+/// Writes a mask as DICOM SEG that refers to the series it was made on.
+///
+/// Each structure is a segment of its own, named as given; frames without any of its voxels are left out, but for one where there are
+/// none at all. Patient, study and frame of reference are the series' own. The mask's identifiers follow from its content.
+///
+/// # Shapes
+/// - labels: those of the volume that [`super::read_dicom`] gave: `[columns, rows, slices]`
+///
+/// # Errors
+/// [`DataError::Shape`]; [`DataError::Segmentation`] where there is no structure or a label value belongs to none or two of them;
+/// [`DataError::Write`].
+pub fn write_segmentation(
+    path: &Path,
+    labels: ArrayView3<'_, u16>,
+    series: &DicomSeries,
+    segments: &[Segment],
+) -> Result<(), DataError> {
+    let (rows, columns) = series.slices[0].size;
+    let (i, j, k) = labels.dim();
+    let expected = [columns, rows, series.slices.len()];
+    if [i, j, k] != expected {
+        return Err(DataError::Shape { expected, found: [i, j, k] });
+    }
+    let refuse = |reason: String| DataError::Segmentation { path: path.to_path_buf(), reason };
+    check(labels, segments).map_err(refuse)?;
+    let now = OffsetDateTime::now_utc();
+    let names = Names::of(labels, series, segments, now);
+    let object = document(labels, series, segments, &names, now);
+    let meta = FileMetaTableBuilder::new()
+        .media_storage_sop_class_uid(uids::SEGMENTATION_STORAGE)
+        .media_storage_sop_instance_uid(names.instance.as_str())
+        .transfer_syntax(uids::EXPLICIT_VR_LITTLE_ENDIAN);
+    let file = object.with_meta(meta).map_err(|error| refuse(causes(&error)))?;
+    write_atomically(path, |out| file.write_all(out).map_err(io::Error::other))
+}
+
+/// Checks that each label belongs to one structure, and that the format can hold them.
+fn check(labels: ArrayView3<'_, u16>, segments: &[Segment]) -> Result<(), String> {
+    let mut named = BTreeSet::new();
+    if let Some(twice) = segments.iter().find(|segment| !named.insert(segment.value)) {
+        return Err(format!("two structures have the label value {}; give each its own", twice.value));
+    }
+    if named.is_empty() || named.contains(&0) {
+        return Err("expected one or more structures with label values from 1 on".to_owned());
+    }
+    if let Some(label) = labels.iter().find(|&&label| label != 0 && !named.contains(&label)) {
+        return Err(format!("the mask holds the label value {label}, which no structure has; name it, too"));
+    }
+    let (columns, rows, slices) = labels.dim();
+    let bits = [rows, slices, segments.len()].iter().try_fold(columns, |bits, &side| bits.checked_mul(side));
+    if bits.is_none_or(|bits| bits / 8 >= u32::MAX as usize) {
+        return Err(format!(
+            "{} structures on {slices} slices may take more than 4 GiB; write fewer of them",
+            segments.len()
+        ));
+    }
+    Ok(())
+}
+
+/// Unique identifiers of what is new.
+struct Names {
+    instance: String,
+    series: String,
+    dimensions: String,
+}
+
+impl Names {
+    /// Of the content and the time: the same mask written again is a new object with a name of its own.
+    fn of(labels: ArrayView3<'_, u16>, series: &DicomSeries, segments: &[Segment], now: OffsetDateTime) -> Self {
+        let mut content = Sha256::new();
+        content.update(&series.uid);
+        content.update(now.unix_timestamp_nanos().to_le_bytes());
+        for segment in segments {
+            content.update(segment.value.to_le_bytes());
+            content.update(&segment.name);
+        }
+        labels.iter().for_each(|label| content.update(label.to_le_bytes()));
+        let name = |part: &str| {
+            let digest = content.clone().chain_update(part).finalize();
+            let half: [u8; 16] = digest[..16].try_into().expect("a digest has 32 bytes");
+            // Source: DICOM PS3.5, B.2, identifiers that are derived from 128 bits.
+            format!("2.25.{}", u128::from_be_bytes(half))
+        };
+        Self { instance: name("instance"), series: name("series"), dimensions: name("dimensions") }
+    }
+}
+
+/// All of the object but its file's own header.
+fn document(
+    labels: ArrayView3<'_, u16>,
+    series: &DicomSeries,
+    segments: &[Segment],
+    names: &Names,
+    now: OffsetDateTime,
+) -> InMemDicomObject {
+    let first = &series.slices[0];
+    let drawn = drawn(labels, segments);
+    let frame = |&(segment, slice): &(usize, usize)| frame(segment, slice, &series.slices[slice]);
+    let date = format!("{:04}{:02}{:02}", now.year(), u8::from(now.month()), now.day());
+    let clock = format!("{:02}{:02}{:02}", now.hour(), now.minute(), now.second());
+    let mut object = InMemDicomObject::from_element_iter([
+        words(tags::SPECIFIC_CHARACTER_SET, VR::CS, "ISO_IR 192"),
+        words(tags::SOP_CLASS_UID, VR::UI, uids::SEGMENTATION_STORAGE),
+        words(tags::SOP_INSTANCE_UID, VR::UI, &names.instance),
+        words(tags::IMAGE_TYPE, VR::CS, "DERIVED\\PRIMARY"),
+        words(tags::CONTENT_DATE, VR::DA, &date),
+        words(tags::CONTENT_TIME, VR::TM, &clock),
+        words(tags::SERIES_DATE, VR::DA, &date),
+        words(tags::SERIES_TIME, VR::TM, &clock),
+        words(tags::MODALITY, VR::CS, "SEG"),
+        words(tags::SERIES_INSTANCE_UID, VR::UI, &names.series),
+        words(tags::SERIES_NUMBER, VR::IS, "1000"),
+        words(tags::SERIES_DESCRIPTION, VR::LO, "Segmentation"),
+        words(tags::INSTANCE_NUMBER, VR::IS, "1"),
+        words(tags::MANUFACTURER, VR::LO, "sam-data"),
+        words(tags::MANUFACTURER_MODEL_NAME, VR::LO, "SAM^Med in Rust"),
+        words(tags::DEVICE_SERIAL_NUMBER, VR::LO, "none"),
+        words(tags::SOFTWARE_VERSIONS, VR::LO, env!("CARGO_PKG_VERSION")),
+        words(tags::CONTENT_LABEL, VR::CS, "SEGMENTATION"),
+        words(tags::CONTENT_DESCRIPTION, VR::LO, ""),
+        words(tags::CONTENT_CREATOR_NAME, VR::PN, ""),
+        words(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "MONOCHROME2"),
+        words(tags::LOSSY_IMAGE_COMPRESSION, VR::CS, "00"),
+        words(tags::SEGMENTATION_TYPE, VR::CS, "BINARY"),
+        words(tags::SEGMENTS_OVERLAP, VR::CS, "NO"),
+        words(tags::NUMBER_OF_FRAMES, VR::IS, &drawn.len().to_string()),
+        number(tags::SAMPLES_PER_PIXEL, 1),
+        number(tags::ROWS, first.size.0),
+        number(tags::COLUMNS, first.size.1),
+        number(tags::BITS_ALLOCATED, 1),
+        number(tags::BITS_STORED, 1),
+        number(tags::HIGH_BIT, 0),
+        number(tags::PIXEL_REPRESENTATION, 0),
+        items(tags::SEGMENT_SEQUENCE, segments.iter().enumerate().map(described).collect()),
+        items(tags::DIMENSION_ORGANIZATION_SEQUENCE, vec![item([dimensions(names)])]),
+        items(tags::DIMENSION_INDEX_SEQUENCE, dimension_indices(names)),
+        items(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, vec![shared(&series.slices)]),
+        items(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE, drawn.iter().map(frame).collect()),
+        items(tags::REFERENCED_SERIES_SEQUENCE, vec![referenced_series(series)]),
+        DataElement::new(tags::PIXEL_DATA, VR::OB, PrimitiveValue::from(packed(labels, segments, &drawn))),
+    ]);
+    for (tag, vr) in SHARED {
+        object.put(words(tag, vr, &text(&series.first, tag).unwrap_or_default()));
+    }
+    object
+}
+
+/// Which slices show which segment, in the order of the frames.
+fn drawn(labels: ArrayView3<'_, u16>, segments: &[Segment]) -> Vec<(usize, usize)> {
+    let mut frames = Vec::new();
+    for (number, segment) in segments.iter().enumerate() {
+        let before = frames.len();
+        let slices = labels.axis_iter(Axis(2)).enumerate();
+        let shown = slices.filter(|(_, slice)| slice.iter().any(|&label| label == segment.value));
+        frames.extend(shown.map(|(slice, _)| (number, slice)));
+        if frames.len() == before {
+            frames.push((number, 0));
+        }
+    }
+    frames
+}
+
+/// All frames, a bit a pixel, without gaps between them, the lowest bit first. Source: DICOM PS3.5, 8.1.1.
+fn packed(labels: ArrayView3<'_, u16>, segments: &[Segment], drawn: &[(usize, usize)]) -> Vec<u8> {
+    let area = labels.dim().0 * labels.dim().1;
+    let bytes = (area * drawn.len()).div_ceil(8);
+    // A value's length is even.
+    let mut packed = vec![0_u8; bytes.next_multiple_of(2)];
+    for (number, &(segment, slice)) in drawn.iter().enumerate() {
+        let slice: ArrayView2<'_, u16> = labels.index_axis(Axis(2), slice);
+        // Pixels run along the rows; the volume's first axis is the column.
+        for (pixel, &label) in slice.reversed_axes().iter().enumerate() {
+            if label == segments[segment].value {
+                let bit = number * area + pixel;
+                packed[bit / 8] |= 1 << (bit % 8);
+            }
+        }
+    }
+    packed
+}
+
+fn described((index, segment): (usize, &Segment)) -> InMemDicomObject {
+    let label: String = segment.name.chars().filter(|&letter| letter != '\\').take(MAX_LABEL).collect();
+    item([
+        number(tags::SEGMENT_NUMBER, index + 1),
+        words(tags::SEGMENT_LABEL, VR::LO, &label),
+        words(tags::SEGMENT_ALGORITHM_TYPE, VR::CS, "SEMIAUTOMATIC"),
+        words(tags::SEGMENT_ALGORITHM_NAME, VR::LO, "SAM^Med"),
+        code(tags::SEGMENTED_PROPERTY_CATEGORY_CODE_SEQUENCE, ANATOMY),
+        code(tags::SEGMENTED_PROPERTY_TYPE_CODE_SEQUENCE, ANATOMY),
+    ])
+}
+
+/// What all frames share: orientation and spacing.
+fn shared(slices: &[Frame]) -> InMemDicomObject {
+    let first = &slices[0];
+    let between = match slices {
+        [one, other, ..] => crate::geometry::norm([0, 1, 2].map(|axis| other.position[axis] - one.position[axis])),
+        _ => first.thickness.unwrap_or(1.0),
+    };
+    let measures = item([
+        decimals(tags::SLICE_THICKNESS, &[first.thickness.unwrap_or(between)]),
+        decimals(tags::SPACING_BETWEEN_SLICES, &[between]),
+        decimals(tags::PIXEL_SPACING, &first.spacing),
+    ]);
+    let orientation = item([decimals(tags::IMAGE_ORIENTATION_PATIENT, first.directions.as_flattened())]);
+    item([
+        items(tags::PIXEL_MEASURES_SEQUENCE, vec![measures]),
+        items(tags::PLANE_ORIENTATION_SEQUENCE, vec![orientation]),
+    ])
+}
+
+/// What one frame alone is: its segment, its place, its image.
+fn frame(segment: usize, slice: usize, source: &Frame) -> InMemDicomObject {
+    let indices = PrimitiveValue::U32([segment as u32 + 1, slice as u32 + 1].as_slice().into());
+    let content = item([DataElement::new(tags::DIMENSION_INDEX_VALUES, VR::UL, indices)]);
+    let mut image = referenced_image(source);
+    if source.of > 1 {
+        image.put(words(tags::REFERENCED_FRAME_NUMBER, VR::IS, &(source.number + 1).to_string()));
+    }
+    // Without this, readers must not look a mask up by its image.
+    image.put(words(tags::SPATIAL_LOCATIONS_PRESERVED, VR::CS, "YES"));
+    image.put(code(tags::PURPOSE_OF_REFERENCE_CODE_SEQUENCE, SOURCE_IMAGE));
+    let derivation =
+        item([items(tags::SOURCE_IMAGE_SEQUENCE, vec![image]), code(tags::DERIVATION_CODE_SEQUENCE, SEGMENTATION)]);
+    let position = item([decimals(tags::IMAGE_POSITION_PATIENT, &source.position)]);
+    let identification = item([number(tags::REFERENCED_SEGMENT_NUMBER, segment + 1)]);
+    item([
+        items(tags::FRAME_CONTENT_SEQUENCE, vec![content]),
+        items(tags::PLANE_POSITION_SEQUENCE, vec![position]),
+        items(tags::SEGMENT_IDENTIFICATION_SEQUENCE, vec![identification]),
+        items(tags::DERIVATION_IMAGE_SEQUENCE, vec![derivation]),
+    ])
+}
+
+fn dimensions(names: &Names) -> InMemElement {
+    words(tags::DIMENSION_ORGANIZATION_UID, VR::UI, &names.dimensions)
+}
+
+/// Frames count by segment, then by place.
+fn dimension_indices(names: &Names) -> Vec<InMemDicomObject> {
+    let by = |pointer: Tag, group: Tag, label: &str| {
+        item([
+            dimensions(names),
+            DataElement::new(tags::DIMENSION_INDEX_POINTER, VR::AT, PrimitiveValue::from(pointer)),
+            DataElement::new(tags::FUNCTIONAL_GROUP_POINTER, VR::AT, PrimitiveValue::from(group)),
+            words(tags::DIMENSION_DESCRIPTION_LABEL, VR::LO, label),
+        ])
+    };
+    vec![
+        by(tags::REFERENCED_SEGMENT_NUMBER, tags::SEGMENT_IDENTIFICATION_SEQUENCE, "Segment"),
+        by(tags::IMAGE_POSITION_PATIENT, tags::PLANE_POSITION_SEQUENCE, "Position"),
+    ]
+}
+
+fn referenced_series(series: &DicomSeries) -> InMemDicomObject {
+    let mut files: Vec<&Frame> = series.slices.iter().collect();
+    files.dedup_by(|one, other| one.instance == other.instance);
+    item([
+        words(tags::SERIES_INSTANCE_UID, VR::UI, &series.uid),
+        items(tags::REFERENCED_INSTANCE_SEQUENCE, files.into_iter().map(referenced_image).collect()),
+    ])
+}
+
+fn referenced_image(source: &Frame) -> InMemDicomObject {
+    item([
+        words(tags::REFERENCED_SOP_CLASS_UID, VR::UI, &source.class),
+        words(tags::REFERENCED_SOP_INSTANCE_UID, VR::UI, &source.instance),
+    ])
+}
+
+fn code(tag: Tag, (value, scheme, meaning): Code) -> InMemElement {
+    items(
+        tag,
+        vec![item([
+            words(tags::CODE_VALUE, VR::SH, value),
+            words(tags::CODING_SCHEME_DESIGNATOR, VR::SH, scheme),
+            words(tags::CODE_MEANING, VR::LO, meaning),
+        ])],
+    )
+}
+
+fn item<const N: usize>(elements: [InMemElement; N]) -> InMemDicomObject {
+    InMemDicomObject::from_element_iter(elements)
+}
+
+fn items(tag: Tag, items: Vec<InMemDicomObject>) -> InMemElement {
+    DataElement::new(tag, VR::SQ, DataSetSequence::from(items))
+}
+
+fn words(tag: Tag, vr: VR, words: &str) -> InMemElement {
+    DataElement::new(tag, vr, PrimitiveValue::from(words))
+}
+
+fn number(tag: Tag, number: usize) -> InMemElement {
+    DataElement::new(tag, VR::US, PrimitiveValue::from(number as u16))
+}
+
+fn decimals(tag: Tag, numbers: &[f64]) -> InMemElement {
+    let texts: Vec<String> = numbers.iter().map(|&number| decimal(number)).collect();
+    words(tag, VR::DS, &texts.join("\\"))
+}
+
+/// As many digits as 16 characters hold.
+fn decimal(number: f64) -> String {
+    let fits = |text: &String| text.len() <= MAX_DECIMAL;
+    let plain = (0..=12).rev().map(|digits| format!("{number:.digits$}")).find(fits);
+    plain.unwrap_or_else(|| format!("{number:.8e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_fit_into_sixteen_characters() {
+        for (number, text) in
+            [(0.5, "0.500000000000"), (-57.617_565_642_283, "-57.617565642283"), (-123_456.75, "-123456.75000000")]
+        {
+            assert_eq!(decimal(number), text);
+        }
+        assert!(decimal(-1.234_567_891_234e-20).len() <= MAX_DECIMAL && decimal(1e300).len() <= MAX_DECIMAL);
+    }
+}

@@ -1,0 +1,124 @@
+//! Single images put in order by where they lie.
+
+use std::path::Path;
+
+use super::frame::Frame;
+use crate::{
+    DataError,
+    geometry::{cross, dot, norm},
+};
+
+/// Directions and spacings are stored with about six digits.
+const COSINE_TOLERANCE: f64 = 1e-3;
+/// A slice may lie off its place by so much of the distance between slices: some scanners round positions to a tenth of a millimetre.
+const STEP_TOLERANCE: f64 = 0.1;
+/// Nearer than this share of the usual distance, two slices lie at one place.
+const SAME_PLACE: f64 = 0.1;
+
+/// What the images of one volume share.
+#[derive(Debug)]
+pub(super) struct Stacking {
+    /// Rows and columns.
+    pub(super) size: (usize, usize),
+    /// From voxel index to mm, RAS.
+    pub(super) affine: [[f64; 4]; 4],
+}
+
+impl Stacking {
+    /// Orders the frames along their common normal, and checks that they lie at equal distances.
+    pub(super) fn of(folder: &Path, frames: &mut [Frame]) -> Result<Self, DataError> {
+        let refuse = |reason: String| Err(DataError::Dicom { path: folder.to_path_buf(), reason });
+        let first = frames[0].clone();
+        for frame in &*frames {
+            if let Some(difference) = difference(&first, frame) {
+                return refuse(format!(
+                    "{} and {} differ in {difference}: they are no slices of one volume; move one of them away, or choose a series",
+                    first.name(),
+                    frame.name()
+                ));
+            }
+        }
+        let normal = cross(first.directions[0], first.directions[1]);
+        let along = |frame: &Frame| dot(normal, frame.position);
+        frames.sort_by(|one, other| along(one).total_cmp(&along(other)));
+        let length = usual_distance(frames, normal);
+        for pair in frames.windows(2) {
+            let gap = along(&pair[1]) - along(&pair[0]);
+            let (one, other) = (pair[0].name(), pair[1].name());
+            if gap <= SAME_PLACE * length.max(f64::MIN_POSITIVE) {
+                return refuse(format!(
+                    "{one} and {other} lie at one place: the series holds several volumes, or files twice; keep one of each"
+                ));
+            }
+            if (gap - length).abs() > STEP_TOLERANCE * length {
+                return refuse(format!(
+                    "between {one} and {other} are {gap:.3} mm, elsewhere {length:.3} mm: slices are missing, or their distance \
+                     changes; complete the series, or resample it to equal distances"
+                ));
+            }
+        }
+        let origin = frames[0].position;
+        let step = step(frames, normal);
+        for (index, frame) in frames.iter().enumerate() {
+            let expected = [0, 1, 2].map(|axis| origin[axis] + step[axis] * index as f64);
+            let off = norm([0, 1, 2].map(|axis| frame.position[axis] - expected[axis]));
+            if off > STEP_TOLERANCE * length {
+                return refuse(format!(
+                    "{} lies {off:.3} mm off the line of the others: the series holds several volumes; move its files away",
+                    frame.name()
+                ));
+            }
+        }
+        let [columns, rows] = first.directions;
+        let [between_rows, between_columns] = first.spacing;
+        // DICOM counts towards the patient's left and back, the affine towards right and front.
+        let row = |axis: usize, sign: f64| {
+            [columns[axis] * between_columns, rows[axis] * between_rows, step[axis], origin[axis]]
+                .map(|part| sign * part)
+        };
+        let affine = [row(0, -1.0), row(1, -1.0), row(2, 1.0), [0.0, 0.0, 0.0, 1.0]];
+        Ok(Self { size: first.size, affine })
+    }
+}
+
+/// The median distance between neighbours: a gap or a double moves it least.
+fn usual_distance(sorted: &[Frame], normal: [f64; 3]) -> f64 {
+    let along = |frame: &Frame| dot(normal, frame.position);
+    let mut distances: Vec<f64> = sorted.windows(2).map(|pair| along(&pair[1]) - along(&pair[0])).collect();
+    let middle = distances.len() / 2;
+    if distances.is_empty() { 0.0 } else { *distances.select_nth_unstable_by(middle, f64::total_cmp).1 }
+}
+
+/// From one slice to the next: the mean, since roundings cancel out in it; of a single slice its thickness along the normal.
+///
+/// Slices of a tilted gantry do not lie along their normal.
+fn step(sorted: &[Frame], normal: [f64; 3]) -> [f64; 3] {
+    match sorted {
+        [first, .., last] => {
+            [0, 1, 2].map(|axis| (last.position[axis] - first.position[axis]) / (sorted.len() - 1) as f64)
+        }
+        _ => normal.map(|part| part * sorted[0].thickness.unwrap_or(1.0)),
+    }
+}
+
+/// In what two frames of one volume must not differ.
+fn difference(one: &Frame, other: &Frame) -> Option<&'static str> {
+    let apart = |a: &[f64], b: &[f64]| a.iter().zip(b).any(|(a, b)| (a - b).abs() > COSINE_TOLERANCE);
+    if one.size != other.size {
+        Some("size")
+    } else if apart(&one.spacing, &other.spacing) {
+        Some("pixel spacing")
+    } else if apart(one.directions.as_flattened(), other.directions.as_flattened()) {
+        Some("orientation")
+    } else {
+        None
+    }
+}
+
+impl Frame {
+    /// For messages.
+    fn name(&self) -> String {
+        let file = self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if self.of > 1 { format!("frame {} of {file}", self.number + 1) } else { file }
+    }
+}

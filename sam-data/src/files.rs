@@ -1,0 +1,39 @@
+//! What lies in a folder.
+
+use std::path::{Path, PathBuf};
+
+use crate::DataError;
+
+/// Deeper than the deepest known layout; a cap, since links may lead in circles.
+const MAX_DEPTH: usize = 6;
+
+/// Paths in a folder by name, without hidden files and the `._` doubles that macOS leaves.
+pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let read = |source| DataError::Read { path: folder.to_path_buf(), source };
+    let mut paths = std::fs::read_dir(folder)
+        .map_err(read)?
+        .map(|entry| entry.map(|entry| entry.path()).map_err(read))
+        .collect::<Result<Vec<_>, _>>()?;
+    paths.retain(|path| path.file_name().is_some_and(|name| !name.to_string_lossy().starts_with('.')));
+    paths.sort();
+    Ok(paths)
+}
+
+/// All files in a folder and below it, by name.
+pub(crate) fn files_below(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    if !folder.is_dir() {
+        return Err(DataError::Layout { path: folder.to_path_buf(), reason: "it is no folder".to_owned() });
+    }
+    let (mut files, mut folders) = (Vec::new(), vec![(folder.to_path_buf(), 0)]);
+    while let Some((folder, depth)) = folders.pop() {
+        for path in entries(&folder)? {
+            if !path.is_dir() {
+                files.push(path);
+            } else if depth < MAX_DEPTH {
+                folders.push((path, depth + 1));
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}

@@ -1,0 +1,257 @@
+//! Instance maps in MATLAB's level-5 files, as the Lizard data set has them.
+//!
+//! Only what such a file needs is understood: plain or compressed elements, full real arrays of numbers, either byte order. Files of
+//! version 7.3 are HDF5, another format.
+
+use std::{io::Read, path::Path};
+
+use flate2::read::ZlibDecoder;
+use ndarray::{Array2, ShapeBuilder};
+
+use crate::DataError;
+
+/// The array that numbers instances, in the data sets Lizard and `CoNSeP`.
+const ARRAY: &str = "inst_map";
+/// Text, an offset, the version and the byte order.
+const HEADER_LENGTH: usize = 128;
+/// More than any image's map: 5,700 x 5,700 numbers of 64 bits. A damaged or hostile file cannot ask for all memory.
+const MOST_BYTES: u64 = 1 << 28;
+
+/// Kinds of elements, as the format numbers them.
+const MATRIX: u32 = 14;
+const COMPRESSED: u32 = 15;
+/// Array classes from double to 64-bit numbers; those below are cells, structures, objects, text and sparse arrays.
+const NUMERIC_CLASSES: std::ops::RangeInclusive<u8> = 6..=15;
+/// Flag of an array of complex numbers.
+const COMPLEX: u8 = 0x08;
+
+/// Reads the array `inst_map`: `[rows, columns]`, instance numbers.
+pub(crate) fn read_instances(path: &Path) -> Result<Array2<u16>, DataError> {
+    let bytes = std::fs::read(path).map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
+    parse(&bytes).map_err(|found| DataError::Image {
+        path: path.to_path_buf(),
+        reason: format!("expected a MATLAB level-5 file with an array {ARRAY} of instance numbers, found {found}"),
+    })
+}
+
+/// The array, or what is there instead.
+fn parse(bytes: &[u8]) -> Result<Array2<u16>, String> {
+    let Some((header, body)) = bytes.split_at_checked(HEADER_LENGTH) else {
+        return Err(format!("{} bytes, less than a header", bytes.len()));
+    };
+    if header.starts_with(b"MATLAB 7.3") {
+        return Err("version 7.3, which is HDF5; save it with the option -v7".to_owned());
+    }
+    let order = match &header[126..] {
+        b"IM" => Order::Little,
+        b"MI" => Order::Big,
+        _ => return Err("no such header".to_owned()),
+    };
+    let mut elements = Elements { bytes: body, order };
+    let mut others = Vec::new();
+    while let Some(element) = elements.next()? {
+        let unpacked;
+        let matrix = match element.kind {
+            MATRIX => element.data,
+            COMPRESSED => {
+                unpacked = unpack(element.data)?;
+                match (Elements { bytes: &unpacked, order }).next()? {
+                    Some(inner) if inner.kind == MATRIX => inner.data,
+                    _ => continue,
+                }
+            }
+            _ => continue,
+        };
+        match Matrix::parse(matrix, order)? {
+            matrix if matrix.name == ARRAY => return matrix.labels(order),
+            other => others.push(other.name),
+        }
+    }
+    match others.as_slice() {
+        [] => Err("no array at all".to_owned()),
+        others => Err(format!("only {}", others.join(", "))),
+    }
+}
+
+fn unpack(data: &[u8]) -> Result<Vec<u8>, String> {
+    let mut unpacked = Vec::new();
+    let outcome = ZlibDecoder::new(data).take(MOST_BYTES).read_to_end(&mut unpacked);
+    outcome.map_err(|error| format!("a damaged compressed element ({error})"))?;
+    Ok(unpacked)
+}
+
+/// Which byte of a number comes first.
+#[derive(Debug, Clone, Copy)]
+enum Order {
+    Little,
+    Big,
+}
+
+impl Order {
+    fn bytes<const N: usize>(self, bytes: &[u8]) -> Option<[u8; N]> {
+        let mut number: [u8; N] = bytes.get(..N)?.try_into().ok()?;
+        if matches!(self, Self::Big) {
+            number.reverse();
+        }
+        Some(number)
+    }
+
+    fn u32(self, bytes: &[u8]) -> Option<u32> {
+        self.bytes(bytes).map(u32::from_le_bytes)
+    }
+}
+
+/// A tag and what it announces.
+struct Element<'a> {
+    kind: u32,
+    data: &'a [u8],
+}
+
+/// Elements one behind the other.
+struct Elements<'a> {
+    bytes: &'a [u8],
+    order: Order,
+}
+
+impl<'a> Elements<'a> {
+    /// The next element; `None` at the end.
+    fn next(&mut self) -> Result<Option<Element<'a>>, String> {
+        if self.bytes.is_empty() {
+            return Ok(None);
+        }
+        let cut = || "a file that is cut off; copy or download it again".to_owned();
+        let first = self.order.u32(self.bytes).ok_or_else(cut)?;
+        // Up to four bytes of data may stand in the tag itself.
+        let (kind, length, start) = match first >> 16 {
+            0 => (first, self.order.u32(&self.bytes[4..]).ok_or_else(cut)? as usize, 8),
+            length => (first & 0xffff, length as usize, 4),
+        };
+        let data = self.bytes.get(start..).and_then(|rest| rest.get(..length)).ok_or_else(cut)?;
+        let end = start + length;
+        // Compressed elements alone are not filled up to eight bytes.
+        let end = if kind == COMPRESSED { end } else { end.next_multiple_of(8) };
+        self.bytes = self.bytes.get(end..).unwrap_or_default();
+        Ok(Some(Element { kind, data }))
+    }
+
+    /// The next element of an array, which must be there.
+    fn part(&mut self) -> Result<Element<'a>, String> {
+        self.next()?.ok_or_else(|| "an array without its parts".to_owned())
+    }
+}
+
+/// An array's description, its numbers not decoded yet.
+struct Matrix<'a> {
+    name: String,
+    class: u8,
+    flags: u8,
+    sides: Vec<u32>,
+    rest: Elements<'a>,
+}
+
+impl<'a> Matrix<'a> {
+    fn parse(bytes: &'a [u8], order: Order) -> Result<Self, String> {
+        let mut rest = Elements { bytes, order };
+        let flags = order.u32(rest.part()?.data).ok_or("an array without flags")?;
+        let sides = rest.part()?.data.chunks_exact(4).filter_map(|side| order.u32(side)).collect();
+        let name = String::from_utf8_lossy(rest.part()?.data).into_owned();
+        Ok(Self { name, class: (flags & 0xff) as u8, flags: (flags >> 8 & 0xff) as u8, sides, rest })
+    }
+
+    /// The numbers as labels. MATLAB stores columns one behind the other.
+    fn labels(mut self, order: Order) -> Result<Array2<u16>, String> {
+        if !NUMERIC_CLASSES.contains(&self.class) || self.flags & COMPLEX != 0 {
+            return Err("something else than a full array of real numbers under that name".to_owned());
+        }
+        let &[rows, columns] = self.sides.as_slice() else {
+            return Err(format!("an array with {} sides", self.sides.len()));
+        };
+        let element = self.rest.part()?;
+        let labels = numbers(&element, order)?.into_iter().map(label).collect::<Result<Vec<_>, _>>()?;
+        let count = labels.len();
+        Array2::from_shape_vec((rows as usize, columns as usize).f(), labels)
+            .map_err(|_| format!("{count} numbers for {rows} rows and {columns} columns"))
+    }
+}
+
+/// Decodes numbers; an array of doubles may be stored in fewer bytes.
+fn numbers(element: &Element<'_>, order: Order) -> Result<Vec<f64>, String> {
+    /// Splits into numbers of `N` bytes, low byte first.
+    fn decode<const N: usize>(data: &[u8], order: Order, number: impl Fn([u8; N]) -> f64) -> Vec<f64> {
+        data.chunks_exact(N).filter_map(|bytes| order.bytes(bytes)).map(number).collect()
+    }
+    let data = element.data;
+    Ok(match element.kind {
+        1 => decode(data, order, |bytes| f64::from(i8::from_le_bytes(bytes))),
+        2 => decode(data, order, |bytes| f64::from(u8::from_le_bytes(bytes))),
+        3 => decode(data, order, |bytes| f64::from(i16::from_le_bytes(bytes))),
+        4 => decode(data, order, |bytes| f64::from(u16::from_le_bytes(bytes))),
+        5 => decode(data, order, |bytes| f64::from(i32::from_le_bytes(bytes))),
+        6 => decode(data, order, |bytes| f64::from(u32::from_le_bytes(bytes))),
+        7 => decode(data, order, |bytes| f64::from(f32::from_le_bytes(bytes))),
+        9 => decode(data, order, f64::from_le_bytes),
+        12 => decode(data, order, |bytes| i64::from_le_bytes(bytes) as f64),
+        13 => decode(data, order, |bytes| u64::from_le_bytes(bytes) as f64),
+        other => return Err(format!("numbers of the unknown type {other}")),
+    })
+}
+
+fn label(value: f64) -> Result<u16, String> {
+    if value.fract() == 0.0 && (0.0..=f64::from(u16::MAX)).contains(&value) {
+        return Ok(value as u16);
+    }
+    Err(format!("the value {value}, no whole number from 0 to 65535"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const FIXTURES: [(&str, &[u8]); 3] = [
+        ("compressed", include_bytes!("../tests/fixtures/lizard_compressed.mat")),
+        ("plain", include_bytes!("../tests/fixtures/lizard_plain.mat")),
+        ("big-endian", include_bytes!("../tests/fixtures/lizard_big_endian.mat")),
+    ];
+
+    #[test]
+    fn files_of_scipy_are_read() {
+        for (name, bytes) in FIXTURES {
+            let map = parse(bytes).unwrap_or_else(|found| panic!("{name}: {found}"));
+            assert_eq!(map, Array2::from_shape_fn((3, 5), |(row, column)| (100 * row + column) as u16), "{name}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused_in_words() {
+        let whole = FIXTURES[1].1;
+        let mut old = whole.to_vec();
+        old[..10].copy_from_slice(b"MATLAB 7.3");
+        let classes: &[u8] = include_bytes!("../tests/fixtures/lizard_without_map.mat");
+        let half: &[u8] = include_bytes!("../tests/fixtures/lizard_fraction.mat");
+        for (bytes, word) in [
+            (&b"no file"[..], "7 bytes"),
+            (&old, "-v7"),
+            (&[0; 200], "no such header"),
+            (&whole[..whole.len() - 20], "cut off"),
+            (classes, "only id, class"),
+            (half, "0.5"),
+        ] {
+            let found = parse(bytes).expect_err(word);
+            assert!(found.contains(word), "{found}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_files_never_panic(which in 0..3_usize, at in 0.0..1.0, value in any::<u8>(), cut in 0.0..1.0) {
+            let mut bytes = FIXTURES[which].1.to_vec();
+            let place = (at * bytes.len() as f64) as usize;
+            bytes[place] = value;
+            let _ = parse(&bytes);
+            bytes.truncate((cut * bytes.len() as f64) as usize);
+            let _ = parse(&bytes);
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Slices of a volume that need not fit into memory.
+
+use std::{
+    fs::File,
+    io::{self, BufReader, Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+};
+
+use ndarray::{Array2, ArrayView2, ShapeBuilder};
+
+use super::{
+    ReadOptions, decode,
+    header::Layout,
+    scaled,
+    source::{Raw, Source},
+};
+use crate::{DataError, Grid, SlicePlane, SourceHeader};
+
+/// Neighbouring slices of a file are read together, as many as fit into so many bytes.
+const BAND: usize = 32 << 20;
+
+/// A volume whose slices are decoded when they are asked for.
+///
+/// # Memory
+/// - An unpacked file: 32 MiB or one slice in the file's own type, whichever is larger, and the slice that is decoded. Slices across
+///   the file's order are read in bands of neighbours, so ask for them one after another.
+/// - A packed file: its voxels in the file's own type, and the slice that is decoded; while it is opened up to twice that, where the
+///   allocator has to move what grows. gzip cannot be entered in the middle.
+///
+/// 512 × 512 × 1000 voxels of 16 bits are 1000 MiB as a [`Volume`](crate::Volume); here they take less than 40 MiB from a `.nii`, and
+/// little more than their own 500 MiB from a `.nii.gz`.
+///
+/// ```
+/// use sam_data::{PhantomConfig, SliceAxis, SlicePlane, VolumeReader, write_volume};
+///
+/// # let folder = tempfile::tempdir().expect("a temporary folder");
+/// # let path = folder.path().join("scan.nii");
+/// let phantom = PhantomConfig { shape: [48, 40, 12], ..PhantomConfig::default() }.generate();
+/// write_volume(&path, &phantom.volume)?;
+///
+/// let mut reader = VolumeReader::open(&path)?;
+/// let plane = SlicePlane::new(reader.grid(), SliceAxis::Axial);
+/// let slice = reader.slice(&plane, 5)?;
+/// assert_eq!(slice, plane.extract(phantom.volume.voxels.view(), 5));
+/// # Ok::<(), sam_data::DataError>(())
+/// ```
+#[derive(Debug)]
+pub struct VolumeReader {
+    path: PathBuf,
+    layout: Layout,
+    grid: Grid,
+    header: SourceHeader,
+    options: ReadOptions,
+    voxels: Raw,
+    band: Band,
+}
+
+impl VolumeReader {
+    /// Opens a single volume, as [`read_volume`](crate::read_volume) does.
+    ///
+    /// # Errors
+    /// As [`read_volume`](crate::read_volume). Voxels that are NaN or infinite are met later, with their slices.
+    pub fn open(path: &Path) -> Result<Self, DataError> {
+        Self::open_with(path, &ReadOptions::default())
+    }
+
+    /// Opens a volume as told by the options.
+    ///
+    /// # Errors
+    /// As [`VolumeReader::open`], and [`DataError::NoSuchVolume`].
+    pub fn open_with(path: &Path, options: &ReadOptions) -> Result<Self, DataError> {
+        let (voxels, layout, header) = Source::open(path, options.time)?.raw()?;
+        let grid = Grid::new(layout.shape, layout.affine);
+        Ok(Self { path: path.to_path_buf(), layout, grid, header, options: *options, voxels, band: Band::of(BAND) })
+    }
+
+    /// Where the voxels lie.
+    pub fn grid(&self) -> &Grid {
+        &self.grid
+    }
+
+    /// The file's header, for masks that leave with it: see [`write_labels_on`](crate::write_labels_on).
+    pub fn header(&self) -> &SourceHeader {
+        &self.header
+    }
+
+    /// Decodes a slice: what [`SlicePlane::extract`] cuts out of the whole volume.
+    ///
+    /// # Errors
+    /// [`DataError::Read`]; [`DataError::NonFinite`] counts the voxels of this slice alone.
+    ///
+    /// # Panics
+    /// If the plane belongs to a grid of another shape, or the index is beyond [`SlicePlane::count`].
+    pub fn slice(&mut self, plane: &SlicePlane, index: usize) -> Result<Array2<f32>, DataError> {
+        plane.check(&self.grid.shape);
+        assert!(index < plane.count(), "slice {index} of {}", plane.count());
+        let cut = Cut::new(&self.layout, plane.axis());
+        let bytes = match &mut self.voxels {
+            // What is in memory is a band of all slices.
+            Raw::Memory(voxels) => cut.gather(voxels, cut.count, index),
+            Raw::File { file, start } => {
+                let held = self.band.hold(file, *start, cut, index);
+                held.map_err(|source| DataError::Read { path: self.path.clone(), source })?;
+                cut.gather(&self.band.bytes, self.band.width, index - self.band.first)
+            }
+        };
+        let mut values = Vec::with_capacity(cut.sides.0 * cut.sides.1);
+        decode::append(&mut values, &bytes, self.layout.kind, self.layout.little_endian, scaled(self.layout.scaling));
+        self.options.non_finite.treat(&mut values).map_err(|(count, first)| DataError::NonFinite {
+            path: self.path.clone(),
+            count,
+            first: cut.voxel(index, first),
+        })?;
+        let slice = ArrayView2::from_shape(cut.sides.f(), &values).expect("as many bytes as a slice needs");
+        Ok(plane.turn(slice))
+    }
+}
+
+/// How the slices along an axis lie in a file.
+///
+/// A file is a series of blocks. A block has a run of bytes for each slice, and a slice is made of one run from each block. Along the
+/// last axis there is one block, and a run is a slice; along the first, a run is a single number.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Cut {
+    axis: usize,
+    /// How many slices there are.
+    count: usize,
+    /// Bytes of a run.
+    run: usize,
+    blocks: usize,
+    /// The slice's sides, in file order.
+    sides: (usize, usize),
+}
+
+impl Cut {
+    fn new(layout: &Layout, axis: usize) -> Self {
+        let [i, j, k] = layout.shape;
+        let size = layout.length / (i * j * k);
+        let (run, blocks, sides) = [(size, j * k, (j, k)), (size * i, k, (i, k)), (size * i * j, 1, (i, j))][axis];
+        Self { axis, count: layout.shape[axis], run, blocks, sides }
+    }
+
+    /// The bytes of a slice, out of blocks of so many runs.
+    fn gather(&self, blocks: &[u8], width: usize, number: usize) -> Vec<u8> {
+        let mut slice = Vec::with_capacity(self.run * self.blocks);
+        for block in blocks.chunks_exact(width * self.run) {
+            slice.extend_from_slice(&block[number * self.run..][..self.run]);
+        }
+        slice
+    }
+
+    /// The array index of the voxel at a position in a slice.
+    fn voxel(&self, slice: usize, position: usize) -> [usize; 3] {
+        let (low, high) = (position % self.sides.0, position / self.sides.0);
+        match self.axis {
+            0 => [slice, low, high],
+            1 => [low, slice, high],
+            _ => [low, high, slice],
+        }
+    }
+}
+
+/// Neighbouring slices of a file that were read together.
+#[derive(Debug)]
+struct Band {
+    /// Bytes that it may have; one slice is always held.
+    most: usize,
+    /// `None` before the first is read, or where reading failed.
+    cut: Option<Cut>,
+    first: usize,
+    width: usize,
+    /// Blocks of `width` runs.
+    bytes: Vec<u8>,
+}
+
+impl Band {
+    fn of(most: usize) -> Self {
+        Self { most, cut: None, first: 0, width: 0, bytes: Vec::new() }
+    }
+
+    /// Reads the band that a slice belongs to, unless it is at hand.
+    fn hold(&mut self, file: &File, start: u64, cut: Cut, slice: usize) -> io::Result<()> {
+        if self.cut == Some(cut) && (self.first..self.first + self.width).contains(&slice) {
+            return Ok(());
+        }
+        self.cut = None;
+        // A slice in one piece needs no neighbours.
+        let most = if cut.blocks == 1 { 1 } else { (self.most / (cut.run * cut.blocks)).clamp(1, cut.count) };
+        self.first = slice / most * most;
+        self.width = most.min(cut.count - self.first);
+        let (read, passed) = (self.width * cut.run, (cut.count - self.width) * cut.run);
+        self.bytes.resize(read * cut.blocks, 0);
+        let mut file = BufReader::with_capacity(256 << 10, file);
+        file.seek(SeekFrom::Start(start + (self.first * cut.run) as u64))?;
+        for (number, block) in self.bytes.chunks_exact_mut(read).enumerate() {
+            if number > 0 {
+                file.seek_relative(passed as i64)?;
+            }
+            file.read_exact(block)?;
+        }
+        self.cut = Some(cut);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array3;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{SliceAxis, Volume, write_volume};
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+        /// Bands so small that volumes have several of them, the last one incomplete, and slices in any order.
+        #[test]
+        fn bands_of_any_size_hold_the_same_slices(
+            shape in prop::array::uniform3(1_usize..9),
+            most in 0_usize..400,
+            order in prop::collection::vec((0_usize..3, 0_usize..9), 1..20),
+        ) {
+            let [i, j, k] = shape;
+            let voxels = Array3::from_shape_fn((i, j, k), |(i, j, k)| (100 * i + 10 * j + k) as f32);
+            let affine = [[0.0, 2.0, 0.0, 0.0], [-1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 3.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
+            let volume = Volume::new(voxels, affine);
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let path = folder.path().join("scan.nii");
+            write_volume(&path, &volume).expect("a writable folder");
+            let mut reader = VolumeReader::open(&path).expect("just written");
+            reader.band = Band::of(most);
+            for (axis, index) in order {
+                let plane = SlicePlane::new(&volume.grid, [SliceAxis::I, SliceAxis::J, SliceAxis::K][axis]);
+                let index = index % plane.count();
+                let slice = reader.slice(&plane, index).expect("just written");
+                prop_assert_eq!(slice, plane.extract(volume.voxels.view(), index));
+            }
+        }
+    }
+}

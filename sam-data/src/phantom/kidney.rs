@@ -1,0 +1,106 @@
+//! A kidney in ultrasound: a fan of speckle with a shadow.
+
+use ndarray::{Array2, Axis};
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::noise::{level, smooth_noise};
+use crate::LoadedCase;
+
+const ROWS: usize = 256;
+const COLUMNS: usize = 320;
+/// Half the fan's opening, in radians.
+const OPENING: f32 = 0.62;
+/// The transducer's surface lies so far from the fan's tip, in pixels.
+const SKIN: f32 = 60.0;
+/// Brightness of what sends no echo, after compression.
+const FLOOR: f32 = 4.0;
+
+/// A bean, by its own axes: along and across.
+struct Bean {
+    centre: [f32; 2],
+    radii: [f32; 2],
+    turn: f32,
+    /// How deep the dent at the hilum is.
+    dent: f32,
+}
+
+impl Bean {
+    fn draw(rng: &mut dyn Rng) -> Self {
+        Self {
+            centre: [rng.random_range(125.0..160.0), rng.random_range(140.0..180.0)],
+            radii: [rng.random_range(72.0..92.0), rng.random_range(36.0..46.0)],
+            turn: rng.random_range(-0.35..0.35),
+            dent: rng.random_range(0.15..0.35),
+        }
+    }
+
+    /// Less than 1 inside, 1 at the surface.
+    fn level(&self, row: f32, column: f32) -> f32 {
+        let (down, across) = (row - self.centre[0], column - self.centre[1]);
+        let (sine, cosine) = self.turn.sin_cos();
+        let along = (cosine * across + sine * down) / self.radii[0];
+        let thick = (cosine * down - sine * across) / self.radii[1];
+        // The hilum draws the lower side in, in the middle of the length.
+        let dent = self.dent * (-(along / 0.35).powi(2)).exp() * thick.clamp(0.0, 1.0);
+        along.hypot(thick) + dent
+    }
+
+    /// The sinus is bright fat around the middle.
+    fn is_sinus(&self, row: f32, column: f32) -> bool {
+        let (down, across) = (row - self.centre[0], column - self.centre[1]);
+        let (sine, cosine) = self.turn.sin_cos();
+        let along = (cosine * across + sine * down) / (0.58 * self.radii[0]);
+        let thick = (cosine * down - sine * across - 0.12 * self.radii[1]) / (0.32 * self.radii[1]);
+        along.hypot(thick) < 1.0
+    }
+}
+
+/// How strongly the kidney, its surface and its surroundings scatter sound.
+fn echo(bean: &Bean, row: f32, column: f32, texture: f32) -> f32 {
+    match bean.level(row, column) {
+        inside if inside < 0.94 => {
+            if bean.is_sinus(row, column) {
+                1.5
+            } else {
+                0.30
+            }
+        }
+        surface if surface < 1.04 => 1.3,
+        _ => (0.62 + 0.14 * texture).max(0.1),
+    }
+}
+
+/// Makes an image with its mask.
+pub(super) fn generate(seed: u64) -> LoadedCase {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let bean = Bean::draw(&mut rng);
+    let rib = (rng.random_range(-0.75..0.75) * OPENING, rng.random_range(0.05..0.09));
+    let rib_depth = rng.random_range(18.0..30.0);
+    let texture = smooth_noise((ROWS, COLUMNS), (24, 24), &mut rng);
+    // Speckle is the magnitude of waves that add up by chance; its grains are wider than they are deep.
+    let [real, imaginary] = [(); 2].map(|()| smooth_noise((ROWS, COLUMNS), (1, 5), &mut rng));
+    let mut image = Array2::from_elem((ROWS, COLUMNS), 0.0);
+    let mut labels = Array2::zeros((ROWS, COLUMNS));
+    for ((row, column), value) in image.indexed_iter_mut() {
+        let (down, across) = (row as f32 + SKIN, column as f32 - COLUMNS as f32 / 2.0);
+        let (angle, depth) = (across.atan2(down), across.hypot(down) - SKIN);
+        if angle.abs() > OPENING || !(0.0..ROWS as f32 - 6.0).contains(&depth) {
+            continue;
+        }
+        let (at_row, at_column) = (row as f32, column as f32);
+        labels[(row, column)] = u16::from(bean.level(at_row, at_column) < 1.0);
+        let speckle = real[(row, column)].hypot(imaginary[(row, column)]) / std::f32::consts::SQRT_2;
+        let beside = ((angle - rib.0) / rib.1).abs();
+        let heard = match depth - rib_depth {
+            behind if behind > 5.0 => 1.0 - 0.88 * (-beside.powi(4)).exp(),
+            inside if inside > 0.0 && beside < 1.0 => 3.0,
+            _ => 1.0,
+        };
+        let fading = (-0.0018 * depth).exp();
+        let strength = echo(&bean, at_row, at_column, texture[(row, column)]) * speckle * heard * fading;
+        // Scanners show the logarithm: 46 dB from black to white.
+        *value = level(255.0 * (1.0 + (strength.max(1e-6) / 2.0).log10() * 20.0 / 46.0)).max(FLOOR);
+    }
+    LoadedCase::Image { image: image.insert_axis(Axis(2)), labels }
+}

@@ -1,0 +1,156 @@
+//! The phantoms by name.
+
+use std::{fmt, fs, path::Path, str::FromStr};
+
+use ndarray::{Array2, Axis};
+use serde::{Deserialize, Serialize};
+
+use super::{PhantomConfig, body, cord, kidney, nuclei};
+use crate::{
+    Case, Collection, DataError, LabelTable, LoadedCase, Volume,
+    folder::TABLE,
+    image::{write_grey, write_mask, write_rgb},
+    write_labels, write_volume,
+};
+
+/// A kind of synthetic data, with which every program runs without a data set.
+///
+/// Nothing was measured on a patient. A seed decides all; what is drawn, plainly simplified, says each kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum PhantomKind {
+    /// A volume of the upper abdomen in CT: organs of [`PhantomConfig`], with liver lesions and a kidney tumour.
+    Abdomen,
+    /// A volume of the neck in T2*-weighted MR: grey and white matter of the spinal cord in bright fluid, uneven coil sensitivity and
+    /// Rician noise.
+    SpinalCord,
+    /// An ultrasound image of a kidney: speckle, a bright capsule and sinus, and the shadow of a rib.
+    KidneyUltrasound,
+    /// A stained tissue section with nuclei as numbered instances, some of them touching.
+    Nuclei,
+}
+
+impl PhantomKind {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [Self::Abdomen, Self::SpinalCord, Self::KidneyUltrasound, Self::Nuclei];
+
+    /// Whether a case is a volume; else it is a single image.
+    pub const fn is_volume(self) -> bool {
+        matches!(self, Self::Abdomen | Self::SpinalCord)
+    }
+
+    /// Label values and names.
+    pub fn table(self) -> LabelTable {
+        match self {
+            Self::Abdomen => body::names(true).collect(),
+            Self::SpinalCord => [(1, "grey matter".to_owned()), (2, "white matter".to_owned())].into_iter().collect(),
+            Self::KidneyUltrasound => [(1, "kidney".to_owned())].into_iter().collect(),
+            Self::Nuclei => [(1, "nucleus".to_owned())].into_iter().collect::<LabelTable>().of_instances(),
+        }
+    }
+
+    /// Makes one case. The same seed gives the same one.
+    pub fn generate(self, seed: u64) -> LoadedCase {
+        match self {
+            Self::Abdomen => {
+                let phantom = PhantomConfig { tumours: true, seed, ..PhantomConfig::default() }.generate();
+                LoadedCase::Volume { volume: phantom.volume, labels: phantom.labels }
+            }
+            Self::SpinalCord => cord::generate(seed),
+            Self::KidneyUltrasound => kidney::generate(seed),
+            Self::Nuclei => {
+                let (image, instances) = nuclei::generate(seed);
+                LoadedCase::Image { image, labels: instances.mapv(|instance| instance.min(1)) }
+            }
+        }
+    }
+
+    /// The instances of [`PhantomKind::generate`] by number; `None` of a kind that has none.
+    pub(crate) fn instances(self, seed: u64) -> Option<Array2<u16>> {
+        (self == Self::Nuclei).then(|| nuclei::generate(seed).1)
+    }
+
+    /// Several cases as a data set in memory, each made when it is loaded; the first from the seed, the next from the next.
+    pub fn dataset(self, cases: usize, seed: u64) -> Collection {
+        let seeds = (0..cases as u64).map(|number| seed.wrapping_add(number));
+        Collection {
+            name: format!("phantom-{self}"),
+            known: None,
+            table: self.table(),
+            cases: seeds.map(|seed| Case::of_phantom(format!("{self}-{seed}"), self, seed)).collect(),
+            left_out: Vec::new(),
+        }
+    }
+
+    /// Writes such a data set to a folder that [`Folder::open`](crate::Folder::open) reads: a folder for each volume, or `images` and
+    /// `masks`, and `labels.json`.
+    ///
+    /// # Errors
+    /// [`DataError::Write`].
+    pub fn write(self, folder: &Path, cases: usize, seed: u64) -> Result<(), DataError> {
+        let make = |folder: &Path| {
+            fs::create_dir_all(folder).map_err(|source| DataError::Write { path: folder.to_path_buf(), source })
+        };
+        make(folder)?;
+        for case in &self.dataset(cases, seed).cases {
+            match case.load()? {
+                LoadedCase::Volume { volume, labels } => {
+                    let own = folder.join(&case.name);
+                    make(&own)?;
+                    write_volume(&own.join("image.nii.gz"), &Volume { header: None, ..volume.clone() })?;
+                    write_labels(&own.join("label.nii.gz"), labels.labels.view(), &volume)?;
+                }
+                LoadedCase::Image { image, labels } => {
+                    let [images, masks] = ["images", "masks"].map(|part| folder.join(part));
+                    make(&images)?;
+                    make(&masks)?;
+                    let (file, levels) = (format!("{}.png", case.name), image.mapv(|level| level as u8));
+                    match levels.dim().2 {
+                        1 => write_grey(&images.join(&file), levels.index_axis(Axis(2), 0))?,
+                        _ => write_rgb(&images.join(&file), levels.view())?,
+                    }
+                    let labels = case.instances()?.unwrap_or(labels);
+                    write_mask(&masks.join(&file), labels.view())?;
+                }
+            }
+        }
+        self.table().write(&folder.join(TABLE))
+    }
+}
+
+/// The name on a command line.
+impl fmt::Display for PhantomKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Abdomen => "abdomen",
+            Self::SpinalCord => "spinal-cord",
+            Self::KidneyUltrasound => "kidney-ultrasound",
+            Self::Nuclei => "nuclei",
+        })
+    }
+}
+
+impl FromStr for PhantomKind {
+    type Err = DataError;
+
+    fn from_str(word: &str) -> Result<Self, DataError> {
+        Self::ALL.into_iter().find(|kind| kind.to_string() == word).ok_or_else(|| DataError::Word {
+            expected: "abdomen, spinal-cord, kidney-ultrasound or nuclei",
+            found: word.to_owned(),
+        })
+    }
+}
+
+impl From<PhantomKind> for String {
+    fn from(kind: PhantomKind) -> Self {
+        kind.to_string()
+    }
+}
+
+impl TryFrom<String> for PhantomKind {
+    type Error = DataError;
+
+    fn try_from(word: String) -> Result<Self, DataError> {
+        word.parse()
+    }
+}

@@ -1,0 +1,98 @@
+//! A stained tissue section: dark blue nuclei in pink tissue.
+
+use ndarray::{Array2, Array3};
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::noise::{blur, level, smooth_noise};
+
+const SIDE: usize = 256;
+/// Nuclei that are tried; some find no place.
+const TRIED: usize = 90;
+/// A nucleus may be covered by earlier ones by this share at the most: nuclei touch and overlap in sections.
+const COVERED: f32 = 0.15;
+/// Smaller ones are not drawn: what the border cuts off, or others hide.
+const FEWEST_PIXELS: usize = 40;
+
+/// Eosin, unstained glass and haematoxylin: red, green, blue.
+const TISSUE: [f32; 3] = [226.0, 170.0, 200.0];
+const GLASS: [f32; 3] = [243.0, 238.0, 243.0];
+const NUCLEUS: [f32; 3] = [98.0, 66.0, 138.0];
+
+/// An ellipse with its own tint.
+struct Nucleus {
+    centre: [f32; 2],
+    radii: [f32; 2],
+    turn: f32,
+    tint: f32,
+}
+
+impl Nucleus {
+    fn draw(rng: &mut dyn Rng) -> Self {
+        // Small round lymphocytes, large pale epithelium, slender fibroblasts.
+        let [long, short] = match rng.random_range(0..3) {
+            0 => [rng.random_range(5.0..6.5), rng.random_range(4.6..5.5)],
+            1 => [rng.random_range(8.0..11.5), rng.random_range(6.0..8.0)],
+            _ => [rng.random_range(9.0..14.0), rng.random_range(3.0..4.2)],
+        };
+        Self {
+            centre: [0, 1].map(|_| rng.random_range(0.0..SIDE as f32)),
+            radii: [long, short],
+            turn: rng.random_range(0.0..std::f32::consts::PI),
+            tint: rng.random_range(-22.0..26.0),
+        }
+    }
+
+    /// Pixels inside, and how far towards the edge each lies.
+    fn pixels(&self) -> impl Iterator<Item = ((usize, usize), f32)> + '_ {
+        let (sine, cosine) = self.turn.sin_cos();
+        let reach = self.radii[0].ceil();
+        let span = move |centre: f32| (centre - reach).max(0.0) as usize..((centre + reach + 1.0) as usize).min(SIDE);
+        span(self.centre[0]).flat_map(move |row| span(self.centre[1]).map(move |column| (row, column))).filter_map(
+            move |(row, column)| {
+                let (down, across) = (row as f32 - self.centre[0], column as f32 - self.centre[1]);
+                let along = (cosine * across + sine * down) / self.radii[0];
+                let level = along.hypot((cosine * down - sine * across) / self.radii[1]);
+                (level < 1.0).then_some(((row, column), level))
+            },
+        )
+    }
+}
+
+/// Makes an image, `[rows, columns, 3]`, and the numbers of its nuclei, `[rows, columns]`, from 1 without a gap.
+pub(super) fn generate(seed: u64) -> (Array3<f32>, Array2<u16>) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let size = (SIDE, SIDE);
+    let [fibres, lumen, grain, chromatin] =
+        [(1, 12), (40, 40), (1, 1), (2, 2)].map(|blurs| smooth_noise(size, blurs, &mut rng));
+    let mut image = Array3::from_shape_fn((SIDE, SIDE, 3), |(row, column, channel)| {
+        let at = (row, column);
+        let open = 1.0 / (1.0 + (-6.0 * (lumen[at] - 1.4)).exp());
+        let tissue = TISSUE[channel] + 13.0 * fibres[at] * [0.4, 1.0, 0.7][channel];
+        tissue + open * (GLASS[channel] - tissue)
+    });
+    let mut instances = Array2::<u16>::zeros(size);
+    let mut count = 0;
+    for _ in 0..TRIED {
+        let nucleus = Nucleus::draw(&mut rng);
+        let all = nucleus.pixels().count();
+        let free: Vec<_> = nucleus.pixels().filter(|&(at, _)| instances[at] == 0).collect();
+        if free.len() < FEWEST_PIXELS || (all - free.len()) as f32 > COVERED * all as f32 {
+            continue;
+        }
+        count += 1;
+        for (at, towards_edge) in free {
+            instances[at] = count;
+            // The membrane is darker than the inside, whose chromatin lies in clumps.
+            let shade = nucleus.tint + 12.0 * chromatin[at] - 24.0 * towards_edge.powi(4);
+            for channel in 0..3 {
+                image[(at.0, at.1, channel)] = NUCLEUS[channel] + shade * [1.0, 0.9, 0.6][channel];
+            }
+        }
+    }
+    blur(&mut image, &[0, 1]);
+    for ((row, column, _), value) in image.indexed_iter_mut() {
+        *value = level(*value + 3.0 * grain[(row, column)]);
+    }
+    (image, instances)
+}

@@ -1,0 +1,162 @@
+//! Volumes on another grid: intensities linearly, labels by their nearest voxel.
+//!
+//! All is reckoned in millimetres, from voxel centre to voxel centre. A voxel fills the box around its centre, and a volume fills the
+//! boxes of all its voxels; only beyond that box there is nothing.
+
+use ndarray::{Array3, ArrayView3, ShapeBuilder};
+use rayon::prelude::*;
+
+use crate::{DataError, Grid, LabelVolume, Volume};
+
+/// A volume has fewer voxels than this along a side, as in NIfTI-1: a spacing that asks for more is a mistake.
+const MOST_VOXELS: f64 = 32767.0;
+/// Rounding of an affine moves no place across the border of a volume: so much of a voxel.
+const BORDER_TOLERANCE: f64 = 1e-6;
+
+impl Grid {
+    /// The grid of another spacing, in mm, that covers the same box about the same centre.
+    ///
+    /// Axes keep their directions. A side has as few voxels as cover the box, so it may reach beyond by less than half a voxel at
+    /// either end. The centres of all voxels of either grid lie within the box of the other: resampling there and back meets no
+    /// border.
+    ///
+    /// # Errors
+    /// [`DataError::Resample`] if a spacing is not above 0, or so small that a side has more than 32767 voxels.
+    pub fn with_spacing(&self, spacing: [f64; 3]) -> Result<Self, DataError> {
+        let own = self.spacing();
+        let mut grid = self.clone();
+        for axis in 0..3 {
+            let extent = self.shape[axis] as f64 * own[axis];
+            // 512 voxels of 0.7 mm are 1024 of 0.35 mm, not 1025, however that is rounded.
+            let count = (extent / spacing[axis] - BORDER_TOLERANCE).ceil().max(1.0);
+            let usable = spacing[axis] > 0.0 && own[axis] > 0.0 && count <= MOST_VOXELS;
+            if !usable {
+                let reason = format!(
+                    "expected spacings above 0 mm that make 1 to {MOST_VOXELS} voxels of each side, found {spacing:?} mm for a \
+                     volume of {:?} voxels of {own:?} mm",
+                    self.shape
+                );
+                return Err(DataError::Resample { reason });
+            }
+            grid.shape[axis] = count as usize;
+            for row in 0..3 {
+                grid.affine[row][axis] *= spacing[axis] / own[axis];
+            }
+        }
+        // The centre stays where it was.
+        let (before, after) = (self.centre(), grid.centre());
+        for row in 0..3 {
+            grid.affine[row][3] += before[row] - after[row];
+        }
+        Ok(grid)
+    }
+
+    /// The middle of the volume, in mm.
+    pub fn centre(&self) -> [f64; 3] {
+        self.world(self.shape.map(|side| (side as f64 - 1.0) / 2.0))
+    }
+}
+
+impl Volume {
+    /// This volume on another grid: linear between voxel centres, constant from the outermost centres to the border of their voxels.
+    /// Voxels of the grid whose centre lies beyond become `outside`.
+    ///
+    /// The result has no header: written, it gets a new one.
+    ///
+    /// ```
+    /// use sam_data::PhantomConfig;
+    ///
+    /// let scan = PhantomConfig { shape: [32, 32, 8], ..PhantomConfig::default() }.generate().volume;
+    /// let isotropic = scan.resampled(&scan.grid.with_spacing([3.0; 3])?, 0.0)?;
+    /// assert!(isotropic.grid.spacing().iter().all(|spacing| (spacing - 3.0).abs() < 1e-9));
+    /// let back = isotropic.resampled(&scan.grid, 0.0)?;
+    /// assert_eq!(back.voxels.dim(), scan.voxels.dim());
+    /// # Ok::<(), sam_data::DataError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`DataError::Resample`] if this volume's affine has no inverse, its voxels do not have its grid's shape, or the result does
+    /// not fit into memory.
+    pub fn resampled(&self, onto: &Grid, outside: f32) -> Result<Self, DataError> {
+        let voxels = resample(self.voxels.view(), &self.grid, onto, outside, linear)?;
+        Ok(Self { voxels, grid: onto.clone(), header: None })
+    }
+}
+
+impl LabelVolume {
+    /// These labels on another grid: each voxel takes the label of the voxel in whose box its centre lies; background beyond.
+    ///
+    /// Onto a finer grid and back, every label is again what it was.
+    ///
+    /// # Errors
+    /// As [`Volume::resampled`].
+    pub fn resampled(&self, onto: &Grid) -> Result<Self, DataError> {
+        let labels = resample(self.labels.view(), &self.grid, onto, 0, nearest)?;
+        Ok(Self { labels, grid: onto.clone() })
+    }
+}
+
+/// Each voxel of a grid from its place in another; `sample` is asked for places within the volume only.
+fn resample<T: Copy + Send + Sync>(
+    voxels: ArrayView3<'_, T>,
+    from: &Grid,
+    onto: &Grid,
+    outside: T,
+    sample: impl Fn(&ArrayView3<'_, T>, [f64; 3]) -> T + Sync,
+) -> Result<Array3<T>, DataError> {
+    let refuse = |reason: String| Err(DataError::Resample { reason });
+    if voxels.shape() != from.shape {
+        return refuse(format!(
+            "an array of shape {:?} does not fit its grid of shape {:?}",
+            voxels.shape(),
+            from.shape
+        ));
+    }
+    let place =
+        |index: [f64; 3]| from.index(onto.world(index)).filter(|place| place.iter().all(|part| part.is_finite()));
+    let corners = [[0.0; 3], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]].map(place);
+    let [Some(first), Some(i), Some(j), Some(k)] = corners else {
+        let affines = format!("{:?} and {:?}", &from.affine[..3], &onto.affine[..3]);
+        return refuse(format!("expected affines of finite numbers, the volume's with an inverse, found {affines}"));
+    };
+    // Index to index is affine again: a step along each axis.
+    let steps = [i, j, k].map(|next| [0, 1, 2].map(|axis| next[axis] - first[axis]));
+    let mut values = Vec::new();
+    let count = onto.shape.iter().try_fold(1, |all: usize, &side| all.checked_mul(side));
+    if count.is_none_or(|count| values.try_reserve_exact(count).is_err()) {
+        return refuse(format!("a volume of shape {:?} does not fit into memory; choose a larger spacing", onto.shape));
+    }
+    values.resize(count.unwrap_or(0), outside);
+    let [rows, columns, _] = onto.shape;
+    let last = from.shape.map(|side| side as f64 - 1.0);
+    values.par_chunks_mut(rows.max(1)).enumerate().for_each(|(number, row)| {
+        let (j, k) = ((number % columns) as f64, (number / columns) as f64);
+        let start: [f64; 3] = [0, 1, 2].map(|axis| first[axis] + j * steps[1][axis] + k * steps[2][axis]);
+        for (i, value) in row.iter_mut().enumerate() {
+            let at = [0, 1, 2].map(|axis| start[axis] + i as f64 * steps[0][axis]);
+            let border = 0.5 + BORDER_TOLERANCE;
+            if (0..3).all(|axis| (-border..=last[axis] + border).contains(&at[axis])) {
+                *value = sample(&voxels, [0, 1, 2].map(|axis| at[axis].clamp(0.0, last[axis])));
+            }
+        }
+    });
+    let [i, j, k] = onto.shape;
+    Ok(Array3::from_shape_vec((i, j, k).f(), values).expect("as many values as the shape needs"))
+}
+
+/// The label of the voxel whose centre is nearest; of two at the same distance, the later one.
+fn nearest(labels: &ArrayView3<'_, u16>, at: [f64; 3]) -> u16 {
+    // A place is at most on the last centre, so rounding stays within.
+    labels[at.map(|part| (part + 0.5) as usize)]
+}
+
+/// Between the eight voxels around a place.
+fn linear(voxels: &ArrayView3<'_, f32>, at: [f64; 3]) -> f32 {
+    let low = at.map(|part| part as usize);
+    let high = [0, 1, 2].map(|axis| (low[axis] + 1).min(voxels.shape()[axis] - 1));
+    let share = [0, 1, 2].map(|axis| at[axis] - low[axis] as f64);
+    let mix = |a: f64, b: f64, share: f64| a + (b - a) * share;
+    let along_i = |j: usize, k: usize| mix(voxels[[low[0], j, k]].into(), voxels[[high[0], j, k]].into(), share[0]);
+    let along_j = |k: usize| mix(along_i(low[1], k), along_i(high[1], k), share[1]);
+    mix(along_j(low[2]), along_j(high[2]), share[2]) as f32
+}

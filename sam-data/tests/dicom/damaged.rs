@@ -1,0 +1,54 @@
+//! Files with bytes that are not theirs: an error or another volume, but no panic, and no more memory than a small file deserves.
+
+use std::fs;
+
+use dicom_dictionary_std::uids;
+use peak_alloc::PeakAlloc;
+use proptest::prelude::*;
+use sam_data::read_dicom;
+
+use crate::written;
+
+/// Far above what these series need, far below what a wrong length can announce.
+const ENOUGH_MIB: f32 = 512.0;
+
+#[test]
+fn sequences_within_sequences_without_end() {
+    let mut bytes = written::bytes(&written::slice(1), uids::IMPLICIT_VR_LITTLE_ENDIAN);
+    // A sequence and an item of unknown length, again and again, where the pixels were.
+    let pixels = bytes.len() - 2 * written::pixels(1).len() - 8;
+    bytes.truncate(pixels);
+    for _ in 0..200_000 {
+        bytes.extend([0x40, 0x00, 0x75, 0x02, 0xff, 0xff, 0xff, 0xff, 0xfe, 0xff, 0x00, 0xe0, 0xff, 0xff, 0xff, 0xff]);
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::write(folder.path().join("deep"), &bytes).expect("a writable folder");
+    let message = read_dicom(folder.path(), None).expect_err("no end").to_string();
+    assert!(message.contains("nested"), "{message}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn damaged_bytes_never_panic(
+        kind in 0..8_usize,
+        changes in prop::collection::vec((any::<prop::sample::Index>(), prop_oneof![Just(0_u8), Just(0xff), any::<u8>()]), 1..12),
+        cut in prop::option::weighted(0.2, any::<prop::sample::Index>()),
+    ) {
+        let mut bytes = written::files().swap_remove(kind);
+        for (place, byte) in changes {
+            // The preamble and `DICM` are left as they are: without them there is nothing to read.
+            let place = 132 + place.index(bytes.len() - 132);
+            bytes[place] = byte;
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        fs::write(folder.path().join("damaged"), &bytes).expect("a writable folder");
+        PeakAlloc.reset_peak_usage();
+        let _ = read_dicom(folder.path(), None);
+        prop_assert!(PeakAlloc.peak_usage_as_mb() < ENOUGH_MIB, "{} MiB", PeakAlloc.peak_usage_as_mb());
+    }
+}

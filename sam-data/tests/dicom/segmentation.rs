@@ -1,0 +1,120 @@
+//! DICOM SEG, read back by dicom-rs.
+
+use std::path::Path;
+
+use dicom_core::Tag;
+use dicom_dictionary_std::{tags, uids};
+use dicom_object::{DefaultDicomObject, InMemDicomObject, open_file};
+use ndarray::Array3;
+use sam_data::{DataError, DicomSeries, Segment, read_dicom, write_segmentation};
+
+use crate::written::{self, SERIES, SHAPE, position};
+
+fn text(object: &InMemDicomObject, tag: Tag) -> String {
+    object.get(tag).expect("it is written").to_str().expect("it is a text").trim_end_matches(['\0', ' ']).to_owned()
+}
+
+fn items(object: &InMemDicomObject, tag: Tag) -> &[InMemDicomObject] {
+    object.get(tag).and_then(|element| element.items()).expect("it is a sequence")
+}
+
+fn segment(value: u16, name: &str) -> Segment {
+    Segment { value, name: name.to_owned() }
+}
+
+/// Liver (2) on the slices 1 and 2, spleen (5) on slice 2.
+fn labels() -> Array3<u16> {
+    Array3::from_shape_fn(SHAPE, |(column, row, slice)| match slice {
+        1 => 2 * u16::from(column > row),
+        2 => [0, 2, 5][(column + row) % 3],
+        _ => 0,
+    })
+}
+
+fn series(folder: &Path) -> DicomSeries {
+    read_dicom(folder, None).expect("a series without fault").1
+}
+
+/// The pixels of all frames, one after the other.
+fn unpacked(object: &DefaultDicomObject) -> Vec<bool> {
+    let bytes = object.get(tags::PIXEL_DATA).expect("it has pixels").to_bytes().expect("they are bytes");
+    bytes.iter().flat_map(|byte| (0..8).map(move |bit| byte >> bit & 1 == 1)).collect()
+}
+
+#[test]
+fn frames_refer_to_the_images_they_were_drawn_on() {
+    let folder = written::folder_of(&written::slices());
+    let path = folder.path().join("mask.dcm");
+    let labels = labels();
+    let segments = [segment(2, "Leber"), segment(5, "rate \u{3bb}")];
+    write_segmentation(&path, labels.view(), &series(folder.path()), &segments).expect("a writable folder");
+    let object = open_file(&path).expect("it was written");
+
+    assert_eq!(text(&object, tags::SOP_CLASS_UID), uids::SEGMENTATION_STORAGE);
+    assert_eq!(
+        (&*text(&object, tags::PATIENT_NAME), &*text(&object, tags::STUDY_INSTANCE_UID)),
+        ("Grün^Änne", "1.2.3")
+    );
+    let names: Vec<_> =
+        items(&object, tags::SEGMENT_SEQUENCE).iter().map(|one| text(one, tags::SEGMENT_LABEL)).collect();
+    assert_eq!(names, ["Leber", "rate \u{3bb}"]);
+
+    let bits = unpacked(&object);
+    let frames = items(&object, tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE);
+    let drawn = [(0, 1), (0, 2), (1, 2)];
+    assert_eq!(frames.len(), drawn.len());
+    let area = SHAPE[0] * SHAPE[1];
+    for (number, ((index, slice), frame)) in drawn.into_iter().zip(frames).enumerate() {
+        for pixel in 0..area {
+            let label = labels[(pixel % SHAPE[0], pixel / SHAPE[0], slice)];
+            assert_eq!(bits[number * area + pixel], label == segments[index].value, "frame {number}, pixel {pixel}");
+        }
+        let place = text(&items(frame, tags::PLANE_POSITION_SEQUENCE)[0], tags::IMAGE_POSITION_PATIENT);
+        let place: Vec<f64> = place.split('\\').map(|part| part.parse().expect("a number")).collect();
+        assert!(place.iter().zip(position(slice as f64)).all(|(one, other)| (one - other).abs() < 1e-9), "{place:?}");
+        let source = &items(&items(frame, tags::DERIVATION_IMAGE_SEQUENCE)[0], tags::SOURCE_IMAGE_SEQUENCE)[0];
+        assert_eq!(text(source, tags::REFERENCED_SOP_INSTANCE_UID), format!("{SERIES}.{}", slice + 1));
+    }
+    assert!(bits[3 * area..].iter().all(|bit| !bit), "padding");
+
+    // The mask lies among the images from now on, and is not taken for one.
+    assert_eq!(read_dicom(folder.path(), None).expect("masks are passed over").1.uid, SERIES);
+}
+
+#[test]
+fn an_empty_mask_is_a_mask() {
+    let folder = written::folder_of(&[written::enhanced()]);
+    let path = folder.path().join("mask.dcm");
+    let nothing = Array3::zeros(SHAPE);
+    write_segmentation(&path, nothing.view(), &series(folder.path()), &[segment(1, "liver")]).expect("writable");
+    let object = open_file(&path).expect("it was written");
+    assert_eq!(text(&object, tags::NUMBER_OF_FRAMES), "1");
+    assert!(unpacked(&object).iter().all(|bit| !bit));
+    let frame = &items(&object, tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE)[0];
+    let source = &items(&items(frame, tags::DERIVATION_IMAGE_SEQUENCE)[0], tags::SOURCE_IMAGE_SEQUENCE)[0];
+    // The first slice is the last frame of its file.
+    assert_eq!(text(source, tags::REFERENCED_FRAME_NUMBER), SHAPE[2].to_string());
+}
+
+#[test]
+fn masks_that_cannot_be_told() {
+    let folder = written::folder_of(&written::slices());
+    let series = series(folder.path());
+    let path = folder.path().join("mask.dcm");
+    let refusal = |labels: Array3<u16>, segments: &[Segment]| {
+        write_segmentation(&path, labels.view(), &series, segments).expect_err("it is refused")
+    };
+    assert!(matches!(refusal(Array3::zeros((2, 2, 2)), &[segment(1, "a")]), DataError::Shape { .. }));
+    let tells = |segments: &[Segment], words: &str| {
+        let message = refusal(labels(), segments).to_string();
+        assert!(message.contains(words), "{message}");
+    };
+    tells(&[], "expected one or more");
+    tells(&[segment(0, "background"), segment(2, "liver"), segment(5, "spleen")], "from 1 on");
+    tells(&[segment(2, "liver")], "label value 5");
+    tells(&[segment(2, "liver"), segment(5, "spleen"), segment(5, "other")], "two structures have the label value 5");
+    assert!(!path.exists());
+    let nowhere = folder.path().join("missing").join("mask.dcm");
+    let segments = [segment(2, "liver"), segment(5, "spleen")];
+    assert!(matches!(write_segmentation(&nowhere, labels().view(), &series, &segments), Err(DataError::Write { .. })));
+}
