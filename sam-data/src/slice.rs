@@ -3,9 +3,16 @@
 use std::{fmt, str::FromStr};
 
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut2, Axis};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{DataError, Grid};
+
+/// Bytes that come from memory together.
+const CACHE_LINE: usize = 64;
+
+/// Voxels below which sharing a slice among cores takes longer than it saves.
+const FEWEST_TO_SHARE: usize = 1 << 14;
 
 /// Along which axis a volume is cut.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,13 +149,13 @@ impl SlicePlane {
     ///
     /// # Panics
     /// If the volume has another shape than the grid, or the index is beyond [`SlicePlane::count`].
-    pub fn extract<T: Clone>(&self, volume: ArrayView3<'_, T>, index: usize) -> Array2<T> {
+    pub fn extract<T: Clone + Send + Sync>(&self, volume: ArrayView3<'_, T>, index: usize) -> Array2<T> {
         self.check(volume.shape());
         self.turn(volume.index_axis_move(Axis(self.axes[0]), index))
     }
 
     /// Turns a slice whose axes are in file order.
-    pub(crate) fn turn<T: Clone>(&self, mut slice: ArrayView2<'_, T>) -> Array2<T> {
+    pub(crate) fn turn<T: Clone + Send + Sync>(&self, mut slice: ArrayView2<'_, T>) -> Array2<T> {
         if self.axes[1] > self.axes[2] {
             slice = slice.reversed_axes();
         }
@@ -158,7 +165,7 @@ impl SlicePlane {
         if self.flip_columns {
             slice.invert_axis(Axis(1));
         }
-        slice.to_owned()
+        gathered(slice)
     }
 
     /// Puts a slice back into a volume in file order: the inverse of [`SlicePlane::extract`].
@@ -186,9 +193,24 @@ impl SlicePlane {
     }
 }
 
+/// A copy.
+///
+/// Voxels that lie apart come from memory one by one, and a core waits for each; so the rows of such a slice are shared among the cores.
+fn gathered<T: Clone + Send + Sync>(slice: ArrayView2<'_, T>) -> Array2<T> {
+    let lie_together = slice.strides().iter().any(|&stride| stride.unsigned_abs() * size_of::<T>() < CACHE_LINE);
+    if lie_together || slice.len() < FEWEST_TO_SHARE {
+        return slice.to_owned();
+    }
+    let share = slice.nrows().div_ceil(rayon::current_num_threads()).max(1);
+    let parts: Vec<_> = slice.axis_chunks_iter(Axis(0), share).collect();
+    let parts: Vec<Array2<T>> = parts.into_par_iter().map(|part| part.to_owned()).collect();
+    let parts: Vec<_> = parts.iter().map(|part| part.view()).collect();
+    ndarray::concatenate(Axis(0), &parts).expect("parts of one slice have its columns")
+}
+
 #[cfg(test)]
 mod tests {
-    use ndarray::Array3;
+    use ndarray::{Array3, ShapeBuilder};
 
     use super::*;
 
@@ -224,6 +246,21 @@ mod tests {
                 }
                 assert_eq!(rebuilt, volume, "{} {axis}", grid.orientation());
             }
+        }
+    }
+
+    #[test]
+    fn large_slices_are_shared_among_cores_and_come_back_whole() {
+        let shape = [3, 160, 150];
+        let volume = Array3::from_shape_fn((3, 160, 150).f(), |(i, j, k)| 100_000 * i + 1000 * j + k);
+        let mut affine = [[0.0; 4]; 4];
+        (0..4).for_each(|axis| affine[axis][axis] = if axis == 1 { -1.0 } else { 1.0 });
+        let plane = SlicePlane::new(&Grid::new(shape, affine), SliceAxis::I);
+        let slice = plane.extract(volume.view(), 2);
+        assert!(slice.len() > FEWEST_TO_SHARE);
+        for ((row, column), &voxel) in slice.indexed_iter() {
+            let [i, j, k] = plane.voxel(2.0, row as f64, column as f64).map(|part| part as usize);
+            assert_eq!(voxel, 100_000 * i + 1000 * j + k);
         }
     }
 
