@@ -46,12 +46,12 @@ pub struct AutoPrompting {
 
 impl Prompting {
     /// What of prompts is learned for these.
-    pub fn learning(&self, seed: u64) -> AssistConfig {
+    pub fn learning(&self, seed: u64, members: usize) -> AssistConfig {
         let learning = match self {
             Self::Walk(_) => AssistConfig::mixed(),
             Self::Auto(auto) => auto.hand_over.learning(&Learning::default()).clone(),
         };
-        AssistConfig { seed, ..learning }
+        AssistConfig { seed, members, ..learning }
     }
 
     /// Segments the slices that are not outlined, with what was learned of the structure.

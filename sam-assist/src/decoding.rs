@@ -8,7 +8,7 @@ use burn::{
 use sam_core::{MaskDecoder, MaskLogits, MaskOutput, ProjectedImage, SamPredictor};
 use sam_prompt::{PromptBatch, PromptEmbeddings};
 
-use crate::{Adaptation, AnnotatedSlice, AssistError, FrozenDecoder, Trained};
+use crate::{AnnotatedSlice, AssistError, FrozenDecoder, Member, Trained};
 
 /// The slices' images and the decoder that reads them.
 #[derive(Debug)]
@@ -42,25 +42,25 @@ impl<B: Backend> Decoding<B> {
         Self::Projected { decoder: Box::new(decoder), images }
     }
 
-    /// Decodes one mask for each prompt, to be differentiated with respect to the adaptation.
+    /// Decodes one mask for each prompt, to be differentiated with respect to what learns.
     ///
     /// # Shapes
     /// - drawn: the slice of each prompt; output: see [`MaskDecoder::forward`]
     pub(crate) fn forward(
         &mut self,
-        adaptation: &Adaptation<Autodiff<B>>,
+        member: &Member<Autodiff<B>>,
         drawn: &[usize],
         prompts: &PromptBatch<Autodiff<B>>,
     ) -> Result<MaskLogits<Autodiff<B>>, AssistError> {
-        let embedded = embed(adaptation, prompts)?;
+        let embedded = embed(member, prompts)?;
         Ok(match self {
             Self::Projected { decoder: frozen, images } => {
                 let images = images.of(drawn, |images| ProjectedImage::cat(images));
-                frozen.decode_with(&adaptation.decoder(frozen.decoder()), images, embedded)
+                frozen.decode_with(&member.decoder(frozen.decoder()), images, embedded)
             }
             Self::Changing { original, positions, images } => {
                 let images = images.of(drawn, |images| Tensor::cat(images.iter().map(|&one| one.clone()).collect(), 0));
-                let decoder = adaptation.decoder(original);
+                let decoder = member.decoder(original);
                 decoder.forward(Tensor::from_inner(images), positions.clone(), embedded, MaskOutput::Single)
             }
         })
@@ -68,9 +68,9 @@ impl<B: Backend> Decoding<B> {
 }
 
 /// The prompts as the learned prompt encoder embeds them, with the learned tokens behind.
-fn embed<B: Backend>(adaptation: &Adaptation<B>, prompts: &PromptBatch<B>) -> Result<PromptEmbeddings<B>, AssistError> {
-    let embedded = adaptation.prompt_encoder.forward(prompts)?;
-    Ok(match &adaptation.tokens {
+fn embed<B: Backend>(member: &Member<B>, prompts: &PromptBatch<B>) -> Result<PromptEmbeddings<B>, AssistError> {
+    let embedded = member.prompt_encoder.forward(prompts)?;
+    Ok(match &member.tokens {
         Some(tokens) => embedded.with_tokens(tokens.val()),
         None => embedded,
     })

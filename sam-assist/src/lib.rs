@@ -51,7 +51,7 @@ mod slice;
 mod target;
 mod token_side;
 
-pub use adaptation::Adaptation;
+pub use adaptation::{Adaptation, Member};
 pub use card::{CardMetadata, PromptCard, TrainingSlices};
 pub use config::{AssistConfig, EarlyStopping, LearnedKind, Schedule, Trained};
 pub use error::AssistError;

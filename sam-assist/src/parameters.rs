@@ -1,6 +1,6 @@
 //! The parameters that learning may change, by their paths: read out of an adaptation, and put into another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use burn::{
     backend::Autodiff,
@@ -35,12 +35,18 @@ pub(crate) fn fill<B: Backend>(
 }
 
 /// Whether values can be those of what learns: told before anything of that size is made.
-pub(crate) fn check_size(trained: Trained, values: &Tensors) -> Result<(), String> {
+pub(crate) fn check_size(trained: Trained, members: usize, values: &Tensors) -> Result<(), String> {
+    let numbers =
+        values.keys().filter_map(|path| path.strip_prefix("members.")?.split_once('.').map(|(number, _)| number));
+    let found = numbers.collect::<BTreeSet<_>>().len();
+    if found != members {
+        return Err(format!("its members: {found}, where its learning says {members}"));
+    }
     let size = |path: &str, axis: usize| values.get(path).and_then(|data| data.shape.get(axis).copied());
     let (name, expected, found) = match trained {
         Trained::PromptEncoder | Trained::TokenSide | Trained::Decoder => return Ok(()),
-        Trained::ExtraTokens { count } => ("extra tokens", count, size("tokens", 0)),
-        Trained::LowRank { rank, .. } => ("adapters' rank", rank, size("adapters.adapters.0.down", 1)),
+        Trained::ExtraTokens { count } => ("extra tokens", count, size("members.0.tokens", 0)),
+        Trained::LowRank { rank, .. } => ("adapters' rank", rank, size("members.0.adapters.adapters.0.down", 1)),
     };
     match found {
         Some(found) if found == expected => Ok(()),
@@ -50,8 +56,12 @@ pub(crate) fn check_size(trained: Trained, values: &Tensors) -> Result<(), Strin
 }
 
 /// A model's own parts as learning starts from them, to be filled with what was learned.
-pub(crate) fn unlearned<B: Backend>(predictor: &SamPredictor<B>, trained: Trained) -> Adaptation<Autodiff<B>> {
-    Adaptation::from_inner(Adaptation::empty(predictor, trained)).trainable(trained)
+pub(crate) fn unlearned<B: Backend>(
+    predictor: &SamPredictor<B>,
+    trained: Trained,
+    members: usize,
+) -> Adaptation<Autodiff<B>> {
+    Adaptation::from_inner(Adaptation::empty(predictor, trained, members)).trainable(trained)
 }
 
 /// How values differ from the parameters that are marked for gradients.

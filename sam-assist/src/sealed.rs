@@ -15,8 +15,8 @@ use sha2::{Digest, Sha256};
 
 use crate::AssistError;
 
-/// A tuned mask decoder takes 16 MiB, a prompt encoder 25 KB; with a learner's moments, three times as much.
-const MAX_BYTES: u64 = 64 << 20;
+/// A tuned mask decoder takes 16 MiB, a prompt encoder 25 KB; with a learner's moments three times as much, and so for each member.
+const MAX_BYTES: u64 = 256 << 20;
 /// Paths, shapes and the entry; a prompt encoder's take 3 KB.
 const MAX_HEADER_BYTES: u64 = 1 << 20;
 /// How the entry begins; 64 hexadecimal digits follow.

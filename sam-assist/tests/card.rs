@@ -136,6 +136,25 @@ fn a_card_of_each_kind_predicts_to_the_bit_as_what_was_learned() -> TestResult {
 }
 
 #[test]
+fn a_card_of_several_members_predicts_as_they_did_together() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("liver.safetensors");
+    let original = predictor();
+    let embedding = image(&original)?;
+    let learning = AssistConfig { members: 2, ..metadata("liver").learning };
+    let adaptation = learned(&original, &learning)?;
+    let card = PromptCard::of(CardMetadata { learning, ..metadata("liver") }, &adaptation)?;
+    card.save(&path)?;
+    let read = PromptCard::load(&path)?;
+    assert_eq!(read, card);
+    let kept: usize = read.shapes().values().map(|shape| shape.iter().product::<usize>()).sum();
+    assert_eq!(kept, 2 * prompt_parameters(&original));
+    let expected = adaptation.apply(&original).predict(&embedding, &clicks())?;
+    assert_eq!(read.apply(&original, WEIGHTS)?.predict(&embedding, &clicks())?, expected);
+    Ok(())
+}
+
+#[test]
 fn a_prompt_encoders_card_takes_its_6220_numbers_and_a_header_of_4_kib() -> TestResult {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("liver.safetensors");
@@ -251,8 +270,8 @@ fn files_of_other_kinds_and_versions_are_refused_in_words() -> TestResult {
     card("liver")?.save(&path)?;
     let whole = fs::read(&path)?;
 
-    let message = refusal(&path, &edited(&whole, r#"\"format_version\":1"#, r#"\"format_version\":7"#))?;
-    assert!(message.contains("format version 7") && message.contains("reads version 1"), "{message}");
+    let message = refusal(&path, &edited(&whole, r#"\"format_version\":2"#, r#"\"format_version\":7"#))?;
+    assert!(message.contains("format version 7") && message.contains("reads version 2"), "{message}");
     let message = refusal(&path, &edited(&whole, "liver", "spine"))?;
     assert!(message.contains("checksum"), "{message}");
     let message = refusal(&path, &edited(&whole, "prompt_card", "prompt_bard"))?;
@@ -291,6 +310,8 @@ fn no_card_is_made_of_nonsense() -> TestResult {
         let message = refuse(CardMetadata { learning, ..metadata("liver") })?;
         assert!(message.contains("not what was learned"), "{message}");
     }
+    let learning = AssistConfig { members: 2, ..metadata("liver").learning };
+    assert!(refuse(CardMetadata { learning, ..metadata("liver") })?.contains("2 times"));
     let learning = AssistConfig { weight_decay: -1.0, ..metadata("liver").learning };
     assert!(refuse(CardMetadata { learning, ..metadata("liver") })?.contains("weight_decay"));
 

@@ -215,13 +215,13 @@ fn learning_lowers_the_loss() -> TestResult {
     let slices = [AnnotatedSlice::new(embedding, outline())?];
     let config = AssistConfig { iterations: 60, ..AssistConfig::points() }.prompt_encoder_only();
     let learned = learn_unwatched(&predictor, &slices, &config)?;
-    assert!(learned.adaptation.mask_decoder.is_none(), "the prompt encoder alone was to learn");
+    assert!(learned.adaptation.members[0].mask_decoder.is_none(), "the prompt encoder alone was to learn");
     let mean = |losses: &[f32]| losses.iter().sum::<f32>() / losses.len() as f32;
     let (start, end) = (mean(&learned.losses[..5]), mean(&learned.losses[55..]));
     assert!(end < start, "the loss went from {start} to {end}");
     assert!(learned.losses.iter().all(|loss| loss.is_finite()) && learned.seconds > 0.0);
     let values = |encoder: &PromptEncoder<B>| parameters(&PromptEncoder::from_inner(encoder.clone()));
-    assert_ne!(values(&learned.adaptation.prompt_encoder)?, values(&predictor.sam().prompt_encoder)?);
+    assert_ne!(values(&learned.adaptation.members[0].prompt_encoder)?, values(&predictor.sam().prompt_encoder)?);
     Ok(())
 }
 

@@ -6,8 +6,8 @@ use burn_flex::{Flex, FlexDevice};
 use burn_store::ModuleSnapshot;
 use ndarray::{Array2, Array3};
 use sam_assist::{
-    AnnotatedSlice, AssistConfig, AssistError, EarlyStopping, Ending, LearnedKind, Learner, Schedule, Trained,
-    self_check,
+    Adaptation, AnnotatedSlice, AssistConfig, AssistError, EarlyStopping, Ending, LearnedKind, Learner, Schedule,
+    Trained, self_check,
 };
 use sam_core::{Sam, SamConfig, SamPredictor, ViTConfig};
 use sam_prompt::{Label, Point, Prompts, SamplingScheme};
@@ -91,7 +91,8 @@ impl Outcome {
         let result = learner.finish();
         let spent = result.timing.forward + result.timing.backward + result.timing.optimiser;
         assert!(spent <= result.seconds, "{:?} in {} s", result.timing, result.seconds);
-        let tokens = result.adaptation.tokens.as_ref().map(|tokens| tokens.val().into_data().iter().collect());
+        let tokens =
+            result.adaptation.members[0].tokens.as_ref().map(|tokens| tokens.val().into_data().iter().collect());
         let values = values(result.adaptation.apply(predictor).sam())?;
         Ok(Self { losses: result.losses, values, tokens, ending })
     }
@@ -206,6 +207,41 @@ fn nothing_learned_predicts_as_before() -> TestResult {
     }
     let extra = Learner::new(&predictor, &slices, config(Trained::ExtraTokens { count: 1 }, 1))?.finish().adaptation;
     assert_ne!(extra.apply(&predictor).predict(slices[0].embedding(), &click)?, before);
+    Ok(())
+}
+
+#[test]
+fn members_learn_in_turn_and_their_mean_is_the_answer() -> TestResult {
+    let predictor = predictor()?;
+    let slices = slices(&predictor, 2)?;
+    let click = Prompts::from_points(vec![Point { x: 20.0, y: 18.0, label: Label::Foreground }]);
+    let answer = |adaptation: &Adaptation<B>| -> TestResult<_> {
+        Ok(adaptation.apply(&predictor).predict(slices[0].embedding(), &click)?)
+    };
+    for trained in EVERY_TRAINED {
+        let mut learner = Learner::new(&predictor, &slices, AssistConfig { members: 3, ..config(trained, 6) })?;
+        // Two of three steps: the last member is still as learning began.
+        learner.step()?;
+        learner.step()?;
+        let early = learner.finish().adaptation;
+        let alone = |index: usize| Adaptation { members: vec![early.members[index].clone()] };
+        let answers = [answer(&alone(0))?, answer(&alone(1))?, answer(&alone(2))?];
+        assert!(answers[0] != answers[1] && answers[1] != answers[2], "{trained:?}");
+        if !matches!(trained, Trained::ExtraTokens { .. }) {
+            assert_eq!(answers[2], predictor.predict(slices[0].embedding(), &click)?, "{trained:?}");
+        }
+        let together = answer(&early)?;
+        let mean = (&answers[0].low_res + &answers[1].low_res + &answers[2].low_res) / 3.0;
+        let off = (&together.low_res - &mean).iter().fold(0.0, |most: f32, off| most.max(off.abs()));
+        assert!(off < 1e-4, "{trained:?}: {off}");
+        let iou = answers.iter().map(|answer| answer.iou[0]).sum::<f32>() / 3.0;
+        assert!((together.iou[0] - iou).abs() < 1e-5, "{trained:?}");
+    }
+    let none = AssistConfig { members: 0, ..config(Trained::PromptEncoder, 6) };
+    assert!(matches!(none.check(), Err(AssistError::Config { name: "members", .. })));
+    // Each member learns as often from each slice as one alone would.
+    let config = AssistConfig { members: 3, ..AssistConfig::points() }.for_slices(2);
+    assert_eq!(config.iterations, 3 * AssistConfig::points().for_slices(2).iterations);
     Ok(())
 }
 

@@ -74,6 +74,7 @@ fn config(trained: Trained) -> AssistConfig {
         schedule: Schedule::Cosine { final_rate: 0.1 },
         weight_decay: 0.01,
         largest_gradient: Some(0.5),
+        members: 2,
         seed: 3,
         ..AssistConfig::points()
     }

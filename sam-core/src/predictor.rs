@@ -9,7 +9,7 @@ use sam_prompt::{PromptBatch, PromptEncoder, Prompts};
 use crate::{
     CoreError, Sam,
     image_encoder::ImageEncoder,
-    mask_decoder::{DecoderPositions, MaskDecoder, MaskOutput},
+    mask_decoder::{DecoderPositions, MaskDecoder, MaskLogits, MaskOutput},
     precision::{self, Precision},
     resize::postprocess_masks,
     transform::{Frame, Preprocess},
@@ -93,13 +93,15 @@ pub struct SamPredictor<B: Backend> {
     positions: DecoderPositions<B>,
     /// Put behind the tokens of every prompt: `[tokens, embed_dim]`.
     tokens: Option<Tensor<B, 2>>,
+    /// Asked too; the mean of all logits is the answer.
+    peers: Vec<Self>,
 }
 
 impl<B: Backend> SamPredictor<B> {
     /// Joins a model and its preprocessing.
     pub fn new(sam: Sam<B>, preprocess: Preprocess) -> Self {
         let positions = sam.mask_decoder.project_positions(sam.prompt_encoder.dense_pe());
-        Self { sam, preprocess, precision: Precision::F32, positions, tokens: None }
+        Self { sam, preprocess, precision: Precision::F32, positions, tokens: None, peers: Vec::new() }
     }
 
     /// What the decoder computes of the image's positions, once for all images and prompts.
@@ -135,7 +137,8 @@ impl<B: Backend> SamPredictor<B> {
     /// one's position frequencies, and the decoder must project images as this one does; nothing checks it.
     #[must_use]
     pub fn with_token_side(&self, prompt_encoder: PromptEncoder<B>, mask_decoder: MaskDecoder<B>) -> Self {
-        Self { sam: Sam { prompt_encoder, mask_decoder, ..self.sam.clone() }, ..self.clone() }
+        let sam = Sam { prompt_encoder, mask_decoder, ..self.sam.clone() };
+        Self { sam, peers: Vec::new(), ..self.clone() }
     }
 
     /// The same model with further tokens behind those of every prompt, in place of any that were put there before.
@@ -148,6 +151,15 @@ impl<B: Backend> SamPredictor<B> {
     #[must_use]
     pub fn with_tokens(&self, tokens: Tensor<B, 2>) -> Self {
         Self { tokens: Some(tokens), ..self.clone() }
+    }
+
+    /// The same model, asked together with others: the mean of their logits and of their predicted qualities is the answer.
+    ///
+    /// Images are embedded by this one alone, so the others must have its image encoder and its preprocessing; nothing checks it. A
+    /// prediction takes as much longer as there are more of them.
+    #[must_use]
+    pub fn with_peers(&self, peers: Vec<Self>) -> Self {
+        Self { peers, ..self.clone() }
     }
 
     /// Another model, prepared and prompted as this one.
@@ -310,28 +322,46 @@ impl<B: Backend> SamPredictor<B> {
             .collect())
     }
 
-    /// Decodes parts of equal make-up.
+    /// The mean answer to parts of equal make-up.
     fn decode(&self, parts: &[&Part<'_, B>], output: MaskOutput) -> Result<Vec<MaskPrediction>, CoreError> {
         let first = parts[0].embedding;
+        let features = if parts.iter().all(|part| std::ptr::eq(part.embedding, first)) {
+            first.features.clone()
+        } else {
+            Tensor::cat(parts.iter().map(|part| part.embedding.features.clone()).collect(), 0)
+        };
+        let mut masks = self.answer(parts, features.clone(), output)?;
+        for peer in &self.peers {
+            let more = peer.answer(parts, features.clone(), output)?;
+            masks = MaskLogits { low_res: masks.low_res + more.low_res, iou: masks.iou + more.iou };
+        }
+        if !self.peers.is_empty() {
+            let members = 1.0 + self.peers.len() as f64;
+            masks = MaskLogits { low_res: masks.low_res / members, iou: masks.iou / members };
+        }
+        let iou = masks.iou.into_data().convert::<f32>();
+        let iou = iou.as_slice::<f32>().expect("the data was converted to f32");
+        let logits = to_arrays(postprocess_masks(masks.low_res.clone(), &first.frame));
+        let answers = logits.into_iter().zip(to_arrays(masks.low_res)).zip(iou.chunks_exact(iou.len() / parts.len()));
+        Ok(answers.map(|((logits, low_res), iou)| MaskPrediction { logits, low_res, iou: iou.to_vec() }).collect())
+    }
+
+    /// This model's own answer, its peers not asked.
+    fn answer(
+        &self,
+        parts: &[&Part<'_, B>],
+        features: Tensor<B, 4>,
+        output: MaskOutput,
+    ) -> Result<MaskLogits<B>, CoreError> {
         let prompts: Vec<_> = parts.iter().map(|part| (&part.prompts, part.embedding.frame.scale())).collect();
         let embedded = self.sam.prompt_encoder.forward(&PromptBatch::new(&prompts, &self.device())?)?;
         let embedded = match &self.tokens {
             Some(tokens) => embedded.with_tokens(tokens.clone()),
             None => embedded,
         };
-        let features = if parts.iter().all(|part| std::ptr::eq(part.embedding, first)) {
-            first.features.clone()
-        } else {
-            Tensor::cat(parts.iter().map(|part| part.embedding.features.clone()).collect(), 0)
-        };
         let decoder = &self.sam.mask_decoder;
         let image = decoder.project(features, &self.positions);
-        let masks = decoder.decode(image, &self.positions, embedded, output);
-        let iou = masks.iou.into_data().convert::<f32>();
-        let iou = iou.as_slice::<f32>().expect("the data was converted to f32");
-        let logits = to_arrays(postprocess_masks(masks.low_res.clone(), &first.frame));
-        let answers = logits.into_iter().zip(to_arrays(masks.low_res)).zip(iou.chunks_exact(iou.len() / parts.len()));
-        Ok(answers.map(|((logits, low_res), iou)| MaskPrediction { logits, low_res, iou: iou.to_vec() }).collect())
+        Ok(decoder.decode(image, &self.positions, embedded, output))
     }
 }
 

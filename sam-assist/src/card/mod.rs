@@ -12,13 +12,13 @@ use burn::{module::AutodiffModule, tensor::backend::Backend};
 use sam_core::SamPredictor;
 
 use crate::{
-    Adaptation, AssistError, parameters,
+    Adaptation, AssistConfig, AssistError, parameters,
     sealed::{Content, Kind, check_finite},
 };
 pub use metadata::{CardMetadata, TrainingSlices};
 
 /// As which cards are written.
-const KIND: Kind = Kind { name: "prompt card", entry: "prompt_card", version: 1 };
+const KIND: Kind = Kind { name: "prompt card", entry: "prompt_card", version: 2 };
 
 /// What was learned about one structure, with all that is needed to use it again.
 ///
@@ -37,10 +37,13 @@ impl PromptCard {
     /// [`AssistError::CardContent`] if the metadata make no sense, if they name another [`Trained`](crate::Trained) than was learned, or
     /// if a parameter is not finite.
     pub fn of<B: Backend>(metadata: CardMetadata, learned: &Adaptation<B>) -> Result<Self, AssistError> {
-        let (structure, trained) = (metadata.structure.clone(), metadata.learning.trained);
+        let structure = metadata.structure.clone();
+        let AssistConfig { trained, members, .. } = metadata.learning;
         let refuse = |reason| AssistError::CardContent { structure: structure.clone(), reason };
-        if !learned.is_of(trained) {
-            return Err(refuse(format!("its learning says {trained:?}, which is not what was learned")));
+        if !learned.is_of(trained, members) {
+            return Err(refuse(format!(
+                "its learning says {members} times {trained:?}, which is not what was learned"
+            )));
         }
         let learned = Adaptation::from_inner(learned.clone()).trainable(trained);
         let content = Content::new(metadata, parameters::read(&learned));
@@ -74,7 +77,8 @@ impl PromptCard {
         weights_sha256: &str,
     ) -> Result<Adaptation<B>, AssistError> {
         self.check_weights(weights_sha256)?;
-        let unlearned = parameters::unlearned(predictor, self.metadata().learning.trained);
+        let learning = &self.metadata().learning;
+        let unlearned = parameters::unlearned(predictor, learning.trained, learning.members);
         Ok(parameters::fill(unlearned, &self.0.tensors, &self.title())?.valid())
     }
 
@@ -139,7 +143,7 @@ impl PromptCard {
 fn check(content: &Content<CardMetadata>) -> Result<(), String> {
     let Content { about, tensors, .. } = content;
     about.check()?;
-    parameters::check_size(about.learning.trained, tensors)?;
+    parameters::check_size(about.learning.trained, about.learning.members, tensors)?;
     check_finite(tensors)
 }
 

@@ -134,7 +134,7 @@ impl<B: Backend> Learner<B> {
         let started = Instant::now();
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
         rng.set_stream(PARAMETER_STREAM);
-        let adaptation = Adaptation::start(predictor, config.trained, config.initial_spread, &mut rng);
+        let adaptation = Adaptation::start(predictor, config.trained, config.members, config.initial_spread, &mut rng);
         let optimiser = AdamWConfig::new().with_epsilon(ADAM_EPSILON).with_weight_decay(config.weight_decay as f32);
         Ok(Self {
             targets: Targets::new(slices),
@@ -171,7 +171,7 @@ impl<B: Backend> Learner<B> {
         }
     }
 
-    /// One iteration: draws prompts, decodes them, and changes the parameters.
+    /// One iteration: draws prompts, decodes them, and changes the parameters of the member whose turn it is.
     ///
     /// # Errors
     /// [`AssistError::Diverged`] if the loss is not finite; the parameters are then those before the step.
@@ -184,7 +184,8 @@ impl<B: Backend> Learner<B> {
         let drawn: Vec<_> = samples.iter().map(|sample| sample.slice).collect();
 
         let forward = Instant::now();
-        let logits = self.decoding.forward(&self.adaptation, &drawn, &prompts)?.low_res;
+        let member = &self.adaptation.members[iteration % self.config.members];
+        let logits = self.decoding.forward(member, &drawn, &prompts)?.low_res;
         let loss =
             dice_loss(logits.clone(), target.clone()) * self.config.dice_weight + binary_cross_entropy(logits, target);
         let value = loss.clone().into_scalar().elem::<f32>();
@@ -246,10 +247,11 @@ impl<B: Backend> Learner<B> {
             Some(largest) => gradients::clip(gradients, &adaptation, largest),
             None => gradients,
         };
-        if adaptation.changes_decoder() {
+        let member = &adaptation.members[iteration % self.config.members];
+        if member.changes_decoder() {
             let of_decoder = [
-                gradients::take(&mut gradients, &adaptation.mask_decoder, 1.0),
-                gradients::take(&mut gradients, &adaptation.adapters, 1.0),
+                gradients::take(&mut gradients, &member.mask_decoder, 1.0),
+                gradients::take(&mut gradients, &member.adapters, 1.0),
             ];
             for gradients in of_decoder {
                 adaptation = self.optimiser.step(rates.decoder, adaptation, gradients);

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// As which states are written.
-const KIND: Kind = Kind { name: "state of a learner", entry: "learner_state", version: 1 };
+const KIND: Kind = Kind { name: "state of a learner", entry: "learner_state", version: 2 };
 /// Name of the tensor that holds the loss of each iteration.
 const LOSSES: &str = "losses";
 /// What the names of the parameters begin with, and those of their moments.
@@ -127,7 +127,7 @@ fn check(content: &Content<State>) -> Result<(), String> {
         }
     }
     let values = under(PARAMETERS, tensors);
-    parameters::check_size(about.config.trained, &values)?;
+    parameters::check_size(about.config.trained, about.config.members, &values)?;
     if tensors.get(LOSSES).is_none_or(|losses| losses.shape.len() != 1) {
         return Err(format!("its {LOSSES} are missing"));
     }

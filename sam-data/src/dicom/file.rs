@@ -131,7 +131,9 @@ fn walk_meta(file: &mut (impl Read + Seek), length: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Goes through a data set until its pixels, or until their end; tells how many bytes of them there are.
+/// Goes through a data set until its pixels, or until what comes behind them; tells how many bytes of them there are.
+///
+/// As dicom-rs does: what comes behind has a higher tag, and what has a lower one is read wherever it stands.
 fn walk(
     source: impl Read + Seek,
     length: u64,
@@ -155,12 +157,7 @@ fn walk(
                     }
                 }
             }
-            LazyDataToken::SequenceEnd => {
-                depth = depth.saturating_sub(1);
-                if depth == 0 && pixels.is_some() {
-                    break;
-                }
-            }
+            LazyDataToken::SequenceEnd => depth = depth.saturating_sub(1),
             LazyDataToken::LazyValue { header, decoder } => {
                 if !header.len.0.is_multiple_of(unit(header.vr)) {
                     // dicom-rs reads whole numbers alone and would go on in the midst of a value.
@@ -172,7 +169,9 @@ fn walk(
                 walked = end_of(decoder, header.tag, header.len.0, length)?;
                 if depth == 0 && header.tag == tags::PIXEL_DATA {
                     pixels = Some(PixelBytes::Native(u64::from(header.len.0)));
-                    break;
+                    if part == Part::Header {
+                        break;
+                    }
                 }
                 decoder.skip_bytes(header.len.0).map_err(|error| other(&error))?;
             }

@@ -27,6 +27,18 @@ fn sequences_within_sequences_without_end() {
     assert!(message.contains("nested"), "{message}");
 }
 
+#[test]
+fn elements_behind_the_pixels_announce_no_more_than_there_is() {
+    let mut bytes = written::bytes(&written::slice(1), uids::EXPLICIT_VR_LITTLE_ENDIAN);
+    // Patient Comments, which belong before the pixels, of 1.4 GB.
+    bytes.extend([0x10, 0x00, 0x00, 0x40, b'U', b'N', 0x00, 0x00, 0x00, 0x00, 0x00, 0x55]);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::write(folder.path().join("behind"), &bytes).expect("a writable folder");
+    PeakAlloc.reset_peak_usage();
+    assert!(read_dicom(folder.path(), None).is_err());
+    assert!(PeakAlloc.peak_usage_as_mb() < ENOUGH_MIB, "{} MiB", PeakAlloc.peak_usage_as_mb());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
