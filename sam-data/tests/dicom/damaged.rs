@@ -31,7 +31,7 @@ fn sequences_within_sequences_without_end() {
 fn elements_behind_the_pixels_announce_no_more_than_there_is() {
     let mut bytes = written::bytes(&written::slice(1), uids::EXPLICIT_VR_LITTLE_ENDIAN);
     // Patient Comments, which belong before the pixels, of 1.4 GB.
-    bytes.extend([0x10, 0x00, 0x00, 0x40, b'U', b'N', 0x00, 0x00, 0x00, 0x00, 0x00, 0x55]);
+    bytes.extend([0x10, 0x00, 0x00, 0x40, b'O', b'B', 0x00, 0x00, 0x00, 0x00, 0x00, 0x55]);
     let folder = tempfile::tempdir().expect("a temporary folder");
     fs::write(folder.path().join("behind"), &bytes).expect("a writable folder");
     PeakAlloc.reset_peak_usage();

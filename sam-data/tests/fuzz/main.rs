@@ -98,6 +98,9 @@ fn main() -> ExitCode {
     let folder = folder.expect("a temporary folder");
     let begin = Instant::now();
     watch(begin);
+    // A panic that a reader catches is none of ours, and one that it does not catch is told with its case. To print where it was
+    // would take more memory than a case may.
+    std::panic::set_hook(Box::new(|_| {}));
     let mut counts = vec![[0_u64; 2]; targets.len()];
     let (mut faults, mut most) = (0, 0);
     for number in options.case.unwrap_or(0).. {
@@ -152,7 +155,10 @@ fn run(target: &Target, seed: u64, number: u64, folder: &Path, begin: Instant) -
     let outcome = catch_unwind(AssertUnwindSafe(|| (target.read)(folder)));
     let memory = ALLOCATOR.peak_usage().saturating_sub(before);
     STARTED.store(u64::MAX, Ordering::SeqCst);
-    let accepted = outcome.map_err(|_| "it panicked".to_owned())??;
+    let accepted = outcome.map_err(|panic| {
+        let message = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+        format!("it panicked: {}", message.unwrap_or("without a word"))
+    })??;
     if started.elapsed() > SLOWEST {
         return Err(format!("it took {:.1} s", started.elapsed().as_secs_f64()));
     }
