@@ -157,7 +157,13 @@ fn walk(
                     }
                 }
             }
-            LazyDataToken::SequenceEnd => depth = depth.saturating_sub(1),
+            // dicom-rs would look for the sequence that it belongs to.
+            LazyDataToken::SequenceEnd | LazyDataToken::ItemStart { .. } | LazyDataToken::ItemEnd if depth == 0 => {
+                return Err(Flaw::Other(
+                    "an item or the end of a sequence stands where there is no sequence".to_owned(),
+                ));
+            }
+            LazyDataToken::SequenceEnd => depth -= 1,
             LazyDataToken::LazyValue { header, decoder } => {
                 if !header.len.0.is_multiple_of(unit(header.vr)) {
                     // dicom-rs reads whole numbers alone and would go on in the midst of a value.

@@ -28,6 +28,20 @@ fn sequences_within_sequences_without_end() {
 }
 
 #[test]
+fn ends_of_sequences_that_none_began() {
+    let mut bytes = written::bytes(&written::slice(1), uids::IMPLICIT_VR_LITTLE_ENDIAN);
+    // Where the pixels were: the end of a sequence, the end of an item, and an item.
+    bytes.truncate(bytes.len() - 2 * written::pixels(1).len() - 8);
+    for element in [0xdd, 0x0d, 0x00] {
+        bytes.extend([0xfe, 0xff, element, 0xe0, 0x00, 0x00, 0x00, 0x00]);
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::write(folder.path().join("ends"), &bytes).expect("a writable folder");
+    let message = read_dicom(folder.path(), None).expect_err("no sequence").to_string();
+    assert!(message.contains("no sequence"), "{message}");
+}
+
+#[test]
 fn elements_behind_the_pixels_announce_no_more_than_there_is() {
     let mut bytes = written::bytes(&written::slice(1), uids::EXPLICIT_VR_LITTLE_ENDIAN);
     // Patient Comments, which belong before the pixels, of 1.4 GB.
