@@ -28,13 +28,15 @@ fn sequences_within_sequences_without_end() {
 }
 
 #[test]
-fn ends_of_sequences_that_none_began() {
-    let mut bytes = written::bytes(&written::slice(1), uids::IMPLICIT_VR_LITTLE_ENDIAN);
-    // Where the pixels were: the end of a sequence, the end of an item, and an item.
-    bytes.truncate(bytes.len() - 2 * written::pixels(1).len() - 8);
-    for element in [0xdd, 0x0d, 0x00] {
-        bytes.extend([0xfe, 0xff, element, 0xe0, 0x00, 0x00, 0x00, 0x00]);
-    }
+fn items_of_no_sequence() {
+    let mut bytes = written::bytes(&written::slice(1), uids::EXPLICIT_VR_LITTLE_ENDIAN);
+    // Where the pixels were: the end of an item, an item without end, and a sequence without end, with such an item.
+    bytes.truncate(bytes.len() - 2 * written::pixels(1).len() - 12);
+    let item = [0xfe, 0xff, 0x00, 0xe0, 0xff, 0xff, 0xff, 0xff];
+    bytes.extend([0xfe, 0xff, 0x0d, 0xe0, 0x00, 0x00, 0x00, 0x00]);
+    bytes.extend(item);
+    bytes.extend([0x20, 0x00, 0x13, 0x91, b'S', b'Q', 0x00, 0x00, 0xff, 0xff, 0xff, 0xff]);
+    bytes.extend(item);
     let folder = tempfile::tempdir().expect("a temporary folder");
     fs::write(folder.path().join("ends"), &bytes).expect("a writable folder");
     let message = read_dicom(folder.path(), None).expect_err("no sequence").to_string();
