@@ -99,6 +99,13 @@ pub(super) fn open(path: &Path, part: Part) -> Result<Option<(DefaultDicomObject
     Ok(Some((object, pixels)))
 }
 
+/// What an element lies in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Sequence,
+    Item,
+}
+
 /// What is wrong with a file.
 enum Flaw {
     Truncated { what: &'static str, expected: usize, found: usize },
@@ -142,28 +149,28 @@ fn walk(
 ) -> Result<Option<PixelBytes>, Flaw> {
     let other = |error: &dyn std::error::Error| Flaw::Other(causes(error));
     let mut reader = LazyDataSetReader::new_with_ts(source, syntax).map_err(|error| other(&error))?;
-    let (mut depth, mut pixels) = (0_usize, None);
+    let (mut within, mut pixels) = (Vec::new(), None);
     let mut walked = 0;
     while let Some(token) = reader.advance() {
         match token.map_err(|error| other(&error))? {
-            LazyDataToken::ElementHeader(header) if depth == 0 && header.tag > tags::PIXEL_DATA => break,
-            LazyDataToken::SequenceStart { .. } => depth += 1,
+            LazyDataToken::ElementHeader(header) if within.is_empty() && header.tag > tags::PIXEL_DATA => break,
+            LazyDataToken::SequenceStart { .. } => within.push(Level::Sequence),
             LazyDataToken::PixelSequenceStart => {
-                depth += 1;
-                if depth == 1 {
+                within.push(Level::Sequence);
+                if within.len() == 1 {
                     pixels = Some(PixelBytes::Compressed(length.saturating_sub(walked)));
                     if part == Part::Header {
                         break;
                     }
                 }
             }
-            // dicom-rs would look for the sequence that it belongs to.
-            LazyDataToken::SequenceEnd | LazyDataToken::ItemStart { .. } | LazyDataToken::ItemEnd if depth == 0 => {
-                return Err(Flaw::Other(
-                    "an item or the end of a sequence stands where there is no sequence".to_owned(),
-                ));
+            LazyDataToken::ItemStart { .. } if within.last() == Some(&Level::Sequence) => within.push(Level::Item),
+            LazyDataToken::ItemEnd if within.last() == Some(&Level::Item) => drop(within.pop()),
+            LazyDataToken::SequenceEnd if within.last() == Some(&Level::Sequence) => drop(within.pop()),
+            // dicom-rs would look for the sequence that it belongs to, and panic.
+            LazyDataToken::ItemStart { .. } | LazyDataToken::ItemEnd | LazyDataToken::SequenceEnd => {
+                return Err(Flaw::Other("its sequences and their items do not begin and end in turn".to_owned()));
             }
-            LazyDataToken::SequenceEnd => depth -= 1,
             LazyDataToken::LazyValue { header, decoder } => {
                 if !header.len.0.is_multiple_of(unit(header.vr)) {
                     // dicom-rs reads whole numbers alone and would go on in the midst of a value.
@@ -173,7 +180,7 @@ fn walk(
                     )));
                 }
                 walked = end_of(decoder, header.tag, header.len.0, length)?;
-                if depth == 0 && header.tag == tags::PIXEL_DATA {
+                if within.is_empty() && header.tag == tags::PIXEL_DATA {
                     pixels = Some(PixelBytes::Native(u64::from(header.len.0)));
                     if part == Part::Header {
                         break;
@@ -187,7 +194,7 @@ fn walk(
             }
             _ => {}
         }
-        if depth > MAX_DEPTH {
+        if within.len() > 2 * MAX_DEPTH {
             return Err(Flaw::Other(format!("its sequences are nested more than {MAX_DEPTH} deep")));
         }
     }
