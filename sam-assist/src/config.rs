@@ -175,7 +175,7 @@ impl AssistConfig {
             draw: PromptDraw::default(),
             trained: Trained::TokenSide,
             members: 1,
-            iterations: 56,
+            iterations: 52,
             slices_per_step: 1,
             learning_rate: 2e-2,
             decoder_rate: 2e-4,
