@@ -50,7 +50,8 @@ pub enum Ending {
 /// SAP-Net in training: it can stop after any iteration and go on later, to the very same result.
 pub struct Learner<B: Backend> {
     config: SapNetConfig,
-    annotated: AnnotatedSlices<B>,
+    /// Channels, height and width of the features.
+    expected: [usize; 3],
     standardise: Standardise<B>,
     slices: Vec<Slice<B>>,
     to_image: BilinearResize<B>,
@@ -89,7 +90,7 @@ impl<B: Backend> Learner<B> {
             slices: (0..slices.count()).map(|index| Slice::new(slices, index, &standardise, &to_image)).collect(),
             to_image,
             shows_object: slices.shows_object(),
-            annotated: slices.clone(),
+            expected: [channels, height, width],
             standardise,
             dice: config.dice.init()?,
             network,
@@ -146,9 +147,7 @@ impl<B: Backend> Learner<B> {
         let network = self.network.valid();
         let images =
             self.slices.iter().map(|slice| (network.forward(slice.features.clone().inner()), slice.shot.valid()));
-        let [_, channels, height, width] = self.annotated.features().dims();
-        let expected = [channels, height, width];
-        let support = Support::of_shots(self.config.support, images.collect(), expected, self.to_image.clone());
+        let support = Support::of_shots(self.config.support, images.collect(), self.expected, self.to_image.clone());
         let prototypes = Prototypes::of(&support, self.config.support);
         // Weights beyond all measure overflow to NaN, or to lengths whose reciprocal is zero.
         let network_part = prototypes.vectors().clone().narrow(1, 0, self.config.network.channels);
@@ -156,16 +155,15 @@ impl<B: Backend> Learner<B> {
         if !(squares.is_finite() && squares > 0.0) {
             return Err(self.diverged(f32::NAN));
         }
-        Ok(SapNet::new(self.config, self.standardise, network, prototypes, expected, self.losses))
+        Ok(SapNet::new(self.config, self.standardise, network, prototypes, self.expected, self.losses))
     }
 
     /// What an episode costs: the query segmented by the support, and the support by the query's prediction.
     fn loss(&self, episode: &Episode) -> Tensor<Autodiff<B>, 1> {
         let config = &self.config;
         let support = episode.support.iter().map(|&slice| (self.embed(slice), self.slices[slice].shot.clone()));
-        let [_, channels, height, width] = self.annotated.features().dims();
         let to_image = BilinearResize::from_inner(self.to_image.clone());
-        let support = Support::of_shots(config.support, support.collect(), [channels, height, width], to_image);
+        let support = Support::of_shots(config.support, support.collect(), self.expected, to_image);
         let query: Vec<_> = episode.query.iter().map(|&slice| self.embed(slice)).collect();
         let coarse = support.coarse(&query);
         let loss = self.query_loss(support.to_image(margins(coarse.clone())).flatten(1, 3), &episode.query);
