@@ -17,10 +17,7 @@ pub fn check_output(path: &Path) -> Result<()> {
         "{} is no name for a prompt card: it has to end in .{ending}",
         path.display()
     );
-    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        Some(folder) if !folder.is_dir() => bail!("there is no folder {} for the prompt card", folder.display()),
-        _ => Ok(()),
-    }
+    Ok(sam_data::check_folder(path)?)
 }
 
 /// The name of a structure's card: the one given, or one for each label value (`card-1.safetensors`) if there are several.

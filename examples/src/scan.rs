@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use sam_data::{DicomSeries, Segment, Volume};
 use sam_prompt::ndarray::ArrayView3;
@@ -92,12 +92,7 @@ fn check_segmentation(path: &Path) -> Result<()> {
         "{} must end in .dcm",
         path.display()
     );
-    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        Some(folder) if !folder.is_dir() => {
-            bail!("cannot write {}: there is no folder {}", path.display(), folder.display())
-        }
-        _ => Ok(()),
-    }
+    Ok(sam_data::check_folder(path)?)
 }
 
 #[cfg(test)]

@@ -33,6 +33,20 @@ pub fn write_atomically(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::R
     attempt().map_err(|source| DataError::Write { path: path.to_path_buf(), source })
 }
 
+/// Checks that the folder exists which a file is to be written into, before hours of work hang on it.
+///
+/// # Errors
+/// [`DataError::Write`] if it does not.
+pub fn check_folder(path: &Path) -> Result<(), DataError> {
+    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        Some(folder) if !folder.is_dir() => {
+            let source = io::Error::new(io::ErrorKind::NotFound, format!("there is no folder {}", folder.display()));
+            Err(DataError::Write { path: path.to_path_buf(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -48,7 +48,7 @@ mod split;
 mod volume;
 mod window;
 
-pub use atomic::write_atomically;
+pub use atomic::{check_folder, write_atomically};
 pub use case::{Case, LoadedCase};
 pub use dataset::{Collection, Dataset, Division, KnownSet, LeftOut, Marked, Preprocessing, Provenance, open_dataset};
 #[cfg(feature = "dicom")]

@@ -12,7 +12,7 @@ use super::{
     affine::{self, Rotation},
     fields::NIFTI_1,
 };
-use crate::{DataError, Grid, SourceHeader, Volume, write_atomically};
+use crate::{DataError, Grid, SourceHeader, Volume, check_folder, write_atomically};
 
 /// The code of an affine in scanner coordinates.
 const SCANNER: f64 = 1.0;
@@ -85,13 +85,7 @@ pub fn write_labels_on(
 /// [`DataError::Extension`] unless the name ends in `.nii` or `.nii.gz`; [`DataError::Write`] if its folder does not exist.
 pub fn check_output(path: &Path) -> Result<(), DataError> {
     packing(path)?;
-    match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        Some(folder) if !folder.is_dir() => {
-            let source = io::Error::new(io::ErrorKind::NotFound, format!("there is no folder {}", folder.display()));
-            Err(DataError::Write { path: path.to_path_buf(), source })
-        }
-        _ => Ok(()),
-    }
+    check_folder(path)
 }
 
 /// Whether a name asks for gzip; an error for a name that is no NIfTI's.
