@@ -13,13 +13,17 @@ use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use examples::{
     backend::BackendChoice,
-    coarse::{CoarseJob, CoarseProtocol, Split, Variant},
+    coarse::{CoarseJob, CoarseProtocol, Variant},
     data_options::DataOptions,
     disk_cache::CacheOptions,
     mask_score::table,
-    report, weights,
+    report,
+    subjects::Subjects,
+    weights,
 };
 use sam_data::SliceAxis;
+use sam_eval::protocol::FewSlices;
+use sam_prompt::SliceSelection;
 
 /// Compare coarse masks of PANet and of SAP-Net, step by step as in the paper's Table 5.
 #[derive(Debug, Parser)]
@@ -71,22 +75,18 @@ fn run(options: Options) -> Result<()> {
     let weights = weights::locate(options.weights.as_deref())?;
     let disk = options.cache.open(&weights)?;
     let protocol = CoarseProtocol {
-        structures: options.data.structures(),
-        window: options.data.window(),
-        axis: options.axis,
+        subjects: Subjects::new(options.data, options.axis),
         variants: options.variant,
-        split: Split {
-            annotated: options.slices,
+        slices: FewSlices {
+            annotated: vec![options.slices],
             annotated_empty: options.empty_slices,
-            test: options.test_slices,
-            test_empty: options.test_empty,
-            max_slices: 40,
-            min_object_pixels: options.data.min_object_pixels(),
+            tested: options.test_slices,
+            tested_empty: options.test_empty,
+            selection: SliceSelection::Normal,
         },
         seeds: options.seeds,
         components: options.components,
         sapnet,
-        data: options.data,
     };
     let scores = options.backend.run(CoarseJob { protocol: &protocol, weights: &weights, disk: disk.as_ref() })?;
     print!("{}", table(&scores));

@@ -17,24 +17,25 @@ use std::{
 use anyhow::{Context, Result};
 use clap::Parser;
 use examples::{
+    assist::{AssistJob, AssistProtocol},
     auto::{AutoConfig, AutoJob, AutoKind, AutoProtocol, HandOverKind},
     backend::BackendChoice,
-    coarse::Split,
     curves,
     data_options::DataOptions,
     disk_cache::{CacheOptions, DiskCache},
-    mask_score,
-    protocol::{EvaluateJob, Learning, Protocol},
-    report,
+    learning::Learning,
+    mask_score, report,
     results::{self, Environment},
-    scoring::Scoring,
-    test_prompt::TestPrompt,
+    subjects::Subjects,
     weights::{self, Weights},
 };
 use sam_auto::HandOver;
 use sam_core::Precision;
 use sam_data::SliceAxis;
-use sam_eval::{InteractionTable, ResultsTable, Spread};
+use sam_eval::{
+    InteractionTable, ResultsTable, Spread,
+    protocol::{FewSlices, SimulatedUser, TestPrompt},
+};
 use sam_prompt::{SamplingScheme, SliceSelection};
 
 /// Compare the original SAM with SAM^assist on a folder of scans with masks.
@@ -101,6 +102,15 @@ struct Options {
     backend: BackendChoice,
 }
 
+/// With --auto, at most this many slices without the structure are tested.
+const TESTED_EMPTY: usize = 6;
+
+impl Options {
+    fn seeds(&self) -> Vec<u64> {
+        (self.seed..self.seed.saturating_add(self.repeats)).collect()
+    }
+}
+
 /// Reads the name of a way to choose slices.
 fn selection(text: &str) -> Result<SliceSelection> {
     serde_json::from_value(text.into())
@@ -115,25 +125,24 @@ fn run(options: Options) -> Result<()> {
     if !options.auto.is_empty() {
         return run_auto(options, learning, &weights, disk.as_ref());
     }
-    let protocol = Protocol {
-        structures: options.data.structures(),
-        window: options.data.window(),
-        axis: options.axis,
-        slices: options.slices,
+    let seeds = options.seeds();
+    let protocol = AssistProtocol {
+        subjects: Subjects::new(options.data, options.axis),
+        slices: FewSlices {
+            annotated: options.slices,
+            annotated_empty: 0,
+            tested: options.test_slices,
+            tested_empty: 0,
+            selection: options.selection,
+        },
         prompts: options.prompts,
-        selection: options.selection,
-        repeats: options.repeats,
-        seed: options.seed,
-        max_slices: 40,
-        max_test_slices: options.test_slices,
-        min_object_pixels: options.data.min_object_pixels(),
-        scoring: Scoring { sampling: options.sampling, feed_back: options.feed_back, ..Scoring::default() },
+        seeds,
+        user: SimulatedUser { sampling: options.sampling, feed_back: options.feed_back, ..SimulatedUser::default() },
         precision: options.precision,
         learning,
-        data: options.data,
     };
     let environment = Environment::new(options.backend, &weights);
-    let records = options.backend.run(EvaluateJob { protocol: &protocol, weights: &weights, disk: disk.as_ref() })?;
+    let records = options.backend.run(AssistJob { protocol: &protocol, weights: &weights, disk: disk.as_ref() })?;
     results::write(&options.out.join("results.json"), &protocol, &environment, &records)?;
 
     let table = ResultsTable::new(&records, Spread::Slices)?;
@@ -160,26 +169,23 @@ fn run_auto(options: Options, learning: Learning, weights: &Weights, disk: Optio
     let numbers: AutoConfig =
         serde_json::from_str(&options.generators).context("cannot read the numbers given with --generators")?;
     let annotated = options.slices.iter().copied().max().context("--slices needs a number of annotated slices")?;
+    let seeds = options.seeds();
     let protocol = AutoProtocol {
-        structures: options.data.structures(),
-        window: options.data.window(),
-        axis: options.axis,
-        split: Split {
-            annotated,
+        subjects: Subjects::new(options.data, options.axis),
+        slices: FewSlices {
+            annotated: vec![annotated],
             annotated_empty: options.empty_slices,
-            test: options.test_slices,
-            test_empty: 6,
-            max_slices: 40,
-            min_object_pixels: options.data.min_object_pixels(),
+            tested: options.test_slices,
+            tested_empty: TESTED_EMPTY,
+            selection: options.selection,
         },
-        seeds: (options.seed..options.seed + options.repeats).collect(),
+        seeds,
         generators: options.auto,
         hand_overs: options.hand_over,
         points: 5,
         numbers: AutoConfig { hand_over: HandOver { sampling: options.sampling, ..numbers.hand_over }, ..numbers },
         learning,
         precision: options.precision,
-        data: options.data,
     };
     let environment = Environment::new(options.backend, weights);
     let scores = options.backend.run(AutoJob { protocol: &protocol, weights, disk })?;

@@ -17,14 +17,15 @@ use examples::{
     demo::{Demo, DemoJob},
     report,
     results::{self, Environment},
-    scoring::Scoring,
-    test_prompt::TestPrompt,
     weights,
 };
 use sam_assist::AssistConfig;
 use sam_auto::MaskPropagationConfig;
 use sam_data::{LabelTable, LabelVolume, PhantomConfig, SliceAxis, Volume, Window};
-use sam_eval::{ResultsTable, Spread};
+use sam_eval::{
+    ResultsTable, Spread,
+    protocol::{SimulatedUser, TestPrompt},
+};
 use sam_prompt::{PromptKind, SliceSelection};
 
 /// Learn a structure from two outlined slices and segment the rest of the scan.
@@ -89,7 +90,7 @@ fn run(options: &Options) -> Result<()> {
         selection: SliceSelection::Equidistant,
         prompts: [PromptKind::Points(1), PromptKind::Points(5), PromptKind::Box].map(TestPrompt::Once).to_vec(),
         pictured: TestPrompt::Once(PromptKind::Points(5)),
-        scoring: Scoring::default(),
+        user: SimulatedUser::default(),
         learning: AssistConfig { seed: options.seed, ..AssistConfig::mixed() },
         propagation: MaskPropagationConfig::default().with_seed(options.seed),
         seed: options.seed,

@@ -163,6 +163,7 @@ mod tests {
             dice: Summary::of([series[0]]),
             iou: None,
             interaction,
+            slices: Vec::new(),
             train_seconds: 0.0,
             simulated_prompts: true,
         }

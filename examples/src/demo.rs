@@ -9,9 +9,12 @@ use sam_assist::{AssistConfig, Learned};
 use sam_auto::{MaskPropagationConfig, SegmentedSlice};
 use sam_core::{Checkpoint, SamPredictor};
 use sam_data::{LabelVolume, SliceAxis, SlicePlane, Structure, Volume, Window};
-use sam_eval::{EmptyPolicy, Record, dice};
+use sam_eval::{
+    EmptyPolicy, Record, dice,
+    protocol::{Found, Method, SimulatedUser, Subject, TestPrompt},
+};
 use sam_prompt::{
-    SliceSelection,
+    Prompts, SliceSelection,
     ndarray::{Array2, Array3},
 };
 use serde::Serialize;
@@ -22,9 +25,7 @@ use crate::{
     outline::{Outlines, learn_structure},
     picture::{Panel, grid},
     prompting::Prompting,
-    scoring::{Method, Scoring, Subject, TestSlice},
     stack::Stack,
-    test_prompt::TestPrompt,
 };
 
 /// Every number of a quickstart.
@@ -47,7 +48,7 @@ pub struct Demo {
     /// The one of them that the picture shows.
     pub pictured: TestPrompt,
     /// How they are drawn and scored.
-    pub scoring: Scoring,
+    pub user: SimulatedUser,
     /// The learning.
     pub learning: AssistConfig,
     /// The walk from slice to slice.
@@ -176,9 +177,12 @@ impl<B: Backend> Comparison<'_, B> {
                 let truth = self.stack.mask(index, &demo.structure.values);
                 let panel = || Panel::new(&self.stack.image(index)).truth(truth.view());
                 let embedding = embeddings.get(index)?;
-                let slice = TestSlice { index, embedding: &embedding, truth: truth.view() };
                 for (tested, (predictor, _)) in tested.iter_mut().zip(methods) {
-                    let outcome = demo.scoring.test(predictor, &slice, prompt, demo.seed)?;
+                    let mut segment = |prompts: &Prompts, _: Option<&Found>| -> Result<_> {
+                        let found = predictor.predict(&embedding, prompts)?;
+                        Ok(Found { mask: found.mask(), predicted_iou: None, state: () })
+                    };
+                    let outcome = demo.user.test(index, truth.view(), prompt, demo.seed, &mut segment)?;
                     if is_pictured {
                         panels.push(panel().found(outcome.mask.view()).prompts(&outcome.prompts));
                     }
@@ -192,7 +196,7 @@ impl<B: Backend> Comparison<'_, B> {
                 }
             }
             let methods = methods.iter().zip(&tested);
-            records.extend(methods.map(|(&(_, method), tested)| demo.scoring.record(subject, method, prompt, tested)));
+            records.extend(methods.map(|(&(_, method), tested)| demo.user.record(subject, method, prompt, tested)));
         }
         Ok((records, grid(&panels, 3)))
     }

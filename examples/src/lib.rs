@@ -10,11 +10,10 @@
 //! - [`outline`]: from outlined slices to a whole structure.
 //! - [`annotation`]: annotate's work, on all structures of a scan.
 //! - [`cards`]: prompt cards on the command line.
-//! - [`test_prompt`]: what test slices are prompted with, by name.
-//! - [`scoring`]: simulated prompts in, scores and records out.
-//! - [`correction`]: the paper's active sampling, clicks where the prediction is wrong.
+//! - [`study`]: a model, its embeddings and a [`journal`] of what is done; [`subjects`]: what it is compared on.
+//! - [`learning`]: what is learned for each kind of prompts.
 //! - [`demo`]: quickstart's work.
-//! - [`protocol`]: the paper's per-case evaluation.
+//! - [`assist`]: original SAM against SAM^assist, the paper's per-case evaluation.
 //! - [`auto`]: generators of prompts, on test slices with and without the structure.
 //! - [`mask_score`]: masks found without a prompt, held against the truth.
 //! - [`coarse`]: coarse masks of PANet and SAP-Net, the paper's Table 5.
@@ -23,31 +22,32 @@
 //! - [`picture`], [`curves`], [`progress`], [`report`], [`results`]: what people see and keep.
 
 pub mod annotation;
+pub mod assist;
 pub mod auto;
 pub mod backend;
 pub mod cards;
 pub mod coarse;
-pub mod correction;
 pub mod curves;
 pub mod data_options;
 pub mod demo;
 pub mod disk_cache;
 pub mod embeddings;
 pub mod geometry;
+pub mod journal;
+pub mod learning;
 pub mod mask_score;
 pub mod outline;
 pub mod parity;
 pub mod picture;
 pub mod progress;
 pub mod prompting;
-pub mod protocol;
 pub mod report;
 pub mod results;
 pub mod scan;
-pub mod scoring;
 pub mod stack;
+pub mod study;
+pub mod subjects;
 pub mod table1;
-pub mod test_prompt;
 pub mod weights;
 
 /// Tensors come and go by the megabyte: the system's allocator would give each back to the kernel and ask for it again.

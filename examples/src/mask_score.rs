@@ -3,12 +3,92 @@
 use std::fmt::Write;
 
 use anyhow::Result;
-use sam_eval::{Confusion, EmptyPolicy, Summary};
+use burn::tensor::backend::Backend;
+use indicatif::ProgressBar;
+use sam_auto::SupportSlice;
+use sam_eval::{Confusion, EmptyPolicy, Summary, protocol::FewSlices};
 use sam_prompt::ndarray::Array2;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    embeddings::Embeddings,
+    progress,
+    study::{FoundMask, Run, Study, digest},
+    subjects::{Subject, Subjects},
+};
+
+/// What a repeat of a comparison has to do with.
+#[derive(Debug)]
+pub struct MaskRepeat<'a, B: Backend> {
+    /// Case and structure.
+    pub subject: Subject<'a>,
+    /// Seed of the repeat.
+    pub seed: u64,
+    /// Slices that are annotated, empty ones among them.
+    pub annotated: Vec<SupportSlice<B>>,
+    /// Slices that are tested, empty ones among them.
+    pub test: Vec<SupportSlice<B>>,
+}
+
+/// Compares methods that find masks without a person's prompts, on every structure and with every seed. The seed alone decides which
+/// slices are annotated and tested; `numbers` are all else that the results depend on.
+///
+/// # Errors
+/// If the data cannot be read, too few slices show a structure, and those of the work.
+pub fn compare<B: Backend>(
+    study: &Study<'_, B>,
+    subjects: &Subjects,
+    slices: &FewSlices,
+    seeds: &[u64],
+    numbers: &impl Serialize,
+    mut work: impl FnMut(&MaskRepeat<'_, B>, &mut Embeddings<'_, B>, &ProgressBar) -> Result<Vec<Run<MaskScore>>>,
+) -> Result<Vec<Run<MaskScore>>> {
+    subjects.each(study, slices.most() + 1, |subject, embeddings| {
+        let bar = progress::bar(subject.name(), seeds.len());
+        let mut runs = Vec::new();
+        for &seed in seeds {
+            for trial in slices.trials(subject.survey, seed)? {
+                let involved = [&trial.annotated[..], &trial.tested[..]].concat();
+                let seen = digest(subject.stack, subject.structure, &involved);
+                let depends_on = (subject.dataset, &subject.stack.name, subject.structure, &trial, seen, numbers);
+                runs.extend(study.once(&depends_on, || {
+                    bar.set_message("embedding");
+                    let mut load = |slices: &[usize]| {
+                        let slice = |&index| Ok(SupportSlice::new(index, embeddings.get(index)?, subject.mask(index))?);
+                        slices.iter().map(slice).collect::<Result<Vec<_>>>()
+                    };
+                    let (annotated, test) = (load(&trial.annotated)?, load(&trial.tested)?);
+                    work(&MaskRepeat { subject, seed, annotated, test }, embeddings, &bar)
+                })?);
+            }
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        Ok(runs)
+    })
+}
+
+/// Scores the masks that a method found on the tested slices, and keeps them.
+///
+/// # Errors
+/// If a mask has another size than its slice.
+pub fn run<B: Backend>(
+    subject: Subject<'_>,
+    method: &str,
+    seed: u64,
+    fit_seconds: f64,
+    masks: &[Array2<bool>],
+    test: &[SupportSlice<B>],
+) -> Result<Run<MaskScore>> {
+    let truths: Vec<_> = test.iter().map(|slice| slice.outline().clone()).collect();
+    Ok(Run {
+        score: MaskScore::of(subject.name(), method.to_owned(), seed, fit_seconds, masks, &truths)?,
+        masks: test.iter().zip(masks).map(|(slice, mask)| FoundMask::new(slice.index(), mask)).collect(),
+    })
+}
 
 /// What one method reached in one repeat.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MaskScore {
     /// Case and structure.
     pub subject: String,

@@ -14,9 +14,9 @@ use serde::Serialize;
 use crate::{
     auto::{AutoConfig, AutoKind, HandOverKind},
     embeddings::Embeddings,
+    learning::Learning,
     outline::Outlines,
     progress,
-    protocol::Learning,
 };
 
 /// Where the prompts of slices that nobody outlined come from.

@@ -26,6 +26,24 @@ pub enum EvalError {
         spacing: Vec<f64>,
     },
 
+    /// Too few slices show a structure to annotate some of them and test another.
+    #[error("the structure is on {shown} slices, but {needed} are needed: those to annotate and one to test")]
+    TooFewSlices {
+        /// Slices that show it.
+        shown: usize,
+        /// Slices that must.
+        needed: usize,
+    },
+
+    /// The name of a test's prompts is not understood.
+    #[error("expected {expected}, found \"{found}\"")]
+    TestPrompt {
+        /// What can be asked for.
+        expected: String,
+        /// What was.
+        found: String,
+    },
+
     /// A run was handed in twice: it would count as two repeats and fake agreement between them.
     #[error(
         "run given twice: {} of {} in {}, method {}, {} annotated slices, prompt {}, seed {}",

@@ -10,6 +10,7 @@
 //! | `distance` | the exact distance transform under them |
 //! | `summary` | [`Summary`]: mean, standard deviation and median of the slices of a case |
 //! | `interaction` | series of clicks: [`number_of_clicks`] (NoC), [`best_score`], [`InteractionSummary`] |
+//! | [`protocol`] | the paper's protocols: which slices are learned from, which are tested, and who prompts them |
 //! | `record` | [`Record`]: one run on one structure of one case, as one line of JSON |
 //! | `table` | [`ResultsTable`]: records aggregated over repeats; [`InteractionTable`]: what clicks reached, and how many were needed |
 //! | `lines` | both as Markdown or aligned text |
@@ -42,6 +43,7 @@ mod error;
 mod interaction;
 mod lines;
 mod overlap;
+pub mod protocol;
 mod record;
 mod summary;
 mod surface;
@@ -50,7 +52,7 @@ mod table;
 pub use error::EvalError;
 pub use interaction::{InteractionSummary, Noc, best_score, number_of_clicks};
 pub use overlap::{Confusion, EmptyPolicy, dice, iou};
-pub use record::Record;
+pub use record::{Record, SliceScore};
 pub use summary::Summary;
 pub use surface::{PercentileOf, SurfaceDistances};
 pub use table::{Cell, Column, InteractionTable, ResultsTable, Row, Spread};

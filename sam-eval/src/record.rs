@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EvalError, InteractionSummary, Summary};
+use crate::{EvalError, InteractionSummary, Summary, best_score, protocol::TestedSlice};
 
 /// What one method reached on one structure of one case, with all that is needed to compare it with another.
 ///
@@ -36,6 +36,9 @@ pub struct Record {
     /// What came of each interaction, where there was more than one: Dice after the last one, the click curve, NoC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interaction: Option<InteractionSummary>,
+    /// What each test slice scored, in the order of testing; empty in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slices: Vec<SliceScore>,
     /// Seconds of training; 0 for a method that learns nothing.
     pub train_seconds: f64,
     /// Whether the prompts of the test slices were drawn from the ground truth, as the paper does, instead of given by
@@ -43,6 +46,32 @@ pub struct Record {
     /// without this key is taken to say `true`.
     #[serde(default = "taken_for_simulated")]
     pub simulated_prompts: bool,
+}
+
+/// What one test slice scored. What is undefined is `None`, in JSON `null`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SliceScore {
+    /// Its place in the stack.
+    pub slice: usize,
+    /// Dice; of a series of interactions the best along it.
+    pub dice: Option<f64>,
+    /// Intersection over union of what was found in the end.
+    pub iou: Option<f64>,
+    /// What the segmenter predicted that to be, where it found the object in one piece.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicted_iou: Option<f64>,
+}
+
+impl SliceScore {
+    pub(crate) fn of(tested: &TestedSlice) -> Self {
+        let defined = |score: f64| score.is_finite().then_some(score);
+        Self {
+            slice: tested.index,
+            dice: defined(best_score(&tested.dice)),
+            iou: defined(tested.iou),
+            predicted_iou: tested.predicted_iou,
+        }
+    }
 }
 
 fn taken_for_simulated() -> bool {

@@ -72,6 +72,7 @@ pub struct Cell {
 ///     dice: Summary::of([dice]),
 ///     iou: None,
 ///     interaction: None,
+///     slices: Vec::new(),
 ///     train_seconds: 0.0,
 ///     simulated_prompts: true,
 /// };

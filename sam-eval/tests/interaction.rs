@@ -66,6 +66,7 @@ fn record(structure: &str, seed: u64, series: &[[f64; 3]]) -> Record {
         dice: Summary::of(series.iter().map(|scores| best_score(scores))),
         iou: None,
         interaction: Some(InteractionSummary::of(series, 3, &[0.85, 0.9])),
+        slices: Vec::new(),
         train_seconds: 0.0,
         simulated_prompts: true,
     }

@@ -18,6 +18,7 @@ fn record(structure: &str, method: &str, annotated_slices: usize, seed: u64, sco
         dice: Summary::of(scores.iter().copied()),
         iou: None,
         interaction: None,
+        slices: Vec::new(),
         train_seconds: 9.8,
         simulated_prompts: true,
     }

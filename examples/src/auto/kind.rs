@@ -5,7 +5,7 @@ use sam_assist::AssistConfig;
 use sam_auto::HandOver;
 use serde::Serialize;
 
-use crate::protocol::Learning;
+use crate::learning::Learning;
 
 /// A way to prompt without a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]

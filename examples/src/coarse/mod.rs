@@ -1,44 +1,41 @@
 //! Coarse masks without a prompt: PANet and SAP-Net on a SAM's features, by the paper's Table 5.
 
-mod split;
 mod variant;
 
-use std::time::Instant;
+use std::{cell::RefCell, time::Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use burn::tensor::backend::Backend;
 use indicatif::ProgressBar;
 use sam_auto::{CoarseConfig, CoarseMethod, HandOver, SupportSlice};
-use sam_core::{Checkpoint, SamPredictor};
-use sam_data::{SliceAxis, Structure, Window};
+use sam_core::Precision;
+use sam_eval::protocol::FewSlices;
 use sam_prompt::ndarray::{Array2, Axis, stack};
 use sapnet::{SapNetConfig, SupportConfig, largest_components};
 use serde::Serialize;
 
-pub use split::Split;
 pub use variant::Variant;
 
 use crate::{
-    backend::Job, data_options::DataOptions, disk_cache::DiskCache, embeddings::Embeddings, mask_score::MaskScore,
-    progress, stack::Stack, weights::Weights,
+    backend::Job,
+    disk_cache::DiskCache,
+    journal::Journal,
+    mask_score::{self, MaskRepeat, MaskScore},
+    study::{Run, Study},
+    subjects::{Subject, Subjects},
+    weights::Weights,
 };
 
 /// Every number of the comparison.
 #[derive(Debug, Clone, Serialize)]
 pub struct CoarseProtocol {
-    /// Where the data lie.
+    /// What is compared on.
     #[serde(flatten)]
-    pub data: DataOptions,
-    /// Which structures, as given.
-    pub structures: String,
-    /// The intensity window.
-    pub window: Window,
-    /// The axis along which slices are cut.
-    pub axis: SliceAxis,
+    pub subjects: Subjects,
     /// What is compared.
     pub variants: Vec<Variant>,
     /// Which slices are annotated and tested.
-    pub split: Split,
+    pub slices: FewSlices,
     /// One repeat each.
     pub seeds: Vec<u64>,
     /// How many components top-K keeps of a volume.
@@ -62,79 +59,38 @@ impl Job for CoarseJob<'_> {
     type Output = Vec<MaskScore>;
 
     fn run<B: Backend>(self, device: &B::Device) -> Result<Vec<MaskScore>> {
-        let protocol = self.protocol;
-        protocol.sapnet.check()?;
-        let predictor: SamPredictor<B> = Checkpoint::open(&self.weights.path)?.predictor(device)?;
-        let dataset = protocol.data.open()?;
-        let structures = dataset.table().parse_structures(&protocol.structures)?;
-        let mut scores = Vec::new();
-        for stack in Stack::of_cases(dataset.cases(), protocol.axis, &protocol.window)? {
-            let mut embeddings = Embeddings::new(&predictor, &stack, self.disk);
-            for structure in &structures {
-                let subject = Subject { protocol, stack: &stack, structure };
-                scores.extend(subject.run(&mut embeddings).with_context(|| subject.name())?);
-            }
-        }
-        ensure!(
-            !scores.is_empty(),
-            "no case of {} shows any of the structures \"{}\" on more than {} slices",
-            protocol.data,
-            protocol.structures,
-            protocol.split.annotated
-        );
-        Ok(scores)
+        let journal = RefCell::new(Journal::in_memory());
+        let study: Study<'_, B> = Study::open(self.weights, Precision::F32, self.disk, &journal, device)?;
+        Ok(self.protocol.run(&study)?.into_iter().map(|run| run.score).collect())
     }
 }
 
-/// One structure of one case.
-struct Subject<'a> {
+impl CoarseProtocol {
+    /// Compares on all cases of the data.
+    ///
+    /// # Errors
+    /// If a number makes no sense, the data cannot be read, or no case shows a structure on enough slices.
+    pub fn run<B: Backend>(&self, study: &Study<'_, B>) -> Result<Vec<Run<MaskScore>>> {
+        self.sapnet.check()?;
+        mask_score::compare(study, &self.subjects, &self.slices, &self.seeds, self, |repeat, _, bar| {
+            SubjectRun { protocol: self, subject: repeat.subject }.repeat(repeat, bar)
+        })
+    }
+}
+
+/// The comparison on one structure of one case.
+struct SubjectRun<'a> {
     protocol: &'a CoarseProtocol,
-    stack: &'a Stack,
-    structure: &'a Structure,
+    subject: Subject<'a>,
 }
 
-impl Subject<'_> {
-    fn name(&self) -> String {
-        format!("{}: {}", self.stack.name, self.structure.name)
-    }
-
-    fn run<B: Backend>(&self, embeddings: &mut Embeddings<'_, B>) -> Result<Vec<MaskScore>> {
-        let protocol = self.protocol;
-        let Some(shown) = protocol.split.survey(self.stack.len(), |index| self.mask(index)) else {
-            eprintln!("Left out: {} is on {} slices or fewer", self.name(), protocol.split.annotated);
-            return Ok(Vec::new());
-        };
-        let bar = progress::bar(self.name(), protocol.seeds.len() * protocol.variants.len());
-        let mut scores = Vec::new();
-        for &seed in &protocol.seeds {
-            let chosen = protocol.split.choose(&shown, seed);
-            bar.set_message("embedding");
-            let annotated = self.load(&chosen.annotated, embeddings)?;
-            let test = self.load(&chosen.test, embeddings)?;
-            scores.extend(self.repeat(&annotated, &test, seed, &bar)?);
-        }
-        bar.finish_and_clear();
-        Ok(scores)
-    }
-
-    fn mask(&self, index: usize) -> Array2<bool> {
-        self.stack.mask(index, &self.structure.values)
-    }
-
-    /// Slices with the truth on them: annotated, or to be tested.
-    fn load<B: Backend>(&self, slices: &[usize], embeddings: &mut Embeddings<'_, B>) -> Result<Vec<SupportSlice<B>>> {
-        let load = |&index: &usize| Ok(SupportSlice::new(index, embeddings.get(index)?, self.mask(index))?);
-        slices.iter().map(load).collect()
-    }
-
+impl SubjectRun<'_> {
     fn repeat<B: Backend>(
         &self,
-        annotated: &[SupportSlice<B>],
-        test: &[SupportSlice<B>],
-        seed: u64,
+        MaskRepeat { annotated, test, seed, .. }: &MaskRepeat<'_, B>,
         bar: &ProgressBar,
-    ) -> Result<Vec<MaskScore>> {
-        let truths: Vec<_> = test.iter().map(|slice| slice.outline().clone()).collect();
+    ) -> Result<Vec<Run<MaskScore>>> {
+        let seed = *seed;
         let mut scores = Vec::new();
         let mut last: Option<(Option<SapNetConfig>, Coarse)> = None;
         for &variant in &self.protocol.variants {
@@ -147,9 +103,8 @@ impl Subject<'_> {
             };
             let largest = if variant.keeps_largest() { Some(self.largest(&coarse.masks)?) } else { None };
             let masks = largest.as_ref().unwrap_or(&coarse.masks);
-            scores.push(MaskScore::of(self.name(), variant.to_string(), seed, coarse.fit_seconds, masks, &truths)?);
+            scores.push(mask_score::run(self.subject, &variant.to_string(), seed, coarse.fit_seconds, masks, test)?);
             last = Some((config, coarse));
-            bar.inc(1);
         }
         Ok(scores)
     }
@@ -157,7 +112,7 @@ impl Subject<'_> {
     /// Top-K: of a volume in three dimensions, of single images each by itself.
     fn largest(&self, masks: &[Array2<bool>]) -> Result<Vec<Array2<bool>>> {
         let count = self.protocol.components;
-        if !self.stack.is_ordered() {
+        if !self.subject.stack.is_ordered() {
             return Ok(masks.iter().map(|mask| largest_components(mask.view(), count)).collect());
         }
         let views: Vec<_> = masks.iter().map(|mask| mask.view()).collect();

@@ -1,15 +1,22 @@
 //! A slice segmented by someone who clicks where the prediction is wrong: the paper's active sampling.
 
-use anyhow::Result;
+use ndarray::{Array2, ArrayView2};
 use rand_chacha::rand_core::Rng;
-use sam_core::MaskPrediction;
-use sam_prompt::{
-    BoundingBox, CorrectionClick, Label, Point, Prompts,
-    ndarray::{Array2, ArrayView2},
-};
+use sam_prompt::{BoundingBox, CorrectionClick, Label, Point, PromptError, Prompts};
+
+/// What a segmenter found on a slice.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found<S = ()> {
+    /// Where the object is: `[rows, columns]`.
+    pub mask: Array2<bool>,
+    /// How good the segmenter takes it to be: intersection over union, in [0, 1], if it says so.
+    pub predicted_iou: Option<f64>,
+    /// Whatever the segmenter wants back when this is corrected, for example SAM's low-res logits.
+    pub state: S,
+}
 
 /// Finds one part of an object. Given what was found there before, it may feed that back.
-pub type Segment<'a> = dyn FnMut(&Prompts, Option<&MaskPrediction>) -> Result<MaskPrediction> + 'a;
+pub(crate) type Segment<'a, S, E> = dyn FnMut(&Prompts, Option<&Found<S>>) -> Result<Found<S>, E> + 'a;
 
 /// What came of each interaction.
 #[derive(Debug, Clone, Default)]
@@ -18,13 +25,14 @@ pub struct Series {
     pub prompts: Prompts,
     /// The object as found after each interaction. Fewer than asked for where it was found exactly.
     pub masks: Vec<Array2<bool>>,
+    /// How good the last one was predicted to be, where it was found in one piece and the segmenter says so.
+    pub predicted_iou: Option<f64>,
 }
 
 /// A part of the object, with prompts of its own: SAM understands one box at a time.
-#[derive(Default)]
-struct Part {
+struct Part<S> {
     prompts: Prompts,
-    found: Option<MaskPrediction>,
+    found: Option<Found<S>>,
 }
 
 /// Segments a slice from boxes, one for each part of the object, and then from up to `clicks` clicks, each at the largest error so
@@ -36,24 +44,26 @@ struct Part {
 ///
 /// # Errors
 /// Those of the segmenter, or of the click's sampler.
-pub fn correct(
+pub(crate) fn correct<S, E: From<PromptError>>(
     boxes: Vec<BoundingBox>,
     truth: ArrayView2<'_, bool>,
     clicks: usize,
     correction: CorrectionClick,
     rng: &mut dyn Rng,
-    segment: &mut Segment<'_>,
-) -> Result<Series> {
+    segment: &mut Segment<'_, S, E>,
+) -> Result<Series, E> {
     let whole = boxes.is_empty();
     let mut series = Series { prompts: Prompts::from_boxes(boxes.clone()), ..Series::default() };
-    let of_box = |part: BoundingBox| Part { prompts: Prompts::from_boxes(vec![part]), found: None };
-    let mut parts: Vec<Part> = if whole { vec![Part::default()] } else { boxes.into_iter().map(of_box).collect() };
+    let part = |prompts| Part { prompts, found: None };
+    let of_box = |one: BoundingBox| part(Prompts::from_boxes(vec![one]));
+    let mut parts: Vec<Part<S>> =
+        if whole { vec![part(Prompts::default())] } else { boxes.into_iter().map(of_box).collect() };
     if !whole {
         parts.iter_mut().try_for_each(|part| part.segment(segment))?;
         series.masks.push(union(&parts, truth.dim()));
     }
     for _ in 0..clicks {
-        let mut seen = series.masks.last().cloned().unwrap_or_else(|| union(&[], truth.dim()));
+        let mut seen = series.masks.last().cloned().unwrap_or_else(|| Array2::from_elem(truth.dim(), false));
         for click in &series.prompts.points {
             seen[pixel(click)] = truth[pixel(click)];
         }
@@ -65,11 +75,14 @@ pub fn correct(
         }
         series.masks.push(union(&parts, truth.dim()));
     }
+    if let [Part { found: Some(found), .. }] = &parts[..] {
+        series.predicted_iou = found.predicted_iou;
+    }
     Ok(series)
 }
 
-impl Part {
-    fn segment(&mut self, segment: &mut Segment<'_>) -> Result<()> {
+impl<S> Part<S> {
+    fn segment<E>(&mut self, segment: &mut Segment<'_, S, E>) -> Result<(), E> {
         self.found = Some(segment(&self.prompts, self.found.as_ref())?);
         Ok(())
     }
@@ -80,12 +93,12 @@ impl Part {
     }
 
     fn holds(&self, click: Point) -> bool {
-        self.found.as_ref().is_some_and(|found| found.mask()[pixel(&click)])
+        self.found.as_ref().is_some_and(|found| found.mask[pixel(&click)])
     }
 }
 
 /// The parts that a click speaks of.
-fn concerned(parts: &mut [Part], click: Point) -> Vec<&mut Part> {
+fn concerned<S>(parts: &mut [Part<S>], click: Point) -> Vec<&mut Part<S>> {
     match click.label {
         Label::Foreground => {
             parts.iter_mut().min_by(|a, b| a.distance(click).total_cmp(&b.distance(click))).into_iter().collect()
@@ -94,9 +107,9 @@ fn concerned(parts: &mut [Part], click: Point) -> Vec<&mut Part> {
     }
 }
 
-fn union(parts: &[Part], size: (usize, usize)) -> Array2<bool> {
+fn union<S>(parts: &[Part<S>], size: (usize, usize)) -> Array2<bool> {
     let nothing = Array2::from_elem(size, false);
-    parts.iter().filter_map(|part| part.found.as_ref()).fold(nothing, |all, found| all | found.mask())
+    parts.iter().filter_map(|part| part.found.as_ref()).fold(nothing, |all, found| all | &found.mask)
 }
 
 /// Row and column of a click, which lies on a pixel's centre.
@@ -107,13 +120,14 @@ fn pixel(click: &Point) -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
-    use sam_prompt::{component_masks, dilate, ndarray::Array3};
+    use sam_prompt::{component_masks, dilate};
 
     use super::*;
 
-    fn prediction(mask: &Array2<bool>) -> MaskPrediction {
-        let logits = mask.mapv(|inside| if inside { 1.0 } else { -1.0 }).insert_axis(sam_prompt::ndarray::Axis(0));
-        MaskPrediction { low_res: Array3::zeros((1, 4, 4)), logits, iou: vec![1.0] }
+    type Segment<'a> = super::Segment<'a, (), PromptError>;
+
+    fn found(mask: Array2<bool>) -> Found {
+        Found { mask, predicted_iou: Some(1.0), state: () }
     }
 
     /// Two squares, apart.
@@ -135,7 +149,7 @@ mod tests {
     }
 
     /// Finds what lies in the box or, without one, the components that were clicked on.
-    fn perfect(prompts: &Prompts) -> MaskPrediction {
+    fn perfect(prompts: &Prompts) -> Found {
         let hit = |part: &Array2<bool>| {
             let boxed = part.indexed_iter().any(|((row, column), &inside)| {
                 inside && prompts.boxes.iter().any(|part| part.contains(column as f32, row as f32))
@@ -143,14 +157,14 @@ mod tests {
             boxed || prompts.points.iter().any(|click| part[pixel(click)])
         };
         let parts = component_masks(squares().view(), 1);
-        let found = parts.into_iter().filter(hit).fold(Array2::from_elem((20, 40), false), |all, part| all | part);
-        prediction(&found)
+        found(parts.into_iter().filter(hit).fold(Array2::from_elem((20, 40), false), |all, part| all | part))
     }
 
     #[test]
     fn what_is_found_exactly_is_not_clicked_on() {
         let series = run(square_boxes(), 5, &mut |prompts, _| Ok(perfect(prompts)));
         assert_eq!(series.masks, [squares()]);
+        assert_eq!(series.predicted_iou, None, "found in two pieces");
         assert!(series.prompts.points.is_empty() && series.prompts.boxes.len() == 2);
     }
 
@@ -169,9 +183,9 @@ mod tests {
         let series = run(square_boxes(), 5, &mut |prompts, earlier| {
             let left = prompts.boxes[0].x_min < 20.0;
             calls.push((left, prompts.points.len(), earlier.is_some()));
-            let right_size = perfect(prompts).mask();
+            let right_size = perfect(prompts).mask;
             let large = left && prompts.points.is_empty();
-            Ok(prediction(&if large { dilate(right_size.view(), 2) } else { right_size }))
+            Ok(found(if large { dilate(right_size.view(), 2) } else { right_size }))
         });
         assert_eq!(calls.iter().filter(|call| call.0).collect::<Vec<_>>(), [&(true, 0, false), &(true, 1, true)]);
         assert_eq!(calls.iter().filter(|call| !call.0).collect::<Vec<_>>(), [&(false, 0, false)]);
@@ -194,7 +208,7 @@ mod tests {
 
     #[test]
     fn no_pixel_is_clicked_twice() {
-        let series = run(Vec::new(), 8, &mut |_, _| Ok(prediction(&Array2::from_elem((20, 40), false))));
+        let series = run(Vec::new(), 8, &mut |_, _| Ok(found(Array2::from_elem((20, 40), false))));
         let mut clicked: Vec<_> = series.prompts.points.iter().map(pixel).collect();
         clicked.sort_unstable();
         clicked.dedup();

@@ -2,9 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use anyhow::{Error, Result, bail};
 use sam_prompt::PromptKind;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+use crate::EvalError;
 
 /// Prompts of a test, all simulated from the ground truth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,15 +43,16 @@ impl fmt::Display for TestPrompt {
     }
 }
 
-/// As on the command line: `points:5`, `active:5`.
+/// As on the command line, `points:5`, `active:5`, or as in records.
 impl FromStr for TestPrompt {
-    type Err = Error;
+    type Err = EvalError;
 
-    fn from_str(text: &str) -> Result<Self> {
-        let (name, number) = text.split_once(':').map_or((text, None), |(name, number)| (name, Some(number)));
+    fn from_str(text: &str) -> Result<Self, EvalError> {
+        let refuse = |expected| EvalError::TestPrompt { expected, found: text.to_owned() };
+        let (name, number) = text.split_once([':', '-']).map_or((text, None), |(name, number)| (name, Some(number)));
         let count = || match number.unwrap_or_default().parse::<usize>() {
             Ok(count @ 1..) => Ok(count),
-            _ => bail!("expected {name}:N with a number of at least 1, found \"{text}\""),
+            _ => Err(refuse(format!("{name}:N with a number of at least 1"))),
         };
         match name {
             "box" if number.is_none() => Ok(Self::Once(PromptKind::Box)),
@@ -58,7 +60,7 @@ impl FromStr for TestPrompt {
             "box+points" => Ok(Self::Once(PromptKind::BoxAndPoints(count()?))),
             "active" => Ok(Self::Active(count()?)),
             "clicks" => Ok(Self::Clicks(count()?)),
-            _ => bail!("expected {}, found \"{text}\"", Self::SYNTAX),
+            _ => Err(refuse(Self::SYNTAX.to_owned())),
         }
     }
 }
@@ -69,16 +71,24 @@ impl Serialize for TestPrompt {
     }
 }
 
+impl<'de> Deserialize<'de> for TestPrompt {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_is_read_is_written_with_a_dash() -> Result<()> {
+    fn what_is_read_is_written_with_a_dash_and_read_again() {
         for text in ["points:3", "box", "box+points:10", "active:5", "clicks:20"] {
-            assert_eq!(text.parse::<TestPrompt>()?.to_string(), text.replace(':', "-"));
+            let prompt: TestPrompt = text.parse().expect("a prompt");
+            assert_eq!(prompt.to_string(), text.replace(':', "-"));
+            let written = serde_json::to_string(&prompt).expect("a string");
+            assert_eq!(serde_json::from_str::<TestPrompt>(&written).expect("what was written"), prompt);
         }
-        Ok(())
     }
 
     #[test]

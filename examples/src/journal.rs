@@ -1,0 +1,165 @@
+//! What is done stays done: results of pieces of work, kept as they come, so that an interrupted run goes on where it was.
+
+use std::{
+    collections::HashMap,
+    fs::{File, OpenOptions, TryLockError},
+    io::{BufRead, BufReader, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+/// Results by what they depend on; in a file, one JSON object a line, if there is one.
+///
+/// A line is written whole and flushed to the disk before the next piece of work begins. One that was cut off by a crash is dropped
+/// when the file is opened again, and its work done again.
+#[derive(Debug, Default)]
+pub struct Journal {
+    done: HashMap<String, Value>,
+    file: Option<(PathBuf, File)>,
+}
+
+/// One line.
+#[derive(Serialize, Deserialize)]
+struct Entry<T> {
+    key: String,
+    result: T,
+}
+
+impl Journal {
+    /// A journal that ends with the program.
+    pub fn in_memory() -> Self {
+        Self::default()
+    }
+
+    /// Opens a journal file, or begins one.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written, is no journal, or another program works with it.
+    pub fn open(path: &Path) -> Result<Self> {
+        let cannot = || format!("cannot open the journal {}", path.display());
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).with_context(cannot)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                bail!("{} is in use: another run writes its results there", path.display())
+            }
+            Err(TryLockError::Error(error)) => return Err(error).with_context(cannot),
+        }
+        let (mut done, mut whole, mut reader) = (HashMap::new(), 0, BufReader::new(&file));
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).with_context(cannot)? > 0 {
+            // What follows a line without an end is nothing: a crash cut it off.
+            if line.last() != Some(&b'\n') {
+                break;
+            }
+            let entry: Entry<Value> = serde_json::from_slice(&line).with_context(|| {
+                format!("{} is no journal of results: line {} cannot be read", path.display(), done.len() + 1)
+            })?;
+            done.insert(entry.key, entry.result);
+            whole += line.len() as u64;
+            line.clear();
+        }
+        file.set_len(whole).with_context(cannot)?;
+        file.seek(SeekFrom::End(0)).with_context(cannot)?;
+        Ok(Self { done, file: Some((path.to_path_buf(), file)) })
+    }
+
+    /// How many results there are.
+    pub fn len(&self) -> usize {
+        self.done.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.done.is_empty()
+    }
+
+    /// Names a piece of work by all that its result depends on.
+    ///
+    /// # Errors
+    /// If that cannot be written as JSON.
+    pub fn key(depends_on: &impl Serialize) -> Result<String> {
+        let text = serde_json::to_vec(depends_on)?;
+        Ok(Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// Whether a piece of work was done.
+    pub fn has(&self, key: &str) -> bool {
+        self.done.contains_key(key)
+    }
+
+    /// The result of a piece of work, if it was done.
+    ///
+    /// # Errors
+    /// If the result is of another kind.
+    pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+        let read = |result: &Value| T::deserialize(result).context("a result in the journal cannot be read");
+        self.done.get(key).map(read).transpose()
+    }
+
+    /// Keeps a result.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn keep(&mut self, key: String, result: &impl Serialize) -> Result<()> {
+        let result = serde_json::to_value(result)?;
+        if let Some((path, file)) = &mut self.file {
+            let mut line = serde_json::to_vec(&Entry { key: key.clone(), result: &result })?;
+            line.push(b'\n');
+            file.write_all(&line)
+                .and_then(|()| file.sync_data())
+                .with_context(|| format!("cannot write to the journal {}", path.display()))?;
+        }
+        self.done.insert(key, result);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_kept_is_there_again_and_what_was_cut_off_is_not() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("journal.jsonl");
+        let [one, two] = [Journal::key(&("liver", 1))?, Journal::key(&("liver", 2))?];
+        assert_ne!(one, two);
+        {
+            let mut journal = Journal::open(&path)?;
+            assert!(journal.is_empty());
+            journal.keep(one.clone(), &vec![0.5])?;
+            journal.keep(two.clone(), &vec![0.25, 1.0])?;
+            let error = Journal::open(&path).expect_err("the file is locked");
+            assert!(error.to_string().contains("in use"), "{error}");
+        }
+        // Killed at any byte of the last line.
+        let text = std::fs::read(&path)?;
+        let first = text.iter().position(|&byte| byte == b'\n').context("a line")? + 1;
+        for end in first..text.len() {
+            std::fs::write(&path, &text[..end])?;
+            let mut journal = Journal::open(&path)?;
+            assert_eq!((journal.len(), journal.get::<Vec<f64>>(&two)?), (1, None));
+            journal.keep(two.clone(), &vec![0.25, 1.0])?;
+            drop(journal);
+            assert_eq!(std::fs::read(&path)?, text);
+        }
+        assert_eq!(Journal::open(&path)?.get(&two)?, Some(vec![0.25, 1.0]));
+        Ok(())
+    }
+
+    #[test]
+    fn another_file_is_refused_and_left_alone() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("notes.txt");
+        std::fs::write(&path, "dear diary\n")?;
+        let error = Journal::open(&path).expect_err("no journal");
+        assert!(error.to_string().contains("line 1"), "{error}");
+        assert_eq!(std::fs::read_to_string(&path)?, "dear diary\n");
+        Ok(())
+    }
+}
