@@ -55,6 +55,12 @@ impl DataOptions {
         Ok(dataset)
     }
 
+    /// The same with structures and a window asked for.
+    #[must_use]
+    pub fn with(self, structures: Option<String>, window: Option<Window>) -> Self {
+        Self { structures, window, ..self }
+    }
+
     /// The structures asked for, else those of the set, else all.
     pub fn structures(&self) -> String {
         let of_set = self.set.map(|set| set.preprocessing().structures.value.to_owned());

@@ -1,6 +1,10 @@
 //! Embeddings that outlive the program: `--cache`.
 
-use std::{cell::Cell, fmt, path::PathBuf};
+use std::{
+    cell::Cell,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 use burn::tensor::backend::Backend;
@@ -25,17 +29,7 @@ impl CacheOptions {
     /// # Errors
     /// If the folder cannot be made.
     pub fn open(&self, weights: &Weights) -> Result<Option<DiskCache>> {
-        let open = |folder: &PathBuf| -> Result<_> {
-            let cache = EmbeddingCache::open(folder, CacheConfig::default())?;
-            Ok(DiskCache {
-                folder: folder.clone(),
-                cache,
-                weights: weights.sha256.clone(),
-                read: 0.into(),
-                asked: 0.into(),
-            })
-        };
-        self.cache.as_ref().map(open).transpose()
+        self.cache.as_ref().map(|folder| DiskCache::open(folder, weights)).transpose()
     }
 }
 
@@ -50,6 +44,20 @@ pub struct DiskCache {
 }
 
 impl DiskCache {
+    /// Opens a folder, or makes it.
+    ///
+    /// # Errors
+    /// If the folder cannot be made.
+    pub fn open(folder: &Path, weights: &Weights) -> Result<Self> {
+        Ok(Self {
+            folder: folder.to_path_buf(),
+            cache: EmbeddingCache::open(folder, CacheConfig::default())?,
+            weights: weights.sha256.clone(),
+            read: 0.into(),
+            asked: 0.into(),
+        })
+    }
+
     /// A slice's embedding, read or computed and kept.
     ///
     /// # Errors

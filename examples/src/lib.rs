@@ -17,6 +17,7 @@
 //! - [`auto`]: generators of prompts, on test slices with and without the structure.
 //! - [`mask_score`]: masks found without a prompt, held against the truth.
 //! - [`coarse`]: coarse masks of PANet and SAP-Net, the paper's Table 5.
+//! - [`claims`]: the paper's tables and figures, each as a section of a page.
 //! - [`table1`]: the paper's data sets beside those that are here.
 //! - [`parity`]: the comparison with the reference implementations' tensors.
 //! - [`picture`], [`curves`], [`progress`], [`report`], [`results`]: what people see and keep.
@@ -26,6 +27,7 @@ pub mod assist;
 pub mod auto;
 pub mod backend;
 pub mod cards;
+pub mod claims;
 pub mod coarse;
 pub mod curves;
 pub mod data_options;

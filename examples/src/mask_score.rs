@@ -100,6 +100,8 @@ pub struct MaskScore {
     pub slices: Vec<f64>,
     /// Dice of all test slices together, empty ones included.
     pub pooled: f64,
+    /// By how much more is found than is true, as a share of the truth.
+    pub relative_volume_difference: f64,
     /// Empty test slices on which something was found.
     pub false_positive_slices: usize,
     /// Empty test slices.
@@ -132,6 +134,7 @@ impl MaskScore {
             seed,
             slices: shown.iter().map(|count| count.dice(EmptyPolicy::Nan)).collect(),
             pooled: pooled.dice(EmptyPolicy::Nan),
+            relative_volume_difference: pooled.relative_volume_difference(),
             false_positive_slices: empty.iter().filter(|count| count.false_positive > 0).count(),
             empty_slices: empty.len(),
             fit_seconds,

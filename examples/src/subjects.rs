@@ -88,7 +88,12 @@ impl Subjects {
 impl Subject<'_> {
     /// Case and structure.
     pub fn name(&self) -> String {
-        format!("{}: {}", self.stack.name, self.structure.name)
+        Self::name_of(self.stack, self.structure)
+    }
+
+    /// Case and structure, of a stack.
+    pub fn name_of(stack: &Stack, structure: &Structure) -> String {
+        format!("{}: {}", stack.name, structure.name)
     }
 
     /// Where a slice shows the structure: `[rows, columns]`.
