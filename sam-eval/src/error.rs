@@ -44,6 +44,17 @@ pub enum EvalError {
         found: String,
     },
 
+    /// A number that says how to evaluate lies outside of its range.
+    #[error("{name} is {value}, but must be {range}")]
+    Setting {
+        /// What it is.
+        name: &'static str,
+        /// What was given.
+        value: f64,
+        /// What is possible.
+        range: &'static str,
+    },
+
     /// A run was handed in twice: it would count as two repeats and fake agreement between them.
     #[error(
         "run given twice: {} of {} in {}, method {}, {} annotated slices, prompt {}, seed {}",

@@ -7,8 +7,13 @@
 //! |---|---|
 //! | `overlap` | [`Confusion`] counts, [`dice()`], [`iou()`], precision, recall, volumes, and what they are when both masks are empty ([`EmptyPolicy`]) |
 //! | `surface` | [`SurfaceDistances`]: Hausdorff distance (HD, HD95), ASSD and normalised surface Dice (NSD), in millimetres |
+//! | `instances` | [`InstanceOverlaps`]: objects of labelled images, told apart: aggregated Jaccard index (AJI), [`Detection`] with F1 and panoptic quality (PQ) |
 //! | `distance` | the exact distance transform under them |
 //! | `summary` | [`Summary`]: mean, standard deviation and median of the slices of a case |
+//! | `failures` | [`failures()`]: who scored below a threshold, by name |
+//! | `calibration` | [`Calibration`]: a model's own estimate of its intersection over union against the true one |
+//! | `statistics` | [`bootstrap()`] intervals, [`Wilcoxon`]'s signed-rank test, [`holm`]'s correction |
+//! | `ranks` | the ranks, percentiles and correlations under them |
 //! | `interaction` | series of clicks: [`number_of_clicks`] (NoC), [`best_score`], [`InteractionSummary`] |
 //! | [`protocol`] | the paper's protocols: which slices are learned from, which are tested, and who prompts them |
 //! | `record` | [`Record`]: one run on one structure of one case, as one line of JSON |
@@ -38,21 +43,30 @@
 //! # Ok::<(), sam_eval::EvalError>(())
 //! ```
 
+mod calibration;
 mod distance;
 mod error;
+mod failures;
+mod instances;
 mod interaction;
 mod lines;
 mod overlap;
 pub mod protocol;
+mod ranks;
 mod record;
+mod statistics;
 mod summary;
 mod surface;
 mod table;
 
+pub use calibration::{Calibration, CalibrationBin};
 pub use error::EvalError;
+pub use failures::{Failures, failures};
+pub use instances::{Detection, InstanceOverlaps};
 pub use interaction::{InteractionSummary, Noc, best_score, number_of_clicks};
 pub use overlap::{Confusion, EmptyPolicy, dice, iou};
 pub use record::{Record, SliceScore};
+pub use statistics::{BootstrapConfig, ConfidenceInterval, Wilcoxon, WilcoxonMethod, bootstrap, bootstrap_mean, holm};
 pub use summary::Summary;
 pub use surface::{PercentileOf, SurfaceDistances};
 pub use table::{Cell, Column, InteractionTable, ResultsTable, Row, Spread};

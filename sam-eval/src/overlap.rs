@@ -27,7 +27,7 @@ pub enum EmptyPolicy {
 }
 
 impl EmptyPolicy {
-    fn score(self) -> f64 {
+    pub(crate) fn score(self) -> f64 {
         match self {
             Self::Nan => f64::NAN,
             Self::One => 1.0,
@@ -120,7 +120,7 @@ impl Confusion {
     }
 }
 
-fn ratio(part: u64, whole: u64, policy: EmptyPolicy) -> f64 {
+pub(crate) fn ratio(part: u64, whole: u64, policy: EmptyPolicy) -> f64 {
     if whole == 0 { policy.score() } else { part as f64 / whole as f64 }
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
 use crate::distance::squared_distances;
+use crate::ranks::percentile;
 
 /// From which distances a percentile is taken. Libraries differ, and so do their HD95: say which one you report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -159,11 +160,4 @@ fn distances(from: &ArrayD<bool>, to: &ArrayD<bool>, spacing: &[f64]) -> Vec<f64
     let mut distances: Vec<f64> = of_surface.map(|(_, squared)| squared.sqrt()).collect();
     distances.sort_unstable_by(f64::total_cmp);
     distances
-}
-
-/// Of rising values, at least one.
-fn percentile(rising: &[f64], share: f64) -> f64 {
-    let place = share * (rising.len() - 1) as f64;
-    let (below, above) = (rising[place.floor() as usize], rising[place.ceil() as usize]);
-    below + (above - below) * place.fract()
 }

@@ -14,8 +14,11 @@ use super::{
 };
 use crate::study::Study;
 
-const SERIES: [(&str, Series<'static>); 3] =
-    [("original", Series("original", 0, "box")), ("assist, 2 slices", Series("assist", 2, "box")), ("assist, 5 slices", Series("assist", 5, "box"))];
+const SERIES: [(&str, Series<'static>); 3] = [
+    ("original", Series("original", 0, "box")),
+    ("assist, 2 slices", Series("assist", 2, "box")),
+    ("assist, 5 slices", Series("assist", 5, "box")),
+];
 
 pub(super) fn section<B: Backend>(study: &Study<'_, B>, plan: &Plan) -> Result<Section> {
     let runs = plan.assist(study, &[2, 5], &[BOX], SamplingScheme::Uniform)?;

@@ -12,7 +12,10 @@ use super::{
     gallery::{Shown, gallery},
     paper::FIGURE12,
 };
-use crate::{mask_score::MaskScore, study::{Run, Study}};
+use crate::{
+    mask_score::MaskScore,
+    study::{Run, Study},
+};
 
 /// What is shown, by the names of the methods.
 pub(super) const METHODS: [(&str, &str); 3] = [
@@ -91,7 +94,8 @@ fn mean(scores: &[&MaskScore], method: &str) -> Option<f64> {
 fn table(scores: &[&MaskScore]) -> ReportTable {
     let mut columns = vec![ReportColumn::label("Case and structure")];
     for (name, _) in METHODS {
-        let heads = ["Dice of slices with the structure", "Dice of all slices pooled", "empty slices with false positives"];
+        let heads =
+            ["Dice of slices with the structure", "Dice of all slices pooled", "empty slices with false positives"];
         columns.extend(heads.map(|head| ReportColumn::measured(format!("{name}: {head}"))));
     }
     columns.push(ReportColumn::paper("SAM^auto with SAP-Net"));
@@ -126,7 +130,10 @@ fn boxes(scores: &[&MaskScore]) -> Plot {
         series: METHODS
             .map(|(name, method)| {
                 let own = scores.iter().filter(|score| score.method == method && score.subject == subject);
-                BoxSeries { name: name.to_owned(), scores: own.flat_map(|score| score.slices.iter().copied()).collect() }
+                BoxSeries {
+                    name: name.to_owned(),
+                    scores: own.flat_map(|score| score.slices.iter().copied()).collect(),
+                }
             })
             .to_vec(),
     };

@@ -39,7 +39,8 @@ pub(super) fn section<B: Backend>(study: &Study<'_, B>, plan: &Plan) -> Result<S
             format!("{wrong} of {empty}"),
         ]
     });
-    let kidneys: Vec<&str> = subjects(&scores).into_iter().filter(|subject| subject.to_lowercase().contains("kidney")).collect();
+    let kidneys: Vec<&str> =
+        subjects(&scores).into_iter().filter(|subject| subject.to_lowercase().contains("kidney")).collect();
     let found = Summary::of(kidneys.iter().filter_map(|subject| volume(subject).mean)).mean;
     Ok(Section {
         paragraphs: vec![format!(
@@ -67,7 +68,10 @@ pub(super) fn section<B: Backend>(study: &Study<'_, B>, plan: &Plan) -> Result<S
             &plan.subjects(),
             own.into_iter().map(pictured).collect(),
         )?],
-        footnotes: vec!["The paper shows pictures of the kidney alone, and says that propagation does notably better on the liver.".to_owned()],
+        footnotes: vec![
+            "The paper shows pictures of the kidney alone, and says that propagation does notably better on the liver."
+                .to_owned(),
+        ],
         ..Section::default()
     })
 }

@@ -76,11 +76,36 @@ fn findings(records: &[Record]) -> Vec<Finding> {
     let of = |slices, prompt| mean(records, Series(if slices == 0 { "original" } else { "assist" }, slices, prompt));
     let lift = |prompt| Some(of(2, prompt)? - of(0, prompt)?);
     vec![
-        no_less("One point means the structure after learning from 2 slices", ["learned", "original"], [of(2, "points-1"), of(0, "points-1")], 0.0),
-        no_less("Learning lifts points more than boxes", ["lift of 5 points", "lift of a box"], [lift("points-5"), lift("box")], 0.0),
-        no_less("More annotated slices are no worse", ["5 slices, 5 points", "2 slices, 5 points"], [of(5, "points-5"), of(2, "points-5")], 0.005),
-        no_less("With learning, Dice does not fall from 1 to 10 points", ["10 points", "1 point"], [of(2, "points-10"), of(2, "points-1")], 0.0),
-        no_less("With 2 slices, about 5 points are enough for an acceptable accuracy", ["5 points", "taken as acceptable"], [of(2, "points-5"), Some(ACCEPTABLE)], 0.0),
+        no_less(
+            "One point means the structure after learning from 2 slices",
+            ["learned", "original"],
+            [of(2, "points-1"), of(0, "points-1")],
+            0.0,
+        ),
+        no_less(
+            "Learning lifts points more than boxes",
+            ["lift of 5 points", "lift of a box"],
+            [lift("points-5"), lift("box")],
+            0.0,
+        ),
+        no_less(
+            "More annotated slices are no worse",
+            ["5 slices, 5 points", "2 slices, 5 points"],
+            [of(5, "points-5"), of(2, "points-5")],
+            0.005,
+        ),
+        no_less(
+            "With learning, Dice does not fall from 1 to 10 points",
+            ["10 points", "1 point"],
+            [of(2, "points-10"), of(2, "points-1")],
+            0.0,
+        ),
+        no_less(
+            "With 2 slices, about 5 points are enough for an acceptable accuracy",
+            ["5 points", "taken as acceptable"],
+            [of(2, "points-5"), Some(ACCEPTABLE)],
+            0.0,
+        ),
     ]
 }
 
@@ -94,7 +119,9 @@ fn tests(records: &[Record]) -> Result<ReportTable> {
     }
     let tests: Vec<_> = compared.iter().map(|&(one, other)| paired(records, one, other)).collect();
     let adjusted = sam_eval::holm(&tests.iter().map(|test| test.p_value).collect::<Vec<_>>())?;
-    let p_value = |p: Option<f64>| p.map_or(String::new(), |p| if p < 0.0001 { "< 0.0001".to_owned() } else { format!("{p:.4}") });
+    let p_value = |p: Option<f64>| {
+        p.map_or(String::new(), |p| if p < 0.0001 { "< 0.0001".to_owned() } else { format!("{p:.4}") })
+    };
     let mut rows = Vec::new();
     for ((one, other), (test, adjusted)) in compared.iter().zip(tests.iter().zip(adjusted)) {
         let other = slices(records, *other);

@@ -31,10 +31,8 @@ pub(super) fn section<B: Backend>(study: &Study<'_, B>, plan: &Plan) -> Result<S
     }
     let names = SamplingScheme::ALL.map(|scheme| scheme.to_string());
     let series: Vec<Series<'_>> = names.iter().map(|name| Series("assist", SLICES, name)).collect();
-    let groups = vec![(
-        format!("{POINTS} points"),
-        names.iter().cloned().zip(series.iter().copied()).collect::<Vec<_>>(),
-    )];
+    let groups =
+        vec![(format!("{POINTS} points"), names.iter().cloned().zip(series.iter().copied()).collect::<Vec<_>>())];
     Ok(Section {
         paragraphs: vec![format!(
             "Points drawn uniformly, around the centre, or along the boundary, alike in learning from {SLICES} slices and in testing with \
@@ -53,7 +51,8 @@ pub(super) fn section<B: Backend>(study: &Study<'_, B>, plan: &Plan) -> Result<S
 
 fn alike(records: &[Record], series: &[Series<'_>]) -> Finding {
     let means: Vec<f64> = series.iter().filter_map(|&series| mean(records, series)).collect();
-    let (low, high) = means.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &mean| (low.min(mean), high.max(mean)));
+    let (low, high) =
+        means.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &mean| (low.min(mean), high.max(mean)));
     let tests = series[1..].iter().map(|&other| {
         let p = paired(records, series[0], other).p_value;
         format!("{} against {}: p {}", series[0].2, other.2, p.map_or("undefined".to_owned(), |p| format!("{p:.3}")))

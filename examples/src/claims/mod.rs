@@ -107,7 +107,10 @@ impl Claim {
         let section = section.with_context(|| self.id())?;
         let mut notes = section.notes;
         if plan.is_synthetic() {
-            notes.insert(0, "Measured on synthetic phantoms: this shows that the program works, and says nothing of scans.".into());
+            notes.insert(
+                0,
+                "Measured on synthetic phantoms: this shows that the program works, and says nothing of scans.".into(),
+            );
         }
         Ok(Section { id: self.id(), title: self.title().to_owned(), notes, ..section })
     }
@@ -116,10 +119,10 @@ impl Claim {
     fn phantoms(self) -> &'static [&'static str] {
         match self {
             Self::Table1Datasets => &[],
-            Self::Table2Btcv => {
-                &["abdomen:spleen,right kidney,left kidney,liver=liver+liver lesion,stomach,aorta"]
+            Self::Table2Btcv => &["abdomen:spleen,right kidney,left kidney,liver=liver+liver lesion,stomach,aorta"],
+            Self::Table3TrainingTime | Self::Fig10Boxes => {
+                &["abdomen:right kidney", "spinal-cord:spinal cord=1+2", "kidney-ultrasound"]
             }
-            Self::Table3TrainingTime | Self::Fig10Boxes => &["abdomen:right kidney", "spinal-cord:spinal cord=1+2", "kidney-ultrasound"],
             Self::Table4Composite => &["abdomen:right kidney", "spinal-cord:spinal cord=1+2"],
             Self::Fig7Points => &["abdomen:right kidney", "spinal-cord:spinal cord=1+2"],
             Self::Fig9SamplingSchemes => &["abdomen:right kidney"],
@@ -202,7 +205,10 @@ fn page(title: &str, plan: &Plan, backend: BackendChoice, weights: &Weights, sec
         fact("Data", plan.data_in_words()),
         fact("Seeds", seeds),
         fact("Tested", format!("at most {} slices of each structure that were not annotated", plan.tested)),
-        fact("Prompts", "simulated from the ground truth, boxes with jitter; none where a section says auto".to_owned()),
+        fact(
+            "Prompts",
+            "simulated from the ground truth, boxes with jitter; none where a section says auto".to_owned(),
+        ),
         fact("Backend", format!("{} on {}, {} threads", environment.backend, environment.system, environment.threads)),
         fact("Encoder precision", plan.precision.to_string()),
         fact("Weights", format!("SHA-256 {}", environment.weights_sha256)),
@@ -211,7 +217,10 @@ fn page(title: &str, plan: &Plan, backend: BackendChoice, weights: &Weights, sec
     facts.retain(|(_, value)| !value.is_empty());
     let mut notes = Vec::new();
     if plan.is_synthetic() {
-        notes.push("Synthetic phantoms, no scans: these numbers show that the program works, and say nothing of its quality.".to_owned());
+        notes.push(
+            "Synthetic phantoms, no scans: these numbers show that the program works, and say nothing of its quality."
+                .to_owned(),
+        );
     }
     Report { title: title.to_owned(), facts, notes, sections }
 }

@@ -57,16 +57,8 @@ pub(super) const TABLE2_FOOTNOTES: [&str; 3] = [
 ];
 
 /// Table 3: the data sets.
-pub(super) const TABLE3_SETS: [&str; 8] = [
-    "Kidney-CT",
-    "Kidney-US",
-    "Liver-CT",
-    "Lung-CT",
-    "Prostate-MRI",
-    "Spleen-CT",
-    "Nuclear-Hist",
-    "Spine-MRI",
-];
+pub(super) const TABLE3_SETS: [&str; 8] =
+    ["Kidney-CT", "Kidney-US", "Liver-CT", "Lung-CT", "Prostate-MRI", "Spleen-CT", "Nuclear-Hist", "Spine-MRI"];
 
 /// Table 3: prompts, annotated slices, seconds of learning on one V100, and their mean.
 pub(super) const TABLE3: [(&str, usize, [&str; 8], f64); 4] = [
@@ -79,16 +71,7 @@ pub(super) const TABLE3: [(&str, usize, [&str; 8], f64); 4] = [
     (
         "points",
         5,
-        [
-            "33.4 ± 11.1",
-            "27.0",
-            "29.5 ± 12.2",
-            "36.4 ± 14.0",
-            "22.7 ± 9.5",
-            "25.2 ± 10.7",
-            "18.7 ± 8.4",
-            "7.7 ± 4.0",
-        ],
+        ["33.4 ± 11.1", "27.0", "29.5 ± 12.2", "36.4 ± 14.0", "22.7 ± 9.5", "25.2 ± 10.7", "18.7 ± 8.4", "7.7 ± 4.0"],
         25.1,
     ),
     (
@@ -100,16 +83,7 @@ pub(super) const TABLE3: [(&str, usize, [&str; 8], f64); 4] = [
     (
         "box",
         5,
-        [
-            "25.4 ± 10.2",
-            "18.4",
-            "21.5 ± 11.5",
-            "44.0 ± 15.5",
-            "14.2 ± 5.3",
-            "18.9 ± 8.8",
-            "57.5 ± 49.0",
-            "5.7 ± 2.7",
-        ],
+        ["25.4 ± 10.2", "18.4", "21.5 ± 11.5", "44.0 ± 15.5", "14.2 ± 5.3", "18.9 ± 8.8", "57.5 ± 49.0", "5.7 ± 2.7"],
         25.7,
     ),
 ];

@@ -142,11 +142,7 @@ impl Plan {
     }
 
     /// Coarse masks of PANet and SAP-Net.
-    pub(super) fn coarse<B: Backend>(
-        &self,
-        study: &Study<'_, B>,
-        variants: &[Variant],
-    ) -> Result<Vec<Run<MaskScore>>> {
+    pub(super) fn coarse<B: Backend>(&self, study: &Study<'_, B>, variants: &[Variant]) -> Result<Vec<Run<MaskScore>>> {
         let mut runs = Vec::new();
         for subjects in self.subjects() {
             let protocol = CoarseProtocol {

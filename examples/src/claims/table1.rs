@@ -38,7 +38,8 @@ pub(super) fn section(plan: &Plan) -> Result<Section> {
         ],
         tables: vec![ReportTable { caption: "Data sets".to_owned(), columns, rows: lines.collect() }],
         footnotes: vec![
-            "The paper's text speaks of eight data sets, its table lists nine: BTCV is used in Table 2 alone.".to_owned(),
+            "The paper's text speaks of eight data sets, its table lists nine: BTCV is used in Table 2 alone."
+                .to_owned(),
         ],
         ..Section::default()
     })

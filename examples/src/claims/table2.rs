@@ -33,19 +33,29 @@ pub(super) fn section<B: Backend>(study: &Study<'_, B>, plan: &Plan) -> Result<S
     let records = records(&plan.assist(study, &[2], &prompts, SamplingScheme::Uniform)?);
     let of = |slices, prompt| mean(&records, Series(if slices == 0 { "original" } else { "assist" }, slices, prompt));
     let learning = |prompt| {
-        let claim = format!("Learning from 2 slices lifts Dice with {}", name(Series("", 0, prompt)).trim_start_matches(", "));
+        let claim =
+            format!("Learning from 2 slices lifts Dice with {}", name(Series("", 0, prompt)).trim_start_matches(", "));
         no_less(&claim, ["learned", "original"], [of(2, prompt), of(0, prompt)], 0.0)
     };
-    let ladder = no_less("A box is better than 10 points after learning", ["box", "10 points"], [of(2, "box"), of(2, "points-10")], 0.0);
+    let ladder = no_less(
+        "A box is better than 10 points after learning",
+        ["box", "10 points"],
+        [of(2, "box"), of(2, "points-10")],
+        0.0,
+    );
     Ok(Section {
         paragraphs: vec![
             "Each organ of each case is learned by itself from 2 annotated slices and tested on others.".to_owned(),
         ],
         findings: vec![learning("points-1"), learning("points-3"), learning("points-10"), learning("box"), ladder],
-        tables: [beside(&records), dice("All that was measured: Dice, mean ± standard deviation over slices", &records)?, others()]
-            .into_iter()
-            .chain(failed(&records, Series("assist", 2, "points-10")))
-            .collect(),
+        tables: [
+            beside(&records),
+            dice("All that was measured: Dice, mean ± standard deviation over slices", &records)?,
+            others(),
+        ]
+        .into_iter()
+        .chain(failed(&records, Series("assist", 2, "points-10")))
+        .collect(),
         footnotes: TABLE2_FOOTNOTES.map(str::to_owned).to_vec(),
         ..Section::default()
     })
@@ -93,7 +103,11 @@ fn beside(records: &[Record]) -> ReportTable {
         .iter()
         .filter(|name| !records.iter().any(|record| structure(record) == **name && is_known(&record.structure)))
         .collect();
-    let left_out = if others.is_empty() { String::new() } else { format!("; {} structures are none of the paper's organs", others.len()) };
+    let left_out = if others.is_empty() {
+        String::new()
+    } else {
+        format!("; {} structures are none of the paper's organs", others.len())
+    };
     ReportTable { caption: format!("Dice by organ, beside the paper's on BTCV{left_out}"), columns, rows }
 }
 

@@ -26,7 +26,9 @@ pub(super) fn section<B: Backend>(study: &Study<'_, B>, plan: &Plan) -> Result<S
     let finding = |(slices, limit): (usize, f64)| {
         let seconds = seconds(&records, |record| record.annotated_slices == slices).mean;
         Finding {
-            claim: format!("Prompts are learned from {slices} slices in about {limit:.0} seconds, as on the paper's V100"),
+            claim: format!(
+                "Prompts are learned from {slices} slices in about {limit:.0} seconds, as on the paper's V100"
+            ),
             holds: seconds.map(|seconds| seconds <= 1.2 * limit),
             evidence: seconds.map_or("not measured".to_owned(), |seconds| format!("{seconds:.1} s on the mean")),
         }
@@ -48,7 +50,9 @@ pub(super) fn section<B: Backend>(study: &Study<'_, B>, plan: &Plan) -> Result<S
 }
 
 fn seconds(records: &[Record], holds: impl Fn(&Record) -> bool) -> Summary {
-    Summary::of(records.iter().filter(|record| record.annotated_slices > 0 && holds(record)).map(|record| record.train_seconds))
+    Summary::of(
+        records.iter().filter(|record| record.annotated_slices > 0 && holds(record)).map(|record| record.train_seconds),
+    )
 }
 
 fn measured(records: &[Record]) -> ReportTable {
@@ -58,9 +62,8 @@ fn measured(records: &[Record]) -> ReportTable {
         .chain(names.iter().map(ReportColumn::measured))
         .chain([ReportColumn::measured("mean"), ReportColumn::paper("mean of its 8 sets")]);
     let row = |&(prompt, slices, _, mean): &(&str, usize, [&str; 8], f64)| {
-        let is_row = |record: &Record| {
-            record.annotated_slices == slices && (record.prompt == "box") == (prompt == "box")
-        };
+        let is_row =
+            |record: &Record| record.annotated_slices == slices && (record.prompt == "box") == (prompt == "box");
         let said = |summary: Summary| match (summary.mean, summary.std) {
             (Some(mean), Some(std)) if summary.n > 1 => format!("{mean:.1} ± {std:.1}"),
             (Some(mean), _) => format!("{mean:.1}"),

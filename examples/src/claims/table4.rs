@@ -57,7 +57,8 @@ fn interactions(records: &[Record]) -> ReportTable {
     let series = [Series("original", 0, &active), Series("assist", SLICES, &active)];
     let mut columns = vec![ReportColumn::label("Structure")];
     for series in series {
-        let heads = ["Dice after the last click", "interactions to Dice 0.85", "never", "interactions to Dice 0.90", "never"];
+        let heads =
+            ["Dice after the last click", "interactions to Dice 0.85", "never", "interactions to Dice 0.90", "never"];
         columns.extend(heads.map(|head| ReportColumn::measured(format!("{}: {head}", series.0))));
     }
     let row = |subject: String| {
@@ -78,7 +79,10 @@ fn interactions(records: &[Record]) -> ReportTable {
         row
     };
     ReportTable {
-        caption: format!("After the last click, and interactions needed (NoC), the box among them; a slice that never gets there counts with {}", CLICKS + 1),
+        caption: format!(
+            "After the last click, and interactions needed (NoC), the box among them; a slice that never gets there counts with {}",
+            CLICKS + 1
+        ),
         columns,
         rows: structures(records).into_iter().map(row).collect(),
     }
@@ -109,9 +113,8 @@ fn curve(records: &[Record]) -> Plot {
 
 fn paper() -> ReportTable {
     let columns = ["Points (5)", "Boxes", "Composite"].map(ReportColumn::paper);
-    let row = |(set, cells): &(&str, [&str; 3])| {
-        std::iter::once((*set).to_owned()).chain(cells.map(str::to_owned)).collect()
-    };
+    let row =
+        |(set, cells): &(&str, [&str; 3])| std::iter::once((*set).to_owned()).chain(cells.map(str::to_owned)).collect();
     ReportTable {
         caption: "What the paper prints: Dice in per cent, 2 annotated slices, best along the sequence".to_owned(),
         columns: std::iter::once(ReportColumn::label("Data set")).chain(columns).collect(),

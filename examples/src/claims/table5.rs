@@ -124,5 +124,10 @@ fn bars(variants: &[Variant], reached: &[Reached]) -> Plot {
         bars.push(bar("all slices pooled", Source::Measured, measured(&reached.pooled)));
         bars.push(bar("the paper, Kidney-CT", Source::Paper, dice / 100.0));
     }
-    Plot::Bars(BarPlot { title: "Coarse masks, step by step".to_owned(), y_label: "Dice".to_owned(), bars, ..BarPlot::default() })
+    Plot::Bars(BarPlot {
+        title: "Coarse masks, step by step".to_owned(),
+        y_label: "Dice".to_owned(),
+        bars,
+        ..BarPlot::default()
+    })
 }

@@ -71,7 +71,11 @@ pub(super) fn slices(records: &[Record], series: Series<'_>) -> BTreeMap<(String
     let of = |record: &Record| {
         let subject = format!("{} {}", record.case, structure(record));
         let seed = record.seed;
-        record.slices.clone().into_iter().filter_map(move |slice| Some(((subject.clone(), seed, slice.slice), slice.dice?)))
+        record
+            .slices
+            .clone()
+            .into_iter()
+            .filter_map(move |slice| Some(((subject.clone(), seed, slice.slice), slice.dice?)))
     };
     records.iter().filter(|record| series.holds(record)).flat_map(of).collect()
 }
@@ -86,8 +90,8 @@ pub(super) fn paired(records: &[Record], one: Series<'_>, other: Series<'_>) -> 
 pub(super) fn dice(caption: &str, records: &[Record]) -> Result<ReportTable> {
     let table = ResultsTable::new(records, Spread::Slices)?;
     let title = |column: &sam_eval::Column| name(Series(&column.method, column.annotated_slices, &column.prompt));
-    let columns =
-        std::iter::once(ReportColumn::label("Structure")).chain(table.columns().iter().map(|column| ReportColumn::measured(title(column))));
+    let columns = std::iter::once(ReportColumn::label("Structure"))
+        .chain(table.columns().iter().map(|column| ReportColumn::measured(title(column))));
     let cell = |row, column| {
         let cell = table.cell(row, column)?;
         Some(match (cell.mean?, cell.std) {
@@ -100,7 +104,8 @@ pub(super) fn dice(caption: &str, records: &[Record]) -> Result<ReportTable> {
         let cells = (0..table.columns().len()).map(|column| cell(at, column).unwrap_or_default());
         rows.push(std::iter::once(format!("{}: {}", row.dataset, row.structure)).chain(cells).collect());
     }
-    let means = (0..table.columns().len()).map(|column| table.column_mean(column).map_or(String::new(), |(mean, _)| format!("{mean:.3}")));
+    let means = (0..table.columns().len())
+        .map(|column| table.column_mean(column).map_or(String::new(), |(mean, _)| format!("{mean:.3}")));
     rows.push(std::iter::once("mean over structures".to_owned()).chain(means).collect());
     Ok(ReportTable { caption: caption.to_owned(), columns: columns.collect(), rows })
 }
@@ -132,12 +137,20 @@ pub(super) fn failed(records: &[Record], series: Series<'_>) -> Option<ReportTab
 }
 
 /// Boxes of Dice: one group for each label, in it one box for each series.
-pub(super) fn boxes(title: &str, x_label: &str, records: &[Record], groups: &[(String, Vec<(String, Series<'_>)>)]) -> Plot {
+pub(super) fn boxes(
+    title: &str,
+    x_label: &str,
+    records: &[Record],
+    groups: &[(String, Vec<(String, Series<'_>)>)],
+) -> Plot {
     let group = |(label, series): &(String, Vec<(String, Series<'_>)>)| BoxGroup {
         label: label.clone(),
         series: series
             .iter()
-            .map(|(name, series)| BoxSeries { name: name.clone(), scores: slices(records, *series).into_values().collect() })
+            .map(|(name, series)| BoxSeries {
+                name: name.clone(),
+                scores: slices(records, *series).into_values().collect(),
+            })
             .collect(),
     };
     Plot::Boxes(BoxPlot {

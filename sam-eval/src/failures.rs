@@ -1,0 +1,53 @@
+//! Failures by name, so that a mean does not hide them.
+
+use serde::{Deserialize, Serialize};
+
+/// The slices or cases whose score lies below a threshold, and those that have none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Failures<Id> {
+    /// What counts as a failure: a score below this.
+    pub below: f64,
+    /// Who failed and with which score, worst first; equal ones in the order in which they came.
+    pub failed: Vec<(Id, f64)>,
+    /// Who has no score (NaN), in the order in which they came. Neither a failure nor a success.
+    pub undefined: Vec<Id>,
+    /// How many scores were looked at, the undefined ones among them.
+    pub tested: usize,
+}
+
+/// Lists whose score lies below a threshold, for example a Dice of 0.5.
+///
+/// # Example
+///
+/// ```
+/// use sam_eval::failures;
+///
+/// let found = failures([("a", 0.9), ("b", 0.4), ("c", f64::NAN), ("d", 0.0)], 0.5);
+/// assert_eq!(found.failed, [("d", 0.0), ("b", 0.4)]);
+/// assert_eq!((found.undefined, found.tested), (vec!["c"], 4));
+/// ```
+pub fn failures<Id>(scores: impl IntoIterator<Item = (Id, f64)>, below: f64) -> Failures<Id> {
+    let mut found = Failures { below, failed: Vec::new(), undefined: Vec::new(), tested: 0 };
+    for (id, score) in scores {
+        found.tested += 1;
+        if score.is_nan() {
+            found.undefined.push(id);
+        } else if score < below {
+            found.failed.push((id, score));
+        }
+    }
+    found.failed.sort_by(|(_, first), (_, second)| first.total_cmp(second));
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_threshold_itself_is_no_failure() {
+        let found = failures([(1, 0.5), (2, 0.25), (3, 0.49), (4, 0.25)], 0.5);
+        assert_eq!(found.failed, [(2, 0.25), (4, 0.25), (3, 0.49)]);
+        assert_eq!(failures::<u8>([], 0.5).tested, 0);
+    }
+}

@@ -1,0 +1,56 @@
+//! How sure a difference is: confidence intervals, a paired test, and its correction for several comparisons.
+
+mod bootstrap;
+mod wilcoxon;
+
+pub use self::bootstrap::{BootstrapConfig, ConfidenceInterval, bootstrap, bootstrap_mean};
+pub use self::wilcoxon::{Wilcoxon, WilcoxonMethod};
+use crate::EvalError;
+
+/// Adjusts the p-values of several comparisons by Holm's method, each at its place: those that are then at most α are significant together
+/// at the level α, whatever their dependence.
+///
+/// A comparison without a p-value stays without one and does not count as a comparison.
+///
+/// # Errors
+/// [`EvalError::Setting`] if a p-value is not in [0, 1].
+///
+/// # Source
+/// S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6, 1979; as
+/// `statsmodels.stats.multitest.multipletests(method="holm")`.
+pub fn holm(p_values: &[Option<f64>]) -> Result<Vec<Option<f64>>, EvalError> {
+    let mut defined: Vec<(usize, f64)> = p_values.iter().enumerate().filter_map(|(at, p)| Some((at, (*p)?))).collect();
+    if let Some(&(_, value)) = defined.iter().find(|(_, p)| !(0.0..=1.0).contains(p)) {
+        return Err(EvalError::Setting { name: "p-value", value, range: "in [0, 1]" });
+    }
+    defined.sort_by(|(_, first), (_, second)| first.total_cmp(second));
+    let mut adjusted = vec![None; p_values.len()];
+    let mut largest = 0.0_f64;
+    for (rank, &(at, p)) in defined.iter().enumerate() {
+        largest = largest.max((p * (defined.len() - rank) as f64).min(1.0));
+        adjusted[at] = Some(largest);
+    }
+    Ok(adjusted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holm_is_that_of_statsmodels() -> Result<(), EvalError> {
+        let adjusted = holm(&[Some(0.04), None, Some(0.01), Some(0.03), Some(0.005), Some(0.5)])?;
+        let expected = [Some(0.09), None, Some(0.04), Some(0.09), Some(0.025), Some(0.5)];
+        for (got, expected) in adjusted.iter().zip(expected) {
+            assert!(got.zip(expected).map_or(got.is_none() && expected.is_none(), |(a, b)| (a - b).abs() < 1e-12));
+        }
+        assert_eq!(holm(&[])?, []);
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_no_probability_is_refused() {
+        assert!(matches!(holm(&[Some(1.5)]), Err(EvalError::Setting { name: "p-value", .. })));
+        assert!(holm(&[Some(f64::NAN)]).is_err());
+    }
+}
