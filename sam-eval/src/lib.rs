@@ -13,6 +13,7 @@
 //! | `record` | [`Record`]: one run on one structure of one case, as one line of JSON |
 //! | `table` | [`ResultsTable`]: records aggregated over repeats; [`InteractionTable`]: what clicks reached, and how many were needed |
 //! | `lines` | both as Markdown or aligned text |
+//! | `report` | [`Report`]: tables, plots and pictures as one page (HTML), Markdown and CSV (feature `report`, on by default) |
 //! | `error` | [`EvalError`] |
 //!
 //! An undefined score is never a number that could slip into a mean: a metric gives NaN, a summary counts it in
@@ -43,6 +44,8 @@ mod interaction;
 mod lines;
 mod overlap;
 mod record;
+#[cfg(feature = "report")]
+mod report;
 mod summary;
 mod surface;
 mod table;
@@ -51,6 +54,11 @@ pub use error::EvalError;
 pub use interaction::{InteractionSummary, Noc, best_score, number_of_clicks};
 pub use overlap::{Confusion, EmptyPolicy, dice, iou};
 pub use record::Record;
+#[cfg(feature = "report")]
+pub use report::{
+    Bar, BarPlot, BoxGroup, BoxPlot, BoxSeries, Curve, CurvePlot, CurvePoint, Finding, Gallery, GalleryItem,
+    GallerySlice, Plot, Report, ReportColumn, ReportTable, Section, Source, overlay_png,
+};
 pub use summary::Summary;
 pub use surface::{PercentileOf, SurfaceDistances};
 pub use table::{Cell, Column, InteractionTable, ResultsTable, Row, Spread};
