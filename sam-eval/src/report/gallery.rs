@@ -94,7 +94,7 @@ pub fn overlay_png(
     let pixels = Array3::from_shape_fn((rows * factor, columns * factor, 3), |(row, column, colour)| {
         let upon = |contour: &Option<Array2<bool>>| contour.as_ref().is_some_and(|contour| contour[(row, column)]);
         match (upon(&truth), upon(&found)) {
-            (true, true) if (row + column) / DASH % 2 == 0 => TRUTH[colour],
+            (true, true) if ((row + column) / DASH).is_multiple_of(2) => TRUTH[colour],
             (true, false) => TRUTH[colour],
             (_, true) => FOUND[colour],
             (false, false) => image[(row / factor, column / factor, colour.min(channels - 1))].clamp(0.0, 255.0) as u8,

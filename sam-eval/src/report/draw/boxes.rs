@@ -26,9 +26,9 @@ pub(super) fn draw<'a>(chart: &mut Chart<'a>, plot: &BoxPlot, frame: &Frame<'_>)
     for (group, boxes) in plot.groups.iter().enumerate() {
         for series in &boxes.series {
             let rank = frame.rank(&series.name, Source::Measured);
-            let Some(quartiles) = Quartiles::of(&series.scores) else { continue };
+            let Some(spread) = Spread::of(&series.scores) else { continue };
             let (middle, half) = frame.slot(group, rank);
-            quartiles.draw(chart, middle, half, colour(rank), frame)?;
+            spread.draw(chart, middle, half, colour(rank), frame)?;
         }
     }
     Ok(())
@@ -36,7 +36,7 @@ pub(super) fn draw<'a>(chart: &mut Chart<'a>, plot: &BoxPlot, frame: &Frame<'_>)
 
 /// What a box shows.
 #[derive(Debug, Clone, PartialEq)]
-struct Quartiles {
+struct Spread {
     /// First quartile, median, third quartile; interpolated linearly, NumPy's default.
     quartiles: [f64; 3],
     /// The last scores within 1.5 times the box's length.
@@ -46,7 +46,7 @@ struct Quartiles {
     few: bool,
 }
 
-impl Quartiles {
+impl Spread {
     /// Of the defined scores; `None` if there is none.
     fn of(scores: &[f64]) -> Option<Self> {
         let mut sorted: Vec<f64> = scores.iter().copied().filter(|score| score.is_finite()).collect();
@@ -95,16 +95,16 @@ mod tests {
 
     #[test]
     fn quartiles_are_numpys_and_outliers_are_apart() {
-        let found = Quartiles::of(&[0.9, f64::NAN, 0.1, 0.8, 0.7, 0.6]).expect("five scores");
+        let found = Spread::of(&[0.9, f64::NAN, 0.1, 0.8, 0.7, 0.6]).expect("five scores");
         assert_eq!(found.quartiles, [0.6, 0.7, 0.8]); // numpy.percentile([.1, .6, .7, .8, .9], [25, 50, 75])
         assert_eq!((found.whiskers, &*found.dots), ((0.6, 0.9), &[0.1][..]));
     }
 
     #[test]
     fn few_scores_are_dots() {
-        let found = Quartiles::of(&[0.5, 1.0]).expect("two scores");
+        let found = Spread::of(&[0.5, 1.0]).expect("two scores");
         assert!(found.few);
         assert_eq!((found.quartiles[1], &*found.dots), (0.75, &[0.5, 1.0][..]));
-        assert_eq!(Quartiles::of(&[f64::NAN]), None);
+        assert_eq!(Spread::of(&[f64::NAN]), None);
     }
 }
