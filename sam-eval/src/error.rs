@@ -1,8 +1,10 @@
-//! What can be wrong with the input of an evaluation.
+//! What can go wrong with an evaluation.
+
+use std::path::PathBuf;
 
 use crate::Record;
 
-/// Why an evaluation was refused. Every variant is the caller's to mend: the data given cannot be scored.
+/// Why an evaluation was refused, or its report not made.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvalError {
@@ -64,4 +66,31 @@ pub enum EvalError {
         /// The second of the two records.
         Box<Record>,
     ),
+
+    /// An image that cannot be drawn with the masks given.
+    #[error("a picture needs an image of [rows, columns, 1 or 3] and masks of its size, not {image:?} with {mask:?}")]
+    Picture {
+        /// Shape of the image.
+        image: Vec<usize>,
+        /// Shape of the mask that does not fit, if it is the mask's fault.
+        mask: Option<Vec<usize>>,
+    },
+
+    /// A part of a report could not be put into the form asked for.
+    #[error("{what} cannot be made: {cause}")]
+    Render {
+        /// The part, for example the title of a plot.
+        what: String,
+        /// What went wrong.
+        cause: String,
+    },
+
+    /// A file of a report could not be written. What was there before still is.
+    #[error("{} cannot be written: {cause}", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        cause: String,
+    },
 }

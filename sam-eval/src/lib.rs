@@ -19,6 +19,7 @@
 //! | `record` | [`Record`]: one run on one structure of one case, as one line of JSON |
 //! | `table` | [`ResultsTable`]: records aggregated over repeats; [`InteractionTable`]: what clicks reached, and how many were needed |
 //! | `lines` | both as Markdown or aligned text |
+//! | [`report`] | [`Report`](report::Report): tables, plots and pictures as one page (HTML), Markdown and CSV (feature `report`, on by default) |
 //! | `error` | [`EvalError`] |
 //!
 //! An undefined score is never a number that could slip into a mean: a metric gives NaN, a summary counts it in
@@ -54,6 +55,8 @@ mod overlap;
 pub mod protocol;
 mod ranks;
 mod record;
+#[cfg(feature = "report")]
+pub mod report;
 mod statistics;
 mod summary;
 mod surface;

@@ -1,0 +1,294 @@
+//! Plots as SVG: title, legend, axes. What stands between the axes is drawn by the kinds' own modules.
+
+mod bars;
+mod boxes;
+mod curves;
+
+use std::ops::Range;
+
+use plotters::{
+    coord::{Shift, types::RangedCoordf64},
+    prelude::*,
+    style::text_anchor::{HPos, Pos, VPos},
+};
+
+use super::{Plot, Source, number};
+use crate::EvalError;
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Chart<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+type Drawn<'a, T = ()> = Result<T, DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>>;
+
+/// Height of the axes with their labels, in the picture's own units.
+const HEIGHT: u32 = 320;
+/// The narrowest plot, and the widest.
+const WIDTHS: (f64, f64) = (600.0, 1400.0);
+/// Room for the labels of the vertical axis, and to the right of the plot.
+const SIDES: (i32, i32) = (64, 16);
+/// Size of all text but the title; plotters writes it smaller by a quarter of this.
+const TEXT: i32 = 16;
+/// Height of a line of text.
+const LINE: i32 = 17;
+const INK: RGBColor = RGBColor(31, 41, 51);
+
+impl Plot {
+    /// The plot as a picture of its own (SVG), dark on white.
+    ///
+    /// # Errors
+    /// [`EvalError::Render`] if it cannot be drawn.
+    pub fn to_svg(&self) -> Result<String, EvalError> {
+        let frame = self.frame();
+        let mut svg = String::new();
+        let size = (frame.width(), frame.height());
+        let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+        // plotters' errors borrow the text that is being written.
+        let drawn = frame.draw(&area, self).map_err(|error| error.to_string());
+        drop(area);
+        drawn.map_err(|cause| EvalError::Render { what: format!("the plot {:?}", self.title()), cause })?;
+        Ok(svg)
+    }
+
+    fn frame(&self) -> Frame<'_> {
+        match self {
+            Self::Boxes(plot) => boxes::frame(plot),
+            Self::Curves(plot) => curves::frame(plot),
+            Self::Bars(plot) => bars::frame(plot),
+        }
+    }
+}
+
+/// All that surrounds the data of a plot.
+struct Frame<'a> {
+    title: &'a str,
+    x_label: &'a str,
+    y_label: &'a str,
+    /// Names of the series in order of their colours, and where they come from.
+    series: Vec<(&'a str, Source)>,
+    x: Horizontal<'a>,
+    y: Range<f64>,
+}
+
+/// The horizontal axis.
+enum Horizontal<'a> {
+    /// Numbers; whole ones are labelled as such.
+    Numbers(Range<f64>),
+    /// Groups, each one unit wide, with so many slots for boxes or bars.
+    Groups { labels: Vec<&'a str>, slots: usize },
+}
+
+impl Frame<'_> {
+    /// Wide enough for the longest word below a group, and for its boxes or bars.
+    fn width(&self) -> u32 {
+        let inner = match &self.x {
+            Horizontal::Numbers(_) => 0.0,
+            Horizontal::Groups { labels, slots } => {
+                let words = labels.iter().flat_map(|label| label.split_whitespace());
+                let widest = words.map(text_width).fold(*slots as f64 * 18.0 + 14.0, f64::max);
+                labels.len() as f64 * (widest + 10.0)
+            }
+        };
+        (inner + f64::from(SIDES.0 + SIDES.1)).clamp(WIDTHS.0, WIDTHS.1) as u32
+    }
+
+    fn height(&self) -> u32 {
+        (self.top() + self.bottom()) as u32 + HEIGHT - 60
+    }
+
+    /// Where the axes begin, below title and legend.
+    fn top(&self) -> i32 {
+        let rows = self.legend().last().map_or(0, |&(.., y)| (y - 44) / 20 + 1);
+        44 + rows * 20
+    }
+
+    /// Room for the labels of the horizontal axis.
+    fn bottom(&self) -> i32 {
+        self.lines().iter().map(Vec::len).max().unwrap_or(1) as i32 * LINE + 36
+    }
+
+    /// The labels of the groups, broken into lines.
+    fn lines(&self) -> Vec<Vec<String>> {
+        let Horizontal::Groups { labels, .. } = &self.x else { return Vec::new() };
+        let inner = f64::from(self.width()) - f64::from(SIDES.0 + SIDES.1);
+        labels.iter().map(|label| broken(label, inner / labels.len() as f64 - 6.0)).collect()
+    }
+
+    /// The legend's entries and where they stand; none if there is nothing to tell apart.
+    fn legend(&self) -> Vec<(usize, String, i32, i32)> {
+        let named = self.series.iter().any(|(name, source)| !name.is_empty() && *source == Source::Paper);
+        if self.series.len() < 2 && !named {
+            return Vec::new();
+        }
+        let (mut x, mut y) = (16, 44);
+        let mut entries = Vec::new();
+        for (at, (name, source)) in self.series.iter().enumerate() {
+            let text = format!("{name}{}", source.mark());
+            let width = text_width(&text) as i32 + 46;
+            if x > 16 && x + width > self.width() as i32 {
+                (x, y) = (16, y + 20);
+            }
+            entries.push((at, text, x, y));
+            x += width;
+        }
+        entries
+    }
+
+    fn draw<'a>(&self, area: &Area<'a>, plot: &Plot) -> Drawn<'a> {
+        area.fill(&WHITE)?;
+        let bold = ("sans-serif", 20, FontStyle::Bold).into_font().color(&INK);
+        area.draw_text(self.title, &bold, (16, 12))?;
+        let plain = text().pos(Pos::new(HPos::Left, VPos::Center));
+        for (at, name, x, y) in self.legend() {
+            let (colour, hollow) = (colour(at), self.series[at].1 == Source::Paper);
+            let style = if hollow { colour.stroke_width(2) } else { colour.filled() };
+            area.draw(&Rectangle::new([(x, y), (x + 14, y + 11)], style))?;
+            area.draw_text(&name, &plain, (x + 21, y + 6))?;
+        }
+        let mut chart = self.axes(area)?;
+        match plot {
+            Plot::Boxes(plot) => boxes::draw(&mut chart, plot, self)?,
+            Plot::Curves(plot) => curves::draw(&mut chart, plot, self)?,
+            Plot::Bars(plot) => bars::draw(&mut chart, plot, self)?,
+        }
+        area.present()
+    }
+
+    fn axes<'a>(&self, area: &Area<'a>) -> Drawn<'a, Chart<'a>> {
+        let x = match &self.x {
+            Horizontal::Numbers(range) => range.clone(),
+            Horizontal::Groups { labels, .. } => 0.0..(labels.len().max(1) as f64),
+        };
+        let labels = match &self.x {
+            Horizontal::Numbers(range) => ((range.end - range.start) as usize + 1).clamp(3, 11),
+            Horizontal::Groups { .. } => 0,
+        };
+        let mut chart = ChartBuilder::on(area)
+            .margin_top(self.top())
+            .margin_right(SIDES.1)
+            .x_label_area_size(self.bottom())
+            .y_label_area_size(SIDES.0)
+            .build_cartesian_2d(x, self.y.clone())?;
+        let mut mesh = chart.configure_mesh();
+        mesh.disable_x_mesh()
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(INK.mix(0.1))
+            .axis_style(INK.mix(0.45))
+            .label_style(text())
+            .x_labels(labels)
+            .x_label_formatter(&|x| number::short(*x, 3))
+            .y_labels(6)
+            .y_label_formatter(&|y| number::short(*y, 3))
+            .y_desc(self.y_label);
+        mesh.draw()?;
+        self.words(area, &chart)?;
+        Ok(chart)
+    }
+
+    /// The label of the horizontal axis, and those of its groups.
+    fn words<'a>(&self, area: &Area<'a>, chart: &Chart<'a>) -> Drawn<'a> {
+        let (columns, rows) = chart.plotting_area().get_pixel_range();
+        let below = text().pos(Pos::new(HPos::Center, VPos::Top));
+        let middle = i32::midpoint(columns.start, columns.end);
+        area.draw_text(self.x_label, &below, (middle, self.height() as i32 - 24))?;
+        for (at, lines) in self.lines().iter().enumerate() {
+            let (x, _) = chart.plotting_area().map_coordinate(&(at as f64 + 0.5, self.y.start));
+            for (line, words) in lines.iter().enumerate() {
+                area.draw_text(words, &below, (x, rows.end + 8 + line as i32 * LINE))?;
+            }
+        }
+        if self.series.is_empty() {
+            let centre = text().pos(Pos::new(HPos::Center, VPos::Center));
+            area.draw_text("no data", &centre, (middle, i32::midpoint(rows.start, rows.end)))?;
+        }
+        Ok(())
+    }
+
+    /// Middle of a slot of a group, and half the width of what stands there, in the axis' units.
+    fn slot(&self, group: usize, slot: usize) -> (f64, f64) {
+        let slots = match self.x {
+            Horizontal::Groups { slots, .. } => slots.max(1),
+            Horizontal::Numbers(_) => 1,
+        };
+        let width = 0.8 / slots as f64;
+        (group as f64 + 0.1 + (slot as f64 + 0.5) * width, (width * 0.42).min(0.16))
+    }
+
+    /// Moves what lies beyond the axis to its end.
+    fn clamp(&self, y: f64) -> f64 {
+        y.clamp(self.y.start, self.y.end)
+    }
+
+    fn rank(&self, name: &str, source: Source) -> usize {
+        self.series.iter().position(|&series| series == (name, source)).unwrap_or(0)
+    }
+}
+
+fn text() -> TextStyle<'static> {
+    ("sans-serif", TEXT).into_font().color(&INK)
+}
+
+/// About how wide a text is: the picture is drawn without fonts.
+fn text_width(text: &str) -> f64 {
+    text.chars().count() as f64 * f64::from(TEXT) * 0.45
+}
+
+/// A text in lines of at most this width, broken between words.
+fn broken(text: &str, width: f64) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if text_width(line) + text_width(word) + text_width(" ") <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// Series in the order of their first appearance.
+fn distinct<'a>(series: impl Iterator<Item = (&'a str, Source)>) -> Vec<(&'a str, Source)> {
+    let mut all = Vec::new();
+    for one in series {
+        if !all.contains(&one) {
+            all.push(one);
+        }
+    }
+    all
+}
+
+/// The axis that holds all values: as asked for, 0 to 1 for scores, else from zero or a little below the lowest to a
+/// little above the highest.
+fn axis(asked: Option<(f64, f64)>, values: impl Iterator<Item = f64>) -> Range<f64> {
+    if let Some((low, high)) = asked.filter(|(low, high)| low < high && low.is_finite() && high.is_finite()) {
+        return low..high;
+    }
+    let (low, high) = extent(values);
+    if low > high || (low >= 0.0 && high <= 1.0) {
+        return 0.0..1.0;
+    }
+    let room = if high > low { (high - low) * 0.06 } else { high.abs().max(1.0) * 0.06 };
+    let end = if high <= 0.0 { 0.0 } else { high + room };
+    if low >= 0.0 { 0.0..end } else { low - room..end }
+}
+
+/// The lowest and highest defined value; the lowest is above the highest if there is none.
+fn extent(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    values
+        .filter(|value| value.is_finite())
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
+}
+
+/// P. Tol's bright scheme, for all kinds of colour vision.
+fn colour(rank: usize) -> RGBColor {
+    const SCHEME: [RGBColor; 7] = [
+        RGBColor(68, 119, 170),
+        RGBColor(238, 102, 119),
+        RGBColor(34, 136, 51),
+        RGBColor(204, 187, 68),
+        RGBColor(170, 51, 119),
+        RGBColor(102, 204, 238),
+        RGBColor(120, 120, 120),
+    ];
+    SCHEME[rank % SCHEME.len()]
+}

@@ -1,0 +1,69 @@
+//! Files of a report.
+
+use std::{fs, io::Write, path::Path};
+
+use super::Report;
+use crate::EvalError;
+
+impl Report {
+    /// Writes `report.html`, `report.md`, `report.csv` and `report.json` into a folder, which is made if need be.
+    ///
+    /// Each is written under a temporary name and renamed when it is complete. The JSON holds everything:
+    /// `serde_json` reads it back as a [`Report`].
+    ///
+    /// # Errors
+    /// [`EvalError::Render`] if a plot cannot be drawn (nothing is written then), [`EvalError::Write`] if a file cannot
+    /// be written.
+    pub fn write(&self, folder: &Path) -> Result<(), EvalError> {
+        let json = serde_json::to_string_pretty(self)
+            .map_err(|error| EvalError::Render { what: "the JSON".to_owned(), cause: error.to_string() })?;
+        let texts = [
+            ("report.html", self.to_html()?),
+            ("report.md", self.to_markdown()),
+            ("report.csv", self.to_csv()),
+            ("report.json", json),
+        ];
+        fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
+        texts.iter().try_for_each(|(name, text)| whole_file(&folder.join(name), text))
+    }
+}
+
+fn whole_file(path: &Path, text: &str) -> Result<(), EvalError> {
+    let attempt = || {
+        let mut builder = tempfile::Builder::new();
+        // Temporary files are private by default; a result is as readable as any other file.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut file = builder.prefix(".unfinished-").tempfile_in(path.parent().unwrap_or(Path::new(".")))?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)
+    };
+    attempt().map(drop).map_err(|error| failed(path, &error))
+}
+
+fn failed(path: &Path, error: &dyn std::fmt::Display) -> EvalError {
+    EvalError::Write { path: path.to_path_buf(), cause: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_four_whole_files_and_says_which_it_could_not() {
+        let root = tempfile::tempdir().expect("a folder");
+        let folder = root.path().join("new").join("results");
+        let report = Report { title: "Results".to_owned(), ..Report::default() };
+        report.write(&folder).expect("a writable folder");
+        report.write(&folder).expect("again, over the first");
+        let mut names: Vec<_> =
+            fs::read_dir(&folder).expect("the folder").flatten().map(|entry| entry.file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["report.csv", "report.html", "report.json", "report.md"]);
+
+        fs::write(root.path().join("file"), "").expect("a writable folder");
+        let blocked = root.path().join("file").join("within");
+        assert!(matches!(report.write(&blocked), Err(EvalError::Write { path, .. }) if path == blocked));
+    }
+}
