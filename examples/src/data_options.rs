@@ -29,11 +29,11 @@ pub struct DataOptions {
     /// Structures by name or label value, merged with +: all (the default without --set), or "liver,spleen,cord=1+2".
     #[arg(long)]
     #[serde(skip)]
-    structures: Option<String>,
+    pub(crate) structures: Option<String>,
     /// Intensity window: auto (the default without --set), abdomen, lung, brain, bone, minmax, percentile, or LO:HI.
     #[arg(long, allow_hyphen_values = true)]
     #[serde(skip)]
-    window: Option<Window>,
+    pub(crate) window: Option<Window>,
 }
 
 impl DataOptions {
@@ -53,12 +53,6 @@ impl DataOptions {
             self.set.and_then(|set| set.leakage(sibling)).iter().for_each(|warning| eprintln!("note: {warning}"));
         }
         Ok(dataset)
-    }
-
-    /// The same with structures and a window asked for.
-    #[must_use]
-    pub fn with(self, structures: Option<String>, window: Option<Window>) -> Self {
-        Self { structures, window, ..self }
     }
 
     /// The structures asked for, else those of the set, else all.

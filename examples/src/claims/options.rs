@@ -63,7 +63,7 @@ impl Source {
     pub(super) fn phantom(text: &str) -> Result<Self> {
         let (kind, structures) = split(text, ':');
         let kind: PhantomKind = kind.parse()?;
-        Ok(Self(DataOptions { phantom: Some(kind), ..DataOptions::default() }.with(structures, None)))
+        Ok(Self(DataOptions { phantom: Some(kind), structures, ..DataOptions::default() }))
     }
 
     pub(super) fn into_data(self) -> DataOptions {
@@ -94,8 +94,8 @@ impl FromStr for Source {
         };
         ensure!(!folder.is_empty(), "expected DIR, DIR:STRUCTURES or DIR:STRUCTURES@WINDOW, found \"{text}\"");
         let window = window.map(|window| window.parse()).transpose().with_context(|| format!("in \"{text}\""))?;
-        let data = DataOptions { data: Some(folder.into()), set, ..DataOptions::default() };
-        Ok(Self(data.with(structures.filter(|structures| !structures.is_empty()), window)))
+        let structures = structures.filter(|structures| !structures.is_empty());
+        Ok(Self(DataOptions { data: Some(folder.into()), set, structures, window, phantom: None }))
     }
 }
 

@@ -1,0 +1,16 @@
+//! The paper's Table 3: seconds of learning from 2 and 5 slices, for points and for boxes, beside the paper's on a V100.
+//!
+//! ```text
+//! cargo run --release --example table3_training_time -- --data "DIR:liver"
+//! ```
+//!
+//! Without data it measures on phantoms, in less than three minutes on 2 cores, and says so. Prints which of the paper's findings hold, and
+//! writes report.html, report.md, report.csv, report.json and config.json to results/table3_training_time; an interrupted run goes on there.
+
+use std::process::ExitCode;
+
+use examples::claims::{self, Claim};
+
+fn main() -> ExitCode {
+    claims::main(&[Claim::Table3TrainingTime], Claim::Table3TrainingTime.title())
+}
