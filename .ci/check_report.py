@@ -85,6 +85,8 @@ def main(report, picture):
     with tempfile.TemporaryDirectory() as profile:
         browser = start(profile)
         try:
+            browser.get("about:blank")
+            browser.get_log("performance")  # what the browser's own first page asked for
             browser.get(report.resolve().as_uri())
             check_pictures(browser)
             check_sliders(browser)
