@@ -77,6 +77,7 @@ def look(browser, width, scheme, path):
     )
     page = browser.execute_script("return document.documentElement.scrollWidth")
     assert page <= width, f"the page is {page} pixels wide in a window of {width}"
+    browser.execute_script("document.activeElement.blur(); scrollTo({top: 0, behavior: 'instant'})")
     picture = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
     path.write_bytes(base64.b64decode(picture["data"]))
 

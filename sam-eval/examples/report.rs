@@ -39,6 +39,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+fn slices(amount: usize) -> String {
+    if amount == 1 { "1 slice".to_owned() } else { format!("{amount} slices") }
+}
+
 /// Invented scores of an organ, more of them good ones the more slices are annotated.
 fn scores(organ: usize, amount: usize) -> Vec<f64> {
     let best = 0.97 - 0.05 * organ as f64 - 0.3 / (amount + 1) as f64;
@@ -52,8 +56,8 @@ fn mean(organ: usize, amount: usize) -> f64 {
 fn table() -> Section {
     let mut columns = vec![ReportColumn::label("Organ")];
     for amount in AMOUNTS {
-        columns.push(ReportColumn::measured(format!("{amount} slices")));
-        columns.push(ReportColumn::paper(format!("{amount} slices")));
+        columns.push(ReportColumn::measured(slices(amount)));
+        columns.push(ReportColumn::paper(slices(amount)));
     }
     let row = |(organ, name): (usize, &&str)| {
         let cells = AMOUNTS.iter().flat_map(|&amount| {
@@ -85,7 +89,7 @@ fn table() -> Section {
 }
 
 fn plots() -> Section {
-    let boxed = |amount| move |organ| BoxSeries { name: format!("{amount} slices"), scores: scores(organ, amount) };
+    let boxed = |amount| move |organ| BoxSeries { name: slices(amount), scores: scores(organ, amount) };
     let groups = ORGANS.iter().enumerate().map(|(organ, name)| BoxGroup {
         label: (*name).to_owned(),
         series: [1, 5].into_iter().map(|amount| boxed(amount)(organ)).collect(),
@@ -109,7 +113,7 @@ fn plots() -> Section {
     let bar = |organ: usize, source| {
         let value = mean(organ, 5);
         let (low, high) = (Some(value - 0.05), Some(value + 0.04));
-        Bar { label: ORGANS[organ].to_owned(), series: "5 slices".to_owned(), source, value, low, high }
+        Bar { label: ORGANS[organ].to_owned(), series: slices(5), source, value, low, high }
     };
     let dice = || "Dice".to_owned();
     Section {
