@@ -25,7 +25,9 @@ const HEIGHT: u32 = 320;
 /// The narrowest plot, and the widest.
 const WIDTHS: (f64, f64) = (720.0, 1600.0);
 /// Room for the labels of the vertical axis, and to the right of the plot.
-const SIDES: (i32, i32) = (64, 16);
+const SIDES: (i32, i32) = (70, 16);
+/// Room to the left of the vertical axis' label.
+const GAP: i32 = 10;
 /// Height of a line of text.
 const LINE: i32 = 17;
 const INK: RGBColor = RGBColor(31, 41, 51);
@@ -90,8 +92,8 @@ impl Frame<'_> {
             Horizontal::Numbers(_) => 0.0,
             Horizontal::Groups { labels, slots } => {
                 let words = labels.iter().flat_map(|label| label.split_whitespace());
-                let widest = words.map(text_width).fold(*slots as f64 * 18.0 + 14.0, f64::max);
-                labels.len() as f64 * (widest + 10.0)
+                let widest = words.map(text_width).fold(*slots as f64 * 14.0 + 14.0, f64::max);
+                labels.len() as f64 * (widest + 6.0)
             }
         };
         (inner + f64::from(SIDES.0 + SIDES.1)).clamp(WIDTHS.0, WIDTHS.1) as u32
@@ -136,9 +138,10 @@ impl Frame<'_> {
         };
         let mut chart = ChartBuilder::on(area)
             .margin_top(self.top())
+            .margin_left(GAP)
             .margin_right(SIDES.1)
             .x_label_area_size(self.bottom())
-            .y_label_area_size(SIDES.0)
+            .y_label_area_size(SIDES.0 - GAP)
             .build_cartesian_2d(x, self.y.clone())?;
         let mut mesh = chart.configure_mesh();
         mesh.disable_x_mesh()
@@ -147,9 +150,9 @@ impl Frame<'_> {
             .axis_style(INK.mix(0.45))
             .label_style(text())
             .x_labels(labels)
-            .x_label_formatter(&|x| number::short(*x, 3))
+            .x_label_formatter(&|x| number::tick(*x))
             .y_labels(6)
-            .y_label_formatter(&|y| number::short(*y, 3))
+            .y_label_formatter(&|y| number::tick(*y))
             .y_desc(self.y_label);
         mesh.draw()?;
         self.draw_words(area, &chart)?;

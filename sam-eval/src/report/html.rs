@@ -128,7 +128,7 @@ impl PlotView {
     fn new(plot: &Plot) -> Result<Self, EvalError> {
         let (width, height) = plot.size();
         let svg = number::to_base64(plot.to_svg()?.as_bytes());
-        Ok(Self { svg, width, height, narrowest: width * 4 / 5, description: plot.description() })
+        Ok(Self { svg, width, height, narrowest: width * 3 / 4, description: plot.description() })
     }
 }
 
