@@ -56,8 +56,11 @@ def check_sliders(browser):
         slider, label = card.find_element(By.TAG_NAME, "input"), card.find_element(By.CLASS_NAME, "shown")
 
         def shown():
-            (picture,) = [p for p in card.find_elements(By.CSS_SELECTOR, ".frame img") if p.is_displayed()]
-            assert label.text and label.text == picture.get_attribute("data-label") == slider.get_attribute("aria-valuetext")
+            pictures = [p for p in card.find_elements(By.CSS_SELECTOR, ".frame img") if p.is_displayed()]
+            assert len(pictures) == 1, f"{len(pictures)} pictures of a card are shown at once"
+            (picture,) = pictures
+            labels = {label.text, picture.get_attribute("data-label"), slider.get_attribute("aria-valuetext")}
+            assert len(labels) == 1 and label.text, f"picture, label and slider disagree: {labels}"
             return picture.get_attribute("src"), label.text
 
         slider.send_keys(Keys.HOME)
