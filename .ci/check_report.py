@@ -56,8 +56,11 @@ def check_sliders(browser):
         slider, label = card.find_element(By.TAG_NAME, "input"), card.find_element(By.CLASS_NAME, "shown")
 
         def shown():
-            (picture,) = [p for p in card.find_elements(By.CSS_SELECTOR, ".frame img") if p.is_displayed()]
-            assert label.text and label.text == picture.get_attribute("data-label") == slider.get_attribute("aria-valuetext")
+            pictures = [p for p in card.find_elements(By.CSS_SELECTOR, ".frame img") if p.is_displayed()]
+            assert len(pictures) == 1, f"{len(pictures)} pictures of a card are shown at once"
+            (picture,) = pictures
+            labels = {label.text, picture.get_attribute("data-label"), slider.get_attribute("aria-valuetext")}
+            assert len(labels) == 1 and label.text, f"picture, label and slider disagree: {labels}"
             return picture.get_attribute("src"), label.text
 
         slider.send_keys(Keys.HOME)
@@ -77,6 +80,7 @@ def look(browser, width, scheme, path):
     )
     page = browser.execute_script("return document.documentElement.scrollWidth")
     assert page <= width, f"the page is {page} pixels wide in a window of {width}"
+    browser.execute_script("document.activeElement.blur(); scrollTo({top: 0, behavior: 'instant'})")
     picture = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
     path.write_bytes(base64.b64decode(picture["data"]))
 
@@ -85,6 +89,8 @@ def main(report, picture):
     with tempfile.TemporaryDirectory() as profile:
         browser = start(profile)
         try:
+            browser.get("about:blank")
+            browser.get_log("performance")  # what the browser's own first page asked for
             browser.get(report.resolve().as_uri())
             check_pictures(browser)
             check_sliders(browser)

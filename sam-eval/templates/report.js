@@ -27,5 +27,5 @@ const observer = new IntersectionObserver((entries) => {
   for (const [id, link] of links) {
     if (first && visible.has(id)) { link.setAttribute("aria-current", "true"); first = false; } else link.removeAttribute("aria-current");
   }
-}, { rootMargin: "-10% 0px -60% 0px" });
+}, { rootMargin: "-5% 0px -45% 0px" });
 document.querySelectorAll("main section").forEach((section) => observer.observe(section));

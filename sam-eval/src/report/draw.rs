@@ -3,15 +3,16 @@
 mod bars;
 mod boxes;
 mod curves;
+mod words;
 
-use std::ops::Range;
+use std::{collections::HashSet, ops::Range};
 
 use plotters::{
     coord::{Shift, types::RangedCoordf64},
     prelude::*,
-    style::text_anchor::{HPos, Pos, VPos},
 };
 
+use self::words::{text, text_width};
 use super::{Plot, Source, number};
 use crate::EvalError;
 
@@ -22,11 +23,11 @@ type Drawn<'a, T = ()> = Result<T, DrawingAreaErrorKind<<SVGBackend<'a> as Drawi
 /// Height of the axes with their labels, in the picture's own units.
 const HEIGHT: u32 = 320;
 /// The narrowest plot, and the widest.
-const WIDTHS: (f64, f64) = (600.0, 1400.0);
+const WIDTHS: (f64, f64) = (720.0, 1600.0);
 /// Room for the labels of the vertical axis, and to the right of the plot.
-const SIDES: (i32, i32) = (64, 16);
-/// Size of all text but the title; plotters writes it smaller by a quarter of this.
-const TEXT: i32 = 16;
+const SIDES: (i32, i32) = (70, 16);
+/// Room to the left of the vertical axis' label.
+const GAP: i32 = 10;
 /// Height of a line of text.
 const LINE: i32 = 17;
 const INK: RGBColor = RGBColor(31, 41, 51);
@@ -48,6 +49,12 @@ impl Plot {
         Ok(svg)
     }
 
+    /// Width and height of the picture.
+    pub(super) fn size(&self) -> (u32, u32) {
+        let frame = self.frame();
+        (frame.width(), frame.height())
+    }
+
     fn frame(&self) -> Frame<'_> {
         match self {
             Self::Boxes(plot) => boxes::frame(plot),
@@ -66,6 +73,8 @@ struct Frame<'a> {
     series: Vec<(&'a str, Source)>,
     x: Horizontal<'a>,
     y: Range<f64>,
+    /// Whether there is nothing to draw.
+    empty: bool,
 }
 
 /// The horizontal axis.
@@ -83,8 +92,8 @@ impl Frame<'_> {
             Horizontal::Numbers(_) => 0.0,
             Horizontal::Groups { labels, slots } => {
                 let words = labels.iter().flat_map(|label| label.split_whitespace());
-                let widest = words.map(text_width).fold(*slots as f64 * 18.0 + 14.0, f64::max);
-                labels.len() as f64 * (widest + 10.0)
+                let widest = words.map(text_width).fold(*slots as f64 * 14.0 + 14.0, f64::max);
+                labels.len() as f64 * (widest + 6.0)
             }
         };
         (inner + f64::from(SIDES.0 + SIDES.1)).clamp(WIDTHS.0, WIDTHS.1) as u32
@@ -96,8 +105,7 @@ impl Frame<'_> {
 
     /// Where the axes begin, below title and legend.
     fn top(&self) -> i32 {
-        let rows = self.legend().last().map_or(0, |&(.., y)| (y - 44) / 20 + 1);
-        44 + rows * 20
+        self.legend().last().map_or(50, |entry| entry.y + 28)
     }
 
     /// Room for the labels of the horizontal axis.
@@ -105,44 +113,11 @@ impl Frame<'_> {
         self.lines().iter().map(Vec::len).max().unwrap_or(1) as i32 * LINE + 36
     }
 
-    /// The labels of the groups, broken into lines.
-    fn lines(&self) -> Vec<Vec<String>> {
-        let Horizontal::Groups { labels, .. } = &self.x else { return Vec::new() };
-        let inner = f64::from(self.width()) - f64::from(SIDES.0 + SIDES.1);
-        labels.iter().map(|label| broken(label, inner / labels.len() as f64 - 6.0)).collect()
-    }
-
-    /// The legend's entries and where they stand; none if there is nothing to tell apart.
-    fn legend(&self) -> Vec<(usize, String, i32, i32)> {
-        let named = self.series.iter().any(|(name, source)| !name.is_empty() && *source == Source::Paper);
-        if self.series.len() < 2 && !named {
-            return Vec::new();
-        }
-        let (mut x, mut y) = (16, 44);
-        let mut entries = Vec::new();
-        for (at, (name, source)) in self.series.iter().enumerate() {
-            let text = format!("{name}{}", source.mark());
-            let width = text_width(&text) as i32 + 46;
-            if x > 16 && x + width > self.width() as i32 {
-                (x, y) = (16, y + 20);
-            }
-            entries.push((at, text, x, y));
-            x += width;
-        }
-        entries
-    }
-
     fn draw<'a>(&self, area: &Area<'a>, plot: &Plot) -> Drawn<'a> {
         area.fill(&WHITE)?;
         let bold = ("sans-serif", 20, FontStyle::Bold).into_font().color(&INK);
         area.draw_text(self.title, &bold, (16, 12))?;
-        let plain = text().pos(Pos::new(HPos::Left, VPos::Center));
-        for (at, name, x, y) in self.legend() {
-            let (colour, hollow) = (colour(at), self.series[at].1 == Source::Paper);
-            let style = if hollow { colour.stroke_width(2) } else { colour.filled() };
-            area.draw(&Rectangle::new([(x, y), (x + 14, y + 11)], style))?;
-            area.draw_text(&name, &plain, (x + 21, y + 6))?;
-        }
+        self.draw_legend(area, matches!(plot, Plot::Curves(_)))?;
         let mut chart = self.axes(area)?;
         match plot {
             Plot::Boxes(plot) => boxes::draw(&mut chart, plot, self)?,
@@ -163,9 +138,10 @@ impl Frame<'_> {
         };
         let mut chart = ChartBuilder::on(area)
             .margin_top(self.top())
+            .margin_left(GAP)
             .margin_right(SIDES.1)
             .x_label_area_size(self.bottom())
-            .y_label_area_size(SIDES.0)
+            .y_label_area_size(SIDES.0 - GAP)
             .build_cartesian_2d(x, self.y.clone())?;
         let mut mesh = chart.configure_mesh();
         mesh.disable_x_mesh()
@@ -174,32 +150,13 @@ impl Frame<'_> {
             .axis_style(INK.mix(0.45))
             .label_style(text())
             .x_labels(labels)
-            .x_label_formatter(&|x| number::short(*x, 3))
+            .x_label_formatter(&|x| number::tick(*x))
             .y_labels(6)
-            .y_label_formatter(&|y| number::short(*y, 3))
+            .y_label_formatter(&|y| number::tick(*y))
             .y_desc(self.y_label);
         mesh.draw()?;
-        self.words(area, &chart)?;
+        self.draw_words(area, &chart)?;
         Ok(chart)
-    }
-
-    /// The label of the horizontal axis, and those of its groups.
-    fn words<'a>(&self, area: &Area<'a>, chart: &Chart<'a>) -> Drawn<'a> {
-        let (columns, rows) = chart.plotting_area().get_pixel_range();
-        let below = text().pos(Pos::new(HPos::Center, VPos::Top));
-        let middle = i32::midpoint(columns.start, columns.end);
-        area.draw_text(self.x_label, &below, (middle, self.height() as i32 - 24))?;
-        for (at, lines) in self.lines().iter().enumerate() {
-            let (x, _) = chart.plotting_area().map_coordinate(&(at as f64 + 0.5, self.y.start));
-            for (line, words) in lines.iter().enumerate() {
-                area.draw_text(words, &below, (x, rows.end + 8 + line as i32 * LINE))?;
-            }
-        }
-        if self.series.is_empty() {
-            let centre = text().pos(Pos::new(HPos::Center, VPos::Center));
-            area.draw_text("no data", &centre, (middle, i32::midpoint(rows.start, rows.end)))?;
-        }
-        Ok(())
     }
 
     /// Middle of a slot of a group, and half the width of what stands there, in the axis' units.
@@ -220,30 +177,14 @@ impl Frame<'_> {
     fn rank(&self, name: &str, source: Source) -> usize {
         self.series.iter().position(|&series| series == (name, source)).unwrap_or(0)
     }
-}
 
-fn text() -> TextStyle<'static> {
-    ("sans-serif", TEXT).into_font().color(&INK)
-}
-
-/// About how wide a text is: the picture is drawn without fonts.
-fn text_width(text: &str) -> f64 {
-    text.chars().count() as f64 * f64::from(TEXT) * 0.45
-}
-
-/// A text in lines of at most this width, broken between words.
-fn broken(text: &str, width: f64) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if text_width(line) + text_width(word) + text_width(" ") <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
+    /// The colour of a series: the paper's own has that of what was measured under the same name.
+    fn colour(&self, name: &str) -> RGBColor {
+        let mut names: Vec<&str> = self.series.iter().map(|&(name, _)| name).collect();
+        let mut seen = HashSet::new();
+        names.retain(|name| seen.insert(*name));
+        colour(names.iter().position(|other| *other == name).unwrap_or(0))
     }
-    lines
 }
 
 /// Series in the order of their first appearance.

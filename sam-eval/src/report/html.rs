@@ -66,6 +66,10 @@ struct CellView<'a> {
 
 struct PlotView {
     svg: String,
+    width: u32,
+    height: u32,
+    /// The narrowest it is shown, so that its text stays readable.
+    narrowest: u32,
     description: String,
 }
 
@@ -122,7 +126,9 @@ impl<'a> TableView<'a> {
 
 impl PlotView {
     fn new(plot: &Plot) -> Result<Self, EvalError> {
-        Ok(Self { svg: number::to_base64(plot.to_svg()?.as_bytes()), description: plot.description() })
+        let (width, height) = plot.size();
+        let svg = number::to_base64(plot.to_svg()?.as_bytes());
+        Ok(Self { svg, width, height, narrowest: width * 3 / 4, description: plot.description() })
     }
 }
 

@@ -44,6 +44,15 @@ pub(super) fn short(number: f64, decimals: usize) -> String {
     if text == "-0" { "0".to_owned() } else { text.to_owned() }
 }
 
+/// A number beside an axis: thousands and millions from ten thousand on.
+pub(super) fn tick(number: f64) -> String {
+    match number.abs() {
+        1e6.. => format!("{}M", short(number / 1e6, 3)),
+        1e4.. => format!("{}k", short(number / 1e3, 3)),
+        _ => short(number, 3),
+    }
+}
+
 /// A score with three decimals; a dash if it is undefined.
 pub(super) fn score(number: f64) -> String {
     if number.is_finite() { format!("{number:.3}") } else { MISSING.to_owned() }
@@ -58,6 +67,7 @@ mod tests {
         let text: Vec<String> =
             [0.5, 1.0, -0.0001, 0.128, 1200.0, f64::NAN].into_iter().map(|number| short(number, 2)).collect();
         assert_eq!(text, ["0.5", "1", "0", "0.13", "1200", MISSING]);
+        assert_eq!([tick(-0.25), tick(2000.0), tick(-25e3), tick(1.5e6)], ["-0.25", "2000", "-25k", "1.5M"]);
         assert_eq!([score(0.9), score(f64::INFINITY)], ["0.900", MISSING]);
     }
 }

@@ -49,6 +49,37 @@ fn failed(path: &Path, error: &dyn std::fmt::Display) -> EvalError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::{
+        Bar, BarPlot, BoxGroup, BoxPlot, BoxSeries, Curve, CurvePlot, CurvePoint, Gallery, GalleryItem, GallerySlice,
+        Plot, Section, Source,
+    };
+
+    #[test]
+    fn json_keeps_everything_that_is_defined() {
+        let point = CurvePoint { band: Some((0.25, f64::NAN)), ..CurvePoint::new(1.0, f64::NAN) };
+        let curve = Curve { source: Source::Paper, points: vec![point, CurvePoint::new(2.0, 0.5)], ..Curve::default() };
+        let curves = CurvePlot { y_range: Some((0.0, 1.0)), curves: vec![curve], ..CurvePlot::default() };
+        let series = BoxSeries { name: "2".to_owned(), scores: vec![0.5, f64::NAN] };
+        let groups = vec![BoxGroup { label: "liver".to_owned(), series: vec![series] }];
+        let slice = GallerySlice { label: "1".to_owned(), png: vec![0, 255, 7] };
+        let item = GalleryItem { title: "case".to_owned(), score: f64::NAN, slices: vec![slice] };
+        let section = Section {
+            plots: vec![
+                Plot::Curves(curves),
+                Plot::Boxes(BoxPlot { groups, ..BoxPlot::default() }),
+                Plot::Bars(BarPlot { bars: vec![Bar { value: f64::NAN, ..Bar::default() }], ..BarPlot::default() }),
+            ],
+            galleries: vec![Gallery { items: vec![item], ..Gallery::default() }],
+            ..Section::default()
+        };
+        let report = Report { sections: vec![section], ..Report::default() };
+        let json = serde_json::to_string(&report).expect("JSON");
+        let read: Report = serde_json::from_str(&json).expect("the same report");
+        // NaN is not equal to itself, its text is; of a half-known band nothing is kept.
+        assert_eq!(format!("{read:?}"), format!("{report:?}").replace("Some((0.25, NaN))", "None"));
+        assert_eq!(serde_json::from_str::<Report>("{}").expect("nothing"), Report::default());
+        assert_eq!(read.to_html().expect("a page"), report.to_html().expect("a page"));
+    }
 
     #[test]
     fn writes_four_whole_files_and_says_which_it_could_not() {

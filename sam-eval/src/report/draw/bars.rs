@@ -2,7 +2,7 @@
 
 use plotters::prelude::*;
 
-use super::{Chart, Drawn, Frame, Horizontal, INK, axis, colour, distinct};
+use super::{Chart, Drawn, Frame, Horizontal, INK, axis, distinct};
 use crate::report::{BarPlot, Source};
 
 pub(super) fn frame(plot: &BarPlot) -> Frame<'_> {
@@ -15,22 +15,20 @@ pub(super) fn frame(plot: &BarPlot) -> Frame<'_> {
         x: Horizontal::Groups { labels: labels(plot), slots: series.len() },
         y: axis(plot.y_range, ends),
         series,
+        empty: !plot.bars.iter().any(|bar| bar.value.is_finite()),
     }
 }
 
 pub(super) fn draw<'a>(chart: &mut Chart<'a>, plot: &BarPlot, frame: &Frame<'_>) -> Drawn<'a> {
     let labels = labels(plot);
     for bar in plot.bars.iter().filter(|bar| bar.value.is_finite()) {
-        let rank = frame.rank(&bar.series, bar.source);
+        let colour = frame.colour(&bar.series);
         let group = labels.iter().position(|label| *label == bar.label).unwrap_or(0);
-        let (x, half) = frame.slot(group, rank);
+        let (x, half) = frame.slot(group, frame.rank(&bar.series, bar.source));
         let corners = [(x - half, frame.clamp(0.0)), (x + half, frame.clamp(bar.value))];
-        let filled = if bar.source == Source::Paper { WHITE.filled() } else { colour(rank).mix(0.75).filled() };
+        let filled = if bar.source == Source::Paper { WHITE.filled() } else { colour.mix(0.75).filled() };
         let width = if bar.source == Source::Paper { 2 } else { 1 };
-        chart.draw_series([
-            Rectangle::new(corners, filled),
-            Rectangle::new(corners, colour(rank).stroke_width(width)),
-        ])?;
+        chart.draw_series([Rectangle::new(corners, filled), Rectangle::new(corners, colour.stroke_width(width))])?;
         let end = |end: Option<f64>| frame.clamp(end.filter(|end| end.is_finite()).unwrap_or(bar.value));
         let (low, high) = (end(bar.low), end(bar.high));
         if low < high {

@@ -2,7 +2,7 @@
 
 use plotters::prelude::*;
 
-use super::{Chart, Drawn, Frame, Horizontal, axis, colour, distinct, extent};
+use super::{Chart, Drawn, Frame, Horizontal, axis, distinct, extent};
 use crate::report::{Curve, CurvePlot, CurvePoint, Source};
 
 pub(super) fn frame(plot: &CurvePlot) -> Frame<'_> {
@@ -20,13 +20,14 @@ pub(super) fn frame(plot: &CurvePlot) -> Frame<'_> {
         series: distinct(plot.curves.iter().map(|curve| (&*curve.name, curve.source))),
         x: Horizontal::Numbers(x),
         y: axis(plot.y_range, points().flat_map(ends)),
+        empty: low > high,
     }
 }
 
 pub(super) fn draw<'a>(chart: &mut Chart<'a>, plot: &CurvePlot, frame: &Frame<'_>) -> Drawn<'a> {
     // Bands first, so that no band covers another curve's line.
     for curve in &plot.curves {
-        let colour = colour(frame.rank(&curve.name, curve.source));
+        let colour = frame.colour(&curve.name);
         for run in runs(curve) {
             let bands = || run.iter().filter_map(|point| point.band.map(|band| (point.x, band)));
             let lower = bands().map(|(x, (low, _))| (x, frame.clamp(low)));
@@ -38,7 +39,7 @@ pub(super) fn draw<'a>(chart: &mut Chart<'a>, plot: &CurvePlot, frame: &Frame<'_
         }
     }
     for curve in &plot.curves {
-        let colour = colour(frame.rank(&curve.name, curve.source));
+        let colour = frame.colour(&curve.name);
         for run in runs(curve) {
             let points = || run.iter().map(|point| (point.x, frame.clamp(point.y)));
             if curve.source == Source::Paper {
