@@ -1,29 +1,99 @@
 //! Distances in millimetres to the nearest element of a mask.
 
-use ndarray::{ArrayD, Axis, Zip};
+use ndarray::ArrayD;
+use rayon::prelude::*;
 
-/// The squared distance of each element to the nearest one of a set, infinite where the set is empty.
+/// The squared distance of each element of one set to the nearest one of another set, infinite where that one is empty.
 ///
-/// Exact, in time linear in the number of elements; the lines of an axis are worked on in parallel.
+/// Exact. All axes but the last take time linear in the number of elements: the first is swept forth and back, those between by lower
+/// envelopes. Along the last axis only the elements asked for look around them, no farther than the nearest one lies.
 ///
 /// # Shapes
-/// - inside: any; spacing: one length for each axis, in millimetres
-/// - output: that of `inside`, in square millimetres
+/// - from, to: the same, in standard layout; spacing: one length for each axis, in millimetres
+/// - output: one for each element of `from`, in scan order, in square millimetres
 ///
 /// # Source
 /// P. F. Felzenszwalb and D. P. Huttenlocher, "Distance transforms of sampled functions", Theory of Computing 8, 2012.
-pub(crate) fn squared_distances(inside: &ArrayD<bool>, spacing: &[f64]) -> ArrayD<f64> {
-    let mut squared = inside.mapv(|inside| if inside { 0.0 } else { f64::INFINITY });
-    for (axis, &step) in spacing.iter().enumerate() {
-        Zip::from(squared.lanes_mut(Axis(axis))).par_for_each(|mut lane| {
-            let envelope = Envelope::of(lane.iter().copied(), step);
-            envelope.write(lane.iter_mut(), step);
-        });
+pub(crate) fn squared_distances(from: &ArrayD<bool>, to: &ArrayD<bool>, spacing: &[f64]) -> Vec<f64> {
+    let shape = to.shape();
+    let (Some(from), Some(to)) = (from.as_slice(), to.as_slice()) else { return Vec::new() };
+    let (&[.., length], &[.., last_step]) = (shape, spacing) else { return Vec::new() };
+    let mut squared: Vec<f64> = to.iter().map(|&inside| if inside { 0.0 } else { f64::INFINITY }).collect();
+    for (axis, &step) in spacing.iter().enumerate().take(shape.len() - 1) {
+        let plane = shape[axis + 1..].iter().product();
+        if axis == 0 {
+            sweep(&mut squared, plane, step);
+        } else {
+            let blocks = squared.par_chunks_mut(shape[axis] * plane).zip(from.par_chunks(shape[axis] * plane));
+            blocks.for_each_init(Envelope::default, |envelope, (block, from)| {
+                if let Some(farthest) = farthest(from, block, (plane, step), (length, last_step)) {
+                    envelope.lower(block, plane, step, farthest);
+                }
+            });
+        }
     }
-    squared
+    let rows = from.par_chunks(length).zip(squared.par_chunks(length));
+    rows.flat_map_iter(|(from, squared)| {
+        let asked = from.iter().enumerate().filter(|&(_, &is_asked)| is_asked);
+        asked.map(|(at, _)| nearest(squared, at, (1, last_step)))
+    })
+    .collect()
+}
+
+/// Along the first axis: from 0 in the set and infinity outside to squared distances, plane by plane.
+fn sweep(squared: &mut [f64], plane: usize, step: f64) {
+    let count = squared.len() / plane;
+    let pass_on = |from: &[f64], to: &mut [f64]| {
+        for (to, &from) in to.iter_mut().zip(from) {
+            *to = if from + 1.0 < *to { from + 1.0 } else { *to };
+        }
+    };
+    let square = |steps: &mut [f64]| steps.iter_mut().for_each(|steps| *steps = (*steps * step).powi(2));
+    for at in 1..count {
+        let (before, after) = squared.split_at_mut(at * plane);
+        pass_on(&before[(at - 1) * plane..], &mut after[..plane]);
+    }
+    for at in (1..count).rev() {
+        let (before, after) = squared.split_at_mut(at * plane);
+        pass_on(&after[..plane], &mut before[(at - 1) * plane..]);
+        square(&mut after[..plane]);
+    }
+    square(&mut squared[..plane]);
+}
+
+/// What the squared distance of no element asked for exceeds: the largest of those to what lies on its own lane or row. `None` if nothing is
+/// asked for.
+fn farthest(from: &[bool], squared: &[f64], lane: (usize, f64), row: (usize, f64)) -> Option<f64> {
+    let (plane, step) = lane;
+    let (length, last_step) = row;
+    let mut largest = None;
+    for (at, _) in from.iter().enumerate().filter(|&(_, &is_asked)| is_asked) {
+        let (start, first) = (at - at % length, at % plane);
+        let on_row = nearest(&squared[start..start + length], at - start, (1, last_step));
+        let least = on_row.min(nearest(&squared[first..], at - first, (plane, step)));
+        largest = Some(least.max(largest.unwrap_or(0.0)));
+    }
+    largest
+}
+
+/// The least of `height + (place - at)²` along a line of elements that are `stride` apart in memory and `step` in millimetres.
+fn nearest(line: &[f64], at: usize, (stride, step): (usize, f64)) -> f64 {
+    let mut least = line[at];
+    for away in 1..=line.len() / stride {
+        let apart = (away as f64 * step).powi(2);
+        if apart >= least {
+            break;
+        }
+        let before = at.checked_sub(away * stride).map(|place| line[place]);
+        for height in before.into_iter().chain(line.get(at + away * stride).copied()) {
+            least = least.min(apart + height);
+        }
+    }
+    least
 }
 
 /// The lower envelope of parabolas `height + (place - vertex)²`, from left to right.
+#[derive(Default)]
 struct Envelope {
     parabolas: Vec<Parabola>,
 }
@@ -31,43 +101,54 @@ struct Envelope {
 struct Parabola {
     vertex: f64,
     height: f64,
+    /// The height plus the square of the vertex.
+    lifted: f64,
     /// Left of here another one lies lower.
     from: f64,
 }
 
 impl Envelope {
-    /// One parabola stands on each finite height.
-    fn of(heights: impl Iterator<Item = f64>, step: f64) -> Self {
-        let mut parabolas: Vec<Parabola> = Vec::new();
-        for (place, height) in heights.enumerate().filter(|(_, height)| height.is_finite()) {
+    /// Puts the heights of each lane of a block down to the envelope of their parabolas; those above `farthest` stand for none. Neighbours in a
+    /// lane are `plane` elements apart.
+    fn lower(&mut self, block: &mut [f64], plane: usize, step: f64, farthest: f64) {
+        for lane in 0..plane {
+            self.span(block[lane..].iter().step_by(plane).copied(), step, farthest);
+            self.write(block[lane..].iter_mut().step_by(plane), step);
+        }
+    }
+
+    fn span(&mut self, heights: impl Iterator<Item = f64>, step: f64, farthest: f64) {
+        let parabolas = &mut self.parabolas;
+        parabolas.clear();
+        for (place, height) in heights.enumerate() {
+            if height > farthest || height == f64::INFINITY {
+                continue;
+            }
             let vertex = place as f64 * step;
+            let lifted = height + vertex * vertex;
             let mut from = f64::NEG_INFINITY;
             while let Some(last) = parabolas.last() {
-                let rise = (height + vertex * vertex) - (last.height + last.vertex * last.vertex);
-                from = rise / (2.0 * (vertex - last.vertex));
+                from = (lifted - last.lifted) / (2.0 * (vertex - last.vertex));
                 if from > last.from {
                     break;
                 }
                 parabolas.pop();
                 from = f64::NEG_INFINITY;
             }
-            parabolas.push(Parabola { vertex, height, from });
+            parabolas.push(Parabola { vertex, height, lifted, from });
         }
-        Self { parabolas }
     }
 
     fn write<'a>(&self, lane: impl Iterator<Item = &'a mut f64>, step: f64) {
-        let mut current = 0;
-        if self.parabolas.is_empty() {
-            return;
-        }
+        let mut parabolas = self.parabolas.iter();
+        let Some(mut current) = parabolas.next() else { return };
+        let mut next = parabolas.next();
         for (place, squared) in lane.enumerate() {
             let place = place as f64 * step;
-            while self.parabolas.get(current + 1).is_some_and(|next| next.from <= place) {
-                current += 1;
+            while let Some(lower) = next.filter(|next| next.from <= place) {
+                (current, next) = (lower, parabolas.next());
             }
-            let Parabola { vertex, height, .. } = self.parabolas[current];
-            *squared = height + (place - vertex).powi(2);
+            *squared = current.height + (place - current.vertex).powi(2);
         }
     }
 }
@@ -83,21 +164,24 @@ mod tests {
     proptest! {
         #[test]
         fn distances_are_those_of_a_search(
-            (shape, inside) in vec(1..6_usize, 1..4).prop_flat_map(|shape| {
+            (shape, from, to) in vec(1..6_usize, 1..5).prop_flat_map(|shape| {
                 let count = shape.iter().product::<usize>();
-                (Just(shape), vec(prop::bool::weighted(0.3), count))
+                (Just(shape), vec(any::<bool>(), count), vec(prop::bool::weighted(0.3), count))
             }),
-            spacing in vec(0.2..4.0_f64, 3),
+            spacing in vec(0.2..4.0_f64, 4),
         ) {
             let spacing = &spacing[..shape.len()];
-            let inside = ArrayD::from_shape_vec(IxDyn(&shape), inside).expect("as many as the shape says");
-            let found = squared_distances(&inside, spacing);
-            for (place, &squared) in found.indexed_iter() {
+            let mask = |inside| ArrayD::from_shape_vec(IxDyn(&shape), inside).expect("as many as the shape says");
+            let (from, to) = (mask(from), mask(to));
+            let found = squared_distances(&from, &to, spacing);
+            prop_assert_eq!(found.len(), from.iter().filter(|&&is_asked| is_asked).count());
+            let asked = from.indexed_iter().filter(|&(_, &is_asked)| is_asked).map(|(place, _)| place);
+            for (place, squared) in asked.zip(found) {
                 let between = |other: &IxDyn| {
                     let steps = (0..shape.len()).map(|axis| (place[axis] as f64 - other[axis] as f64) * spacing[axis]);
                     steps.map(|step| step * step).sum::<f64>()
                 };
-                let members = inside.indexed_iter().filter(|&(_, &inside)| inside);
+                let members = to.indexed_iter().filter(|&(_, &inside)| inside);
                 let nearest = members.map(|(other, _)| between(&other)).fold(f64::INFINITY, f64::min);
                 let both_infinite = squared.is_infinite() && nearest.is_infinite();
                 prop_assert!(both_infinite || (squared - nearest).abs() < 1e-9 * nearest.max(1.0));

@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn equal_values_share_their_ranks() {
-        // scipy 1.16.3: rankdata([3, 1, 3, 2, 3, 0.0, -0.0])
+        // scipy 1.17.1: rankdata([3, 1, 3, 2, 3, 0.0, -0.0])
         assert_eq!(average_ranks(&[3.0, 1.0, 3.0, 2.0, 3.0, 0.0, -0.0]), [6.0, 3.0, 6.0, 4.0, 6.0, 1.5, 1.5]);
         assert_eq!(tie_sizes(&[3.0, 1.0, 3.0, 2.0, 3.0]), [1, 1, 3]);
         assert!(average_ranks(&[]).is_empty());

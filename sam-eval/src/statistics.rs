@@ -39,6 +39,7 @@ mod tests {
 
     #[test]
     fn holm_is_that_of_statsmodels() -> Result<(), EvalError> {
+        // statsmodels 0.15.0: multipletests([0.04, 0.01, 0.03, 0.005, 0.5], method="holm")[1]
         let adjusted = holm(&[Some(0.04), None, Some(0.01), Some(0.03), Some(0.005), Some(0.5)])?;
         let expected = [Some(0.09), None, Some(0.04), Some(0.09), Some(0.025), Some(0.5)];
         for (got, expected) in adjusted.iter().zip(expected) {

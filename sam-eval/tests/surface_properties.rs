@@ -37,10 +37,78 @@ fn is_same(first: [f64; 6], second: [f64; 6]) -> bool {
     first.iter().zip(second).all(|(&a, b)| a.is_nan() && b.is_nan() || (a - b).abs() < ROUNDING)
 }
 
+/// The elements with a face-neighbour outside of the mask or of the array, one by one.
+fn surface(mask: &Array3<bool>) -> Vec<[f64; 3]> {
+    let inside = |place: [i64; 3]| {
+        let place = place.map(|at| usize::try_from(at).unwrap_or(usize::MAX));
+        mask.get(place).is_some_and(|&inside| inside)
+    };
+    let mut found = Vec::new();
+    for ((i, j, k), _) in mask.indexed_iter().filter(|&(_, &inside)| inside) {
+        let place = [i as i64, j as i64, k as i64];
+        let neighbours = (0..3).flat_map(|axis| {
+            [-1, 1].map(|step| {
+                let mut neighbour = place;
+                neighbour[axis] += step;
+                neighbour
+            })
+        });
+        if !neighbours.into_iter().all(inside) {
+            found.push(place.map(|at| at as f64));
+        }
+    }
+    found
+}
+
+/// Of each element to the nearest of the others, rising.
+fn nearest(from: &[[f64; 3]], to: &[[f64; 3]], spacing: &[f64]) -> Vec<f64> {
+    let distance = |from: &[f64; 3], to: &[f64; 3]| {
+        (0..3).map(|axis| ((from[axis] - to[axis]) * spacing[axis]).powi(2)).sum::<f64>().sqrt()
+    };
+    sorted(from.iter().map(|from| to.iter().map(|to| distance(from, to)).fold(f64::INFINITY, f64::min)).collect())
+}
+
+fn sorted(mut values: Vec<f64>) -> Vec<f64> {
+    values.sort_by(f64::total_cmp);
+    values
+}
+
+/// `numpy.percentile(rising, 95)`.
+fn percentile_95(rising: &[f64]) -> f64 {
+    let place = 0.95 * (rising.len() - 1) as f64;
+    let below = place.floor() as usize;
+    let above = rising.get(below + 1).unwrap_or(&rising[below]);
+    rising[below] + (above - rising[below]) * (place - below as f64)
+}
+
 proptest! {
     #[test]
     fn neither_mask_is_preferred(first in mask(), second in mask(), spacing in spacing()) {
         prop_assert!(is_same(all(&between(&first, &second, &spacing)), all(&between(&second, &first, &spacing))));
+    }
+
+    #[test]
+    fn agrees_with_a_search(first in mask(), second in mask(), spacing in spacing(), tolerance in 0.0..4.0_f64) {
+        let (from, to) = (surface(&first), surface(&second));
+        let distances = between(&first, &second, &spacing);
+        if from.is_empty() || to.is_empty() {
+            prop_assert!(distances.hausdorff().is_nan() && distances.assd().is_nan());
+            return Ok(());
+        }
+        let (forth, back) = (nearest(&from, &to, &spacing), nearest(&to, &from, &spacing));
+        let pooled = sorted([&forth[..], &back].concat());
+        let largest = f64::max(forth[forth.len() - 1], back[back.len() - 1]);
+        let within = pooled.iter().filter(|&&distance| distance <= tolerance).count();
+        let pairs = [
+            (distances.hausdorff(), largest),
+            (distances.hd95(PercentileOf::EachDirection), f64::max(percentile_95(&forth), percentile_95(&back))),
+            (distances.hd95(PercentileOf::Pooled), percentile_95(&pooled)),
+            (distances.assd(), pooled.iter().sum::<f64>() / pooled.len() as f64),
+            (distances.nsd(tolerance), within as f64 / pooled.len() as f64),
+        ];
+        for (got, expected) in pairs {
+            prop_assert!((got - expected).abs() < ROUNDING, "{} instead of {}", got, expected);
+        }
     }
 
     #[test]
@@ -97,5 +165,7 @@ fn what_cannot_be_measured_is_an_error_or_nan() {
     assert!(one_empty.nsd(1.0).abs() < ROUNDING);
     let both_empty = between(&empty, &empty, &[1.0; 3]);
     assert!(all(&both_empty).iter().all(|metric| metric.is_nan()));
+    let no_slices = Array3::from_elem((4, 0, 3), true);
+    assert!(all(&between(&no_slices, &no_slices, &[1.0; 3])).iter().all(|metric| metric.is_nan()));
     assert!(between(&full, &full, &[1.0; 3]).hausdorff_percentile(1.5, PercentileOf::Pooled).is_nan());
 }

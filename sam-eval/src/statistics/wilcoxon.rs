@@ -59,7 +59,7 @@ impl Wilcoxon {
     ///
     /// # Source
     /// F. Wilcoxon, "Individual comparisons by ranking methods", Biometrics Bulletin 1, 1945. The limits of the exact distribution are those
-    /// of `scipy.stats.wilcoxon` 1.16; beyond them it is `wilcoxon(x, y, correction=True, method="asymptotic")`. (By default scipy omits the
+    /// of `scipy.stats.wilcoxon` 1.17; beyond them it is `wilcoxon(x, y, correction=True, method="asymptotic")`. (By default scipy omits the
     /// continuity correction, and pairs dropped for having no difference count towards its limits.)
     pub fn of(pairs: impl IntoIterator<Item = (f64, f64)>) -> Self {
         let (mut differences, mut zeros, mut undefined) = (Vec::new(), 0, 0);
@@ -126,8 +126,8 @@ fn exact(ranks: &[f64], smaller: f64) -> f64 {
 
 fn normal(ties: &[usize], n: f64, smaller: f64) -> f64 {
     let mean = n * (n + 1.0) / 4.0;
-    let tied: f64 = ties.iter().map(|&size| (size as f64).powi(3) - size as f64).sum();
-    let deviation = ((n * (n + 1.0) * (2.0 * n + 1.0) - tied / 2.0) / 24.0).sqrt();
+    let correction: f64 = ties.iter().map(|&size| (size as f64).powi(3) - size as f64).sum();
+    let deviation = ((n * (n + 1.0) * (2.0 * n + 1.0) - correction / 2.0) / 24.0).sqrt();
     // By half a rank nearer to the mean, but not where it lies at the mean.
     let distance = if smaller < mean { mean - smaller - 0.5 } else { 0.0 };
     2.0 * Normal::standard().sf(distance.abs() / deviation)
