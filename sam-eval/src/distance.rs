@@ -6,7 +6,8 @@ use rayon::prelude::*;
 /// The squared distance of each element of one set to the nearest one of another set, infinite where that one is empty.
 ///
 /// Exact. All axes but the last take time linear in the number of elements: the first is swept forth and back, those between by lower
-/// envelopes. Along the last axis only the elements asked for look around them, no farther than the nearest one lies.
+/// envelopes, which leave out what lies farther than anything asked for needs to look. Along the last axis only the elements asked for look
+/// around them, no farther than the nearest one lies.
 ///
 /// # Shapes
 /// - from, to: the same, in standard layout; spacing: one length for each axis, in millimetres
