@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Without data it measures on phantoms, in less than three minutes on 2 cores, and says so. Prints which of the paper's findings hold, and
-//! writes report.html, report.md, report.csv, report.json and config.json to results/fig7_points; an interrupted run goes on there.
+//! writes `report.html`, `report.md`, `report.csv`, `report.json` and `config.json` to `results/fig7_points`; an interrupted run goes on there.
 
 use std::process::ExitCode;
 

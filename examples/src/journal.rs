@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use sam_core::hexadecimal;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -84,7 +85,7 @@ impl Journal {
     /// If that cannot be written as JSON.
     pub fn key(depends_on: &impl Serialize) -> Result<String> {
         let text = serde_json::to_vec(depends_on)?;
-        Ok(Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hexadecimal(&Sha256::digest(text)))
     }
 
     /// Whether a piece of work was done.

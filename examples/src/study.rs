@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use anyhow::Result;
 use burn::tensor::backend::Backend;
-use sam_core::{Checkpoint, Precision, SamPredictor, automatic::RunLengths};
+use sam_core::{Checkpoint, Precision, SamPredictor, automatic::RunLengths, hexadecimal};
 use sam_data::Structure;
 use sam_prompt::ndarray::Array2;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -109,5 +109,5 @@ pub fn digest(stack: &Stack, structure: &Structure, slices: &[usize]) -> String 
         image.iter().for_each(|level| digest.update(level.to_le_bytes()));
         stack.mask(index, &structure.values).iter().for_each(|&inside| digest.update([u8::from(inside)]));
     }
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&digest.finalize())
 }

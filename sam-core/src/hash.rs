@@ -25,8 +25,8 @@ pub(crate) fn sha256_of_file(path: &Path) -> io::Result<String> {
     }
 }
 
-/// Bytes as hexadecimal digits.
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+/// Bytes as hexadecimal digits, as SHA-256 is written in cards and journals.
+pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a text does not fail.
         let _ = write!(text, "{byte:02x}");

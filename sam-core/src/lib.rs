@@ -55,6 +55,7 @@ pub use cache::{CacheConfig, EmbeddingCache, EmbeddingKey};
 pub use checkpoint::Checkpoint;
 pub use config::{EncoderConfig, SamConfig};
 pub use error::{CoreError, KeyMismatch};
+pub use hash::hexadecimal;
 pub use image_encoder::{ImageEncoder, ImageEncoderViT, TinyVit, TinyVitConfig, ViTConfig};
 pub use mask_decoder::{DecoderPositions, MaskDecoder, MaskDecoderConfig, MaskLogits, MaskOutput};
 pub use precision::Precision;

@@ -5,7 +5,12 @@
 mod fitted;
 mod kind;
 
-use std::{cell::RefCell, collections::BTreeMap, ops::ControlFlow, time::Instant};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, btree_map::Entry},
+    ops::ControlFlow,
+    time::Instant,
+};
 
 use anyhow::{Context, Result};
 use burn::tensor::backend::Backend;
@@ -121,10 +126,10 @@ impl<'a, B: Backend> Repeat<'a, B> {
         for &kind in &protocol.hand_overs {
             let config = repeat.learning(kind);
             let key = serde_json::to_string(&config)?;
-            if !repeat.learned.contains_key(&key) {
+            if let Entry::Vacant(place) = repeat.learned.entry(key) {
                 bar.set_message(format!("seed {}, learning {kind}", slices.seed));
                 let learned = learn(original, &annotated, &config, &mut |_| ControlFlow::Continue(()))?;
-                repeat.learned.insert(key, learned.adaptation.apply(original));
+                place.insert(learned.adaptation.apply(original));
             }
         }
         Ok(repeat)

@@ -123,8 +123,7 @@ impl Claim {
             Self::Table3TrainingTime | Self::Fig10Boxes => {
                 &["abdomen:right kidney", "spinal-cord:spinal cord=1+2", "kidney-ultrasound"]
             }
-            Self::Table4Composite => &["abdomen:right kidney", "spinal-cord:spinal cord=1+2"],
-            Self::Fig7Points => &["abdomen:right kidney", "spinal-cord:spinal cord=1+2"],
+            Self::Table4Composite | Self::Fig7Points => &["abdomen:right kidney", "spinal-cord:spinal cord=1+2"],
             Self::Fig9SamplingSchemes => &["abdomen:right kidney"],
             Self::Table5SapnetAblation | Self::Fig12Auto | Self::Fig14PropagationFailure => {
                 &["abdomen:right kidney,liver=liver+liver lesion"]
