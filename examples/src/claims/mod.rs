@@ -223,3 +223,49 @@ fn page(title: &str, plan: &Plan, backend: BackendChoice, weights: &Weights, sec
     }
     Report { title: title.to_owned(), facts, notes, sections }
 }
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use std::{
+        fs::File,
+        io::{BufRead, BufReader},
+        path::{Path, PathBuf},
+    };
+
+    use burn_flex::{Flex, FlexDevice};
+    use sam_core::{Precision, SamConfig, SamPredictor, ViTConfig};
+
+    use super::*;
+
+    /// Measures a claim on a small phantom and with a small model of random weights: what matters here is not the model.
+    fn measure(predictor: &SamPredictor<Flex>, journal: &Path) -> Result<Section> {
+        let weights = Weights { path: PathBuf::new(), sha256: "of a test".to_owned() };
+        let journal = RefCell::new(Journal::open(journal)?);
+        let precision = Precision::F32;
+        let study = Study { predictor: predictor.clone(), weights: &weights, disk: None, precision, journal: &journal };
+        let sources = vec![Source::phantom("spinal-cord:spinal cord=1+2")?.into_data()];
+        Claim::Fig10Boxes.section(&study, &Plan::new(sources, vec![3], 2, precision))
+    }
+
+    #[test]
+    fn a_run_that_was_killed_goes_on_to_the_same_page() -> Result<()> {
+        let config = SamConfig::vit(ViTConfig::new(32, 1, 2).with_image_size(64));
+        let predictor = SamPredictor::new(config.init(&FlexDevice), config.preprocess);
+        let folder = tempfile::tempdir()?;
+        let undisturbed = folder.path().join("undisturbed.jsonl");
+        let section = measure(&predictor, &undisturbed)?;
+        assert_eq!((section.id.as_str(), section.tables.is_empty()), ("fig10_boxes", false));
+        assert_eq!(section.galleries[0].items[0].slices.len(), 2);
+
+        let lines: Vec<String> = BufReader::new(File::open(&undisturbed)?).lines().collect::<Result<_, _>>()?;
+        assert_eq!(lines.len(), 3, "original, 2 slices and 5 slices");
+        for done in 0..lines.len() {
+            // Killed while the next line was being written.
+            let killed = folder.path().join(format!("killed-{done}.jsonl"));
+            let torn = &lines[done][..lines[done].len() / 2];
+            std::fs::write(&killed, lines[..done].iter().map(|line| format!("{line}\n")).collect::<String>() + torn)?;
+            assert_eq!(measure(&predictor, &killed)?, section, "after {done} results");
+        }
+        Ok(())
+    }
+}

@@ -108,8 +108,8 @@ mod tests {
 
     #[test]
     fn means_over_twelve_organs_are_those_known_of_the_columns() {
-        // In tenths of a per cent, as printed.
-        let tenths = |(_, dice): Table2Row| (dice.iter().sum::<f64>() / 12.0 * 10.0).round() as u32;
+        // In tenths of a per cent, as printed; halves go up, though sums of decimals fall just below them.
+        let tenths = |(_, dice): Table2Row| (dice.iter().sum::<f64>() / 12.0 * 10.0 + 1e-6).round() as u32;
         assert_eq!(TABLE2.map(tenths), [548, 605, 705, 722, 797, 810, 862]);
         assert_eq!(TABLE2_OTHERS.map(tenths), [837, 854, 848, 856, 869, 802, 879, 804, 884]);
         assert_eq!(TABLE2_PRINTED_MEANS.len(), TABLE2.len());
