@@ -263,7 +263,8 @@ mod tests {
             // Killed while the next line was being written.
             let killed = folder.path().join(format!("killed-{done}.jsonl"));
             let torn = &lines[done][..lines[done].len() / 2];
-            std::fs::write(&killed, lines[..done].iter().map(|line| format!("{line}\n")).collect::<String>() + torn)?;
+            let whole = lines[..done].iter().flat_map(|line| [line.as_str(), "\n"]).collect::<String>();
+            std::fs::write(&killed, whole + torn)?;
             assert_eq!(measure(&predictor, &killed)?, section, "after {done} results");
         }
         Ok(())
