@@ -91,6 +91,11 @@ impl Survey {
         }
         survey
     }
+
+    fn need(&self, needed: usize) -> Result<(), EvalError> {
+        let shown = self.shown.len();
+        if shown < needed { Err(EvalError::TooFewSlices { shown, needed }) } else { Ok(()) }
+    }
 }
 
 impl Protocol {
@@ -154,13 +159,6 @@ impl FewSlices {
         };
         let trial = |count| Trial { annotated: [few(count), empty.clone()].concat(), tested: tested.clone(), seed };
         Ok(self.annotated.iter().map(trial).collect())
-    }
-}
-
-impl Survey {
-    fn need(&self, needed: usize) -> Result<(), EvalError> {
-        let shown = self.shown.len();
-        if shown < needed { Err(EvalError::TooFewSlices { shown, needed }) } else { Ok(()) }
     }
 }
 
