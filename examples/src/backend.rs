@@ -21,9 +21,9 @@ pub enum BackendChoice {
 }
 
 /// Work that any backend can do.
-pub trait Job {
+pub trait Job: Send {
     /// What comes out.
-    type Output;
+    type Output: Send;
 
     /// Does the work.
     ///
@@ -33,14 +33,15 @@ pub trait Job {
 }
 
 impl BackendChoice {
-    /// Does a job on this backend.
+    /// Does a job on this backend: on the CPU, from within rayon's pool. From any other thread each of the thousands of small
+    /// products that a step of learning consists of would be handed over to a sleeping pool, and waited for.
     ///
     /// # Errors
     /// Those of the job.
     pub fn run<J: Job>(self, job: J) -> Result<J::Output> {
         match self {
             #[cfg(feature = "flex")]
-            Self::Flex => default_device::<burn_flex::Flex, J>(job),
+            Self::Flex => rayon::scope(|_| default_device::<burn_flex::Flex, J>(job)),
             #[cfg(feature = "ndarray")]
             Self::Ndarray => default_device::<burn_ndarray::NdArray, J>(job),
             #[cfg(feature = "cuda")]

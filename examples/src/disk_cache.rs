@@ -1,9 +1,9 @@
 //! Embeddings that outlive the program: `--cache`.
 
 use std::{
-    cell::Cell,
     fmt,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use anyhow::Result;
@@ -39,8 +39,8 @@ pub struct DiskCache {
     folder: PathBuf,
     cache: EmbeddingCache,
     weights: String,
-    read: Cell<usize>,
-    asked: Cell<usize>,
+    read: AtomicUsize,
+    asked: AtomicUsize,
 }
 
 impl DiskCache {
@@ -63,11 +63,11 @@ impl DiskCache {
     /// # Errors
     /// If the slice cannot be embedded.
     pub fn embed<B: Backend>(&self, predictor: &SamPredictor<B>, image: &Array3<f32>) -> Result<ImageEmbedding<B>> {
-        self.asked.update(|asked| asked + 1);
+        self.asked.fetch_add(1, Ordering::Relaxed);
         // The window is in the levels already.
         let key = EmbeddingKey::new(image.view(), "", &self.weights, predictor);
         if let Some(known) = self.cache.get(&key, &predictor.device()) {
-            self.read.update(|read| read + 1);
+            self.read.fetch_add(1, Ordering::Relaxed);
             return Ok(known);
         }
         Ok(self.cache.embed(predictor, image.view(), "", &self.weights)?)
@@ -76,7 +76,8 @@ impl DiskCache {
 
 impl fmt::Display for DiskCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {} embeddings were read from {}", self.read.get(), self.asked.get(), self.folder.display())
+        let [read, asked] = [&self.read, &self.asked].map(|count| count.load(Ordering::Relaxed));
+        write!(f, "{read} of {asked} embeddings were read from {}", self.folder.display())
     }
 }
 

@@ -7,9 +7,11 @@ use sam_assist::Progress;
 
 /// A bar that counts steps of a named work.
 pub fn bar(name: impl Into<String>, length: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix:<28} {wide_bar:.cyan/blue} {pos:>4}/{len:<4} {elapsed:>4} {msg}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("━╸ ");
+    let style = ProgressStyle::with_template(
+        "{prefix:<28} {wide_bar:.cyan/blue} {pos:>4}/{len:<4} {elapsed:>4}, {eta:>4} left {msg}",
+    )
+    .unwrap_or_else(|_| ProgressStyle::default_bar())
+    .progress_chars("━╸ ");
     let bar = ProgressBar::new(length as u64).with_style(style).with_prefix(name.into());
     bar.enable_steady_tick(Duration::from_millis(200));
     bar

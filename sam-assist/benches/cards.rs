@@ -54,7 +54,9 @@ fn cards(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("prediction");
     for (name, prompts) in [("1 click", &click), ("1 box", &corners)] {
         group.bench_function(name, |bencher| {
-            bencher.iter(|| predictor.predict(black_box(&embeddings[0]), prompts).expect("prompts on the image"));
+            bencher.iter(|| {
+                rayon::scope(|_| predictor.predict(black_box(&embeddings[0]), prompts)).expect("prompts on the image")
+            });
         });
     }
     group.finish();
@@ -63,11 +65,13 @@ fn cards(criterion: &mut Criterion) {
     group.sample_size(10).measurement_time(Duration::from_secs(20));
     group.bench_function(format!("applied to {SLICES} slices"), |bencher| {
         bencher.iter(|| {
-            let learned = card.apply(&predictor, WEIGHTS).expect("the model that it was learned on");
-            for slice in 0..SLICES {
-                let mask = learned.predict(&embeddings[slice % EMBEDDINGS], &corners).expect("a box on the image");
-                black_box(mask.mask());
-            }
+            rayon::scope(|_| {
+                let learned = card.apply(&predictor, WEIGHTS).expect("the model that it was learned on");
+                for slice in 0..SLICES {
+                    let mask = learned.predict(&embeddings[slice % EMBEDDINGS], &corners).expect("a box on the image");
+                    black_box(mask.mask());
+                }
+            })
         });
     });
     group.finish();

@@ -35,7 +35,8 @@ fn learning(criterion: &mut Criterion) {
         group.bench_function(format!("{name}, {count} slices"), |bencher| {
             bencher.iter_custom(|steps| {
                 let config = AssistConfig { iterations: steps as usize, slices_per_step: count, ..config.clone() };
-                let learned = learn(&predictor, &slices[..count], &config, &mut |_| ControlFlow::Continue(()));
+                let learned =
+                    rayon::scope(|_| learn(&predictor, &slices[..count], &config, &mut |_| ControlFlow::Continue(())));
                 Duration::from_secs_f64(learned.expect("random weights do not diverge").seconds)
             });
         });

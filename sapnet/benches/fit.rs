@@ -37,7 +37,7 @@ fn fit(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("sapnet");
     group.sample_size(10);
     group.bench_function(format!("fit/{SLICES} slices/{} iterations", config.iterations), |bencher| {
-        bencher.iter(|| black_box(fit(&config)));
+        bencher.iter(|| black_box(rayon::scope(|_| fit(&config))));
     });
     let short = fit(&SapNetConfig { iterations: 1, ..config });
     group.bench_function(format!("predict/{SLICES} slices"), |bencher| {

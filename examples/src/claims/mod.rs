@@ -144,14 +144,15 @@ struct ClaimsJob<'a> {
     plan: &'a Plan,
     weights: &'a Weights,
     disk: Option<&'a DiskCache>,
-    journal: &'a RefCell<Journal>,
+    journal: Journal,
 }
 
 impl Job for ClaimsJob<'_> {
     type Output = Vec<Section>;
 
     fn run<B: Backend>(self, device: &B::Device) -> Result<Vec<Section>> {
-        let study: Study<'_, B> = Study::open(self.weights, self.plan.precision, self.disk, self.journal, device)?;
+        let journal = RefCell::new(self.journal);
+        let study: Study<'_, B> = Study::open(self.weights, self.plan.precision, self.disk, &journal, device)?;
         let mut sections = Vec::new();
         for (at, claim) in self.claims.iter().enumerate() {
             eprintln!("[{}/{}] {}", at + 1, self.claims.len(), claim.title());
@@ -170,13 +171,13 @@ fn run(claims: &[Claim], title: &str, options: ClaimOptions) -> Result<()> {
     let out = options.out(claims);
     std::fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
     let weights = weights::locate(options.weights.as_deref())?;
-    let journal = RefCell::new(Journal::open(&out.join("journal.jsonl"))?);
+    let journal = Journal::open(&out.join("journal.jsonl"))?;
     let disk = DiskCache::open(&options.cache.clone().unwrap_or_else(|| out.join("embeddings")), &weights)?;
     let plan = options.plan()?;
-    if !journal.borrow().is_empty() {
-        eprintln!("Going on with {} results of {}", journal.borrow().len(), out.display());
+    if !journal.is_empty() {
+        eprintln!("Going on with {} results of {}", journal.len(), out.display());
     }
-    let job = ClaimsJob { claims, plan: &plan, weights: &weights, disk: Some(&disk), journal: &journal };
+    let job = ClaimsJob { claims, plan: &plan, weights: &weights, disk: Some(&disk), journal };
     let sections = options.backend.run(job)?;
     let page = page(title, &plan, options.backend, &weights, sections);
     page.write(&out)?;
