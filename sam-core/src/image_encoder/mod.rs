@@ -13,6 +13,7 @@ use burn::{
 pub use neck::Neck;
 pub use tiny_vit::{TinyVit, TinyVitConfig, TinyVitLayer, TinyVitPatchEmbed};
 pub use vit::{Attention, Block, ImageEncoderViT, PatchEmbed, ViTConfig, relative_positions};
+pub(crate) use window::window_partition_with;
 pub use window::{window_partition, window_unpartition};
 
 /// Whatever turns a pre-processed image into the embedding that the mask decoder reads.

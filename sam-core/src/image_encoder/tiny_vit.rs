@@ -4,13 +4,17 @@ use burn::{
     config::Config,
     module::{Module, Param},
     nn::{
-        BatchNorm, BatchNormConfig, Gelu, LayerNorm, LayerNormConfig, Linear, LinearConfig, PaddingConfig2d,
+        BatchNorm, BatchNormConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig, PaddingConfig2d,
         conv::{Conv2d, Conv2dConfig},
     },
-    tensor::{Int, Tensor, TensorData, activation::softmax, backend::Backend, module::conv2d, ops::ConvOptions},
+    tensor::{Int, Tensor, TensorData, backend::Backend, module::conv2d, ops::ConvOptions},
 };
 
-use super::{ImageEncoder, Neck, window_partition, window_unpartition};
+use super::{ImageEncoder, Neck};
+use crate::kernels::{MapAttention, PairBias, QkvOrder, gelu, layer_norm, linear};
+
+/// Of the norms over channels, PyTorch's default.
+const EPSILON: f64 = 1e-5;
 
 /// The shape of a [`TinyVit`].
 #[derive(Config, Debug, PartialEq)]
@@ -143,7 +147,6 @@ impl<B: Backend> ConvNorm<B> {
 pub struct TinyVitPatchEmbed<B: Backend> {
     conv1: ConvNorm<B>,
     conv2: ConvNorm<B>,
-    activation: Gelu,
 }
 
 impl<B: Backend> TinyVitPatchEmbed<B> {
@@ -152,14 +155,13 @@ impl<B: Backend> TinyVitPatchEmbed<B> {
         Self {
             conv1: ConvNorm::new([3, dim / 2], kernel, stride, 1, device),
             conv2: ConvNorm::new([dim / 2, dim], kernel, stride, 1, device),
-            activation: Gelu::new(),
         }
     }
 
     /// # Shapes
     /// - images: `[n, 3, size, size]`; output: `[n, dim, size / stride², size / stride²]`
     pub fn forward(&self, images: Tensor<B, 4>) -> Tensor<B, 4> {
-        self.conv2.forward(self.activation.forward(self.conv1.forward(images)))
+        self.conv2.forward(gelu(self.conv1.forward(images)))
     }
 }
 
@@ -198,7 +200,6 @@ struct MbConv<B: Backend> {
     conv1: ConvNorm<B>,
     conv2: ConvNorm<B>,
     conv3: ConvNorm<B>,
-    activation: Gelu,
 }
 
 impl<B: Backend> MbConv<B> {
@@ -208,14 +209,13 @@ impl<B: Backend> MbConv<B> {
             conv1: ConvNorm::pointwise(dim, hidden, device),
             conv2: ConvNorm::depthwise(hidden, 1, device),
             conv3: ConvNorm::pointwise(hidden, dim, device),
-            activation: Gelu::new(),
         }
     }
 
     fn forward(&self, maps: Tensor<B, 4>) -> Tensor<B, 4> {
-        let wide = self.activation.forward(self.conv1.forward(maps.clone()));
-        let wide = self.activation.forward(self.conv2.forward(wide));
-        self.activation.forward(self.conv3.forward(wide) + maps)
+        let wide = gelu(self.conv1.forward(maps.clone()));
+        let wide = gelu(self.conv2.forward(wide));
+        gelu(self.conv3.forward(wide) + maps)
     }
 }
 
@@ -225,7 +225,6 @@ struct PatchMerging<B: Backend> {
     conv1: ConvNorm<B>,
     conv2: ConvNorm<B>,
     conv3: ConvNorm<B>,
-    activation: Gelu,
 }
 
 impl<B: Backend> PatchMerging<B> {
@@ -234,13 +233,12 @@ impl<B: Backend> PatchMerging<B> {
             conv1: ConvNorm::pointwise(input, output, device),
             conv2: ConvNorm::depthwise(output, stride, device),
             conv3: ConvNorm::pointwise(output, output, device),
-            activation: Gelu::new(),
         }
     }
 
     fn forward(&self, maps: Tensor<B, 4>) -> Tensor<B, 4> {
-        let maps = self.activation.forward(self.conv1.forward(maps));
-        self.conv3.forward(self.activation.forward(self.conv2.forward(maps)))
+        let maps = gelu(self.conv1.forward(maps));
+        self.conv3.forward(gelu(self.conv2.forward(maps)))
     }
 }
 
@@ -262,18 +260,14 @@ impl<B: Backend> AttentionBlock<B> {
                 norm: LayerNormConfig::new(dim).init(device),
                 fc1: LinearConfig::new(dim, dim * config.mlp_ratio).init(device),
                 fc2: LinearConfig::new(dim * config.mlp_ratio, dim).init(device),
-                activation: Gelu::new(),
             },
         }
     }
 
     /// `[n, dim, h, w]` to the same.
     fn forward(&self, maps: Tensor<B, 4>) -> Tensor<B, 4> {
-        let [_, _, height, width] = maps.dims();
         let tokens = maps.permute([0, 2, 3, 1]);
-        // Windows are padded before the attention's norm, and the padding attends.
-        let windows = window_partition(tokens.clone(), self.attn.window_size);
-        let tokens = tokens + window_unpartition(self.attn.forward(windows), height, width);
+        let tokens = tokens.clone() + self.attn.forward(tokens);
         let tokens = self.local_conv.forward(tokens.permute([0, 3, 1, 2])).permute([0, 2, 3, 1]);
         (tokens.clone() + self.mlp.forward(tokens)).permute([0, 3, 1, 2])
     }
@@ -285,12 +279,11 @@ struct Mlp<B: Backend> {
     norm: LayerNorm<B>,
     fc1: Linear<B>,
     fc2: Linear<B>,
-    activation: Gelu,
 }
 
 impl<B: Backend> Mlp<B> {
     fn forward(&self, tokens: Tensor<B, 4>) -> Tensor<B, 4> {
-        self.fc2.forward(self.activation.forward(self.fc1.forward(self.norm.forward(tokens))))
+        linear(&self.fc2, gelu(linear(&self.fc1, layer_norm(&self.norm, EPSILON, tokens))))
     }
 }
 
@@ -318,31 +311,29 @@ impl<B: Backend> WindowAttention<B> {
         }
     }
 
-    /// `[windows, window, window, dim]` to the same.
-    fn forward(&self, windows: Tensor<B, 4>) -> Tensor<B, 4> {
-        let [n, side, _, dim] = windows.dims();
-        let (tokens, width) = (side * side, dim / self.num_heads);
-        // The checkpoint keeps query, key and value of one head side by side.
-        let qkv = self
-            .qkv
-            .forward(self.norm.forward(windows))
-            .reshape([n, tokens, self.num_heads, 3 * width])
-            .swap_dims(1, 2);
-        let part =
-            |index: usize| qkv.clone().slice([0..n, 0..self.num_heads, 0..tokens, index * width..(index + 1) * width]);
-        let scores = (part(0) / (width as f64).sqrt()).matmul(part(1).transpose()) + self.bias();
-        let attended = softmax(scores, 3).matmul(part(2));
-        self.proj.forward(attended.swap_dims(1, 2).reshape([n, side, side, dim]))
+    /// `[n, h, w, dim]` to the same.
+    fn forward(&self, tokens: Tensor<B, 4>) -> Tensor<B, 4> {
+        // Windows are padded with zeros before the norm, which makes its offset of them; and the padding attends.
+        let [.., dim] = tokens.dims();
+        let offset = match &self.norm.beta {
+            Some(offset) => offset.val(),
+            None => Tensor::zeros([dim], (&tokens.device(), tokens.dtype())),
+        };
+        let padding = linear(&self.qkv, offset.unsqueeze::<2>()).squeeze_dim(0);
+        let attention =
+            MapAttention { heads: self.num_heads, window: Some(self.window_size), order: QkvOrder::HeadsThenParts };
+        let qkv = linear(&self.qkv, layer_norm(&self.norm, EPSILON, tokens));
+        linear(&self.proj, attention.forward(qkv, padding, &PairBias::Table(self.bias())))
     }
 
-    /// The bias of each pair of tokens: `[1, heads, window², window²]`.
-    fn bias(&self) -> Tensor<B, 4> {
+    /// The bias of each pair of tokens: `[heads, window², window²]`.
+    fn bias(&self) -> Tensor<B, 3> {
         let side = self.window_size;
         let tokens = side * side;
         let offset = |a: usize, b: usize| (a / side).abs_diff(b / side) * side + (a % side).abs_diff(b % side);
         let pairs = (0..tokens).flat_map(|a| (0..tokens).map(move |b| offset(a, b) as i64)).collect::<Vec<_>>();
         let biases = self.attention_biases.val();
         let pairs = Tensor::<B, 1, Int>::from_data(TensorData::new(pairs, [tokens * tokens]), &biases.device());
-        biases.select(1, pairs).reshape([1, self.num_heads, tokens, tokens])
+        biases.select(1, pairs).reshape([self.num_heads, tokens, tokens])
     }
 }

@@ -4,14 +4,20 @@ use burn::{
     config::Config,
     module::{Module, Param},
     nn::{
-        Gelu, LayerNorm, LayerNormConfig, Linear, LinearConfig,
+        LayerNorm, LayerNormConfig, Linear, LinearConfig,
         conv::{Conv2d, Conv2dConfig},
     },
-    tensor::{Int, Tensor, TensorData, activation::softmax, backend::Backend},
+    tensor::{Int, Tensor, TensorData, backend::Backend},
 };
 
-use super::{ImageEncoder, Neck, window_partition, window_unpartition};
-use crate::resize;
+use super::{ImageEncoder, Neck};
+use crate::{
+    kernels::{MapAttention, PairBias, QkvOrder, affine, gelu, layer_norm, linear},
+    resize,
+};
+
+/// Of the blocks' norms (`build_sam.py`).
+const EPSILON: f64 = 1e-6;
 
 /// The shape of an [`ImageEncoderViT`].
 #[derive(Config, Debug, PartialEq)]
@@ -114,7 +120,16 @@ impl<B: Backend> PatchEmbed<B> {
     /// # Shapes
     /// - images: `[n, 3, size, size]`; output: `[n, h, w, embed_dim]`
     pub fn forward(&self, images: Tensor<B, 4>) -> Tensor<B, 4> {
-        self.proj.forward(images).permute([0, 2, 3, 1])
+        let ([n, colours, height, width], [side, _]) = (images.dims(), self.proj.kernel_size);
+        let ([rows, columns], length) = ([height / side, width / side], colours * side * side);
+        let patches = images.reshape([n, colours, rows, side, columns, side]).permute([0, 2, 4, 1, 3, 5]);
+        let patches = patches.reshape([n, rows, columns, length]);
+        // The patches do not overlap: the convolution is a linear layer on each.
+        let weight = self.proj.weight.val().flatten::<2>(1, 3).transpose();
+        match &self.proj.bias {
+            Some(bias) => affine(patches, weight, bias.val().unsqueeze()),
+            None => patches.matmul(weight.unsqueeze()),
+        }
     }
 }
 
@@ -134,7 +149,7 @@ pub struct Block<B: Backend> {
 impl<B: Backend> Block<B> {
     fn new(config: &ViTConfig, window: Option<usize>, device: &B::Device) -> Self {
         let dim = config.embed_dim;
-        let norm = || LayerNormConfig::new(dim).with_epsilon(1e-6).init(device);
+        let norm = || LayerNormConfig::new(dim).with_epsilon(EPSILON).init(device);
         Self {
             norm1: norm(),
             attn: Attention::new(dim, config.num_heads, window.unwrap_or(config.grid()), device),
@@ -142,7 +157,6 @@ impl<B: Backend> Block<B> {
             mlp: MlpBlock {
                 lin1: LinearConfig::new(dim, dim * config.mlp_ratio).init(device),
                 lin2: LinearConfig::new(dim * config.mlp_ratio, dim).init(device),
-                activation: Gelu::new(),
             },
             window_size: window.unwrap_or(0),
         }
@@ -151,17 +165,10 @@ impl<B: Backend> Block<B> {
     /// # Shapes
     /// - input and output: `[n, h, w, embed_dim]`
     pub fn forward(&self, tokens: Tensor<B, 4>) -> Tensor<B, 4> {
-        let [_, height, width, _] = tokens.dims();
-        let normed = self.norm1.forward(tokens.clone());
-        let attended = match self.window_size {
-            0 => self.attn.forward(normed),
-            window => {
-                let windows = self.attn.forward(window_partition(normed, window));
-                window_unpartition(windows, height, width)
-            }
-        };
-        let tokens = tokens + attended;
-        tokens.clone() + self.mlp.forward(self.norm2.forward(tokens))
+        let window = (self.window_size > 0).then_some(self.window_size);
+        let normed = layer_norm(&self.norm1, EPSILON, tokens.clone());
+        let tokens = tokens + self.attn.forward_within(normed, window);
+        tokens.clone() + self.mlp.forward(layer_norm(&self.norm2, EPSILON, tokens))
     }
 }
 
@@ -170,12 +177,11 @@ impl<B: Backend> Block<B> {
 struct MlpBlock<B: Backend> {
     lin1: Linear<B>,
     lin2: Linear<B>,
-    activation: Gelu,
 }
 
 impl<B: Backend> MlpBlock<B> {
     fn forward(&self, tokens: Tensor<B, 4>) -> Tensor<B, 4> {
-        self.lin2.forward(self.activation.forward(self.lin1.forward(tokens)))
+        linear(&self.lin2, gelu(linear(&self.lin1, tokens)))
     }
 }
 
@@ -203,39 +209,28 @@ impl<B: Backend> Attention<B> {
         }
     }
 
+    /// Attends over all of each map.
+    ///
     /// # Shapes
     /// - input and output: `[n, h, w, embed_dim]`
     pub fn forward(&self, tokens: Tensor<B, 4>) -> Tensor<B, 4> {
-        let [n, height, width, dim] = tokens.dims();
-        let (pixels, head_width, batch) = (height * width, dim / self.num_heads, n * self.num_heads);
-        let qkv = self
-            .qkv
-            .forward(tokens)
-            .reshape([n, pixels, 3, self.num_heads, head_width])
-            .permute([2, 0, 3, 1, 4])
-            .reshape([3, batch, pixels, head_width]);
-        let part = |index: usize| qkv.clone().slice([index..index + 1]).reshape([batch, pixels, head_width]);
-        let (query, key, value) = (part(0), part(1), part(2));
-
-        let bias = self.relative_bias(query.clone(), height, width);
-        let scores = (query / (head_width as f64).sqrt()).matmul(key.transpose()) + bias;
-        let attended = softmax(scores, 2).matmul(value);
-        let attended =
-            attended.reshape([n, self.num_heads, pixels, head_width]).swap_dims(1, 2).reshape([n, height, width, dim]);
-        self.proj.forward(attended)
+        self.forward_within(tokens, None)
     }
 
-    /// What relative positions add to the scores, from unscaled queries: `[batch, h * w, h * w]`.
-    fn relative_bias(&self, query: Tensor<B, 3>, height: usize, width: usize) -> Tensor<B, 3> {
-        let [batch, _, head_width] = query.dims();
-        let by_row = relative_positions(self.rel_pos_h.val(), height, height);
-        let by_column = relative_positions(self.rel_pos_w.val(), width, width);
-        // [batch, h, w, c] x [h, c, h]: for each query row, its distance to every key row.
-        let query = query.reshape([batch, height, width, head_width]);
-        let rows = query.clone().matmul(by_row.swap_dims(1, 2).unsqueeze::<4>());
-        let columns = query.swap_dims(1, 2).matmul(by_column.swap_dims(1, 2).unsqueeze::<4>()).swap_dims(1, 2);
-        let bias = rows.reshape([batch, height, width, height, 1]) + columns.reshape([batch, height, width, 1, width]);
-        bias.reshape([batch, height * width, height * width])
+    /// Attends within windows of a side, if there is one; what pads them is zero, so that the layer's bias is all that attends of it.
+    fn forward_within(&self, tokens: Tensor<B, 4>, window: Option<usize>) -> Tensor<B, 4> {
+        let [_, height, width, dim] = tokens.dims();
+        let [height, width] = window.map_or([height, width], |side| [side, side]);
+        let bias = PairBias::Decomposed {
+            rows: relative_positions(self.rel_pos_h.val(), height, height),
+            columns: relative_positions(self.rel_pos_w.val(), width, width),
+        };
+        let padding = match &self.qkv.bias {
+            Some(bias) => bias.val(),
+            None => Tensor::zeros([3 * dim], (&tokens.device(), tokens.dtype())),
+        };
+        let attention = MapAttention { heads: self.num_heads, window, order: QkvOrder::PartsThenHeads };
+        linear(&self.proj, attention.forward(linear(&self.qkv, tokens), padding, &bias))
     }
 }
 

@@ -9,9 +9,20 @@ use burn::tensor::{Tensor, backend::Backend};
 /// # Shapes
 /// - map: `[n, h, w, channels]`; output: `[n * windows, window, window, channels]`, windows row by row
 pub fn window_partition<B: Backend>(map: Tensor<B, 4>, window: usize) -> Tensor<B, 4> {
+    let [.., channels] = map.dims();
+    let zeros = Tensor::zeros([channels], (&map.device(), map.dtype()));
+    window_partition_with(map, window, zeros)
+}
+
+/// [`window_partition`] with something else than zeros, `[channels]`, at every padded place.
+pub(crate) fn window_partition_with<B: Backend>(
+    map: Tensor<B, 4>,
+    window: usize,
+    padding: Tensor<B, 1>,
+) -> Tensor<B, 4> {
     let [n, height, width, channels] = map.dims();
     let (rows, columns) = (height.div_ceil(window), width.div_ceil(window));
-    let map = pad_end(pad_end(map, 1, rows * window), 2, columns * window);
+    let map = pad_end(pad_end(map, 1, rows * window, &padding), 2, columns * window, &padding);
     map.reshape([n, rows, window, columns, window, channels]).swap_dims(2, 3).reshape([
         n * rows * columns,
         window,
@@ -35,13 +46,12 @@ pub fn window_unpartition<B: Backend>(windows: Tensor<B, 4>, height: usize, widt
         .slice([0..n, 0..height, 0..width])
 }
 
-/// Appends zeros along a dimension up to a length.
-fn pad_end<B: Backend>(map: Tensor<B, 4>, dim: usize, length: usize) -> Tensor<B, 4> {
+/// Appends a vector along a dimension up to a length.
+fn pad_end<B: Backend>(map: Tensor<B, 4>, dim: usize, length: usize, padding: &Tensor<B, 1>) -> Tensor<B, 4> {
     let mut missing = map.dims();
     missing[dim] = length - missing[dim];
     if missing[dim] == 0 {
         return map;
     }
-    let zeros = Tensor::zeros(missing, (&map.device(), map.dtype()));
-    Tensor::cat(vec![map, zeros], dim)
+    Tensor::cat(vec![map, padding.clone().unsqueeze::<4>().expand(missing)], dim)
 }

@@ -52,14 +52,20 @@ struct SectionView<'a> {
 
 struct TableView<'a> {
     caption: &'a str,
-    columns: Vec<ReportColumn>,
+    columns: Vec<ColumnView>,
     rows: Vec<Vec<CellView<'a>>>,
     quoted: bool,
 }
 
+struct ColumnView {
+    column: ReportColumn,
+    /// Who says it, and whether in words.
+    class: String,
+}
+
 struct CellView<'a> {
     text: &'a str,
-    source: Source,
+    class: String,
     /// Whether it names its row.
     heads: bool,
 }
@@ -113,14 +119,26 @@ impl<'a> SectionView<'a> {
 
 impl<'a> TableView<'a> {
     fn new(table: &'a ReportTable) -> Self {
-        let columns = table.all_columns();
+        let columns = table.all_columns().into_iter().enumerate();
+        let columns: Vec<_> = columns.map(|(at, column)| ColumnView::new(column, at, table)).collect();
         let cell = |row: &'a [String], at: usize| {
-            let source = columns[at].source;
-            CellView { text: ReportTable::cell(row, at), source, heads: at == 0 && source == Source::Label }
+            let ColumnView { column, class } = &columns[at];
+            let heads = at == 0 && column.source == Source::Label;
+            CellView { text: ReportTable::cell(row, at), class: class.clone(), heads }
         };
         let rows = table.rows.iter().map(|row| (0..columns.len()).map(|at| cell(row, at)).collect()).collect();
-        let quoted = columns.iter().any(|column| column.source == Source::Paper);
+        let quoted = columns.iter().any(|view| view.column.source == Source::Paper);
         Self { caption: &table.caption, columns, rows, quoted }
+    }
+}
+
+impl ColumnView {
+    fn new(column: ReportColumn, at: usize, table: &ReportTable) -> Self {
+        let is_word =
+            |text: &str| text.trim_start_matches(['-', '−', '–', '+', '<', '>']).starts_with(char::is_alphabetic);
+        let words = table.rows.iter().any(|row| is_word(ReportTable::cell(row, at)));
+        let class = format!("{}{}", column.source.name(), if words { " words" } else { "" });
+        Self { column, class }
     }
 }
 
@@ -245,6 +263,16 @@ mod tests {
         assert!(html.contains("<td class=\"measured\">0.93</td>"), "{html}");
         assert!(html.contains("<td class=\"paper\">–</td>"), "{html}");
         Ok(())
+    }
+
+    #[test]
+    fn words_and_numbers_are_told_apart() {
+        let columns = vec![ReportColumn::label("Set"), ReportColumn::paper("Modality"), ReportColumn::paper("Cases")];
+        let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
+        let rows = vec![row(["a", "CT", "30"]), row(["b", "", "−4.5 ± 1"])];
+        let table = ReportTable { caption: String::new(), columns, rows };
+        let classes: Vec<_> = TableView::new(&table).columns.into_iter().map(|view| view.class).collect();
+        assert_eq!(classes, ["label words", "paper words", "paper"]);
     }
 
     #[test]

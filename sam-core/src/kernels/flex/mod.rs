@@ -14,6 +14,7 @@ mod affine;
 mod attention;
 mod fill;
 mod gelu;
+mod map_attention;
 mod matrix;
 mod norm;
 mod record;
@@ -25,7 +26,8 @@ mod upscale;
 
 use burn::tensor::{Tensor, backend::Backend};
 
-use record::{primitive, run};
+use super::{MapAttention, PairBias};
+use record::{primitive, run, run_untracked};
 
 /// Rows that one task works through: enough to make it worth a task, few enough to stay in the second-level cache.
 const BLOCK_ROWS: usize = 512;
@@ -68,6 +70,27 @@ pub(super) fn attention<B: Backend>(
     heads: usize,
 ) -> Option<Tensor<B, 3>> {
     run(attention::Attention { heads }, [primitive(query), primitive(key), primitive(value)])
+}
+
+/// Self-attention of a map's pixels; none for another backend or type, and under autodiff: image encoders do not learn.
+pub(super) fn map_attention<B: Backend>(
+    attention: &MapAttention,
+    qkv: &Tensor<B, 4>,
+    padding: &Tensor<B, 1>,
+    bias: &PairBias<B>,
+) -> Option<Tensor<B, 4>> {
+    use map_attention::{Bias, forward};
+    let (qkv, padding) = (primitive(qkv), primitive(padding));
+    match bias {
+        PairBias::Decomposed { rows, columns } => {
+            run_untracked([qkv, padding, primitive(rows), primitive(columns)], |[qkv, padding, rows, columns]| {
+                forward(attention, qkv, padding, &Bias::Decomposed { rows: &rows.values(), columns: &columns.values() })
+            })
+        }
+        PairBias::Table(table) => run_untracked([qkv, padding, primitive(table)], |[qkv, padding, table]| {
+            forward(attention, qkv, padding, &Bias::Table(&table.values()))
+        }),
+    }
 }
 
 /// The way from pixels to masks; none for another backend or type.

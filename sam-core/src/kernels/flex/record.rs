@@ -101,6 +101,16 @@ pub(super) fn run<B: Backend, K: Kernel<N>, const N: usize, const D: usize>(
     Some(Tensor::from_primitive(TensorPrimitive::Float(output)))
 }
 
+/// Runs a function on tensors of `Flex` that hold `f32`; none for all others, and under autodiff.
+pub(super) fn run_untracked<B: Backend, const N: usize, const D: usize>(
+    inputs: [FloatTensor<B>; N],
+    work: impl FnOnce(&[Array; N]) -> Array,
+) -> Option<Tensor<B, D>> {
+    let inputs = arrays(&cast::<_, [FlexTensor; N]>(inputs).ok()?)?;
+    let output = cast::<_, FloatTensor<B>>(work(&inputs).0).ok()?;
+    Some(Tensor::from_primitive(TensorPrimitive::Float(output)))
+}
+
 /// The tensor as its backend holds it.
 pub(super) fn primitive<B: Backend, const D: usize>(tensor: &Tensor<B, D>) -> FloatTensor<B> {
     tensor.clone().into_primitive().tensor()

@@ -6,7 +6,9 @@ use burn::{
 };
 use burn_flex::{Flex, FlexDevice};
 
-use super::super::{attend_from_few, attend_to_few};
+use proptest::prelude::*;
+
+use super::super::{MapAttention, PairBias, QkvOrder, attend_from_few, attend_to_few};
 
 type B = Autodiff<Flex>;
 
@@ -150,4 +152,54 @@ fn upscaling_agrees_with_its_parts() {
 fn other_types_are_left_to_burn() {
     let x = random([4, 8]).inner().cast(burn::tensor::DType::F64);
     assert!(super::gelu(&x).is_none());
+}
+
+/// A map that windows cut into, or none; each with both kinds of bias.
+fn assert_map_attention_agrees(n: usize, [height, width]: [usize; 2], heads: usize, window: Option<usize>) {
+    let head_width = 8;
+    let random = |shape: [usize; 3]| Tensor::<Flex, 3>::random(shape, Distribution::Normal(0.0, 1.0), &FlexDevice);
+    let channels = heads * head_width;
+    let qkv = random([n, height * width, 3 * channels]).reshape([n, height, width, 3 * channels]);
+    let padding = random([1, 1, 3 * channels]).reshape([3 * channels]);
+    let [rows, columns] = window.map_or([height, width], |side| [side, side]);
+    let decomposed = PairBias::Decomposed {
+        rows: random([rows, rows, head_width]),
+        columns: random([columns, columns, head_width]),
+    };
+    let table = PairBias::Table(random([heads, rows * columns, rows * columns]));
+    for (order, bias) in [(QkvOrder::PartsThenHeads, decomposed), (QkvOrder::HeadsThenParts, table)] {
+        let attention = MapAttention { heads, window, order };
+        let found = super::map_attention(&attention, &qkv, &padding, &bias).expect("flex");
+        let expected = attention.composed(qkv.clone(), padding.clone(), &bias);
+        let tolerance = burn::tensor::Tolerance::<f32>::absolute(1e-4);
+        found.into_data().assert_approx_eq(&expected.into_data(), tolerance);
+    }
+}
+
+#[test]
+fn attention_over_more_keys_than_a_tile_agrees() {
+    assert_map_attention_agrees(1, [37, 41], 2, None);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn attention_within_windows_agrees(
+        n in 1..3_usize,
+        size in [1..20_usize, 1..20_usize],
+        heads in 1..4_usize,
+        window in prop::option::of(1..9_usize),
+    ) {
+        assert_map_attention_agrees(n, size, heads, window);
+    }
+}
+
+#[test]
+fn map_attention_under_autodiff_is_left_to_burn() {
+    let (qkv, padding) = (random([1, 4, 4, 12]), random([12]));
+    let bias = PairBias::Table(random([1, 16, 16]));
+    let attention = MapAttention { heads: 1, window: None, order: QkvOrder::PartsThenHeads };
+    assert!(super::map_attention(&attention, &qkv, &padding, &bias).is_none());
+    assert_eq!(attention.forward(qkv, padding, &bias).dims(), [1, 4, 4, 4]);
 }

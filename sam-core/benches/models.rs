@@ -1,0 +1,82 @@
+//! What an annotator waits for: image encoders, and a prompt on a ready embedding; random weights, which take as long as any.
+//!
+//! `cargo bench -p sam-core --features flex`; `models_peers.py` runs it beside PyTorch and ONNX Runtime. The first lines say how fast
+//! this machine multiplies matrices at the best, and which share of that ViT-B reaches.
+
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
+
+use burn::tensor::{Distribution, Tensor};
+use burn_flex::{Flex, FlexDevice};
+use criterion::{Criterion, criterion_group, criterion_main};
+use sam_core::{Frame, ImageEmbedding, ImageEncoder, SamConfig, SamPredictor, TinyVitConfig, ViTConfig};
+use sam_prompt::{Label, Point, Prompts};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Multiply-adds, in thousand millions, of ViT-B's matrix products for one image: qkv, projections and perceptrons on 4096 tokens, scores
+/// and sums within windows and over the whole image, patches, neck.
+fn vit_base_products() -> f64 {
+    let (dim, tokens, depth, global) = (768.0, 4096.0, 12.0, 4.0);
+    let linear = depth * tokens * dim * dim * 12.0;
+    let window = 25.0 * 196.0_f64.powi(2) * dim * 2.0 * (depth - global);
+    let whole = tokens * tokens * dim * 2.0 * global;
+    let ends = tokens * dim * dim + tokens * dim * 256.0 + tokens * 9.0 * 256.0 * 256.0;
+    (linear + window + whole + ends) / 1e9
+}
+
+/// Thousand million multiply-adds per second of a large product on all cores: the best of some.
+fn peak() -> f64 {
+    let side = 3072;
+    let matrix = || Tensor::<Flex, 2>::random([side, side], Distribution::Default, &FlexDevice);
+    let (left, right) = (matrix(), matrix());
+    let seconds = (0..5).map(|_| {
+        let start = Instant::now();
+        black_box(left.clone().matmul(right.clone()).into_data());
+        start.elapsed().as_secs_f64()
+    });
+    (side as f64).powi(3) / 1e9 / seconds.fold(f64::INFINITY, f64::min)
+}
+
+fn image(side: usize) -> Tensor<Flex, 4> {
+    Tensor::random([1, 3, side, side], Distribution::Normal(0.0, 1.0), &FlexDevice)
+}
+
+fn encoders(criterion: &mut Criterion) {
+    let vit_base = ViTConfig::base().init::<Flex>(&FlexDevice);
+    let input = image(1024);
+    let encode = |input: &Tensor<Flex, 4>| rayon::scope(|_| black_box(vit_base.forward(input.clone()).into_data()));
+    let start = Instant::now();
+    encode(&input);
+    let (rate, best) = (vit_base_products() / start.elapsed().as_secs_f64(), rayon::scope(|_| peak()));
+    println!("peak: {best:.0} G multiply-adds/s; ViT-B: {rate:.0}, {:.0} % of it", 100.0 * rate / best);
+
+    let mut group = criterion.benchmark_group("encoder");
+    group.sample_size(10).measurement_time(Duration::from_secs(40));
+    group.bench_function("ViT-B", |bencher| bencher.iter(|| encode(&input)));
+    group.measurement_time(Duration::from_secs(10));
+    let lite = TinyVitConfig::lite_medsam().init::<Flex>(&FlexDevice);
+    let input = image(256);
+    group.bench_function("LiteMedSAM", |bencher| {
+        bencher.iter(|| rayon::scope(|_| black_box(lite.forward(input.clone()).into_data())));
+    });
+    group.finish();
+}
+
+fn decoder(criterion: &mut Criterion) {
+    let config = SamConfig::lite_medsam();
+    let predictor = SamPredictor::new(config.init::<Flex>(&FlexDevice), config.preprocess);
+    let features = Tensor::random([1, 256, 64, 64], Distribution::Normal(0.0, 1.0), &FlexDevice);
+    let embedding = ImageEmbedding { features, frame: Frame::new(256, 256, 256) };
+    let click = Prompts::from_points(vec![Point { x: 120.0, y: 100.0, label: Label::Foreground }]);
+    criterion.bench_function("decoder/1 click", |bencher| {
+        bencher
+            .iter(|| rayon::scope(|_| predictor.predict(black_box(&embedding), &click)).expect("a click on the image"));
+    });
+}
+
+criterion_group!(benches, encoders, decoder);
+criterion_main!(benches);
