@@ -100,7 +100,7 @@ def with_sdpa(encoder):
         r_q = q.reshape(n * self.num_heads, height, width, -1)
         by_row = torch.einsum("bhwc,hkc->bhwk", r_q, rows)
         by_column = torch.einsum("bhwc,wkc->bhwk", r_q, columns)
-        bias = (by_row[..., :, None] + by_column[..., None, :]).view(n, self.num_heads, height * width, height * width)
+        bias = (by_row[..., :, None] + by_column[..., None, :]).reshape(n, self.num_heads, height * width, -1)
         x = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         return self.proj(x.transpose(1, 2).reshape(n, height, width, -1))
 

@@ -46,11 +46,11 @@ fn encoder<B: Backend>(
     let images = grey.repeat_dim(1, 3);
     let mut maps = encoder.patch_embed.forward(images.clone());
     // The goldens keep every eighth pixel and every 16th or fourth token.
-    let kept = maps.clone().slice_dim(2, burn::tensor::s![..;8]).slice_dim(3, burn::tensor::s![..;8]);
-    report.tensor(&file, "patch_embed_s8", kept)?;
+    let kept = maps.clone().slice_dim(1, burn::tensor::s![..;8]).slice_dim(2, burn::tensor::s![..;8]);
+    report.tensor(&file, "patch_embed_s8", kept.permute([0, 3, 1, 2]))?;
     for (name, step, layer) in [("layer0_s16", 16, 0), ("layer1_s4", 4, 1), ("layer2_s4", 4, 2), ("layer3_s4", 4, 3)] {
         maps = encoder.layers[layer].forward(maps);
-        let tokens = maps.clone().flatten::<3>(2, 3).swap_dims(1, 2);
+        let tokens = maps.clone().flatten::<3>(1, 2);
         report.tensor(&file, name, tokens.slice_dim(1, burn::tensor::s![..;step]))?;
     }
     report.tensor(&goldens.file("lite_embedding")?, "embedding", encoder.forward(images))

@@ -11,7 +11,9 @@ use burn::{
 };
 
 use super::{ImageEncoder, Neck};
-use crate::kernels::{MapAttention, PairBias, QkvOrder, gelu, layer_norm, linear};
+use crate::kernels::{
+    MapAttention, PairBias, QkvOrder, add_maps, affine, affine_gelu, depthwise, gelu, layer_norm, linear, linear_gelu,
+};
 
 /// Of the norms over channels, PyTorch's default.
 const EPSILON: f64 = 1e-5;
@@ -102,7 +104,8 @@ pub struct TinyVit<B: Backend> {
 impl<B: Backend> ImageEncoder<B> for TinyVit<B> {
     fn forward(&self, images: Tensor<B, 4>) -> Tensor<B, 4> {
         let maps = self.patch_embed.forward(images);
-        self.neck.forward(self.layers.iter().fold(maps, |maps, layer| layer.forward(maps)))
+        let maps = self.layers.iter().fold(maps, |maps, layer| layer.forward(maps));
+        self.neck.forward(maps.permute([0, 3, 1, 2]))
     }
 }
 
@@ -132,13 +135,24 @@ impl<B: Backend> ConvNorm<B> {
         Self::new([channels; 2], 3, stride, channels, device)
     }
 
-    fn forward(&self, maps: Tensor<B, 4>) -> Tensor<B, 4> {
+    /// `[n, h, w, channels]` to the same, and GELU if asked.
+    fn forward(&self, maps: Tensor<B, 4>, activate: bool) -> Tensor<B, 4> {
         let scale = self.bn.gamma.val() / (self.bn.running_var.value() + self.bn.epsilon).sqrt();
         let bias = self.bn.beta.val() - self.bn.running_mean.value() * scale.clone();
         let channels = scale.dims()[0];
         let weight = self.c.weight.val() * scale.reshape([channels, 1, 1, 1]);
-        let padding = [self.c.kernel_size[0] / 2, self.c.kernel_size[1] / 2];
-        conv2d(maps, weight, Some(bias), ConvOptions::new(self.c.stride, padding, self.c.dilation, self.c.groups))
+        let [_, inputs, side, _] = weight.dims();
+        let stride = self.c.stride[0];
+        if self.c.groups == channels {
+            return depthwise(maps, weight.reshape([channels, side * side]).transpose(), bias, stride, activate);
+        }
+        if [side, stride] == [1, 1] {
+            let weight = weight.reshape([channels, inputs]).transpose();
+            return if activate { affine_gelu(maps, weight, bias) } else { affine(maps, weight, bias.unsqueeze()) };
+        }
+        let options = ConvOptions::new(self.c.stride, [side / 2; 2], self.c.dilation, self.c.groups);
+        let maps = conv2d(maps.permute([0, 3, 1, 2]), weight, Some(bias), options).permute([0, 2, 3, 1]);
+        if activate { gelu(maps) } else { maps }
     }
 }
 
@@ -159,9 +173,9 @@ impl<B: Backend> TinyVitPatchEmbed<B> {
     }
 
     /// # Shapes
-    /// - images: `[n, 3, size, size]`; output: `[n, dim, size / stride², size / stride²]`
+    /// - images: `[n, 3, size, size]`; output: `[n, size / stride², size / stride², dim]`
     pub fn forward(&self, images: Tensor<B, 4>) -> Tensor<B, 4> {
-        self.conv2.forward(gelu(self.conv1.forward(images)))
+        self.conv2.forward(self.conv1.forward(images.permute([0, 2, 3, 1]), true), false)
     }
 }
 
@@ -174,7 +188,7 @@ pub struct TinyVitLayer<B: Backend> {
 
 impl<B: Backend> TinyVitLayer<B> {
     /// # Shapes
-    /// - input: `[n, dim, h, w]`; output: `[n, next dim, h, w]`, or half the sides
+    /// - input: `[n, h, w, dim]`; output: `[n, h, w, next dim]`, or half the sides
     pub fn forward(&self, maps: Tensor<B, 4>) -> Tensor<B, 4> {
         let maps = self.blocks.iter().fold(maps, |maps, block| match block {
             TinyVitBlock::Convolution(block) => block.forward(maps),
@@ -213,9 +227,8 @@ impl<B: Backend> MbConv<B> {
     }
 
     fn forward(&self, maps: Tensor<B, 4>) -> Tensor<B, 4> {
-        let wide = gelu(self.conv1.forward(maps.clone()));
-        let wide = gelu(self.conv2.forward(wide));
-        gelu(self.conv3.forward(wide) + maps)
+        let wide = self.conv2.forward(self.conv1.forward(maps.clone(), true), true);
+        gelu(add_maps(self.conv3.forward(wide, false), maps))
     }
 }
 
@@ -237,8 +250,7 @@ impl<B: Backend> PatchMerging<B> {
     }
 
     fn forward(&self, maps: Tensor<B, 4>) -> Tensor<B, 4> {
-        let maps = gelu(self.conv1.forward(maps));
-        self.conv3.forward(gelu(self.conv2.forward(maps)))
+        self.conv3.forward(self.conv2.forward(self.conv1.forward(maps, true), true), false)
     }
 }
 
@@ -264,12 +276,11 @@ impl<B: Backend> AttentionBlock<B> {
         }
     }
 
-    /// `[n, dim, h, w]` to the same.
-    fn forward(&self, maps: Tensor<B, 4>) -> Tensor<B, 4> {
-        let tokens = maps.permute([0, 2, 3, 1]);
-        let tokens = tokens.clone() + self.attn.forward(tokens);
-        let tokens = self.local_conv.forward(tokens.permute([0, 3, 1, 2])).permute([0, 2, 3, 1]);
-        (tokens.clone() + self.mlp.forward(tokens)).permute([0, 3, 1, 2])
+    /// `[n, h, w, dim]` to the same.
+    fn forward(&self, tokens: Tensor<B, 4>) -> Tensor<B, 4> {
+        let tokens = add_maps(tokens.clone(), self.attn.forward(tokens));
+        let tokens = self.local_conv.forward(tokens, false);
+        add_maps(tokens.clone(), self.mlp.forward(tokens))
     }
 }
 
@@ -283,7 +294,7 @@ struct Mlp<B: Backend> {
 
 impl<B: Backend> Mlp<B> {
     fn forward(&self, tokens: Tensor<B, 4>) -> Tensor<B, 4> {
-        linear(&self.fc2, gelu(linear(&self.fc1, layer_norm(&self.norm, EPSILON, tokens))))
+        linear(&self.fc2, linear_gelu(&self.fc1, layer_norm(&self.norm, EPSILON, tokens)))
     }
 }
 

@@ -12,7 +12,7 @@ use burn::{
 
 use super::{ImageEncoder, Neck};
 use crate::{
-    kernels::{MapAttention, PairBias, QkvOrder, affine, gelu, layer_norm, linear},
+    kernels::{MapAttention, PairBias, QkvOrder, add_maps, affine, layer_norm, linear, linear_gelu},
     resize,
 };
 
@@ -167,8 +167,8 @@ impl<B: Backend> Block<B> {
     pub fn forward(&self, tokens: Tensor<B, 4>) -> Tensor<B, 4> {
         let window = (self.window_size > 0).then_some(self.window_size);
         let normed = layer_norm(&self.norm1, EPSILON, tokens.clone());
-        let tokens = tokens + self.attn.forward_within(normed, window);
-        tokens.clone() + self.mlp.forward(layer_norm(&self.norm2, EPSILON, tokens))
+        let tokens = add_maps(tokens, self.attn.forward_within(normed, window));
+        add_maps(tokens.clone(), self.mlp.forward(layer_norm(&self.norm2, EPSILON, tokens)))
     }
 }
 
@@ -181,7 +181,7 @@ struct MlpBlock<B: Backend> {
 
 impl<B: Backend> MlpBlock<B> {
     fn forward(&self, tokens: Tensor<B, 4>) -> Tensor<B, 4> {
-        linear(&self.lin2, gelu(linear(&self.lin1, tokens)))
+        linear(&self.lin2, linear_gelu(&self.lin1, tokens))
     }
 }
 

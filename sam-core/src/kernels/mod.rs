@@ -14,6 +14,8 @@ use burn::{
         Tensor, TensorData,
         activation::{self, softmax},
         backend::Backend,
+        module::conv2d,
+        ops::ConvOptions,
     },
 };
 use sam_prompt::LayerNorm2d;
@@ -47,6 +49,55 @@ pub(crate) fn affine<B: Backend, const D: usize>(
     x.matmul(weight.unsqueeze()) + bias
 }
 
+/// GELU of `x W + b`, the bias the same for all rows.
+///
+/// # Shapes
+/// - x: `[..., input]`; weight: `[input, output]`; bias: `[output]`; output: `[..., output]`
+pub(crate) fn affine_gelu<B: Backend, const D: usize>(
+    x: Tensor<B, D>,
+    weight: Tensor<B, 2>,
+    bias: Tensor<B, 1>,
+) -> Tensor<B, D> {
+    let bias = bias.unsqueeze();
+    #[cfg(feature = "flex")]
+    if let Some(output) = flex::affine_gelu(&x, &weight, &bias) {
+        return output;
+    }
+    gelu(affine(x, weight, bias))
+}
+
+/// GELU of [`linear`].
+pub(crate) fn linear_gelu<B: Backend, const D: usize>(layer: &Linear<B>, x: Tensor<B, D>) -> Tensor<B, D> {
+    match &layer.bias {
+        Some(bias) => affine_gelu(x, layer.weight.val(), bias.val()),
+        None => gelu(layer.forward(x)),
+    }
+}
+
+/// A convolution of each channel by itself, with zeros around the maps, and GELU if asked.
+///
+/// # Shapes
+/// - maps: `[n, h, w, channels]`; weight: `[side * side, channels]`, an odd side; bias: `[channels]`; output: `[n, h / stride, w / stride,
+///   channels]`, rounded up
+pub(crate) fn depthwise<B: Backend>(
+    maps: Tensor<B, 4>,
+    weight: Tensor<B, 2>,
+    bias: Tensor<B, 1>,
+    stride: usize,
+    activate: bool,
+) -> Tensor<B, 4> {
+    #[cfg(feature = "flex")]
+    if let Some(output) = flex::depthwise(&maps, &weight, &bias, stride, activate) {
+        return output;
+    }
+    let [taps, channels] = weight.dims();
+    let side = taps.isqrt();
+    let weight = weight.transpose().reshape([channels, 1, side, side]);
+    let options = ConvOptions::new([stride; 2], [side / 2; 2], [1, 1], channels);
+    let output = conv2d(maps.permute([0, 3, 1, 2]), weight, Some(bias), options).permute([0, 2, 3, 1]);
+    if activate { gelu(output) } else { output }
+}
+
 /// The sum of two maps; either may be 1 along any axis but the last.
 ///
 /// # Shapes
@@ -59,19 +110,32 @@ pub(crate) fn add<B: Backend>(left: Tensor<B, 3>, right: Tensor<B, 3>) -> Tensor
     left + right
 }
 
-/// Layer normalisation over the last axis.
+/// The sum of two maps of one size.
+///
+/// # Shapes
+/// - left, right and output: `[n, h, w, channels]`
+pub(crate) fn add_maps<B: Backend>(left: Tensor<B, 4>, right: Tensor<B, 4>) -> Tensor<B, 4> {
+    let shape = left.dims();
+    add(left.flatten(1, 2), right.flatten(1, 2)).reshape(shape)
+}
+
+/// Layer normalisation over the last axis, with the layer's own epsilon, which burn keeps to itself.
 ///
 /// # Shapes
 /// - x and output: `[..., channels]`
+#[cfg_attr(not(feature = "flex"), expect(unused_variables, reason = "the layer knows its epsilon; our kernels do not"))]
 pub(crate) fn layer_norm<B: Backend, const D: usize>(
     layer: &LayerNorm<B>,
     epsilon: f64,
     x: Tensor<B, D>,
 ) -> Tensor<B, D> {
-    match &layer.beta {
-        Some(beta) => normalise(x, layer.gamma.val(), beta.val(), epsilon),
-        None => layer.forward(x),
+    #[cfg(feature = "flex")]
+    if let Some(output) =
+        layer.beta.as_ref().and_then(|beta| flex::layer_norm(&x, &layer.gamma.val(), &beta.val(), epsilon))
+    {
+        return output;
     }
+    layer.forward(x)
 }
 
 fn normalise<B: Backend, const D: usize>(

@@ -12,26 +12,32 @@ use super::{
 #[derive(Debug, Clone)]
 pub(super) struct Affine;
 
+/// `x W + b`; each block of rows is finished while it is in the cache.
+pub(super) fn forward([x, weight, bias]: &[Array; 3], finish: impl Fn(&mut [f32]) + Sync) -> Array {
+    let (x_rows, weight) = (x.matrix(), weight.matrix());
+    let mut dims = x.dims().to_vec();
+    if let Some(width) = dims.last_mut() {
+        *width = weight.columns();
+    }
+    let (width, offsets) = (weight.columns(), Rows::of(bias.dims(), &dims));
+    let bias = bias.values();
+    let output = fill_one(&blocks(x_rows.rows(), BLOCK_ROWS), width, |block, output| {
+        let first = block * BLOCK_ROWS;
+        for (row, output) in output.chunks_exact_mut(width).enumerate() {
+            output.copy_from_slice(&bias[offsets.at(first + row) * width..][..width]);
+        }
+        let rows = output.len() / width;
+        MatrixMut::new(output, rows, width).add(1.0, x_rows.slice_rows(first..first + rows), weight);
+        finish(output);
+    });
+    Array::new(&dims, output)
+}
+
 impl Kernel<3> for Affine {
     type Saved = ();
 
-    fn forward(&self, [x, weight, bias]: &[Array; 3]) -> (Array, ()) {
-        let (x_rows, weight) = (x.matrix(), weight.matrix());
-        let mut dims = x.dims().to_vec();
-        if let Some(width) = dims.last_mut() {
-            *width = weight.columns();
-        }
-        let (width, offsets) = (weight.columns(), Rows::of(bias.dims(), &dims));
-        let bias = bias.values();
-        let output = fill_one(&blocks(x_rows.rows(), BLOCK_ROWS), width, |block, output| {
-            let first = block * BLOCK_ROWS;
-            for (row, output) in output.chunks_exact_mut(width).enumerate() {
-                output.copy_from_slice(&bias[offsets.at(first + row) * width..][..width]);
-            }
-            let rows = output.len() / width;
-            MatrixMut::new(output, rows, width).add(1.0, x_rows.slice_rows(first..first + rows), weight);
-        });
-        (Array::new(&dims, output), ())
+    fn forward(&self, inputs: &[Array; 3]) -> (Array, ()) {
+        (forward(inputs, |_| ()), ())
     }
 
     fn backward(

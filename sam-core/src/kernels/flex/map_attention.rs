@@ -11,7 +11,7 @@ use super::{
     fill::{blocks, fill, fill_one},
     matrix::{Matrix, MatrixMut},
     record::Array,
-    simd::{exp, max, vectorised},
+    simd::{exp, exponentials, max, vectorised},
 };
 
 /// Queries of a task.
@@ -241,7 +241,9 @@ fn attend(sizes: &Sizes, split: &Split, bias: &Bias<'_>, unit: usize, first: usi
         MatrixMut::new(output, count, width).add(1.0, Matrix::new(scores, count, tile_keys), values);
     }
     for (output, (_, sum)) in output.chunks_exact_mut(width).zip(running) {
-        output.iter_mut().for_each(|value| *value /= sum);
+        for value in output {
+            *value /= sum;
+        }
     }
 }
 
@@ -261,11 +263,10 @@ fn accumulate(scores: &mut [f32], output: &mut [f32], (largest, sum): &mut (f32,
     let before = *largest;
     *largest = max(scores).max(before);
     let shrunk = if before == f32::NEG_INFINITY { 0.0 } else { exp(before - *largest) };
-    for score in &mut *scores {
-        *score = exp(*score - *largest);
-    }
-    *sum = *sum * shrunk + super::simd::sum(scores, scores, |share, _| share);
+    *sum = *sum * shrunk + exponentials(scores, *largest);
     if shrunk < 1.0 {
-        output.iter_mut().for_each(|value| *value *= shrunk);
+        for value in output {
+            *value *= shrunk;
+        }
     }
 }

@@ -12,6 +12,7 @@
 mod add;
 mod affine;
 mod attention;
+mod depthwise;
 mod fill;
 mod gelu;
 mod map_attention;
@@ -28,6 +29,7 @@ use burn::tensor::{Tensor, backend::Backend};
 
 use super::{MapAttention, PairBias};
 use record::{primitive, run, run_untracked};
+use simd::vectorised;
 
 /// Rows that one task works through: enough to make it worth a task, few enough to stay in the second-level cache.
 const BLOCK_ROWS: usize = 512;
@@ -39,6 +41,33 @@ pub(super) fn affine<B: Backend, const D: usize>(
     bias: &Tensor<B, D>,
 ) -> Option<Tensor<B, D>> {
     run(affine::Affine, [primitive(x), primitive(weight), primitive(bias)])
+}
+
+/// `x W + b` and GELU; none for another backend or type, and under autodiff: learning has a use for what lies between.
+pub(super) fn affine_gelu<B: Backend, const D: usize>(
+    x: &Tensor<B, D>,
+    weight: &Tensor<B, 2>,
+    bias: &Tensor<B, D>,
+) -> Option<Tensor<B, D>> {
+    let inputs = [primitive(x), primitive(weight), primitive(bias)];
+    run_untracked(inputs, |inputs| affine::forward(inputs, |values| vectorised(|| gelu::apply(values))))
+}
+
+/// Convolution of each channel by itself, and GELU if asked; none for another backend or type, and under autodiff.
+pub(super) fn depthwise<B: Backend>(
+    maps: &Tensor<B, 4>,
+    weight: &Tensor<B, 2>,
+    bias: &Tensor<B, 1>,
+    stride: usize,
+    activate: bool,
+) -> Option<Tensor<B, 4>> {
+    run_untracked([primitive(maps), primitive(weight), primitive(bias)], |inputs| {
+        depthwise::forward(inputs, stride, |values| {
+            if activate {
+                vectorised(|| gelu::apply(values));
+            }
+        })
+    })
 }
 
 /// The sum of two maps; none for another backend or type.

@@ -58,6 +58,25 @@ pub(super) fn sum(left: &[f32], right: &[f32], value: impl Fn(f32, f32) -> f32) 
     lanes.iter().sum::<f32>() + rest
 }
 
+/// Each value to the exponential of its distance from `origin`; returns their sum.
+#[inline(always)]
+pub(super) fn exponentials(values: &mut [f32], origin: f32) -> f32 {
+    let mut lanes = [0.0; LANES];
+    let mut chunks = values.chunks_exact_mut(LANES);
+    for chunk in &mut chunks {
+        for lane in 0..LANES {
+            chunk[lane] = exp(chunk[lane] - origin);
+            lanes[lane] += chunk[lane];
+        }
+    }
+    let mut rest = 0.0;
+    for value in chunks.into_remainder() {
+        *value = exp(*value - origin);
+        rest += *value;
+    }
+    lanes.iter().sum::<f32>() + rest
+}
+
 /// The largest value of a slice.
 #[inline(always)]
 pub(super) fn max(values: &[f32]) -> f32 {

@@ -196,6 +196,37 @@ proptest! {
 }
 
 #[test]
+fn affine_maps_with_gelu_agree() {
+    let (x, weight, bias) = (random([2, 530, 24]).inner(), random([24, 40]).inner(), random([40]).inner());
+    let found = super::affine_gelu(&x, &weight, &bias.clone().unsqueeze()).expect("flex");
+    let expected = activation::gelu(x.matmul(weight.unsqueeze()) + bias.unsqueeze());
+    found.into_data().assert_approx_eq(&expected.into_data(), burn::tensor::Tolerance::<f32>::absolute(1e-4));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn depthwise_convolutions_agree(
+        n in 1..3_usize,
+        size in [1..14_usize, 1..14_usize],
+        channels in 1..70_usize,
+        side in prop::sample::select(vec![1_usize, 3, 5]),
+        stride in 1..3_usize,
+    ) {
+        let maps = random([n, size[0], size[1], channels]).inner();
+        let (weight, bias) = (random([side * side, channels]).inner(), random([channels]).inner());
+        let found = super::depthwise(&maps, &weight, &bias, stride, true).expect("flex");
+        // Under autodiff, burn's own operations.
+        let tracked = Tensor::<B, 4>::from_inner(maps);
+        let (weight, bias) = (Tensor::from_inner(weight), Tensor::from_inner(bias));
+        let expected = super::super::depthwise(tracked, weight, bias, stride, true).inner();
+        let tolerance = burn::tensor::Tolerance::<f32>::absolute(1e-4);
+        found.into_data().assert_approx_eq(&expected.into_data(), tolerance);
+    }
+}
+
+#[test]
 fn map_attention_under_autodiff_is_left_to_burn() {
     let (qkv, padding) = (random([1, 4, 4, 12]), random([12]));
     let bias = PairBias::Table(random([1, 16, 16]));
