@@ -71,7 +71,7 @@ fn cards(criterion: &mut Criterion) {
                     let mask = learned.predict(&embeddings[slice % EMBEDDINGS], &corners).expect("a box on the image");
                     black_box(mask.mask());
                 }
-            })
+            });
         });
     });
     group.finish();
