@@ -119,11 +119,11 @@ impl Claim {
     fn phantoms(self) -> &'static [&'static str] {
         match self {
             Self::Table1Datasets => &[],
-            Self::Table2Btcv => &["abdomen:spleen,right kidney,left kidney,liver=liver+liver lesion,stomach,aorta"],
-            Self::Table3TrainingTime | Self::Fig10Boxes => {
-                &["abdomen:right kidney", "spinal-cord:spinal cord=1+2", "kidney-ultrasound"]
+            Self::Table2Btcv => &["abdomen:spleen,right kidney,liver=liver+liver lesion,aorta"],
+            Self::Fig10Boxes => &["abdomen:right kidney", "spinal-cord:spinal cord=1+2", "kidney-ultrasound"],
+            Self::Table3TrainingTime | Self::Table4Composite | Self::Fig7Points => {
+                &["abdomen:right kidney", "spinal-cord:spinal cord=1+2"]
             }
-            Self::Table4Composite | Self::Fig7Points => &["abdomen:right kidney", "spinal-cord:spinal cord=1+2"],
             Self::Fig9SamplingSchemes => &["abdomen:right kidney"],
             Self::Table5SapnetAblation | Self::Fig12Auto | Self::Fig14PropagationFailure => {
                 &["abdomen:right kidney,liver=liver+liver lesion"]

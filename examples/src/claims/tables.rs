@@ -69,7 +69,9 @@ pub(super) fn mean(records: &[Record], series: Series<'_>) -> Option<f64> {
 /// Dice of each slice, named by case, structure, seed and slice.
 pub(super) fn slices(records: &[Record], series: Series<'_>) -> BTreeMap<(String, u64, usize), f64> {
     let of = |record: &Record| {
-        let subject = format!("{} {}", record.case, structure(record));
+        // A data set of one case is called like it.
+        let case = if record.case == record.dataset { String::new() } else { format!("{} ", record.case) };
+        let subject = case + &structure(record);
         let seed = record.seed;
         record
             .slices
