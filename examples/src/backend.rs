@@ -1,5 +1,8 @@
 //! The choice of backend: the only place that names one.
 
+#[cfg(feature = "flex")]
+use std::sync::{Mutex, PoisonError};
+
 use anyhow::Result;
 use burn::tensor::backend::Backend;
 use clap::ValueEnum;
@@ -33,21 +36,32 @@ pub trait Job: Send {
 }
 
 impl BackendChoice {
-    /// Does a job on this backend: on the CPU, from within rayon's pool. From any other thread each of the thousands of small
-    /// products that a step of learning consists of would be handed over to a sleeping pool, and waited for.
+    /// Does a job on this backend; on the CPU, [`in_pool`].
     ///
     /// # Errors
     /// Those of the job.
     pub fn run<J: Job>(self, job: J) -> Result<J::Output> {
         match self {
             #[cfg(feature = "flex")]
-            Self::Flex => rayon::scope(|_| default_device::<burn_flex::Flex, J>(job)),
+            Self::Flex => in_pool(|| default_device::<burn_flex::Flex, J>(job)),
             #[cfg(feature = "ndarray")]
             Self::Ndarray => default_device::<burn_ndarray::NdArray, J>(job),
             #[cfg(feature = "cuda")]
             Self::Cuda => default_device::<burn_cuda::Cuda, J>(job),
         }
     }
+}
+
+/// Does work from within rayon's pool. From any other thread each of the thousands of small products that a step of learning consists
+/// of would be handed over to a sleeping pool, and waited for.
+///
+/// One after the other: burn-autodiff locks its graphs while their operations wait for the pool, and a worker that took up other
+/// learning meanwhile would wait for itself.
+#[cfg(feature = "flex")]
+pub fn in_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    rayon::scope(|_| work())
 }
 
 /// Does a job on a backend's first device.

@@ -17,7 +17,9 @@
 //!
 //! On a CPU all work is spread over rayon's global pool; `RAYON_NUM_THREADS` sets its size. Call from within the pool
 //! (`rayon::scope(|_| ...)` around all of it): from other threads each operation is handed over to a pool that may sleep by then,
-//! which costs a tenth of the time in learning, and more where the model is small.
+//! which costs a tenth of the time in learning, and more where the model is small. But let no two threads of the pool learn at the
+//! same time: burn-autodiff locks its graphs while their operations wait for the pool, and a worker that took up other learning
+//! meanwhile would wait for itself.
 //!
 //! ```
 //! use burn_flex::Flex;

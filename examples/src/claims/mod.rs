@@ -237,15 +237,18 @@ mod tests {
     use sam_core::{Precision, SamConfig, SamPredictor, ViTConfig};
 
     use super::*;
+    use crate::backend::in_pool;
 
     /// Measures a claim on a small phantom and with a small model of random weights: what matters here is not the model.
     fn measure(predictor: &SamPredictor<Flex>, journal: &Path) -> Result<Section> {
         let weights = Weights { path: PathBuf::new(), sha256: "of a test".to_owned() };
-        let journal = RefCell::new(Journal::open(journal)?);
-        let precision = Precision::F32;
-        let study = Study { predictor: predictor.clone(), weights: &weights, disk: None, precision, journal: &journal };
-        let sources = vec![Source::phantom("spinal-cord:spinal cord=1+2")?.into_data()];
-        Claim::Fig10Boxes.section(&study, &Plan::new(sources, vec![3], 2, precision))
+        in_pool(|| {
+            let (journal, precision) = (RefCell::new(Journal::open(journal)?), Precision::F32);
+            let predictor = predictor.clone();
+            let study = Study { predictor, weights: &weights, disk: None, precision, journal: &journal };
+            let sources = vec![Source::phantom("spinal-cord:spinal cord=1+2")?.into_data()];
+            Claim::Fig10Boxes.section(&study, &Plan::new(sources, vec![3], 2, precision))
+        })
     }
 
     #[test]

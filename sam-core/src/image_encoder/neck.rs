@@ -10,6 +10,8 @@ use burn::{
 };
 use sam_prompt::LayerNorm2d;
 
+use crate::kernels::layer_norm_2d;
+
 /// Two convolutions without bias, each followed by a normalisation over channels.
 #[derive(Module, Debug)]
 pub struct Neck<B: Backend> {
@@ -36,7 +38,11 @@ impl<B: Backend> Neck<B> {
     /// # Shapes
     /// - input: `[n, input, h, w]`; output: `[n, output, h, w]`
     pub fn forward(&self, maps: Tensor<B, 4>) -> Tensor<B, 4> {
-        let narrowed = self.norm1.forward(self.conv1.forward(maps));
-        self.norm2.forward(self.conv2.forward(narrowed))
+        // Encoders keep the channels of a pixel side by side, where a convolution of one pixel is a product and a norm one pass.
+        let [output, input, ..] = self.conv1.weight.dims();
+        let weight = self.conv1.weight.val().reshape([output, input]).transpose();
+        let narrowed = maps.permute([0, 2, 3, 1]).matmul(weight.unsqueeze());
+        let narrowed = layer_norm_2d(&self.norm1, narrowed).permute([0, 3, 1, 2]);
+        layer_norm_2d(&self.norm2, self.conv2.forward(narrowed).permute([0, 2, 3, 1])).permute([0, 3, 1, 2])
     }
 }

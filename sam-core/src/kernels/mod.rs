@@ -138,6 +138,14 @@ pub(crate) fn layer_norm<B: Backend, const D: usize>(
     layer.forward(x)
 }
 
+/// [`LayerNorm2d`] of maps whose channels lie side by side.
+///
+/// # Shapes
+/// - maps and output: `[n, h, w, channels]`
+pub(crate) fn layer_norm_2d<B: Backend>(layer: &LayerNorm2d<B>, maps: Tensor<B, 4>) -> Tensor<B, 4> {
+    normalise(maps, layer.weight.val(), layer.bias.val(), LayerNorm2d::<B>::EPSILON)
+}
+
 fn normalise<B: Backend, const D: usize>(
     x: Tensor<B, D>,
     scale: Tensor<B, 1>,

@@ -18,17 +18,22 @@ pub(super) fn exp(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0;
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
+    const SERIES: [f32; 6] = [1.987_569_2e-4, 1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
     let x = x.clamp(-87.0, 87.0);
-    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let shifted = x.mul_add(std::f32::consts::LOG2_E, ROUND);
     let power = shifted - ROUND;
-    let rest = x - power * LN_2_HIGH - power * LN_2_LOW;
-    let series = ((((1.987_569_2e-4 * rest + 1.398_2e-3) * rest + 8.333_452e-3) * rest + 4.166_579_6e-2) * rest
-        + 1.666_666_5e-1)
-        * rest
-        + 0.5;
-    let mantissa = series * rest * rest + rest + 1.0;
+    let rest = power.mul_add(-LN_2_LOW, power.mul_add(-LN_2_HIGH, x));
+    let mantissa = polynomial(rest, &SERIES).mul_add(rest * rest, rest + 1.0);
     let exponent = shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23;
     mantissa * f32::from_bits(exponent)
+}
+
+/// A polynomial, the highest power's factor first.
+///
+/// Fused: processors with vectors of any use have that, and the one instruction instead of two is what the time goes into.
+#[inline(always)]
+fn polynomial(x: f32, factors: &[f32]) -> f32 {
+    factors.iter().copied().reduce(|sum, factor| sum.mul_add(x, factor)).unwrap_or(0.0)
 }
 
 /// The normal distribution's cumulative probability at `x`, to 1e-7, and its density.
@@ -37,10 +42,10 @@ pub(super) fn exp(x: f32) -> f32 {
 #[inline(always)]
 pub(super) fn normal(x: f32) -> (f32, f32) {
     const DENSITY_AT_0: f32 = 0.398_942_3;
+    const SERIES: [f32; 5] = [1.061_405_4, -1.453_152_1, 1.421_413_7, -0.284_496_74, 0.254_829_6];
     let tail = exp(-0.5 * x * x);
-    let t = 1.0 / (1.0 + 0.327_591_1 * std::f32::consts::FRAC_1_SQRT_2 * x.abs());
-    let series = ((((1.061_405_4 * t - 1.453_152_1) * t + 1.421_413_7) * t - 0.284_496_74) * t + 0.254_829_6) * t;
-    let outside = 0.5 * series * tail;
+    let t = 1.0 / x.abs().mul_add(0.327_591_1 * std::f32::consts::FRAC_1_SQRT_2, 1.0);
+    let outside = 0.5 * polynomial(t, &SERIES) * t * tail;
     (if x < 0.0 { outside } else { 1.0 - outside }, DENSITY_AT_0 * tail)
 }
 
