@@ -36,7 +36,7 @@ pub trait Job: Send {
 }
 
 impl BackendChoice {
-    /// Does a job on this backend; on the CPU, [`in_pool`].
+    /// Does a job on this backend; with burn-flex, from within rayon's pool.
     ///
     /// # Errors
     /// Those of the job.
@@ -55,10 +55,13 @@ impl BackendChoice {
 /// Does work from within rayon's pool. From any other thread each of the thousands of small products that a step of learning consists
 /// of would be handed over to a sleeping pool, and waited for.
 ///
-/// One after the other: burn-autodiff locks its graphs while their operations wait for the pool, and a worker that took up other
-/// learning meanwhile would wait for itself.
+/// One after the other, unless the work is part of such already: burn-autodiff locks its graphs while their operations wait for the
+/// pool, and a worker that took up other learning meanwhile would wait for itself.
 #[cfg(feature = "flex")]
 pub fn in_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    if rayon::current_thread_index().is_some() {
+        return work();
+    }
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     rayon::scope(|_| work())

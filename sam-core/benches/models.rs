@@ -3,11 +3,7 @@
 //! `cargo bench -p sam-core --features flex`; `models_peers.py` runs it beside PyTorch and ONNX Runtime. `product` says how fast this
 //! machine multiplies matrices at the best; beside each time of ViT-B stands how fast it did.
 
-use std::{
-    cell::OnceCell,
-    hint::black_box,
-    time::{Duration, Instant},
-};
+use std::{cell::OnceCell, hint::black_box, time::Instant};
 
 use burn::tensor::{Distribution, Tensor};
 use burn_flex::{Flex, FlexDevice};
@@ -35,7 +31,7 @@ fn image(side: usize) -> Tensor<Flex, 4> {
 
 fn encoders(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("encoder");
-    group.sample_size(10).measurement_time(Duration::from_secs(40));
+    group.sample_size(10);
     let (weights, input) = (OnceCell::new(), image(1024));
     let encode = || {
         let encoder = weights.get_or_init(|| ViTConfig::base().init::<Flex>(&FlexDevice));
@@ -51,7 +47,6 @@ fn encoders(criterion: &mut Criterion) {
             taken
         });
     });
-    group.measurement_time(Duration::from_secs(10));
     let lite = TinyVitConfig::lite_medsam().init::<Flex>(&FlexDevice);
     let input = image(256);
     group.bench_function("LiteMedSAM", |bencher| {

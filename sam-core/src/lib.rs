@@ -10,15 +10,15 @@
 //! - [`Region`]: parts of an image at the model's full resolution, and tiles.
 //! - [`automatic`]: everything on an image, from a grid of clicks.
 //!
-//! With the feature `flex`, `burn_flex::Flex` takes kernels of this crate's own for the mask decoder, forwards and backwards: learning
-//! and prompting take a fraction of the time on a CPU. All other backends are as fast as burn makes them.
+//! With the feature `flex`, `burn_flex::Flex` takes kernels of this crate's own, for the image encoders and, forwards and backwards, for the
+//! mask decoder: embedding, learning and prompting take a fraction of the time on a CPU. All other backends are as fast as burn makes them.
 //!
 //! # Threads
 //!
 //! On a CPU all work is spread over rayon's global pool; `RAYON_NUM_THREADS` sets its size. Call from within the pool
 //! (`rayon::scope(|_| ...)` around all of it): from other threads each operation is handed over to a pool that may sleep by then,
-//! which costs a tenth of the time in learning, and more where the model is small. But let no two threads of the pool learn at the
-//! same time: burn-autodiff locks its graphs while their operations wait for the pool, and a worker that took up other learning
+//! which costs a tenth of the time in learning, and more where the model is small. But once one thread learns there, let no other
+//! learn at the same time: burn-autodiff locks its graphs while their operations wait for the pool, and a worker that took up other learning
 //! meanwhile would wait for itself.
 //!
 //! ```

@@ -143,7 +143,7 @@ impl<B: Backend> ConvNorm<B> {
         let weight = self.c.weight.val() * scale.reshape([channels, 1, 1, 1]);
         let [_, inputs, side, _] = weight.dims();
         let stride = self.c.stride[0];
-        if self.c.groups == channels {
+        if inputs == 1 && self.c.groups == channels {
             return depthwise(maps, weight.reshape([channels, side * side]).transpose(), bias, stride, activate);
         }
         if [side, stride] == [1, 1] {

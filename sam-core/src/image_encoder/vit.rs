@@ -122,7 +122,8 @@ impl<B: Backend> PatchEmbed<B> {
     pub fn forward(&self, images: Tensor<B, 4>) -> Tensor<B, 4> {
         let ([n, colours, height, width], [side, _]) = (images.dims(), self.proj.kernel_size);
         let ([rows, columns], length) = ([height / side, width / side], colours * side * side);
-        let patches = images.reshape([n, colours, rows, side, columns, side]).permute([0, 2, 4, 1, 3, 5]);
+        let whole = images.slice([0..n, 0..colours, 0..rows * side, 0..columns * side]);
+        let patches = whole.reshape([n, colours, rows, side, columns, side]).permute([0, 2, 4, 1, 3, 5]);
         let patches = patches.reshape([n, rows, columns, length]);
         // The patches do not overlap: the convolution is a linear layer on each.
         let weight = self.proj.weight.val().flatten::<2>(1, 3).transpose();
@@ -259,4 +260,18 @@ pub fn relative_positions<B: Backend>(table: Tensor<B, 2>, queries: usize, keys:
         .collect::<Vec<_>>();
     let indexes = Tensor::<B, 1, Int>::from_data(TensorData::new(indexes, [queries * keys]), &device);
     table.select(0, indexes).reshape([queries, keys, channels])
+}
+
+#[cfg(test)]
+mod tests {
+    use burn_flex::{Flex, FlexDevice};
+
+    use super::*;
+
+    #[test]
+    fn pixels_beyond_the_last_whole_patch_are_left_out() {
+        let encoder = ViTConfig::new(32, 1, 2).with_image_size(100).init::<Flex>(&FlexDevice);
+        let output = encoder.forward(Tensor::ones([2, 3, 100, 100], &FlexDevice));
+        assert_eq!(output.dims(), [2, 256, 6, 6]);
+    }
 }

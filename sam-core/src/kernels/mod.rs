@@ -3,7 +3,7 @@
 //! Every function here is generic over the backend and composed of burn's own operations. With the feature `flex`, tensors of
 //! `burn_flex::Flex` and of `Autodiff<Flex>` take kernels of our own instead: burn-flex walks through memory once for each
 //! element-wise operation, on one core, and knows no vectorised `exp`, so that everything around the matrix products takes longer
-//! than they do. Both ways agree to a few units of the sixth digit; the tests hold them against each other.
+//! than they do. What only image encoders need, which never learn, is left to burn under autodiff. Both ways agree to a few units of the sixth digit; the tests hold them against each other.
 
 #[cfg(feature = "flex")]
 mod flex;
@@ -36,7 +36,8 @@ pub(crate) fn linear<B: Backend, const D: usize>(layer: &Linear<B>, x: Tensor<B,
 /// `x W + b` over the last axis, with an offset that may differ by row.
 ///
 /// # Shapes
-/// - x: `[..., input]`; weight: `[input, output]`; bias: the output's, or 1 along any axis but the last; output: `[..., output]`
+/// - x: `[..., input]`; weight: `[input, output]`; bias: 1 or the output's length along each axis but the last,
+///   with more than three axes 1 along all of them; output: `[..., output]`
 pub(crate) fn affine<B: Backend, const D: usize>(
     x: Tensor<B, D>,
     weight: Tensor<B, 2>,

@@ -137,7 +137,7 @@ impl ColumnView {
         let is_word =
             |text: &str| text.trim_start_matches(['-', '−', '–', '+', '<', '>']).starts_with(char::is_alphabetic);
         let words = table.rows.iter().any(|row| is_word(ReportTable::cell(row, at)));
-        let class = format!("{}{}", column.source.name(), if words { " words" } else { "" });
+        let class = format!("{}{}", column.source.name(), if words { " prose" } else { "" });
         Self { column, class }
     }
 }
@@ -272,7 +272,7 @@ mod tests {
         let rows = vec![row(["a", "CT", "30"]), row(["b", "", "−4.5 ± 1"])];
         let table = ReportTable { caption: String::new(), columns, rows };
         let classes: Vec<_> = TableView::new(&table).columns.into_iter().map(|view| view.class).collect();
-        assert_eq!(classes, ["label words", "paper words", "paper"]);
+        assert_eq!(classes, ["label prose", "paper prose", "paper"]);
     }
 
     #[test]

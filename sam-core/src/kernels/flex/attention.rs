@@ -220,16 +220,19 @@ impl Sizes {
         let mut values = vec![0.0; tokens * self.channels];
         for head in 0..self.heads {
             self.scores(&mut scores, head, query, key);
-            vectorised(|| {
-                for row in scores.chunks_exact_mut(pixels) {
-                    let top = max(row);
-                    for score in &mut *row {
-                        *score = exp(*score - top);
+            vectorised(
+                #[inline(always)]
+                || {
+                    for row in scores.chunks_exact_mut(pixels) {
+                        let top = max(row);
+                        for score in &mut *row {
+                            *score = exp(*score - top);
+                        }
+                        largest.push(top);
+                        weight.push(sum(row, row, |score, _| score));
                     }
-                    largest.push(top);
-                    weight.push(sum(row, row, |score, _| score));
-                }
-            });
+                },
+            );
             MatrixMut::new(&mut values, tokens, self.channels).slice_columns(self.head(head)).assign(
                 1.0,
                 Matrix::new(&scores, tokens, pixels),
@@ -282,16 +285,19 @@ impl Sizes {
                 self.of_head(head, gradient),
                 self.of_head(head, value).transposed(),
             );
-            vectorised(|| {
-                let rows = shares.chunks_exact_mut(pixels).zip(slopes.chunks_exact_mut(pixels));
-                for (token, (shares, slopes)) in rows.enumerate() {
-                    let (log, level) = (logs[head * tokens + token], levels[token]);
-                    for (share, slope) in shares.iter_mut().zip(slopes) {
-                        *share = exp(*share - log);
-                        *slope = *share * (*slope - level);
+            vectorised(
+                #[inline(always)]
+                || {
+                    let rows = shares.chunks_exact_mut(pixels).zip(slopes.chunks_exact_mut(pixels));
+                    for (token, (shares, slopes)) in rows.enumerate() {
+                        let (log, level) = (logs[head * tokens + token], levels[token]);
+                        for (share, slope) in shares.iter_mut().zip(slopes) {
+                            *share = exp(*share - log);
+                            *slope = *share * (*slope - level);
+                        }
                     }
-                }
-            });
+                },
+            );
             let (shares, slopes) = (Matrix::new(&shares, tokens, pixels), Matrix::new(&slopes, tokens, pixels));
             let columns = self.head(head);
             let into = |values, rows| MatrixMut::new(values, rows, channels).slice_columns(columns.clone());
@@ -309,25 +315,28 @@ impl Sizes {
     fn shares(&self, shares: &mut [f32], head: usize, query: Matrix<'_>, key: Matrix<'_>) {
         let pixels = query.rows();
         self.scores(shares, head, key, query);
-        vectorised(|| {
-            let (mut top, mut total) = ([f32::NEG_INFINITY; BLOCK_ROWS], [0.0; BLOCK_ROWS]);
-            let (top, total) = (&mut top[..pixels], &mut total[..pixels]);
-            for row in shares.chunks_exact(pixels) {
-                top.iter_mut().zip(row).for_each(|(top, &score)| *top = if score > *top { score } else { *top });
-            }
-            for row in shares.chunks_exact_mut(pixels) {
-                for ((score, top), total) in row.iter_mut().zip(&*top).zip(&mut *total) {
-                    *score = exp(*score - top);
-                    *total += *score;
+        vectorised(
+            #[inline(always)]
+            || {
+                let (mut top, mut total) = ([f32::NEG_INFINITY; BLOCK_ROWS], [0.0; BLOCK_ROWS]);
+                let (top, total) = (&mut top[..pixels], &mut total[..pixels]);
+                for row in shares.chunks_exact(pixels) {
+                    top.iter_mut().zip(row).for_each(|(top, &score)| *top = if score > *top { score } else { *top });
                 }
-            }
-            for total in &mut *total {
-                *total = 1.0 / *total;
-            }
-            for row in shares.chunks_exact_mut(pixels) {
-                row.iter_mut().zip(&*total).for_each(|(share, factor)| *share *= factor);
-            }
-        });
+                for row in shares.chunks_exact_mut(pixels) {
+                    for ((score, top), total) in row.iter_mut().zip(&*top).zip(&mut *total) {
+                        *score = exp(*score - top);
+                        *total += *score;
+                    }
+                }
+                for total in &mut *total {
+                    *total = 1.0 / *total;
+                }
+                for row in shares.chunks_exact_mut(pixels) {
+                    row.iter_mut().zip(&*total).for_each(|(share, factor)| *share *= factor);
+                }
+            },
+        );
     }
 
     /// A block of many queries, few keys and values.
@@ -360,20 +369,23 @@ impl Sizes {
                 self.of_head(head, value),
                 self.of_head(head, gradient).transposed(),
             );
-            vectorised(|| {
-                let mut level = [0.0; BLOCK_ROWS];
-                let level = &mut level[..pixels];
-                for (shares, slopes) in shares.chunks_exact(pixels).zip(slopes.chunks_exact(pixels)) {
-                    for ((level, share), slope) in level.iter_mut().zip(shares).zip(slopes) {
-                        *level += share * slope;
+            vectorised(
+                #[inline(always)]
+                || {
+                    let mut level = [0.0; BLOCK_ROWS];
+                    let level = &mut level[..pixels];
+                    for (shares, slopes) in shares.chunks_exact(pixels).zip(slopes.chunks_exact(pixels)) {
+                        for ((level, share), slope) in level.iter_mut().zip(shares).zip(slopes) {
+                            *level += share * slope;
+                        }
                     }
-                }
-                for (shares, slopes) in shares.chunks_exact(pixels).zip(slopes.chunks_exact_mut(pixels)) {
-                    for ((slope, share), level) in slopes.iter_mut().zip(shares).zip(&*level) {
-                        *slope = share * (*slope - level);
+                    for (shares, slopes) in shares.chunks_exact(pixels).zip(slopes.chunks_exact_mut(pixels)) {
+                        for ((slope, share), level) in slopes.iter_mut().zip(shares).zip(&*level) {
+                            *slope = share * (*slope - level);
+                        }
                     }
-                }
-            });
+                },
+            );
             let (shares, slopes) = (Matrix::new(&shares, tokens, pixels), Matrix::new(&slopes, tokens, pixels));
             let columns = self.head(head);
             let into = |values, rows| MatrixMut::new(values, rows, channels).slice_columns(columns.clone());

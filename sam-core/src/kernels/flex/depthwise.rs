@@ -23,23 +23,26 @@ pub(super) fn forward([maps, weight, bias]: &[Array; 3], stride: usize, finish: 
     let meet = |at: usize, tap: usize, length: usize| (at * stride + tap).checked_sub(margin).filter(|&at| at < length);
     let lines = blocks(samples * found[0], LINES);
     let output = fill_one(&lines, found[1] * channels, |block, output| {
-        vectorised(|| {
-            let mut taps = Vec::with_capacity(side * side);
-            for (index, line) in output.chunks_exact_mut(found[1] * channels).enumerate() {
-                let line_index = block * LINES + index;
-                let (sample, row) = (line_index / found[0], line_index % found[0]);
-                for (column, pixel) in line.chunks_exact_mut(channels).enumerate() {
-                    taps.clear();
-                    for tap in 0..side * side {
-                        let from = (meet(row, tap / side, height), meet(column, tap % side, width));
-                        if let (Some(row), Some(column)) = from {
-                            taps.push((((sample * height + row) * width + column) * channels, tap * channels));
+        vectorised(
+            #[inline(always)]
+            || {
+                let mut taps = Vec::with_capacity(side * side);
+                for (index, line) in output.chunks_exact_mut(found[1] * channels).enumerate() {
+                    let line_index = block * LINES + index;
+                    let (sample, row) = (line_index / found[0], line_index % found[0]);
+                    for (column, pixel) in line.chunks_exact_mut(channels).enumerate() {
+                        taps.clear();
+                        for tap in 0..side * side {
+                            let from = (meet(row, tap / side, height), meet(column, tap % side, width));
+                            if let (Some(row), Some(column)) = from {
+                                taps.push((((sample * height + row) * width + column) * channels, tap * channels));
+                            }
                         }
+                        convolve(pixel, &maps, &weight, &bias, &taps);
                     }
-                    convolve(pixel, &maps, &weight, &bias, &taps);
                 }
-            }
-        });
+            },
+        );
         finish(output);
     });
     Array::new(&[samples, found[0], found[1], channels], output)

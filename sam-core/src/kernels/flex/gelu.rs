@@ -18,7 +18,10 @@ impl Kernel<1> for Gelu {
         let (values, width) = (x.values(), x.width());
         let output = fill_one(&blocks(values.len() / width.max(1), BLOCK_ROWS), width, |block, output| {
             output.copy_from_slice(&values[block * BLOCK_ROWS * width..][..output.len()]);
-            vectorised(|| apply(output));
+            vectorised(
+                #[inline(always)]
+                || apply(output),
+            );
         });
         (Array::new(x.dims(), output), ())
     }
@@ -28,7 +31,10 @@ impl Kernel<1> for Gelu {
         let output = fill_one(&blocks(values.len() / width.max(1), BLOCK_ROWS), width, |block, output| {
             let start = block * BLOCK_ROWS * width;
             output.copy_from_slice(&gradients[start..][..output.len()]);
-            vectorised(|| backward(output, &values[start..]));
+            vectorised(
+                #[inline(always)]
+                || backward(output, &values[start..]),
+            );
         });
         [Some(Array::new(x.dims(), output))]
     }

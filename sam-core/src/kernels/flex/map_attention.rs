@@ -1,9 +1,9 @@
 //! Self-attention of a map's pixels, within windows or over the whole map.
 //!
 //! The map is first split into what each window and head needs, side by side in memory; then blocks of queries walk through the
-//! keys tile by tile with a running softmax, so that scores are never more than a tile and memory grows with the pixels, not with
-//! their square; at last the heads are joined to a map again. A window that reaches beyond the map sees the padding there, which
-//! was never computed: it is one and the same vector everywhere.
+//! keys tile by tile with a running softmax, so that scores are never more than a tile; what grows fastest is the decomposed bias, with
+//! the pixels times the map's sides. At last the heads are joined to a map again. A window that reaches beyond the map sees the
+//! padding there, which is one and the same vector everywhere and was never computed; what the padding itself asks is dropped.
 
 use super::{
     super::{MapAttention, QkvOrder},
@@ -219,24 +219,27 @@ fn attend(sizes: &Sizes, split: &Split, bias: &Bias<'_>, unit: usize, first: usi
         let keys = Matrix::strided(keys, [width, tile_keys], [sizes.key_step(), 1]);
         let scores = &mut scores[..count * tile_keys];
         MatrixMut::new(scores, count, tile_keys).assign(scale, queries, keys);
-        vectorised(|| {
-            let rows = scores.chunks_exact_mut(tile_keys).zip(output.chunks_exact_mut(width)).zip(&mut running);
-            for (index, ((scores, output), running)) in rows.enumerate() {
-                let query = unit * pixels + first + index;
-                match bias {
-                    Bias::Decomposed { .. } => {
-                        let by_row = &split.by_row[query * lines + from..][..tile_lines];
-                        let by_column = &split.by_column[query * line..][..line];
-                        add_decomposed(scores, by_row, by_column);
+        vectorised(
+            #[inline(always)]
+            || {
+                let rows = scores.chunks_exact_mut(tile_keys).zip(output.chunks_exact_mut(width)).zip(&mut running);
+                for (index, ((scores, output), running)) in rows.enumerate() {
+                    let query = unit * pixels + first + index;
+                    match bias {
+                        Bias::Decomposed { .. } => {
+                            let by_row = &split.by_row[query * lines + from..][..tile_lines];
+                            let by_column = &split.by_column[query * line..][..line];
+                            add_decomposed(scores, by_row, by_column);
+                        }
+                        Bias::Table(table) => {
+                            let pair = (unit % sizes.heads * pixels + first + index) * pixels + from * line;
+                            scores.iter_mut().zip(&table[pair..]).for_each(|(score, bias)| *score += bias);
+                        }
                     }
-                    Bias::Table(table) => {
-                        let pair = (unit % sizes.heads * pixels + first + index) * pixels + from * line;
-                        scores.iter_mut().zip(&table[pair..]).for_each(|(score, bias)| *score += bias);
-                    }
+                    accumulate(scores, output, running);
                 }
-                accumulate(scores, output, running);
-            }
-        });
+            },
+        );
         let values = Matrix::new(&split.values[(unit * pixels + from * line) * width..], tile_keys, width);
         MatrixMut::new(output, count, width).add(1.0, Matrix::new(scores, count, tile_keys), values);
     }

@@ -1,4 +1,4 @@
-//! Kernels for burn-flex, forwards and backwards.
+//! Kernels for burn-flex: forwards and backwards what learning runs through, forwards alone what only image encoders need.
 //!
 //! Each kernel computes on plain `f32` slices, in parallel over rows with rayon and vectorised for whatever the processor has.
 //! [`record`] is all that they share with burn: it takes the slices out of the tensors and, under autodiff, puts the kernel into
@@ -50,7 +50,14 @@ pub(super) fn affine_gelu<B: Backend, const D: usize>(
     bias: &Tensor<B, D>,
 ) -> Option<Tensor<B, D>> {
     let inputs = [primitive(x), primitive(weight), primitive(bias)];
-    run_untracked(inputs, |inputs| affine::forward(inputs, |values| vectorised(|| gelu::apply(values))))
+    run_untracked(inputs, |inputs| {
+        affine::forward(inputs, |values| {
+            vectorised(
+                #[inline(always)]
+                || gelu::apply(values),
+            )
+        })
+    })
 }
 
 /// Convolution of each channel by itself, and GELU if asked; none for another backend or type, and under autodiff.
@@ -64,7 +71,10 @@ pub(super) fn depthwise<B: Backend>(
     run_untracked([primitive(maps), primitive(weight), primitive(bias)], |inputs| {
         depthwise::forward(inputs, stride, |values| {
             if activate {
-                vectorised(|| gelu::apply(values));
+                vectorised(
+                    #[inline(always)]
+                    || gelu::apply(values),
+                );
             }
         })
     })

@@ -29,9 +29,10 @@ impl Kernel<3> for Norm {
         let (scale, offset) = (scale.values(), offset.values());
         let ([output], moments) = fill(&blocks(values.len() / width, BLOCK_ROWS), [width], |block, [output]| {
             let rows = output.chunks_exact_mut(width).zip(values[block * BLOCK_ROWS * width..].chunks_exact(width));
-            vectorised(|| {
-                rows.map(|(output, x)| row_forward(output, x, &scale, &offset, self.epsilon)).collect::<Vec<_>>()
-            })
+            vectorised(
+                #[inline(always)]
+                || rows.map(|(output, x)| row_forward(output, x, &scale, &offset, self.epsilon)).collect::<Vec<_>>(),
+            )
         });
         (Array::new(x.dims(), output), moments.concat())
     }
@@ -51,11 +52,14 @@ impl Kernel<3> for Norm {
                 let start = block * BLOCK_ROWS;
                 let rows = output.chunks_exact_mut(width).zip(values[start * width..].chunks_exact(width));
                 let rows = rows.zip(gradients[start * width..].chunks_exact(width)).zip(&moments[start..]);
-                vectorised(|| {
-                    for (((output, x), gradient), moments) in rows {
-                        row_backward(output, x, gradient, &scale, *moments);
-                    }
-                });
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        for (((output, x), gradient), moments) in rows {
+                            row_backward(output, x, gradient, &scale, *moments);
+                        }
+                    },
+                );
             });
             Array::new(x.dims(), output)
         });

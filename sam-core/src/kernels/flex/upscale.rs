@@ -36,7 +36,10 @@ impl Kernel<8> for Upscale {
             let (pixels, masks) = (layers.pixels(block), layers.masks(block));
             let steps = layers.forward(pixels);
             let mut last = steps.doubled_twice;
-            vectorised(|| gelu::apply(&mut last));
+            vectorised(
+                #[inline(always)]
+                || gelu::apply(&mut last),
+            );
             let rows = 16 * pixels.rows();
             MatrixMut::new(output, rows, sizes.masks).assign(
                 1.0,
@@ -165,13 +168,16 @@ impl Layers<'_> {
         let (scale, offset) = (scale.values(), offset.values());
         let mut activated = Vec::new();
         let mut moments = Vec::with_capacity(rows);
-        vectorised(|| {
-            for (output, row) in normalised.chunks_exact_mut(middle).zip(doubled.chunks_exact(middle)) {
-                moments.push(norm::row_forward(output, row, &scale, &offset, self.epsilon));
-            }
-            activated.extend_from_slice(&normalised);
-            gelu::apply(&mut activated);
-        });
+        vectorised(
+            #[inline(always)]
+            || {
+                for (output, row) in normalised.chunks_exact_mut(middle).zip(doubled.chunks_exact(middle)) {
+                    moments.push(norm::row_forward(output, row, &scale, &offset, self.epsilon));
+                }
+                activated.extend_from_slice(&normalised);
+                gelu::apply(&mut activated);
+            },
+        );
         let doubled_twice = affine(Matrix::new(&activated, rows, middle), second_weight, second_bias);
         Steps { doubled, moments, normalised, activated, doubled_twice }
     }
@@ -191,7 +197,10 @@ impl Layers<'_> {
         let steps = self.forward(pixels);
 
         let mut final_values = steps.doubled_twice.clone();
-        vectorised(|| gelu::apply(&mut final_values));
+        vectorised(
+            #[inline(always)]
+            || gelu::apply(&mut final_values),
+        );
         let mut to_masks = vec![0.0; masks * last];
         MatrixMut::new(&mut to_masks, masks, last).assign(
             1.0,
@@ -201,20 +210,28 @@ impl Layers<'_> {
 
         let mut to_second = final_values;
         MatrixMut::new(&mut to_second, all, last).assign(1.0, gradient, self.masks(block));
-        vectorised(|| gelu::backward(&mut to_second, &steps.doubled_twice));
+        vectorised(
+            #[inline(always)]
+            || gelu::backward(&mut to_second, &steps.doubled_twice),
+        );
 
         let to_second = Matrix::new(&to_second, rows, 4 * last);
         let mut to_normalised = vec![0.0; rows * middle];
         MatrixMut::new(&mut to_normalised, rows, middle).assign(1.0, to_second, second_weight.matrix().transposed());
         let mut to_first = vec![0.0; rows * middle];
         let scale = scale.values();
-        vectorised(|| {
-            gelu::backward(&mut to_normalised, &steps.normalised);
-            let rows = to_first.chunks_exact_mut(middle).zip(steps.doubled.chunks_exact(middle));
-            for (((output, x), gradient), moments) in rows.zip(to_normalised.chunks_exact(middle)).zip(&steps.moments) {
-                norm::row_backward(output, x, gradient, &scale, *moments);
-            }
-        });
+        vectorised(
+            #[inline(always)]
+            || {
+                gelu::backward(&mut to_normalised, &steps.normalised);
+                let rows = to_first.chunks_exact_mut(middle).zip(steps.doubled.chunks_exact(middle));
+                for (((output, x), gradient), moments) in
+                    rows.zip(to_normalised.chunks_exact(middle)).zip(&steps.moments)
+                {
+                    norm::row_backward(output, x, gradient, &scale, *moments);
+                }
+            },
+        );
         let to_first_rows = Matrix::new(&to_first, pixels.rows(), 4 * middle);
         MatrixMut::new(to_pixels, pixels.rows(), channels).assign(1.0, to_first_rows, weight.matrix().transposed());
 
