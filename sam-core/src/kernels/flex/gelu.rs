@@ -40,7 +40,15 @@ impl Kernel<1> for Gelu {
     }
 }
 
-/// GELU of each value.
+/// GELU of each value, by the processor's vectors.
+pub(super) fn activate(values: &mut [f32]) {
+    vectorised(
+        #[inline(always)]
+        || apply(values),
+    );
+}
+
+/// GELU of each value, where the caller is vectorised.
 #[inline(always)]
 pub(super) fn apply(values: &mut [f32]) {
     for value in values {

@@ -29,7 +29,6 @@ use burn::tensor::{Tensor, backend::Backend};
 
 use super::{MapAttention, PairBias};
 use record::{primitive, run, run_untracked};
-use simd::vectorised;
 
 /// Rows that one task works through: enough to make it worth a task, few enough to stay in the second-level cache.
 const BLOCK_ROWS: usize = 512;
@@ -50,14 +49,7 @@ pub(super) fn affine_gelu<B: Backend, const D: usize>(
     bias: &Tensor<B, D>,
 ) -> Option<Tensor<B, D>> {
     let inputs = [primitive(x), primitive(weight), primitive(bias)];
-    run_untracked(inputs, |inputs| {
-        affine::forward(inputs, |values| {
-            vectorised(
-                #[inline(always)]
-                || gelu::apply(values),
-            )
-        })
-    })
+    run_untracked(inputs, |inputs| affine::forward(inputs, gelu::activate))
 }
 
 /// Convolution of each channel by itself, and GELU if asked; none for another backend or type, and under autodiff.
@@ -71,10 +63,7 @@ pub(super) fn depthwise<B: Backend>(
     run_untracked([primitive(maps), primitive(weight), primitive(bias)], |inputs| {
         depthwise::forward(inputs, stride, |values| {
             if activate {
-                vectorised(
-                    #[inline(always)]
-                    || gelu::apply(values),
-                );
+                gelu::activate(values);
             }
         })
     })

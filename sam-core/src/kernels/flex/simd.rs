@@ -3,7 +3,8 @@
 /// Sums are kept in this many parts, so that they vectorise; it also fixes their order on every processor.
 const LANES: usize = 16;
 
-/// Runs a loop compiled for the best instruction set of this processor.
+/// Runs a loop compiled for the best instruction set of this processor. The closure must be marked `#[inline(always)]`, and so must all
+/// that it calls: what is not inlined runs, a multiple slower, without vectors.
 #[inline(always)]
 pub(super) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(work)
