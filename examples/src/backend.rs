@@ -59,10 +59,10 @@ impl BackendChoice {
 /// pool, and a worker that took up other learning meanwhile would wait for itself.
 #[cfg(feature = "flex")]
 pub fn in_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     if rayon::current_thread_index().is_some() {
         return work();
     }
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     rayon::scope(|_| work())
 }
