@@ -15,6 +15,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -116,7 +117,7 @@ def peer(piece, engine):
     if engine == "torch, sdpa":
         model = with_sdpa(model)
     if engine == "onnxruntime":
-        path = f"/tmp/models_peers_{piece}_{version('torch')}.onnx"
+        path = os.path.join(tempfile.gettempdir(), f"models_peers_{piece}_{version('torch')}.onnx")
         if not os.path.exists(path):
             with torch.no_grad():
                 torch.onnx.export(model, inputs, path, opset_version=18, dynamo=False)

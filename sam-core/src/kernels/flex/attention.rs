@@ -12,7 +12,7 @@ use super::{
     fill::{blocks, fill, fill_one},
     matrix::{Matrix, MatrixMut},
     record::{Array, Kernel},
-    simd::{exp, max, sum, vectorised},
+    simd::{exp, exponentials, max, vectorised},
 };
 
 /// Multi-head attention whose heads lie side by side in the channels.
@@ -225,11 +225,8 @@ impl Sizes {
                 || {
                     for row in scores.chunks_exact_mut(pixels) {
                         let top = max(row);
-                        for score in &mut *row {
-                            *score = exp(*score - top);
-                        }
                         largest.push(top);
-                        weight.push(sum(row, row, |score, _| score));
+                        weight.push(exponentials(row, top));
                     }
                 },
             );

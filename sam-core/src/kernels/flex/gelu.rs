@@ -18,10 +18,7 @@ impl Kernel<1> for Gelu {
         let (values, width) = (x.values(), x.width());
         let output = fill_one(&blocks(values.len() / width.max(1), BLOCK_ROWS), width, |block, output| {
             output.copy_from_slice(&values[block * BLOCK_ROWS * width..][..output.len()]);
-            vectorised(
-                #[inline(always)]
-                || apply(output),
-            );
+            activate(output);
         });
         (Array::new(x.dims(), output), ())
     }

@@ -36,10 +36,7 @@ impl Kernel<8> for Upscale {
             let (pixels, masks) = (layers.pixels(block), layers.masks(block));
             let steps = layers.forward(pixels);
             let mut last = steps.doubled_twice;
-            vectorised(
-                #[inline(always)]
-                || gelu::apply(&mut last),
-            );
+            gelu::activate(&mut last);
             let rows = 16 * pixels.rows();
             MatrixMut::new(output, rows, sizes.masks).assign(
                 1.0,
@@ -197,10 +194,7 @@ impl Layers<'_> {
         let steps = self.forward(pixels);
 
         let mut final_values = steps.doubled_twice.clone();
-        vectorised(
-            #[inline(always)]
-            || gelu::apply(&mut final_values),
-        );
+        gelu::activate(&mut final_values);
         let mut to_masks = vec![0.0; masks * last];
         MatrixMut::new(&mut to_masks, masks, last).assign(
             1.0,
