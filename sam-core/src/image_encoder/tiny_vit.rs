@@ -12,7 +12,8 @@ use burn::{
 
 use super::{ImageEncoder, Neck};
 use crate::kernels::{
-    MapAttention, PairBias, QkvOrder, add_maps, affine, affine_gelu, depthwise, gelu, layer_norm, linear, linear_gelu,
+    Bottleneck, MapAttention, PairBias, QkvOrder, affine, affine_gelu, depthwise, gelu, layer_norm, linear,
+    linear_onto, perceptron,
 };
 
 /// Of the norms over channels, PyTorch's default.
@@ -135,23 +136,30 @@ impl<B: Backend> ConvNorm<B> {
         Self::new([channels; 2], 3, stride, channels, device)
     }
 
-    /// `[n, h, w, channels]` to the same, and GELU if asked.
-    fn forward(&self, maps: Tensor<B, 4>, activate: bool) -> Tensor<B, 4> {
+    /// The kernel `[output, input, side, side]`, and the bias.
+    fn kernel(&self) -> (Tensor<B, 4>, Tensor<B, 1>) {
         let scale = self.bn.gamma.val() / (self.bn.running_var.value() + self.bn.epsilon).sqrt();
         let bias = self.bn.beta.val() - self.bn.running_mean.value() * scale.clone();
         let channels = scale.dims()[0];
-        let weight = self.c.weight.val() * scale.reshape([channels, 1, 1, 1]);
-        let [_, inputs, side, _] = weight.dims();
-        let stride = self.c.stride[0];
-        if inputs == 1 && self.c.groups == channels {
-            return depthwise(maps, weight.reshape([channels, side * side]).transpose(), bias, stride, activate);
-        }
+        (self.c.weight.val() * scale.reshape([channels, 1, 1, 1]), bias)
+    }
+
+    /// The kernel as a matrix, and the bias: of one pixel `[input, output]`, of each channel by itself `[side * side, channels]`.
+    fn matrix(&self) -> (Tensor<B, 2>, Tensor<B, 1>) {
+        let (kernel, bias) = self.kernel();
+        (kernel.flatten::<2>(1, 3).transpose(), bias)
+    }
+
+    /// `[n, h, w, channels]` to the same, and GELU if asked.
+    fn forward(&self, maps: Tensor<B, 4>, activate: bool) -> Tensor<B, 4> {
+        let ([side, _], [stride, _]) = (self.c.kernel_size, self.c.stride);
         if [side, stride] == [1, 1] {
-            let weight = weight.reshape([channels, inputs]).transpose();
+            let (weight, bias) = self.matrix();
             return if activate { affine_gelu(maps, weight, bias) } else { affine(maps, weight, bias.unsqueeze()) };
         }
+        let (kernel, bias) = self.kernel();
         let options = ConvOptions::new(self.c.stride, [side / 2; 2], self.c.dilation, self.c.groups);
-        let maps = conv2d(maps.permute([0, 3, 1, 2]), weight, Some(bias), options).permute([0, 2, 3, 1]);
+        let maps = conv2d(maps.permute([0, 3, 1, 2]), kernel, Some(bias), options).permute([0, 2, 3, 1]);
         if activate { gelu(maps) } else { maps }
     }
 }
@@ -227,8 +235,7 @@ impl<B: Backend> MbConv<B> {
     }
 
     fn forward(&self, maps: Tensor<B, 4>) -> Tensor<B, 4> {
-        let wide = self.conv2.forward(self.conv1.forward(maps.clone(), true), true);
-        gelu(add_maps(self.conv3.forward(wide, false), maps))
+        bottleneck([&self.conv1, &self.conv2, &self.conv3], true).forward(maps)
     }
 }
 
@@ -250,7 +257,18 @@ impl<B: Backend> PatchMerging<B> {
     }
 
     fn forward(&self, maps: Tensor<B, 4>) -> Tensor<B, 4> {
-        self.conv3.forward(self.conv2.forward(self.conv1.forward(maps, true), true), false)
+        bottleneck([&self.conv1, &self.conv2, &self.conv3], false).forward(maps)
+    }
+}
+
+/// Three convolutions, the first and the last of one pixel, that in the middle of each channel by itself.
+fn bottleneck<B: Backend>([widen, convolve, narrow]: [&ConvNorm<B>; 3], returns: bool) -> Bottleneck<B> {
+    Bottleneck {
+        widen: widen.matrix(),
+        convolve: convolve.matrix(),
+        narrow: narrow.matrix(),
+        stride: convolve.c.stride[0],
+        returns,
     }
 }
 
@@ -278,9 +296,9 @@ impl<B: Backend> AttentionBlock<B> {
 
     /// `[n, h, w, dim]` to the same.
     fn forward(&self, tokens: Tensor<B, 4>) -> Tensor<B, 4> {
-        let tokens = add_maps(tokens.clone(), self.attn.forward(tokens));
-        let tokens = self.local_conv.forward(tokens, false);
-        add_maps(tokens.clone(), self.mlp.forward(tokens))
+        let (weight, bias) = self.local_conv.matrix();
+        let tokens = depthwise(self.attn.forward(tokens), weight, bias, 1);
+        perceptron(&self.mlp.norm, EPSILON, [&self.mlp.fc1, &self.mlp.fc2], tokens)
     }
 }
 
@@ -290,12 +308,6 @@ struct Mlp<B: Backend> {
     norm: LayerNorm<B>,
     fc1: Linear<B>,
     fc2: Linear<B>,
-}
-
-impl<B: Backend> Mlp<B> {
-    fn forward(&self, tokens: Tensor<B, 4>) -> Tensor<B, 4> {
-        linear(&self.fc2, linear_gelu(&self.fc1, layer_norm(&self.norm, EPSILON, tokens)))
-    }
 }
 
 /// Multi-head attention within a window, with a learned bias for each distance.
@@ -322,7 +334,7 @@ impl<B: Backend> WindowAttention<B> {
         }
     }
 
-    /// `[n, h, w, dim]` to the same.
+    /// `[n, h, w, dim]` to the same: the sum of the tokens and what they attend to.
     fn forward(&self, tokens: Tensor<B, 4>) -> Tensor<B, 4> {
         // Windows are padded with zeros before the norm, which makes its offset of them; and the padding attends.
         let [.., dim] = tokens.dims();
@@ -333,8 +345,9 @@ impl<B: Backend> WindowAttention<B> {
         let padding = linear(&self.qkv, offset.unsqueeze::<2>()).squeeze_dim(0);
         let attention =
             MapAttention { heads: self.num_heads, window: Some(self.window_size), order: QkvOrder::HeadsThenParts };
-        let qkv = linear(&self.qkv, layer_norm(&self.norm, EPSILON, tokens));
-        linear(&self.proj, attention.forward(qkv, padding, &PairBias::Table(self.bias())))
+        let qkv = linear(&self.qkv, layer_norm(&self.norm, EPSILON, tokens.clone()));
+        let attended = attention.forward(qkv, padding, &PairBias::Table(self.bias()));
+        linear_onto(&self.proj, attended, tokens)
     }
 
     /// The bias of each pair of tokens: `[heads, window², window²]`.

@@ -12,7 +12,7 @@ use burn::{
 
 use super::{ImageEncoder, Neck};
 use crate::{
-    kernels::{MapAttention, PairBias, QkvOrder, add_maps, affine, layer_norm, linear, linear_gelu},
+    kernels::{MapAttention, PairBias, QkvOrder, affine, layer_norm, linear, linear_onto, perceptron},
     resize,
 };
 
@@ -168,8 +168,8 @@ impl<B: Backend> Block<B> {
     pub fn forward(&self, tokens: Tensor<B, 4>) -> Tensor<B, 4> {
         let window = (self.window_size > 0).then_some(self.window_size);
         let normed = layer_norm(&self.norm1, EPSILON, tokens.clone());
-        let tokens = add_maps(tokens, self.attn.forward_within(normed, window));
-        add_maps(tokens.clone(), self.mlp.forward(layer_norm(&self.norm2, EPSILON, tokens)))
+        let tokens = linear_onto(&self.attn.proj, self.attn.attend(normed, window), tokens);
+        perceptron(&self.norm2, EPSILON, [&self.mlp.lin1, &self.mlp.lin2], tokens)
     }
 }
 
@@ -178,12 +178,6 @@ impl<B: Backend> Block<B> {
 struct MlpBlock<B: Backend> {
     lin1: Linear<B>,
     lin2: Linear<B>,
-}
-
-impl<B: Backend> MlpBlock<B> {
-    fn forward(&self, tokens: Tensor<B, 4>) -> Tensor<B, 4> {
-        linear(&self.lin2, linear_gelu(&self.lin1, tokens))
-    }
 }
 
 /// Multi-head attention over a map, with relative positions decomposed by axis.
@@ -215,11 +209,11 @@ impl<B: Backend> Attention<B> {
     /// # Shapes
     /// - input and output: `[n, h, w, embed_dim]`
     pub fn forward(&self, tokens: Tensor<B, 4>) -> Tensor<B, 4> {
-        self.forward_within(tokens, None)
+        linear(&self.proj, self.attend(tokens, None))
     }
 
-    /// Attends within windows of a side, if there is one; what pads them is zero, so that the layer's bias is all that attends of it.
-    fn forward_within(&self, tokens: Tensor<B, 4>, window: Option<usize>) -> Tensor<B, 4> {
+    /// The heads' answers, before they are mixed: within windows of a side, if there is one; what pads them is zero, so that the layer's bias is all that attends of it.
+    fn attend(&self, tokens: Tensor<B, 4>, window: Option<usize>) -> Tensor<B, 4> {
         let [_, height, width, dim] = tokens.dims();
         let [height, width] = window.map_or([height, width], |side| [side, side]);
         let bias = PairBias::Decomposed {
@@ -231,7 +225,7 @@ impl<B: Backend> Attention<B> {
             None => Tensor::zeros([3 * dim], (&tokens.device(), tokens.dtype())),
         };
         let attention = MapAttention { heads: self.num_heads, window, order: QkvOrder::PartsThenHeads };
-        linear(&self.proj, attention.forward(linear(&self.qkv, tokens), padding, &bias))
+        attention.forward(linear(&self.qkv, tokens), padding, &bias)
     }
 }
 

@@ -75,7 +75,80 @@ pub(crate) fn linear_gelu<B: Backend, const D: usize>(layer: &Linear<B>, x: Tens
     }
 }
 
-/// A convolution of each channel by itself, with zeros around the maps, and GELU if asked.
+/// `onto` plus [`linear`].
+///
+/// # Shapes
+/// - x: `[..., input]`; onto and output: `[..., output]`
+pub(crate) fn linear_onto<B: Backend, const D: usize>(
+    layer: &Linear<B>,
+    x: Tensor<B, D>,
+    onto: Tensor<B, D>,
+) -> Tensor<B, D> {
+    #[cfg(feature = "flex")]
+    if let Some(output) =
+        layer.bias.as_ref().and_then(|bias| flex::affine_onto(&x, &layer.weight.val(), &bias.val(), &onto))
+    {
+        return output;
+    }
+    onto + linear(layer, x)
+}
+
+/// The second half of a transformer's block: a norm and two linear layers with GELU between them, and `x` added to it all.
+///
+/// # Shapes
+/// - x and output: `[..., channels]`
+pub(crate) fn perceptron<B: Backend, const D: usize>(
+    norm: &LayerNorm<B>,
+    epsilon: f64,
+    [first, second]: [&Linear<B>; 2],
+    x: Tensor<B, D>,
+) -> Tensor<B, D> {
+    #[cfg(feature = "flex")]
+    if let (Some(offset), Some(first_bias), Some(second_bias)) = (&norm.beta, &first.bias, &second.bias)
+        && let Some(output) = flex::perceptron(
+            &x,
+            [&norm.gamma.val(), &offset.val()],
+            epsilon,
+            [(&first.weight.val(), &first_bias.val()), (&second.weight.val(), &second_bias.val())],
+        )
+    {
+        return output;
+    }
+    linear_onto(second, linear_gelu(first, layer_norm(norm, epsilon, x.clone())), x)
+}
+
+/// A block of a convolutional stage: widen the channels, convolve each by itself, narrow them again.
+#[derive(Debug)]
+pub(crate) struct Bottleneck<B: Backend> {
+    /// `[input, wide]` and `[wide]`; GELU follows.
+    pub(crate) widen: (Tensor<B, 2>, Tensor<B, 1>),
+    /// `[side * side, wide]` and `[wide]`, as in [`depthwise`]; GELU follows.
+    pub(crate) convolve: (Tensor<B, 2>, Tensor<B, 1>),
+    /// `[wide, output]` and `[output]`.
+    pub(crate) narrow: (Tensor<B, 2>, Tensor<B, 1>),
+    /// Of the convolution.
+    pub(crate) stride: usize,
+    /// Whether the maps are added to the output, and GELU follows.
+    pub(crate) returns: bool,
+}
+
+impl<B: Backend> Bottleneck<B> {
+    /// # Shapes
+    /// - maps: `[n, h, w, input]`; output: `[n, h / stride, w / stride, output]`, rounded up
+    pub(crate) fn forward(&self, maps: Tensor<B, 4>) -> Tensor<B, 4> {
+        #[cfg(feature = "flex")]
+        if let Some(output) = flex::bottleneck(self, &maps) {
+            return output;
+        }
+        let bias = |layer: &(_, Tensor<B, 1>)| layer.1.clone();
+        let wide = affine_gelu(maps.clone(), self.widen.0.clone(), bias(&self.widen));
+        let wide = gelu(depthwise(wide, self.convolve.0.clone(), bias(&self.convolve), self.stride));
+        let narrow = affine(wide, self.narrow.0.clone(), bias(&self.narrow).unsqueeze());
+        if self.returns { gelu(add_maps(narrow, maps)) } else { narrow }
+    }
+}
+
+/// A convolution of each channel by itself, with zeros around the maps.
 ///
 /// # Shapes
 /// - maps: `[n, h, w, channels]`; weight: `[side * side, channels]`, an odd side; bias: `[channels]`; output: `[n, h / stride, w / stride,
@@ -85,18 +158,16 @@ pub(crate) fn depthwise<B: Backend>(
     weight: Tensor<B, 2>,
     bias: Tensor<B, 1>,
     stride: usize,
-    activate: bool,
 ) -> Tensor<B, 4> {
     #[cfg(feature = "flex")]
-    if let Some(output) = flex::depthwise(&maps, &weight, &bias, stride, activate) {
+    if let Some(output) = flex::depthwise(&maps, &weight, &bias, stride) {
         return output;
     }
     let [taps, channels] = weight.dims();
     let side = taps.isqrt();
     let weight = weight.transpose().reshape([channels, 1, side, side]);
     let options = ConvOptions::new([stride; 2], [side / 2; 2], [1, 1], channels);
-    let output = conv2d(maps.permute([0, 3, 1, 2]), weight, Some(bias), options).permute([0, 2, 3, 1]);
-    if activate { gelu(output) } else { output }
+    conv2d(maps.permute([0, 3, 1, 2]), weight, Some(bias), options).permute([0, 2, 3, 1])
 }
 
 /// The sum of two maps; either may be 1 along any axis but the last.

@@ -14,23 +14,48 @@ pub(super) struct Affine;
 
 /// `x W + b`; each block of rows is finished while it is in the cache.
 pub(super) fn forward([x, weight, bias]: &[Array; 3], finish: impl Fn(&mut [f32]) + Sync) -> Array {
-    let (x_rows, weight) = (x.matrix(), weight.matrix());
+    let dims = output_dims(x, weight);
+    let (width, offsets) = (weight.width(), Rows::of(bias.dims(), &dims));
+    let bias = bias.values();
+    let begin = |row: usize, output: &mut [f32]| output.copy_from_slice(&bias[offsets.at(row) * width..][..width]);
+    Array::new(&dims, product(x, weight, begin, finish))
+}
+
+/// `onto + x W + b`, the bias the same for all rows.
+pub(super) fn forward_onto([x, weight, bias, onto]: &[Array; 4]) -> Array {
+    let (width, bias, onto) = (weight.width(), bias.values(), onto.values());
+    let begin = |row: usize, output: &mut [f32]| {
+        let onto = &onto[row * width..];
+        output.iter_mut().zip(onto).zip(&*bias).for_each(|((output, onto), bias)| *output = onto + bias);
+    };
+    Array::new(&output_dims(x, weight), product(x, weight, begin, |_| ()))
+}
+
+fn output_dims(x: &Array, weight: &Array) -> Vec<usize> {
     let mut dims = x.dims().to_vec();
     if let Some(width) = dims.last_mut() {
-        *width = weight.columns();
+        *width = weight.width();
     }
-    let (width, offsets) = (weight.columns(), Rows::of(bias.dims(), &dims));
-    let bias = bias.values();
-    let output = fill_one(&blocks(x_rows.rows(), BLOCK_ROWS), width, |block, output| {
+    dims
+}
+
+/// `x W` onto what each row begins with; each block of rows is finished while it is in the cache.
+fn product(
+    x: &Array,
+    weight: &Array,
+    begin: impl Fn(usize, &mut [f32]) + Sync,
+    finish: impl Fn(&mut [f32]) + Sync,
+) -> Vec<f32> {
+    let (x, weight, width) = (x.matrix(), weight.matrix(), weight.width());
+    fill_one(&blocks(x.rows(), BLOCK_ROWS), width, |block, output| {
         let first = block * BLOCK_ROWS;
         for (row, output) in output.chunks_exact_mut(width).enumerate() {
-            output.copy_from_slice(&bias[offsets.at(first + row) * width..][..width]);
+            begin(first + row, output);
         }
         let rows = output.len() / width;
-        MatrixMut::new(output, rows, width).add(1.0, x_rows.slice_rows(first..first + rows), weight);
+        MatrixMut::new(output, rows, width).add(1.0, x.slice_rows(first..first + rows), weight);
         finish(output);
-    });
-    Array::new(&dims, output)
+    })
 }
 
 impl Kernel<3> for Affine {

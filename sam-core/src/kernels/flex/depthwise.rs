@@ -13,51 +13,113 @@ const LANES: usize = 32;
 const LINES: usize = 4;
 
 /// Maps `[n, h, w, channels]`, weights `[side * side, channels]` and a bias `[channels]` to maps, with zeros around them so that a stride
-/// of 1 keeps their size; each line is finished while it is in the cache.
-pub(super) fn forward([maps, weight, bias]: &[Array; 3], stride: usize, finish: impl Fn(&mut [f32]) + Sync) -> Array {
+/// of 1 keeps their size.
+pub(super) fn forward([maps, weight, bias]: &[Array; 3], stride: usize) -> Array {
     let &[samples, height, width, channels] = maps.dims() else { unreachable!("maps have four dimensions") };
-    let side = weight.dims()[0].isqrt();
-    let (margin, found) = (side / 2, [height.div_ceil(stride), width.div_ceil(stride)]);
+    let convolution = Depthwise { side: weight.dims()[0].isqrt(), stride, size: [height, width] };
+    let found = convolution.output_size();
     let (maps, weight, bias) = (maps.values(), weight.values(), bias.values());
-    // Where a kernel's row or column meets the map, seen from an output pixel.
-    let meet = |at: usize, tap: usize, length: usize| (at * stride + tap).checked_sub(margin).filter(|&at| at < length);
-    let lines = blocks(samples * found[0], LINES);
-    let output = fill_one(&lines, found[1] * channels, |block, output| {
-        vectorised(
-            #[inline(always)]
-            || {
-                let mut taps = Vec::with_capacity(side * side);
-                for (index, line) in output.chunks_exact_mut(found[1] * channels).enumerate() {
-                    let line_index = block * LINES + index;
-                    let (sample, row) = (line_index / found[0], line_index % found[0]);
-                    for (column, pixel) in line.chunks_exact_mut(channels).enumerate() {
-                        taps.clear();
-                        for tap in 0..side * side {
-                            let from = (meet(row, tap / side, height), meet(column, tap % side, width));
-                            if let (Some(row), Some(column)) = from {
-                                taps.push((((sample * height + row) * width + column) * channels, tap * channels));
-                            }
-                        }
-                        convolve(pixel, &maps, &weight, &bias, &taps);
-                    }
-                }
-            },
-        );
-        finish(output);
+    let weights = Weights { taps: &weight, step: channels, bias: &bias };
+    let lines = blocks(found[0], LINES);
+    let tasks = lines.len();
+    let output = fill_one(&lines.repeat(samples), found[1] * channels, |task, output| {
+        let map = &maps[task / tasks * height * width * channels..][..height * width * channels];
+        convolution.convolve(output, task % tasks * LINES, map, 0, weights);
     });
     Array::new(&[samples, found[0], found[1], channels], output)
 }
 
-/// One pixel of the output, from where its taps lie in the maps and in the weights.
+/// A convolution with zeros around its map.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Depthwise {
+    pub(super) side: usize,
+    pub(super) stride: usize,
+    /// Height and width of the map.
+    pub(super) size: [usize; 2],
+}
+
+/// The numbers of some channels.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Weights<'a> {
+    /// Each tap's, from the first of the channels on.
+    pub(super) taps: &'a [f32],
+    /// From one tap to the next.
+    pub(super) step: usize,
+    /// As many as there are channels.
+    pub(super) bias: &'a [f32],
+}
+
+impl Depthwise {
+    pub(super) fn output_size(&self) -> [usize; 2] {
+        self.size.map(|length| length.div_ceil(self.stride))
+    }
+
+    /// The lines of the map that some lines of the output are made of, from the first to before the last.
+    pub(super) fn lines(&self, first: usize, count: usize) -> [usize; 2] {
+        let (margin, last) = (self.side / 2, (first + count - 1) * self.stride);
+        [(first * self.stride).saturating_sub(margin), (last + margin + 1).min(self.size[0])]
+    }
+
+    /// Lines of the output from the `first` on, from lines of the map from `map_first` on.
+    pub(super) fn convolve(
+        &self,
+        output: &mut [f32],
+        first: usize,
+        map: &[f32],
+        map_first: usize,
+        weights: Weights<'_>,
+    ) {
+        let (width, channels, margin) = (self.size[1], weights.bias.len(), self.side / 2);
+        let columns = self.output_size()[1];
+        // Columns whose taps all meet the map: there, taps lie where the first one's do, so much further on.
+        let inner = margin.div_ceil(self.stride)..width.saturating_sub(margin).div_ceil(self.stride);
+        vectorised(
+            #[inline(always)]
+            || {
+                for (line, output) in output.chunks_exact_mut(columns * channels).enumerate() {
+                    let taps = |column| self.taps(first + line, column, map_first, channels, weights.step);
+                    let shared = taps(inner.start);
+                    for (column, pixel) in output.chunks_exact_mut(channels).enumerate() {
+                        if inner.contains(&column) {
+                            let further = (column - inner.start) * self.stride * channels;
+                            sum_taps(pixel, &map[further..], weights, &shared);
+                        } else {
+                            sum_taps(pixel, map, weights, &taps(column));
+                        }
+                    }
+                }
+            },
+        );
+    }
+
+    /// Where the taps that meet the map lie, for a pixel of the output: in the map and in the weights.
+    fn taps(&self, row: usize, column: usize, map_first: usize, channels: usize, step: usize) -> Vec<(usize, usize)> {
+        let [height, width] = self.size;
+        let meet = |at: usize, tap: usize, length: usize| {
+            (at * self.stride + tap).checked_sub(self.side / 2).filter(|&at| at < length)
+        };
+        let rows = (0..self.side).filter_map(|tap| Some((tap, meet(row, tap, height)?)));
+        rows.flat_map(|(down, row)| {
+            let columns = (0..self.side).filter_map(move |tap| Some((tap, meet(column, tap, width)?)));
+            columns.map(move |(right, column)| {
+                (((row - map_first) * width + column) * channels, (down * self.side + right) * step)
+            })
+        })
+        .collect()
+    }
+}
+
+/// One pixel of the output, from where its taps lie in the map and in the weights.
 #[inline(always)]
-fn convolve(pixel: &mut [f32], maps: &[f32], weight: &[f32], bias: &[f32], taps: &[(usize, usize)]) {
+fn sum_taps(pixel: &mut [f32], map: &[f32], weights: Weights<'_>, taps: &[(usize, usize)]) {
+    let Weights { taps: weight, bias, .. } = weights;
     let mut chunks = pixel.chunks_exact_mut(LANES);
     let mut first = 0;
     for chunk in &mut chunks {
         let mut sums = [0.0; LANES];
         sums.copy_from_slice(&bias[first..first + LANES]);
-        for &(map, tap) in taps {
-            let (map, weight) = (&maps[map + first..][..LANES], &weight[tap + first..][..LANES]);
+        for &(at, tap) in taps {
+            let (map, weight) = (&map[at + first..][..LANES], &weight[tap + first..][..LANES]);
             for lane in 0..LANES {
                 sums[lane] += map[lane] * weight[lane];
             }
@@ -67,7 +129,7 @@ fn convolve(pixel: &mut [f32], maps: &[f32], weight: &[f32], bias: &[f32], taps:
     }
     for (channel, value) in chunks.into_remainder().iter_mut().enumerate() {
         let channel = first + channel;
-        let products = taps.iter().map(|&(map, tap)| maps[map + channel] * weight[tap + channel]);
+        let products = taps.iter().map(|&(at, tap)| map[at + channel] * weight[tap + channel]);
         *value = bias[channel] + products.sum::<f32>();
     }
 }

@@ -12,12 +12,14 @@
 mod add;
 mod affine;
 mod attention;
+mod bottleneck;
 mod depthwise;
 mod fill;
 mod gelu;
 mod map_attention;
 mod matrix;
 mod norm;
+mod perceptron;
 mod record;
 mod rows;
 mod simd;
@@ -27,7 +29,7 @@ mod upscale;
 
 use burn::tensor::{Tensor, backend::Backend};
 
-use super::{MapAttention, PairBias};
+use super::{Bottleneck, MapAttention, PairBias};
 use record::{primitive, run, run_untracked};
 
 /// Rows that one task works through: enough to make it worth a task, few enough to stay in the second-level cache.
@@ -52,21 +54,59 @@ pub(super) fn affine_gelu<B: Backend, const D: usize>(
     run_untracked(inputs, |inputs| affine::forward(inputs, gelu::activate))
 }
 
-/// Convolution of each channel by itself, and GELU if asked; none for another backend or type, and under autodiff.
+/// `onto + x W + b`; none for another backend or type, and under autodiff.
+pub(super) fn affine_onto<B: Backend, const D: usize>(
+    x: &Tensor<B, D>,
+    weight: &Tensor<B, 2>,
+    bias: &Tensor<B, 1>,
+    onto: &Tensor<B, D>,
+) -> Option<Tensor<B, D>> {
+    run_untracked([primitive(x), primitive(weight), primitive(bias), primitive(onto)], affine::forward_onto)
+}
+
+/// Norm, affine map, GELU, affine map, and what it all began with added; none for another backend or type, and under autodiff.
+pub(super) fn perceptron<B: Backend, const D: usize>(
+    x: &Tensor<B, D>,
+    [scale, offset]: [&Tensor<B, 1>; 2],
+    epsilon: f64,
+    layers: [(&Tensor<B, 2>, &Tensor<B, 1>); 2],
+) -> Option<Tensor<B, D>> {
+    let [(first, first_bias), (second, second_bias)] = layers;
+    let inputs = [
+        primitive(x),
+        primitive(scale),
+        primitive(offset),
+        primitive(first),
+        primitive(first_bias),
+        primitive(second),
+        primitive(second_bias),
+    ];
+    run_untracked(inputs, |inputs| perceptron::forward(inputs, epsilon as f32))
+}
+
+/// Convolution of each channel by itself; none for another backend or type, and under autodiff.
 pub(super) fn depthwise<B: Backend>(
     maps: &Tensor<B, 4>,
     weight: &Tensor<B, 2>,
     bias: &Tensor<B, 1>,
     stride: usize,
-    activate: bool,
 ) -> Option<Tensor<B, 4>> {
-    run_untracked([primitive(maps), primitive(weight), primitive(bias)], |inputs| {
-        depthwise::forward(inputs, stride, |values| {
-            if activate {
-                gelu::activate(values);
-            }
-        })
-    })
+    run_untracked([primitive(maps), primitive(weight), primitive(bias)], |inputs| depthwise::forward(inputs, stride))
+}
+
+/// A bottleneck; none for another backend or type, and under autodiff.
+pub(super) fn bottleneck<B: Backend>(layers: &Bottleneck<B>, maps: &Tensor<B, 4>) -> Option<Tensor<B, 4>> {
+    let Bottleneck { widen, convolve, narrow, stride, returns } = layers;
+    let inputs = [
+        primitive(maps),
+        primitive(&widen.0),
+        primitive(&widen.1),
+        primitive(&convolve.0),
+        primitive(&convolve.1),
+        primitive(&narrow.0),
+        primitive(&narrow.1),
+    ];
+    run_untracked(inputs, |inputs| bottleneck::forward(inputs, *stride, *returns))
 }
 
 /// The sum of two maps; none for another backend or type.

@@ -1,12 +1,23 @@
 //! Arithmetic that the compiler can vectorise, and the dispatch to what the processor has.
 
+#[cfg(test)]
+use std::sync::atomic::{AtomicBool, Ordering};
+
 /// Sums are kept in this many parts, so that they vectorise; it also fixes their order on every processor.
 const LANES: usize = 16;
+
+/// Tests set it, and all loops run as on a processor that has nothing to offer.
+#[cfg(test)]
+pub(super) static WITHOUT_VECTORS: AtomicBool = AtomicBool::new(false);
 
 /// Runs a loop compiled for the best instruction set of this processor. The closure must be marked `#[inline(always)]`, and so must all
 /// that it calls: what is not inlined runs, a multiple slower, without vectors.
 #[inline(always)]
 pub(super) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
+    #[cfg(test)]
+    if WITHOUT_VECTORS.load(Ordering::Relaxed) {
+        return work();
+    }
     pulp::Arch::new().dispatch(work)
 }
 

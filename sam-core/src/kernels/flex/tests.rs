@@ -1,14 +1,18 @@
 //! The kernels against burn's own operations, forwards and backwards.
 
+use std::sync::atomic::Ordering;
+
 use burn::{
     backend::Autodiff,
+    nn::{LayerNormConfig, LinearConfig},
     tensor::{Distribution, Tensor, activation, backend::AutodiffBackend},
 };
 use burn_flex::{Flex, FlexDevice};
 
 use proptest::prelude::*;
 
-use super::super::{MapAttention, PairBias, QkvOrder, attend_from_few, attend_to_few};
+use super::super::{Bottleneck, MapAttention, PairBias, QkvOrder, attend_from_few, attend_to_few, perceptron};
+use super::simd::WITHOUT_VECTORS;
 
 type B = Autodiff<Flex>;
 
@@ -200,7 +204,7 @@ fn affine_maps_with_gelu_agree() {
     let (x, weight, bias) = (random([2, 530, 24]).inner(), random([24, 40]).inner(), random([40]).inner());
     let found = super::affine_gelu(&x, &weight, &bias.clone().unsqueeze()).expect("flex");
     let expected = activation::gelu(x.matmul(weight.unsqueeze()) + bias.unsqueeze());
-    found.into_data().assert_approx_eq(&expected.into_data(), burn::tensor::Tolerance::<f32>::absolute(1e-4));
+    assert_near(found, expected);
 }
 
 proptest! {
@@ -216,11 +220,11 @@ proptest! {
     ) {
         let maps = random([n, size[0], size[1], channels]).inner();
         let (weight, bias) = (random([side * side, channels]).inner(), random([channels]).inner());
-        let found = super::depthwise(&maps, &weight, &bias, stride, true).expect("flex");
+        let found = super::depthwise(&maps, &weight, &bias, stride).expect("flex");
         // Under autodiff, burn's own operations.
         let tracked = Tensor::<B, 4>::from_inner(maps);
         let (weight, bias) = (Tensor::from_inner(weight), Tensor::from_inner(bias));
-        let expected = super::super::depthwise(tracked, weight, bias, stride, true).inner();
+        let expected = super::super::depthwise(tracked, weight, bias, stride).inner();
         let tolerance = burn::tensor::Tolerance::<f32>::absolute(1e-4);
         found.into_data().assert_approx_eq(&expected.into_data(), tolerance);
     }
@@ -233,4 +237,80 @@ fn map_attention_under_autodiff_is_left_to_burn() {
     let attention = MapAttention { heads: 1, window: None, order: QkvOrder::PartsThenHeads };
     assert!(super::map_attention(&attention, &qkv, &padding, &bias).is_none());
     assert_eq!(attention.forward(qkv, padding, &bias).dims(), [1, 4, 4, 4]);
+}
+
+#[test]
+fn affine_maps_onto_something_agree() {
+    let [x, onto] = [random([2, 530, 24]).inner(), random([2, 530, 40]).inner()];
+    let (weight, bias) = (random([24, 40]).inner(), random([40]).inner());
+    let found = super::affine_onto(&x, &weight, &bias, &onto).expect("flex");
+    assert_near(found, onto + x.matmul(weight.unsqueeze()) + bias.unsqueeze());
+}
+
+fn assert_near<const D: usize>(found: Tensor<Flex, D>, expected: Tensor<Flex, D>) {
+    found.into_data().assert_approx_eq(&expected.into_data(), burn::tensor::Tolerance::<f32>::absolute(1e-4));
+}
+
+#[test]
+fn perceptrons_agree_with_their_parts() {
+    let norm = LayerNormConfig::new(24).init::<Flex>(&FlexDevice);
+    let linear = |input: usize, output: usize| LinearConfig::new(input, output).init::<Flex>(&FlexDevice);
+    let (first, second, x) = (linear(24, 96), linear(96, 24), random([2, 530, 24]).inner());
+    let parts = second.forward(activation::gelu(first.forward(norm.forward(x.clone()))));
+    assert_near(perceptron(&norm, 1e-5, [&first, &second], x.clone()), x + parts);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn bottlenecks_agree(
+        n in 1..3_usize,
+        size in [1..30_usize, 1..14_usize],
+        channels in 1..9_usize,
+        wide in 1..150_usize,
+        stride in 1..3_usize,
+    ) {
+        let maps = random([n, size[0], size[1], channels]);
+        let layers = Bottleneck {
+            widen: (random([channels, wide]), random([wide])),
+            convolve: (random([9, wide]), random([wide])),
+            narrow: (random([wide, channels]) / wide as f64, random([channels])),
+            stride,
+            returns: stride == 1,
+        };
+        // Under autodiff, burn's own operations.
+        let expected = layers.forward(maps.clone()).inner();
+        let inner = |(weight, bias): (Tensor<B, 2>, Tensor<B, 1>)| (weight.inner(), bias.inner());
+        let Bottleneck { widen, convolve, narrow, stride, returns } = layers;
+        let layers = Bottleneck {
+            widen: inner(widen),
+            convolve: inner(convolve),
+            narrow: inner(narrow),
+            stride,
+            returns,
+        };
+        assert_near(super::bottleneck(&layers, &maps.inner()).expect("flex"), expected);
+    }
+}
+
+/// Other tests may run at the same time; they then show the same.
+#[test]
+fn kernels_agree_on_a_processor_without_vectors() {
+    WITHOUT_VECTORS.store(true, Ordering::Relaxed);
+    gelu_agrees();
+    layer_norm_agrees();
+    affine_agrees_on_weights_in_either_order();
+    affine_maps_with_gelu_agree();
+    affine_maps_onto_something_agree();
+    perceptrons_agree_with_their_parts();
+    bottlenecks_agree();
+    depthwise_convolutions_agree();
+    sums_with_what_all_samples_or_all_pixels_share_agree();
+    attention_of_few_queries_agrees();
+    attention_of_many_queries_agrees();
+    attention_over_more_keys_than_a_tile_agrees();
+    attention_within_windows_agrees();
+    upscaling_agrees_with_its_parts();
+    WITHOUT_VECTORS.store(false, Ordering::Relaxed);
 }
