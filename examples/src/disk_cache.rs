@@ -13,12 +13,12 @@ use sam_core::{CacheConfig, EmbeddingCache, EmbeddingKey, ImageEmbedding, SamPre
 use sam_prompt::ndarray::Array3;
 use serde::Serialize;
 
-use crate::weights::Weights;
+use crate::{stack::Stack, weights::Weights};
 
 /// Where embeddings are kept, as asked for on the command line.
 #[derive(Debug, Clone, Args, Serialize)]
 pub struct CacheOptions {
-    /// Folder that keeps embedded slices, so that the next run on them skips the image encoder (4 MB a slice, 4 GiB at most).
+    /// Folder that keeps embedded slices, so that the next run on them skips the image encoder (2 MB a slice, 4 GiB at most).
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
 }
@@ -33,14 +33,14 @@ impl CacheOptions {
     }
 }
 
-/// A folder of embeddings made with one checkpoint; it counts, and shows, how many of those asked for were there.
+/// A folder of embeddings made with one checkpoint; it counts, and shows, how many were computed and how many were there.
 #[derive(Debug)]
 pub struct DiskCache {
     folder: PathBuf,
     cache: EmbeddingCache,
     weights: String,
+    computed: AtomicUsize,
     read: AtomicUsize,
-    asked: AtomicUsize,
 }
 
 impl DiskCache {
@@ -53,8 +53,8 @@ impl DiskCache {
             folder: folder.to_path_buf(),
             cache: EmbeddingCache::open(folder, CacheConfig::default())?,
             weights: weights.sha256.clone(),
+            computed: 0.into(),
             read: 0.into(),
-            asked: 0.into(),
         })
     }
 
@@ -63,21 +63,39 @@ impl DiskCache {
     /// # Errors
     /// If the slice cannot be embedded.
     pub fn embed<B: Backend>(&self, predictor: &SamPredictor<B>, image: &Array3<f32>) -> Result<ImageEmbedding<B>> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
         // The window is in the levels already.
         let key = EmbeddingKey::new(image.view(), "", &self.weights, predictor);
         if let Some(known) = self.cache.get(&key, &predictor.device()) {
             self.read.fetch_add(1, Ordering::Relaxed);
             return Ok(known);
         }
+        self.computed.fetch_add(1, Ordering::Relaxed);
         Ok(self.cache.embed(predictor, image.view(), "", &self.weights)?)
+    }
+
+    /// Puts the embeddings of all slices into the folder, each of which is then `reached`.
+    ///
+    /// # Errors
+    /// If a slice cannot be embedded, or its embedding not be written.
+    pub fn embed_all<B: Backend>(
+        &self,
+        predictor: &SamPredictor<B>,
+        stack: &Stack,
+        reached: &mut dyn FnMut(),
+    ) -> Result<()> {
+        let images = (0..stack.len()).map(|index| stack.image(index));
+        let mut count = |is_new: bool| {
+            self.computed.fetch_add(usize::from(is_new), Ordering::Relaxed);
+            reached();
+        };
+        Ok(self.cache.embed_all(predictor, images, "", &self.weights, &mut count)?)
     }
 }
 
 impl fmt::Display for DiskCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [read, asked] = [&self.read, &self.asked].map(|count| count.load(Ordering::Relaxed));
-        write!(f, "{read} of {asked} embeddings were read from {}", self.folder.display())
+        let [computed, read] = [&self.computed, &self.read].map(|count| count.load(Ordering::Relaxed));
+        write!(f, "embeddings: {computed} computed, {read} read from {}", self.folder.display())
     }
 }
 
@@ -108,10 +126,10 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let options = CacheOptions { cache: Some(folder.path().to_path_buf()) };
         let weights = |sha256: &str| Weights { path: PathBuf::new(), sha256: sha256.to_owned() };
-        for (sha256, part) in [("a", "0 of 1"), ("a", "1 of 1"), ("b", "0 of 1")] {
+        for (sha256, part) in [("a", "1 computed, 0 read"), ("a", "0 computed, 1 read"), ("b", "1 computed, 0 read")] {
             let disk = options.open(&weights(sha256))?.context("a folder was named")?;
             BackendChoice::default().run(EmbedJob(&disk))?;
-            assert!(disk.to_string().starts_with(part), "{disk}, with the weights {sha256}");
+            assert!(disk.to_string().contains(part), "{disk}, with the weights {sha256}");
         }
         assert!(CacheOptions { cache: None }.open(&weights("a"))?.is_none());
         Ok(())

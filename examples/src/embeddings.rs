@@ -8,7 +8,7 @@ use sam_auto::{SliceSource, SourceError};
 use sam_core::{ImageEmbedding, SamPredictor};
 use sam_prompt::ndarray::Array3;
 
-use crate::{disk_cache::DiskCache, stack::Stack};
+use crate::{disk_cache::DiskCache, progress, stack::Stack};
 
 /// Embedded slices of one stack, each embedded once.
 #[derive(Debug)]
@@ -33,6 +33,18 @@ impl<'a, B: Backend> Embeddings<'a, B> {
     /// The slices.
     pub fn stack(&self) -> &'a Stack {
         self.stack
+    }
+
+    /// Puts the embeddings of all slices on the disk, if there is one to keep them: who needs them all has them sooner that way.
+    ///
+    /// # Errors
+    /// If a slice cannot be embedded, or not be kept.
+    pub fn keep_all(&self) -> Result<()> {
+        let Some(disk) = self.disk else { return Ok(()) };
+        let bar = progress::bar(format!("Embedding {}", self.stack.name), self.stack.len());
+        let kept = disk.embed_all(self.predictor, self.stack, &mut || bar.inc(1));
+        bar.finish_and_clear();
+        kept.with_context(|| format!("embedding {}", self.stack.name))
     }
 
     /// One slice's embedding, from the cache or computed.

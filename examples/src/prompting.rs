@@ -93,6 +93,7 @@ impl AutoPrompting {
         embeddings: &mut Embeddings<'_, B>,
         reached: &mut dyn FnMut(usize),
     ) -> Result<Segmentation> {
+        embeddings.keep_all()?;
         let support = |(&index, outline): (&usize, &Array2<bool>)| {
             Ok(SupportSlice::new(index, embeddings.get(index)?, outline.clone())?)
         };

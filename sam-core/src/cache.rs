@@ -4,18 +4,21 @@ use std::{
     collections::HashMap,
     fs::{self, File},
     io,
+    panic::resume_unwind,
     path::{Path, PathBuf},
+    sync::mpsc::sync_channel,
+    thread,
     time::{Duration, SystemTime},
 };
 
-use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
-use ndarray::ArrayView3;
+use burn::tensor::{DType, FloatDType, Tensor, TensorData, backend::Backend};
+use ndarray::{Array3, ArrayView3};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    CoreError, Frame, ImageEmbedding, SamPredictor,
+    CoreError, Frame, ImageEmbedding, Precision, Preprocess, SamPredictor,
     atomic::{is_unfinished, write_whole},
     hash::hexadecimal,
 };
@@ -26,14 +29,15 @@ use crate::{
 pub struct CacheConfig {
     /// The embeddings used longest ago are dropped beyond this many bytes; the last one written always stays.
     pub max_bytes: u64,
-    /// Stores f16 instead of f32: half the size, and masks that may differ in a few pixels.
+    /// Stores f16 instead of f32, which halves the size and moves no Dice; embeddings are then rounded from the first use on, so that
+    /// what is computed and what is read are one and the same.
     pub half: bool,
 }
 
 impl Default for CacheConfig {
-    /// 4 GiB of f32: a thousand slices.
+    /// 4 GiB of f16: two thousand slices.
     fn default() -> Self {
-        Self { max_bytes: 4 << 30, half: false }
+        Self { max_bytes: 4 << 30, half: true }
     }
 }
 
@@ -41,6 +45,8 @@ impl Default for CacheConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct EmbeddingKey(String);
 
+/// Images that may wait before, and embeddings behind, the one that is embedded.
+const AHEAD: usize = 2;
 /// Part of every key: raise it when the meaning of entries changes.
 const FORMAT: &str = "sam-core embedding 2";
 /// Ending of the entries' names.
@@ -59,8 +65,17 @@ impl EmbeddingKey {
         weights: &str,
         predictor: &SamPredictor<B>,
     ) -> Self {
+        Self::of(image, window, weights, predictor.preprocess(), predictor.encoder_precision())
+    }
+
+    fn of(
+        image: ArrayView3<'_, f32>,
+        window: &str,
+        weights: &str,
+        preprocess: Preprocess,
+        precision: Precision,
+    ) -> Self {
         let mut hasher = Sha256::new();
-        let (preprocess, precision) = (predictor.preprocess(), predictor.encoder_precision());
         let (preprocess, shape) = (format!("{preprocess:?} {precision}"), format!("{:?}", image.shape()));
         // Each text is preceded by its length, so that no two lists of texts look alike.
         for text in [FORMAT, weights, window, &preprocess, &shape] {
@@ -110,11 +125,68 @@ impl EmbeddingCache {
         if let Some(known) = self.get(&key, &predictor.device()) {
             return Ok(known);
         }
-        let embedding = predictor.embed(image)?;
+        let embedding = self.rounded(predictor.embed(image)?);
         if let Err(error) = self.put(&key, &embedding) {
             tracing::warn!("{error}; the embedding is used without being kept");
         }
         Ok(embedding)
+    }
+
+    /// Puts the embeddings of many images into the folder, those that are not there yet; `reached` is told of each image whether it was
+    /// embedded now.
+    ///
+    /// The work goes on in a line: while one image is embedded, those after it are read and prepared, and those before it are stored.
+    ///
+    /// # Errors
+    /// As [`SamPredictor::embed`]; [`CoreError::Cache`] if an embedding cannot be written. What was embedded before stays.
+    pub fn embed_all<B: Backend>(
+        &self,
+        predictor: &SamPredictor<B>,
+        images: impl Iterator<Item = Array3<f32>> + Send,
+        window: &str,
+        weights: &str,
+        reached: &mut dyn FnMut(bool),
+    ) -> Result<(), CoreError> {
+        let (preprocess, precision) = (predictor.preprocess(), predictor.encoder_precision());
+        thread::scope(|scope| {
+            let (prepared, to_embed) = sync_channel(AHEAD);
+            let (embedded, to_store) = sync_channel(AHEAD);
+            scope.spawn(move || {
+                for image in images {
+                    let key = EmbeddingKey::of(image.view(), window, weights, preprocess, precision);
+                    let missing = (!self.path(&key).exists()).then(|| preprocess.apply(image.view()));
+                    // Whoever embeds has given up.
+                    if prepared.send((key, missing)).is_err() {
+                        break;
+                    }
+                }
+            });
+            let storing = scope.spawn(move || {
+                to_store.iter().try_for_each(|(key, embedding): (_, ImageEmbedding<B>)| self.put(&key, &embedding))
+            });
+            for (key, missing) in to_embed {
+                let is_missing = missing.is_some();
+                if let Some(input) = missing {
+                    let embedding = predictor.embed_prepared(input?);
+                    // Whoever stores has failed, and says why below.
+                    if embedded.send((key, embedding)).is_err() {
+                        break;
+                    }
+                }
+                reached(is_missing);
+            }
+            drop(embedded);
+            storing.join().unwrap_or_else(|panic| resume_unwind(panic))
+        })
+    }
+
+    /// As it will be read.
+    fn rounded<B: Backend>(&self, embedding: ImageEmbedding<B>) -> ImageEmbedding<B> {
+        if !self.config.half {
+            return embedding;
+        }
+        let features = embedding.features.cast(FloatDType::F16).cast(FloatDType::F32);
+        ImageEmbedding { features, ..embedding }
     }
 
     /// The embedding under a key; `None` where there is none, or none that is whole.

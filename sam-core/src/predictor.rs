@@ -202,8 +202,12 @@ impl<B: Backend> SamPredictor<B> {
     /// # Errors
     /// [`CoreError::Image`] if the image cannot be read.
     pub fn embed(&self, image: ArrayView3<'_, f32>) -> Result<ImageEmbedding<B>, CoreError> {
-        let (input, frame) = self.preprocess.apply(image)?;
-        Ok(ImageEmbedding { features: self.encode(&[input]), frame })
+        Ok(self.embed_prepared(self.preprocess.apply(image)?))
+    }
+
+    /// Embeds what [`Preprocess::apply`] made of an image.
+    pub(crate) fn embed_prepared(&self, (input, frame): (Array3<f32>, Frame)) -> ImageEmbedding<B> {
+        ImageEmbedding { features: self.encode(&[input]), frame }
     }
 
     /// Embeds images of any sizes in one pass of the encoder.

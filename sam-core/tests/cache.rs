@@ -32,10 +32,12 @@ fn entries(folder: &tempfile::TempDir) -> TestResult<Vec<PathBuf>> {
     Ok(found)
 }
 
+const FULL: CacheConfig = CacheConfig { max_bytes: 4 << 30, half: false };
+
 #[test]
 fn what_is_read_is_what_was_computed() -> TestResult {
     let folder = tempfile::tempdir()?;
-    let cache = EmbeddingCache::open(folder.path().join("made/on/the/way"), CacheConfig::default())?;
+    let cache = EmbeddingCache::open(folder.path().join("made/on/the/way"), FULL)?;
     let predictor = predictor();
     let computed = predictor.embed(image(1).view())?;
     let first = cache.embed(&predictor, image(1).view(), "W400 L40", "weights")?;
@@ -45,6 +47,52 @@ fn what_is_read_is_what_was_computed() -> TestResult {
         assert_eq!(values(found), values(&computed));
         assert_eq!(found.frame, computed.frame);
     }
+    Ok(())
+}
+
+#[test]
+fn what_is_rounded_is_rounded_from_the_first_use_on() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let cache = EmbeddingCache::open(folder.path(), CacheConfig::default())?;
+    let predictor = predictor();
+    let [first, second] = [(); 2].map(|()| cache.embed(&predictor, image(1).view(), "", "weights"));
+    let (first, second) = (values(&first?), values(&second?));
+    assert_eq!(first, second);
+    assert_ne!(first, values(&predictor.embed(image(1).view())?));
+    Ok(())
+}
+
+#[test]
+fn many_images_are_embedded_once_each() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let cache = EmbeddingCache::open(folder.path(), CacheConfig::default())?;
+    let predictor = predictor();
+    let embed_all = |count: usize| -> TestResult<Vec<bool>> {
+        let mut reached = Vec::new();
+        cache.embed_all(&predictor, (0..count).map(image), "", "weights", &mut |is_new| reached.push(is_new))?;
+        Ok(reached)
+    };
+    assert_eq!(embed_all(5)?, [true; 5]);
+    assert_eq!(embed_all(7)?, [false, false, false, false, false, true, true]);
+    let apart = EmbeddingCache::open(folder.path().join("apart"), CacheConfig::default())?;
+    for seed in 0..7 {
+        let key = EmbeddingKey::new(image(seed).view(), "", "weights", &predictor);
+        let (kept, alone) =
+            (cache.get::<B>(&key, &DEVICE), apart.embed(&predictor, image(seed).view(), "", "weights")?);
+        assert_eq!(values(&kept.ok_or("it was put there")?), values(&alone));
+    }
+    Ok(())
+}
+
+#[test]
+fn the_first_image_that_cannot_be_embedded_is_told_and_what_came_before_stays() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let cache = EmbeddingCache::open(folder.path(), CacheConfig::default())?;
+    let images = [image(0), image(1), Array3::zeros((0, 0, 1)), image(2)];
+    let mut reached = 0;
+    let all = cache.embed_all(&predictor(), images.into_iter(), "", "weights", &mut |_| reached += 1);
+    assert!(all.is_err());
+    assert_eq!((reached, entries(&folder)?.len()), (2, 2));
     Ok(())
 }
 
@@ -141,7 +189,7 @@ fn the_one_used_longest_ago_goes_first() -> TestResult {
     let predictor = predictor();
     let embedding = predictor.embed(image(0).view())?;
     let key = |seed| EmbeddingKey::new(image(seed).view(), "", "weights", &predictor);
-    let unbounded = EmbeddingCache::open(folder.path(), CacheConfig::default())?;
+    let unbounded = EmbeddingCache::open(folder.path(), FULL)?;
     unbounded.put(&key(0), &embedding)?;
     let size = entries(&folder)?[0].metadata()?.len();
     let cache = EmbeddingCache::open(folder.path(), CacheConfig { max_bytes: 2 * size, half: false })?;
@@ -232,7 +280,7 @@ fn what_a_dead_process_left_behind_is_removed() -> TestResult {
 fn a_folder_that_cannot_be_written_to_costs_only_the_time() -> TestResult {
     let folder = tempfile::tempdir()?;
     let place = folder.path().join("cache");
-    let cache = EmbeddingCache::open(&place, CacheConfig::default())?;
+    let cache = EmbeddingCache::open(&place, FULL)?;
     fs::remove_dir(&place)?;
     let predictor = predictor();
     let found = cache.embed(&predictor, image(1).view(), "", "weights")?;
