@@ -18,7 +18,8 @@
 //! may overlap, and a program that was killed is started again in the same words: what is done is passed over, what was begun is begun
 //! anew. Cases that failed are tried again. `--merge` joins all records to one table, .csv or .json.
 //!
-//! The folder of records must lie where file locks reach all machines, as they do on local disks, NFSv4 and Lustre (mounted with flock).
+//! The folder of records must lie where file locks reach all machines, as they do on local disks, on NFS from version 4 on, and on Lustre
+//! mounted with flock.
 //!
 //! Slurm, as an array:
 //!

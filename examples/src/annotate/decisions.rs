@@ -202,6 +202,10 @@ mod tests {
         Ok([drawn, decisions.accepted, decisions.rejected])
     }
 
+    fn nothing() -> [Vec<usize>; 3] {
+        Default::default()
+    }
+
     fn refused(outcome: Result<[Vec<usize>; 3]>) -> String {
         format!("{:#}", outcome.expect_err("it is refused"))
     }
@@ -214,7 +218,7 @@ mod tests {
         assert!(refused(decide(&session, [0, 2, 0, 3, 0], "--empty 3")).contains("has an outline there"));
         Decisions::of(&session, Some(&map([0, 2, 0, 3, 0])), &options("--empty 4"))?.keep(&mut session)?;
         // A run that was interrupted here finds all of it again.
-        assert_eq!(decide(&session, [0, 2, 0, 3, 0], "--empty 4")?, [vec![], vec![], vec![]]);
+        assert_eq!(decide(&session, [0, 2, 0, 3, 0], "--empty 4")?, nothing());
         let accept = Decisions::of(&session, None, &options("--accept 2"))?;
         assert!(accept.keep(&mut session).expect_err("nothing was found").to_string().contains("first round"));
         Ok(())
@@ -226,7 +230,7 @@ mod tests {
         let mut session = session(&folder)?;
         Decisions::of(&session, Some(&map([0, 2, 0, 0, 0])), &options(""))?.keep(&mut session)?;
         round(&mut session, &map([1, 2, 3, 0, 4]))?;
-        assert_eq!(decide(&session, [1, 2, 3, 0, 4], "")?, [vec![], vec![], vec![]]);
+        assert_eq!(decide(&session, [1, 2, 3, 0, 4], "")?, nothing());
         assert_eq!(decide(&session, [1, 5, 2, 0, 0], "")?, [vec![1, 2, 4], vec![], vec![]], "corrected, and emptied");
         let words = "--accept 0-2 --reject 4 --empty 3";
         assert_eq!(decide(&session, [1, 2, 6, 0, 4], words)?, [vec![2, 3], vec![0], vec![4]]);
@@ -239,11 +243,11 @@ mod tests {
         assert_eq!(session.state().slices_of(Origin::Drawn), [1, 2, 3]);
         assert_eq!(session.state().slices_of(Origin::Accepted), [0]);
         // A copy of the mask as it was found, without the correction, takes nothing back.
-        assert_eq!(decide(&session, [1, 2, 3, 0, 4], "")?, [vec![], vec![], vec![]]);
+        assert_eq!(decide(&session, [1, 2, 3, 0, 4], "")?, nothing());
         // Nor does one of a round that was undone draw anything.
         round(&mut session, &map([1, 2, 6, 0, 2]))?;
         session.undo()?;
-        assert_eq!(decide(&session, [1, 2, 6, 0, 2], "")?, [vec![], vec![], vec![]]);
+        assert_eq!(decide(&session, [1, 2, 6, 0, 2], "")?, nothing());
         Ok(())
     }
 

@@ -73,6 +73,12 @@ fn open(work: &Work<'_>, folder: &Path, given: Option<&LabelVolume>) -> Result<S
 
 /// Every structure that was outlined or named.
 fn structures(options: &Options, given: &LabelVolume) -> Result<BTreeMap<u16, String>> {
+    ensure!(
+        !given.values().is_empty(),
+        "{} has no annotated slice: outline the structure on 2 to 5 slices of {}",
+        options.annotations_name(),
+        options.scan.image.display()
+    );
     let names = options.names()?;
     let named = names.structures().into_iter().flat_map(|structure| structure.values);
     let values = given.values().into_iter().chain(named);

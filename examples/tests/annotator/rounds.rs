@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Parser;
 use examples::annotate::{self, Options};
 use sam_data::{LabelVolume, Phantom, SliceAxis, SlicePlane};
