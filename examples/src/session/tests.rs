@@ -158,13 +158,14 @@ fn what_makes_no_sense_is_refused_and_changes_nothing() -> Result<()> {
     assert!(refused(session.draw(0, Array2::zeros((2, 3)).view())).contains("(3, 2) rows"));
     assert!(refused(session.reject(9)).contains("from 0 to 3"));
     session.draw(0, labels(1).view())?;
+    let nothing = Array3::zeros(grid().shape);
     let result = RoundResult {
         seed: 0,
         config: config(),
         backend: "none".to_owned(),
         warm_start: None,
         cards: &BTreeMap::new(),
-        labels: Array3::zeros(grid().shape).view(),
+        labels: nothing.view(),
         ranking: None,
     };
     let image = Volume::new(Array3::zeros(grid().shape), grid().affine);
@@ -230,7 +231,7 @@ fn damage_is_found_in_its_line() -> Result<()> {
     drop(session);
     let text = fs::read_to_string(scratch.log())?;
     let lines: Vec<_> = text.lines().collect();
-    let mut check = |changed: Vec<String>, line: usize| -> Result<()> {
+    let check = |changed: Vec<String>, line: usize| -> Result<()> {
         let changed: String = changed.iter().map(|line| format!("{line}\n")).collect();
         fs::write(scratch.log(), &changed)?;
         let error = scratch.refused(header());

@@ -36,7 +36,8 @@ fn write_cases(folder: &Path) -> Result<()> {
         let phantom = tiny::phantom(number as u64);
         let (plane, value) = (SlicePlane::new(&phantom.volume.grid, SliceAxis::K), tiny::structure(&phantom)?);
         let mut partial = Array3::zeros(phantom.volume.voxels.dim());
-        for slice in [2, 5] {
+        let (shown, _) = tiny::slices(&phantom, &plane)?;
+        for slice in [shown[0], shown[shown.len() - 1]] {
             let outline = tiny::only(plane.extract(phantom.labels.labels.view(), slice), value);
             plane.insert(&mut partial, slice, outline.view());
         }

@@ -5,7 +5,7 @@
 use std::{
     collections::BTreeMap,
     env, fs,
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     path::Path,
     thread,
     time::Duration,
@@ -125,15 +125,14 @@ fn nothing_that_was_told_is_lost_when_the_program_is_killed() -> Result<()> {
     let (mut kept, mut early) = (Vec::new(), 0);
     for seed in 0..kills {
         let mut child = program::start(PROGRAM, &[&folder.to_string_lossy(), &seed.to_string()], None)?;
-        let mut out = child.stdout.take().context("its output is piped")?;
-        let reader = thread::spawn(move || {
-            let mut text = String::new();
-            out.read_to_string(&mut text).map(|_| text)
-        });
-        thread::sleep(Duration::from_micros(u64::from(rng.next_u32() % 150_000)));
+        let mut out = BufReader::new(child.stdout.take().context("its output is piped")?);
+        // At any moment from its start on, or after it has told of a few decisions.
+        let (wanted, mut text) = (rng.next_u32() as usize % 8, String::new());
+        while told(&text).len() < wanted && out.read_line(&mut text)? > 0 {}
+        thread::sleep(Duration::from_micros(u64::from(rng.next_u32() % 30_000)));
         child.kill()?;
         child.wait()?;
-        let text = reader.join().expect("it reads to the end")?;
+        out.read_to_string(&mut text)?;
         ensure!(!text.contains("failed "), "the program failed before it was killed: {text}");
         let new = told(&text);
         early += u64::from(new.is_empty());

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::Parser;
 use examples::annotate::{self, Options};
 use sam_data::{LabelVolume, Phantom, SliceAxis, SlicePlane};
@@ -80,34 +80,45 @@ fn a_scan_is_corrected_round_after_round() -> Result<()> {
     let desk = Desk::new()?;
     let value = tiny::structure(&desk.phantom)?;
     assert!(desk.run("").expect_err("nothing to begin with").to_string().contains("--annotations FILE"));
+    let (shown, bare) = tiny::slices(&desk.phantom, &desk.plane)?;
+    // Two are outlined, one is empty; later one is corrected, one accepted, one rejected.
+    let ([outlined, wrong, right, also_outlined, ..], [empty, .., rejected]) = (&shown[..], &bare[..]) else {
+        bail!("the phantom shows its structure on the slices {shown:?} alone")
+    };
+    let (outlined, wrong, right, also_outlined) = (*outlined, *wrong, *right, *also_outlined);
     let mut partial = Array3::zeros(desk.phantom.volume.voxels.dim());
-    for slice in [2, 5] {
+    for slice in [outlined, also_outlined] {
         desk.plane.insert(&mut partial, slice, desk.truth(slice)?.view());
     }
     desk.write("partial.nii.gz", &partial)?;
-    desk.run("--annotations partial.nii.gz --empty 0")?;
+    desk.run(&format!("--annotations partial.nii.gz --empty {empty}"))?;
     let first = desk.mask()?;
-    assert_eq!(desk.slice(&first, 2), desk.truth(2)?);
-    assert_eq!(desk.slice(&first, 5), desk.truth(5)?);
-    assert!(desk.slice(&first, 0).iter().all(|&label| label == 0));
-    assert_eq!(desk.provenance()?["drawn"], serde_json::json!([0, 2, 5]));
+    assert_eq!(desk.slice(&first, outlined), desk.truth(outlined)?);
+    assert_eq!(desk.slice(&first, also_outlined), desk.truth(also_outlined)?);
+    assert!(desk.slice(&first, *empty).iter().all(|&label| label == 0));
+    let rising = |mut slices: Vec<usize>| {
+        slices.sort_unstable();
+        serde_json::json!(slices)
+    };
+    assert_eq!(desk.provenance()?["drawn"], rising(vec![*empty, outlined, also_outlined]));
     assert_eq!(desk.provenance()?["round"]["warm_start"], Value::Null);
 
-    // One slice is corrected, one accepted, one rejected.
     let mut corrected = first.labels.clone();
-    let mut drawn = desk.truth(3)?;
+    let mut drawn = desk.truth(wrong)?;
     drawn[(0, 0)] = value;
-    desk.plane.insert(&mut corrected, 3, drawn.view());
+    desk.plane.insert(&mut corrected, wrong, drawn.view());
     desk.write("corrected.nii.gz", &corrected)?;
-    desk.run("--annotations corrected.nii.gz --accept 4 --reject 7")?;
+    desk.run(&format!("--annotations corrected.nii.gz --accept {right} --reject {rejected}"))?;
     let second = desk.mask()?;
-    for (slice, expected) in [(2, desk.truth(2)?), (3, drawn.clone()), (4, desk.slice(&first, 4))] {
+    for (slice, expected) in
+        [(outlined, desk.truth(outlined)?), (wrong, drawn.clone()), (right, desk.slice(&first, right))]
+    {
         assert_eq!(desk.slice(&second, slice), expected, "slice {slice} is the person's");
     }
     let provenance = desk.provenance()?;
-    assert_eq!(provenance["drawn"], serde_json::json!([0, 2, 3, 5]));
-    assert_eq!(provenance["accepted"], serde_json::json!([4]));
-    assert_eq!(provenance["rejected"], serde_json::json!([7]));
+    assert_eq!(provenance["drawn"], rising(vec![*empty, outlined, wrong, also_outlined]));
+    assert_eq!(provenance["accepted"], rising(vec![right]));
+    assert_eq!(provenance["rejected"], rising(vec![*rejected]));
     assert_eq!(provenance["round"]["warm_start"], 1);
     assert_eq!(provenance["round"]["seed"], 1);
 
@@ -119,7 +130,9 @@ fn a_scan_is_corrected_round_after_round() -> Result<()> {
     desk.run("--undo")?;
     let back = desk.mask()?;
     assert_eq!(desk.provenance()?["round"]["number"], 1);
-    for (slice, expected) in [(3, drawn), (4, desk.slice(&first, 4)), (6, desk.slice(&first, 6))] {
+    for (slice, expected) in
+        [(wrong, drawn), (right, desk.slice(&first, right)), (*rejected, desk.slice(&first, *rejected))]
+    {
         assert_eq!(desk.slice(&back, slice), expected, "slice {slice}");
     }
     desk.run("--undo")?;
@@ -128,8 +141,8 @@ fn a_scan_is_corrected_round_after_round() -> Result<()> {
     desk.run("--anew --members 2")?;
     let provenance = desk.provenance()?;
     assert_eq!((&provenance["round"]["number"], &provenance["round"]["warm_start"]), (&3.into(), &Value::Null));
-    // Two members cannot go on from one.
-    desk.run("--accept 4")?;
+    // Two members cannot go on from one, nor one from two.
+    desk.run(&format!("--accept {right}"))?;
     assert_eq!(desk.provenance()?["round"]["warm_start"], Value::Null);
 
     let log = fs::read(desk.path("session/log.jsonl"))?;

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
 use safetensors::SafeTensors;
-use sam_data::{Phantom, PhantomConfig};
+use sam_data::{Phantom, PhantomConfig, SlicePlane};
 use sam_prompt::ndarray::Array2;
 
 /// The model of sam-core's tests, whose weights lie in two files for their size.
@@ -32,4 +32,11 @@ pub(crate) fn structure(phantom: &Phantom) -> Result<u16> {
 /// The same without the labels of other structures.
 pub(crate) fn only(labels: Array2<u16>, value: u16) -> Array2<u16> {
     labels.mapv(|label| if label == value { label } else { 0 })
+}
+
+/// The slices on which a phantom shows its structure, and those on which it does not.
+pub(crate) fn slices(phantom: &Phantom, plane: &SlicePlane) -> Result<(Vec<usize>, Vec<usize>)> {
+    let value = structure(phantom)?;
+    let shows = |&slice: &usize| plane.extract(phantom.labels.labels.view(), slice).iter().any(|&label| label == value);
+    Ok((0..plane.count()).partition(shows))
 }

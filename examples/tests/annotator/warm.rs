@@ -73,7 +73,8 @@ impl Trial<'_> {
         self.write("partial.nii.gz", &partial)?;
         let (first, _) = self.run("warm", "partial.nii.gz", &[])?;
         let mut rest: Vec<usize> = shown.into_iter().filter(|slice| !outlined.contains(slice)).collect();
-        let mut scored = rest.iter().map(|&slice| Ok((self.dice(&first, slice)?, slice))).collect::<Result<Vec<_>>>()?;
+        let mut scored =
+            rest.iter().map(|&slice| Ok((self.dice(&first, slice)?, slice))).collect::<Result<Vec<_>>>()?;
         scored.sort_by(|(a, _), (b, _)| a.total_cmp(b));
         let mut corrected = first.labels.clone();
         for &(_, slice) in scored.iter().take(2) {
@@ -129,6 +130,11 @@ fn going_on_is_as_good_as_learning_anew() -> Result<()> {
         (warm, anew, count) = (warm + of_warm, anew + of_anew, count + 1.0);
     }
     // One seed, few structures: a loss of so much would be more than chance.
-    assert!(warm / count > anew / count - 0.03, "going on reaches {:.3}, learning anew {:.3}", warm / count, anew / count);
+    assert!(
+        warm / count > anew / count - 0.03,
+        "going on reaches {:.3}, learning anew {:.3}",
+        warm / count,
+        anew / count
+    );
     Ok(())
 }
