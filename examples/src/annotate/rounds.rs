@@ -79,10 +79,10 @@ fn structures(options: &Options, given: &LabelVolume) -> Result<BTreeMap<u16, St
         options.annotations_name(),
         options.scan.image.display()
     );
-    let names = options.names()?;
-    let named = names.structures().into_iter().flat_map(|structure| structure.values);
+    let table = options.names()?;
+    let named = table.structures().into_iter().flat_map(|structure| structure.values);
     let values = given.values().into_iter().chain(named);
-    Ok(values.map(|value| (value, name_of(&names, value))).collect())
+    Ok(values.map(|value| (value, name_of(&table, value))).collect())
 }
 
 /// A round: learns from all that the person said, segments the rest, and keeps both.

@@ -141,8 +141,8 @@ mod tests {
 
     #[test]
     fn shards_share_all_cases_among_them() -> Result<()> {
-        let rows: String = (0..7).map(|number| format!("a.nii,b.nii,{number}.nii\n")).collect();
-        let cases = read(&format!("image,annotations,out\n{rows}"))?;
+        let rows: Vec<_> = (0..7).map(|number| format!("a.nii,b.nii,{number}.nii")).collect();
+        let cases = read(&format!("image,annotations,out\n{}\n", rows.join("\n")))?;
         let mut lines: Vec<_> = (1..=3)
             .flat_map(|part| Shard { part, of: 3 }.of(&cases).map(|case| case.line).collect::<Vec<_>>())
             .collect();

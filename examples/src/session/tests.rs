@@ -232,7 +232,7 @@ fn damage_is_found_in_its_line() -> Result<()> {
     let text = fs::read_to_string(scratch.log())?;
     let lines: Vec<_> = text.lines().collect();
     let check = |changed: Vec<String>, line: usize| -> Result<()> {
-        let changed: String = changed.iter().map(|line| format!("{line}\n")).collect();
+        let changed = changed.join("\n") + "\n";
         fs::write(scratch.log(), &changed)?;
         let error = scratch.refused(header());
         assert!(error.contains(&format!("damaged in line {line}")) && error.contains("from a copy"), "{error}");

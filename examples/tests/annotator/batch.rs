@@ -45,7 +45,7 @@ fn write_cases(folder: &Path) -> Result<()> {
         sam_data::write_volume(&folder.join(&scan), &phantom.volume)?;
         sam_data::write_labels(&folder.join(&annotations), partial.view(), &phantom.volume)?;
         let paths = [scan, annotations, mask].map(|name| folder.join(name).to_string_lossy().into_owned());
-        table.push_str(&format!("{}\n", paths.join(",")));
+        table += &(paths.join(",") + "\n");
     }
     Ok(fs::write(folder.join("cases.csv"), table)?)
 }

@@ -63,8 +63,9 @@ impl Trial<'_> {
 
     /// Dice before, and of both ways with their seconds.
     fn compare(&self) -> Result<[f64; 5]> {
-        let shows = |&slice: &usize| self.cut(&self.truth, slice).iter().filter(|&&label| label != 0).count() >= 10;
-        let shown: Vec<usize> = (0..self.plane.count()).filter(shows).collect();
+        let has_structure =
+            |&slice: &usize| self.cut(&self.truth, slice).iter().filter(|&&label| label != 0).count() >= 10;
+        let shown: Vec<usize> = (0..self.plane.count()).filter(has_structure).collect();
         let mut partial = Array3::zeros(self.truth.labels.dim());
         let outlined = [shown[shown.len() / 3], shown[2 * shown.len() / 3]];
         for slice in outlined {
@@ -87,8 +88,8 @@ impl Trial<'_> {
         let (warm, warm_seconds) = self.run("warm", "corrected.nii.gz", &[])?;
         let (anew, anew_seconds) = self.run("anew", "corrected.nii.gz", &["--anew"])?;
         let mean = |mask: &LabelVolume| -> Result<f64> {
-            let scores = rest.iter().map(|&slice| self.dice(mask, slice)).collect::<Result<Vec<_>>>()?;
-            Ok(scores.iter().sum::<f64>() / scores.len() as f64)
+            let dices = rest.iter().map(|&slice| self.dice(mask, slice)).collect::<Result<Vec<_>>>()?;
+            Ok(dices.iter().sum::<f64>() / dices.len() as f64)
         };
         Ok([mean(&first)?, mean(&warm)?, warm_seconds, mean(&anew)?, anew_seconds])
     }
