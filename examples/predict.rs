@@ -182,7 +182,7 @@ fn run(options: &Options) -> Result<()> {
     };
     let found = options.backend.run(job)?;
     let segments = objects.iter().zip(1..).map(|(object, value)| Segment { value, name: object.name.clone() });
-    options.scan.write(found.view(), &scan, &segments.collect::<Vec<_>>())?;
+    options.scan.write(found.view(), &scan, &segments.collect::<Vec<_>>(), "")?;
     for (index, object) in objects.iter().enumerate() {
         let pixels = found.iter().filter(|&&label| usize::from(label) == index + 1).count();
         println!("{} ({}): {pixels} voxels on {} slices", object.name, index + 1, object.slices.len());

@@ -107,7 +107,7 @@ impl Job for DemoJob<'_> {
         let chosen = demo.selection.choose(&shown, demo.slices, &mut ChaCha8Rng::seed_from_u64(demo.seed));
         let outlines: Outlines = chosen.iter().map(|&index| (index, truth(index))).collect();
         let mut embeddings = Embeddings::new(&original, &stack, None);
-        let learned = learn_structure(&demo.structure.name, &outlines, &mut embeddings, &demo.learning)?;
+        let learned = learn_structure(&demo.structure.name, &outlines, &mut embeddings, &demo.learning, None)?;
         let predictor = learned.adaptation.apply(&original);
         let prompting = Prompting::Walk(demo.propagation.clone());
         let slices = prompting.segment(&demo.structure.name, &outlines, &predictor, &mut embeddings)?.slices;

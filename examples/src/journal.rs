@@ -1,26 +1,23 @@
 //! What is done stays done: results of pieces of work, kept as they come, so that an interrupted run goes on where it was.
 
-use std::{
-    collections::HashMap,
-    fs::{File, OpenOptions, TryLockError},
-    io::{BufRead, BufReader, Seek, SeekFrom, Write},
-    path::{Path, PathBuf},
-};
+use std::{collections::HashMap, path::Path};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use sam_core::hexadecimal;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// Results by what they depend on; in a file, one JSON object a line, if there is one.
+use crate::lines::Lines;
+
+/// Results by what they depend on; in a file of [`Lines`], one JSON object each, if there is one.
 ///
-/// A line is written whole and flushed to the disk before the next piece of work begins. One that was cut off by a crash is dropped
-/// when the file is opened again, and its work done again.
+/// A result is on the disk before the next piece of work begins. One that was cut off by a crash is dropped when the file is opened
+/// again, and its work done again.
 #[derive(Debug, Default)]
 pub struct Journal {
     done: HashMap<String, Value>,
-    file: Option<(PathBuf, File)>,
+    file: Option<Lines>,
 }
 
 /// One line.
@@ -41,32 +38,15 @@ impl Journal {
     /// # Errors
     /// If the file cannot be read or written, is no journal, or another program works with it.
     pub fn open(path: &Path) -> Result<Self> {
-        let cannot = || format!("cannot open the journal {}", path.display());
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).with_context(cannot)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                bail!("{} is in use: another run writes its results there", path.display())
-            }
-            Err(TryLockError::Error(error)) => return Err(error).with_context(cannot),
-        }
-        let (mut done, mut whole, mut reader) = (HashMap::new(), 0, BufReader::new(&file));
-        let mut line = Vec::new();
-        while reader.read_until(b'\n', &mut line).with_context(cannot)? > 0 {
-            // What follows a line without an end is nothing: a crash cut it off.
-            if line.last() != Some(&b'\n') {
-                break;
-            }
-            let entry: Entry<Value> = serde_json::from_slice(&line).with_context(|| {
-                format!("{} is no journal of results: line {} cannot be read", path.display(), done.len() + 1)
+        let mut done = HashMap::new();
+        let file = Lines::open(path, |number, line| {
+            let entry: Entry<Value> = serde_json::from_slice(line).with_context(|| {
+                format!("{} is no journal of results: line {number} cannot be read", path.display())
             })?;
             done.insert(entry.key, entry.result);
-            whole += line.len() as u64;
-            line.clear();
-        }
-        file.set_len(whole).with_context(cannot)?;
-        file.seek(SeekFrom::End(0)).with_context(cannot)?;
-        Ok(Self { done, file: Some((path.to_path_buf(), file)) })
+            Ok(())
+        })?;
+        Ok(Self { done, file: Some(file) })
     }
 
     /// How many results there are.
@@ -108,12 +88,8 @@ impl Journal {
     /// If it cannot be written.
     pub fn keep(&mut self, key: String, result: &impl Serialize) -> Result<()> {
         let result = serde_json::to_value(result)?;
-        if let Some((path, file)) = &mut self.file {
-            let mut line = serde_json::to_vec(&Entry { key: key.clone(), result: &result })?;
-            line.push(b'\n');
-            file.write_all(&line)
-                .and_then(|()| file.sync_data())
-                .with_context(|| format!("cannot write to the journal {}", path.display()))?;
+        if let Some(file) = &mut self.file {
+            file.push(&serde_json::to_vec(&Entry { key: key.clone(), result: &result })?)?;
         }
         self.done.insert(key, result);
         Ok(())

@@ -8,9 +8,11 @@
 //! - [`embeddings`]: its slices, each embedded once; [`disk_cache`]: and once for all runs.
 //! - [`geometry`]: where the slices of a scan lie, for prompts in millimetres.
 //! - [`outline`]: from outlined slices to a whole structure.
-//! - [`annotation`]: annotate's work, on all structures of a scan.
+//! - [`annotate`]: annotate's work, on all structures of a scan; [`session`]: what a person decided on it, and nothing lost.
+//! - [`batch`]: the same on many scans, shared among many machines.
 //! - [`cards`]: prompt cards on the command line.
-//! - [`study`]: a model, its embeddings and a [`journal`] of what is done; [`subjects`]: what it is compared on.
+//! - [`study`]: a model, its embeddings and a [`journal`] of what is done; [`subjects`]: what it is compared on. [`lines`]: files that
+//!   only grow, the journal's and the session's.
 //! - [`learning`]: what is learned for each kind of prompts.
 //! - [`demo`]: quickstart's work.
 //! - [`assist`]: original SAM against SAM^assist, the paper's per-case evaluation.
@@ -22,10 +24,11 @@
 //! - [`parity`]: the comparison with the reference implementations' tensors.
 //! - [`picture`], [`curves`], [`progress`], [`report`], [`results`]: what people see and keep.
 
-pub mod annotation;
+pub mod annotate;
 pub mod assist;
 pub mod auto;
 pub mod backend;
+pub mod batch;
 pub mod cards;
 pub mod claims;
 pub mod coarse;
@@ -37,6 +40,7 @@ pub mod embeddings;
 pub mod geometry;
 pub mod journal;
 pub mod learning;
+pub mod lines;
 pub mod mask_score;
 pub mod outline;
 pub mod parity;
@@ -46,6 +50,7 @@ pub mod prompting;
 pub mod report;
 pub mod results;
 pub mod scan;
+pub mod session;
 pub mod stack;
 pub mod study;
 pub mod subjects;

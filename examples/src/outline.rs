@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::backend::Backend;
-use sam_assist::{AnnotatedSlice, AssistConfig, Learned, MultiClass, learn, resolve_overlap};
+use sam_assist::{
+    Adaptation, AnnotatedSlice, AssistConfig, AssistError, Learned, Learner, MultiClass, resolve_overlap,
+};
 use sam_core::ImageEmbedding;
 use sam_data::{LabelVolume, SliceAxis};
 use sam_prompt::{
@@ -35,7 +37,7 @@ pub fn outlined_axis(annotations: &LabelVolume, given: SliceAxis) -> SliceAxis {
     found.map_or(SliceAxis::Auto, |(axis, _)| axis)
 }
 
-/// Learns a structure from its outlines.
+/// Learns a structure from its outlines; if it was learned before, from there on.
 ///
 /// # Errors
 /// If no slice shows it, or learning fails.
@@ -44,11 +46,12 @@ pub fn learn_structure<B: Backend>(
     outlines: &Outlines,
     embeddings: &mut Embeddings<'_, B>,
     config: &AssistConfig,
+    start: Option<&Adaptation<B>>,
 ) -> Result<Learned<B>> {
     let shown = || outlines.iter().filter(|(_, outline)| outline.iter().any(|&inside| inside));
     let count = shown().count();
     ensure!(count > 0, "no annotated slice shows {name}: outline it on at least one slice (2 to 5 are best)");
-    let config = config.clone().for_slices(count);
+    let config = if start.is_some() { config.clone().warm() } else { config.clone() }.for_slices(count);
     let bar = progress::bar(format!("Learning {name}"), count + config.iterations);
     let mut annotated = Vec::new();
     for (&index, outline) in shown() {
@@ -56,7 +59,15 @@ pub fn learn_structure<B: Backend>(
         annotated.push(AnnotatedSlice::new(embeddings.get(index)?, outline.clone())?);
         bar.inc(1);
     }
-    let learned = learn(embeddings.predictor(), &annotated, &config, &mut progress::learning(&bar));
+    let learn = || {
+        let mut learner = match start {
+            Some(start) => Learner::warm(embeddings.predictor(), &annotated, start, config)?,
+            None => Learner::new(embeddings.predictor(), &annotated, config)?,
+        };
+        learner.run(&mut progress::learning(&bar))?;
+        Ok::<_, AssistError>(learner.finish())
+    };
+    let learned = learn();
     bar.finish_and_clear();
     learned.with_context(|| format!("learning {name}"))
 }

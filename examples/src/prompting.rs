@@ -9,7 +9,7 @@ use sam_auto::{
 };
 use sam_core::SamPredictor;
 use sam_prompt::ndarray::Array2;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     auto::{AutoConfig, AutoKind, HandOverKind},
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Where the prompts of slices that nobody outlined come from.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Prompting {
     /// From the mask of the slice before, outwards from those that are outlined.
@@ -30,7 +30,8 @@ pub enum Prompting {
 }
 
 /// Prompts from generators, each slice on its own.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AutoPrompting {
     /// Which generators.
     pub kind: AutoKind,

@@ -12,6 +12,8 @@ use sam_data::{DicomSeries, Segment, Volume};
 use sam_prompt::ndarray::ArrayView3;
 use serde::Serialize;
 
+use crate::session::ObjectId;
+
 /// Which scan, and where masks of it go.
 #[derive(Debug, Args, Serialize)]
 pub struct ScanOptions {
@@ -63,19 +65,46 @@ impl ScanOptions {
         self.image.file_name().map_or_else(|| "scan".to_owned(), |name| name.to_string_lossy().into_owned())
     }
 
-    /// Writes a mask of the scan wherever it is wanted.
+    /// Writes a mask of the scan wherever it is wanted; where there is a field for it, with a few words of where it comes from.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn write(&self, labels: ArrayView3<'_, u16>, scan: &Scan, segments: &[Segment]) -> Result<()> {
+    pub fn write(
+        &self,
+        labels: ArrayView3<'_, u16>,
+        scan: &Scan,
+        segments: &[Segment],
+        description: &str,
+    ) -> Result<()> {
         sam_data::write_labels(&self.out, labels, &scan.volume)?;
         println!("Wrote {}", self.out.display());
         if let (Some(path), Some(series)) = (&self.seg, &scan.series) {
-            sam_data::write_segmentation(path, labels, series, segments)
+            sam_data::write_segmentation(path, labels, series, segments, description)
                 .with_context(|| format!("the mask is in {}, but not in DICOM SEG", self.out.display()))?;
             println!("Wrote {}", path.display());
         }
         Ok(())
+    }
+}
+
+impl Scan {
+    /// SHA-256 of the scan's file; of several, of their SHA-256s in the order of the slices.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn sha256(&self, options: &ScanOptions) -> Result<ObjectId> {
+        let files = match &self.series {
+            Some(series) => series.files(),
+            None => sam_data::nifti_files(&options.image),
+        };
+        let hash = |path: &Path| ObjectId::of_file(path).with_context(|| format!("cannot read {}", path.display()));
+        match &files[..] {
+            [file] => hash(file),
+            files => {
+                let hashes = files.iter().map(|file| Ok(hash(file)?.to_string()));
+                Ok(ObjectId::of(hashes.collect::<Result<Vec<_>>>()?.join("\n").as_bytes()))
+            }
+        }
     }
 }
 
@@ -110,7 +139,7 @@ mod tests {
         let mut options = ScanOptions { image, series: None, out: folder.path().join("mask.nii.gz"), seg: None };
         let scan = options.read().expect("it was written");
         assert!(scan.series.is_none() && scan.volume.grid.shape == [12, 10, 4]);
-        options.write(phantom.labels.labels.view(), &scan, &[]).expect("a writable folder");
+        options.write(phantom.labels.labels.view(), &scan, &[], "").expect("a writable folder");
 
         options.seg = Some(folder.path().join("mask.dcm"));
         assert!(options.read().expect_err("no DICOM").to_string().contains("--seg"));

@@ -135,6 +135,8 @@ pub struct AssistConfig {
     pub members: usize,
     /// Number of optimiser steps, for as many slices as a step takes; see [`AssistConfig::for_slices`] for more.
     pub iterations: usize,
+    /// The same where learning goes on from what was learned before: see [`AssistConfig::warm`].
+    pub warm_iterations: usize,
     /// How many slices, at the most, one step learns from.
     pub slices_per_step: usize,
     /// Step size of the prompt encoder and of extra tokens.
@@ -176,6 +178,7 @@ impl AssistConfig {
             trained: Trained::TokenSide,
             members: 1,
             iterations: 52,
+            warm_iterations: 26,
             slices_per_step: 1,
             learning_rate: 2e-2,
             decoder_rate: 2e-4,
@@ -192,7 +195,7 @@ impl AssistConfig {
 
     /// Learning from boxes, which say so much already that little is left to learn.
     pub fn boxes() -> Self {
-        Self { kind: LearnedKind::Boxes, iterations: 25, learning_rate: 1e-2, ..Self::points() }
+        Self { kind: LearnedKind::Boxes, iterations: 25, warm_iterations: 12, learning_rate: 1e-2, ..Self::points() }
     }
 
     /// Learning from clicks and boxes together.
@@ -214,6 +217,13 @@ impl AssistConfig {
         let at_once = self.slices_per_step.max(1);
         let iterations = self.iterations.saturating_mul(slices.max(at_once)) / at_once * self.members;
         Self { iterations, ..self }
+    }
+
+    /// The same with as many iterations as are needed to go on from what was learned before, by [`Learner::warm`](crate::Learner::warm):
+    /// to be said before [`AssistConfig::for_slices`].
+    #[must_use]
+    pub fn warm(self) -> Self {
+        Self { iterations: self.warm_iterations, ..self }
     }
 
     /// The same, but the prompt encoder alone learns: the paper's 6,220 parameters.

@@ -161,6 +161,12 @@ pub enum AssistError {
         /// The learner's state.
         path: PathBuf,
     },
+    /// Learning that should go on from something else than it learns.
+    #[error("learning cannot go on from what was learned before, which is not {expected}: learn anew, or as before")]
+    OtherLearning {
+        /// What this learning learns.
+        expected: String,
+    },
     /// Predictions of several structures that do not belong together.
     #[error("the structures cannot be told apart: expected {expected}, found {found}")]
     MultiClass {

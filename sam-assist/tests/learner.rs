@@ -67,6 +67,37 @@ fn each_slice_is_learned_from_as_often_however_many_there_are() {
     assert_eq!(config.clone().for_slices(2), config);
 }
 
+#[test]
+fn learning_goes_on_from_what_was_learned_before() -> TestResult {
+    let predictor = predictor()?;
+    let slices = slices(&predictor, 3)?;
+    for trained in EVERY_TRAINED {
+        let config = AssistConfig { warm_iterations: 4, members: 2, ..config(trained, 12) };
+        let mut learner = Learner::new(&predictor, &slices[..2], config.clone())?;
+        learner.run(&mut on)?;
+        let before = learner.finish().adaptation;
+
+        // Without a step, what was learned is still there.
+        let warm = || Learner::warm(&predictor, &slices, &before, config.clone().warm());
+        let applied = |adaptation: &Adaptation<B>| values(adaptation.apply(&predictor).sam());
+        assert_eq!(applied(&warm()?.finish().adaptation)?, applied(&before)?, "{trained:?}");
+        // Each member goes its own way from there, in as many steps as are asked for, and always alike.
+        let outcome = |mut learner: Learner<B>| {
+            let ending = learner.run(&mut on)?;
+            Outcome::of(learner, &predictor, ending)
+        };
+        let first = outcome(warm()?)?;
+        assert_eq!((first.losses.len(), first.ending), (4, Ending::Complete), "{trained:?}");
+        assert_ne!(first.values, applied(&before)?, "{trained:?}");
+        assert_eq!(first, outcome(warm()?)?, "{trained:?}");
+
+        let other = AssistConfig { members: 1, ..config.clone() };
+        let refused = Learner::warm(&predictor, &slices, &before, other);
+        assert!(matches!(refused, Err(AssistError::OtherLearning { .. })), "{trained:?}");
+    }
+    Ok(())
+}
+
 fn on(_: sam_assist::Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }

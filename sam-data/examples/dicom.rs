@@ -34,6 +34,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(out)?;
     write_volume(&out.join("image.nii.gz"), &volume)?;
     write_labels(&out.join("mask.nii.gz"), labels.view(), &volume)?;
-    write_segmentation(&out.join("mask.dcm"), labels.view(), &series, &[segment(1, "bright"), segment(3, "dark")])?;
+    write_segmentation(&out.join("mask.dcm"), labels.view(), &series, &[segment(1, "bright"), segment(3, "dark")], "")?;
     Ok(())
 }

@@ -14,7 +14,7 @@ mod segmentation;
 mod stacking;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -46,6 +46,15 @@ pub struct DicomSeries {
     slices: Vec<Frame>,
     /// The first slice's file without its pixels: patient and study.
     first: Box<DefaultDicomObject>,
+}
+
+impl DicomSeries {
+    /// The series' files in the order of the slices, each once.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut seen = BTreeSet::new();
+        let first = |path: &&Path| seen.insert(path.to_path_buf());
+        self.slices.iter().map(|frame| &*frame.path).filter(first).map(Path::to_path_buf).collect()
+    }
 }
 
 /// Reads a series from a folder and all below it, or from one file, as a volume in the order of its slices' positions.

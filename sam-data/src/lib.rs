@@ -60,8 +60,8 @@ pub use image::{read_image, read_mask, write_mask, write_rgb};
 pub use labels::{LabelTable, Structure};
 pub use ndarray;
 pub use nifti::{
-    NonFinite, ReadOptions, VolumeReader, check_output, read_labels, read_volume, read_volume_with, write_labels,
-    write_labels_on, write_volume,
+    NonFinite, ReadOptions, VolumeReader, check_output, nifti_files, read_labels, read_volume, read_volume_with,
+    write_labels, write_labels_on, write_volume,
 };
 pub use phantom::{Phantom, PhantomConfig, PhantomKind};
 pub use slice::{SliceAxis, SlicePlane};

@@ -14,7 +14,7 @@ mod reader;
 mod source;
 mod write;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ndarray::{Array3, ShapeBuilder};
 
@@ -42,6 +42,12 @@ pub struct ReadOptions {
     pub time: Option<usize>,
     /// What is done with voxels that are NaN or infinite.
     pub non_finite: NonFinite,
+}
+
+/// The files that a volume lies in: the one named, and of a pair its other half behind it.
+pub fn nifti_files(path: &Path) -> Vec<PathBuf> {
+    let other = [("hdr", "img"), ("img", "hdr")].into_iter().find_map(|(from, to)| source::other_half(path, from, to));
+    [Some(path.to_path_buf()), other].into_iter().flatten().collect()
 }
 
 /// Reads a single, finite volume: `.nii`, `.nii.gz`, or either half of a pair of `.hdr` and `.img`, packed or not; told by content.

@@ -3,12 +3,12 @@
 use clap::ValueEnum;
 use sam_assist::AssistConfig;
 use sam_auto::HandOver;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::learning::Learning;
 
 /// A way to prompt without a person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AutoKind {
     /// Points handed on from slice to slice where intensities stay alike: the paper's Algorithm 1.
@@ -46,7 +46,7 @@ impl std::fmt::Display for AutoKind {
 }
 
 /// What of a coarse map is handed on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HandOverKind {
     /// Points inside and outside.

@@ -151,6 +151,25 @@ impl<B: Backend> Learner<B> {
         })
     }
 
+    /// Prepares learning that goes on from what was learned before, of the same structure on the same model: from other slices perhaps,
+    /// and in fewer iterations, see [`AssistConfig::warm`]. The optimiser starts anew.
+    ///
+    /// # Errors
+    /// As [`Learner::new`]; [`AssistError::OtherLearning`] if something else was learned than `config` says.
+    pub fn warm(
+        predictor: &SamPredictor<B>,
+        slices: &[AnnotatedSlice<B>],
+        start: &Adaptation<B>,
+        config: AssistConfig,
+    ) -> Result<Self, AssistError> {
+        let AssistConfig { trained, members, .. } = config;
+        if !start.is_of(trained, members) {
+            return Err(AssistError::OtherLearning { expected: format!("{members} times {trained:?}") });
+        }
+        let adaptation = Adaptation::from_inner(start.clone()).trainable(trained);
+        Ok(Self { adaptation, ..Self::new(predictor, slices, config)? })
+    }
+
     /// How learning is done.
     pub fn config(&self) -> &AssistConfig {
         &self.config

@@ -50,13 +50,14 @@ const SOURCE_IMAGE: Code = ("121322", "DCM", "Source image for image processing 
 
 /// The longest decimal string that DICOM allows.
 const MAX_DECIMAL: usize = 16;
-/// The longest segment label.
-const MAX_LABEL: usize = 64;
+/// The longest text of one line, such as a segment's label.
+const MAX_WORDS: usize = 64;
 
 /// Writes a mask as DICOM SEG that refers to the series it was made on.
 ///
 /// Each structure is a segment of its own, named as given; frames without any of its voxels are left out, but for one where there are
-/// none at all. Patient, study and frame of reference are the series' own. The mask's identifiers follow from its content.
+/// none at all. Patient, study and frame of reference are the series' own. The mask's identifiers follow from its content; `description`
+/// says in up to 64 characters where it comes from, and may be empty.
 ///
 /// # Shapes
 /// - labels: those of the volume that [`super::read_dicom`] gave: `[columns, rows, slices]`
@@ -69,6 +70,7 @@ pub fn write_segmentation(
     labels: ArrayView3<'_, u16>,
     series: &DicomSeries,
     segments: &[Segment],
+    description: &str,
 ) -> Result<(), DataError> {
     let (rows, columns) = series.slices[0].size;
     let (i, j, k) = labels.dim();
@@ -80,7 +82,7 @@ pub fn write_segmentation(
     check(labels, segments).map_err(refuse)?;
     let now = OffsetDateTime::now_utc();
     let names = Names::of(labels, series, segments, now);
-    let object = document(labels, series, segments, &names, now);
+    let object = document(labels, series, segments, description, &names, now);
     let meta = FileMetaTableBuilder::new()
         .media_storage_sop_class_uid(uids::SEGMENTATION_STORAGE)
         .media_storage_sop_instance_uid(names.instance.as_str())
@@ -145,6 +147,7 @@ fn document(
     labels: ArrayView3<'_, u16>,
     series: &DicomSeries,
     segments: &[Segment],
+    description: &str,
     names: &Names,
     now: OffsetDateTime,
 ) -> InMemDicomObject {
@@ -172,7 +175,7 @@ fn document(
         words(tags::DEVICE_SERIAL_NUMBER, VR::LO, "none"),
         words(tags::SOFTWARE_VERSIONS, VR::LO, env!("CARGO_PKG_VERSION")),
         words(tags::CONTENT_LABEL, VR::CS, "SEGMENTATION"),
-        words(tags::CONTENT_DESCRIPTION, VR::LO, ""),
+        words(tags::CONTENT_DESCRIPTION, VR::LO, &line(description)),
         words(tags::CONTENT_CREATOR_NAME, VR::PN, ""),
         words(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "MONOCHROME2"),
         words(tags::LOSSY_IMAGE_COMPRESSION, VR::CS, "00"),
@@ -235,10 +238,9 @@ fn packed(labels: ArrayView3<'_, u16>, segments: &[Segment], drawn: &[(usize, us
 }
 
 fn described((index, segment): (usize, &Segment)) -> InMemDicomObject {
-    let label: String = segment.name.chars().filter(|&letter| letter != '\\').take(MAX_LABEL).collect();
     item([
         number(tags::SEGMENT_NUMBER, index + 1),
-        words(tags::SEGMENT_LABEL, VR::LO, &label),
+        words(tags::SEGMENT_LABEL, VR::LO, &line(&segment.name)),
         words(tags::SEGMENT_ALGORITHM_TYPE, VR::CS, "SEMIAUTOMATIC"),
         words(tags::SEGMENT_ALGORITHM_NAME, VR::LO, "SAM^Med"),
         code(tags::SEGMENTED_PROPERTY_CATEGORY_CODE_SEQUENCE, ANATOMY),
@@ -341,6 +343,11 @@ fn item<const N: usize>(elements: [InMemElement; N]) -> InMemDicomObject {
 
 fn items(tag: Tag, items: Vec<InMemDicomObject>) -> InMemElement {
     DataElement::new(tag, VR::SQ, DataSetSequence::from(items))
+}
+
+/// A text that fits into one line: a backslash would begin another value.
+fn line(text: &str) -> String {
+    text.chars().filter(|&letter| letter != '\\').take(MAX_WORDS).collect()
 }
 
 fn words(tag: Tag, vr: VR, words: &str) -> InMemElement {

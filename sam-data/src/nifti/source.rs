@@ -121,7 +121,7 @@ pub(super) enum Raw {
 }
 
 /// The file beside `path` whose name ends in `to` where that of `path` ends in `from`, packed or not.
-fn other_half(path: &Path, from: &str, to: &str) -> Option<PathBuf> {
+pub(super) fn other_half(path: &Path, from: &str, to: &str) -> Option<PathBuf> {
     let is = |path: &Path, ending: &str| path.extension().is_some_and(|found| found.eq_ignore_ascii_case(ending));
     let plain = if is(path, "gz") { path.with_extension("") } else { path.to_path_buf() };
     if !is(&plain, from) {

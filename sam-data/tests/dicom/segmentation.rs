@@ -47,7 +47,8 @@ fn frames_refer_to_the_images_they_were_drawn_on() {
     let path = folder.path().join("mask.dcm");
     let labels = labels();
     let segments = [segment(2, "Leber"), segment(5, "rate \u{3bb}")];
-    write_segmentation(&path, labels.view(), &series(folder.path()), &segments).expect("a writable folder");
+    write_segmentation(&path, labels.view(), &series(folder.path()), &segments, "Session 1\\2, round 3")
+        .expect("a writable folder");
     let object = open_file(&path).expect("it was written");
 
     assert_eq!(text(&object, tags::SOP_CLASS_UID), uids::SEGMENTATION_STORAGE);
@@ -58,6 +59,7 @@ fn frames_refer_to_the_images_they_were_drawn_on() {
     let names: Vec<_> =
         items(&object, tags::SEGMENT_SEQUENCE).iter().map(|one| text(one, tags::SEGMENT_LABEL)).collect();
     assert_eq!(names, ["Leber", "rate \u{3bb}"]);
+    assert_eq!(text(&object, tags::CONTENT_DESCRIPTION), "Session 12, round 3");
 
     let bits = unpacked(&object);
     let frames = items(&object, tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE);
@@ -86,7 +88,7 @@ fn an_empty_mask_is_a_mask() {
     let folder = written::folder_of(&[written::enhanced()]);
     let path = folder.path().join("mask.dcm");
     let nothing = Array3::zeros(SHAPE);
-    write_segmentation(&path, nothing.view(), &series(folder.path()), &[segment(1, "liver")]).expect("writable");
+    write_segmentation(&path, nothing.view(), &series(folder.path()), &[segment(1, "liver")], "").expect("writable");
     let object = open_file(&path).expect("it was written");
     assert_eq!(text(&object, tags::NUMBER_OF_FRAMES), "1");
     assert!(unpacked(&object).iter().all(|bit| !bit));
@@ -102,7 +104,7 @@ fn masks_that_cannot_be_told() {
     let series = series(folder.path());
     let path = folder.path().join("mask.dcm");
     let refusal = |labels: Array3<u16>, segments: &[Segment]| {
-        write_segmentation(&path, labels.view(), &series, segments).expect_err("it is refused")
+        write_segmentation(&path, labels.view(), &series, segments, "").expect_err("it is refused")
     };
     assert!(matches!(refusal(Array3::zeros((2, 2, 2)), &[segment(1, "a")]), DataError::Shape { .. }));
     let tells = |segments: &[Segment], words: &str| {
@@ -116,5 +118,8 @@ fn masks_that_cannot_be_told() {
     assert!(!path.exists());
     let nowhere = folder.path().join("missing").join("mask.dcm");
     let segments = [segment(2, "liver"), segment(5, "spleen")];
-    assert!(matches!(write_segmentation(&nowhere, labels().view(), &series, &segments), Err(DataError::Write { .. })));
+    assert!(matches!(
+        write_segmentation(&nowhere, labels().view(), &series, &segments, ""),
+        Err(DataError::Write { .. })
+    ));
 }

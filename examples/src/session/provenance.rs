@@ -1,0 +1,37 @@
+//! Where a mask comes from, in a few lines of JSON.
+
+use serde_json::{Value, json};
+
+use super::{Origin, Session};
+
+impl Session {
+    /// What is to be written beside a mask: which scan, which model, whose slices, and the hashes that prove it.
+    pub fn provenance(&self) -> Value {
+        let state = self.state();
+        let round = state.round.as_ref().map(|round| {
+            json!({
+                "number": round.number, "seed": round.seed, "backend": round.backend, "warm_start": round.warm_start,
+                "cards": round.cards, "mask": round.mask, "ranking": round.ranking, "config": round.config,
+            })
+        });
+        json!({
+            "header": self.header(),
+            "events": self.log.entries().len(),
+            "log_sha256": self.log.last(),
+            "drawn": state.slices_of(Origin::Drawn),
+            "accepted": state.slices_of(Origin::Accepted),
+            "rejected": state.rejected,
+            "labels": state.slices,
+            "round": round,
+        })
+    }
+
+    /// The same in at most 64 characters, for a field of DICOM.
+    pub fn describe(&self) -> String {
+        let state = self.state();
+        let [drawn, accepted] = [Origin::Drawn, Origin::Accepted].map(|origin| state.slices_of(origin).len());
+        let round = state.round.as_ref().map_or(0, |round| round.number);
+        let log: String = self.log.last().to_string().chars().take(12).collect();
+        format!("Session {log}, round {round}: {drawn} drawn, {accepted} accepted")
+    }
+}

@@ -1,0 +1,352 @@
+use std::{fs, path::PathBuf};
+
+use proptest::prelude::*;
+use sam_auto::MaskPropagationConfig;
+use sam_data::{Grid, ResolvedWindow, SliceAxis};
+use sam_prompt::ndarray::{Array2, Array3};
+use tempfile::TempDir;
+
+use super::*;
+use crate::prompting::Prompting;
+
+/// Slices of the scan, and pixels of each.
+const SLICES: usize = 4;
+const SIZE: (usize, usize) = (3, 2);
+
+fn grid() -> Grid {
+    let affine = [[1.0, 0.0, 0.0, -0.1], [0.0, 1.5, 0.0, 20.0], [0.0, 0.0, 3.0, 1e-7], [0.0, 0.0, 0.0, 1.0]];
+    Grid::new([SIZE.1, SIZE.0, SLICES], affine)
+}
+
+fn config() -> RoundConfig {
+    let prompting = Prompting::Walk(MaskPropagationConfig::default());
+    RoundConfig { learning: prompting.learning(0, 1), prompting }
+}
+
+fn header() -> Header {
+    let scan = ScanIdentity { name: "scan.nii.gz".to_owned(), sha256: ObjectId::of(b"scan"), grid: grid() };
+    let window = ResolvedWindow { low: -160.0, high: 240.0, name: "abdomen".to_owned() };
+    let structures = [(1, "liver".to_owned()), (300, "spleen".to_owned())].into();
+    Header::new(scan, SliceAxis::K, window, structures, "0".repeat(64), config())
+}
+
+/// A session in a folder of its own.
+struct Scratch {
+    _folder: TempDir,
+    path: PathBuf,
+}
+
+impl Scratch {
+    fn new() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        Ok(Self { path: folder.path().join("session"), _folder: folder })
+    }
+
+    fn start(&self) -> Result<Session> {
+        Session::start(&self.path, header())
+    }
+
+    fn refused(&self, now: Header) -> String {
+        format!("{:#}", Session::start(&self.path, now).expect_err("it is refused"))
+    }
+
+    fn log(&self) -> PathBuf {
+        self.path.join(log::FILE_NAME)
+    }
+}
+
+fn labels(value: u16) -> Array2<u16> {
+    let mut labels = Array2::zeros(SIZE);
+    labels[(1, 0)] = value;
+    labels
+}
+
+/// A round that finds the spleen at one pixel of each slice that is not the person's.
+fn round(session: &mut Session) -> Result<u64> {
+    let said = session.annotations()?;
+    let mut mask = said.labels.labels.clone();
+    for slice in (0..SLICES).filter(|slice| !session.state().slices.contains_key(slice)) {
+        session.plane().insert(&mut mask, slice, labels(300).view());
+    }
+    let result = RoundResult {
+        seed: 3,
+        config: config(),
+        backend: "none".to_owned(),
+        warm_start: None,
+        cards: &BTreeMap::new(),
+        labels: mask.view(),
+        ranking: Some(&[(1, 0.25), (2, 0.5)]),
+    };
+    let image = Volume::new(Array3::zeros(grid().shape), grid().affine);
+    session.record_round(result, &image)
+}
+
+#[test]
+fn what_was_decided_is_there_again() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let mut session = scratch.start()?;
+    assert_eq!(session.draw(0, labels(1).view())?, 1);
+    session.draw(3, Array2::zeros(SIZE).view())?;
+    assert!(session.accept(2).expect_err("nothing was found yet").to_string().contains("first round"));
+    round(&mut session)?;
+    assert!(session.is_up_to_date());
+    session.accept(2)?;
+    session.reject(1)?;
+    assert!(!session.is_up_to_date());
+    assert_eq!(session.state().slices_of(Origin::Drawn), [0, 3]);
+    assert_eq!(session.state().slices_of(Origin::Accepted), [2]);
+    assert_eq!(session.state().rejected, [1].into());
+    let state = session.state().clone();
+    drop(session);
+
+    let session = scratch.start()?;
+    assert_eq!(*session.state(), state);
+    let said = session.annotations()?;
+    let cut = |slice| session.plane().extract(said.labels.labels.view(), slice);
+    assert_eq!((cut(0), cut(1), cut(2)), (labels(1), labels(0), labels(300)));
+    assert_eq!(said.empty, [3]);
+    // The current mask holds what the person said, and what was found elsewhere.
+    let current = session.current()?.context("there was a round")?;
+    assert_eq!(session.plane().extract(current.labels.view(), 0), labels(1));
+    assert_eq!(session.plane().extract(current.labels.view(), 1), labels(300));
+    let done = state.round.as_ref().context("a round")?;
+    assert_eq!(session.ranking_of(done)?, Some(vec![(1, 0.25), (2, 0.5)]));
+    let provenance = session.provenance();
+    assert_eq!(provenance["drawn"], serde_json::json!([0, 3]));
+    assert_eq!(provenance["round"]["mask"], state.round.context("a round")?.mask.to_string());
+    assert_eq!(provenance["events"], 5);
+    assert!(session.describe().len() <= 64, "{}", session.describe());
+    Ok(())
+}
+
+#[test]
+fn everything_can_be_undone_one_by_one_and_nothing_is_deleted() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let mut session = scratch.start()?;
+    let mut states = vec![session.state().clone()];
+    session.draw(0, labels(1).view())?;
+    states.push(session.state().clone());
+    round(&mut session)?;
+    states.push(session.state().clone());
+    session.draw(0, labels(300).view())?;
+    states.push(session.state().clone());
+    session.reject(0)?;
+    states.push(session.state().clone());
+    round(&mut session)?;
+    let files = fs::read_dir(scratch.path.join("objects"))?.count();
+    for state in states.iter().rev() {
+        session.undo()?;
+        assert_eq!(session.state(), state);
+    }
+    assert!(session.undo().expect_err("all is undone").to_string().contains("nothing to undo"));
+    assert_eq!((session.rounds().count(), session.entries().len()), (2, 10));
+    assert_eq!(fs::read_dir(scratch.path.join("objects"))?.count(), files);
+    // A round after undoing has a number of its own.
+    session.draw(1, labels(1).view())?;
+    round(&mut session)?;
+    assert_eq!(session.state().round.as_ref().map(|round| round.number), Some(3));
+    Ok(())
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_and_changes_nothing() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let mut session = scratch.start()?;
+    let refused = |outcome: Result<u64>| format!("{:#}", outcome.expect_err("it is refused"));
+    assert!(refused(session.draw(SLICES, labels(1).view())).contains("there is no slice 4"));
+    assert!(refused(session.draw(0, labels(2).view())).contains("label value 2"));
+    assert!(refused(session.draw(0, Array2::zeros((2, 3)).view())).contains("(3, 2) rows"));
+    assert!(refused(session.reject(9)).contains("from 0 to 3"));
+    session.draw(0, labels(1).view())?;
+    let nothing = Array3::zeros(grid().shape);
+    let result = RoundResult {
+        seed: 0,
+        config: config(),
+        backend: "none".to_owned(),
+        warm_start: None,
+        cards: &BTreeMap::new(),
+        labels: nothing.view(),
+        ranking: None,
+    };
+    let image = Volume::new(Array3::zeros(grid().shape), grid().affine);
+    assert!(refused(session.record_round(result, &image)).contains("what the person said of slice 0"));
+    assert_eq!(session.entries().len(), 1);
+    Ok(())
+}
+
+#[test]
+fn another_scan_axis_window_or_model_is_refused() -> Result<()> {
+    let scratch = Scratch::new()?;
+    drop(scratch.start()?);
+    let mut other = header();
+    other.scan.sha256 = ObjectId::of(b"another scan");
+    assert!(scratch.refused(other).contains("--image"));
+    assert!(scratch.refused(Header { axis: SliceAxis::I, ..header() }).contains("--axis"));
+    assert!(scratch.refused(Header { weights_sha256: "1".repeat(64), ..header() }).contains("--weights"));
+    let window = ResolvedWindow { low: 0.0, ..header().window };
+    assert!(scratch.refused(Header { window, ..header() }).contains("--window"));
+    let mut moved = header();
+    moved.scan.grid.affine[0][3] += 1.0;
+    assert!(scratch.refused(moved).contains("another grid"));
+    // Another learning is another round's affair.
+    let mut config = config();
+    config.learning.members = 3;
+    scratch.start()?;
+    Session::open(&scratch.path, &Header { config, ..header() })?;
+    Ok(())
+}
+
+#[test]
+fn one_program_at_a_time() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let mut session = scratch.start()?;
+    assert!(scratch.refused(header()).contains("is in use"));
+    let again = format!("{:#}", Session::create(&scratch.path, header()).expect_err("there is one"));
+    assert!(again.contains("already"), "{again}");
+    session.draw(0, labels(1).view())?;
+    drop(session);
+    scratch.start()?;
+    Ok(())
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to_is_named() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("file");
+    fs::write(&file, "no folder")?;
+    let error = format!("{:#}", Session::start(&file.join("session"), header()).expect_err("it is below a file"));
+    assert!(error.contains("file/session"), "{error}");
+    let error = format!("{:#}", Session::open(folder.path(), &header()).expect_err("there is none"));
+    assert!(error.contains("check the folder's name"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn damage_is_found_in_its_line() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let mut session = scratch.start()?;
+    session.draw(0, labels(1).view())?;
+    session.draw(1, labels(1).view())?;
+    session.reject(2)?;
+    drop(session);
+    let text = fs::read_to_string(scratch.log())?;
+    let lines: Vec<_> = text.lines().collect();
+    let check = |changed: Vec<String>, line: usize| -> Result<()> {
+        let changed = changed.join("\n") + "\n";
+        fs::write(scratch.log(), &changed)?;
+        let error = scratch.refused(header());
+        assert!(error.contains(&format!("damaged in line {line}")) && error.contains("from a copy"), "{error}");
+        assert_eq!(fs::read_to_string(scratch.log())?, changed, "it is left as it was");
+        Ok(())
+    };
+    let owned = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+    for number in 1..=3 {
+        // One digit is another: the slice, or a hash.
+        let mut changed = owned(&lines);
+        changed[number - 1] = changed[number - 1].replace("\"slice\":", "\"slice\":1");
+        check(changed, number)?;
+    }
+    check(owned(&[lines[0], lines[2]]), 2)?;
+    check(owned(&[lines[1], lines[0], lines[2]]), 1)?;
+    check(owned(&[lines[0], lines[0]]), 2)?;
+    check(owned(&[lines[0], "{}", lines[2]]), 2)?;
+    // The log belongs to its header.
+    fs::write(scratch.log(), &text)?;
+    let path = scratch.path.join(header::FILE_NAME);
+    let session_json = fs::read_to_string(&path)?;
+    fs::write(&path, session_json.replace("liver", "river"))?;
+    assert!(scratch.refused(header()).contains("damaged in line 1"));
+    fs::write(&path, "{}")?;
+    assert!(scratch.refused(header()).contains("no header of a session"));
+    fs::write(&path, session_json.replace("\"format_version\": 1", "\"format_version\": 9"))?;
+    assert!(scratch.refused(header()).contains("format version 9"));
+    fs::remove_file(&path)?;
+    assert!(scratch.refused(header()).contains("line 1") || scratch.refused(header()).contains("is missing"));
+    Ok(())
+}
+
+#[test]
+fn a_missing_or_altered_object_is_named_and_does_not_block_the_rest() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let mut session = scratch.start()?;
+    session.draw(0, labels(1).view())?;
+    session.draw(1, labels(300).view())?;
+    round(&mut session)?;
+    let name = |id: ObjectId, ending: &str| scratch.path.join("objects").join(format!("{id}.{ending}"));
+    fs::remove_file(name(session.state().slices[&1].labels, "png"))?;
+    let error = format!("{:#}", session.annotations().expect_err("a slice is missing"));
+    assert!(error.contains("slice 1") && error.contains("is missing"), "{error}");
+    session.draw(1, labels(1).view())?;
+    session.annotations()?;
+
+    let mask = session.state().round.as_ref().context("a round")?.mask;
+    fs::write(name(mask, "nii.gz"), b"nothing of the sort")?;
+    let error = format!("{:#}", session.found().expect_err("the mask was altered"));
+    assert!(error.contains("round 1") && error.contains("was altered"), "{error}");
+    Ok(())
+}
+
+/// What a person may do.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Draw(usize, u16),
+    Accept(usize),
+    Reject(usize),
+    Round,
+    Undo,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let value = prop_oneof![Just(0_u16), Just(1), Just(300)];
+    prop_oneof![
+        3 => (0..SLICES, value).prop_map(|(slice, value)| Step::Draw(slice, value)),
+        2 => (0..SLICES).prop_map(Step::Accept),
+        1 => (0..SLICES).prop_map(Step::Reject),
+        1 => Just(Step::Round),
+        2 => Just(Step::Undo),
+    ]
+}
+
+/// Takes a step; one that makes no sense now is none.
+fn take(session: &mut Session, step: Step) {
+    let _ = match step {
+        Step::Draw(slice, value) => session.draw(slice, labels(value).view()),
+        Step::Accept(slice) => session.accept(slice),
+        Step::Reject(slice) => session.reject(slice),
+        Step::Round => round(session),
+        Step::Undo => session.undo().map(|_| 0),
+    };
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_log_cut_at_any_byte_is_a_session_that_stopped_earlier(
+        steps in prop::collection::vec(step(), 1..12),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 12),
+    ) {
+        let scratch = Scratch::new().expect("a temporary folder");
+        let mut session = scratch.start().expect("a new session");
+        // Where the session stood after each event, by the log's length.
+        let length = || fs::metadata(scratch.log()).expect("a log").len() as usize;
+        let mut states = vec![(length(), session.state().clone())];
+        for step in steps {
+            take(&mut session, step);
+            states.push((length(), session.state().clone()));
+        }
+        drop(session);
+        let text = fs::read(scratch.log()).expect("a log");
+        for cut in cuts {
+            let cut = cut.index(text.len() + 1);
+            fs::write(scratch.log(), &text[..cut]).expect("a writable folder");
+            let (whole, expected) = states.iter().rev().find(|(length, _)| *length <= cut).expect("the first is empty");
+            let mut session = scratch.start().expect("a session that stopped earlier");
+            prop_assert_eq!(session.state(), expected);
+            session.annotations().expect("all objects are there");
+            // And it goes on from there.
+            session.draw(0, labels(1).view()).expect("a writable folder");
+            prop_assert!(fs::read(scratch.log()).expect("a log").starts_with(&text[..*whole]));
+        }
+    }
+}
