@@ -18,6 +18,7 @@ mod table3;
 mod table4;
 mod table5;
 mod tables;
+mod trust;
 
 use std::{cell::RefCell, fmt, process::ExitCode};
 
@@ -65,6 +66,8 @@ pub enum Claim {
     Fig12Auto,
     /// Where propagation fails.
     Fig14PropagationFailure,
+    /// Which slices a person should look at first; not of the paper.
+    TrustRanking,
 }
 
 impl Claim {
@@ -86,6 +89,7 @@ impl Claim {
             Self::Fig10Boxes => "Figure 10: boxes, before and after learning",
             Self::Fig12Auto => "Figure 12: prompts that nobody clicks",
             Self::Fig14PropagationFailure => "Figure 14: where propagation fails",
+            Self::TrustRanking => "Trust: how soon the slices that are wrong are found",
         }
     }
 
@@ -103,6 +107,7 @@ impl Claim {
             Self::Fig10Boxes => fig10::section(study, &plan),
             Self::Fig12Auto => fig12::section(study, &plan),
             Self::Fig14PropagationFailure => fig14::section(study, &plan),
+            Self::TrustRanking => trust::section(study, &plan),
         };
         let section = section.with_context(|| self.id())?;
         let mut notes = section.notes;
@@ -128,6 +133,7 @@ impl Claim {
             Self::Table5SapnetAblation | Self::Fig12Auto | Self::Fig14PropagationFailure => {
                 &["abdomen:right kidney,liver=liver+liver lesion"]
             }
+            Self::TrustRanking => &["abdomen:right kidney,liver=liver+liver lesion"],
         }
     }
 }

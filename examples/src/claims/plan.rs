@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use burn::tensor::backend::Backend;
-use sam_auto::HandOver;
+use sam_auto::{HandOver, TrustMeterConfig};
 use sam_core::Precision;
 use sam_data::SliceAxis;
 use sam_eval::{
@@ -23,6 +23,7 @@ use crate::{
     mask_score::MaskScore,
     study::{Run, Study},
     subjects::Subjects,
+    trust::{MeasuredVolume, TrustProtocol},
 };
 
 /// Slices with the structure that SAM^auto learns from (paper section 4).
@@ -33,6 +34,8 @@ const AUTO_ANNOTATED_EMPTY: usize = 2;
 const AUTO_TESTED_EMPTY: usize = 6;
 /// Points of a component that are handed on, where points are.
 const AUTO_POINTS: usize = 5;
+/// Repeats in which each annotated slice is left out once.
+const TRUST_LEFT_OUT: usize = 1;
 /// Components that top-K keeps.
 const COMPONENTS: usize = 1;
 
@@ -156,6 +159,27 @@ impl Plan {
             runs.extend(protocol.run(study)?);
         }
         Ok(runs)
+    }
+
+    /// Trust in every slice of whole volumes.
+    pub(super) fn trust<B: Backend>(&self, study: &Study<'_, B>) -> Result<Vec<MeasuredVolume>> {
+        let mut measured = Vec::new();
+        for mut subjects in self.subjects() {
+            // Neighbours are neighbours: no slice is skipped.
+            subjects.survey.max_slices = usize::MAX;
+            let protocol = TrustProtocol {
+                subjects,
+                slices: self.few(&[AUTO_ANNOTATED], AUTO_ANNOTATED_EMPTY, 0),
+                seeds: self.seeds.clone(),
+                left_out: TRUST_LEFT_OUT,
+                numbers: AutoConfig::default(),
+                learning: Learning::default().boxes,
+                meter: TrustMeterConfig::default(),
+                precision: self.precision,
+            };
+            measured.extend(protocol.run(study)?);
+        }
+        Ok(measured)
     }
 
     fn few(&self, annotated: &[usize], annotated_empty: usize, tested_empty: usize) -> FewSlices {
