@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use anyhow::{Context, Result};
 use burn::tensor::backend::Backend;
 use sam_assist::{AssistConfig, CardMetadata, Learned, MultiClass, PromptCard, TrainingSlices};
-use sam_auto::SegmentedSlice;
+use sam_auto::{RankedSlice, SegmentedSlice};
 use sam_core::{Checkpoint, SamConfig};
 use sam_data::{LabelTable, LabelVolume, SlicePlane};
 use sam_prompt::ndarray::Array3;
@@ -18,6 +18,7 @@ use crate::{
     outline::{Outlines, join_structures, learn_structure},
     prompting::Prompting,
     stack::Stack,
+    trust::{self, TrustConfig},
     weights::Weights,
 };
 
@@ -42,6 +43,8 @@ pub struct AnnotationJob<'a> {
     pub learning: &'a AssistConfig,
     /// Where prompts come from on slices that are not outlined.
     pub prompting: &'a Prompting,
+    /// How far what is found there is trusted.
+    pub trust: &'a TrustConfig,
     /// Cards in the order of the label values, to be used instead of learning; or none.
     pub cards: &'a [PromptCard],
     /// Where what is learned is kept.
@@ -56,6 +59,8 @@ pub struct Annotated {
     /// How far the members of an ensemble agree, by structure and slice: where they do not, a person should look. Of one generator,
     /// nothing.
     pub agreement: BTreeMap<String, BTreeMap<usize, f32>>,
+    /// The slices that nobody outlined, by structure, in the order in which a person should look at them.
+    pub ranking: BTreeMap<String, Vec<RankedSlice>>,
 }
 
 impl Job for AnnotationJob<'_> {
@@ -66,7 +71,7 @@ impl Job for AnnotationJob<'_> {
         let (config, predictor) = (checkpoint.config()?, checkpoint.predictor::<B>(device)?);
         let mut embeddings = Embeddings::new(&predictor, self.stack, self.disk);
         let (mut predictors, mut structures) = (Vec::new(), Vec::new());
-        let mut agreement = BTreeMap::new();
+        let (mut agreement, mut ranking) = (BTreeMap::new(), BTreeMap::new());
         for (position, value) in self.annotations.values().into_iter().enumerate() {
             let (name, outlines) = (self.name(value), self.outlines(value));
             let learned = if let Some(card) = self.cards.get(position) {
@@ -80,6 +85,11 @@ impl Job for AnnotationJob<'_> {
             let found = self.prompting.segment(&name, &outlines, &learned, &mut embeddings)?;
             let drawn = found.slices.iter().filter(|slice| slice.mask().is_some()).count();
             println!("{name}: {} slices annotated, found on {drawn} of {}", outlines.len(), found.slices.len());
+            let ranked = self.trust.rank(&name, &outlines, &found, &learned, &mut embeddings)?;
+            if !ranked.is_empty() {
+                println!("{name}: look first at slices {}", trust::in_words(&ranked));
+            }
+            ranking.insert(name.clone(), ranked);
             predictors.push(learned);
             structures.push(found.slices);
             if !found.agreement.is_empty() {
@@ -87,7 +97,7 @@ impl Job for AnnotationJob<'_> {
             }
         }
         let labels = self.join(&MultiClass::new(predictors), &structures, &mut embeddings)?;
-        Ok(Annotated { labels, agreement })
+        Ok(Annotated { labels, agreement, ranking })
     }
 }
 

@@ -114,3 +114,74 @@ fn by_predicted_iou(volume: &MeasuredVolume) -> Vec<usize> {
     order.sort_by(|&a, &b| volume.predicted_iou(a).total_cmp(&volume.predicted_iou(b)));
     order
 }
+
+#[cfg(test)]
+mod tests {
+    use sam_auto::{LinearTrust, Signal, TrustSignals};
+
+    use super::*;
+    use crate::trust::MeasuredSlice;
+
+    /// Slices by Dice, predicted IoU and overlap with the neighbours; without a predicted IoU nothing was found.
+    fn volume(slices: &[(Option<f64>, Option<f32>, f32)]) -> MeasuredVolume {
+        let slice = |(slice, &(dice, predicted, neighbours)): (usize, &(Option<f64>, Option<f32>, f32))| {
+            let signals = TrustSignals::new(predicted.is_some()).with(Signal::Neighbours, neighbours);
+            let signals = predicted.map_or(signals.clone(), |iou| signals.with(Signal::PredictedIou, iou));
+            MeasuredSlice { slice, signals, dice, wrong_pixels: 0 }
+        };
+        MeasuredVolume {
+            dataset: "abdomen".to_owned(),
+            subject: "1: liver".to_owned(),
+            method: "walk".to_owned(),
+            seed: 0,
+            slices: slices.iter().enumerate().map(slice).collect(),
+            left_out: Vec::new(),
+        }
+    }
+
+    /// By the neighbours alone.
+    fn model() -> TrustModel {
+        let weights = LinearTrust { bias: 0.0, weights: [(Signal::Neighbours, 1.0)].into() };
+        TrustModel { found: weights.clone(), empty: weights, ..TrustModel::default() }
+    }
+
+    fn checks(order: Order) -> Checks {
+        // Rightly empty, poor, good, wrongly empty.
+        let slices = [
+            (None, None, 0.9),
+            (Some(0.5), Some(0.8), 0.2),
+            (Some(0.9), Some(0.7), 0.5),
+            (Some(0.0), None, 0.1),
+        ];
+        Checks::of(&volume(&slices), order, &model()).expect("three slices count")
+    }
+
+    fn are(found: &Checks, errors: [f64; 5]) -> bool {
+        found.dice.iter().zip(errors).all(|(dice, error)| (dice - (1.0 - error / 3.0)).abs() < 1e-9)
+    }
+
+    #[test]
+    fn each_order_gains_what_its_first_slices_lost() {
+        assert!(are(&checks(Order::Trust), [1.6, 0.6, 0.1, 0.0, 0.0]));
+        assert!(are(&checks(Order::PredictedIou), [1.6, 1.5, 1.0, 1.0, 0.0]));
+        assert!(are(&checks(Order::Random), [1.6, 1.2, 0.8, 0.4, 0.0]));
+        assert!(are(&checks(Order::RandomFound), [1.6, 1.3, 1.0, 0.5, 0.0]));
+        // One: slice 2; two: 1 and 3; three: 0, 2, 3.
+        assert!(are(&checks(Order::EveryNth), [1.6, 1.5, 0.1, 0.5, 0.0]));
+    }
+
+    #[test]
+    fn shares_are_rounded_up_to_whole_slices() {
+        let found = checks(Order::Trust);
+        assert!((found.after(0.1) - 0.8).abs() < 1e-9 && (found.after(0.5) - (1.0 - 0.1 / 3.0)).abs() < 1e-9);
+        assert!((found.error_found(0.25) - 1.0 / 1.6).abs() < 1e-9 && (found.error_found(1.0) - 1.0).abs() < 1e-9);
+        assert_eq!((found.needed(0.4), found.needed(0.9), found.needed(1.0)), (0, 2, 3));
+    }
+
+    #[test]
+    fn where_no_slice_counts_there_is_nothing_to_gain() {
+        assert_eq!(Checks::of(&volume(&[(None, None, 1.0)]), Order::Trust, &model()), None);
+        let perfect = Checks::of(&volume(&[(Some(1.0), Some(0.9), 1.0)]), Order::Trust, &model()).expect("one counts");
+        assert!((perfect.error_found(0.1) - 1.0).abs() < 1e-9 && perfect.needed(0.9) == 0);
+    }
+}

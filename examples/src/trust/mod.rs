@@ -1,6 +1,7 @@
 //! How well trust finds the slices that are wrong: every slice of a volume segmented, measured, and held against the truth.
 
 mod checking;
+mod look;
 mod volume;
 
 use std::{collections::BTreeMap, ops::ControlFlow};
@@ -20,6 +21,7 @@ use sam_prompt::ndarray::Array2;
 use serde::Serialize;
 
 pub use checking::{Checks, Order};
+pub use look::{TrustConfig, in_words};
 pub use volume::{MeasuredSlice, MeasuredVolume, model_without};
 
 use crate::{
