@@ -109,7 +109,10 @@ fn a_volume_without_a_mask_or_without_an_open_slice_is_no_trouble() -> Result<()
     let taught = teach(&mut source, &[(0, square(10, 25))]);
     let meter = meter(&taught, &predictor, &mut source, TrustMeterConfig::default())?;
     let annotated = SegmentedSlice::Annotated(square(10, 25));
-    let volume = Segmentation { slices: vec![annotated, SegmentedSlice::Empty, SegmentedSlice::Empty], ..Segmentation::default() };
+    let volume = Segmentation {
+        slices: vec![annotated, SegmentedSlice::Empty, SegmentedSlice::Empty],
+        ..Segmentation::default()
+    };
     let measured = meter.measure(&mut source, &volume, &mut |_| ())?;
     assert!(measured.len() == 2 && measured.values().all(|signals| !signals.found()));
     let alone = Segmentation { slices: volume.slices[..1].to_vec(), ..Segmentation::default() };

@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use burn::tensor::backend::Backend;
-use sam_auto::TrustModel;
 use sam_eval::{
     Summary,
     report::{Curve, CurvePlot, CurvePoint, Finding, Plot, ReportColumn, ReportTable, Section},
@@ -86,8 +85,7 @@ fn check(volumes: &[MeasuredVolume], is_moved: bool) -> Result<Vec<Checked<'_>>>
         let orders: Option<Vec<_>> = Order::ALL.into_iter().map(|order| Checks::of(volume, order, &model)).collect();
         if let Some(orders) = orders {
             let trust = |at: usize| f64::from(model.expected_dice(&volume.slices[at].signals));
-            let correlations =
-                [volume.correlation(&trust)?, volume.correlation(&|at| volume.predicted_iou(at))?];
+            let correlations = [volume.correlation(&trust)?, volume.correlation(&|at| volume.predicted_iou(at))?];
             all.push(Checked { volume, orders, correlations });
         }
     }

@@ -147,12 +147,8 @@ mod tests {
 
     fn checks(order: Order) -> Checks {
         // Rightly empty, poor, good, wrongly empty.
-        let slices = [
-            (None, None, 0.9),
-            (Some(0.5), Some(0.8), 0.2),
-            (Some(0.9), Some(0.7), 0.5),
-            (Some(0.0), None, 0.1),
-        ];
+        let slices =
+            [(None, None, 0.9), (Some(0.5), Some(0.8), 0.2), (Some(0.9), Some(0.7), 0.5), (Some(0.0), None, 0.1)];
         Checks::of(&volume(&slices), order, &model()).expect("three slices count")
     }
 

@@ -29,26 +29,34 @@ fn between(a: &Array2<bool>, b: &Array2<bool>) -> Array2<bool> {
     Zip::from(&depth(a)).and(&depth(b)).map_collect(|a, b| a + b > 0.0)
 }
 
-/// How well a mask fits between its neighbours': see [`Signal::Neighbours`](super::Signal::Neighbours). Where one of two neighbours is
-/// empty, the structure may end: the other says what is expected, and half of the trust goes. At the volume's end there is one neighbour.
+/// How well a mask fits between its neighbours': see [`Signal::Neighbours`](super::Signal::Neighbours). At the volume's end there is
+/// one neighbour; where one of two is empty, the structure may end, and the other counts half; without any, nothing speaks against it.
 pub(super) fn fit(mask: &Array2<bool>, neighbours: &[Option<&Array2<bool>>]) -> f32 {
     match neighbours {
+        [] => 1.0,
         [Some(before), Some(after)] => {
             let expected = between(before, after);
             // Neighbours that do not meet have nothing between them: each is asked for itself.
-            if pixels(&expected) == 0 { overlap(mask, before).max(overlap(mask, after)) } else { overlap(mask, &expected) }
+            if pixels(&expected) == 0 {
+                overlap(mask, before).max(overlap(mask, after))
+            } else {
+                overlap(mask, &expected)
+            }
         }
-        [Some(other), None] | [None, Some(other)] => 0.5 * overlap(mask, other) + 0.25,
+        [Some(other), None] | [None, Some(other)] => 0.25 + 0.5 * overlap(mask, other),
         [Some(other)] => overlap(mask, other),
         _ => 0.0,
     }
 }
 
 /// The smaller of a mask's pixels and the mean of its neighbours' over the larger. Neighbours without a mask count as having no pixel,
-/// unless all have none.
+/// unless all have none; without neighbours, nothing speaks against it.
 pub(super) fn area(mask: &Array2<bool>, neighbours: &[Option<&Array2<bool>>]) -> f32 {
+    if neighbours.is_empty() {
+        return 1.0;
+    }
     let sizes: Vec<f32> = neighbours.iter().map(|neighbour| neighbour.map_or(0, pixels) as f32).collect();
-    let (own, mean) = (pixels(mask) as f32, sizes.iter().sum::<f32>() / sizes.len().max(1) as f32);
+    let (own, mean) = (pixels(mask) as f32, sizes.iter().sum::<f32>() / sizes.len() as f32);
     if own.max(mean) > 0.0 { own.min(mean) / own.max(mean) } else { 1.0 }
 }
 
@@ -77,7 +85,7 @@ mod tests {
         assert!(fit(&large, &[Some(&small), Some(&small)]) < 0.3);
         assert!(is(fit(&middle, &[Some(&middle)]), 1.0));
         assert!(is(fit(&middle, &[Some(&middle), None]), 0.75));
-        assert!(is(fit(&middle, &[None, None]), 0.0) && is(fit(&middle, &[]), 0.0));
+        assert!(is(fit(&middle, &[None, None]), 0.0) && is(fit(&middle, &[]), 1.0));
     }
 
     #[test]
@@ -86,7 +94,7 @@ mod tests {
         assert!(is(area(&small, &[Some(&large), Some(&large)]), 0.25));
         assert!(is(area(&large, &[Some(&small)]), 0.25));
         assert!(is(area(&small, &[Some(&small), None]), 0.5));
-        assert!(is(area(&small, &[None]), 0.0));
+        assert!(is(area(&small, &[None]), 0.0) && is(area(&small, &[]), 1.0));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::backend::Backend;
-use ndarray::{Array2, ArrayView3};
+use ndarray::Array2;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use sam_core::{ImageEmbedding, SamPredictor};
@@ -60,7 +60,7 @@ impl TrustMeterConfig {
     }
 }
 
-/// What is needed to measure: what was learned, and opinions that know nothing of the masks.
+/// Measures the signals of a volume's slices: holds what was learned, and opinions that know nothing of the masks.
 #[derive(Debug)]
 pub struct TrustMeter<'a, B: Backend> {
     predictor: &'a SamPredictor<B>,
@@ -176,11 +176,7 @@ impl<'a, B: Backend> TrustMeter<'a, B> {
             .with(Signal::Gate, presence)
             .with(Signal::Coarse, overlap(mask, &coarse))
             .with(Signal::Prototype, self.appearance.prototype(&embedding, mask))
-            .with(Signal::Intensity, self.intensity(image.view(), mask)))
-    }
-
-    fn intensity(&self, image: ArrayView3<'_, f32>, mask: &Array2<bool>) -> f32 {
-        self.appearance.intensity(image, mask)
+            .with(Signal::Intensity, self.appearance.intensity(image.view(), mask)))
     }
 
     /// 1 beside an annotated slice, less further away.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Signal, TrustModel, TrustSignals};
+use crate::AutoError;
 
 /// A slice in the order in which a person should look.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,16 +58,16 @@ fn main_signal(model: &TrustModel, signals: &TrustSignals, usual: &[f32]) -> Sig
 ///
 /// A slice alone may be hard for reasons of its own; one among others that are wrong teaches for all of them.
 ///
-/// # Panics
-/// If the reach is not above 0.
-pub fn suggest_next(ranked: &[RankedSlice], reach: f32) -> Option<usize> {
-    assert!(reach > 0.0, "a reach of {reach} slices, expected more than 0");
+/// # Errors
+/// [`AutoError::Config`] if the reach is not above 0.
+pub fn suggest_next(ranked: &[RankedSlice], reach: f32) -> Result<Option<usize>, AutoError> {
+    AutoError::check(reach > 0.0, "reach", || format!("{reach} slices"), "more than 0")?;
     let gain = |at: &RankedSlice| -> f32 {
         let share = |other: &RankedSlice| (-(at.slice.abs_diff(other.slice) as f32) / reach).exp();
         ranked.iter().map(|other| (1.0 - other.trust) * share(other)).sum()
     };
     let gains = ranked.iter().map(|slice| (slice.slice, gain(slice))).filter(|&(_, gain)| gain > 0.0);
-    gains.max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0))).map(|(slice, _)| slice)
+    Ok(gains.max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0))).map(|(slice, _)| slice))
 }
 
 #[cfg(test)]
@@ -112,7 +113,7 @@ mod tests {
 
         #[test]
         fn suggestions_are_slices_of_the_volume(slices in volume(), reach in 0.1_f32..20.0) {
-            let suggested = suggest_next(&rank(&TrustModel::default(), &slices), reach);
+            let suggested = suggest_next(&rank(&TrustModel::default(), &slices), reach).expect("a reach");
             prop_assert_eq!(suggested.is_none(), slices.is_empty());
             prop_assert!(suggested.is_none_or(|slice| slices.contains_key(&slice)));
         }
@@ -125,11 +126,21 @@ mod tests {
     #[test]
     fn a_slice_among_others_that_are_wrong_is_suggested() {
         let volume: Vec<_> = (0..20).map(|slice| ranked(slice, if slice == 3 { 0.1 } else { 0.95 })).collect();
-        assert_eq!(suggest_next(&volume, 0.5), Some(3));
-        let poor_end = |slice: usize| if slice == 3 { 0.3 } else if slice > 14 { 0.5 } else { 1.0 };
+        let suggest = |volume: &[RankedSlice], reach| suggest_next(volume, reach).expect("a reach");
+        assert_eq!(suggest(&volume, 0.5), Some(3));
+        let poor_end = |slice: usize| {
+            if slice == 3 {
+                0.3
+            } else if slice > 14 {
+                0.5
+            } else {
+                1.0
+            }
+        };
         let volume: Vec<_> = (0..20).map(|slice| ranked(slice, poor_end(slice))).collect();
-        assert_eq!(suggest_next(&volume, 3.0), Some(17));
-        assert_eq!(suggest_next(&[ranked(4, 1.0)], 3.0), None);
+        assert_eq!(suggest(&volume, 3.0), Some(17));
+        assert_eq!(suggest(&[ranked(4, 1.0)], 3.0), None);
+        assert!(suggest_next(&volume, 0.0).is_err());
     }
 
     #[test]

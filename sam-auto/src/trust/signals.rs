@@ -118,7 +118,8 @@ mod tests {
             .with(Signal::Area, -1.0)
             .with(Signal::Stability, f32::NAN)
             .with(Signal::Gate, 0.25);
-        let expected = [(Signal::PredictedIou, 1.0), (Signal::Area, 0.0), (Signal::Stability, 0.0), (Signal::Gate, 0.25)];
+        let expected =
+            [(Signal::PredictedIou, 1.0), (Signal::Area, 0.0), (Signal::Stability, 0.0), (Signal::Gate, 0.25)];
         for (signal, value) in expected {
             assert!((signals.get(signal) - value).abs() < f32::EPSILON, "{signal:?}");
         }
