@@ -148,11 +148,10 @@ impl Claim {
             Self::Table3TrainingTime | Self::Table4Composite | Self::Fig7Points => {
                 &["abdomen:right kidney", "spinal-cord:spinal cord=1+2"]
             }
-            Self::Fig9SamplingSchemes => &["abdomen:right kidney"],
+            Self::Fig9SamplingSchemes | Self::TrustRanking | Self::NextSlice => &["abdomen:right kidney"],
             Self::Table5SapnetAblation | Self::Fig12Auto | Self::Fig14PropagationFailure => {
                 &["abdomen:right kidney,liver=liver+liver lesion"]
             }
-            Self::TrustRanking | Self::NextSlice => &["abdomen:right kidney"],
         }
     }
 }

@@ -120,7 +120,9 @@ fn direction(mut features: Vec<f32>, centre: &[f32]) -> Vec<f32> {
     features.iter_mut().zip(centre).for_each(|(value, centre)| *value -= centre);
     let length = features.iter().map(|value| value * value).sum::<f32>().sqrt();
     if length > 0.0 {
-        features.iter_mut().for_each(|value| *value /= length);
+        for value in &mut features {
+            *value /= length;
+        }
     }
     features
 }
