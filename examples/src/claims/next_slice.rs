@@ -16,11 +16,14 @@ use crate::{
 const CHOICES: [(Choice, &str); 2] = [(Choice::Random, "drawn at random"), (Choice::Suggested, "suggested by trust")];
 
 pub(super) fn section<B: Backend>(study: &Study<'_, B>, plan: &Plan) -> Result<Section> {
-    let grown = plan.growth(study)?;
-    let subjects = subjects(&grown);
-    let most = counts(&grown).into_iter().max().unwrap_or(0);
-    let [random, suggested] = CHOICES.map(|(choice, _)| mean(&grown, &subjects, choice, most));
-    Ok(Section {
+    Ok(page(&plan.growth(study)?))
+}
+
+fn page(grown: &[Grown]) -> Section {
+    let subjects = subjects(grown);
+    let most = counts(grown).into_iter().max().unwrap_or(0);
+    let [random, suggested] = CHOICES.map(|(choice, _)| mean(grown, &subjects, choice, most));
+    Section {
         paragraphs: vec![
             "Two outlined slices and two marked as empty to begin with, drawn at random; then slice by slice, as trust suggests or drawn at \
              random, everything learned anew each time. Mean Dice of the whole volume, an outlined slice being right. Trust has its default \
@@ -32,10 +35,10 @@ pub(super) fn section<B: Backend>(study: &Study<'_, B>, plan: &Plan) -> Result<S
             holds: random.zip(suggested).map(|(random, suggested)| suggested > random),
             evidence: format!("Dice with {most} slices {} against {}", number(suggested), number(random)),
         }],
-        tables: vec![table(&grown, &subjects)],
-        plots: vec![curves(&grown, &subjects)],
+        tables: vec![table(grown, &subjects)],
+        plots: vec![curves(grown, &subjects)],
         ..Section::default()
-    })
+    }
 }
 
 fn number(value: Option<f64>) -> String {
@@ -105,4 +108,24 @@ fn curves(grown: &[Grown], subjects: &[(&str, &str)]) -> Plot {
         y_range: None,
         curves: CHOICES.map(curve).to_vec(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn choices_are_compared_by_the_most_slices() {
+        let grown = |choice, dice: [f64; 2]| Grown {
+            dataset: "ct".to_owned(),
+            subject: "1: liver".to_owned(),
+            choice,
+            seed: 0,
+            outlined: vec![4, 7, 9],
+            dice: vec![(2, dice[0]), (3, dice[1])],
+        };
+        let section = page(&[grown(Choice::Random, [0.5, 0.75]), grown(Choice::Suggested, [0.5, 0.875])]);
+        assert_eq!(section.findings[0].holds, Some(true));
+        assert_eq!(section.tables[0].rows[1], ["mean over structures", "0.500", "0.500", "0.750", "0.875"]);
+    }
 }
