@@ -10,9 +10,8 @@
 
 use std::process::ExitCode;
 
-use clap::ValueEnum;
 use examples::claims::{self, Claim};
 
 fn main() -> ExitCode {
-    claims::main(Claim::value_variants(), "SAM^Med: the paper's claims, measured here")
+    claims::main(&Claim::PAPER, "SAM^Med: the paper's claims, measured here")
 }

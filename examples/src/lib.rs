@@ -18,6 +18,7 @@
 //! - [`assist`]: original SAM against SAM^assist, the paper's per-case evaluation.
 //! - [`auto`]: generators of prompts, on test slices with and without the structure.
 //! - [`mask_score`]: masks found without a prompt, held against the truth.
+//! - [`trust`]: how well trust finds the slices that are wrong.
 //! - [`coarse`]: coarse masks of PANet and SAP-Net, the paper's Table 5.
 //! - [`claims`]: the paper's tables and figures, each as a section of a page.
 //! - [`table1`]: the paper's data sets beside those that are here.
@@ -55,6 +56,7 @@ pub mod stack;
 pub mod study;
 pub mod subjects;
 pub mod table1;
+pub mod trust;
 pub mod weights;
 
 /// Tensors come and go by the megabyte: the system's allocator would give each back to the kernel and ask for it again.

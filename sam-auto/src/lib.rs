@@ -5,6 +5,7 @@
 //! - [`CoarseConfig`]: prompts from coarse maps of SAP-Net, PANet or a [`LinearClassifier`]; [`HandOver`] says what of a rough mask is handed on.
 //! - [`GateConfig`]: whether the object is on a slice at all; a [`Gated`] generator is asked only where it is.
 //! - [`propagate_masks`]: outwards from the annotated slices, each slice prompted by its segmented neighbour.
+//! - [`TrustMeter`] and [`TrustModel`]: how far each slice can be trusted; [`rank`]: which a person should look at first.
 //! - [`SliceSource`]: where slices come from; [`ImageSlices`] for those in memory.
 //!
 //! ```
@@ -35,6 +36,7 @@ mod generator;
 mod hand_over;
 mod propagation;
 mod segmenter;
+mod trust;
 
 pub use coarse::{ClassifierConfig, CoarseConfig, CoarseGenerator, CoarseMethod, LinearClassifier};
 pub use ensemble::{Agreement, Vote};
@@ -44,3 +46,6 @@ pub use generator::{ImageSlices, PromptGenerator, SliceContext, SliceSource, Sou
 pub use hand_over::HandOver;
 pub use propagation::{MaskPropagationConfig, SeedGenerator, SeedPropagationConfig, propagate_masks};
 pub use segmenter::{CleanUp, Segmentation, SegmentedSlice, SegmenterConfig, VolumeSegmenter};
+pub use trust::{
+    LinearTrust, RankedSlice, Signal, TrustMeter, TrustMeterConfig, TrustModel, TrustSignals, rank, suggest_next,
+};

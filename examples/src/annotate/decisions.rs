@@ -161,7 +161,10 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::session::{Header, ObjectId, Origin, RoundConfig, RoundResult, ScanIdentity};
+    use crate::{
+        session::{Header, ObjectId, Origin, RoundConfig, RoundResult, ScanIdentity},
+        trust::TrustConfig,
+    };
 
     const SHAPE: [usize; 3] = [2, 3, 5];
     const AFFINE: [[f64; 4]; 4] =
@@ -174,7 +177,7 @@ mod tests {
 
     fn session(folder: &TempDir) -> Result<Session> {
         let prompting = options("").auto.prompting(0)?;
-        let config = RoundConfig { learning: prompting.learning(0, 1), prompting };
+        let config = RoundConfig { learning: prompting.learning(0, 1), prompting, trust: TrustConfig::default() };
         let grid = Grid::new(SHAPE, AFFINE);
         let scan = ScanIdentity { name: "scan.nii".to_owned(), sha256: ObjectId::of(b"scan"), grid };
         let window = ResolvedWindow { low: 0.0, high: 1.0, name: "0:1".to_owned() };

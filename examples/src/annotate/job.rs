@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use anyhow::{Context, Result};
 use burn::tensor::backend::Backend;
 use sam_assist::{Adaptation, AssistConfig, CardMetadata, Learned, MultiClass, PromptCard, TrainingSlices};
-use sam_auto::SegmentedSlice;
+use sam_auto::{RankedSlice, SegmentedSlice};
 use sam_core::{Checkpoint, SamConfig, SamPredictor};
 use sam_data::{LabelTable, LabelVolume, SlicePlane};
 use sam_prompt::ndarray::Array3;
@@ -18,6 +18,7 @@ use crate::{
     outline::{Outlines, join_structures, learn_structure},
     prompting::Prompting,
     stack::Stack,
+    trust::{self, TrustConfig},
     weights::Weights,
 };
 
@@ -44,6 +45,8 @@ pub struct AnnotationJob<'a> {
     pub start: Start<'a>,
     /// Where prompts come from on slices that are not outlined.
     pub prompting: &'a Prompting,
+    /// How far what is found there is trusted.
+    pub trust: &'a TrustConfig,
     /// Where what is learned is kept.
     pub save_card: Option<&'a Path>,
 }
@@ -67,6 +70,8 @@ pub struct Annotated {
     /// How far the members of an ensemble agree, by structure and slice: where they do not, a person should look. Of one generator,
     /// nothing.
     pub agreement: BTreeMap<String, BTreeMap<usize, f32>>,
+    /// The slices that nobody outlined, by structure, in the order in which a person should look at them.
+    pub ranking: BTreeMap<String, Vec<RankedSlice>>,
     /// What was learned, by label value.
     pub cards: BTreeMap<u16, PromptCard>,
 }
@@ -79,7 +84,7 @@ impl Job for AnnotationJob<'_> {
         let (config, predictor) = (checkpoint.config()?, checkpoint.predictor::<B>(device)?);
         let mut embeddings = Embeddings::new(&predictor, self.stack, self.disk);
         let (mut predictors, mut structures) = (Vec::new(), Vec::new());
-        let (mut agreement, mut cards) = (BTreeMap::new(), BTreeMap::new());
+        let (mut agreement, mut ranking, mut cards) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for (position, value) in self.annotations.values().into_iter().enumerate() {
             let (name, outlines) = (self.name(value), self.outlines(value));
             let learned = if let Start::Cards(given) = self.start {
@@ -96,6 +101,11 @@ impl Job for AnnotationJob<'_> {
             let found = self.prompting.segment(&name, &outlines, &learned, &mut embeddings)?;
             let drawn = found.slices.iter().filter(|slice| slice.mask().is_some()).count();
             println!("{name}: {} slices annotated, found on {drawn} of {}", outlines.len(), found.slices.len());
+            let ranked = self.trust.rank(&name, &outlines, &found, &learned, &mut embeddings)?;
+            if !ranked.is_empty() {
+                println!("{name}: look first at slices {}", trust::in_words(&ranked));
+            }
+            ranking.insert(name.clone(), ranked);
             predictors.push(learned);
             structures.push(found.slices);
             if !found.agreement.is_empty() {
@@ -103,7 +113,23 @@ impl Job for AnnotationJob<'_> {
             }
         }
         let labels = self.join(&MultiClass::new(predictors), &structures, &mut embeddings)?;
-        Ok(Annotated { labels, agreement, cards })
+        Ok(Annotated { labels, agreement, ranking, cards })
+    }
+}
+
+impl Annotated {
+    /// All slices that nobody outlined, the least trusted first: of several structures, the least trusted one counts.
+    pub fn to_check(&self) -> Vec<(usize, f32)> {
+        let mut least = BTreeMap::new();
+        for slice in self.ranking.values().flatten() {
+            least
+                .entry(slice.slice)
+                .and_modify(|trust: &mut f32| *trust = trust.min(slice.trust))
+                .or_insert(slice.trust);
+        }
+        let mut slices: Vec<_> = least.into_iter().collect();
+        slices.sort_by(|(_, one), (_, other)| one.total_cmp(other));
+        slices
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         &work,
         json!({
             "axis": axis, "window": stack.window(), "learning": learning, "cards": cards, "prompting": config.prompting,
-            "agreement": found.agreement,
+            "agreement": found.agreement, "trust": config.trust, "ranking": found.ranking,
         }),
     )
 }

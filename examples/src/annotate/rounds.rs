@@ -100,7 +100,7 @@ fn learn(work: &Work<'_>, session: &mut Session) -> Result<()> {
     let how = warm_start.map_or("from the model".to_owned(), |before| format!("on from round {before}"));
     println!("Round {number}, learning {how}");
     let found = segment(work, session, &session.annotations()?, &config, warm.as_ref())?;
-    let backend = work.options.backend.to_string();
+    let (backend, ranking) = (work.options.backend.to_string(), found.to_check());
     let result = RoundResult {
         seed,
         config,
@@ -108,7 +108,7 @@ fn learn(work: &Work<'_>, session: &mut Session) -> Result<()> {
         warm_start,
         cards: &found.cards,
         labels: found.labels.view(),
-        ranking: None,
+        ranking: Some(&ranking),
     };
     session.record_round(result, &work.scan.volume)?;
     Ok(())

@@ -9,6 +9,7 @@ use crate::{
     scan::Scan,
     session::{Annotations, RoundConfig},
     stack::Stack,
+    trust::TrustConfig,
     weights::{self, Weights},
 };
 
@@ -47,7 +48,8 @@ impl<'a> Work<'a> {
     /// Every number of a round with this seed.
     pub(super) fn config(&self, seed: u64) -> Result<RoundConfig> {
         let prompting = self.options.auto.prompting(seed)?;
-        Ok(RoundConfig { learning: prompting.learning(seed, usize::from(self.options.members)), prompting })
+        let learning = prompting.learning(seed, usize::from(self.options.members));
+        Ok(RoundConfig { learning, prompting, trust: TrustConfig::new(seed) })
     }
 
     /// The scan as the network sees it, with what is outlined on it.
@@ -77,6 +79,7 @@ impl<'a> Work<'a> {
             learning: &config.learning,
             start,
             prompting: &config.prompting,
+            trust: &config.trust,
             save_card: self.options.save_card.as_deref(),
         })
     }

@@ -9,6 +9,7 @@ mod fig14;
 mod fig7;
 mod fig9;
 mod gallery;
+mod next_slice;
 mod options;
 mod paper;
 mod plan;
@@ -18,6 +19,7 @@ mod table3;
 mod table4;
 mod table5;
 mod tables;
+mod trust;
 
 use std::{cell::RefCell, fmt, process::ExitCode};
 
@@ -40,7 +42,7 @@ use crate::{
     weights::{self, Weights},
 };
 
-/// A table or figure of the paper.
+/// A table or figure of the paper, or what is claimed here beside them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
@@ -65,15 +67,33 @@ pub enum Claim {
     Fig12Auto,
     /// Where propagation fails.
     Fig14PropagationFailure,
+    /// Which slices a person should look at first; not of the paper.
+    TrustRanking,
+    /// Which slice to outline next; not of the paper.
+    NextSlice,
 }
 
 impl Claim {
+    /// Those of the paper.
+    pub const PAPER: [Self; 10] = [
+        Self::Table1Datasets,
+        Self::Table2Btcv,
+        Self::Table3TrainingTime,
+        Self::Table4Composite,
+        Self::Table5SapnetAblation,
+        Self::Fig7Points,
+        Self::Fig9SamplingSchemes,
+        Self::Fig10Boxes,
+        Self::Fig12Auto,
+        Self::Fig14PropagationFailure,
+    ];
+
     /// The name of its example and of its section.
     pub fn id(self) -> String {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// What the paper shows there.
+    /// What is shown there.
     pub const fn title(self) -> &'static str {
         match self {
             Self::Table1Datasets => "Table 1: the data sets",
@@ -86,6 +106,8 @@ impl Claim {
             Self::Fig10Boxes => "Figure 10: boxes, before and after learning",
             Self::Fig12Auto => "Figure 12: prompts that nobody clicks",
             Self::Fig14PropagationFailure => "Figure 14: where propagation fails",
+            Self::TrustRanking => "Trust: how soon the slices that are wrong are found",
+            Self::NextSlice => "Trust: which slice to outline next",
         }
     }
 
@@ -103,6 +125,8 @@ impl Claim {
             Self::Fig10Boxes => fig10::section(study, &plan),
             Self::Fig12Auto => fig12::section(study, &plan),
             Self::Fig14PropagationFailure => fig14::section(study, &plan),
+            Self::TrustRanking => trust::section(study, &plan),
+            Self::NextSlice => next_slice::section(study, &plan),
         };
         let section = section.with_context(|| self.id())?;
         let mut notes = section.notes;
@@ -124,7 +148,7 @@ impl Claim {
             Self::Table3TrainingTime | Self::Table4Composite | Self::Fig7Points => {
                 &["abdomen:right kidney", "spinal-cord:spinal cord=1+2"]
             }
-            Self::Fig9SamplingSchemes => &["abdomen:right kidney"],
+            Self::Fig9SamplingSchemes | Self::TrustRanking | Self::NextSlice => &["abdomen:right kidney"],
             Self::Table5SapnetAblation | Self::Fig12Auto | Self::Fig14PropagationFailure => {
                 &["abdomen:right kidney,liver=liver+liver lesion"]
             }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use burn::tensor::backend::Backend;
-use sam_auto::HandOver;
+use sam_auto::{HandOver, TrustMeterConfig, TrustModel};
 use sam_core::Precision;
 use sam_data::SliceAxis;
 use sam_eval::{
@@ -23,6 +23,7 @@ use crate::{
     mask_score::MaskScore,
     study::{Run, Study},
     subjects::Subjects,
+    trust::{Grown, Growth, MeasuredVolume, TrustProtocol},
 };
 
 /// Slices with the structure that SAM^auto learns from (paper section 4).
@@ -33,6 +34,12 @@ const AUTO_ANNOTATED_EMPTY: usize = 2;
 const AUTO_TESTED_EMPTY: usize = 6;
 /// Points of a component that are handed on, where points are.
 const AUTO_POINTS: usize = 5;
+/// Repeats in which each annotated slice is left out once.
+const TRUST_LEFT_OUT: usize = 0;
+/// Slices outlined before any is suggested.
+const GROWTH_FIRST: usize = 2;
+/// How far an error counts for its neighbours, in slices.
+const GROWTH_REACH: f32 = 4.0;
 /// Components that top-K keeps.
 const COMPONENTS: usize = 1;
 
@@ -156,6 +163,41 @@ impl Plan {
             runs.extend(protocol.run(study)?);
         }
         Ok(runs)
+    }
+
+    /// Trust in every slice of whole volumes.
+    pub(super) fn trust<B: Backend>(&self, study: &Study<'_, B>) -> Result<Vec<MeasuredVolume>> {
+        let mut measured = Vec::new();
+        for subjects in self.subjects() {
+            measured.extend(self.trust_protocol(subjects).run(study)?);
+        }
+        Ok(measured)
+    }
+
+    /// Slices outlined one after another.
+    pub(super) fn growth<B: Backend>(&self, study: &Study<'_, B>) -> Result<Vec<Grown>> {
+        let mut grown = Vec::new();
+        for subjects in self.subjects() {
+            let protocol = self.trust_protocol(subjects);
+            let growth = Growth { protocol, first: GROWTH_FIRST, reach: GROWTH_REACH, model: TrustModel::default() };
+            grown.extend(growth.run(study)?);
+        }
+        Ok(grown)
+    }
+
+    fn trust_protocol(&self, mut subjects: Subjects) -> TrustProtocol {
+        // Neighbours are neighbours: no slice is skipped.
+        subjects.survey.max_slices = usize::MAX;
+        TrustProtocol {
+            subjects,
+            slices: self.few(&[AUTO_ANNOTATED], AUTO_ANNOTATED_EMPTY, 0),
+            seeds: self.seeds.clone(),
+            left_out: TRUST_LEFT_OUT,
+            numbers: AutoConfig::default(),
+            learning: Learning::default().boxes,
+            meter: TrustMeterConfig::default(),
+            precision: self.precision,
+        }
     }
 
     fn few(&self, annotated: &[usize], annotated_empty: usize, tested_empty: usize) -> FewSlices {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::ObjectId;
-use crate::prompting::Prompting;
+use crate::{prompting::Prompting, trust::TrustConfig};
 
 /// How a line begins; 64 hexadecimal digits follow.
 const SEAL: &str = "{\"sha256\":\"";
@@ -76,6 +76,8 @@ pub struct RoundConfig {
     pub learning: AssistConfig,
     /// Where prompts come from on the slices that are not the person's.
     pub prompting: Prompting,
+    /// How far what is found there is trusted.
+    pub trust: TrustConfig,
 }
 
 /// A line of the log.
@@ -147,7 +149,7 @@ mod tests {
         let round = Round {
             number: 2,
             seed: u64::MAX,
-            config: RoundConfig { learning, prompting },
+            config: RoundConfig { learning, prompting, trust: TrustConfig::new(7) },
             backend: "flex".to_owned(),
             warm_start: Some(1),
             cards: [(1, ObjectId::of(b"card")), (65535, ObjectId::of(b"other"))].into(),

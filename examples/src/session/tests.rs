@@ -7,7 +7,7 @@ use sam_prompt::ndarray::{Array2, Array3};
 use tempfile::TempDir;
 
 use super::*;
-use crate::prompting::Prompting;
+use crate::{prompting::Prompting, trust::TrustConfig};
 
 /// Slices of the scan, and pixels of each.
 const SLICES: usize = 4;
@@ -20,7 +20,7 @@ fn grid() -> Grid {
 
 fn config() -> RoundConfig {
     let prompting = Prompting::Walk(MaskPropagationConfig::default());
-    RoundConfig { learning: prompting.learning(0, 1), prompting }
+    RoundConfig { learning: prompting.learning(0, 1), prompting, trust: TrustConfig::default() }
 }
 
 fn header() -> Header {

@@ -15,6 +15,7 @@ use anyhow::{Context, Result, ensure};
 use examples::{
     prompting::Prompting,
     session::{Header, ObjectId, RoundConfig, RoundResult, ScanIdentity, Session},
+    trust::TrustConfig,
 };
 use rand_chacha::{
     ChaCha8Rng,
@@ -39,7 +40,7 @@ fn start(folder: &Path) -> Result<Session> {
     let grid = Grid::new([SIDE, SIDE, SLICES], affine);
     let scan = ScanIdentity { name: "scan".to_owned(), sha256: ObjectId::of(b"scan"), grid };
     let window = ResolvedWindow { low: 0.0, high: 1.0, name: "0:1".to_owned() };
-    let config = RoundConfig { learning: prompting.learning(0, 1), prompting };
+    let config = RoundConfig { learning: prompting.learning(0, 1), prompting, trust: TrustConfig::default() };
     let header = Header::new(scan, SliceAxis::K, window, [(1, "cyst".to_owned())].into(), "0".repeat(64), config);
     Session::start(folder, header)
 }

@@ -9,13 +9,13 @@ use std::{
 };
 
 use burn::tensor::backend::Backend;
-use ndarray::{Array2, Zip};
+use ndarray::Array2;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use sam_core::SamPredictor;
 use serde::{Deserialize, Serialize};
 
-use crate::{AutoError, HandOver, SegmentedSlice, SliceSource};
+use crate::{AutoError, HandOver, SegmentedSlice, SliceSource, trust::overlap};
 
 /// How masks are handed from slice to slice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -143,16 +143,6 @@ fn is_between(index: usize, annotated: &BTreeMap<usize, Array2<bool>>) -> bool {
         neighbour.is_some_and(|(_, outline)| outline.iter().any(|&inside| inside))
     };
     shows(annotated.range(..index).next_back()) && shows(annotated.range(index + 1..).next())
-}
-
-/// Intersection over union of two masks; 0 where both are empty.
-fn overlap(a: &Array2<bool>, b: &Array2<bool>) -> f32 {
-    let (mut both, mut either) = (0_u32, 0_u32);
-    Zip::from(a).and(b).for_each(|&a, &b| {
-        both += u32::from(a && b);
-        either += u32::from(a || b);
-    });
-    if either == 0 { 0.0 } else { both as f32 / either as f32 }
 }
 
 /// How many times the pixels of one mask another has.

@@ -1,0 +1,128 @@
+//! What the annotated slices look like within their outlines and around them.
+
+use burn::tensor::backend::Backend;
+use ndarray::{Array2, ArrayView3};
+use sam_core::ImageEmbedding;
+use sam_prompt::dilate;
+
+use crate::SupportSlice;
+
+/// Levels of a histogram; images have 256.
+const BINS: usize = 16;
+
+/// The share of pixels by level, the mean of all channels.
+type Histogram = [f32; BINS];
+
+/// How bright and of what features the outlined structure is, and what lies around it.
+#[derive(Debug, Clone)]
+pub(super) struct Appearance {
+    /// How wide the surroundings are, in image pixels.
+    ring: usize,
+    histogram: Histogram,
+    /// Unit vectors, one for each annotated slice with the structure.
+    inside: Vec<Vec<f32>>,
+    around: Vec<Vec<f32>>,
+    /// The mean of those, before they became unit vectors.
+    centre: Vec<f32>,
+}
+
+impl Appearance {
+    /// Of the annotated slices with the structure, of which there is one.
+    ///
+    /// # Shapes
+    /// - images: `[rows, columns, channels]`, 8-bit levels, in the slices' order
+    pub(super) fn of<B: Backend>(annotated: &[(&SupportSlice<B>, ArrayView3<'_, f32>)], ring: usize) -> Self {
+        let mut pooled = [0.0; BINS];
+        let (mut inside, mut around) = (Vec::new(), Vec::new());
+        for (slice, image) in annotated {
+            let own = histogram(*image, slice.outline());
+            pooled.iter_mut().zip(own).for_each(|(sum, share)| *sum += share / annotated.len() as f32);
+            inside.extend(mean_features(slice.embedding(), slice.outline()));
+            around.extend(mean_features(slice.embedding(), &surroundings(slice.outline(), ring)));
+        }
+        let all: Vec<_> = inside.iter().chain(&around).collect();
+        let mut centre = vec![0.0; all.first().map_or(0, |features| features.len())];
+        for features in &all {
+            centre.iter_mut().zip(*features).for_each(|(sum, value)| *sum += value / all.len() as f32);
+        }
+        let direct = |found: Vec<Vec<f32>>| found.into_iter().map(|features| direction(features, &centre)).collect();
+        Self { ring, histogram: pooled, inside: direct(inside), around: direct(around), centre }
+    }
+
+    /// How much of a mask's histogram is that of the outlines, from 0 to 1.
+    pub(super) fn intensity(&self, image: ArrayView3<'_, f32>, mask: &Array2<bool>) -> f32 {
+        histogram(image, mask).iter().zip(self.histogram).map(|(own, known)| own.min(known)).sum()
+    }
+
+    /// How much more a mask's inside is like the outlines' inside than like what lies around them, and its surroundings the other way
+    /// round: from 0 to 1, a half where there is no telling.
+    pub(super) fn prototype<B: Backend>(&self, embedding: &ImageEmbedding<B>, mask: &Array2<bool>) -> f32 {
+        let margin = |part: &Array2<bool>| {
+            let features = mean_features(embedding, part)?;
+            let own = direction(features, &self.centre);
+            let likest = |known: &[Vec<f32>]| {
+                let cosines = known.iter().map(|other| other.iter().zip(&own).map(|(a, b)| a * b).sum::<f32>());
+                cosines.reduce(f32::max)
+            };
+            Some((likest(&self.inside)? - likest(&self.around)?) / 2.0)
+        };
+        let (inside, around) = (margin(mask).unwrap_or(0.0), margin(&surroundings(mask, self.ring)).unwrap_or(0.0));
+        0.5 + (inside - around) / 4.0
+    }
+}
+
+/// The pixels around a mask.
+fn surroundings(mask: &Array2<bool>, ring: usize) -> Array2<bool> {
+    let mut around = dilate(mask.view(), ring);
+    around.zip_mut_with(mask, |around, &inside| *around &= !inside);
+    around
+}
+
+/// The share of a mask's pixels by level; nothing, if it has none.
+fn histogram(image: ArrayView3<'_, f32>, mask: &Array2<bool>) -> Histogram {
+    let mut counts = [0.0; BINS];
+    let channels = image.dim().2 as f32;
+    for ((row, column), _) in mask.indexed_iter().filter(|&(_, &inside)| inside) {
+        let level = (0..image.dim().2).map(|channel| image[(row, column, channel)]).sum::<f32>() / channels;
+        counts[((level / 256.0 * BINS as f32) as usize).min(BINS - 1)] += 1.0;
+    }
+    let total = counts.iter().sum::<f32>();
+    if total > 0.0 { counts.map(|count| count / total) } else { counts }
+}
+
+/// The mean of the features under a mask; `None` where no pixel of it lies on a feature.
+fn mean_features<B: Backend>(embedding: &ImageEmbedding<B>, mask: &Array2<bool>) -> Option<Vec<f32>> {
+    let [_, channels, height, width] = embedding.features.dims();
+    let frame = &embedding.frame;
+    let ((rows, columns), (resized_rows, resized_columns)) = (frame.original, frame.resized);
+    // How many pixels of the mask lie on each feature.
+    let mut weights = vec![0.0_f32; height * width];
+    for ((row, column), _) in mask.indexed_iter().filter(|&(_, &inside)| inside) {
+        let place = |at: usize, of: usize, resized: usize, fields: usize| {
+            let at = (at as f32 + 0.5) * resized as f32 / of as f32 * fields as f32 / frame.padded as f32;
+            (at as usize).min(fields - 1)
+        };
+        let (y, x) = (place(row, rows, resized_rows, height), place(column, columns, resized_columns, width));
+        weights[y * width + x] += 1.0;
+    }
+    let total = weights.iter().sum::<f32>();
+    if total <= 0.0 {
+        return None;
+    }
+    let features: Vec<f32> = embedding.features.to_data().iter::<f32>().collect();
+    let mean = |of: &[f32]| of.iter().zip(&weights).map(|(value, weight)| value * weight).sum::<f32>() / total;
+    let means: Vec<f32> = features.chunks_exact(height * width).take(channels).map(mean).collect();
+    Some(means)
+}
+
+/// The unit vector from a centre to some features; nothing, if they are the centre.
+fn direction(mut features: Vec<f32>, centre: &[f32]) -> Vec<f32> {
+    features.iter_mut().zip(centre).for_each(|(value, centre)| *value -= centre);
+    let length = features.iter().map(|value| value * value).sum::<f32>().sqrt();
+    if length > 0.0 {
+        for value in &mut features {
+            *value /= length;
+        }
+    }
+    features
+}
