@@ -67,6 +67,12 @@ pub fn in_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     rayon::scope(|_| work())
 }
 
+/// Does work: without burn-flex there is no pool that it has to be in.
+#[cfg(not(feature = "flex"))]
+pub fn in_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    work()
+}
+
 /// Does a job on a backend's first device.
 fn default_device<B: Backend, J: Job>(job: J) -> Result<J::Output> {
     job.run::<B>(&B::Device::default())

@@ -23,6 +23,7 @@
 //! - [`claims`]: the paper's tables and figures, each as a section of a page.
 //! - [`table1`]: the paper's data sets beside those that are here.
 //! - [`parity`]: the comparison with the reference implementations' tensors.
+//! - [`review`]: the page at which a person looks through a mask and corrects it.
 //! - [`picture`], [`curves`], [`progress`], [`report`], [`results`]: what people see and keep.
 
 pub mod annotate;
@@ -50,6 +51,7 @@ pub mod progress;
 pub mod prompting;
 pub mod report;
 pub mod results;
+pub mod review;
 pub mod scan;
 pub mod session;
 pub mod stack;

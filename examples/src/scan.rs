@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::session::ObjectId;
 
 /// Which scan, and where masks of it go.
-#[derive(Debug, Args, Serialize)]
+#[derive(Debug, Clone, Args, Serialize)]
 pub struct ScanOptions {
     /// The scan: .nii, .nii.gz, a folder with a DICOM series, or a DICOM file of many frames.
     #[arg(long, value_name = "PATH")]
@@ -65,10 +65,10 @@ impl ScanOptions {
         self.image.file_name().map_or_else(|| "scan".to_owned(), |name| name.to_string_lossy().into_owned())
     }
 
-    /// Writes a mask of the scan wherever it is wanted; where there is a field for it, with a few words of where it comes from.
+    /// Writes a mask of the scan wherever it is wanted, and says where.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// As [`ScanOptions::save`].
     pub fn write(
         &self,
         labels: ArrayView3<'_, u16>,
@@ -76,14 +76,32 @@ impl ScanOptions {
         segments: &[Segment],
         description: &str,
     ) -> Result<()> {
-        sam_data::write_labels(&self.out, labels, &scan.volume)?;
-        println!("Wrote {}", self.out.display());
-        if let (Some(path), Some(series)) = (&self.seg, &scan.series) {
-            sam_data::write_segmentation(path, labels, series, segments, description)
-                .with_context(|| format!("the mask is in {}, but not in DICOM SEG", self.out.display()))?;
+        for path in self.save(labels, scan, segments, description)? {
             println!("Wrote {}", path.display());
         }
         Ok(())
+    }
+
+    /// Writes a mask of the scan wherever it is wanted, and gives the paths; where there is a field for it, with a few words of where it
+    /// comes from.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn save(
+        &self,
+        labels: ArrayView3<'_, u16>,
+        scan: &Scan,
+        segments: &[Segment],
+        description: &str,
+    ) -> Result<Vec<&Path>> {
+        sam_data::write_labels(&self.out, labels, &scan.volume)?;
+        let mut written = vec![self.out.as_path()];
+        if let (Some(path), Some(series)) = (&self.seg, &scan.series) {
+            sam_data::write_segmentation(path, labels, series, segments, description)
+                .with_context(|| format!("the mask is in {}, but not in DICOM SEG", self.out.display()))?;
+            written.push(path);
+        }
+        Ok(written)
     }
 }
 
