@@ -18,9 +18,9 @@
 //! another scan, takes it from there and learns nothing; the annotations then only say where to start from.
 //!
 //! With `--session DIR` nothing is lost: correct a few slices of the mask in the editor, and run again with it as `--annotations`. The
-//! slices that you changed are yours from then on, all of yours are learned from, and learning goes on from where it was. `--accept
-//! 12,40-44` takes over slices as they were found, `--reject 7` says that one is wrong, `--undo` takes the last step back, and `--replay`
-//! does all rounds again, to see that each comes out the same.
+//! slices that you changed are yours from then on, and all of yours are learned from; with `--warm`, on from what was learned before.
+//! `--accept 12,40-44` takes over slices as they were found, `--reject 7` says that one is wrong, `--undo` takes the last step back, and
+//! `--replay` does all rounds again, to see that each comes out the same.
 //!
 //! ```text
 //! cargo run --release --example annotate -- --session work --image scan.nii.gz --annotations partial.nii.gz --out mask.nii.gz

@@ -18,7 +18,7 @@ use crate::{stack::Stack, weights::Weights};
 /// Where embeddings are kept, as asked for on the command line.
 #[derive(Debug, Clone, Args, Serialize)]
 pub struct CacheOptions {
-    /// Folder that keeps embedded slices, so that the next run on them skips the image encoder (2 MB a slice, 4 GiB at most).
+    /// Folder that keeps embedded slices, so that the next run on them skips the image encoder (4 MB a slice, 4 GiB at most).
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
 }

@@ -29,15 +29,15 @@ use crate::{
 pub struct CacheConfig {
     /// The embeddings used longest ago are dropped beyond this many bytes; the last one written always stays.
     pub max_bytes: u64,
-    /// Stores f16 instead of f32, which halves the size and moves no Dice; embeddings are then rounded from the first use on, so that
-    /// what is computed and what is read are one and the same.
+    /// Stores f16 instead of f32, which halves the size; embeddings are then rounded from the first use on, so that what is computed and
+    /// what is read are one and the same.
     pub half: bool,
 }
 
 impl Default for CacheConfig {
-    /// 4 GiB of f16: two thousand slices.
+    /// 4 GiB of f32: a thousand slices.
     fn default() -> Self {
-        Self { max_bytes: 4 << 30, half: true }
+        Self { max_bytes: 4 << 30, half: false }
     }
 }
 

@@ -32,12 +32,12 @@ fn entries(folder: &tempfile::TempDir) -> TestResult<Vec<PathBuf>> {
     Ok(found)
 }
 
-const FULL: CacheConfig = CacheConfig { max_bytes: 4 << 30, half: false };
+const HALF: CacheConfig = CacheConfig { max_bytes: 4 << 30, half: true };
 
 #[test]
 fn what_is_read_is_what_was_computed() -> TestResult {
     let folder = tempfile::tempdir()?;
-    let cache = EmbeddingCache::open(folder.path().join("made/on/the/way"), FULL)?;
+    let cache = EmbeddingCache::open(folder.path().join("made/on/the/way"), CacheConfig::default())?;
     let predictor = predictor();
     let computed = predictor.embed(image(1).view())?;
     let first = cache.embed(&predictor, image(1).view(), "W400 L40", "weights")?;
@@ -53,7 +53,7 @@ fn what_is_read_is_what_was_computed() -> TestResult {
 #[test]
 fn what_is_rounded_is_rounded_from_the_first_use_on() -> TestResult {
     let folder = tempfile::tempdir()?;
-    let cache = EmbeddingCache::open(folder.path(), CacheConfig::default())?;
+    let cache = EmbeddingCache::open(folder.path(), HALF)?;
     let predictor = predictor();
     let [first, second] = [(); 2].map(|()| cache.embed(&predictor, image(1).view(), "", "weights"));
     let (first, second) = (values(&first?), values(&second?));
@@ -189,7 +189,7 @@ fn the_one_used_longest_ago_goes_first() -> TestResult {
     let predictor = predictor();
     let embedding = predictor.embed(image(0).view())?;
     let key = |seed| EmbeddingKey::new(image(seed).view(), "", "weights", &predictor);
-    let unbounded = EmbeddingCache::open(folder.path(), FULL)?;
+    let unbounded = EmbeddingCache::open(folder.path(), CacheConfig::default())?;
     unbounded.put(&key(0), &embedding)?;
     let size = entries(&folder)?[0].metadata()?.len();
     let cache = EmbeddingCache::open(folder.path(), CacheConfig { max_bytes: 2 * size, half: false })?;
@@ -280,7 +280,7 @@ fn what_a_dead_process_left_behind_is_removed() -> TestResult {
 fn a_folder_that_cannot_be_written_to_costs_only_the_time() -> TestResult {
     let folder = tempfile::tempdir()?;
     let place = folder.path().join("cache");
-    let cache = EmbeddingCache::open(&place, FULL)?;
+    let cache = EmbeddingCache::open(&place, CacheConfig::default())?;
     fs::remove_dir(&place)?;
     let predictor = predictor();
     let found = cache.embed(&predictor, image(1).view(), "", "weights")?;

@@ -96,6 +96,7 @@ pub struct AutoOptions {
 
 /// What is done in a session.
 #[derive(Debug, Clone, Args, Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct SessionOptions {
     /// Folder that keeps all you outlined, accepted and rejected, and what was learned. Correct slices of the mask in an editor, and run
     /// again with it as --annotations: those that you changed are yours from then on.
@@ -108,13 +109,16 @@ pub struct SessionOptions {
     #[arg(long, value_name = "SLICES", default_value_t, hide_default_value = true, requires = "session")]
     pub reject: SliceList,
     /// Takes back the last thing that was done, a round or a decision on one slice, and writes the mask as it was.
-    #[arg(long, requires = "session", conflicts_with_all = ["annotations", "accept", "reject", "empty", "anew", "replay"])]
+    #[arg(long, requires = "session", conflicts_with_all = ["annotations", "accept", "reject", "empty", "anew", "warm", "replay"])]
     pub undo: bool,
-    /// Learns anew in this round, instead of going on from what was learned in the last one.
+    /// Learns once more, even if nothing has changed since the last round.
     #[arg(long, requires = "session")]
     pub anew: bool,
+    /// Goes on from what was learned in the last round instead of learning from the model: in half the time, but not as well so far.
+    #[arg(long, requires = "session")]
+    pub warm: bool,
     /// Does all rounds of the session again, and says whether each mask comes out the same to the bit. Writes nothing.
-    #[arg(long, requires = "session", conflicts_with_all = ["annotations", "accept", "reject", "empty", "anew"])]
+    #[arg(long, requires = "session", conflicts_with_all = ["annotations", "accept", "reject", "empty", "anew", "warm"])]
     pub replay: bool,
 }
 

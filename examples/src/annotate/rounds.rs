@@ -91,7 +91,7 @@ fn learn(work: &Work<'_>, session: &mut Session) -> Result<()> {
     // Each round draws anew: what one did not meet, the next may.
     let seed = work.options.seed.wrapping_add(number as u64 - 1);
     let config = work.config(seed)?;
-    let before = session.state().round.clone().filter(|_| !work.options.session.anew);
+    let before = session.state().round.clone().filter(|_| work.options.session.warm);
     let warm = match &before {
         Some(round) => warm_start(session, round, &config)?,
         None => None,

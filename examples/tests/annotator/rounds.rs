@@ -108,7 +108,7 @@ fn a_scan_is_corrected_round_after_round() -> Result<()> {
     drawn[(0, 0)] = value;
     desk.plane.insert(&mut corrected, wrong, drawn.view());
     desk.write("corrected.nii.gz", &corrected)?;
-    desk.run(&format!("--annotations corrected.nii.gz --accept {right} --reject {rejected}"))?;
+    desk.run(&format!("--annotations corrected.nii.gz --accept {right} --reject {rejected} --warm"))?;
     let second = desk.mask()?;
     for (slice, expected) in
         [(outlined, desk.truth(outlined)?), (wrong, drawn.clone()), (right, desk.slice(&first, right))]
@@ -142,7 +142,7 @@ fn a_scan_is_corrected_round_after_round() -> Result<()> {
     let provenance = desk.provenance()?;
     assert_eq!((&provenance["round"]["number"], &provenance["round"]["warm_start"]), (&3.into(), &Value::Null));
     // Two members cannot go on from one, nor one from two.
-    desk.run(&format!("--accept {right}"))?;
+    desk.run(&format!("--accept {right} --warm"))?;
     assert_eq!(desk.provenance()?["round"]["warm_start"], Value::Null);
 
     let log = fs::read(desk.path("session/log.jsonl"))?;

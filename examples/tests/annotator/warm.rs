@@ -85,8 +85,8 @@ impl Trial<'_> {
         self.write("corrected.nii.gz", &corrected)?;
         let copy = self.folder.join("anew");
         copy_folder(&self.folder.join("warm"), &copy)?;
-        let (warm, warm_seconds) = self.run("warm", "corrected.nii.gz", &[])?;
-        let (anew, anew_seconds) = self.run("anew", "corrected.nii.gz", &["--anew"])?;
+        let (warm, warm_seconds) = self.run("warm", "corrected.nii.gz", &["--warm"])?;
+        let (anew, anew_seconds) = self.run("anew", "corrected.nii.gz", &[])?;
         let mean = |mask: &LabelVolume| -> Result<f64> {
             let dices = rest.iter().map(|&slice| self.dice(mask, slice)).collect::<Result<Vec<_>>>()?;
             Ok(dices.iter().sum::<f64>() / dices.len() as f64)
