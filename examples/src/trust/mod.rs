@@ -102,3 +102,75 @@ impl TrustProtocol {
         })
     }
 }
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use std::{cell::RefCell, path::PathBuf};
+
+    use burn_flex::{Flex, FlexDevice};
+    use sam_auto::TrustModel;
+    use sam_core::{SamConfig, SamPredictor, ViTConfig};
+    use sam_data::SliceAxis;
+    use sam_prompt::SliceSelection;
+    use sapnet::SapNetConfig;
+
+    use super::*;
+    use crate::{backend::in_pool, data_options::DataOptions, journal::Journal, weights::Weights};
+
+    fn protocol() -> Result<TrustProtocol> {
+        let phantom = Some("spinal-cord".parse()?);
+        let data = DataOptions { phantom, structures: Some("spinal cord=1+2".to_owned()), ..DataOptions::default() };
+        let sapnet = SapNetConfig { iterations: 2, ..SapNetConfig::default() };
+        Ok(TrustProtocol {
+            subjects: Subjects::new(data, SliceAxis::Auto),
+            slices: FewSlices {
+                annotated: vec![3],
+                annotated_empty: 1,
+                tested: 0,
+                tested_empty: 0,
+                selection: SliceSelection::Normal,
+            },
+            seeds: vec![0],
+            left_out: 1,
+            numbers: AutoConfig { sapnet, ..AutoConfig::default() },
+            learning: AssistConfig { iterations: 2, ..AssistConfig::boxes() },
+            meter: TrustMeterConfig { jittered: 1, ..TrustMeterConfig::default() },
+            precision: Precision::F32,
+        })
+    }
+
+    /// Does some work with a small model of random weights: what matters here is not the model.
+    fn with_study<T: Send>(work: impl FnOnce(&Study<'_, Flex>) -> Result<T> + Send) -> Result<T> {
+        let config = SamConfig::vit(ViTConfig::new(32, 1, 2).with_image_size(64));
+        let predictor = SamPredictor::new(config.init(&FlexDevice), config.preprocess);
+        let weights = Weights { path: PathBuf::new(), sha256: "of a test".to_owned() };
+        in_pool(move || {
+            let journal = RefCell::new(Journal::in_memory());
+            work(&Study { predictor, weights: &weights, disk: None, precision: Precision::F32, journal: &journal })
+        })
+    }
+
+    #[test]
+    fn every_slice_is_measured_twice_and_each_outline_left_out_once() -> Result<()> {
+        let protocol = protocol()?;
+        let measured = with_study(|study| protocol.run(study))?;
+        let methods: Vec<_> = measured.iter().map(|volume| volume.method.as_str()).collect();
+        assert_eq!(methods, ["ensemble", "walk"]);
+        assert_eq!(measured[0].slices.len(), measured[1].slices.len());
+        assert_eq!((measured[0].left_out.len(), measured[1].left_out.len()), (3, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn slices_are_outlined_one_after_another() -> Result<()> {
+        let growth = Growth { protocol: protocol()?, first: 1, reach: 4.0, model: TrustModel::default() };
+        let grown = with_study(|study| growth.run(study))?;
+        let [random, suggested] = &grown[..] else { panic!("two choices") };
+        assert_eq!((random.choice, suggested.choice), (Choice::Random, Choice::Suggested));
+        assert_eq!(random.dice.iter().map(|&(count, _)| count).collect::<Vec<_>>(), [1, 2, 3]);
+        // They begin alike; the phantom has no slice without the cord.
+        assert_eq!((random.outlined[0], random.dice[0]), (suggested.outlined[0], suggested.dice[0]));
+        assert_eq!((random.outlined.len(), suggested.outlined.len()), (3, 3));
+        Ok(())
+    }
+}
