@@ -43,7 +43,7 @@ impl LinearTrust {
     }
 
     /// Of slices without, by hand as well: one between two with the structure, and that looks like them, is as likely wrong as right. The
-    /// bias was raised from -2 after two spleens (MSD, TotalSegmentator), where rightly empty slices came before poor masks.
+    /// bias was raised from -2 after two spleens (of MSD and `TotalSegmentator`), where rightly empty slices came before poor masks.
     fn empty() -> Self {
         let weights = [(Signal::Neighbours, 2.0), (Signal::Gate, 2.0), (Signal::Coarse, 2.0)];
         Self { bias: 0.0, weights: weights.into() }
