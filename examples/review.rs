@@ -18,7 +18,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use examples::{
     annotate::name_of,
@@ -73,9 +73,6 @@ struct Options {
     backend: BackendChoice,
 }
 
-/// Scan and mask may lie this far apart, in mm: editors round affines.
-const GRID_TOLERANCE_MM: f64 = 0.01;
-
 /// An earlier review is not to be written over, but may be gone on with.
 fn check_out(options: &Options) -> Result<()> {
     let (mask, out) = (&options.mask, &options.scan.out);
@@ -104,11 +101,7 @@ fn structures(options: &Options, mask: &LabelVolume) -> Result<Vec<Segment>> {
 fn desk(options: &Options) -> Result<ScanDesk> {
     check_out(options)?;
     let scan = options.scan.read()?;
-    let mask = sam_data::read_labels(&options.mask)?;
-    let (image, shown) = (options.scan.image.display(), options.mask.display());
-    if let Err(mismatch) = scan.volume.grid.compare(&mask.grid, GRID_TOLERANCE_MM) {
-        bail!("{shown} does not lie on the grid of {image}: {mismatch}");
-    }
+    let mask = options.scan.read_labels(&options.mask, &scan)?;
     let structures = structures(options, &mask)?;
     let weights = weights::locate(options.weights.as_deref())?;
     let cards = cards::load(&options.card, &weights.sha256)?;

@@ -33,6 +33,21 @@ impl CacheOptions {
     }
 }
 
+/// A slice's embedding: by way of the folder, where there is one.
+///
+/// # Errors
+/// If the slice cannot be embedded.
+pub fn embed<B: Backend>(
+    disk: Option<&DiskCache>,
+    predictor: &SamPredictor<B>,
+    image: &Array3<f32>,
+) -> Result<ImageEmbedding<B>> {
+    match disk {
+        Some(disk) => disk.embed(predictor, image),
+        None => Ok(predictor.embed(image.view())?),
+    }
+}
+
 /// A folder of embeddings made with one checkpoint; it counts, and shows, how many were computed and how many were there.
 #[derive(Debug)]
 pub struct DiskCache {
@@ -76,7 +91,7 @@ impl DiskCache {
     /// Puts the embeddings of all slices into the folder, each of which is then `reached`.
     ///
     /// # Errors
-    /// If a slice cannot be embedded, or its embedding not be written.
+    /// If a slice cannot be embedded.
     pub fn embed_all<B: Backend>(
         &self,
         predictor: &SamPredictor<B>,

@@ -8,7 +8,11 @@ use sam_auto::{SliceSource, SourceError};
 use sam_core::{ImageEmbedding, SamPredictor};
 use sam_prompt::ndarray::Array3;
 
-use crate::{disk_cache::DiskCache, progress, stack::Stack};
+use crate::{
+    disk_cache::{self, DiskCache},
+    progress,
+    stack::Stack,
+};
 
 /// Embedded slices of one stack, each embedded once.
 #[derive(Debug)]
@@ -38,7 +42,7 @@ impl<'a, B: Backend> Embeddings<'a, B> {
     /// Puts the embeddings of all slices on the disk, if there is one to keep them: who needs them all has them sooner that way.
     ///
     /// # Errors
-    /// If a slice cannot be embedded, or not be kept.
+    /// If a slice cannot be embedded.
     pub fn keep_all(&self) -> Result<()> {
         let Some(disk) = self.disk else { return Ok(()) };
         let bar = progress::bar(format!("Embedding {}", self.stack.name), self.stack.len());
@@ -56,10 +60,7 @@ impl<'a, B: Backend> Embeddings<'a, B> {
             return Ok(known.clone());
         }
         let image = self.stack.image(index);
-        let embedding = match self.disk {
-            Some(disk) => disk.embed(self.predictor, &image),
-            None => self.predictor.embed(image.view()).map_err(Into::into),
-        };
+        let embedding = disk_cache::embed(self.disk, self.predictor, &image);
         let embedding = embedding.with_context(|| format!("slice {index} of {}", self.stack.name))?;
         self.cache.insert(index, embedding.clone());
         Ok(embedding)

@@ -6,13 +6,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use sam_data::{DicomSeries, Segment, Volume};
+use sam_data::{DicomSeries, LabelVolume, Segment, Volume};
 use sam_prompt::ndarray::ArrayView3;
 use serde::Serialize;
 
 use crate::session::ObjectId;
+
+/// A scan and its label maps may lie this far apart, in mm: editors round affines.
+const GRID_TOLERANCE_MM: f64 = 0.01;
 
 /// Which scan, and where masks of it go.
 #[derive(Debug, Clone, Args, Serialize)]
@@ -58,6 +61,18 @@ impl ScanOptions {
         ensure!(self.seg.is_none(), "--seg refers to a DICOM series, but {shown} is none: leave it out");
         ensure!(self.series.is_none(), "--series chooses a DICOM series, but {shown} is none: leave it out");
         Ok(Scan { volume: sam_data::read_volume(&self.image)?, series: None })
+    }
+
+    /// Reads a label map of the scan.
+    ///
+    /// # Errors
+    /// If it cannot be read, or does not lie on the scan's grid.
+    pub fn read_labels(&self, path: &Path, scan: &Scan) -> Result<LabelVolume> {
+        let labels = sam_data::read_labels(path)?;
+        if let Err(mismatch) = scan.volume.grid.compare(&labels.grid, GRID_TOLERANCE_MM) {
+            bail!("{} does not lie on the grid of {}: {mismatch}", path.display(), self.image.display());
+        }
+        Ok(labels)
     }
 
     /// The scan's name: that of its file or folder.

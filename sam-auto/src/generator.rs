@@ -7,7 +7,7 @@ use ndarray::{Array2, Array3, ArrayView3};
 use sam_core::{ImageEmbedding, SamPredictor};
 use sam_prompt::Prompts;
 
-use crate::AutoError;
+use crate::{AutoError, masks};
 
 /// A slice of a volume, or an image of a set, that is to be prompted.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl<B: Backend> SupportSlice<B> {
 
     /// How many pixels of it the object has.
     pub fn pixels(&self) -> usize {
-        self.outline.iter().filter(|&&inside| inside).count()
+        masks::pixels(&self.outline)
     }
 }
 

@@ -34,6 +34,7 @@ mod error;
 mod gate;
 mod generator;
 mod hand_over;
+mod masks;
 mod propagation;
 mod segmenter;
 mod trust;

@@ -137,8 +137,10 @@ impl EmbeddingCache {
     ///
     /// The work goes on in a line: while one image is embedded, those after it are read and prepared, and those before it are stored.
     ///
+    /// A folder that cannot be written to ends the work early, which costs only the time later: it is reported through `tracing`.
+    ///
     /// # Errors
-    /// As [`SamPredictor::embed`]; [`CoreError::Cache`] if an embedding cannot be written. What was embedded before stays.
+    /// As [`SamPredictor::embed`]. What was embedded before stays.
     pub fn embed_all<B: Backend>(
         &self,
         predictor: &SamPredictor<B>,
@@ -168,7 +170,7 @@ impl EmbeddingCache {
                 let is_missing = missing.is_some();
                 if let Some(input) = missing {
                     let embedding = predictor.embed_prepared(input?);
-                    // Whoever stores has failed, and says why below.
+                    // Whoever stores has failed, and says why.
                     if embedded.send((key, embedding)).is_err() {
                         break;
                     }
@@ -176,7 +178,10 @@ impl EmbeddingCache {
                 reached(is_missing);
             }
             drop(embedded);
-            storing.join().unwrap_or_else(|panic| resume_unwind(panic))
+            if let Err(error) = storing.join().unwrap_or_else(|panic| resume_unwind(panic)) {
+                tracing::warn!("{error}; the other images are not embedded in advance");
+            }
+            Ok(())
         })
     }
 

@@ -12,8 +12,11 @@ use sha2::{Digest, Sha256};
 /// Bytes that are read at a time.
 const CHUNK: usize = 1 << 20;
 
-/// SHA-256 of a file.
-pub(crate) fn sha256_of_file(path: &Path) -> io::Result<String> {
+/// SHA-256 of a file, in hexadecimal.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn sha256_of_file(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; CHUNK];

@@ -63,7 +63,7 @@ pub use cache::{CacheConfig, EmbeddingCache, EmbeddingKey};
 pub use checkpoint::Checkpoint;
 pub use config::{EncoderConfig, SamConfig};
 pub use error::{CoreError, KeyMismatch};
-pub use hash::hexadecimal;
+pub use hash::{hexadecimal, sha256_of_file};
 pub use image_encoder::{ImageEncoder, ImageEncoderViT, TinyVit, TinyVitConfig, ViTConfig};
 pub use mask_decoder::{DecoderPositions, MaskDecoder, MaskDecoderConfig, MaskLogits, MaskOutput};
 pub use precision::Precision;

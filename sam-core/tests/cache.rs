@@ -285,6 +285,7 @@ fn a_folder_that_cannot_be_written_to_costs_only_the_time() -> TestResult {
     let predictor = predictor();
     let found = cache.embed(&predictor, image(1).view(), "", "weights")?;
     assert_eq!(values(&found), values(&predictor.embed(image(1).view())?));
+    cache.embed_all(&predictor, (0..9).map(image), "", "weights", &mut |_| ())?;
     fs::write(&place, "a file")?;
     assert!(EmbeddingCache::open(&place, CacheConfig::default()).is_err());
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser};
 use sam_auto::{CleanUp, MaskPropagationConfig};
 use sam_data::{LabelTable, LabelVolume, SliceAxis, Window};
@@ -16,9 +16,6 @@ use crate::{
     prompting::{AutoPrompting, Prompting},
     scan::{Scan, ScanOptions},
 };
-
-/// Image and annotations may lie this far apart, in mm: editors round affines.
-const GRID_TOLERANCE_MM: f64 = 0.01;
 
 /// Segment a whole scan from a few outlined slices.
 #[derive(Debug, Parser, Serialize)]
@@ -128,13 +125,7 @@ impl Options {
     /// # Errors
     /// If they cannot be read, or do not lie on the scan's grid.
     pub(super) fn read_annotations(&self, scan: &Scan) -> Result<Option<LabelVolume>> {
-        let Some(path) = &self.annotations else { return Ok(None) };
-        let annotations = sam_data::read_labels(path)?;
-        let (image, mask) = (self.scan.image.display(), path.display());
-        if let Err(mismatch) = scan.volume.grid.compare(&annotations.grid, GRID_TOLERANCE_MM) {
-            bail!("{mask} does not lie on the grid of {image}: {mismatch}");
-        }
-        Ok(Some(annotations))
+        self.annotations.as_deref().map(|path| self.scan.read_labels(path, scan)).transpose()
     }
 
     /// Names of the label values, if any were given.

@@ -11,7 +11,7 @@ use sam_prompt::{Prompts, ndarray};
 
 use crate::{
     backend::{Job, in_pool},
-    disk_cache::DiskCache,
+    disk_cache::{self, DiskCache},
     weights::Weights,
 };
 
@@ -139,10 +139,7 @@ impl<B: Backend> ScanModel<B> {
             return Ok(known);
         }
         let image = self.images[slice].mapv(f32::from).insert_axis(Axis(2));
-        let embedding = match &self.disk {
-            Some(disk) => disk.embed(&encoder, &image),
-            None => encoder.embed(image.view()).map_err(Into::into),
-        };
+        let embedding = disk_cache::embed(self.disk.as_ref(), &encoder, &image);
         let embedding = embedding.with_context(|| format!("embedding slice {slice}"))?;
         lock(&self.recent).put(slice, embedding.clone());
         Ok(embedding)

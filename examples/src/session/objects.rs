@@ -3,14 +3,14 @@
 use std::{
     fmt,
     fs::{self, File},
-    io::{self, Cursor, Read},
+    io::{self, Cursor},
     path::{Path, PathBuf},
     str::FromStr,
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
 use image::{ColorType, ImageDecoder, codecs::png::PngDecoder};
-use sam_core::hexadecimal;
+use sam_core::{hexadecimal, sha256_of_file};
 use sam_prompt::ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -18,8 +18,6 @@ use sha2::{Digest, Sha256};
 /// What the names of unfinished files begin with.
 const UNFINISHED: &str = ".unfinished-";
 const MIB: u64 = 1 << 20;
-/// Files are hashed in parts of so many bytes.
-const PART: usize = 1 << 16;
 
 /// The name of an object: the SHA-256 of its bytes, 64 hexadecimal digits where it is written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -36,14 +34,8 @@ impl ObjectId {
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn of_file(path: &Path) -> io::Result<Self> {
-        let (mut file, mut hasher, mut part) = (File::open(path)?, Sha256::new(), vec![0; PART]);
-        loop {
-            match file.read(&mut part)? {
-                0 => return Ok(Self(hasher.finalize().into())),
-                length => hasher.update(&part[..length]),
-            }
-        }
+    pub fn of_file(path: &Path) -> Result<Self> {
+        sha256_of_file(path)?.parse()
     }
 }
 
@@ -151,7 +143,7 @@ impl Objects {
         let unfinished = unfinished.with_context(|| format!("cannot write to {}", self.folder.display()))?;
         let written = unfinished.path().join(format!("object.{}", kind.ending()));
         write(&written)?;
-        let keep = || -> io::Result<ObjectId> {
+        let keep = || -> Result<ObjectId> {
             File::open(&written)?.sync_all()?;
             let id = ObjectId::of_file(&written)?;
             // The same content has the same name: what is replaced is the same, or was damaged.

@@ -15,7 +15,10 @@ use rand_chacha::ChaCha8Rng;
 use sam_core::SamPredictor;
 use serde::{Deserialize, Serialize};
 
-use crate::{AutoError, HandOver, SegmentedSlice, SliceSource, trust::overlap};
+use crate::{
+    AutoError, HandOver, SegmentedSlice, SliceSource,
+    masks::{overlap, pixels},
+};
 
 /// How masks are handed from slice to slice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -147,6 +150,5 @@ fn is_between(index: usize, annotated: &BTreeMap<usize, Array2<bool>>) -> bool {
 
 /// How many times the pixels of one mask another has.
 fn growth(before: &Array2<bool>, after: &Array2<bool>) -> f32 {
-    let pixels = |mask: &Array2<bool>| mask.iter().filter(|&&inside| inside).count() as f32;
-    pixels(after) / pixels(before).max(1.0)
+    pixels(after) as f32 / (pixels(before) as f32).max(1.0)
 }

@@ -10,12 +10,11 @@ use sam_core::{ImageEmbedding, SamPredictor};
 use sam_prompt::{BoxJitter, Prompts, bounding_box, component_masks};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Signal, TrustSignals,
-    appearance::Appearance,
-    masks::{self, overlap, pixels},
+use super::{Signal, TrustSignals, appearance::Appearance, masks};
+use crate::{
+    AutoError, CoarseGenerator, Gate, Segmentation, SegmentedSlice, SliceSource, SupportSlice,
+    masks::{overlap, pixels},
 };
-use crate::{AutoError, CoarseGenerator, Gate, Segmentation, SegmentedSlice, SliceSource, SupportSlice};
 
 /// Logits this far on both sides of the threshold say how vague a border is (`stability_score_offset` in segment-anything's `amg.py`).
 const STABILITY_OFFSET: f32 = 1.0;

@@ -12,7 +12,6 @@ mod model;
 mod ranking;
 mod signals;
 
-pub(crate) use masks::overlap;
 pub use meter::{TrustMeter, TrustMeterConfig};
 pub use model::{LinearTrust, TrustModel};
 pub use ranking::{RankedSlice, rank, suggest_next};

@@ -212,7 +212,8 @@ impl<B: Backend> Attention<B> {
         linear(&self.proj, self.attend(tokens, None))
     }
 
-    /// The heads' answers, before they are mixed: within windows of a side, if there is one; what pads them is zero, so that the layer's bias is all that attends of it.
+    /// The heads' answers, before they are mixed: within windows of a side, if there is one. What pads them is zero, so that the layer's
+    /// bias is all that attends of it.
     fn attend(&self, tokens: Tensor<B, 4>, window: Option<usize>) -> Tensor<B, 4> {
         let [_, height, width, dim] = tokens.dims();
         let [height, width] = window.map_or([height, width], |side| [side, side]);
