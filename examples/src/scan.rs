@@ -12,7 +12,7 @@ use sam_data::{DicomSeries, LabelVolume, Segment, Volume};
 use sam_prompt::ndarray::ArrayView3;
 use serde::Serialize;
 
-use crate::session::ObjectId;
+use crate::session::{ObjectId, ScanIdentity};
 
 /// A scan and its label maps may lie this far apart, in mm: editors round affines.
 const GRID_TOLERANCE_MM: f64 = 0.01;
@@ -121,6 +121,14 @@ impl ScanOptions {
 }
 
 impl Scan {
+    /// Which scan it is, wherever it lies.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn identity(&self, options: &ScanOptions) -> Result<ScanIdentity> {
+        Ok(ScanIdentity { name: options.name(), sha256: self.sha256(options)?, grid: self.volume.grid.clone() })
+    }
+
     /// SHA-256 of the scan's file; of several, of their SHA-256s in the order of the slices.
     ///
     /// # Errors

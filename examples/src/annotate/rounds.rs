@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     outline::outlined_axis,
-    session::{Annotations, Event, Header, Origin, Round, RoundConfig, RoundResult, ScanIdentity, Session},
+    session::{Annotations, Event, Header, Origin, Round, RoundConfig, RoundResult, Session},
 };
 
 /// Goes on with a session, or begins it.
@@ -61,11 +61,7 @@ fn open(work: &Work<'_>, folder: &Path, given: Option<&LabelVolume>) -> Result<S
             folder.display()
         ),
     };
-    let scan = ScanIdentity {
-        name: options.scan.name(),
-        sha256: work.scan.sha256(&options.scan)?,
-        grid: work.scan.volume.grid.clone(),
-    };
+    let scan = work.scan.identity(&options.scan)?;
     let window = window.resolve(work.scan.volume.voxels.view())?;
     let config = work.config(options.seed)?;
     Session::start(folder, Header::new(scan, axis, window, structures, work.weights.sha256.clone(), config))

@@ -52,10 +52,8 @@ pub struct ModelJob<'a> {
     pub images: Arc<Vec<Array2<u8>>>,
     /// The checkpoint.
     pub weights: &'a Weights,
-    /// One card for each structure, or none at all: then the original answers.
-    pub cards: &'a [PromptCard],
-    /// How many structures there are.
-    pub structures: usize,
+    /// What answers for each structure; where there is no card, the original.
+    pub cards: &'a [Option<PromptCard>],
     /// Embeddings of earlier runs.
     pub disk: Option<DiskCache>,
 }
@@ -65,16 +63,15 @@ impl Job for ModelJob<'_> {
 
     fn run<B: Backend>(self, device: &B::Device) -> Result<Arc<dyn Segmenter>> {
         let original: SamPredictor<B> = Checkpoint::open(&self.weights.path)?.predictor(device)?;
-        let learned = if self.cards.is_empty() {
-            vec![original.clone(); self.structures]
-        } else {
-            let apply = |card: &PromptCard| card.apply(&original, &self.weights.sha256);
-            self.cards.iter().map(apply).collect::<Result<_, _>>()?
+        let learned = |card: &Option<PromptCard>| match card {
+            Some(card) => card.apply(&original, &self.weights.sha256),
+            None => Ok(original.clone()),
         };
+        let structures = self.cards.iter().map(learned).collect::<Result<_, _>>()?;
         Ok(Arc::new(ScanModel {
             images: self.images,
             encoder: Mutex::new(original),
-            structures: learned,
+            structures,
             disk: self.disk,
             recent: Mutex::default(),
         }))

@@ -24,6 +24,23 @@ impl Ranking {
         Self((0..count).map(|slice| Ranked { slice, trust: None }).collect())
     }
 
+    /// The slices in this order.
+    ///
+    /// # Errors
+    /// If one is named twice, or the scan has it not; if trust is no share.
+    pub fn new(ranked: Vec<Ranked>, count: usize) -> Result<Self> {
+        let mut is_named = vec![false; count];
+        for Ranked { slice, trust } in &ranked {
+            let named = is_named.get_mut(*slice);
+            let named = named.with_context(|| format!("it names slice {slice}, but the scan has {count}, from 0"))?;
+            ensure!(!*named, "it names slice {slice} twice");
+            *named = true;
+            let is_share = trust.is_none_or(|trust| (0.0..=1.0).contains(&trust));
+            ensure!(is_share, "trust in slice {slice} is {}, not within 0 to 1", trust.unwrap_or(f64::NAN));
+        }
+        Ok(Self(ranked))
+    }
+
     /// Reads `[{"slice": 3, "trust": 0.2}, ...]`, those that need a look most first. Other fields are left alone.
     ///
     /// # Errors
@@ -36,16 +53,7 @@ impl Ranking {
     fn parse(text: &str, count: usize) -> Result<Self> {
         let ranked: Vec<Ranked> =
             serde_json::from_str(text).context("expected a ranking such as [{\"slice\": 3, \"trust\": 0.2}]")?;
-        let mut is_named = vec![false; count];
-        for Ranked { slice, trust } in &ranked {
-            let named = is_named.get_mut(*slice);
-            let named = named.with_context(|| format!("it names slice {slice}, but the scan has {count}, from 0"))?;
-            ensure!(!*named, "it names slice {slice} twice");
-            *named = true;
-            let is_share = trust.is_none_or(|trust| (0.0..=1.0).contains(&trust));
-            ensure!(is_share, "trust in slice {slice} is {}, not within 0 to 1", trust.unwrap_or(f64::NAN));
-        }
-        Ok(Self(ranked))
+        Self::new(ranked, count)
     }
 
     /// The slices, those to look at first first.

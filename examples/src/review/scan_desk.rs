@@ -1,15 +1,15 @@
 //! A desk on a scan with a mask.
 
-use std::{collections::BTreeMap, mem, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::{Context, Result};
 use ndarray::{Array2, Array3, Axis, Zip};
-use sam_data::{LabelVolume, ResolvedWindow, Segment, SlicePlane};
+use sam_data::{ResolvedWindow, Segment, SlicePlane};
 use sam_prompt::{Prompts, ndarray};
 
 use super::{
-    Answer, Decision, Desk, DeskError, Overview, Prefetch, Ranking, Saved, Segmenter, SliceOverview, SliceState,
-    StructureOverview,
+    Answer, Decision, Desk, DeskError, Ledger, Overview, Prefetch, Ranking, Saved, Segmenter, Sheet, SliceOverview,
+    SliceState, StructureOverview,
 };
 use crate::scan::{Scan, ScanOptions};
 
@@ -41,22 +41,7 @@ impl ReviewCase {
     }
 }
 
-/// A slice's labels, and what was decided about them.
-#[derive(Debug, Clone)]
-struct Sheet {
-    labels: Array2<u16>,
-    state: SliceState,
-    is_blank: bool,
-}
-
-impl Sheet {
-    fn new(labels: Array2<u16>, state: SliceState) -> Self {
-        let is_blank = labels.iter().all(|&label| label == 0);
-        Self { labels, state, is_blank }
-    }
-}
-
-/// A person's review of one scan, in memory until it is saved.
+/// A person's review of one scan.
 pub struct ScanDesk {
     case: ReviewCase,
     images: Arc<Vec<Array2<u8>>>,
@@ -65,27 +50,26 @@ pub struct ScanDesk {
     prefetch: Prefetch,
     /// The last answer, and its slice.
     proposal: Option<(usize, Array2<u16>)>,
-    /// Slices as they were before each decision.
-    history: Vec<(usize, Sheet)>,
+    /// Where decisions are kept.
+    ledger: Box<dyn Ledger>,
+    /// How many changes the written mask lacks.
     unsaved: usize,
 }
 
 impl ScanDesk {
-    /// Lays out a mask for review. It has the scan's grid.
+    /// Lays out a scan's slices for review.
     ///
     /// # Errors
     /// If the system gives no thread for the slices that are embedded in advance.
     pub fn new(
         case: ReviewCase,
-        mask: &LabelVolume,
+        sheets: Vec<Sheet>,
+        ledger: Box<dyn Ledger>,
         images: Arc<Vec<Array2<u8>>>,
         model: Arc<dyn Segmenter>,
     ) -> Result<Self> {
-        let labels = |index| case.plane.extract(mask.labels.view(), index);
-        let sheets: Vec<_> =
-            (0..case.plane.count()).map(|index| Sheet::new(labels(index), SliceState::Predicted)).collect();
         let prefetch = Prefetch::new(Arc::clone(&model), case.ranking.clone(), sheets.len())?;
-        Ok(Self { case, images, sheets, model, prefetch, proposal: None, history: Vec::new(), unsaved: 0 })
+        Ok(Self { case, images, sheets, model, prefetch, proposal: None, ledger, unsaved: 0 })
     }
 
     /// What was decided, by slice; slices that nobody decided on are left out.
@@ -94,28 +78,28 @@ impl ScanDesk {
         states.filter(|&(_, state)| state != SliceState::Predicted).collect()
     }
 
-    /// The mask as it is written: rejected slices are left out.
-    fn mask(&self) -> Array3<u16> {
+    /// Slices of which nothing is written: rejected ones, where nothing else will be found there.
+    fn left_out(&self) -> Vec<usize> {
+        let is_left_out = |sheet: &Sheet| sheet.state == SliceState::Rejected && !self.ledger.writes_rejected();
+        (0..self.sheets.len()).filter(|&slice| is_left_out(&self.sheets[slice])).collect()
+    }
+
+    /// The mask as it is written.
+    fn mask(&self, left_out: &[usize]) -> Array3<u16> {
         let mut mask = Array3::zeros(self.case.scan.volume.voxels.dim());
-        for (index, sheet) in self.sheets.iter().enumerate().filter(|(_, sheet)| sheet.state != SliceState::Rejected) {
-            self.case.plane.insert(&mut mask, index, sheet.labels.view());
+        for (slice, sheet) in self.sheets.iter().enumerate().filter(|(slice, _)| !left_out.contains(slice)) {
+            self.case.plane.insert(&mut mask, slice, sheet.labels.view());
         }
         mask
     }
 
-    /// Writes what was decided, and with what, beside the mask: `mask.review.json`.
+    /// Writes beside the mask what was decided, and with what.
     fn write_record(&self) -> Result<()> {
+        let (ending, field, content) = self.ledger.record(&self.states());
         let mut record = self.case.record.clone();
-        record.insert("slices".to_owned(), serde_json::to_value(self.states())?);
-        let path = self.case.options.out.with_extension("").with_extension("review.json");
+        record.insert(field.to_owned(), content);
+        let path = self.case.options.out.with_extension("").with_extension(ending);
         Ok(sam_data::write_atomically(&path, |file| writeln!(file, "{:#}", serde_json::Value::Object(record)))?)
-    }
-
-    fn change(&mut self, slice: usize, sheet: Sheet) {
-        let before = mem::replace(&mut self.sheets[slice], sheet);
-        self.history.push((slice, before));
-        self.proposal = None;
-        self.unsaved += 1;
     }
 }
 
@@ -138,7 +122,7 @@ impl Desk for ScanDesk {
             slices: self.sheets.iter().map(slice).collect(),
             ranking: self.case.ranking.slices().to_vec(),
             unsaved: self.unsaved,
-            can_undo: !self.history.is_empty(),
+            can_undo: self.ledger.can_undo(),
         }
     }
 
@@ -173,36 +157,37 @@ impl Desk for ScanDesk {
 
     fn decide(&mut self, slice: usize, decision: Decision) -> Result<(), DeskError> {
         let standing = &self.sheets[slice];
-        let sheet = match decision {
-            Decision::Keep => match self.proposal.take_if(|(proposed, _)| *proposed == slice) {
-                Some((_, labels)) => Sheet::new(labels, SliceState::Drawn),
-                None => {
-                    return Err(DeskError::NotNow(format!("nothing is proposed on slice {slice}: click on it first")));
-                }
+        let decided = match decision {
+            Decision::Keep => match &self.proposal {
+                Some((proposed, labels)) if *proposed == slice => Sheet::new(labels.clone(), SliceState::Drawn),
+                _ => return Err(DeskError::NotNow(format!("nothing is proposed on slice {slice}: click on it first"))),
             },
             Decision::Accept if standing.is_blank => Sheet { state: SliceState::Empty, ..standing.clone() },
             Decision::Accept => Sheet { state: SliceState::Accepted, ..standing.clone() },
             Decision::Reject => Sheet { state: SliceState::Rejected, ..standing.clone() },
             Decision::Empty => Sheet::new(Array2::zeros(standing.labels.dim()), SliceState::Empty),
         };
-        self.change(slice, sheet);
+        self.ledger.keep(slice, standing, &decided)?;
+        self.sheets[slice] = decided;
+        self.proposal = None;
+        self.unsaved += 1;
         Ok(())
     }
 
     fn undo(&mut self) -> Result<Option<usize>, DeskError> {
-        let Some((slice, before)) = self.history.pop() else { return Ok(None) };
-        self.sheets[slice] = before;
+        let Some((slice, sheet)) = self.ledger.undo()? else { return Ok(None) };
+        self.sheets[slice] = sheet;
         self.proposal = None;
         self.unsaved += 1;
         Ok(Some(slice))
     }
 
     fn save(&mut self) -> Result<Saved, DeskError> {
-        self.case.options.save(self.mask().view(), &self.case.scan, &self.case.structures, "reviewed")?;
+        let ReviewCase { options, scan, structures, .. } = &self.case;
+        let left_out = self.left_out();
+        options.save(self.mask(&left_out).view(), scan, structures, &self.ledger.describe())?;
         self.write_record().context("the mask is written, but not what was decided")?;
         self.unsaved = 0;
-        let is_rejected = |(_, state): &(usize, SliceState)| *state == SliceState::Rejected;
-        let left_out = self.states().into_iter().filter(is_rejected).map(|(slice, _)| slice).collect();
         Ok(Saved { path: self.case.options.out.display().to_string(), left_out })
     }
 }

@@ -45,6 +45,16 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The slice that was decided on; `None` where none was.
+    pub fn slice(&self) -> Option<usize> {
+        match self {
+            Self::Drawn { slice, .. } | Self::Accepted { slice, .. } | Self::Rejected { slice } => Some(*slice),
+            Self::Round(_) | Self::Undone { .. } => None,
+        }
+    }
+}
+
 /// A round of learning and segmenting.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

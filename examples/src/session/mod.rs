@@ -90,6 +90,16 @@ impl Session {
         if Header::read(folder)?.is_some() { Self::open(folder, &header) } else { Self::create(folder, header) }
     }
 
+    /// Opens a session to go on as it was begun, with the scan and the weights at hand.
+    ///
+    /// # Errors
+    /// As [`Session::open`].
+    pub fn resume(folder: &Path, scan: ScanIdentity, weights_sha256: String) -> Result<Self> {
+        let begun = Header::read(folder)?;
+        let begun = begun.with_context(|| format!("there is no session in {}: check its name", folder.display()))?;
+        Self::open(folder, &Header { scan, weights_sha256, ..begun })
+    }
+
     /// Begins a session.
     ///
     /// # Errors
@@ -159,6 +169,11 @@ impl Session {
     /// All that happened, in its order.
     pub fn entries(&self) -> &[Entry] {
         self.log.entries()
+    }
+
+    /// The last event that was not taken back: what [`Session::undo`] takes back next.
+    pub fn last(&self) -> Option<&Event> {
+        state::last_in_effect(self.log.entries()).map(|entry| &entry.event)
     }
 
     /// Keeps a slice as the person outlined or corrected it; without any label, as one on which no structure is.

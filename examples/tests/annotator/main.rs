@@ -3,6 +3,8 @@
 
 mod batch;
 mod crash;
+mod desk;
+mod page;
 mod program;
 mod rounds;
 mod tiny;

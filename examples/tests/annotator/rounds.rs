@@ -1,79 +1,11 @@
 //! The annotator's loop from end to end, on a phantom and a tiny model of random weights: correct, accept, reject, undo, replay.
 
-use std::{fs, path::PathBuf};
+use std::fs;
 
 use anyhow::{Result, bail, ensure};
-use clap::Parser;
-use examples::annotate::{self, Options};
-use sam_data::{LabelVolume, Phantom, SliceAxis, SlicePlane};
-use sam_prompt::ndarray::{Array2, Array3};
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::tiny;
-
-/// A desk with a scan on it, and a model.
-struct Desk {
-    folder: TempDir,
-    phantom: Phantom,
-    plane: SlicePlane,
-}
-
-impl Desk {
-    fn new() -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let phantom = tiny::phantom(0);
-        sam_data::write_volume(&folder.path().join("scan.nii.gz"), &phantom.volume)?;
-        fs::write(folder.path().join("tiny.safetensors"), tiny::weights()?)?;
-        let plane = SlicePlane::new(&phantom.volume.grid, SliceAxis::K);
-        Ok(Self { folder, phantom, plane })
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn truth(&self, slice: usize) -> Result<Array2<u16>> {
-        let labels = self.plane.extract(self.phantom.labels.labels.view(), slice);
-        Ok(tiny::only(labels, tiny::structure(&self.phantom)?))
-    }
-
-    fn write(&self, name: &str, labels: &Array3<u16>) -> Result<()> {
-        Ok(sam_data::write_labels(&self.path(name), labels.view(), &self.phantom.volume)?)
-    }
-
-    fn mask(&self) -> Result<LabelVolume> {
-        Ok(sam_data::read_labels(&self.path("mask.nii.gz"))?)
-    }
-
-    fn slice(&self, labels: &LabelVolume, slice: usize) -> Array2<u16> {
-        self.plane.extract(labels.labels.view(), slice)
-    }
-
-    /// Runs annotate in the session, with more words.
-    fn run(&self, words: &str) -> Result<()> {
-        let text = |path: PathBuf| path.to_string_lossy().into_owned();
-        let mut arguments = vec!["annotate".to_owned()];
-        for (option, name) in [
-            ("--image", "scan.nii.gz"),
-            ("--out", "mask.nii.gz"),
-            ("--weights", "tiny.safetensors"),
-            ("--session", "session"),
-            ("--cache", "cache"),
-        ] {
-            arguments.extend([option.to_owned(), text(self.path(name))]);
-        }
-        for word in words.split_whitespace() {
-            arguments.push(if word.ends_with(".nii.gz") { text(self.path(word)) } else { word.to_owned() });
-        }
-        annotate::run(&Options::try_parse_from(arguments)?)
-    }
-
-    fn provenance(&self) -> Result<Value> {
-        let record: Value = serde_json::from_slice(&fs::read(self.path("mask.json"))?)?;
-        Ok(record["session"].clone())
-    }
-}
+use crate::{desk::Desk, tiny};
 
 #[test]
 fn a_scan_is_corrected_round_after_round() -> Result<()> {
@@ -86,12 +18,7 @@ fn a_scan_is_corrected_round_after_round() -> Result<()> {
         bail!("the phantom shows its structure on the slices {shown:?} alone")
     };
     let (outlined, wrong, right, also_outlined) = (*outlined, *wrong, *right, *also_outlined);
-    let mut partial = Array3::zeros(desk.phantom.volume.voxels.dim());
-    for slice in [outlined, also_outlined] {
-        desk.plane.insert(&mut partial, slice, desk.truth(slice)?.view());
-    }
-    desk.write("partial.nii.gz", &partial)?;
-    desk.run(&format!("--annotations partial.nii.gz --empty {empty}"))?;
+    desk.begin(&[outlined, also_outlined], &format!("--empty {empty}"))?;
     let first = desk.mask()?;
     assert_eq!(desk.slice(&first, outlined), desk.truth(outlined)?);
     assert_eq!(desk.slice(&first, also_outlined), desk.truth(also_outlined)?);

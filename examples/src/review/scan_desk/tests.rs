@@ -1,11 +1,18 @@
 use std::{path::Path, sync::Mutex};
 
 use anyhow::ensure;
-use sam_data::{PhantomConfig, SliceAxis, Window};
+use sam_auto::MaskPropagationConfig;
+use sam_data::{LabelVolume, PhantomConfig, SliceAxis, Window};
 use sam_prompt::{BoundingBox, Label, Point};
+use tempfile::TempDir;
 
 use super::*;
-use crate::review::{Found, Ranked};
+use crate::{
+    prompting::Prompting,
+    review::{Found, Memory, Ranked, SessionLedger},
+    session::{Header, RoundConfig, RoundResult, Session},
+    trust::TrustConfig,
+};
 
 /// Finds whatever lies in the box; remembers what it was asked for.
 #[derive(Debug, Default)]
@@ -32,24 +39,92 @@ impl Segmenter for BoxModel {
 }
 
 /// Slices of 12 x 16 pixels, 2 structures: 1 in the left half of slice 0, 5 nowhere.
-fn desk(folder: &Path) -> Result<ScanDesk> {
-    let volume = PhantomConfig { shape: [16, 12, 4], ..PhantomConfig::default() }.generate().volume;
-    let image = folder.join("scan.nii.gz");
-    sam_data::write_volume(&image, &volume)?;
-    let options = ScanOptions { image, series: None, out: folder.join("reviewed.nii.gz"), seg: None };
-    let scan = options.read()?;
-    let plane = SlicePlane::new(&scan.volume.grid, SliceAxis::Axial);
-    let mut labels = Array3::zeros((16, 12, 4));
-    plane.insert(&mut labels, 0, Array2::from_shape_fn((12, 16), |(_, column)| u16::from(column < 8)).view());
-    let mask = LabelVolume { labels, grid: scan.volume.grid.clone() };
-    let segment = |value| Segment { value, name: format!("label {value}") };
-    let window = Window::Abdomen.resolve(scan.volume.voxels.view())?;
-    let record = serde_json::json!({ "window": window }).as_object().cloned().unwrap_or_default();
-    let model = Arc::new(BoxModel { size: plane.size(), ..BoxModel::default() });
-    let structures = vec![segment(1), segment(5)];
-    let case = ReviewCase { options, scan, plane, structures, ranking: Ranking::in_order(4), record };
-    let images = Arc::new(case.images(&window));
-    ScanDesk::new(case, &mask, images, model)
+struct Scratch {
+    folder: TempDir,
+    scan: Scan,
+    plane: SlicePlane,
+    mask: Array3<u16>,
+}
+
+impl Scratch {
+    fn new() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let volume = PhantomConfig { shape: [16, 12, 4], ..PhantomConfig::default() }.generate().volume;
+        sam_data::write_volume(&folder.path().join("scan.nii.gz"), &volume)?;
+        let plane = SlicePlane::new(&volume.grid, SliceAxis::Axial);
+        let mut mask = Array3::zeros((16, 12, 4));
+        plane.insert(&mut mask, 0, Array2::from_shape_fn((12, 16), |(_, column)| u16::from(column < 8)).view());
+        let scan = Self::options(folder.path()).read()?;
+        Ok(Self { folder, scan, plane, mask })
+    }
+
+    fn options(folder: &Path) -> ScanOptions {
+        let (image, out) = (folder.join("scan.nii.gz"), folder.join("reviewed.nii.gz"));
+        ScanOptions { image, series: None, out, seg: None }
+    }
+
+    fn window(&self) -> Result<ResolvedWindow> {
+        Ok(Window::Abdomen.resolve(self.scan.volume.voxels.view())?)
+    }
+
+    fn desk(&self, sheets: Vec<Sheet>, ledger: Box<dyn Ledger>) -> Result<ScanDesk> {
+        let (options, window) = (Self::options(self.folder.path()), self.window()?);
+        let scan = options.read()?;
+        let segment = |value| Segment { value, name: format!("label {value}") };
+        let record = serde_json::json!({ "window": window }).as_object().cloned().unwrap_or_default();
+        let model = Arc::new(BoxModel { size: self.plane.size(), ..BoxModel::default() });
+        let structures = vec![segment(1), segment(5)];
+        let (plane, ranking) = (self.plane.clone(), Ranking::in_order(4));
+        let case = ReviewCase { options, scan, plane, structures, ranking, record };
+        let images = Arc::new(case.images(&window));
+        ScanDesk::new(case, sheets, ledger, images, model)
+    }
+
+    /// A desk on the mask alone.
+    fn in_memory(&self) -> Result<ScanDesk> {
+        let labels = |slice| self.plane.extract(self.mask.view(), slice);
+        let sheets = (0..self.plane.count()).map(|slice| Sheet::new(labels(slice), SliceState::Predicted)).collect();
+        self.desk(sheets, Box::new(Memory::default()))
+    }
+
+    /// The folder's session.
+    fn session(&self) -> Result<Session> {
+        let prompting = Prompting::Walk(MaskPropagationConfig::default());
+        let config = RoundConfig { learning: prompting.learning(0, 1), prompting, trust: TrustConfig::default() };
+        let scan = self.scan.identity(&Self::options(self.folder.path()))?;
+        let structures = [(1, "label 1".to_owned()), (5, "label 5".to_owned())].into();
+        let axis = [SliceAxis::I, SliceAxis::J, SliceAxis::K][self.plane.axis()];
+        let header = Header::new(scan, axis, self.window()?, structures, "0".repeat(64), config);
+        Session::start(&self.folder.path().join("session"), header)
+    }
+
+    /// A round of the session that found the mask.
+    fn find(&self, session: &mut Session) -> Result<u64> {
+        let result = RoundResult {
+            seed: 0,
+            config: session.header().config.clone(),
+            backend: "none".to_owned(),
+            warm_start: None,
+            cards: &BTreeMap::new(),
+            labels: self.mask.view(),
+            ranking: None,
+        };
+        session.record_round(result, &self.scan.volume)
+    }
+
+    /// A desk on a session.
+    fn in_session(&self, session: Session) -> Result<ScanDesk> {
+        let ledger = SessionLedger::new(session)?;
+        self.desk(ledger.sheets()?, Box::new(ledger))
+    }
+
+    fn written(&self) -> Result<LabelVolume> {
+        Ok(sam_data::read_labels(&self.folder.path().join("reviewed.nii.gz"))?)
+    }
+
+    fn record(&self, name: &str) -> Result<serde_json::Value> {
+        Ok(serde_json::from_str(&std::fs::read_to_string(self.folder.path().join(name))?)?)
+    }
 }
 
 fn part(x_min: f32, x_max: f32) -> Prompts {
@@ -67,8 +142,8 @@ fn states(desk: &ScanDesk) -> Vec<SliceState> {
 
 #[test]
 fn what_is_proposed_is_kept_only_when_it_is_decided_and_takes_its_pixels_from_others() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let mut desk = desk(folder.path())?;
+    let scratch = Scratch::new()?;
+    let mut desk = scratch.in_memory()?;
     let overview = desk.overview();
     assert_eq!((overview.rows, overview.columns, overview.spacing_mm), (12, 16, (2.0, 2.0)));
     assert_eq!(overview.slices.iter().map(|slice| slice.is_blank).collect::<Vec<_>>(), [false, true, true, true]);
@@ -97,8 +172,8 @@ fn what_is_proposed_is_kept_only_when_it_is_decided_and_takes_its_pixels_from_ot
 #[test]
 fn every_decision_can_be_taken_back() -> Result<()> {
     use SliceState::{Accepted, Drawn, Empty, Predicted, Rejected};
-    let folder = tempfile::tempdir()?;
-    let mut desk = desk(folder.path())?;
+    let scratch = Scratch::new()?;
+    let mut desk = scratch.in_memory()?;
     let before = desk.labels(0)?;
     assert_eq!(desk.undo()?, None);
     desk.decide(0, Decision::Accept)?;
@@ -119,27 +194,24 @@ fn every_decision_can_be_taken_back() -> Result<()> {
 
 #[test]
 fn the_mask_is_saved_on_the_scans_grid_without_what_was_rejected() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let mut desk = desk(folder.path())?;
+    let scratch = Scratch::new()?;
+    let mut desk = scratch.in_memory()?;
     desk.answer(1, 5, &part(2.0, 4.0))?;
     desk.decide(1, Decision::Keep)?;
     desk.decide(0, Decision::Reject)?;
     let saved = desk.save()?;
     assert_eq!((saved.left_out, desk.overview().unsaved), (vec![0], 0));
-    let out = folder.path().join("reviewed.nii.gz");
-    let (mask, scan) = (sam_data::read_labels(&out)?, sam_data::read_volume(&folder.path().join("scan.nii.gz"))?);
-    assert_eq!(mask.grid, scan.grid);
-    let plane = SlicePlane::new(&mask.grid, SliceAxis::Axial);
-    let written = |slice| plane.extract(mask.labels.view(), slice);
+    let mask = scratch.written()?;
+    assert_eq!(mask.grid, scratch.scan.volume.grid);
+    let written = |slice| scratch.plane.extract(mask.labels.view(), slice);
     assert_eq!((written(1), written(0)), (desk.labels(1)?, Array2::zeros((12, 16))));
-    let record = std::fs::read_to_string(folder.path().join("reviewed.review.json"))?;
-    let record: serde_json::Value = serde_json::from_str(&record)?;
+    let record = scratch.record("reviewed.review.json")?;
     assert_eq!(record["slices"], serde_json::json!({ "0": "rejected", "1": "drawn" }));
     assert_eq!(record["window"]["name"], "abdomen");
 
     // What cannot be written is still there, and unsaved.
     desk.undo()?;
-    std::fs::remove_dir_all(folder.path())?;
+    std::fs::remove_dir_all(scratch.folder.path())?;
     let error = desk.save().expect_err("the folder is gone").to_string();
     assert!(error.contains("reviewed.nii.gz"), "{error}");
     assert_eq!((desk.overview().unsaved, columns(&desk.labels(0)?, 1).len()), (1, 8));
@@ -147,9 +219,80 @@ fn the_mask_is_saved_on_the_scans_grid_without_what_was_rejected() -> Result<()>
 }
 
 #[test]
+fn decisions_on_a_session_are_kept_at_once_and_taken_back_as_far_as_the_round() -> Result<()> {
+    use SliceState::{Accepted, Drawn, Empty, Predicted, Rejected};
+    let scratch = Scratch::new()?;
+    let mut session = scratch.session()?;
+    session.draw(3, Array2::zeros((12, 16)).view())?;
+    scratch.find(&mut session)?;
+    let mut desk = scratch.in_session(session)?;
+    assert_eq!((states(&desk), desk.overview().can_undo), (vec![Predicted, Predicted, Predicted, Empty], false));
+    assert_eq!((desk.undo()?, columns(&desk.labels(0)?, 1).len()), (None, 8), "a round is no decision");
+    desk.decide(0, Decision::Accept)?;
+    desk.answer(1, 5, &part(2.0, 4.0))?;
+    desk.decide(1, Decision::Keep)?;
+    desk.decide(2, Decision::Reject)?;
+    let decided = [Accepted, Drawn, Rejected, Empty];
+    assert_eq!((states(&desk), desk.overview().unsaved), (decided.to_vec(), 3));
+
+    // The program ends without saving.
+    drop(desk);
+    let mut desk = scratch.in_session(scratch.session()?)?;
+    assert_eq!((states(&desk), columns(&desk.labels(1)?, 5)), (decided.to_vec(), vec![2, 3, 4]));
+    desk.decide(0, Decision::Reject)?;
+    assert_eq!(desk.undo()?, Some(0));
+    assert_eq!((states(&desk), columns(&desk.labels(0)?, 1).len()), (decided.to_vec(), 8));
+    assert_eq!((desk.undo()?, desk.undo()?, desk.undo()?, desk.undo()?), (Some(2), Some(1), Some(0), None));
+    assert_eq!((states(&desk), desk.overview().can_undo), (vec![Predicted, Predicted, Predicted, Empty], false));
+    Ok(())
+}
+
+#[test]
+fn the_mask_of_a_session_is_the_one_that_annotate_writes() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let mut session = scratch.session()?;
+    scratch.find(&mut session)?;
+    let mut desk = scratch.in_session(session)?;
+    desk.answer(1, 5, &part(2.0, 4.0))?;
+    desk.decide(1, Decision::Keep)?;
+    // What is wrong is found anew; until then it stands. Were it blank, it would be taken for drawn as blank.
+    desk.decide(0, Decision::Reject)?;
+    assert_eq!(desk.save()?.left_out, Vec::<usize>::new());
+    drop(desk);
+    assert_eq!(Some(scratch.written()?), scratch.session()?.current()?);
+    let record = scratch.record("reviewed.json")?;
+    assert_eq!(
+        (&record["session"]["drawn"], &record["session"]["rejected"]),
+        (&serde_json::json!([1]), &serde_json::json!([0]))
+    );
+    Ok(())
+}
+
+#[test]
+fn a_session_without_a_round_has_nothing_to_review() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let error = SessionLedger::new(scratch.session()?).expect_err("nothing was found").to_string();
+    assert!(error.contains("run `annotate`"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn what_a_session_cannot_keep_is_not_shown_as_kept() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let mut session = scratch.session()?;
+    scratch.find(&mut session)?;
+    let mut desk = scratch.in_session(session)?;
+    std::fs::remove_dir_all(scratch.folder.path().join("session").join("objects"))?;
+    let error = desk.decide(0, Decision::Accept).expect_err("there is no place for it").to_string();
+    assert!(error.contains("nothing has changed"), "{error}");
+    assert_eq!((states(&desk)[0], desk.overview().unsaved), (SliceState::Predicted, 0));
+    Ok(())
+}
+
+#[test]
 fn clicks_without_a_structure_fail_in_words() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let mut desk = desk(folder.path())?;
+    let scratch = Scratch::new()?;
+    let mut desk = scratch.in_memory()?;
     let click = Prompts::from_points(vec![Point { x: 1.0, y: 1.0, label: Label::Foreground }]);
     let error = desk.answer(0, 2, &click).expect_err("no such structure").to_string();
     assert!(error.contains("label value 2"), "{error}");
