@@ -150,6 +150,8 @@ pub struct AssistConfig {
     /// `AdamW`'s decoupled weight decay.
     pub weight_decay: f64,
     /// The largest norm of all gradients together; larger ones are scaled down to it.
+    ///
+    /// Without one, a single slice on which the prediction fails can throw the learning back to answering nothing for some forty steps.
     pub largest_gradient: Option<f64>,
     /// Weight of the Dice loss; that of cross-entropy is 1.
     pub dice_weight: f64,
@@ -185,7 +187,7 @@ impl AssistConfig {
             schedule: Schedule::Constant,
             initial_spread: 0.02,
             weight_decay: 0.0,
-            largest_gradient: None,
+            largest_gradient: Some(1.0),
             dice_weight: 1.0,
             early_stopping: None,
             check_points: 5,
