@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use burn::tensor::backend::Backend;
+use sam_auto::{LinearTrust, Signal, TrustModel};
 use sam_eval::{
     Summary,
     report::{Curve, CurvePlot, CurvePoint, Finding, Plot, ReportColumn, ReportTable, Section},
@@ -10,7 +11,7 @@ use sam_eval::{
 use super::Plan;
 use crate::{
     study::Study,
-    trust::{Checks, MeasuredVolume, Order, model_without},
+    trust::{Checks, MeasuredVolume, Order, fitted, model_without},
 };
 
 /// The mean Dice that a person wants.
@@ -53,6 +54,7 @@ fn page(volumes: &[MeasuredVolume]) -> Result<Section> {
             tables.push(by_order(caption, &own.iter().collect::<Vec<_>>()));
         }
     }
+    tables.push(weights(volumes));
     Ok(Section {
         paragraphs: vec![
             "5 outlined slices and 2 marked as empty, drawn at random as in the paper; all other slices of the volume are segmented, and a \
@@ -77,6 +79,25 @@ fn weights_in_words(volumes: &[MeasuredVolume]) -> String {
         "One data set: trust has its default weights.".to_owned()
     } else {
         "Trust has weights that were fitted to the other data sets here, never to the volume's own.".to_owned()
+    }
+}
+
+/// What each sign weighs by default, and what it would weigh if it were fitted to all of the volumes.
+fn weights(volumes: &[MeasuredVolume]) -> ReportTable {
+    let (default, fitted) = (TrustModel::default(), fitted(volumes.iter()));
+    let models = [&default.found, &fitted.found, &default.empty, &fitted.empty];
+    let row = |name: String, weight: &dyn Fn(&LinearTrust) -> f32| {
+        let numbers = models.iter().map(|model| format!("{:.2}", weight(model)));
+        std::iter::once(name).chain(numbers).collect::<Vec<_>>()
+    };
+    let bias = row("bias".to_owned(), &|model| model.bias);
+    let signal = |signal: &Signal| row(format!("{signal:?}"), &|model| model.weight(*signal));
+    let heads = ["slices with a mask: default", "fitted", "slices without: default", "fitted"];
+    let columns = heads.into_iter().map(ReportColumn::measured);
+    ReportTable {
+        caption: "What each sign weighs by default, and fitted to all volumes here".to_owned(),
+        columns: std::iter::once(ReportColumn::label("Sign")).chain(columns).collect(),
+        rows: std::iter::once(bias).chain(Signal::ALL.iter().map(signal)).collect(),
     }
 }
 
@@ -258,7 +279,7 @@ fn curves(method: &str, own: &[&Checked<'_>]) -> Plot {
 
 #[cfg(test)]
 mod tests {
-    use sam_auto::{Signal, TrustSignals};
+    use sam_auto::TrustSignals;
 
     use super::*;
     use crate::trust::MeasuredSlice;
@@ -285,7 +306,7 @@ mod tests {
     fn what_follows_dice_is_found_to_rank_better() -> Result<()> {
         let volumes = ["ct", "mr"].map(|dataset| ["ensemble", "walk"].map(|method| volume(dataset, method, false)));
         let section = page(volumes.as_flattened())?;
-        assert_eq!((section.tables.len(), section.plots.len(), section.findings.len()), (4, 2, 10));
+        assert_eq!((section.tables.len(), section.plots.len(), section.findings.len()), (5, 2, 10));
         assert!(section.findings.iter().all(|finding| finding.holds == Some(true)), "{:?}", section.findings);
         // Two of 20 slices: 0.5 and 0.475 of an error of 5.25.
         assert_eq!(section.tables[0].rows[0][1], "20");
@@ -297,7 +318,7 @@ mod tests {
     #[test]
     fn slices_that_were_left_out_have_tables_of_their_own() -> Result<()> {
         let section = page(&[volume("ct", "ensemble", true), volume("mr", "ensemble", false)])?;
-        assert_eq!(section.tables.len(), 2 + 2);
+        assert_eq!(section.tables.len(), 2 + 2 + 1);
         Ok(())
     }
 }

@@ -17,7 +17,7 @@ use serde::Serialize;
 pub use checking::{Checks, Order};
 pub use growing::{Choice, Grown, Growth};
 pub use look::{TrustConfig, in_words};
-pub use volume::{MeasuredSlice, MeasuredVolume, model_without};
+pub use volume::{MeasuredSlice, MeasuredVolume, fitted, model_without};
 
 use crate::{
     auto::AutoConfig,

@@ -70,8 +70,12 @@ impl MeasuredVolume {
 
 /// A model of trust that never saw a data set, fitted to the volumes of the others; if there are no others, the default one.
 pub fn model_without(dataset: &str, volumes: &[MeasuredVolume]) -> TrustModel {
-    let others = volumes.iter().filter(|volume| volume.dataset != dataset);
-    let slices = others.flat_map(|volume| &volume.slices);
+    fitted(volumes.iter().filter(|volume| volume.dataset != dataset))
+}
+
+/// A model of trust fitted to volumes, from knowing nothing; the default one without any slice that counts.
+pub fn fitted<'a>(volumes: impl Iterator<Item = &'a MeasuredVolume>) -> TrustModel {
+    let slices = volumes.flat_map(|volume| &volume.slices);
     let known: Vec<_> = slices.filter_map(|slice| Some((slice.signals.clone(), slice.answer()?))).collect();
     if known.is_empty() {
         return TrustModel::default();
