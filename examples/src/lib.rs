@@ -26,6 +26,8 @@
 //! - [`review`]: the page at which a person looks through a mask and corrects it.
 //! - [`picture`], [`curves`], [`progress`], [`report`], [`results`]: what people see and keep.
 
+#![forbid(unsafe_code)]
+
 pub mod annotate;
 pub mod assist;
 pub mod auto;
@@ -61,6 +63,8 @@ pub mod table1;
 pub mod trust;
 pub mod weights;
 
-/// Tensors come and go by the megabyte: the system's allocator would give each back to the kernel and ask for it again.
+/// Tensors come and go by the megabyte: the system's allocator would give each back to the kernel and ask for it again. Debug builds keep
+/// that one: the fuzz test counts what it is asked for.
+#[cfg(not(debug_assertions))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,6 +1,6 @@
 //! Pictures of results: a slice, what was outlined, what was found.
 
-use ndarray::{Array2, Array3, ArrayView2, s};
+use ndarray::{Array2, Array3, ArrayView2, Axis};
 use sam_prompt::{Label, Prompts, dilate, erode, ndarray};
 
 /// A colour, red, green and blue.
@@ -108,7 +108,12 @@ pub fn grid(panels: &[Panel], columns: usize) -> Array3<u8> {
     for (index, panel) in panels.iter().enumerate() {
         let (top, left) = (index / columns * (height + GAP), index % columns * (width + GAP));
         let (rows, columns, _) = panel.pixels.dim();
-        sheet.slice_mut(s![top..top + rows, left..left + columns, ..]).assign(&panel.pixels);
+        let mut place = sheet.slice_each_axis_mut(|axis| match axis.axis {
+            Axis(0) => (top..top + rows).into(),
+            Axis(1) => (left..left + columns).into(),
+            _ => (..).into(),
+        });
+        place.assign(&panel.pixels);
     }
     sheet
 }

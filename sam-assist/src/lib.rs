@@ -31,6 +31,8 @@
 //! # Ok::<(), sam_assist::AssistError>(())
 //! ```
 
+#![forbid(unsafe_code)]
+
 mod adaptation;
 mod card;
 mod config;

@@ -9,7 +9,7 @@ use std::{
 
 use burn::tensor::{DType, TensorData};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use sam_core::write_whole;
+use sam_core::{hexadecimal, printable, write_whole};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
@@ -214,14 +214,4 @@ fn checksum(entry: &str, tensors: &Tensors) -> String {
         add(data.as_bytes());
     }
     hexadecimal(&hasher.finalize())
-}
-
-/// Bytes as hexadecimal digits.
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
-}
-
-/// A file's own words without what would steer a terminal.
-fn printable(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
 }

@@ -28,6 +28,8 @@
 //! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 //! ```
 
+#![forbid(unsafe_code)]
+
 mod coarse;
 mod ensemble;
 mod error;

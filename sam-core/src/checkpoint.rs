@@ -2,6 +2,8 @@
 
 mod infer;
 mod names;
+mod pickle;
+mod torch;
 
 use std::{
     collections::BTreeMap,
@@ -18,20 +20,19 @@ use burn::{
 };
 use burn_store::{
     BurnToPyTorchAdapter, ModuleSnapshot, ModuleStore, PyTorchToBurnAdapter, SafetensorsStore, TensorSnapshot,
-    pytorch::{PytorchError, PytorchReader, pickle_reader::PickleError},
 };
 use sam_prompt::PromptEncoder;
 
 use crate::{
     CoreError, KeyMismatch, MaskDecoder, Precision, Sam, SamConfig, SamPredictor, atomic::write_whole,
-    hash::sha256_of_file, image_encoder::AnyImageEncoder,
+    config::parameters, hash::sha256_of_file, image_encoder::AnyImageEncoder, words::printable,
 };
 
 /// An opened checkpoint: tensors by their official names, read when they are needed.
 ///
-/// Reads `.pth` and `.pt` in all of PyTorch's formats, also nested under keys like `model` or `state_dict`, and `.safetensors`;
-/// whatever stands before `image_encoder.`, `prompt_encoder.` or `mask_decoder.` is dropped. No code of the file is run. Tensors in
-/// half precision are widened to f32.
+/// Reads `.pth` and `.pt`, archives and the format before them, also nested under keys like `model` or `state_dict`, and
+/// `.safetensors`; whatever stands before `image_encoder.`, `prompt_encoder.` or `mask_decoder.` is dropped. No code of the file is
+/// run. Tensors in half precision are widened to f32.
 pub struct Checkpoint {
     path: PathBuf,
     tensors: BTreeMap<String, TensorSnapshot>,
@@ -56,8 +57,10 @@ impl Checkpoint {
     /// has a SAM's name.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, CoreError> {
         let path = path.as_ref().to_path_buf();
-        let found = read_tensors(&path).map_err(|reason| CoreError::Unreadable { path: path.clone(), reason })?;
-        let tensors = with_official_names(found).map_err(|reason| CoreError::NotSam { path: path.clone(), reason })?;
+        let found = read_tensors(&path)
+            .map_err(|reason| CoreError::Unreadable { path: path.clone(), reason: printable(&reason) })?;
+        let tensors = with_official_names(found)
+            .map_err(|reason| CoreError::NotSam { path: path.clone(), reason: printable(&reason) })?;
         Ok(Self { path, tensors, sha256: OnceLock::new() })
     }
 
@@ -127,7 +130,15 @@ impl Checkpoint {
     /// As [`Checkpoint::config`] and [`Checkpoint::load`].
     pub fn predictor<B: Backend>(&self, device: &B::Device) -> Result<SamPredictor<B>, CoreError> {
         let config = self.config()?;
-        Ok(SamPredictor::new(self.load(&config, device)?, config.preprocess))
+        let sam = config.undrawn(device);
+        // A damaged file's shapes may ask for more than any memory has: told before anything of that size is made.
+        let held = self.tensors.values().map(|tensor| tensor.shape.num_elements()).fold(0, usize::saturating_add);
+        let needed = parameters(&sam);
+        if needed / 2 > held {
+            let reason = format!("its shapes are those of a model of {needed} numbers, and it holds {held}");
+            return Err(CoreError::NotSam { path: self.path.clone(), reason });
+        }
+        Ok(SamPredictor::new(self.load_module(sam, "")?, config.preprocess))
     }
 
     /// Loads a whole model.
@@ -136,7 +147,7 @@ impl Checkpoint {
     /// [`CoreError::Mismatch`] names missing, unexpected and reshaped tensors; [`CoreError::Unreadable`] if a tensor's data cannot
     /// be read.
     pub fn load<B: Backend>(&self, config: &SamConfig, device: &B::Device) -> Result<Sam<B>, CoreError> {
-        self.load_module(config.init(device), "")
+        self.load_module(config.undrawn(device), "")
     }
 
     /// Loads the prompt encoder alone, for instance a learned one.
@@ -233,6 +244,9 @@ fn with_official_names(found: BTreeMap<String, TensorSnapshot>) -> Result<BTreeM
         let Some(name) = names::official(&source).filter(|name| !names::is_buffer(name)).map(str::to_owned) else {
             continue;
         };
+        if name.contains(char::is_control) {
+            return Err(format!("it holds {name:?}, whose name has control characters"));
+        }
         if let Some(other) = sources.insert(name.clone(), source.clone()) {
             return Err(format!("it holds \"{other}\" and \"{source}\", two tensors for {name}: save one model alone"));
         }
@@ -253,28 +267,7 @@ fn read_tensors(path: &Path) -> Result<BTreeMap<String, TensorSnapshot>, String>
         let mut store = SafetensorsStore::from_file(path).map_indices_contiguous(false);
         return store.get_all_snapshots().cloned().map_err(|error| error.to_string());
     }
-    let reader = PytorchReader::new(path).map_err(|error| match error {
-        PytorchError::Pickle(PickleError::UnsupportedType(name)) => format!(
-            "it asks for Python's {name} to be called, and no code of a checkpoint is run; save the state_dict alone"
-        ),
-        error => error.to_string(),
-    })?;
-    check_length(&reader)?;
-    Ok(reader.into_tensors().into_iter().collect())
-}
-
-/// Refuses a file of PyTorch's legacy format that ends before its tensors do: burn-store takes what is missing for zeros.
-///
-/// The format stores each tensor's elements after their count, a u64; no SAM has two tensors that share their elements.
-fn check_length(reader: &PytorchReader) -> Result<(), String> {
-    let (true, Some(found)) = (reader.metadata().is_legacy_format(), reader.metadata().total_data_size) else {
-        return Ok(());
-    };
-    let needed: usize = reader.tensors().values().map(|tensor| size_of::<u64>() + tensor.data_len()).sum();
-    if found < needed {
-        return Err(format!("it is cut off: its tensors need {needed} bytes, {found} are there"));
-    }
-    Ok(())
+    torch::read_tensors(path)
 }
 
 /// The tensor under the module's path, in f32.

@@ -57,6 +57,7 @@ mod resize;
 mod sam;
 mod transform;
 mod transformer;
+mod words;
 
 pub use atomic::write_whole;
 pub use cache::{CacheConfig, EmbeddingCache, EmbeddingKey};
@@ -73,3 +74,4 @@ pub use resize::{bilinear, interpolation_matrix, postprocess_masks};
 pub use sam::Sam;
 pub use transform::{Fit, Frame, Normalise, Preprocess, ResizeFilter};
 pub use transformer::{ImagePositions, ProjectedImage, TwoWayTransformer, TwoWayTransformerConfig};
+pub use words::printable;

@@ -10,6 +10,8 @@ use sam_core::{
 };
 use sam_prompt::{BoundingBox, Label, Point, PromptError, Prompts, ndarray::Array3};
 use sha2::Digest;
+use std::io::Write;
+use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 const RENAMED: &str = "prompt_encoder.no_mask_embed.weight";
 const RESHAPED: &str = "mask_decoder.transformer.layers.0.mlp.lin1.weight";
@@ -134,9 +136,11 @@ fn shapes_that_make_no_sense_are_refused() -> TestResult {
     let narrowed = "mask_decoder.transformer.layers.0.cross_attn_token_to_image.q_proj.weight";
     for (name, shape, part) in [
         (attention, vec![7, 4096], "heads of width 4096"),
-        (attention, vec![7, 0], "heads"),
-        (positions, vec![1, 0, 0, 32], "position grid"),
-        (narrowed, vec![0, 32], "expected a divisor"),
+        (attention, vec![7, 0], "is empty"),
+        (positions, vec![1, 0, 1 << 40, 32], "is empty"),
+        (positions, vec![1, 99, 1, 64], "position grid"),
+        ("image_encoder.blocks.3.attn.rel_pos_h", vec![99, 1], "block 3"),
+        (narrowed, vec![0, 32], "is empty"),
         (narrowed, vec![64, 32], "expected a divisor"),
         // Numbers that would ask for more memory than there is, or overflow.
         ("mask_decoder.transformer.layers.18446744073709551615.norm1.weight", vec![32], "but no mask_decoder"),
@@ -291,6 +295,110 @@ fn cut_off_files_are_errors() -> TestResult {
     Ok(())
 }
 
+/// Writes what torch.save would, around a pickle of state and eight values of f32.
+fn write_archive(path: &std::path::Path, pickle: &[u8], method: CompressionMethod) -> TestResult {
+    let mut archive = ZipWriter::new(std::fs::File::create(path)?);
+    let options = SimpleFileOptions::default().compression_method(method);
+    let values: Vec<u8> = (0_u8..8).flat_map(|value| f32::from(value).to_le_bytes()).collect();
+    for (name, bytes) in [("weights/data.pkl", pickle), ("weights/data/0", &values)] {
+        archive.start_file(name, options)?;
+        archive.write_all(bytes)?;
+    }
+    archive.finish()?;
+    Ok(())
+}
+
+/// The pickle of `{"image_encoder.x": tensor}` on those values, of a shape and strides, some elements into them.
+fn pickled_tensor(shape: [i32; 2], strides: [i32; 2], offset: i32) -> Vec<u8> {
+    let text = |text: &str| [[b'U', text.len() as u8].as_slice(), text.as_bytes()].concat();
+    let number = |number: i32| [[b'J'].as_slice(), &number.to_le_bytes()].concat();
+    let pair = |[one, other]: [i32; 2]| [number(one), number(other), vec![0x86]].concat();
+    [
+        b"\x80\x02}".to_vec(),
+        text("image_encoder.x"),
+        b"ctorch._utils\n_rebuild_tensor_v2\n((".to_vec(),
+        text("storage"),
+        b"ctorch\nFloatStorage\n".to_vec(),
+        text("0"),
+        text("cpu"),
+        number(8),
+        b"tQ".to_vec(),
+        number(offset),
+        pair(shape),
+        pair(strides),
+        b"\x89}tRs.".to_vec(),
+    ]
+    .concat()
+}
+
+/// The tensor of such a pickle, as it is written to safetensors.
+fn read_back(pickle: &[u8], method: CompressionMethod) -> TestResult<(Vec<usize>, Vec<f32>)> {
+    let folder = tempfile::tempdir()?;
+    let (path, copy) = (folder.path().join("x.pth"), folder.path().join("x.safetensors"));
+    write_archive(&path, pickle, method)?;
+    Checkpoint::open(&path)?.save_safetensors(&copy, Precision::F32)?;
+    let bytes = std::fs::read(copy)?;
+    let file = safetensors::SafeTensors::deserialize(&bytes)?;
+    let tensor = file.tensor("image_encoder.x")?;
+    let values = tensor.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    Ok((tensor.shape().to_vec(), values))
+}
+
+#[test]
+fn tensors_are_read_by_their_strides() -> TestResult {
+    for (shape, strides, offset, expected) in [
+        ([2, 3], [3, 1], 0, vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0]),
+        ([2, 3], [3, 1], 2, vec![2.0, 3.0, 4.0, 5.0, 6.0, 7.0]),
+        // A transposed tensor, and every other column of one.
+        ([3, 2], [1, 3], 0, vec![0.0, 3.0, 1.0, 4.0, 2.0, 5.0]),
+        ([2, 2], [4, 2], 1, vec![1.0, 3.0, 5.0, 7.0]),
+        ([1, 3], [99, 1], 5, vec![5.0, 6.0, 7.0]),
+    ] {
+        let (found, values) = read_back(&pickled_tensor(shape, strides, offset), CompressionMethod::Stored)?;
+        assert_eq!((found, values), (shape.map(|size| size as usize).to_vec(), expected), "{shape:?} by {strides:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_not_stored_is_never_made_up() -> TestResult {
+    for (shape, strides, offset) in [
+        ([2, 4], [4, 1], 1),
+        ([3, 3], [3, 1], 0),
+        ([-1, 3], [3, 1], 0),
+        ([2, 3], [3, -1], 0),
+        ([2, 3], [3, 1], -1),
+        ([1, 1], [1, 1], i32::MAX),
+        ([i32::MAX, i32::MAX], [i32::MAX, i32::MAX], 0),
+        // One value, repeated for ever.
+        ([i32::MAX, i32::MAX], [0, 0], 0),
+        ([1000, 1], [0, 1], 0),
+    ] {
+        let found = read_back(&pickled_tensor(shape, strides, offset), CompressionMethod::Stored);
+        assert!(found.is_err(), "{shape:?} by {strides:?} from {offset}: {found:?}");
+    }
+    let packed = read_back(&pickled_tensor([2, 3], [3, 1], 0), CompressionMethod::Deflated);
+    let error = packed.expect_err("PyTorch packs nothing, and what is packed may be any size").to_string();
+    assert!(error.contains("packed"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn shapes_that_ask_for_more_than_the_file_holds_are_refused_before_it_is_made() -> TestResult {
+    let mut weights = weights()?;
+    for name in
+        ["mask_decoder.iou_token.weight", "mask_decoder.transformer.layers.0.cross_attn_token_to_image.q_proj.weight"]
+    {
+        // A decoder 160,000 wide: some 10^11 parameters.
+        let shape = if name.ends_with("token.weight") { vec![1, 160_000] } else { vec![160_000, 1] };
+        weights.insert(name.to_owned(), (Dtype::F32, shape, vec![0; 640_000]));
+    }
+    let (_folder, checkpoint) = open(&weights)?;
+    let error = checkpoint.predictor::<B>(&DEVICE).err().ok_or("it was loaded")?;
+    assert!(matches!(&error, CoreError::NotSam { reason, .. } if reason.contains("numbers, and it holds")), "{error}");
+    Ok(())
+}
+
 #[test]
 fn checkpoints_that_ask_for_code_are_refused() -> TestResult {
     let folder = tempfile::tempdir()?;
@@ -302,7 +410,7 @@ fn checkpoints_that_ask_for_code_are_refused() -> TestResult {
     pickle.extend(command.as_bytes());
     pickle.extend(b"\x85R.");
     let path = folder.path().join("evil.pth");
-    std::fs::write(&path, pickle)?;
+    write_archive(&path, &pickle, CompressionMethod::Stored)?;
     let error = Checkpoint::open(&path).err().ok_or("it was opened")?;
     assert!(matches!(error, CoreError::Unreadable { .. }), "{error}");
     assert!(error.to_string().contains("posix.system"), "{error}");

@@ -27,6 +27,8 @@
 //! # Ok::<(), sam_data::DataError>(())
 //! ```
 
+#![forbid(unsafe_code)]
+
 mod atomic;
 mod case;
 mod dataset;

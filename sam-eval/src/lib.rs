@@ -44,6 +44,8 @@
 //! # Ok::<(), sam_eval::EvalError>(())
 //! ```
 
+#![forbid(unsafe_code)]
+
 mod calibration;
 mod distance;
 mod error;

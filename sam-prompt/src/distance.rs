@@ -1,6 +1,6 @@
 //! How deep in a mask each pixel lies.
 
-use ndarray::{Array2, ArrayView2, Axis, s};
+use ndarray::{Array2, ArrayView2, Axis};
 
 /// The distance of each pixel inside a mask to the nearest pixel outside it, and 0 outside.
 ///
@@ -36,14 +36,16 @@ pub(crate) fn squared_distances(mask: ArrayView2<'_, bool>, beyond: Beyond) -> A
     let far = ((rows + columns + 2) as i64).pow(2);
     let ring = if beyond == Beyond::Outside { 0 } else { far };
     let mut squared = Array2::from_elem((rows + 2, columns + 2), ring);
-    squared.slice_mut(s![1..=rows, 1..=columns]).assign(&mask.mapv(|inside| if inside { far } else { 0 }));
+    for ((row, column), &inside) in mask.indexed_iter() {
+        squared[(row + 1, column + 1)] = if inside { far } else { 0 };
+    }
     for axis in [Axis(1), Axis(0)] {
         for mut lane in squared.lanes_mut(axis) {
             let nearest = lower_envelope(lane.iter().copied());
             lane.iter_mut().zip(nearest).for_each(|(squared, nearest)| *squared = nearest);
         }
     }
-    squared.slice(s![1..=rows, 1..=columns]).to_owned()
+    Array2::from_shape_fn((rows, columns), |(row, column)| squared[(row + 1, column + 1)])
 }
 
 /// An upward parabola `height + (place - vertex)²`, and the first place where it lies below all earlier ones.

@@ -26,6 +26,8 @@
 //! # Ok::<(), sam_prompt::PromptError>(())
 //! ```
 
+#![forbid(unsafe_code)]
+
 mod distance;
 mod document;
 mod drawing;

@@ -53,6 +53,8 @@
 //! # Ok::<(), sapnet::SapnetError>(())
 //! ```
 
+#![forbid(unsafe_code)]
+
 mod annotated;
 mod components;
 mod config;

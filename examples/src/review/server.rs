@@ -76,12 +76,18 @@ impl Server {
         self.guard.address()
     }
 
+    /// What answers the requests, wherever they come from: tests ask it without the port.
+    pub fn service(&self, desk: Arc<Mutex<dyn Desk>>) -> Router {
+        router(desk, Arc::clone(&self.guard))
+    }
+
     /// Serves until `end` comes; what is being answered then is answered still.
     ///
     /// # Errors
     /// If the port fails.
     pub async fn serve(self, desk: Arc<Mutex<dyn Desk>>, end: impl Future<Output = ()> + Send + 'static) -> Result<()> {
-        let served = axum::serve(self.listener, router(desk, self.guard)).with_graceful_shutdown(end).await;
+        let service = self.service(desk);
+        let served = axum::serve(self.listener, service).with_graceful_shutdown(end).await;
         served.context("the review page's port failed")
     }
 }

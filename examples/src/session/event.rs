@@ -7,7 +7,7 @@ use sam_assist::AssistConfig;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::ObjectId;
+use super::{ObjectId, from_json};
 use crate::{prompting::Prompting, trust::TrustConfig};
 
 /// How a line begins; 64 hexadecimal digits follow.
@@ -140,7 +140,7 @@ impl Entry {
         let id = ObjectId::of(text.as_bytes());
         let seal: ObjectId = seal.parse()?;
         ensure!(id == seal, "it was altered, its SHA-256 is another one");
-        Ok((serde_json::from_str(&text).context("it is of another format")?, id))
+        Ok((from_json(text.as_bytes()).context("it is of another format")?, id))
     }
 }
 

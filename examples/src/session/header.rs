@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use sam_core::printable;
 use sam_data::{Grid, ResolvedWindow, SliceAxis};
 use serde::{Deserialize, Serialize};
 
-use super::{ObjectId, RoundConfig};
+use super::{ObjectId, RoundConfig, from_json};
 
 /// As which version sessions are written; to be raised when what is written changes its meaning.
 const FORMAT_VERSION: u32 = 1;
@@ -60,13 +61,17 @@ struct Version {
 impl Header {
     /// The header of a session that begins now.
     pub fn new(
-        scan: ScanIdentity,
+        mut scan: ScanIdentity,
         axis: SliceAxis,
         window: ResolvedWindow,
-        structures: BTreeMap<u16, String>,
+        mut structures: BTreeMap<u16, String>,
         weights_sha256: String,
         config: RoundConfig,
     ) -> Self {
+        // Names of files and of structures may hold anything.
+        for name in structures.values_mut().chain([&mut scan.name]) {
+            *name = printable(name);
+        }
         let program = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned();
         Self { format_version: FORMAT_VERSION, program, scan, axis, window, structures, weights_sha256, config }
     }
@@ -89,15 +94,27 @@ impl Header {
             ensure!(fs::metadata(&path)?.len() <= MAX_BYTES, "it is larger than any header");
             let bytes = fs::read(&path)?;
             let not_one = "it is no header of a session, or damaged: put it back from a copy";
-            let Version { format_version } = serde_json::from_slice(&bytes).context(not_one)?;
+            let Version { format_version } = from_json(&bytes).context(not_one)?;
             ensure!(
                 format_version == FORMAT_VERSION,
                 "it has format version {format_version}, this program reads version {FORMAT_VERSION}: use the program that wrote it, or \
                  begin another session"
             );
-            Ok((serde_json::from_slice(&bytes).context(not_one)?, ObjectId::of(&bytes)))
+            let header: Self = from_json(&bytes).context(not_one)?;
+            header.check_names()?;
+            Ok((header, ObjectId::of(&bytes)))
         };
         read().with_context(|| format!("cannot read {}", path.display())).map(Some)
+    }
+
+    /// Refuses names that would steer a terminal: sessions travel between people.
+    fn check_names(&self) -> Result<()> {
+        let Self { program, scan, window, structures, weights_sha256, .. } = self;
+        let mut names = structures.values().chain([program, &scan.name, &window.name, weights_sha256]);
+        match names.find(|name| name.contains(char::is_control)) {
+            Some(name) => bail!("the name {name:?} holds control characters: put it back from a copy"),
+            None => Ok(()),
+        }
     }
 
     /// Writes the header, whole or not at all, and gives the SHA-256 of its file.

@@ -26,10 +26,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use sam_assist::PromptCard;
+use sam_core::printable;
 use sam_data::{LabelVolume, SlicePlane, Volume};
 use sam_prompt::ndarray::{ArrayView2, ArrayView3};
+use serde::de::DeserializeOwned;
 
 use self::log::Log;
 pub use self::{
@@ -41,6 +43,11 @@ pub use self::{
 
 /// Name of the objects' folder.
 const OBJECTS: &str = "objects";
+
+/// What JSON says; what is wrong with it in words that a terminal can show.
+fn from_json<T: DeserializeOwned>(text: &[u8]) -> Result<T> {
+    serde_json::from_slice(text).map_err(|error| anyhow!(printable(&error.to_string())))
+}
 
 /// A session that is open: no other program can open it meanwhile.
 #[derive(Debug)]
@@ -261,7 +268,7 @@ impl Session {
     /// # Errors
     /// If there is none, or this cannot be written.
     pub fn undo(&mut self) -> Result<Event> {
-        let last = state::last_in_effect(self.log.entries()).context("there is nothing to undo")?.clone();
+        let last = self.log.last_in_effect().context("there is nothing to undo")?.clone();
         self.push(Event::Undone { event: last.number }).with_context(|| self.not_kept("the undoing"))?;
         Ok(last.event)
     }

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, fs};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use sam_assist::PromptCard;
 use sam_data::{Grid, LabelVolume};
 use sam_prompt::ndarray::{Array2, Array3};
 
-use super::{Annotations, Kind, ObjectId, PersonSlice, Round, Session, State, state};
+use super::{Annotations, Kind, ObjectId, PersonSlice, Round, Session, State, from_json, state};
 
 impl Session {
     /// All rounds in their order, undone or not, each with where the session stood before it.
@@ -98,9 +98,16 @@ impl Session {
     /// The ranking of a round, slices and how much each is to be trusted, if one was computed.
     ///
     /// # Errors
-    /// If it is missing or damaged.
+    /// If it is missing or damaged, or names a slice that the scan has not.
     pub fn ranking_of(&self, round: &Round) -> Result<Option<Vec<(usize, f32)>>> {
-        let read = |id| Ok(serde_json::from_slice(&fs::read(self.objects.find(Kind::Ranking, id)?)?)?);
+        let read = |id| {
+            let ranking: Vec<(usize, f32)> = from_json(&fs::read(self.objects.find(Kind::Ranking, id)?)?)?;
+            let count = self.plane.count();
+            match ranking.iter().find(|&&(slice, _)| slice >= count) {
+                Some((slice, _)) => bail!("it names slice {slice}, but the scan has {count}, counted from 0"),
+                None => Ok(ranking),
+            }
+        };
         let ranking: Result<_> = round.ranking.map(read).transpose();
         ranking.with_context(|| format!("the ranking of round {} cannot be read", round.number))
     }

@@ -83,11 +83,6 @@ pub(super) fn rounds(entries: &[Entry]) -> impl Iterator<Item = (usize, &Round)>
     })
 }
 
-/// The last event that was not undone.
-pub(super) fn last_in_effect(entries: &[Entry]) -> Option<&Entry> {
-    in_effect(entries).last()
-}
-
 /// The events that were not undone; undoing is not among them.
 fn in_effect(entries: &[Entry]) -> impl Iterator<Item = &Entry> {
     let undone = entries.iter().filter_map(|entry| match entry.event {

@@ -266,6 +266,59 @@ fn damage_is_found_in_its_line() -> Result<()> {
 }
 
 #[test]
+fn names_that_would_steer_a_terminal_are_refused() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let mut named = header();
+    named.scan.name = "\u{1b}[2J".to_owned();
+    let ScanIdentity { sha256, grid, .. } = header().scan;
+    let scan = ScanIdentity { name: "\u{1b}[2J".to_owned(), sha256, grid };
+    let structures = [(1, "liver\u{7}".to_owned())].into();
+    let cleaned = Header::new(scan, SliceAxis::K, header().window, structures, "0".repeat(64), config());
+    assert_eq!((cleaned.scan.name.as_str(), cleaned.structures[&1].as_str()), ("\u{fffd}[2J", "liver\u{fffd}"));
+    drop(Session::start(&scratch.path, named)?);
+    let error = format!("{:#}", Header::read(&scratch.path).expect_err("it is refused"));
+    assert!(error.contains("control characters") && !error.contains('\u{1b}'), "{error}");
+    fs::write(scratch.path.join(header::FILE_NAME), "{\"format_version\": 1, \"\\u001b\": 2}")?;
+    let error = format!("{:#}", Header::read(&scratch.path).expect_err("it is refused"));
+    assert!(error.contains("unknown field") && !error.contains('\u{1b}'), "{error}");
+    Ok(())
+}
+
+#[test]
+fn a_ranking_names_slices_of_the_scan() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let mut session = scratch.start()?;
+    round(&mut session)?;
+    let mut done = session.state().round.clone().context("a round")?;
+    done.ranking = Some(session.objects.put(Kind::Ranking, |path| Ok(fs::write(path, "[[3, 0.5], [4, 0.5]]")?))?);
+    let error = format!("{:#}", session.ranking_of(&done).expect_err("it is refused"));
+    assert!(error.contains("slice 4, but the scan has 4"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn a_log_of_many_lines_is_opened_in_time() -> Result<()> {
+    let scratch = Scratch::new()?;
+    drop(scratch.start()?);
+    let mut before = ObjectId::of_file(&scratch.path.join(header::FILE_NAME))?;
+    let mut text = String::new();
+    // Drawn and taken back, again and again: to look through all lines for each takes a minute.
+    for number in 1..=20_000 {
+        let labels = ObjectId::of(b"labels");
+        let event =
+            if number % 2 == 1 { Event::Drawn { slice: 0, labels } } else { Event::Undone { event: number - 1 } };
+        let (line, id) = Entry::now(number, before, event).to_line()?;
+        text += &(line + "\n");
+        before = id;
+    }
+    fs::write(scratch.log(), text)?;
+    let start = std::time::Instant::now();
+    assert_eq!(scratch.start()?.state().slices, BTreeMap::new());
+    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+    Ok(())
+}
+
+#[test]
 fn a_missing_or_altered_object_is_named_and_does_not_block_the_rest() -> Result<()> {
     let scratch = Scratch::new()?;
     let mut session = scratch.start()?;

@@ -8,7 +8,7 @@ use burn::{
     optim::{AdamW, AdamWState, AdaptiveMomentumState, Optimizer, adaptor::OptimizerAdaptor, record::AdaptorRecord},
     tensor::{DType, Tensor, TensorData, backend::Backend},
 };
-use sam_core::SamPredictor;
+use sam_core::{SamPredictor, hexadecimal};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -17,7 +17,7 @@ use crate::{
     Adaptation, AnnotatedSlice, AssistConfig, AssistError,
     card::{check_weights, is_sha256},
     parameters::{self, keep_path},
-    sealed::{Content, Kind, Tensors, check_finite, hexadecimal},
+    sealed::{Content, Kind, Tensors, check_finite},
     token_side::Path as ModulePath,
 };
 

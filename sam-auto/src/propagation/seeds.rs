@@ -148,8 +148,11 @@ impl SeedPropagationConfig {
         let (rows, columns) = image.dim();
         let reach = self.window / 2;
         let (top, left) = (row.saturating_sub(reach), column.saturating_sub(reach));
-        let square =
-            image.slice(ndarray::s![top..(row + reach + 1).min(rows), left..(column + reach + 1).min(columns)]);
+        let (below, beyond) = ((row + reach + 1).min(rows), (column + reach + 1).min(columns));
+        let square = image.slice_each_axis(|axis| match axis.axis {
+            Axis(0) => (top..below).into(),
+            _ => (left..beyond).into(),
+        });
         square.sum() / square.len() as f32
     }
 }

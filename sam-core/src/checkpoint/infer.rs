@@ -34,18 +34,25 @@ fn vit(shapes: &Shapes) -> Result<ViTConfig, String> {
     let patch = "image_encoder.patch_embed.proj.weight";
     let (embed_dim, patch_size) = (dim(shapes, patch, 0)?, dim(shapes, patch, 3)?);
     let grid = dim(shapes, "image_encoder.pos_embed", 1)?;
+    let positions = &shapes["image_encoder.pos_embed"];
+    if *positions != [1, grid, grid, embed_dim] {
+        return Err(format!(
+            "its image encoder is {embed_dim} wide, and its position grid has the shape {positions:?}"
+        ));
+    }
     let depth = count(shapes, "image_encoder.blocks.")?;
     let table = |block: usize, index| dim(shapes, &format!("image_encoder.blocks.{block}.attn.rel_pos_h"), index);
     let head_width = table(0, 1)?;
+    if let Some(block) = (0..depth).find(|&block| table(block, 1) != Ok(head_width)) {
+        return Err(format!(
+            "its image encoder's block {block} has no heads of width {head_width}, as the first one has"
+        ));
+    }
     let lengths = (0..depth).map(|block| table(block, 0)).collect::<Result<Vec<_>, _>>()?;
     // A global block's table spans the whole grid, a windowed block's one window.
     let global = |length: usize| length + 1 == 2 * grid;
     let window_size = lengths.iter().find(|&&length| !global(length)).map_or(0, |length| length.div_ceil(2));
     let mlp = dim(shapes, "image_encoder.blocks.0.mlp.lin1.weight", 0)?;
-    let sizes = [("width", embed_dim), ("patches", patch_size), ("position grid", grid), ("heads", head_width)];
-    if let Some((what, _)) = sizes.iter().find(|&&(_, size)| size == 0) {
-        return Err(format!("its image encoder's {what} are of size 0"));
-    }
     if embed_dim % head_width != 0 {
         return Err(format!("its image encoder is {embed_dim} wide, which heads of width {head_width} do not divide"));
     }
@@ -93,7 +100,7 @@ fn decoder(shapes: &Shapes) -> Result<MaskDecoderConfig, String> {
     let embedding_dim = dim(shapes, "mask_decoder.iou_token.weight", 1)?;
     let layer = "mask_decoder.transformer.layers.0";
     let narrowed = dim(shapes, &format!("{layer}.cross_attn_token_to_image.q_proj.weight"), 0)?;
-    if narrowed == 0 || embedding_dim % narrowed != 0 || narrowed % HEADS != 0 || embedding_dim < 8 {
+    if embedding_dim % narrowed != 0 || narrowed % HEADS != 0 || embedding_dim < 8 {
         return Err(format!(
             "its decoder is {embedding_dim} wide and its cross-attention {narrowed}: expected a divisor that {HEADS} heads divide"
         ));
@@ -113,6 +120,10 @@ fn decoder(shapes: &Shapes) -> Result<MaskDecoderConfig, String> {
 /// One dimension of a tensor.
 fn dim(shapes: &Shapes, name: &str, index: usize) -> Result<usize, String> {
     let shape = shapes.get(name).ok_or_else(|| format!("it has no tensor {name}"))?;
+    // Sizes beside a 0 need no bytes, and may be anything.
+    if shape.contains(&0) {
+        return Err(format!("its tensor {name} of shape {shape:?} is empty"));
+    }
     shape
         .get(index)
         .copied()

@@ -1,8 +1,5 @@
 //! How valid bytes are damaged.
 
-use std::io::{Read, Write};
-
-use flate2::{Compression, read::MultiGzDecoder, write::GzEncoder};
 use rand::{Rng, RngExt};
 
 /// Numbers at which programs go wrong.
@@ -70,27 +67,4 @@ fn put(bytes: &mut [u8], at: usize, number: u64, random: &mut dyn Rng) {
     if random.random_bool(0.5) {
         bytes[at..at + length].reverse();
     }
-}
-
-/// Packs bytes, in one member or in several.
-pub(crate) fn packed(bytes: &[u8], random: &mut dyn Rng) -> Vec<u8> {
-    let middle = if random.random_bool(0.2) { random.random_range(0..=bytes.len()) } else { 0 };
-    let parts = [&bytes[..middle], &bytes[middle..]];
-    parts.iter().filter(|part| !part.is_empty()).flat_map(|part| pack(part, Compression::fast())).collect()
-}
-
-fn pack(bytes: &[u8], level: Compression) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), level);
-    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("memory takes everything")
-}
-
-/// How many bytes a file holds, unpacked: what reading it may take memory for.
-pub(crate) fn unpacked_length(bytes: &[u8]) -> usize {
-    let mut count = 0;
-    let mut decoder = MultiGzDecoder::new(bytes);
-    let mut buffer = [0; 4096];
-    while let Ok(read @ 1..) = decoder.read(&mut buffer) {
-        count += read;
-    }
-    count.max(bytes.len())
 }

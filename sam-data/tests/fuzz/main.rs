@@ -1,198 +1,20 @@
-//! Fuzzing of everything that reads files, on stable Rust.
+//! Fuzzing of everything that reads images, on stable Rust. Cards, checkpoints, sessions and the review page are fuzzed by the test of the
+//! same name in `examples`.
 //!
 //! ```sh
 //! cargo test -p sam-data --test fuzz -- --seconds 900 --seed 7
 //! cargo test -p sam-data --test fuzz -- --seed 7 --target nifti --case 1234   # one case again
 //! ```
-//!
-//! A case is made of a target's valid files, damaged by a generator whose seed is the run's and the case's number: a fault that is
-//! found once is found again. A fault is a panic, a case that takes longer than [`SLOWEST`], more memory than [`MOST_MEMORY`] allows
-//! for what the files hold, or an answer that a target itself calls wrong. The files of a faulty case are kept and named.
 
 mod damage;
+mod gzip;
+mod harness;
 mod targets;
 #[cfg(feature = "dicom")]
 #[path = "../dicom/written.rs"]
 #[allow(dead_code, reason = "other tests write more of it")]
 mod written;
 
-use std::{
-    env,
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
-    process::ExitCode,
-    sync::{
-        Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
-    thread,
-    time::{Duration, Instant},
-};
-
-use peak_alloc::PeakAlloc;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
-
-use targets::{TARGETS, Target};
-
-#[global_allocator]
-static ALLOCATOR: PeakAlloc = PeakAlloc;
-
-/// A case that takes longer hangs, or does more work than its bytes are worth.
-const SLOWEST: Duration = Duration::from_secs(5);
-/// Memory that any case may take: buffers of fixed size, and 32 MiB of slices read together.
-const MOST_MEMORY: usize = 40 << 20;
-/// Beyond that, bytes for each byte that the files really hold, unpacked: 8-bit numbers become 32-bit floats, twice while an array
-/// grows, as intensities and as labels.
-const MEMORY_PER_BYTE: usize = 16;
-
-/// Where and when the case at hand began, for the thread that watches over time.
-static CASE: Mutex<String> = Mutex::new(String::new());
-static STARTED: AtomicU64 = AtomicU64::new(u64::MAX);
-
-struct Options {
-    seconds: u64,
-    seed: u64,
-    target: Option<String>,
-    case: Option<u64>,
-}
-
-impl Options {
-    fn parse() -> Result<Self, String> {
-        let mut options = Self { seconds: 20, seed: 0, target: None, case: None };
-        let mut arguments = env::args().skip(1);
-        while let Some(name) = arguments.next() {
-            let mut value = || arguments.next().ok_or(format!("{name} wants a value"));
-            let number = |text: String| text.parse::<u64>().map_err(|_| format!("{name} wants a number, found {text}"));
-            match name.as_str() {
-                "--seconds" => options.seconds = number(value()?)?,
-                "--seed" => options.seed = number(value()?)?,
-                "--case" => options.case = Some(number(value()?)?),
-                "--target" => options.target = Some(value()?),
-                _ => return Err(format!("expected --seconds, --seed, --target or --case, found {name}")),
-            }
-        }
-        match &options.target {
-            Some(name) if TARGETS.iter().all(|target| target.name != name) => Err(format!(
-                "there is no target {name}; there are: {}",
-                TARGETS.iter().map(|target| target.name).collect::<Vec<_>>().join(", ")
-            )),
-            _ => Ok(options),
-        }
-    }
-}
-
-fn main() -> ExitCode {
-    let options = match Options::parse() {
-        Ok(options) => options,
-        Err(complaint) => {
-            eprintln!("{complaint}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let chosen = |target: &&Target| options.target.as_ref().is_none_or(|name| name == target.name);
-    let targets: Vec<_> = TARGETS.iter().filter(chosen).collect();
-    // Writing waits until a disk has it, which memory need not.
-    let memory = Path::new("/dev/shm");
-    let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-    let folder = folder.expect("a temporary folder");
-    let begin = Instant::now();
-    watch(begin);
-    // A panic that a reader catches is none of ours, and one that it does not catch is told with its case. To print where it was
-    // would take more memory than a case may.
-    std::panic::set_hook(Box::new(|_| {}));
-    let mut counts = vec![[0_u64; 2]; targets.len()];
-    let (mut faults, mut most) = (0, 0);
-    for number in options.case.unwrap_or(0).. {
-        for (target, [cases, accepted]) in targets.iter().zip(&mut counts) {
-            *cases += 1;
-            match run(target, options.seed, number, folder.path(), begin) {
-                Ok(outcome) => {
-                    *accepted += u64::from(outcome.accepted);
-                    most = most.max(outcome.memory);
-                }
-                Err(fault) => {
-                    faults += 1;
-                    let kept = keep(folder.path(), target.name, options.seed, number);
-                    eprintln!(
-                        "{} --seed {} --case {number}: {fault}; files in {}",
-                        target.name,
-                        options.seed,
-                        kept.display()
-                    );
-                }
-            }
-        }
-        if options.case.is_some() || faults >= 10 || begin.elapsed() >= Duration::from_secs(options.seconds) {
-            break;
-        }
-    }
-    for (target, [cases, accepted]) in targets.iter().zip(&counts) {
-        println!("{:>8}: {cases} cases, {accepted} of them still readable", target.name);
-    }
-    println!("{faults} faults in {:.0} s, at most {} KiB at once", begin.elapsed().as_secs_f64(), most >> 10);
-    if faults == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-struct Outcome {
-    /// Whether the damaged files could still be read.
-    accepted: bool,
-    memory: usize,
-}
-
-/// Makes the files of a case, reads them and judges what that took.
-fn run(target: &Target, seed: u64, number: u64, folder: &Path, begin: Instant) -> Result<Outcome, String> {
-    let mut random = ChaCha8Rng::seed_from_u64(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ number);
-    for entry in std::fs::read_dir(folder).expect("a temporary folder") {
-        std::fs::remove_file(entry.expect("an entry").path()).expect("a file of our own");
-    }
-    let held = (target.prepare)(folder, &mut random);
-    *CASE.lock().expect("no panic holds it") = format!("{} --seed {seed} --case {number}", target.name);
-    let started = Instant::now();
-    STARTED.store((started - begin).as_millis() as u64, Ordering::SeqCst);
-    ALLOCATOR.reset_peak_usage();
-    let before = ALLOCATOR.current_usage();
-    let outcome = catch_unwind(AssertUnwindSafe(|| (target.read)(folder)));
-    let memory = ALLOCATOR.peak_usage().saturating_sub(before);
-    STARTED.store(u64::MAX, Ordering::SeqCst);
-    let accepted = outcome.map_err(|panic| {
-        let message = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
-        format!("it panicked: {}", message.unwrap_or("without a word"))
-    })??;
-    if started.elapsed() > SLOWEST {
-        return Err(format!("it took {:.1} s", started.elapsed().as_secs_f64()));
-    }
-    if memory > MOST_MEMORY + MEMORY_PER_BYTE * held {
-        return Err(format!("it took {memory} bytes of memory for files of {held} bytes"));
-    }
-    Ok(Outcome { accepted, memory })
-}
-
-/// Ends the program where a case does not end by itself.
-fn watch(begin: Instant) {
-    thread::spawn(move || {
-        loop {
-            thread::sleep(Duration::from_millis(500));
-            let since = (begin.elapsed().as_millis() as u64).saturating_sub(STARTED.load(Ordering::SeqCst));
-            if since > 4 * SLOWEST.as_millis() as u64 {
-                eprintln!("{}: it does not end", CASE.lock().expect("no panic holds it"));
-                std::process::exit(1);
-            }
-        }
-    });
-}
-
-/// Copies the files of a case to where they stay.
-fn keep(folder: &Path, target: &str, seed: u64, number: u64) -> PathBuf {
-    let kept = env::temp_dir().join("sam-data-fuzz").join(format!("{target}-{seed}-{number}"));
-    let copy = || {
-        std::fs::create_dir_all(&kept)?;
-        for entry in std::fs::read_dir(folder)? {
-            let path = entry?.path();
-            std::fs::copy(&path, kept.join(path.file_name().unwrap_or_default()))?;
-        }
-        Ok::<(), std::io::Error>(())
-    };
-    copy().expect("space for a faulty case");
-    kept
+fn main() -> std::process::ExitCode {
+    harness::run(targets::TARGETS)
 }

@@ -11,16 +11,11 @@ use sam_data::{
     read_volume_with, write_labels,
 };
 
-use crate::damage::{damage, packed, unpacked_length};
-
-/// A reader, and how its files are made.
-pub(crate) struct Target {
-    pub(crate) name: &'static str,
-    /// Puts damaged files into an empty folder and tells how many bytes they hold, unpacked.
-    pub(crate) prepare: fn(&Path, &mut dyn Rng) -> usize,
-    /// Reads them: whether they could be read, or what is wrong with the answer.
-    pub(crate) read: fn(&Path) -> Result<bool, String>,
-}
+use crate::{
+    damage::damage,
+    gzip::{packed, unpacked_length},
+    harness::Target,
+};
 
 /// All targets.
 pub(crate) const TARGETS: &[Target] = &[

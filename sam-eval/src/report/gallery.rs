@@ -128,7 +128,7 @@ fn encode(pixels: &Array3<u8>) -> Result<Vec<u8>, EvalError> {
 
 #[cfg(test)]
 mod tests {
-    use ndarray::{Array2, Array3, s};
+    use ndarray::{Array2, Array3};
 
     use super::*;
 
@@ -137,9 +137,8 @@ mod tests {
     }
 
     fn square(size: usize) -> Array2<bool> {
-        let mut mask = Array2::from_elem((size, size), false);
-        mask.slice_mut(s![size / 4..size * 3 / 4, size / 4..size * 3 / 4]).fill(true);
-        mask
+        let middle = size / 4..size * 3 / 4;
+        Array2::from_shape_fn((size, size), |(row, column)| middle.contains(&row) && middle.contains(&column))
     }
 
     #[test]

@@ -55,7 +55,7 @@ fn shares(cells: usize, cell: f64, pixels: usize, pixel: f64) -> Array2<f64> {
 
 #[cfg(test)]
 mod tests {
-    use ndarray::{array, s};
+    use ndarray::{Axis, array};
 
     use super::*;
 
@@ -64,8 +64,9 @@ mod tests {
         // Two rows of four pixels, enlarged twice, in a square of eight: logits of one pixel's size, four of them.
         let mask = array![[true, true, true, false], [true, true, false, false]];
         let found = mask_logits(mask.view(), (4, 8), 8, 4, 10.0).expect("the frame fits");
-        assert_eq!(found.slice(s![..2, ..]), array![[10.0, 10.0, 10.0, -10.0], [10.0, 10.0, -10.0, -10.0]]);
-        assert_eq!(found.slice(s![2.., ..]), array![[-10.0; 4], [-10.0; 4]], "padding is outside");
+        let (upper, lower) = found.view().split_at(Axis(0), 2);
+        assert_eq!(upper, array![[10.0, 10.0, 10.0, -10.0], [10.0, 10.0, -10.0, -10.0]]);
+        assert_eq!(lower, array![[-10.0; 4], [-10.0; 4]], "padding is outside");
         let coarse = mask_logits(mask.view(), (4, 8), 8, 2, 10.0).expect("the frame fits");
         assert_eq!(coarse, array![[10.0, -5.0], [-10.0, -10.0]]);
     }

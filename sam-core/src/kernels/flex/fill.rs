@@ -38,7 +38,9 @@ pub(super) fn fill<const N: usize, R: Send>(
         tasks.into_par_iter().enumerate().map(|(task, blocks)| work(task, blocks.map(zeroed))).collect::<Vec<_>>();
     for (array, width) in arrays.iter_mut().zip(widths) {
         #[expect(unsafe_code, reason = "the blocks cover the array, and each was zeroed")]
-        // SAFETY: the capacity was asked for above; the rows of all blocks sum up to the total, and every block was zeroed.
+        // SAFETY: the blocks were split off the spare capacity one behind the other, and their rows sum up to the total, so they cover
+        // its first `total * width` values. Every block was zeroed: the work on all of them has come to an end, and work that panics
+        // does not come here.
         unsafe {
             array.set_len(total * width);
         }
@@ -55,7 +57,8 @@ pub(super) fn fill_one(rows: &[usize], width: usize, work: impl Fn(usize, &mut [
 fn zeroed(block: &mut [MaybeUninit<f32>]) -> &mut [f32] {
     block.fill(MaybeUninit::new(0.0));
     #[expect(unsafe_code, reason = "the block was just zeroed")]
-    // SAFETY: all values are initialised, and `MaybeUninit<f32>` has the layout of `f32`.
+    // SAFETY: all values were just initialised, `MaybeUninit<f32>` has the layout of `f32`, and the block is borrowed mutably for as
+    // long as what is made of it.
     unsafe {
         &mut *(std::ptr::from_mut(block) as *mut [f32])
     }

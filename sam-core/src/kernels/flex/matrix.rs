@@ -18,9 +18,18 @@ pub(super) struct MatrixMut<'a> {
     strides: [usize; 2],
 }
 
-/// How far into its slice a matrix reaches.
-fn extent([rows, columns]: [usize; 2], [down, right]: [usize; 2]) -> usize {
-    if rows == 0 || columns == 0 { 0 } else { (rows - 1) * down + (columns - 1) * right + 1 }
+/// Whether a matrix ends within so many values.
+fn fits([rows, columns]: [usize; 2], [down, right]: [usize; 2], length: usize) -> bool {
+    let last = || (rows - 1).checked_mul(down)?.checked_add((columns - 1).checked_mul(right)?);
+    rows == 0 || columns == 0 || last().is_some_and(|last| last < length)
+}
+
+/// Whether each element of a matrix has a place of its own: rows lie one behind the other, or columns do.
+fn is_distinct([rows, columns]: [usize; 2], [down, right]: [usize; 2]) -> bool {
+    let behind = |outer: usize, step: usize, inner: usize, stride: usize| {
+        (outer <= 1 || step > inner.saturating_sub(1) * stride) && (inner <= 1 || stride > 0)
+    };
+    rows == 0 || columns == 0 || behind(rows, down, columns, right) || behind(columns, right, rows, down)
 }
 
 impl<'a> Matrix<'a> {
@@ -32,11 +41,7 @@ impl<'a> Matrix<'a> {
     /// # Panics
     /// If it does not fit into the slice.
     pub(super) fn strided(values: &'a [f32], size: [usize; 2], strides: [usize; 2]) -> Self {
-        assert!(
-            extent(size, strides) <= values.len(),
-            "a matrix of {size:?} by {strides:?} in {} values",
-            values.len()
-        );
+        assert!(fits(size, strides, values.len()), "a matrix of {size:?} by {strides:?} in {} values", values.len());
         Self { values, size, strides }
     }
 
@@ -81,13 +86,10 @@ impl<'a> MatrixMut<'a> {
     }
 
     /// # Panics
-    /// If it does not fit into the slice.
+    /// If it does not fit into the slice, or two of its elements share a place.
     pub(super) fn strided(values: &'a mut [f32], size: [usize; 2], strides: [usize; 2]) -> Self {
-        assert!(
-            extent(size, strides) <= values.len(),
-            "a matrix of {size:?} by {strides:?} in {} values",
-            values.len()
-        );
+        assert!(fits(size, strides, values.len()), "a matrix of {size:?} by {strides:?} in {} values", values.len());
+        assert!(is_distinct(size, strides), "elements of a matrix of {size:?} by {strides:?} share their places");
         Self { values, size, strides }
     }
 
@@ -121,8 +123,10 @@ impl<'a> MatrixMut<'a> {
         assert_eq!([left.rows(), right.columns()], [rows, columns], "the product's size");
         assert_eq!(left.columns(), right.rows(), "the inner sizes of the product");
         let step = |stride: usize| stride as isize;
-        // SAFETY: each matrix was checked to lie within its slice when it was made, the sizes fit each other, and the output is
-        // borrowed mutably, so that it overlaps neither input.
+        // SAFETY: gemm reads `left` and `right` and writes `self` at the rows and columns of their sizes alone. The sizes fit each
+        // other, as was just checked; each matrix lies within its slice, as was checked when it was made, so all strides that are used
+        // fit an `isize`. `self` is borrowed mutably, so it overlaps neither input, and its elements have places of their own, so
+        // threads that share the work write to different ones. All values are initialised: they come from slices of `f32`.
         unsafe {
             gemm::gemm(
                 rows,
@@ -145,6 +149,81 @@ impl<'a> MatrixMut<'a> {
                 false,
                 parallelism,
             );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The product, element by element.
+    fn naive(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32> {
+        let right = right.transposed();
+        let rows = (0..left.rows()).flat_map(|row| (0..right.rows()).map(move |column| (row, column)));
+        rows.map(|(row, column)| left.row(row).zip(right.row(column)).map(|(a, b)| a * b).sum()).collect()
+    }
+
+    #[test]
+    fn products_are_those_of_their_elements_in_any_order() {
+        let values: Vec<f32> = (0_u8..60).map(|value| f32::from(value % 7) - 3.0).collect();
+        let left = Matrix::new(&values[..15], 5, 3);
+        for right in [
+            Matrix::new(&values, 3, 4),
+            Matrix::new(&values, 4, 3).transposed(),
+            Matrix::new(&values, 3, 12).slice_columns(5..9),
+        ] {
+            let expected = naive(left, right);
+            let mut found = vec![1.0; 20];
+            MatrixMut::new(&mut found, 5, 4).assign(2.0, left, right);
+            MatrixMut::new(&mut found, 5, 4).add(-1.0, left, right);
+            assert_eq!(found, expected);
+            let mut wide = vec![9.0; 30];
+            MatrixMut::new(&mut wide, 5, 6).slice_columns(1..5).assign(1.0, left, right);
+            assert!(
+                wide.chunks(6)
+                    .zip(expected.chunks(4))
+                    .all(|(wide, row)| wide[1..5] == *row && [wide[0], wide[5]] == [9.0; 2])
+            );
+            MatrixMut::new(&mut found, 5, 4).assign_parallel(left, right);
+            assert_eq!(found, expected);
+        }
+        let nothing = Matrix::new(&[], 0, 3);
+        MatrixMut::new(&mut [], 0, 3).assign(1.0, nothing, Matrix::new(&values, 3, 3));
+    }
+
+    #[test]
+    fn what_reaches_beyond_its_values_is_refused() {
+        let values = vec![0.0; 12];
+        for (size, strides) in [
+            ([4, 4], [4, 1]),
+            ([3, 4], [5, 1]),
+            ([1, 2], [0, 12]),
+            ([2, 2], [usize::MAX, 1]),
+            ([3, 1], [usize::MAX / 2 + 1, 1]),
+        ] {
+            assert!(
+                std::panic::catch_unwind(|| Matrix::strided(&values, size, strides)).is_err(),
+                "{size:?} {strides:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn elements_to_be_written_have_places_of_their_own() {
+        for (size, strides, expected) in [
+            ([3, 4], [4, 1], true),
+            ([3, 4], [1, 3], true),
+            ([3, 4], [8, 2], true),
+            ([1, 4], [0, 1], true),
+            ([4, 1], [1, 0], true),
+            ([0, 4], [0, 0], true),
+            ([3, 4], [3, 1], false),
+            ([3, 4], [0, 1], false),
+            ([3, 4], [4, 0], false),
+            ([1, 2], [7, 0], false),
+        ] {
+            assert_eq!(is_distinct(size, strides), expected, "{size:?} {strides:?}");
         }
     }
 }

@@ -1,0 +1,356 @@
+//! PyTorch's files: where each tensor of a state dict lies.
+//!
+//! Two formats: since version 1.6 an archive of files that are stored as they are, with a pickle and one file for each tensor's values;
+//! before that several pickles, and the values behind them.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::File,
+    io::{BufReader, Read, Seek, SeekFrom},
+    path::Path,
+    rc::Rc,
+};
+
+use burn::{
+    module::ParamId,
+    tensor::{DType, TensorData},
+};
+use burn_store::{TensorSnapshot, TensorSnapshotError};
+use zip::{CompressionMethod, ZipArchive};
+
+use super::{
+    names,
+    pickle::{Node, Pickle, Value},
+};
+
+/// What files of the older format begin with: a pickle of one number.
+const OLDER: [u8; 15] = [0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, b'.'];
+/// How deep state dicts lie within other dicts, at most.
+const MAX_DEPTH: usize = 16;
+/// Names of tensors have a hundred characters.
+const MAX_NAME: usize = 256;
+
+/// All tensors of a file by their names, to be read when they are needed; the error says what is wrong with the file.
+pub(super) fn read_tensors(path: &Path) -> Result<BTreeMap<String, TensorSnapshot>, String> {
+    let mut file = BufReader::new(File::open(path).map_err(|error| error.to_string())?);
+    let length = file.seek(SeekFrom::End(0)).map_err(|error| error.to_string())?;
+    file.rewind().map_err(|error| error.to_string())?;
+    let mut start = Vec::new();
+    file.by_ref().take(OLDER.len() as u64).read_to_end(&mut start).map_err(|error| error.to_string())?;
+    let (pickle, storages) = if start == OLDER {
+        read_older(&mut file, length)?
+    } else if start.starts_with(b"PK") {
+        read_archive(file, length)?
+    } else {
+        return Err("it is neither a file that PyTorch's torch.save writes nor safetensors".to_owned());
+    };
+    let tensors = Tensors { pickle: &pickle, storages: &storages }.all()?;
+    // No SAM has two tensors that share their elements; so no file asks for more memory than it has bytes.
+    let of_sam = tensors.iter().filter(|(name, _)| is_needed(name));
+    let needed = of_sam.map(|(_, tensor)| tensor.length() as u64).fold(0, u64::saturating_add);
+    if needed > length {
+        return Err(format!(
+            "its tensors need {needed} bytes, and it has {length}: it is cut off, or tensors share their values; save each by itself"
+        ));
+    }
+    let file: Rc<Path> = path.into();
+    Ok(tensors.into_iter().map(|(name, tensor)| (name, tensor.snapshot(&file))).collect())
+}
+
+/// Where the values of some tensors lie in a file, and of what type they are.
+#[derive(Debug, Clone, Copy)]
+struct Storage {
+    dtype: DType,
+    start: u64,
+    bytes: u64,
+}
+
+/// Storages by their keys.
+type Storages = HashMap<String, Storage>;
+
+fn read_archive(file: BufReader<File>, length: u64) -> Result<(Pickle, Storages), String> {
+    let mut archive = ZipArchive::new(file).map_err(|error| format!("its archive cannot be read: {error}"))?;
+    let mut places = HashMap::new();
+    let (mut pickled, mut is_big_endian) = (None, false);
+    for index in 0..archive.len() {
+        let mut entry = archive.by_index_raw(index).map_err(|error| format!("its archive is damaged: {error}"))?;
+        let name = entry.name().map_err(|error| format!("its archive is damaged: {error}"))?.into_owned();
+        let is_plain = entry.compression() == CompressionMethod::Stored && !entry.encrypted();
+        let place = entry.data_start().filter(|start| start.checked_add(entry.size()).is_some_and(|end| end <= length));
+        let (true, Some(start)) = (is_plain, place) else {
+            return Err(format!("{name:?} in it is packed, encrypted or cut off: save it with torch.save"));
+        };
+        let bytes = entry.size();
+        // All lie in one folder, of any name.
+        match name.split_once('/').map_or(&*name, |(_, rest)| rest) {
+            "data.pkl" => pickled = Some(Pickle::read(&mut entry)?),
+            "byteorder" => {
+                let mut order = String::new();
+                entry.take(8).read_to_string(&mut order).map_err(|error| error.to_string())?;
+                is_big_endian = order.trim() == "big";
+            }
+            rest => drop(rest.strip_prefix("data/").map(|key| places.insert(key.to_owned(), (start, bytes)))),
+        }
+    }
+    if is_big_endian {
+        return Err(big_endian());
+    }
+    let pickle = pickled.ok_or("its archive has no data.pkl: save it with torch.save, not torch.jit.save")?;
+    let named = storage_types(&pickle);
+    let storage = |(key, dtype): (&str, DType)| {
+        let &(start, bytes) = places.get(key)?;
+        Some((key.to_owned(), Storage { dtype, start, bytes }))
+    };
+    let storages = named.into_iter().filter_map(storage).collect();
+    Ok((pickle, storages))
+}
+
+fn read_older(file: &mut BufReader<File>, length: u64) -> Result<(Pickle, Storages), String> {
+    // Behind the first come the protocol's version and facts of the machine.
+    Pickle::read(file)?;
+    let machine = Pickle::read(file)?;
+    if let Some(Node::Dict(facts)) = machine.node(machine.root)
+        && facts.iter().any(|&(key, value)| machine.text(key) == Some("little_endian") && value == Value::Bool(false))
+    {
+        return Err(big_endian());
+    }
+    let (pickle, keys) = (Pickle::read(file)?, Pickle::read(file)?);
+    let Some(Node::List(order)) = keys.node(keys.root) else {
+        return Err("the list of its storages is missing".to_owned());
+    };
+    let named = storage_types(&pickle);
+    let mut storages = Storages::new();
+    let mut place = file.stream_position().map_err(|error| error.to_string())?;
+    for &key in order {
+        let key = keys.text(key).ok_or("the list of its storages holds something else than names")?;
+        let dtype =
+            *named.get(key).ok_or_else(|| format!("no tensor uses its storage {key:?}, whose size is unknown"))?;
+        let mut count = [0; 8];
+        let read = file.seek(SeekFrom::Start(place)).and_then(|_| file.read_exact(&mut count));
+        let bytes = u64::from_le_bytes(count).checked_mul(dtype.size() as u64);
+        let start = place.saturating_add(count.len() as u64);
+        let end = bytes.and_then(|bytes| start.checked_add(bytes)).filter(|&end| read.is_ok() && end <= length);
+        place = end.ok_or("it is cut off: its tensors need more bytes than are there")?;
+        storages.insert(key.to_owned(), Storage { dtype, start, bytes: place - start });
+    }
+    Ok((pickle, storages))
+}
+
+fn big_endian() -> String {
+    "it was saved on a big-endian machine: save it again on another".to_owned()
+}
+
+/// The types of all storages that a pickle speaks of, by their keys.
+fn storage_types(pickle: &Pickle) -> HashMap<&str, DType> {
+    let about = pickle.nodes().iter().filter_map(|node| match node {
+        Node::Persistent(about) => pickle.tuple(*about),
+        _ => None,
+    });
+    about
+        .filter_map(|about| Some((pickle.text(*about.get(2)?)?, storage_type(pickle.global(*about.get(1)?)?)?)))
+        .collect()
+}
+
+/// The type of a class of storages, such as `torch.FloatStorage`.
+fn storage_type(class: &str) -> Option<DType> {
+    Some(match class.rsplit('.').next()?.strip_suffix("Storage")? {
+        "Double" => DType::F64,
+        "Float" => DType::F32,
+        "Half" => DType::F16,
+        "BFloat16" => DType::BF16,
+        "Long" => DType::I64,
+        "Int" => DType::I32,
+        "Short" => DType::I16,
+        "Char" => DType::I8,
+        "Byte" => DType::U8,
+        _ => return None,
+    })
+}
+
+/// A tensor that lies in its file.
+#[derive(Debug, Clone)]
+struct StoredTensor {
+    storage: Storage,
+    /// Elements before its first one.
+    offset: usize,
+    shape: Vec<usize>,
+    strides: Vec<usize>,
+}
+
+impl StoredTensor {
+    fn elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    fn length(&self) -> usize {
+        self.elements() * self.storage.dtype.size()
+    }
+
+    /// How many elements lie between its first and its last one, both counted.
+    fn extent(shape: &[usize], strides: &[usize]) -> Option<usize> {
+        if shape.contains(&0) {
+            return Some(0);
+        }
+        let mut steps = shape.iter().zip(strides).map(|(size, stride)| (size - 1).checked_mul(*stride));
+        steps.try_fold(1_usize, |sum, step| sum.checked_add(step?))
+    }
+
+    /// The element's place among those that lie in the file, counted in the order of the shape.
+    fn place(&self, mut element: usize) -> usize {
+        let dims = self.shape.iter().zip(&self.strides).rev();
+        dims.map(|(size, stride)| {
+            let index = element % size;
+            element /= size;
+            index * stride
+        })
+        .sum()
+    }
+
+    /// Whether its elements lie in the file one after the other, as nearly all tensors' do.
+    fn is_in_order(&self) -> bool {
+        let mut step = 1;
+        self.shape.iter().zip(&self.strides).rev().all(|(&size, &stride)| {
+            let fits = size == 1 || stride == step;
+            step *= size;
+            fits
+        })
+    }
+
+    fn read(&self, path: &Path) -> std::io::Result<TensorData> {
+        let Storage { dtype, start, .. } = self.storage;
+        let extent = Self::extent(&self.shape, &self.strides).unwrap_or_default();
+        let mut bytes = vec![0; extent * dtype.size()];
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(start + (self.offset * dtype.size()) as u64))?;
+        file.read_exact(&mut bytes)?;
+        if !self.is_in_order() {
+            let elements = self.elements();
+            let element = |place: usize| &bytes[place * dtype.size()..(place + 1) * dtype.size()];
+            bytes = (0..elements).flat_map(|number| element(self.place(number)).iter().copied()).collect();
+        }
+        Ok(TensorData::from_bytes_vec(bytes, self.shape.clone(), dtype))
+    }
+
+    fn snapshot(self, path: &Rc<Path>) -> TensorSnapshot {
+        let (path, dtype, shape) = (Rc::clone(path), self.storage.dtype, self.shape.clone());
+        let read = move || self.read(&path).map_err(|error| TensorSnapshotError::IoError(error.to_string()));
+        TensorSnapshot::from_closure(Rc::new(read), dtype, shape.into(), Vec::new(), Vec::new(), ParamId::new())
+    }
+}
+
+/// The tensors of a pickle.
+struct Tensors<'a> {
+    pickle: &'a Pickle,
+    storages: &'a Storages,
+}
+
+impl Tensors<'_> {
+    /// All of them by their keys, those of dicts within each other joined by dots.
+    fn all(&self) -> Result<BTreeMap<String, StoredTensor>, String> {
+        let pickle = self.pickle;
+        if let Some((name, _)) = pickle.call(pickle.root) {
+            return Err(format!("it {}", calls(name)));
+        }
+        if !matches!(pickle.node(pickle.root), Some(Node::Dict(_))) {
+            return Err("it holds no dict: save the state_dict alone".to_owned());
+        }
+        let mut tensors = BTreeMap::new();
+        let mut waiting = vec![(String::new(), 0, pickle.root)];
+        // Each object may be seen under two names: more are a maze.
+        let mut steps = 2 * pickle.nodes().len() + 2;
+        while let Some((name, depth, value)) = waiting.pop() {
+            match pickle.node(value) {
+                Some(Node::Dict(items)) if depth < MAX_DEPTH => {
+                    // Of two values under one key the later one is kept.
+                    for &(key, value) in items.iter().rev() {
+                        let Some(key) = pickle.text(key).filter(|key| name.len() + key.len() < MAX_NAME) else {
+                            continue;
+                        };
+                        if matches!(pickle.node(value), Some(Node::Dict(_) | Node::Call { .. })) {
+                            let name = if name.is_empty() { key.to_owned() } else { format!("{name}.{key}") };
+                            steps = steps.checked_sub(1).ok_or("its dicts refer to each other again and again")?;
+                            waiting.push((name, depth + 1, value));
+                        }
+                    }
+                }
+                Some(Node::Call { .. }) => match self.tensor(value) {
+                    Ok(tensor) => drop(tensors.insert(name, tensor)),
+                    // Others than SAM's may be of any kind.
+                    Err(reason) if is_needed(&name) => {
+                        return Err(format!("its {name:?} {reason}"));
+                    }
+                    Err(_) => {}
+                },
+                _ => {}
+            }
+        }
+        Ok(tensors)
+    }
+
+    /// The tensor that a call would make; the error says why there is none.
+    fn tensor(&self, value: Value) -> Result<StoredTensor, String> {
+        let pickle = self.pickle;
+        let mut call = pickle.call(value);
+        for _ in 0..MAX_DEPTH {
+            let (name, arguments) = call.ok_or("is no tensor")?;
+            call = match (name.strip_prefix("torch.").unwrap_or_default(), arguments) {
+                ("_utils._rebuild_tensor" | "_utils._rebuild_tensor_v2", &[storage, offset, shape, strides, ..]) => {
+                    return self.stored(storage, offset, shape, strides);
+                }
+                ("_utils._rebuild_parameter" | "_utils._rebuild_parameter_with_state", &[tensor, ..]) => {
+                    pickle.call(tensor)
+                }
+                ("_tensor._rebuild_from_type_v2", &[function, _, arguments, ..]) => {
+                    pickle.global(function).zip(pickle.tuple(arguments))
+                }
+                _ => return Err(calls(name)),
+            };
+        }
+        Err("is wrapped too often".to_owned())
+    }
+
+    fn stored(&self, storage: Value, offset: Value, shape: Value, strides: Value) -> Result<StoredTensor, String> {
+        let pickle = self.pickle;
+        let key = match pickle.node(storage) {
+            Some(Node::Persistent(about)) => pickle.tuple(*about).and_then(|about| pickle.text(*about.get(2)?)),
+            _ => None,
+        };
+        let key = key.ok_or("has no storage")?;
+        let storage = *self
+            .storages
+            .get(key)
+            .ok_or_else(|| format!("lies in the storage {key:?}, which is missing or of an unknown type"))?;
+        let numbers =
+            |value: Value| -> Option<Vec<usize>> { pickle.tuple(value)?.iter().map(|&number| whole(number)).collect() };
+        let (Some(offset), Some(shape), Some(strides)) = (whole(offset), numbers(shape), numbers(strides)) else {
+            return Err("has a shape that is none".to_owned());
+        };
+        let elements = shape.iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
+        let end = StoredTensor::extent(&shape, &strides)
+            .and_then(|extent| extent.checked_add(offset)?.checked_mul(storage.dtype.size()));
+        let is_inside = end.is_some_and(|end| end as u64 <= storage.bytes)
+            && elements.is_some_and(|count| count.checked_mul(storage.dtype.size()).is_some());
+        if !is_inside || shape.len() != strides.len() {
+            return Err(format!(
+                "of shape {shape:?} is larger than what is stored of it; the file is damaged or cut off"
+            ));
+        }
+        Ok(StoredTensor { storage, offset, shape, strides })
+    }
+}
+
+/// Whether a SAM asks for a tensor of this name.
+fn is_needed(name: &str) -> bool {
+    names::official(name).is_some_and(|name| !names::is_buffer(name))
+}
+
+fn calls(name: &str) -> String {
+    format!("asks for Python's {name} to be called, and no code of a checkpoint is run; save the state_dict alone")
+}
+
+fn whole(value: Value) -> Option<usize> {
+    match value {
+        Value::Int(number) => number.try_into().ok(),
+        _ => None,
+    }
+}
