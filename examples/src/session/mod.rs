@@ -180,7 +180,7 @@ impl Session {
 
     /// The last event that was not taken back: what [`Session::undo`] takes back next.
     pub fn last(&self) -> Option<&Event> {
-        state::last_in_effect(self.log.entries()).map(|entry| &entry.event)
+        self.log.last_in_effect().map(|entry| &entry.event)
     }
 
     /// Keeps a slice as the person outlined or corrected it; without any label, as one on which no structure is.
