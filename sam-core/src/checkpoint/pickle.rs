@@ -116,6 +116,8 @@ struct Machine<R> {
 
 impl<R: Read> Machine<R> {
     /// Does what the next byte says; `false` at the pickle's end.
+    ///
+    /// Source: the codes of Python's `pickletools`.
     fn step(&mut self) -> Result<bool, String> {
         let [code] = self.bytes()?;
         match code {
@@ -124,83 +126,25 @@ impl<R: Read> Machine<R> {
             0x80 => drop(self.bytes::<1>()?),
             0x95 => drop(self.bytes::<8>()?),
 
-            b'N' => self.stack.push(Value::Other),
-            0x88 => self.stack.push(Value::Bool(true)),
-            0x89 => self.stack.push(Value::Bool(false)),
-            b'K' => {
-                let [byte] = self.bytes()?;
-                self.stack.push(Value::Int(byte.into()));
-            }
-            b'M' => {
-                let bytes = self.bytes()?;
-                self.stack.push(Value::Int(u16::from_le_bytes(bytes).into()));
-            }
-            b'J' => {
-                let bytes = self.bytes()?;
-                self.stack.push(Value::Int(i32::from_le_bytes(bytes).into()));
-            }
-            b'I' | b'L' => {
-                let line = self.line()?;
-                let value = match line.as_str() {
-                    "00" => Value::Bool(false),
-                    "01" => Value::Bool(true),
-                    digits => digits.trim_end_matches('L').parse().map_or(Value::Other, Value::Int),
-                };
+            b'N' | 0x88 | 0x89 | b'K' | b'M' | b'J' | b'I' | b'L' | b'F' | b'G' | 0x8a | 0x8b => {
+                let value = self.scalar(code)?;
                 self.stack.push(value);
             }
-            b'F' => {
-                self.line()?;
+            b'X' | 0x8c | 0x8d | b'T' | b'U' => {
+                let length = self.length(code)?;
+                let text = as_text(self.take(length)?)?;
+                self.push(Node::Text(text));
+            }
+            // Bytes.
+            b'B' | b'C' | 0x8e | 0x96 => {
+                let length = self.length(code)?;
+                self.take(length)?;
                 self.stack.push(Value::Other);
-            }
-            b'G' => {
-                self.bytes::<8>()?;
-                self.stack.push(Value::Other);
-            }
-            0x8a => {
-                let [length] = self.bytes()?;
-                self.long(length.into())?;
-            }
-            0x8b => {
-                let length = self.length4()?;
-                self.long(length)?;
-            }
-
-            b'X' => {
-                let length = self.length4()?;
-                self.text(length)?;
-            }
-            0x8c => {
-                let [length] = self.bytes()?;
-                self.text(length.into())?;
-            }
-            0x8d => {
-                let length = u64::from_le_bytes(self.bytes()?);
-                self.text(length)?;
-            }
-            // Texts of Python 2 and bytes.
-            b'T' => {
-                let length = self.length4()?;
-                self.text(length)?;
-            }
-            b'U' => {
-                let [length] = self.bytes()?;
-                self.text(length.into())?;
-            }
-            b'B' => {
-                let length = self.length4()?;
-                self.skip(length)?;
-            }
-            b'C' => {
-                let [length] = self.bytes()?;
-                self.skip(length.into())?;
-            }
-            0x8e | 0x96 => {
-                let length = u64::from_le_bytes(self.bytes()?);
-                self.skip(length)?;
             }
 
             b'(' => self.marks.push(self.stack.len()),
-            b'0' => drop(self.pop()?),
+            // The state of an object, of a dict its attributes, is dropped as well.
+            b'0' | b'b' => drop(self.pop()?),
             b'1' => drop(self.since_mark()?),
             b'2' => {
                 let top = self.top()?;
@@ -210,63 +154,20 @@ impl<R: Read> Machine<R> {
             b']' | 0x8f => self.push(Node::List(vec![])),
             b')' => self.push(Node::Tuple(vec![])),
             b'}' => self.push(Node::Dict(vec![])),
-            0x85..=0x87 => {
-                let items = self.last(usize::from(code - 0x84))?;
-                self.push(Node::Tuple(items));
-            }
-            b't' => {
-                let items = self.since_mark()?;
-                self.push(Node::Tuple(items));
-            }
-            b'l' | 0x91 => {
-                let items = self.since_mark()?;
-                self.push(Node::List(items));
-            }
-            b'd' => {
-                let items = self.since_mark()?;
-                self.push(Node::Dict(pairs(&items)));
-            }
-            b'a' => {
-                let items = self.last(1)?;
-                self.append(items)?;
-            }
-            b'e' | 0x90 => {
-                let items = self.since_mark()?;
-                self.append(items)?;
-            }
-            b's' => {
-                let items = self.last(2)?;
-                self.set(&items)?;
-            }
-            b'u' => {
-                let items = self.since_mark()?;
-                self.set(&items)?;
-            }
+            0x85..=0x87 | b't' | b'l' | 0x91 | b'd' => self.gather(code)?,
+            b'a' | b'e' | 0x90 | b's' | b'u' => self.fill(code)?,
 
-            b'q' => {
-                let [key] = self.bytes()?;
-                self.put(key.into())?;
+            b'q' | b'r' | b'p' | 0x94 => {
+                let (key, top) = (self.key(code)?, self.top()?);
+                self.memo.insert(key, top);
             }
-            b'r' => {
-                let key = u32::from_le_bytes(self.bytes()?);
-                self.put(key)?;
-            }
-            b'p' => {
-                let key = self.number()?;
-                self.put(key)?;
-            }
-            0x94 => self.put(self.memo.len() as u32)?,
-            b'h' => {
-                let [key] = self.bytes()?;
-                self.get(key.into())?;
-            }
-            b'j' => {
-                let key = u32::from_le_bytes(self.bytes()?);
-                self.get(key)?;
-            }
-            b'g' => {
-                let key = self.number()?;
-                self.get(key)?;
+            b'h' | b'j' | b'g' => {
+                let key = self.key(code)?;
+                let known = self
+                    .memo
+                    .get(&key)
+                    .ok_or_else(|| format!("its pickle refers to object {key}, which is missing"))?;
+                self.stack.push(*known);
             }
 
             b'c' => {
@@ -274,16 +175,11 @@ impl<R: Read> Machine<R> {
                 self.push(Node::Global(format!("{module}.{name}")));
             }
             0x93 => self.stack_global()?,
-            b'R' | 0x81 => {
-                let call = self.last(2)?;
+            b'R' | 0x81 | 0x92 => {
+                // Arguments by their names stand behind the others.
+                let call = self.last(if code == 0x92 { 3 } else { 2 })?;
                 self.call(call[0], call[1]);
             }
-            0x92 => {
-                let call = self.last(3)?;
-                self.call(call[0], call[1]);
-            }
-            // The state of an object; of a dict, its attributes.
-            b'b' => drop(self.pop()?),
             b'Q' => {
                 let about = self.pop()?;
                 self.push(Node::Persistent(about));
@@ -293,15 +189,88 @@ impl<R: Read> Machine<R> {
         Ok(true)
     }
 
+    /// A value that is no node.
+    fn scalar(&mut self, code: u8) -> Result<Value, String> {
+        Ok(match code {
+            0x88 => Value::Bool(true),
+            0x89 => Value::Bool(false),
+            b'K' => Value::Int(self.bytes::<1>()?[0].into()),
+            b'M' => Value::Int(u16::from_le_bytes(self.bytes()?).into()),
+            b'J' => Value::Int(i32::from_le_bytes(self.bytes()?).into()),
+            b'I' | b'L' => match self.line()?.as_str() {
+                "00" => Value::Bool(false),
+                "01" => Value::Bool(true),
+                digits => digits.trim_end_matches('L').parse().map_or(Value::Other, Value::Int),
+            },
+            0x8a | 0x8b => {
+                let length = self.length(code)?;
+                whole(&self.take(length)?)
+            }
+            // Floats in words and in bytes.
+            b'F' => self.line().map(|_| Value::Other)?,
+            b'G' => self.bytes::<8>().map(|_| Value::Other)?,
+            _ => Value::Other,
+        })
+    }
+
+    /// How many bytes follow, as a code says it: in one byte, in four or in eight.
+    fn length(&mut self, code: u8) -> Result<u64, String> {
+        match code {
+            0x8c | b'U' | b'C' | 0x8a => self.bytes::<1>().map(|[byte]| byte.into()),
+            b'X' | b'T' | b'B' | 0x8b => self.bytes().map(|bytes| u32::from_le_bytes(bytes).into()),
+            _ => self.bytes().map(u64::from_le_bytes),
+        }
+    }
+
+    /// The number under which an object is remembered.
+    fn key(&mut self, code: u8) -> Result<u32, String> {
+        match code {
+            b'q' | b'h' => self.bytes::<1>().map(|[byte]| byte.into()),
+            b'r' | b'j' => self.bytes().map(u32::from_le_bytes),
+            b'p' | b'g' => {
+                let line = self.line()?;
+                line.parse().map_err(|_| format!("its pickle has {line:?} where a number should be"))
+            }
+            // The next one.
+            _ => Ok(self.memo.len() as u32),
+        }
+    }
+
+    /// Makes a tuple, list or dict of what is on top of the stack.
+    fn gather(&mut self, code: u8) -> Result<(), String> {
+        let items = match code {
+            0x85..=0x87 => self.last(usize::from(code - 0x84))?,
+            _ => self.since_mark()?,
+        };
+        self.push(match code {
+            b'd' => Node::Dict(pairs(&items)),
+            b'l' | 0x91 => Node::List(items),
+            _ => Node::Tuple(items),
+        });
+        Ok(())
+    }
+
+    /// Adds what is on top of the stack to the list or dict below. To other objects nothing is added: what they would make of it is
+    /// unknown.
+    fn fill(&mut self, code: u8) -> Result<(), String> {
+        let items = match code {
+            b'a' => self.last(1)?,
+            b's' => self.last(2)?,
+            _ => self.since_mark()?,
+        };
+        let Value::Node(index) = self.top()? else { return Ok(()) };
+        match &mut self.nodes[index] {
+            Node::List(list) if !matches!(code, b's' | b'u') => list.extend(items),
+            Node::Dict(dict) if matches!(code, b's' | b'u') => dict.extend(pairs(&items)),
+            _ => {}
+        }
+        Ok(())
+    }
+
     fn bytes<const N: usize>(&mut self) -> Result<[u8; N], String> {
         let mut bytes = [0; N];
         self.reader.read_exact(&mut bytes).map_err(|_| cut_off())?;
         Ok(bytes)
-    }
-
-    /// A length in four bytes.
-    fn length4(&mut self) -> Result<u64, String> {
-        self.bytes().map(|bytes| u32::from_le_bytes(bytes).into())
     }
 
     /// So many bytes, if they are there.
@@ -319,39 +288,6 @@ impl<R: Read> Machine<R> {
                 [byte] => bytes.push(byte),
             }
         }
-    }
-
-    fn number(&mut self) -> Result<u32, String> {
-        let line = self.line()?;
-        line.parse().map_err(|_| format!("its pickle has {line:?} where a number should be"))
-    }
-
-    fn text(&mut self, length: u64) -> Result<(), String> {
-        let text = as_text(self.take(length)?)?;
-        self.push(Node::Text(text));
-        Ok(())
-    }
-
-    fn skip(&mut self, length: u64) -> Result<(), String> {
-        self.take(length)?;
-        self.stack.push(Value::Other);
-        Ok(())
-    }
-
-    /// A whole number of so many bytes, the last of which has the sign.
-    fn long(&mut self, length: u64) -> Result<(), String> {
-        let bytes = self.take(length)?;
-        let is_negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
-        let mut all = [if is_negative { 0xff } else { 0 }; 8];
-        let value = match all.get_mut(..bytes.len()) {
-            Some(low) => {
-                low.copy_from_slice(&bytes);
-                Value::Int(i64::from_le_bytes(all))
-            }
-            None => Value::Other,
-        };
-        self.stack.push(value);
-        Ok(())
     }
 
     fn push(&mut self, node: Node) {
@@ -384,42 +320,6 @@ impl<R: Read> Machine<R> {
         Ok(self.stack.split_off(mark))
     }
 
-    /// Adds items to the list on top of the stack. To other objects nothing is added: what they would make of it is unknown.
-    fn append(&mut self, items: Vec<Value>) -> Result<(), String> {
-        if let Some(Node::List(list)) = self.top_node()? {
-            list.extend(items);
-        }
-        Ok(())
-    }
-
-    /// Adds keys and values to the dict on top of the stack.
-    fn set(&mut self, items: &[Value]) -> Result<(), String> {
-        if let Some(Node::Dict(dict)) = self.top_node()? {
-            dict.extend(pairs(items));
-        }
-        Ok(())
-    }
-
-    fn top_node(&mut self) -> Result<Option<&mut Node>, String> {
-        match self.top()? {
-            Value::Node(index) => Ok(self.nodes.get_mut(index)),
-            _ => Ok(None),
-        }
-    }
-
-    fn put(&mut self, key: u32) -> Result<(), String> {
-        let top = self.top()?;
-        self.memo.insert(key, top);
-        Ok(())
-    }
-
-    fn get(&mut self, key: u32) -> Result<(), String> {
-        let known =
-            self.memo.get(&key).ok_or_else(|| format!("its pickle refers to object {key}, which is missing"))?;
-        self.stack.push(*known);
-        Ok(())
-    }
-
     fn stack_global(&mut self) -> Result<(), String> {
         let names = self.last(2)?;
         let text = |value| match value {
@@ -445,6 +345,15 @@ impl<R: Read> Machine<R> {
         };
         self.push(if is_dict { Node::Dict(vec![]) } else { Node::Call { function, arguments } });
     }
+}
+
+/// A whole number in bytes, the last of which has the sign.
+fn whole(bytes: &[u8]) -> Value {
+    let is_negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
+    let mut all = [if is_negative { 0xff } else { 0 }; 8];
+    let Some(low) = all.get_mut(..bytes.len()) else { return Value::Other };
+    low.copy_from_slice(bytes);
+    Value::Int(i64::from_le_bytes(all))
 }
 
 /// Keys and values that follow each other.
