@@ -12,15 +12,12 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header},
 };
 use examples::{
-    review::{Desk, Found, Ranking, ReviewCase, ScanDesk, Segmenter, Server},
+    review::{Desk, Found, Memory, Ranking, ReviewCase, ScanDesk, Segmenter, Server, Sheet, SliceState},
     scan::ScanOptions,
 };
 use rand::{Rng, RngExt};
-use sam_data::{LabelVolume, PhantomConfig, Segment, SliceAxis, SlicePlane, Window};
-use sam_prompt::{
-    Prompts,
-    ndarray::{Array2, Array3},
-};
+use sam_data::{PhantomConfig, Segment, SliceAxis, SlicePlane, Window};
+use sam_prompt::{Prompts, ndarray::Array2};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt;
@@ -227,12 +224,12 @@ fn desk(folder: &Path) -> Result<ScanDesk> {
     let options = ScanOptions { image, series: None, out: folder.join("reviewed.nii.gz"), seg: None };
     let scan = options.read()?;
     let plane = SlicePlane::new(&scan.volume.grid, SliceAxis::Axial);
-    let mask = LabelVolume { labels: Array3::from_elem((16, 12, 4), 1), grid: scan.volume.grid.clone() };
+    let sheet = Sheet::new(Array2::ones(plane.size()), SliceState::Predicted);
     let window = Window::Abdomen.resolve(scan.volume.voxels.view())?;
     let record = serde_json::json!({ "window": window }).as_object().cloned().context("an object")?;
     let structures = [1, 5].map(|value| Segment { value, name: format!("label {value}") }).into();
     let model = Arc::new(BoxModel(plane.size()));
     let case = ReviewCase { options, scan, plane, structures, ranking: Ranking::in_order(4), record };
     let images = Arc::new(case.images(&window));
-    ScanDesk::new(case, &mask, images, model)
+    ScanDesk::new(case, vec![sheet; 4], Box::new(Memory::default()), images, model)
 }
