@@ -34,12 +34,13 @@ pub(crate) fn prepare_zip(folder: &Path, random: &mut dyn Rng) -> usize {
         file.read_to_end(&mut bytes).expect("a whole entry");
         if name.ends_with("data.pkl") && random.random_bool(0.9) {
             damage(&mut bytes, usize::MAX, random);
-        } else if random.random_bool(0.02) {
-            bytes.truncate(random.random_range(0..=bytes.len()));
-        } else if random.random_bool(0.01) {
-            name += "/";
-        } else if random.random_bool(0.01) {
-            continue;
+        } else {
+            match random.random_range(0..100) {
+                0 | 1 => bytes.truncate(random.random_range(0..=bytes.len())),
+                2 => name += "/",
+                3 => continue,
+                _ => {}
+            }
         }
         let packed = if random.random_bool(0.02) { CompressionMethod::Deflated } else { CompressionMethod::Stored };
         let options = SimpleFileOptions::default().compression_method(packed);

@@ -190,8 +190,9 @@ pub(crate) fn read(folder: &Path) -> Result<bool, String> {
     }
     let own = ["scan.nii.gz", "reviewed.nii.gz", "reviewed.review.json"];
     for entry in fs::read_dir(folder).expect("a folder") {
-        let name = entry.expect("an entry").file_name().to_string_lossy().into_owned();
-        if !own.contains(&name.as_str()) && !name.ends_with(".http") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().expect("a name").to_string_lossy();
+        if !own.contains(&&*name) && path.extension().is_none_or(|ending| ending != "http") {
             return Err(format!("{name} was written"));
         }
     }

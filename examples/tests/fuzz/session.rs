@@ -117,9 +117,9 @@ pub(crate) fn prepare(folder: &Path, random: &mut dyn Rng) -> usize {
         let (mut id, mut bytes) = (id.clone(), bytes.clone());
         if random.random_bool(0.1) {
             if ending.ends_with("json") {
-                damage_text(&mut bytes, random)
+                damage_text(&mut bytes, random);
             } else {
-                damage(&mut bytes, 400, random)
+                damage(&mut bytes, 400, random);
             }
             let name = ObjectId::of(&bytes).to_string();
             if random.random_bool(0.8) {
@@ -143,7 +143,9 @@ pub(crate) fn prepare(folder: &Path, random: &mut dyn Rng) -> usize {
     let left_out = if random.random_bool(0.05) { random.random_range(0..lines.len()) } else { usize::MAX };
     for (number, (line, id)) in lines.iter().zip(&ids[1..]).enumerate().filter(|(number, _)| *number != left_out) {
         let mut text = line.clone();
-        renamed.iter().for_each(|(old, new)| text = text.replace(old, new));
+        for (old, new) in &renamed {
+            text = text.replace(old, new);
+        }
         let mut text = text.into_bytes();
         if number == chosen {
             damage_text(&mut text, random);
