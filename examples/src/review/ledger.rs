@@ -36,11 +36,11 @@ fn is_blank(labels: &Array2<u16>) -> bool {
 
 /// Keeps decisions, and takes them back.
 pub trait Ledger: Send {
-    /// Keeps what was decided on a slice; `before` is how it stood.
+    /// Keeps what was decided on a slice, and gives how it stands then; `before` is how it stood.
     ///
     /// # Errors
     /// If it cannot be kept: nothing has then changed.
-    fn keep(&mut self, slice: usize, before: &Sheet, decided: &Sheet) -> Result<()>;
+    fn keep(&mut self, slice: usize, before: &Sheet, decided: Sheet) -> Result<Sheet>;
 
     /// Whether there is a decision to take back.
     fn can_undo(&self) -> bool;
@@ -66,9 +66,9 @@ pub trait Ledger: Send {
 pub struct Memory(Vec<(usize, Sheet)>);
 
 impl Ledger for Memory {
-    fn keep(&mut self, slice: usize, before: &Sheet, _: &Sheet) -> Result<()> {
+    fn keep(&mut self, slice: usize, before: &Sheet, decided: Sheet) -> Result<Sheet> {
         self.0.push((slice, before.clone()));
-        Ok(())
+        Ok(decided)
     }
 
     fn can_undo(&self) -> bool {
@@ -139,15 +139,19 @@ impl SessionLedger {
 }
 
 impl Ledger for SessionLedger {
-    fn keep(&mut self, slice: usize, _: &Sheet, decided: &Sheet) -> Result<()> {
+    /// A slice that is rejected is no longer the person's: it stands as it was found.
+    fn keep(&mut self, slice: usize, _: &Sheet, decided: Sheet) -> Result<Sheet> {
         let labels = decided.labels.view();
         match decided.state {
             SliceState::Drawn | SliceState::Empty => self.session.draw(slice, labels)?,
             SliceState::Accepted => self.session.accept_as(slice, labels)?,
-            SliceState::Rejected => self.session.reject(slice)?,
+            SliceState::Rejected => {
+                self.session.reject(slice)?;
+                return self.sheet(slice);
+            }
             SliceState::Predicted => bail!("nothing was decided on slice {slice}"),
         };
-        Ok(())
+        Ok(decided)
     }
 
     /// A round is no decision; `annotate --undo` takes it back.

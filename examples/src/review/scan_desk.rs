@@ -167,8 +167,7 @@ impl Desk for ScanDesk {
             Decision::Reject => Sheet { state: SliceState::Rejected, ..standing.clone() },
             Decision::Empty => Sheet::new(Array2::zeros(standing.labels.dim()), SliceState::Empty),
         };
-        self.ledger.keep(slice, standing, &decided)?;
-        self.sheets[slice] = decided;
+        self.sheets[slice] = self.ledger.keep(slice, standing, decided)?;
         self.proposal = None;
         self.unsaved += 1;
         Ok(())

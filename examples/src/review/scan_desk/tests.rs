@@ -257,13 +257,18 @@ fn the_mask_of_a_session_is_the_one_that_annotate_writes() -> Result<()> {
     desk.decide(1, Decision::Keep)?;
     // What is wrong is found anew; until then it stands. Were it blank, it would be taken for drawn as blank.
     desk.decide(0, Decision::Reject)?;
+    // So is one that was the person's.
+    desk.answer(2, 1, &part(0.0, 5.0))?;
+    desk.decide(2, Decision::Keep)?;
+    desk.decide(2, Decision::Reject)?;
+    assert!(columns(&desk.labels(2)?, 1).is_empty(), "what was found stands again");
     assert_eq!(desk.save()?.left_out, Vec::<usize>::new());
     drop(desk);
     assert_eq!(Some(scratch.written()?), scratch.session()?.current()?);
     let record = scratch.record("reviewed.json")?;
     assert_eq!(
         (&record["session"]["drawn"], &record["session"]["rejected"]),
-        (&serde_json::json!([1]), &serde_json::json!([0]))
+        (&serde_json::json!([1]), &serde_json::json!([0, 2]))
     );
     Ok(())
 }
