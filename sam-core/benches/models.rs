@@ -8,7 +8,9 @@ use std::{cell::OnceCell, hint::black_box, time::Instant};
 use burn::tensor::{Distribution, Tensor};
 use burn_flex::{Flex, FlexDevice};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use sam_core::{Frame, ImageEmbedding, ImageEncoder, SamConfig, SamPredictor, TinyVitConfig, ViTConfig};
+use sam_core::{
+    Frame, ImageEmbedding, ImageEncoder, Precision, SamConfig, SamPredictor, TinyVitConfig, ViTConfig,
+};
 use sam_prompt::{Label, Point, Prompts};
 
 #[global_allocator]
@@ -27,6 +29,12 @@ fn vit_base_products() -> f64 {
 
 fn image(side: usize) -> Tensor<Flex, 4> {
     Tensor::random([1, 3, side, side], Distribution::Normal(0.0, 1.0), &FlexDevice)
+}
+
+/// A model of random weights, its image encoder in a precision.
+fn model(config: &SamConfig, precision: Precision) -> SamPredictor<Flex> {
+    let predictor = SamPredictor::new(config.init(&FlexDevice), config.preprocess);
+    predictor.with_encoder_precision(precision).expect("it was in f32")
 }
 
 fn encoders(criterion: &mut Criterion) {
@@ -52,10 +60,19 @@ fn encoders(criterion: &mut Criterion) {
         });
     });
     let lite = TinyVitConfig::lite_medsam().init::<Flex>(&FlexDevice);
-    let input = image(256);
+    let small = image(256);
     group.bench_function("LiteMedSAM", |bencher| {
-        bencher.iter(|| rayon::scope(|_| black_box(lite.forward(input.clone()).into_data())));
+        bencher.iter(|| rayon::scope(|_| black_box(lite.forward(small.clone()).into_data())));
     });
+    for (name, config, input) in
+        [("ViT-B", SamConfig::vit_b(), &input), ("LiteMedSAM", SamConfig::lite_medsam(), &small)]
+    {
+        let weights = OnceCell::new();
+        group.bench_function(format!("{name}, bf16"), |bencher| {
+            let encoder = &weights.get_or_init(|| model(&config, Precision::Bf16)).sam().image_encoder;
+            bencher.iter(|| rayon::scope(|_| black_box(encoder.forward(input.clone()).into_data())));
+        });
+    }
     group.finish();
 }
 
@@ -91,8 +108,7 @@ fn product(criterion: &mut Criterion) {
 }
 
 fn decoder(criterion: &mut Criterion) {
-    let config = SamConfig::lite_medsam();
-    let predictor = SamPredictor::new(config.init::<Flex>(&FlexDevice), config.preprocess);
+    let predictor = model(&SamConfig::lite_medsam(), Precision::F32);
     let features = Tensor::random([1, 256, 64, 64], Distribution::Normal(0.0, 1.0), &FlexDevice);
     let embedding = ImageEmbedding { features, frame: Frame::new(256, 256, 256) };
     let click = Prompts::from_points(vec![Point { x: 120.0, y: 100.0, label: Label::Foreground }]);

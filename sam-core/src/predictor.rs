@@ -10,7 +10,7 @@ use crate::{
     CoreError, Sam,
     image_encoder::ImageEncoder,
     mask_decoder::{DecoderPositions, MaskDecoder, MaskLogits, MaskOutput},
-    precision::{self, Precision},
+    precision::{self, Precision, between_products},
     resize::postprocess_masks,
     transform::{Frame, Preprocess},
 };
@@ -169,7 +169,8 @@ impl<B: Backend> SamPredictor<B> {
 
     /// The same model with its image encoder in another precision; prompts and masks stay in f32.
     ///
-    /// Worth its while where the backend computes in it, as CUDA does; elsewhere it halves the memory and takes longer.
+    /// Worth its while where the backend computes in it, as CUDA does, and `burn_flex::Flex` with the feature `flex` in bf16 (see
+    /// [`Precision::Bf16`]) on a processor with AMX or AVX512-BF16; elsewhere it halves the memory and takes longer.
     ///
     /// # Errors
     /// [`CoreError::Rounded`] if the encoder is in another half precision already: what was rounded away does not come back.
@@ -233,7 +234,8 @@ impl<B: Backend> SamPredictor<B> {
         let pixels: Vec<f32> = inputs.iter().flatten().copied().collect();
         let input: Tensor<B, 4> =
             Tensor::from_data(TensorData::new(pixels, [inputs.len(), 3, side, side]), &self.device());
-        channels_together(self.sam.image_encoder.forward(input.cast(self.precision.float())).cast(FloatDType::F32))
+        let input = input.cast(between_products::<B>(self.precision).float());
+        channels_together(self.sam.image_encoder.forward(input).cast(FloatDType::F32))
     }
 
     /// Predicts one mask: what clear prompts and learned ones ask for.

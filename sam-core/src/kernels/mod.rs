@@ -8,10 +8,13 @@
 #[cfg(feature = "flex")]
 mod flex;
 
+#[cfg(feature = "flex")]
+use std::any::TypeId;
+
 use burn::{
     nn::{LayerNorm, Linear},
     tensor::{
-        Tensor, TensorData,
+        DType, Tensor, TensorData,
         activation::{self, softmax},
         backend::Backend,
         module::conv2d,
@@ -22,6 +25,15 @@ use sam_prompt::LayerNorm2d;
 
 use crate::image_encoder::{window_partition_with, window_unpartition};
 
+/// Whether there are kernels that multiply by matrices of bf16 while all else stays in f32.
+pub(crate) fn multiply_in_bf16<B: Backend>() -> bool {
+    #[cfg(feature = "flex")]
+    let found = TypeId::of::<B>() == TypeId::of::<burn_flex::Flex>();
+    #[cfg(not(feature = "flex"))]
+    let found = false;
+    found
+}
+
 /// `x W + b` over the last axis.
 ///
 /// # Shapes
@@ -29,8 +41,14 @@ use crate::image_encoder::{window_partition_with, window_unpartition};
 pub(crate) fn linear<B: Backend, const D: usize>(layer: &Linear<B>, x: Tensor<B, D>) -> Tensor<B, D> {
     match &layer.bias {
         Some(bias) => affine(x, layer.weight.val(), bias.val().unsqueeze()),
-        None => layer.forward(x),
+        None => product(x, layer.weight.val()),
     }
+}
+
+/// `x W` over the last axis; a weight of another precision is brought to that of `x`.
+fn product<B: Backend, const D: usize>(x: Tensor<B, D>, weight: Tensor<B, 2>) -> Tensor<B, D> {
+    let weight = weight.cast(x.dtype());
+    x.matmul(weight.unsqueeze())
 }
 
 /// `x W + b` over the last axis, with an offset that may differ by row.
@@ -47,7 +65,7 @@ pub(crate) fn affine<B: Backend, const D: usize>(
     if let Some(output) = flex::affine(&x, &weight, &bias) {
         return output;
     }
-    x.matmul(weight.unsqueeze()) + bias
+    product(x, weight) + bias
 }
 
 /// GELU of `x W + b`, the bias the same for all rows.
@@ -71,7 +89,7 @@ pub(crate) fn affine_gelu<B: Backend, const D: usize>(
 pub(crate) fn linear_gelu<B: Backend, const D: usize>(layer: &Linear<B>, x: Tensor<B, D>) -> Tensor<B, D> {
     match &layer.bias {
         Some(bias) => affine_gelu(x, layer.weight.val(), bias.val()),
-        None => gelu(layer.forward(x)),
+        None => gelu(linear(layer, x)),
     }
 }
 
@@ -337,6 +355,23 @@ pub(crate) enum PairBias<B: Backend> {
     Table(Tensor<B, 3>),
 }
 
+impl<B: Backend> PairBias<B> {
+    #[cfg(feature = "flex")]
+    fn dtype(&self) -> DType {
+        match self {
+            Self::Decomposed { rows: tensor, .. } | Self::Table(tensor) => tensor.dtype(),
+        }
+    }
+
+    fn cast(&self, dtype: DType) -> Self {
+        let cast = |tensor: &Tensor<B, 3>| tensor.clone().cast(dtype);
+        match self {
+            Self::Decomposed { rows, columns } => Self::Decomposed { rows: cast(rows), columns: cast(columns) },
+            Self::Table(table) => Self::Table(cast(table)),
+        }
+    }
+}
+
 impl MapAttention {
     /// # Shapes
     /// - qkv: `[n, h, w, 3 * channels]`; padding: what a padded pixel has, `[3 * channels]`; output: `[n, h, w, channels]`
@@ -355,6 +390,7 @@ impl MapAttention {
 
     /// The same of burn's operations.
     fn composed<B: Backend>(&self, qkv: Tensor<B, 4>, padding: Tensor<B, 1>, bias: &PairBias<B>) -> Tensor<B, 4> {
+        let bias = &bias.cast(qkv.dtype());
         let Some(window) = self.window else { return self.attend(qkv, bias) };
         let [_, height, width, _] = qkv.dims();
         window_unpartition(self.attend(window_partition_with(qkv, window, padding), bias), height, width)

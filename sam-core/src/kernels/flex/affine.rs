@@ -6,6 +6,7 @@ use super::{
     matrix::MatrixMut,
     record::{Array, Kernel},
     rows::{Rows, gather},
+    weight::Weight,
 };
 
 /// A product with a matrix, with the offset written before instead of added after.
@@ -13,17 +14,17 @@ use super::{
 pub(super) struct Affine;
 
 /// `x W + b`; each block of rows is finished while it is in the cache.
-pub(super) fn forward([x, weight, bias]: &[Array; 3], finish: impl Fn(&mut [f32]) + Sync) -> Array {
+pub(super) fn forward([x, bias]: [&Array; 2], weight: &Weight, finish: impl Fn(&mut [f32]) + Sync) -> Array {
     let dims = output_dims(x, weight);
-    let (width, offsets) = (weight.width(), Rows::of(bias.dims(), &dims));
+    let (width, offsets) = (weight.columns(), Rows::of(bias.dims(), &dims));
     let bias = bias.values();
     let begin = |row: usize, output: &mut [f32]| output.copy_from_slice(&bias[offsets.at(row) * width..][..width]);
     Array::new(&dims, product(x, weight, begin, finish))
 }
 
 /// `onto + x W + b`, the bias the same for all rows.
-pub(super) fn forward_onto([x, weight, bias, onto]: &[Array; 4]) -> Array {
-    let (width, bias, onto) = (weight.width(), bias.values(), onto.values());
+pub(super) fn forward_onto([x, bias, onto]: &[Array; 3], weight: &Weight) -> Array {
+    let (width, bias, onto) = (weight.columns(), bias.values(), onto.values());
     let begin = |row: usize, output: &mut [f32]| {
         let onto = &onto[row * width..];
         output.iter_mut().zip(onto).zip(&*bias).for_each(|((output, onto), bias)| *output = onto + bias);
@@ -31,10 +32,10 @@ pub(super) fn forward_onto([x, weight, bias, onto]: &[Array; 4]) -> Array {
     Array::new(&output_dims(x, weight), product(x, weight, begin, |_| ()))
 }
 
-fn output_dims(x: &Array, weight: &Array) -> Vec<usize> {
+fn output_dims(x: &Array, weight: &Weight) -> Vec<usize> {
     let mut dims = x.dims().to_vec();
     if let Some(width) = dims.last_mut() {
-        *width = weight.width();
+        *width = weight.columns();
     }
     dims
 }
@@ -42,18 +43,18 @@ fn output_dims(x: &Array, weight: &Array) -> Vec<usize> {
 /// `x W` onto what each row begins with; each block of rows is finished while it is in the cache.
 fn product(
     x: &Array,
-    weight: &Array,
+    weight: &Weight,
     begin: impl Fn(usize, &mut [f32]) + Sync,
     finish: impl Fn(&mut [f32]) + Sync,
 ) -> Vec<f32> {
-    let (x, weight, width) = (x.matrix(), weight.matrix(), weight.width());
+    let (x, width) = (x.matrix(), weight.columns());
     fill_one(&blocks(x.rows(), BLOCK_ROWS), width, |block, output| {
         let first = block * BLOCK_ROWS;
         for (row, output) in output.chunks_exact_mut(width).enumerate() {
             begin(first + row, output);
         }
         let rows = output.len() / width;
-        MatrixMut::new(output, rows, width).add(1.0, x.slice_rows(first..first + rows), weight);
+        weight.add(MatrixMut::new(output, rows, width), x.slice_rows(first..first + rows));
         finish(output);
     })
 }
@@ -61,8 +62,8 @@ fn product(
 impl Kernel<3> for Affine {
     type Saved = ();
 
-    fn forward(&self, inputs: &[Array; 3]) -> (Array, ()) {
-        (forward(inputs, |_| ()), ())
+    fn forward(&self, [x, weight, bias]: &[Array; 3]) -> (Array, ()) {
+        (forward([x, bias], &Weight::Full(weight.clone()), |_| ()), ())
     }
 
     fn backward(

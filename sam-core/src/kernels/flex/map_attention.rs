@@ -8,6 +8,7 @@
 use super::{
     super::{MapAttention, QkvOrder},
     BLOCK_ROWS,
+    bf16::{self, Panels, Strips},
     fill::{blocks, fill, fill_one},
     matrix::{Matrix, MatrixMut},
     record::Array,
@@ -32,11 +33,18 @@ pub(super) enum Bias<'a> {
     Table(&'a [f32]),
 }
 
-/// The output map, from queries, keys and values `[n, h, w, 3 * channels]` and those of a padded pixel `[3 * channels]`.
-pub(super) fn forward(attention: &MapAttention, qkv: &Array, padding: &Array, bias: &Bias<'_>) -> Array {
+/// The output map, from queries, keys and values `[n, h, w, 3 * channels]` and those of a padded pixel `[3 * channels]`; `rounded` says
+/// whether products are made of what is rounded to bf16.
+pub(super) fn forward(
+    attention: &MapAttention,
+    qkv: &Array,
+    padding: &Array,
+    bias: &Bias<'_>,
+    rounded: bool,
+) -> Array {
     let sizes = Sizes::of(attention, qkv);
     let (map, padding) = (qkv.values(), padding.values());
-    let split = Split::of(&sizes, &map, &padding, bias);
+    let split = Split::of(&sizes, &map, &padding, bias, rounded);
     let per_unit = blocks(sizes.pixels(), QUERIES);
     let tasks = per_unit.len();
     let attended = fill_one(&per_unit.repeat(sizes.units()), sizes.width, |task, output| {
@@ -112,6 +120,23 @@ impl Sizes {
         self.window[0].div_ceil(self.tile_lines())
     }
 
+    /// The number of keys of a tile.
+    fn tile_keys(&self, tile: usize) -> usize {
+        self.tile_lines().min(self.window[0] - tile * self.tile_lines()) * self.window[1]
+    }
+
+    /// The keys of a tile, `[width, keys]`, of a unit's.
+    fn keys<'a>(&self, keys: &'a [f32], tile: usize) -> Matrix<'a> {
+        let step = self.key_step();
+        Matrix::strided(&keys[tile * self.width * step..], [self.width, self.tile_keys(tile)], [step, 1])
+    }
+
+    /// The values of a tile, `[keys, width]`, of a unit's.
+    fn values<'a>(&self, values: &'a [f32], tile: usize) -> Matrix<'a> {
+        let first = tile * self.tile_lines() * self.window[1];
+        Matrix::new(&values[first * self.width..], self.tile_keys(tile), self.width)
+    }
+
     /// Where a pixel of all maps lies: its window's first unit, and its number in the window.
     fn place(&self, pixel: usize) -> (usize, usize) {
         let [height, width] = self.map;
@@ -149,10 +174,12 @@ struct Split {
     by_row: Vec<f32>,
     /// What its column adds for each column of keys, `[pixels, w]` of each unit; empty without decomposed bias.
     by_column: Vec<f32>,
+    /// Keys and values of each tile of each unit once more, rounded for the products; empty where those are of `f32`.
+    rounded: Vec<[Panels; 2]>,
 }
 
 impl Split {
-    fn of(sizes: &Sizes, map: &[f32], padding: &[f32], bias: &Bias<'_>) -> Self {
+    fn of(sizes: &Sizes, map: &[f32], padding: &[f32], bias: &Bias<'_>, rounded: bool) -> Self {
         let (pixels, width, [lines, line]) = (sizes.pixels(), sizes.width, sizes.window);
         let bias_widths = match bias {
             Bias::Decomposed { .. } => [pixels * lines, pixels * line],
@@ -196,9 +223,13 @@ impl Split {
                     );
                 }
             }
+            let tiles = (0..if rounded { sizes.tiles() } else { 0 }).map(|tile| {
+                [Panels::round(sizes.keys(keys, tile)), Panels::round(sizes.values(values, tile))]
+            });
+            tiles.collect::<Vec<_>>()
         };
-        let ([queries, keys, values, by_row, by_column], _) = fill(&vec![1; sizes.units()], widths, work);
-        Self { queries, keys, values, by_row, by_column }
+        let ([queries, keys, values, by_row, by_column], rounded) = fill(&vec![1; sizes.units()], widths, work);
+        Self { queries, keys, values, by_row, by_column, rounded: rounded.into_iter().flatten().collect() }
     }
 }
 
@@ -206,19 +237,16 @@ impl Split {
 fn attend(sizes: &Sizes, split: &Split, bias: &Bias<'_>, unit: usize, first: usize, output: &mut [f32]) {
     let (pixels, width, [lines, line]) = (sizes.pixels(), sizes.width, sizes.window);
     let count = output.len() / width;
-    let scale = 1.0 / (width as f32).sqrt();
-    let queries = Matrix::new(&split.queries[(unit * pixels + first) * width..], count, width);
+    let products = Products::of(sizes, split, unit, first, count);
     let mut scores = vec![0.0; count * sizes.tile_lines() * line];
+    let mut shares = Strips::default();
     // Of each query: the largest score so far, and the sum of all exponentials relative to it.
     let mut running = vec![(f32::NEG_INFINITY, 0.0_f32); count];
     for tile in 0..sizes.tiles() {
         let from = tile * sizes.tile_lines();
-        let tile_lines = sizes.tile_lines().min(lines - from);
-        let tile_keys = tile_lines * line;
-        let keys = &split.keys[(unit * sizes.tiles() + tile) * width * sizes.key_step()..];
-        let keys = Matrix::strided(keys, [width, tile_keys], [sizes.key_step(), 1]);
+        let tile_keys = sizes.tile_keys(tile);
         let scores = &mut scores[..count * tile_keys];
-        MatrixMut::new(scores, count, tile_keys).assign(scale, queries, keys);
+        products.score(tile, scores);
         vectorised(
             #[inline(always)]
             || {
@@ -227,7 +255,7 @@ fn attend(sizes: &Sizes, split: &Split, bias: &Bias<'_>, unit: usize, first: usi
                     let query = unit * pixels + first + index;
                     match bias {
                         Bias::Decomposed { .. } => {
-                            let by_row = &split.by_row[query * lines + from..][..tile_lines];
+                            let by_row = &split.by_row[query * lines + from..][..tile_keys / line];
                             let by_column = &split.by_column[query * line..][..line];
                             add_decomposed(scores, by_row, by_column);
                         }
@@ -240,12 +268,65 @@ fn attend(sizes: &Sizes, split: &Split, bias: &Bias<'_>, unit: usize, first: usi
                 }
             },
         );
-        let values = Matrix::new(&split.values[(unit * pixels + from * line) * width..], tile_keys, width);
-        MatrixMut::new(output, count, width).add(1.0, Matrix::new(scores, count, tile_keys), values);
+        products.sum_up(tile, Matrix::new(scores, count, tile_keys), &mut shares, output);
     }
     for (output, (_, sum)) in output.chunks_exact_mut(width).zip(running) {
         for value in output {
             *value /= sum;
+        }
+    }
+}
+
+/// The products that some queries of a unit take part in.
+enum Products<'a> {
+    Full { sizes: &'a Sizes, queries: Matrix<'a>, keys: &'a [f32], values: &'a [f32], scale: f32 },
+    /// The queries are scaled, and of each tile there are keys and values.
+    Rounded { queries: Strips, tiles: &'a [[Panels; 2]] },
+}
+
+impl<'a> Products<'a> {
+    fn of(sizes: &'a Sizes, split: &'a Split, unit: usize, first: usize, count: usize) -> Self {
+        let (pixels, width, tiles) = (sizes.pixels(), sizes.width, sizes.tiles());
+        let scale = 1.0 / (width as f32).sqrt();
+        let queries = &split.queries[(unit * pixels + first) * width..][..count * width];
+        if split.rounded.is_empty() {
+            let keys = &split.keys[unit * tiles * width * sizes.key_step()..];
+            let values = &split.values[unit * pixels * width..];
+            return Self::Full { sizes, queries: Matrix::new(queries, count, width), keys, values, scale };
+        }
+        let scaled: Vec<_> = queries.iter().map(|query| query * scale).collect();
+        let mut queries = Strips::default();
+        queries.round(Matrix::new(&scaled, count, width));
+        Self::Rounded { queries, tiles: &split.rounded[unit * tiles..][..tiles] }
+    }
+
+    /// The scores of a tile's keys.
+    fn score(&self, tile: usize, scores: &mut [f32]) {
+        match self {
+            Self::Full { sizes, queries, keys, scale, .. } => {
+                let keys = sizes.keys(keys, tile);
+                MatrixMut::new(scores, queries.rows(), keys.columns()).assign(*scale, *queries, keys);
+            }
+            Self::Rounded { queries, tiles } => {
+                let [keys, _] = &tiles[tile];
+                scores.fill(0.0);
+                let scores = MatrixMut::new(scores, queries.rows(), keys.columns());
+                bf16::multiply(scores, queries, keys);
+            }
+        }
+    }
+
+    /// Adds a tile's values by their keys' shares to the output; `strips` is where the shares may be rounded.
+    fn sum_up(&self, tile: usize, shares: Matrix<'_>, strips: &mut Strips, output: &mut [f32]) {
+        match self {
+            Self::Full { sizes, values, .. } => {
+                MatrixMut::new(output, shares.rows(), sizes.width).add(1.0, shares, sizes.values(values, tile));
+            }
+            Self::Rounded { tiles, .. } => {
+                let [_, values] = &tiles[tile];
+                strips.round(shares);
+                bf16::multiply(MatrixMut::new(output, shares.rows(), values.columns()), strips, values);
+            }
         }
     }
 }

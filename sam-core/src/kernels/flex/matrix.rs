@@ -68,6 +68,16 @@ impl<'a> Matrix<'a> {
         (0..self.size[1]).map(move |column| self.values[row * self.strides[0] + column * self.strides[1]])
     }
 
+    /// The values of a row, if they lie side by side.
+    pub(super) fn contiguous_row(self, row: usize) -> Option<&'a [f32]> {
+        let side_by_side = self.strides[1] == 1 || self.size[1] <= 1;
+        side_by_side.then(|| &self.values[row * self.strides[0]..][..self.size[1]])
+    }
+
+    pub(super) fn at(self, row: usize, column: usize) -> f32 {
+        self.values[row * self.strides[0] + column * self.strides[1]]
+    }
+
     /// Some of the rows.
     pub(super) fn slice_rows(self, rows: Range<usize>) -> Self {
         Self::strided(&self.values[rows.start * self.strides[0]..], [rows.len(), self.size[1]], self.strides)
@@ -91,6 +101,28 @@ impl<'a> MatrixMut<'a> {
         assert!(fits(size, strides, values.len()), "a matrix of {size:?} by {strides:?} in {} values", values.len());
         assert!(is_distinct(size, strides), "elements of a matrix of {size:?} by {strides:?} share their places");
         Self { values, size, strides }
+    }
+
+    pub(super) fn size(&self) -> [usize; 2] {
+        self.size
+    }
+
+    /// A square block, and the step from one of its rows to the next; none if it reaches beyond the matrix, or its rows do not lie side by
+    /// side in memory.
+    pub(super) fn block(&mut self, row: usize, column: usize, side: usize) -> Option<(&mut [f32], usize)> {
+        let ([rows, columns], [down, right]) = (self.size, self.strides);
+        let whole = row + side <= rows && column + side <= columns && right == 1;
+        whole.then(|| (&mut self.values[row * down + column..], down))
+    }
+
+    /// Adds a square block, as far as it lies within the matrix.
+    pub(super) fn add_block(&mut self, row: usize, column: usize, block: &[f32], side: usize) {
+        let ([rows, columns], [down, right]) = (self.size, self.strides);
+        for (row, block) in (row..rows).zip(block.chunks_exact(side)) {
+            for (column, value) in (column..columns).zip(block) {
+                self.values[row * down + column * right] += value;
+            }
+        }
     }
 
     /// Some of the columns.

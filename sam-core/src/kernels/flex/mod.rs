@@ -12,6 +12,7 @@
 mod add;
 mod affine;
 mod attention;
+mod bf16;
 mod bottleneck;
 mod depthwise;
 mod fill;
@@ -26,11 +27,13 @@ mod simd;
 #[cfg(test)]
 mod tests;
 mod upscale;
+mod weight;
 
-use burn::tensor::{Tensor, backend::Backend};
+use burn::tensor::{DType, Tensor, backend::Backend};
 
 use super::{Bottleneck, MapAttention, PairBias};
 use record::{primitive, run, run_untracked};
+use weight::Weight;
 
 /// Rows that one task works through: enough to make it worth a task, few enough to stay in the second-level cache.
 const BLOCK_ROWS: usize = 512;
@@ -42,6 +45,7 @@ pub(super) fn affine<B: Backend, const D: usize>(
     bias: &Tensor<B, D>,
 ) -> Option<Tensor<B, D>> {
     run(affine::Affine, [primitive(x), primitive(weight), primitive(bias)])
+        .or_else(|| affine_then(x, weight, bias, |_| ()))
 }
 
 /// `x W + b` and GELU; none for another backend or type, and under autodiff: learning has a use for what lies between.
@@ -50,8 +54,17 @@ pub(super) fn affine_gelu<B: Backend, const D: usize>(
     weight: &Tensor<B, 2>,
     bias: &Tensor<B, D>,
 ) -> Option<Tensor<B, D>> {
-    let inputs = [primitive(x), primitive(weight), primitive(bias)];
-    run_untracked(inputs, |inputs| affine::forward(inputs, gelu::activate))
+    affine_then(x, weight, bias, gelu::activate)
+}
+
+fn affine_then<B: Backend, const D: usize>(
+    x: &Tensor<B, D>,
+    weight: &Tensor<B, 2>,
+    bias: &Tensor<B, D>,
+    finish: impl Fn(&mut [f32]) + Sync,
+) -> Option<Tensor<B, D>> {
+    let weight = Weight::of(weight)?;
+    run_untracked([primitive(x), primitive(bias)], |[x, bias]| affine::forward([x, bias], &weight, finish))
 }
 
 /// `onto + x W + b`; none for another backend or type, and under autodiff.
@@ -61,7 +74,8 @@ pub(super) fn affine_onto<B: Backend, const D: usize>(
     bias: &Tensor<B, 1>,
     onto: &Tensor<B, D>,
 ) -> Option<Tensor<B, D>> {
-    run_untracked([primitive(x), primitive(weight), primitive(bias), primitive(onto)], affine::forward_onto)
+    let weight = Weight::of(weight)?;
+    run_untracked([primitive(x), primitive(bias), primitive(onto)], |inputs| affine::forward_onto(inputs, &weight))
 }
 
 /// Norm, affine map, GELU, affine map, and what it all began with added; none for another backend or type, and under autodiff.
@@ -72,16 +86,10 @@ pub(super) fn perceptron<B: Backend, const D: usize>(
     layers: [(&Tensor<B, 2>, &Tensor<B, 1>); 2],
 ) -> Option<Tensor<B, D>> {
     let [(first, first_bias), (second, second_bias)] = layers;
-    let inputs = [
-        primitive(x),
-        primitive(scale),
-        primitive(offset),
-        primitive(first),
-        primitive(first_bias),
-        primitive(second),
-        primitive(second_bias),
-    ];
-    run_untracked(inputs, |inputs| perceptron::forward(inputs, epsilon as f32))
+    let [first, second] = [Weight::of(first)?, Weight::of(second)?];
+    let inputs =
+        [primitive(x), primitive(scale), primitive(offset), primitive(first_bias), primitive(second_bias)];
+    run_untracked(inputs, |inputs| perceptron::forward(inputs, epsilon as f32, [&first, &second]))
 }
 
 /// Convolution of each channel by itself; none for another backend or type, and under autodiff.
@@ -141,6 +149,8 @@ pub(super) fn attention<B: Backend>(
 }
 
 /// Self-attention of a map's pixels; none for another backend or type, and under autodiff: image encoders do not learn.
+///
+/// With a bias of bf16, queries, keys, shares and values are rounded to that for the products, where the processor has them.
 pub(super) fn map_attention<B: Backend>(
     attention: &MapAttention,
     qkv: &Tensor<B, 4>,
@@ -149,14 +159,17 @@ pub(super) fn map_attention<B: Backend>(
 ) -> Option<Tensor<B, 4>> {
     use map_attention::{Bias, forward};
     let (qkv, padding) = (primitive(qkv), primitive(padding));
+    let rounded = bias.dtype() == DType::BF16 && bf16::is_available();
+    let bias = if bias.dtype() == DType::BF16 { &bias.cast(DType::F32) } else { bias };
     match bias {
         PairBias::Decomposed { rows, columns } => {
             run_untracked([qkv, padding, primitive(rows), primitive(columns)], |[qkv, padding, rows, columns]| {
-                forward(attention, qkv, padding, &Bias::Decomposed { rows: &rows.values(), columns: &columns.values() })
+                let bias = Bias::Decomposed { rows: &rows.values(), columns: &columns.values() };
+                forward(attention, qkv, padding, &bias, rounded)
             })
         }
         PairBias::Table(table) => run_untracked([qkv, padding, primitive(table)], |[qkv, padding, table]| {
-            forward(attention, qkv, padding, &Bias::Table(&table.values()))
+            forward(attention, qkv, padding, &Bias::Table(&table.values()), rounded)
         }),
     }
 }

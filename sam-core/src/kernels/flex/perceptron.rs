@@ -8,13 +8,18 @@ use super::{
     norm::row_forward,
     record::Array,
     simd::vectorised,
+    weight::Weight,
 };
 
 /// `x` plus an affine map of GELU of an affine map of its norm, each row by itself.
-pub(super) fn forward([x, scale, offset, first, first_bias, second, second_bias]: &[Array; 7], epsilon: f32) -> Array {
-    let (width, first, second) = (x.width(), first.matrix(), second.matrix());
+pub(super) fn forward(
+    [x, scale, offset, first_bias, second_bias]: &[Array; 5],
+    epsilon: f32,
+    [first, second]: [&Weight; 2],
+) -> Array {
+    let (width, hidden) = (x.width(), first.columns());
     let (values, scale, offset) = (x.values(), scale.values(), offset.values());
-    let (first_bias, second_bias, hidden) = (first_bias.values(), second_bias.values(), first.columns());
+    let (first_bias, second_bias) = (first_bias.values(), second_bias.values());
     let output = fill_one(&blocks(values.len() / width, BLOCK_ROWS), width, |block, output| {
         let x = &values[block * BLOCK_ROWS * width..][..output.len()];
         let rows = output.len() / width;
@@ -28,12 +33,12 @@ pub(super) fn forward([x, scale, offset, first, first_bias, second, second_bias]
             },
         );
         let mut activated = first_bias.repeat(rows);
-        MatrixMut::new(&mut activated, rows, hidden).add(1.0, Matrix::new(output, rows, width), first);
+        first.add(MatrixMut::new(&mut activated, rows, hidden), Matrix::new(output, rows, width));
         gelu::activate(&mut activated);
         for (output, x) in output.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
             output.iter_mut().zip(x).zip(&*second_bias).for_each(|((output, x), bias)| *output = x + bias);
         }
-        MatrixMut::new(output, rows, width).add(1.0, Matrix::new(&activated, rows, hidden), second);
+        second.add(MatrixMut::new(output, rows, width), Matrix::new(&activated, rows, hidden));
     });
     Array::new(x.dims(), output)
 }

@@ -44,6 +44,11 @@ impl Array {
         Self(FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(Shape::from(dims.to_vec())), DType::F32))
     }
 
+    /// None of another type.
+    pub(super) fn of_f32(tensor: &FlexTensor) -> Option<Self> {
+        (tensor.dtype() == DType::F32).then(|| Self::of(tensor))
+    }
+
     /// Copies only what does not lie in order, and no matrix.
     fn of(tensor: &FlexTensor) -> Self {
         if tensor.layout().num_dims() == 2 && tensor.layout().has_positive_strides() {
@@ -109,6 +114,11 @@ pub(super) fn run_untracked<B: Backend, const N: usize, const D: usize>(
     let inputs = arrays(&cast::<_, [FlexTensor; N]>(inputs).ok()?)?;
     let output = cast::<_, FloatTensor<B>>(work(&inputs).0).ok()?;
     Some(Tensor::from_primitive(TensorPrimitive::Float(output)))
+}
+
+/// The tensor as `Flex` holds it; none for other backends, and under autodiff.
+pub(super) fn flex<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Option<FlexTensor> {
+    cast(tensor.into_primitive().tensor()).ok()
 }
 
 /// The tensor as its backend holds it.

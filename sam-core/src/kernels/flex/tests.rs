@@ -4,8 +4,9 @@ use std::sync::atomic::Ordering;
 
 use burn::{
     backend::Autodiff,
+    module::Param,
     nn::{LayerNormConfig, LinearConfig},
-    tensor::{Distribution, Tensor, activation, backend::AutodiffBackend},
+    tensor::{DType, Distribution, Tensor, activation, backend::AutodiffBackend},
 };
 use burn_flex::{Flex, FlexDevice};
 
@@ -291,6 +292,68 @@ proptest! {
             returns,
         };
         assert_near(super::bottleneck(&layers, &maps.inner()).expect("flex"), expected);
+    }
+}
+
+/// Near, and not the same: products were rounded, where this processor has products of rounded factors.
+fn assert_rounded<const D: usize>(found: Tensor<Flex, D>, expected: Tensor<Flex, D>) {
+    let spread = expected.clone().abs().max().into_scalar();
+    let off = (found - expected).abs().max().into_scalar() / spread;
+    // A unit in the last place of bf16 is 2^-8.
+    assert!(off < 0.02, "{off} of the largest value");
+    assert!(off > 1e-5 || !super::bf16::is_available(), "nothing was rounded");
+}
+
+fn narrow<const D: usize>(tensor: &Tensor<Flex, D>) -> Tensor<Flex, D> {
+    tensor.clone().cast(DType::BF16)
+}
+
+#[test]
+fn products_with_matrices_of_bf16_are_near_those_with_f32() {
+    let (x, weight, bias) = (random([2, 530, 24]).inner(), random([24, 40]).inner(), random([40]).inner());
+    let (rounded, offset) = (narrow(&weight), bias.clone().unsqueeze());
+    let full = super::affine(&x, &weight, &offset).expect("flex");
+    assert_rounded(super::affine(&x, &rounded, &offset).expect("flex"), full.clone());
+    let lying = narrow(&weight.transpose()).transpose();
+    assert_rounded(super::affine(&x, &lying, &offset).expect("flex"), full.clone());
+    let activated = super::affine_gelu(&x, &rounded, &offset).expect("flex");
+    assert_rounded(activated, activation::gelu(full.clone()));
+    let onto = random([2, 530, 40]).inner();
+    assert_rounded(super::affine_onto(&x, &rounded, &bias, &onto).expect("flex"), onto + full);
+}
+
+#[test]
+fn perceptrons_with_matrices_of_bf16_are_near_those_with_f32() {
+    let norm = LayerNormConfig::new(24).init::<Flex>(&FlexDevice);
+    let linear = |input: usize, output: usize| LinearConfig::new(input, output).init::<Flex>(&FlexDevice);
+    let (mut layers, x) = ([linear(24, 96), linear(96, 24)], random([2, 530, 24]).inner());
+    let full = perceptron(&norm, 1e-5, [&layers[0], &layers[1]], x.clone());
+    for layer in &mut layers {
+        layer.weight = Param::from_tensor(narrow(&layer.weight.val()));
+    }
+    assert_rounded(perceptron(&norm, 1e-5, [&layers[0], &layers[1]], x), full);
+}
+
+#[test]
+fn attention_with_a_bias_of_bf16_is_near_that_with_f32() {
+    for (size, window) in [([37, 41], None), ([11, 17], Some(7))] {
+        let random = |shape: [usize; 3]| Tensor::<Flex, 3>::random(shape, Distribution::Normal(0.0, 1.0), &FlexDevice);
+        let (heads, width, [rows, columns]) = (2, 8, window.map_or(size, |side| [side; 2]));
+        let channels = 3 * heads * width;
+        let qkv = random([1, size[0] * size[1], channels]).reshape([1, size[0], size[1], channels]);
+        let padding = random([1, 1, channels]).reshape([channels]);
+        let biases = [
+            PairBias::Decomposed { rows: random([rows, rows, width]), columns: random([columns, columns, width]) },
+            PairBias::Table(random([heads, rows * columns, rows * columns])),
+        ];
+        for bias in biases {
+            let attention = MapAttention { heads, window, order: QkvOrder::PartsThenHeads };
+            let answer = |bias| super::map_attention(&attention, &qkv, &padding, bias).expect("flex");
+            let rounded = bias.cast(DType::BF16);
+            assert_rounded(answer(&rounded), answer(&bias));
+            // Burn's own operations bring the bias to the precision of all else.
+            assert_rounded(attention.composed(qkv.clone(), padding.clone(), &rounded), answer(&bias));
+        }
     }
 }
 
