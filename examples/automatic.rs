@@ -8,10 +8,7 @@
 //! which was trained on boxes alone, clicks find little: the thresholds have to come down, and other weights (`--weights`) find more.
 //! Takes about a minute for 16 x 16 clicks on 2 cores.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::backend::Backend;
@@ -21,10 +18,10 @@ use examples::{
     picture::{Panel, grid},
     progress, report,
     results::Environment,
-    weights,
+    weights::{ModelOptions, Weights},
 };
 use sam_core::{
-    Checkpoint, SamPredictor,
+    SamPredictor,
     automatic::{AutomaticConfig, AutomaticMask},
 };
 use sam_data::ndarray::Array3;
@@ -56,9 +53,8 @@ struct Options {
     /// Holes and islands of fewer pixels are filled and removed.
     #[arg(long, default_value_t = 0)]
     min_region_area: usize,
-    /// Checkpoint of any SAM; LiteMedSAM's is fetched if none is given.
-    #[arg(long, value_name = "FILE")]
-    weights: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelOptions,
     /// Where to compute.
     #[arg(long, value_enum, default_value_t)]
     backend: BackendChoice,
@@ -67,14 +63,14 @@ struct Options {
 struct AutomaticJob<'a> {
     config: &'a AutomaticConfig,
     image: &'a Array3<f32>,
-    weights: &'a Path,
+    weights: &'a Weights,
 }
 
 impl Job for AutomaticJob<'_> {
     type Output = Vec<AutomaticMask>;
 
     fn run<B: Backend>(self, device: &B::Device) -> Result<Vec<AutomaticMask>> {
-        let predictor: SamPredictor<B> = Checkpoint::open(self.weights)?.predictor(device)?;
+        let predictor: SamPredictor<B> = self.weights.predictor(device)?;
         let bar = progress::bar("Looking at crops", 1);
         let found = self.config.generate(&predictor, self.image.view(), &mut |done, of| {
             bar.set_length(of as u64);
@@ -93,7 +89,7 @@ fn run(options: &Options) -> Result<()> {
         "{} has levels up to {brightest}, expected 8 bits: bring it to 0 to 255 first",
         options.image.display()
     );
-    let weights = weights::locate(options.weights.as_deref())?;
+    let weights = options.model.locate()?;
     std::fs::create_dir_all(&options.out).with_context(|| format!("cannot make {}", options.out.display()))?;
     let config = AutomaticConfig {
         points_per_side: options.points_per_side,
@@ -104,7 +100,7 @@ fn run(options: &Options) -> Result<()> {
         min_region_area: options.min_region_area,
         ..AutomaticConfig::default()
     };
-    let masks = options.backend.run(AutomaticJob { config: &config, image: &image, weights: &weights.path })?;
+    let masks = options.backend.run(AutomaticJob { config: &config, image: &image, weights: &weights })?;
 
     let environment = Environment::new(options.backend, &weights);
     let record = serde_json::json!({ "config": config, "environment": environment, "masks": masks });

@@ -19,7 +19,7 @@ use examples::{
     mask_score::table,
     report,
     subjects::Subjects,
-    weights,
+    weights::ModelOptions,
 };
 use sam_data::SliceAxis;
 use sam_eval::protocol::FewSlices;
@@ -57,9 +57,8 @@ struct Options {
     /// Numbers of SAP-Net other than the defaults, as JSON: {"iterations": 160, "dice": {"beta": 3}}.
     #[arg(long, value_name = "JSON", default_value = "{}")]
     sapnet: String,
-    /// Checkpoint of any SAM; LiteMedSAM's is fetched if none is given.
-    #[arg(long, value_name = "FILE")]
-    weights: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelOptions,
     #[command(flatten)]
     cache: CacheOptions,
     /// File for the configuration and every score, as JSON.
@@ -72,7 +71,7 @@ struct Options {
 
 fn run(options: Options) -> Result<()> {
     let sapnet = serde_json::from_str(&options.sapnet).context("cannot read the numbers given with --sapnet")?;
-    let weights = weights::locate(options.weights.as_deref())?;
+    let weights = options.model.locate()?;
     let disk = options.cache.open(&weights)?;
     let protocol = CoarseProtocol {
         subjects: Subjects::new(options.data, options.axis),

@@ -27,10 +27,9 @@ use examples::{
     mask_score, report,
     results::{self, Environment},
     subjects::Subjects,
-    weights::{self, Weights},
+    weights::{ModelOptions, Weights},
 };
 use sam_auto::HandOver;
-use sam_core::Precision;
 use sam_data::SliceAxis;
 use sam_eval::{
     InteractionTable, ResultsTable, Spread,
@@ -89,12 +88,8 @@ struct Options {
     /// Folder for results.json, table.md and curves.svg.
     #[arg(long, value_name = "DIR", default_value = "results")]
     out: PathBuf,
-    /// Checkpoint of any SAM; LiteMedSAM's is fetched if none is given.
-    #[arg(long, value_name = "FILE")]
-    weights: Option<PathBuf>,
-    /// What the image encoder computes in: f32, f16 or bf16.
-    #[arg(long, default_value_t)]
-    precision: Precision,
+    #[command(flatten)]
+    model: ModelOptions,
     #[command(flatten)]
     cache: CacheOptions,
     /// Where to compute.
@@ -119,7 +114,7 @@ fn selection(text: &str) -> Result<SliceSelection> {
 
 fn run(options: Options) -> Result<()> {
     let learning = Learning::default().with(options.sampling, &options.learning)?;
-    let weights = weights::locate(options.weights.as_deref())?;
+    let weights = options.model.locate()?;
     let disk = options.cache.open(&weights)?;
     std::fs::create_dir_all(&options.out).with_context(|| format!("cannot make {}", options.out.display()))?;
     if !options.auto.is_empty() {
@@ -138,7 +133,6 @@ fn run(options: Options) -> Result<()> {
         prompts: options.prompts,
         seeds,
         user: SimulatedUser { sampling: options.sampling, feed_back: options.feed_back, ..SimulatedUser::default() },
-        precision: options.precision,
         learning,
     };
     let environment = Environment::new(options.backend, &weights);
@@ -185,7 +179,6 @@ fn run_auto(options: Options, learning: Learning, weights: &Weights, disk: Optio
         points: 5,
         numbers: AutoConfig { hand_over: HandOver { sampling: options.sampling, ..numbers.hand_over }, ..numbers },
         learning,
-        precision: options.precision,
     };
     let environment = Environment::new(options.backend, weights);
     let scores = options.backend.run(AutoJob { protocol: &protocol, weights, disk })?;

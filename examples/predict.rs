@@ -9,11 +9,7 @@
 //! so on, on the scan's own grid; where objects meet, the surer one keeps the pixel. Of a DICOM series, `--image` is its folder, and
 //! `--seg mask.dcm` writes the mask as DICOM SEG, too. Takes about three seconds a slice on 2 cores.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::backend::Backend;
@@ -24,10 +20,10 @@ use examples::{
     geometry::{Cut, cut_axis, slice_axis},
     progress, report,
     scan::ScanOptions,
-    weights,
+    weights::{ModelOptions, Weights},
 };
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
-use sam_core::{Checkpoint, ImageEmbedding, MaskOutput, SamPredictor};
+use sam_core::{ImageEmbedding, MaskOutput, SamPredictor};
 use sam_data::{
     ResolvedWindow, Segment, SliceAxis, SlicePlane, Volume, Window,
     ndarray::{Array2, Array3, Axis},
@@ -51,9 +47,8 @@ struct Options {
     /// Decides between equally good points of a lasso.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Checkpoint of any SAM; LiteMedSAM's is fetched if none is given.
-    #[arg(long, value_name = "FILE")]
-    weights: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelOptions,
     #[command(flatten)]
     cache: CacheOptions,
     /// Where to compute.
@@ -68,7 +63,7 @@ struct PredictJob<'a> {
     objects: &'a [ObjectPrompts],
     points: usize,
     seed: u64,
-    weights: &'a Path,
+    weights: &'a Weights,
     disk: Option<&'a DiskCache>,
 }
 
@@ -76,7 +71,7 @@ impl Job for PredictJob<'_> {
     type Output = Array3<u16>;
 
     fn run<B: Backend>(self, device: &B::Device) -> Result<Array3<u16>> {
-        let predictor: SamPredictor<B> = Checkpoint::open(self.weights)?.predictor(device)?;
+        let predictor: SamPredictor<B> = self.weights.predictor(device)?;
         let mut by_slice: BTreeMap<usize, Vec<(usize, &SlicePrompts)>> = BTreeMap::new();
         for (object, prompts) in self.objects.iter().enumerate() {
             for slice in &prompts.slices {
@@ -167,7 +162,7 @@ fn run(options: &Options) -> Result<()> {
     ensure!(u16::try_from(objects.len()).is_ok(), "{shown} holds {} objects, more than labels", objects.len());
     ensure!(objects.iter().any(|object| !object.slices.is_empty()), "{shown} holds no prompt");
 
-    let weights = weights::locate(options.weights.as_deref())?;
+    let weights = options.model.locate()?;
     let disk = options.cache.open(&weights)?;
     let window = options.window.resolve(volume.voxels.view())?;
     let job = PredictJob {
@@ -177,7 +172,7 @@ fn run(options: &Options) -> Result<()> {
         objects: &objects,
         points: options.points,
         seed: options.seed,
-        weights: &weights.path,
+        weights: &weights,
         disk: disk.as_ref(),
     };
     let found = options.backend.run(job)?;

@@ -17,7 +17,7 @@ use examples::{
     demo::{Demo, DemoJob},
     report,
     results::{self, Environment},
-    weights,
+    weights::ModelOptions,
 };
 use sam_assist::AssistConfig;
 use sam_auto::MaskPropagationConfig;
@@ -52,9 +52,8 @@ struct Options {
     /// Folder for the results.
     #[arg(long, value_name = "DIR", default_value = "quickstart-results")]
     out: PathBuf,
-    /// Checkpoint of any SAM; LiteMedSAM's is fetched if none is given.
-    #[arg(long, value_name = "FILE")]
-    weights: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelOptions,
     /// Where to compute.
     #[arg(long, value_enum, default_value_t)]
     backend: BackendChoice,
@@ -78,7 +77,7 @@ fn scan(options: &Options) -> Result<(Volume, LabelVolume, LabelTable, &'static 
 
 fn run(options: &Options) -> Result<()> {
     let (volume, labels, table, name) = scan(options)?;
-    let weights = weights::locate(options.weights.as_deref())?;
+    let weights = options.model.locate()?;
     std::fs::create_dir_all(&options.out).with_context(|| format!("cannot make {}", options.out.display()))?;
     let structure = table.parse_structures(&options.structure)?.remove(0);
     let demo = Demo {
@@ -95,7 +94,7 @@ fn run(options: &Options) -> Result<()> {
         propagation: MaskPropagationConfig::default().with_seed(options.seed),
         seed: options.seed,
     };
-    let job = DemoJob { demo: &demo, volume: &volume, labels: &labels, weights: &weights.path };
+    let job = DemoJob { demo: &demo, volume: &volume, labels: &labels, weights: &weights };
     let outcome = options.backend.run(job)?;
 
     sam_data::write_labels(&options.out.join("mask.nii.gz"), outcome.mask.view(), &volume)?;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use burn::tensor::backend::Backend;
 use indicatif::ProgressBar;
 use sam_assist::{AnnotatedSlice, AssistConfig, learn};
-use sam_core::{Precision, SamPredictor};
+use sam_core::SamPredictor;
 use sam_data::Structure;
 use sam_eval::{
     Record,
@@ -43,8 +43,6 @@ pub struct AssistProtocol {
     pub seeds: Vec<u64>,
     /// How test slices are prompted and scored.
     pub user: SimulatedUser,
-    /// What the image encoder computes in.
-    pub precision: Precision,
     /// Learning, by what is tested.
     pub learning: Learning,
 }
@@ -105,7 +103,7 @@ impl Job for AssistJob<'_> {
 
     fn run<B: Backend>(self, device: &B::Device) -> Result<Vec<Record>> {
         let journal = RefCell::new(Journal::in_memory());
-        let study: Study<'_, B> = Study::open(self.weights, self.protocol.precision, self.disk, &journal, device)?;
+        let study: Study<'_, B> = Study::open(self.weights, self.disk, &journal, device)?;
         Ok(self.protocol.run(&study)?.into_iter().map(|run| run.score).collect())
     }
 }
@@ -269,7 +267,6 @@ mod tests {
             prompts: vec![TestPrompt::Once(PromptKind::Points(1)), TestPrompt::Clicks(3), TestPrompt::Active(5)],
             seeds: vec![0],
             user: SimulatedUser::default(),
-            precision: Precision::default(),
             learning: Learning::default(),
         }
     }

@@ -1,13 +1,11 @@
 //! Quickstart's work: outline, learn, compare, segment, draw.
 
-use std::path::Path;
-
 use anyhow::{Result, ensure};
 use burn::tensor::backend::Backend;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use sam_assist::{AssistConfig, Learned};
 use sam_auto::{MaskPropagationConfig, SegmentedSlice};
-use sam_core::{Checkpoint, SamPredictor};
+use sam_core::SamPredictor;
 use sam_data::{LabelVolume, SliceAxis, SlicePlane, Structure, Volume, Window};
 use sam_eval::{
     EmptyPolicy, Record, dice,
@@ -26,6 +24,7 @@ use crate::{
     picture::{Panel, grid},
     prompting::Prompting,
     stack::Stack,
+    weights::Weights,
 };
 
 /// Every number of a quickstart.
@@ -67,7 +66,7 @@ pub struct DemoJob<'a> {
     /// Its ground truth.
     pub labels: &'a LabelVolume,
     /// The checkpoint.
-    pub weights: &'a Path,
+    pub weights: &'a Weights,
 }
 
 /// What a quickstart found.
@@ -92,7 +91,7 @@ impl Job for DemoJob<'_> {
 
     fn run<B: Backend>(self, device: &B::Device) -> Result<DemoOutcome> {
         let demo = self.demo;
-        let original: SamPredictor<B> = Checkpoint::open(self.weights)?.predictor(device)?;
+        let original: SamPredictor<B> = self.weights.predictor(device)?;
         let stack =
             Stack::of_volume(demo.scan.clone(), self.volume.clone(), self.labels.clone(), demo.axis, &demo.window)?;
         let truth = |index: usize| stack.mask(index, &demo.structure.values);

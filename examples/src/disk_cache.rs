@@ -117,7 +117,7 @@ impl fmt::Display for DiskCache {
 #[cfg(test)]
 mod tests {
     use anyhow::Context;
-    use sam_core::{SamConfig, ViTConfig};
+    use sam_core::{Precision, SamConfig, ViTConfig};
 
     use super::*;
     use crate::backend::{BackendChoice, Job};
@@ -140,7 +140,8 @@ mod tests {
     fn what_an_earlier_run_embedded_is_read() -> Result<()> {
         let folder = tempfile::tempdir()?;
         let options = CacheOptions { cache: Some(folder.path().to_path_buf()) };
-        let weights = |sha256: &str| Weights { path: PathBuf::new(), sha256: sha256.to_owned() };
+        let weights =
+            |sha256: &str| Weights { path: PathBuf::new(), sha256: sha256.to_owned(), precision: Precision::F32 };
         for (sha256, part) in [("a", "1 computed, 0 read"), ("a", "0 computed, 1 read"), ("b", "1 computed, 0 read")] {
             let disk = options.open(&weights(sha256))?.context("a folder was named")?;
             BackendChoice::default().run(EmbedJob(&disk))?;

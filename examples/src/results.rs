@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use sam_core::Precision;
 use sam_eval::Record;
 use serde::Serialize;
 
@@ -21,6 +22,8 @@ pub struct Environment {
     pub threads: usize,
     /// The checkpoint's SHA-256.
     pub weights_sha256: String,
+    /// What the image encoder computed in.
+    pub precision: Precision,
 }
 
 impl Environment {
@@ -32,6 +35,7 @@ impl Environment {
             system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             weights_sha256: weights.sha256.clone(),
+            precision: weights.precision,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use anyhow::Result;
 use burn::tensor::backend::Backend;
-use sam_core::{Checkpoint, Precision, SamPredictor, automatic::RunLengths, hexadecimal};
+use sam_core::{SamPredictor, automatic::RunLengths, hexadecimal};
 use sam_data::Structure;
 use sam_prompt::ndarray::Array2;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -21,8 +21,6 @@ pub struct Study<'a, B: Backend> {
     pub weights: &'a Weights,
     /// Where embeddings are kept.
     pub disk: Option<&'a DiskCache>,
-    /// What its image encoder computes in.
-    pub precision: Precision,
     /// What is done.
     pub journal: &'a RefCell<Journal>,
 }
@@ -56,16 +54,14 @@ impl<'a, B: Backend> Study<'a, B> {
     /// Loads a checkpoint.
     ///
     /// # Errors
-    /// If it is no SAM's, or the encoder cannot compute in that precision.
+    /// If it is no SAM's.
     pub fn open(
         weights: &'a Weights,
-        precision: Precision,
         disk: Option<&'a DiskCache>,
         journal: &'a RefCell<Journal>,
         device: &B::Device,
     ) -> Result<Self> {
-        let predictor: SamPredictor<B> = Checkpoint::open(&weights.path)?.predictor(device)?;
-        Ok(Self { predictor: predictor.with_encoder_precision(precision)?, weights, disk, precision, journal })
+        Ok(Self { predictor: weights.predictor(device)?, weights, disk, journal })
     }
 
     /// Does a piece of work, unless the journal has its result.
@@ -96,7 +92,7 @@ impl<'a, B: Backend> Study<'a, B> {
 
     /// Names a piece of work with this model.
     fn key(&self, depends_on: &impl Serialize) -> Result<String> {
-        Journal::key(&(env!("CARGO_PKG_VERSION"), &self.weights.sha256, self.precision, depends_on))
+        Journal::key(&(env!("CARGO_PKG_VERSION"), &self.weights.sha256, self.weights.precision, depends_on))
     }
 }
 

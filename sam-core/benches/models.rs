@@ -8,9 +8,7 @@ use std::{cell::OnceCell, hint::black_box, time::Instant};
 use burn::tensor::{Distribution, Tensor};
 use burn_flex::{Flex, FlexDevice};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use sam_core::{
-    Frame, ImageEmbedding, ImageEncoder, Precision, SamConfig, SamPredictor, TinyVitConfig, ViTConfig,
-};
+use sam_core::{Frame, ImageEmbedding, ImageEncoder, Precision, SamConfig, SamPredictor, TinyVitConfig, ViTConfig};
 use sam_prompt::{Label, Point, Prompts};
 
 #[global_allocator]

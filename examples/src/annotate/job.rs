@@ -80,8 +80,8 @@ impl Job for AnnotationJob<'_> {
     type Output = Annotated;
 
     fn run<B: Backend>(self, device: &B::Device) -> Result<Annotated> {
-        let checkpoint = Checkpoint::open(&self.weights.path)?;
-        let (config, predictor) = (checkpoint.config()?, checkpoint.predictor::<B>(device)?);
+        let config = Checkpoint::open(&self.weights.path)?.config()?;
+        let predictor: SamPredictor<B> = self.weights.predictor(device)?;
         let mut embeddings = Embeddings::new(&predictor, self.stack, self.disk);
         let (mut predictors, mut structures) = (Vec::new(), Vec::new());
         let (mut agreement, mut ranking, mut cards) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());

@@ -15,6 +15,7 @@ use crate::{
     disk_cache::CacheOptions,
     prompting::{AutoPrompting, Prompting},
     scan::{Scan, ScanOptions},
+    weights::ModelOptions,
 };
 
 /// Segment a whole scan from a few outlined slices.
@@ -55,9 +56,10 @@ pub struct Options {
     /// Seed of all drawing.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Checkpoint of any SAM; LiteMedSAM's is fetched if none is given.
-    #[arg(long, value_name = "FILE")]
-    pub weights: Option<PathBuf>,
+    /// Which model.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub model: ModelOptions,
     /// Embeddings on disk.
     #[command(flatten)]
     pub cache: CacheOptions,

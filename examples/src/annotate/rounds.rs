@@ -64,7 +64,8 @@ fn open(work: &Work<'_>, folder: &Path, given: Option<&LabelVolume>) -> Result<S
     let scan = work.scan.identity(&options.scan)?;
     let window = window.resolve(work.scan.volume.voxels.view())?;
     let config = work.config(options.seed)?;
-    Session::start(folder, Header::new(scan, axis, window, structures, work.weights.sha256.clone(), config))
+    let header = Header::new(scan, axis, window, structures, work.weights.sha256.clone(), config);
+    Session::start(folder, Header { precision: work.weights.precision, ..header })
 }
 
 /// Every structure that was outlined or named.

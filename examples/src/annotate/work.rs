@@ -10,7 +10,7 @@ use crate::{
     session::{Annotations, RoundConfig},
     stack::Stack,
     trust::TrustConfig,
-    weights::{self, Weights},
+    weights::Weights,
 };
 
 /// A scan and a model.
@@ -35,7 +35,7 @@ impl<'a> Work<'a> {
     pub(super) fn open(options: &'a Options) -> Result<Self> {
         let scan = options.scan.read()?;
         options.save_card.as_deref().map_or(Ok(()), crate::cards::check_output)?;
-        let weights = weights::locate(options.weights.as_deref())?;
+        let weights = options.model.locate()?;
         let disk = options.cache.open(&weights)?;
         Ok(Self { options, scan, weights, disk })
     }

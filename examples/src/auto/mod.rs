@@ -17,7 +17,7 @@ use burn::tensor::backend::Backend;
 use indicatif::ProgressBar;
 use sam_assist::{AnnotatedSlice, AssistConfig, learn};
 use sam_auto::{Gate, GateConfig, HandOver, SegmenterConfig, SliceContext, SupportSlice, VolumeSegmenter};
-use sam_core::{Precision, SamPredictor};
+use sam_core::SamPredictor;
 use sam_eval::protocol::FewSlices;
 use sam_prompt::ndarray::Array2;
 use serde::Serialize;
@@ -57,8 +57,6 @@ pub struct AutoProtocol {
     pub numbers: AutoConfig,
     /// What is learned of prompts, by what is handed on.
     pub learning: Learning,
-    /// What the image encoder computes in.
-    pub precision: Precision,
 }
 
 /// The comparison on one data folder with one checkpoint.
@@ -77,7 +75,7 @@ impl Job for AutoJob<'_> {
 
     fn run<B: Backend>(self, device: &B::Device) -> Result<Vec<MaskScore>> {
         let journal = RefCell::new(Journal::in_memory());
-        let study: Study<'_, B> = Study::open(self.weights, self.protocol.precision, self.disk, &journal, device)?;
+        let study: Study<'_, B> = Study::open(self.weights, self.disk, &journal, device)?;
         Ok(self.protocol.run(&study)?.into_iter().map(|run| run.score).collect())
     }
 }

@@ -39,7 +39,7 @@ use crate::{
     report,
     results::Environment,
     study::Study,
-    weights::{self, Weights},
+    weights::Weights,
 };
 
 /// A table or figure of the paper, or what is claimed here beside them.
@@ -176,7 +176,7 @@ impl Job for ClaimsJob<'_> {
 
     fn run<B: Backend>(self, device: &B::Device) -> Result<Vec<Section>> {
         let journal = RefCell::new(self.journal);
-        let study: Study<'_, B> = Study::open(self.weights, self.plan.precision, self.disk, &journal, device)?;
+        let study: Study<'_, B> = Study::open(self.weights, self.disk, &journal, device)?;
         let mut sections = Vec::new();
         for (at, claim) in self.claims.iter().enumerate() {
             eprintln!("[{}/{}] {}", at + 1, self.claims.len(), claim.title());
@@ -194,7 +194,7 @@ pub fn main(claims: &[Claim], title: &str) -> ExitCode {
 fn run(claims: &[Claim], title: &str, options: ClaimOptions) -> Result<()> {
     let out = options.out(claims);
     std::fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
-    let weights = weights::locate(options.weights.as_deref())?;
+    let weights = options.model.locate()?;
     let journal = Journal::open(&out.join("journal.jsonl"))?;
     let disk = DiskCache::open(&options.cache.clone().unwrap_or_else(|| out.join("embeddings")), &weights)?;
     let plan = options.plan()?;
@@ -234,7 +234,7 @@ fn page(title: &str, plan: &Plan, backend: BackendChoice, weights: &Weights, sec
             "simulated from the ground truth, boxes with jitter; none where a section says auto".to_owned(),
         ),
         fact("Backend", format!("{} on {}, {} threads", environment.backend, environment.system, environment.threads)),
-        fact("Encoder precision", plan.precision.to_string()),
+        fact("Encoder precision", environment.precision.to_string()),
         fact("Weights", format!("SHA-256 {}", environment.weights_sha256)),
         fact("Version", environment.version.to_owned()),
     ];
@@ -265,13 +265,13 @@ mod tests {
 
     /// Measures a claim on a small phantom and with a small model of random weights: what matters here is not the model.
     fn measure(predictor: &SamPredictor<Flex>, journal: &Path) -> Result<Section> {
-        let weights = Weights { path: PathBuf::new(), sha256: "of a test".to_owned() };
+        let weights = Weights { path: PathBuf::new(), sha256: "of a test".to_owned(), precision: Precision::F32 };
         in_pool(|| {
-            let (journal, precision) = (RefCell::new(Journal::open(journal)?), Precision::F32);
+            let journal = RefCell::new(Journal::open(journal)?);
             let predictor = predictor.clone();
-            let study = Study { predictor, weights: &weights, disk: None, precision, journal: &journal };
+            let study = Study { predictor, weights: &weights, disk: None, journal: &journal };
             let sources = vec![Source::phantom("spinal-cord:spinal cord=1+2")?.into_data()];
-            Claim::Fig10Boxes.section(&study, &Plan::new(sources, vec![3], 2, precision))
+            Claim::Fig10Boxes.section(&study, &Plan::new(sources, vec![3], 2))
         })
     }
 

@@ -5,20 +5,19 @@ use std::{path::PathBuf, str::FromStr};
 use anyhow::{Context, Error, Result, ensure};
 use clap::Args;
 use clap::Parser;
-use sam_core::Precision;
 use sam_data::{KnownSet, PhantomKind};
 
 use super::{Claim, Plan};
-use crate::{backend::BackendChoice, data_options::DataOptions};
+use crate::{backend::BackendChoice, data_options::DataOptions, weights::ModelOptions};
 
 /// Measure the paper's claim here, and write a page with both.
 #[derive(Debug, Clone, Parser)]
 pub struct ClaimOptions {
     #[command(flatten)]
     run: RunOptions,
-    /// Checkpoint of any SAM; LiteMedSAM's is fetched if none is given.
-    #[arg(long, value_name = "FILE")]
-    pub weights: Option<PathBuf>,
+    /// Which model.
+    #[command(flatten)]
+    pub model: ModelOptions,
     /// Folder that keeps embedded slices; embeddings/ in the folder of results if none is given.
     #[arg(long, value_name = "DIR")]
     pub cache: Option<PathBuf>,
@@ -46,9 +45,6 @@ struct RunOptions {
     /// Folder for the page and the journal. A run that was interrupted goes on there; results/NAME if none is given.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// What the image encoder computes in: f32, f16 or bf16.
-    #[arg(long, default_value_t)]
-    precision: Precision,
 }
 
 /// Data to measure on.
@@ -112,7 +108,7 @@ impl ClaimOptions {
         ensure!(run.repeats > 0 && run.test_slices > 0, "at least one repeat and one test slice are needed");
         let sources = run.data.iter().cloned().map(Source::into_data).collect();
         let seeds = (run.seed..run.seed.saturating_add(run.repeats)).collect();
-        Ok(Plan::new(sources, seeds, run.test_slices, run.precision))
+        Ok(Plan::new(sources, seeds, run.test_slices))
     }
 }
 

@@ -3,7 +3,6 @@
 use anyhow::Result;
 use burn::tensor::backend::Backend;
 use sam_auto::{HandOver, TrustMeterConfig, TrustModel};
-use sam_core::Precision;
 use sam_data::SliceAxis;
 use sam_eval::{
     Record,
@@ -52,8 +51,6 @@ pub struct Plan {
     pub seeds: Vec<u64>,
     /// At most this many slices are tested for each structure of a case.
     pub tested: usize,
-    /// What the image encoder computes in.
-    pub precision: Precision,
     /// Whether no data were given.
     synthetic: bool,
 }
@@ -68,8 +65,8 @@ pub(super) const BOX: TestPrompt = TestPrompt::Once(PromptKind::Box);
 
 impl Plan {
     /// A plan on some data; on phantoms if there are none.
-    pub fn new(sources: Vec<DataOptions>, seeds: Vec<u64>, tested: usize, precision: Precision) -> Self {
-        Self { synthetic: sources.is_empty(), sources, seeds, tested, precision }
+    pub fn new(sources: Vec<DataOptions>, seeds: Vec<u64>, tested: usize) -> Self {
+        Self { synthetic: sources.is_empty(), sources, seeds, tested }
     }
 
     /// The same on phantoms, if no data were given.
@@ -120,7 +117,6 @@ impl Plan {
                 prompts: prompts.to_vec(),
                 seeds: self.seeds.clone(),
                 user: SimulatedUser { sampling, ..SimulatedUser::default() },
-                precision: self.precision,
                 learning: learning.clone(),
             };
             runs.extend(protocol.run(study)?);
@@ -141,7 +137,6 @@ impl Plan {
                 points: AUTO_POINTS,
                 numbers: AutoConfig { hand_over: HandOver::default(), ..AutoConfig::default() },
                 learning: Learning::default(),
-                precision: self.precision,
             };
             runs.extend(protocol.run(study)?);
         }
@@ -196,7 +191,6 @@ impl Plan {
             numbers: AutoConfig::default(),
             learning: Learning::default().boxes,
             meter: TrustMeterConfig::default(),
-            precision: self.precision,
         }
     }
 

@@ -8,7 +8,6 @@ use anyhow::{Context, Result};
 use burn::tensor::backend::Backend;
 use indicatif::ProgressBar;
 use sam_auto::{CoarseConfig, CoarseMethod, HandOver, SupportSlice};
-use sam_core::Precision;
 use sam_eval::protocol::FewSlices;
 use sam_prompt::ndarray::{Array2, Axis, stack};
 use sapnet::{SapNetConfig, SupportConfig, largest_components};
@@ -60,7 +59,7 @@ impl Job for CoarseJob<'_> {
 
     fn run<B: Backend>(self, device: &B::Device) -> Result<Vec<MaskScore>> {
         let journal = RefCell::new(Journal::in_memory());
-        let study: Study<'_, B> = Study::open(self.weights, Precision::F32, self.disk, &journal, device)?;
+        let study: Study<'_, B> = Study::open(self.weights, self.disk, &journal, device)?;
         Ok(self.protocol.run(&study)?.into_iter().map(|run| run.score).collect())
     }
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use burn::tensor::backend::Backend;
 use ndarray::{Array2, Axis};
 use sam_assist::PromptCard;
-use sam_core::{Checkpoint, ImageEmbedding, SamPredictor};
+use sam_core::{ImageEmbedding, SamPredictor};
 use sam_prompt::{Prompts, ndarray};
 
 use crate::{
@@ -62,7 +62,7 @@ impl Job for ModelJob<'_> {
     type Output = Arc<dyn Segmenter>;
 
     fn run<B: Backend>(self, device: &B::Device) -> Result<Arc<dyn Segmenter>> {
-        let original: SamPredictor<B> = Checkpoint::open(&self.weights.path)?.predictor(device)?;
+        let original: SamPredictor<B> = self.weights.predictor(device)?;
         let learned = |card: &Option<PromptCard>| match card {
             Some(card) => card.apply(&original, &self.weights.sha256),
             None => Ok(original.clone()),

@@ -10,14 +10,7 @@ use serde_json::json;
 use super::{
     Ledger, Memory, ModelJob, Options, Ranked, Ranking, ReviewCase, ScanDesk, SessionLedger, Sheet, SliceState,
 };
-use crate::{
-    annotate::name_of,
-    cards,
-    results::Environment,
-    scan::Scan,
-    session::Session,
-    weights::{self, Weights},
-};
+use crate::{annotate::name_of, cards, results::Environment, scan::Scan, session::Session, weights::Weights};
 
 /// What is reviewed of a scan.
 struct Subject {
@@ -37,7 +30,7 @@ struct Subject {
 /// If something cannot be read or does not fit the rest, or the mask could not be written.
 pub(super) fn open(options: &Options) -> Result<ScanDesk> {
     let scan = options.scan.read()?;
-    let weights = weights::locate(options.weights.as_deref())?;
+    let weights = options.model.locate()?;
     let subject = match (&options.session, &options.mask) {
         (Some(folder), _) => of_session(options, folder, &scan, &weights)?,
         (None, mask) => of_mask(options, mask.as_deref().context("there is no --mask to review")?, &scan, &weights)?,
@@ -62,7 +55,7 @@ pub(super) fn open(options: &Options) -> Result<ScanDesk> {
 
 /// The current mask of a session; all else is as the session has it.
 fn of_session(options: &Options, folder: &Path, scan: &Scan, weights: &Weights) -> Result<Subject> {
-    let session = Session::resume(folder, scan.identity(&options.scan)?, weights.sha256.clone())?;
+    let session = Session::resume(folder, scan.identity(&options.scan)?, weights.sha256.clone(), weights.precision)?;
     let (header, plane) = (session.header().clone(), session.plane().clone());
     let round = session.state().round.clone();
     let (mut learned, ranked) = match &round {

@@ -6,7 +6,7 @@ use clap::Parser;
 use sam_data::{SliceAxis, Window};
 use serde::Serialize;
 
-use crate::{backend::BackendChoice, disk_cache::CacheOptions, scan::ScanOptions};
+use crate::{backend::BackendChoice, disk_cache::CacheOptions, scan::ScanOptions, weights::ModelOptions};
 
 /// Review a mask in a browser.
 #[derive(Debug, Parser, Serialize)]
@@ -40,9 +40,10 @@ pub struct Options {
     /// Port of this machine under which the page is served; 0 takes any that is free.
     #[arg(long, default_value_t = 0)]
     pub port: u16,
-    /// Checkpoint of any SAM; LiteMedSAM's is fetched if none is given.
-    #[arg(long, value_name = "FILE")]
-    pub weights: Option<PathBuf>,
+    /// Which model.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub model: ModelOptions,
     /// Embeddings on disk.
     #[command(flatten)]
     pub cache: CacheOptions,

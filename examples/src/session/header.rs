@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use sam_core::printable;
+use sam_core::{Precision, printable};
 use sam_data::{Grid, ResolvedWindow, SliceAxis};
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,9 @@ pub struct Header {
     pub structures: BTreeMap<u16, String>,
     /// SHA-256 of the model's weights.
     pub weights_sha256: String,
+    /// What the image encoder computes in.
+    #[serde(default)]
+    pub precision: Precision,
     /// Every number of the first round; later ones may have others.
     pub config: RoundConfig,
 }
@@ -59,7 +62,7 @@ struct Version {
 }
 
 impl Header {
-    /// The header of a session that begins now.
+    /// The header of a session that begins now, with an image encoder in f32.
     pub fn new(
         mut scan: ScanIdentity,
         axis: SliceAxis,
@@ -73,7 +76,17 @@ impl Header {
             *name = printable(name);
         }
         let program = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned();
-        Self { format_version: FORMAT_VERSION, program, scan, axis, window, structures, weights_sha256, config }
+        Self {
+            format_version: FORMAT_VERSION,
+            program,
+            scan,
+            axis,
+            window,
+            structures,
+            weights_sha256,
+            precision: Precision::F32,
+            config,
+        }
     }
 
     /// Reads the header of a session; `None` where there is no session.
@@ -152,6 +165,9 @@ impl Header {
             let weights = [self, now].map(|header| format!("of SHA-256 {}", header.weights_sha256));
             let [begun, now] = weights;
             return Err(differs("weights", begun, now, "--weights"));
+        }
+        if self.precision != now.precision {
+            return Err(differs("precision", self.precision.to_string(), now.precision.to_string(), "--precision"));
         }
         Ok(())
     }

@@ -28,7 +28,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use sam_assist::PromptCard;
-use sam_core::printable;
+use sam_core::{Precision, printable};
 use sam_data::{LabelVolume, SlicePlane, Volume};
 use sam_prompt::ndarray::{ArrayView2, ArrayView3};
 use serde::de::DeserializeOwned;
@@ -101,10 +101,10 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::open`].
-    pub fn resume(folder: &Path, scan: ScanIdentity, weights_sha256: String) -> Result<Self> {
+    pub fn resume(folder: &Path, scan: ScanIdentity, weights_sha256: String, precision: Precision) -> Result<Self> {
         let begun = Header::read(folder)?;
         let begun = begun.with_context(|| format!("there is no session in {}: check its name", folder.display()))?;
-        Self::open(folder, &Header { scan, weights_sha256, ..begun })
+        Self::open(folder, &Header { scan, weights_sha256, precision, ..begun })
     }
 
     /// Begins a session.

@@ -183,6 +183,7 @@ fn another_scan_axis_window_or_model_is_refused() -> Result<()> {
     assert!(scratch.refused(other).contains("--image"));
     assert!(scratch.refused(Header { axis: SliceAxis::I, ..header() }).contains("--axis"));
     assert!(scratch.refused(Header { weights_sha256: "1".repeat(64), ..header() }).contains("--weights"));
+    assert!(scratch.refused(Header { precision: Precision::Bf16, ..header() }).contains("--precision"));
     let window = ResolvedWindow { low: 0.0, ..header().window };
     assert!(scratch.refused(Header { window, ..header() }).contains("--window"));
     let mut moved = header();

@@ -10,7 +10,6 @@ use anyhow::Result;
 use burn::tensor::backend::Backend;
 use sam_assist::AssistConfig;
 use sam_auto::TrustMeterConfig;
-use sam_core::Precision;
 use sam_eval::protocol::FewSlices;
 use serde::Serialize;
 
@@ -45,8 +44,6 @@ pub struct TrustProtocol {
     pub learning: AssistConfig,
     /// How trust is measured.
     pub meter: TrustMeterConfig,
-    /// What the image encoder computes in.
-    pub precision: Precision,
 }
 
 /// What decides the result on one volume.
@@ -109,7 +106,7 @@ mod tests {
 
     use burn_flex::{Flex, FlexDevice};
     use sam_auto::TrustModel;
-    use sam_core::{SamConfig, SamPredictor, ViTConfig};
+    use sam_core::{Precision, SamConfig, SamPredictor, ViTConfig};
     use sam_data::SliceAxis;
     use sam_prompt::SliceSelection;
     use sapnet::SapNetConfig;
@@ -135,7 +132,6 @@ mod tests {
             numbers: AutoConfig { sapnet, ..AutoConfig::default() },
             learning: AssistConfig { iterations: 2, ..AssistConfig::boxes() },
             meter: TrustMeterConfig { jittered: 1, ..TrustMeterConfig::default() },
-            precision: Precision::F32,
         })
     }
 
@@ -143,10 +139,10 @@ mod tests {
     fn with_study<T: Send>(work: impl FnOnce(&Study<'_, Flex>) -> Result<T> + Send) -> Result<T> {
         let config = SamConfig::vit(ViTConfig::new(32, 1, 2).with_image_size(64));
         let predictor = SamPredictor::new(config.init(&FlexDevice), config.preprocess);
-        let weights = Weights { path: PathBuf::new(), sha256: "of a test".to_owned() };
+        let weights = Weights { path: PathBuf::new(), sha256: "of a test".to_owned(), precision: Precision::F32 };
         in_pool(move || {
             let journal = RefCell::new(Journal::in_memory());
-            work(&Study { predictor, weights: &weights, disk: None, precision: Precision::F32, journal: &journal })
+            work(&Study { predictor, weights: &weights, disk: None, journal: &journal })
         })
     }
 

@@ -35,13 +35,7 @@ pub(super) enum Bias<'a> {
 
 /// The output map, from queries, keys and values `[n, h, w, 3 * channels]` and those of a padded pixel `[3 * channels]`; `rounded` says
 /// whether products are made of what is rounded to bf16.
-pub(super) fn forward(
-    attention: &MapAttention,
-    qkv: &Array,
-    padding: &Array,
-    bias: &Bias<'_>,
-    rounded: bool,
-) -> Array {
+pub(super) fn forward(attention: &MapAttention, qkv: &Array, padding: &Array, bias: &Bias<'_>, rounded: bool) -> Array {
     let sizes = Sizes::of(attention, qkv);
     let (map, padding) = (qkv.values(), padding.values());
     let split = Split::of(&sizes, &map, &padding, bias, rounded);
@@ -223,9 +217,8 @@ impl Split {
                     );
                 }
             }
-            let tiles = (0..if rounded { sizes.tiles() } else { 0 }).map(|tile| {
-                [Panels::round(sizes.keys(keys, tile)), Panels::round(sizes.values(values, tile))]
-            });
+            let tiles = (0..if rounded { sizes.tiles() } else { 0 })
+                .map(|tile| [Panels::round(sizes.keys(keys, tile)), Panels::round(sizes.values(values, tile))]);
             tiles.collect::<Vec<_>>()
         };
         let ([queries, keys, values, by_row, by_column], rounded) = fill(&vec![1; sizes.units()], widths, work);
@@ -279,9 +272,18 @@ fn attend(sizes: &Sizes, split: &Split, bias: &Bias<'_>, unit: usize, first: usi
 
 /// The products that some queries of a unit take part in.
 enum Products<'a> {
-    Full { sizes: &'a Sizes, queries: Matrix<'a>, keys: &'a [f32], values: &'a [f32], scale: f32 },
+    Full {
+        sizes: &'a Sizes,
+        queries: Matrix<'a>,
+        keys: &'a [f32],
+        values: &'a [f32],
+        scale: f32,
+    },
     /// The queries are scaled, and of each tile there are keys and values.
-    Rounded { queries: Strips, tiles: &'a [[Panels; 2]] },
+    Rounded {
+        queries: Strips,
+        tiles: &'a [[Panels; 2]],
+    },
 }
 
 impl<'a> Products<'a> {

@@ -87,8 +87,7 @@ pub(super) fn perceptron<B: Backend, const D: usize>(
 ) -> Option<Tensor<B, D>> {
     let [(first, first_bias), (second, second_bias)] = layers;
     let [first, second] = [Weight::of(first)?, Weight::of(second)?];
-    let inputs =
-        [primitive(x), primitive(scale), primitive(offset), primitive(first_bias), primitive(second_bias)];
+    let inputs = [primitive(x), primitive(scale), primitive(offset), primitive(first_bias), primitive(second_bias)];
     run_untracked(inputs, |inputs| perceptron::forward(inputs, epsilon as f32, [&first, &second]))
 }
 
