@@ -188,7 +188,7 @@ impl AssistConfig {
             schedule: Schedule::Constant,
             initial_spread: 0.02,
             weight_decay: 0.0,
-            largest_gradient: Some(1.0),
+            largest_gradient: Some(4.0),
             dice_weight: 1.0,
             early_stopping: None,
             check_points: 5,
