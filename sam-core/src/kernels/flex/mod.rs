@@ -1,6 +1,7 @@
 //! Kernels for burn-flex: forwards and backwards what learning runs through, forwards alone what only image encoders need.
 //!
-//! Each kernel computes on plain `f32` slices, in parallel over rows with rayon and vectorised for whatever the processor has.
+//! Each kernel computes on plain `f32` slices, in parallel over rows with rayon and vectorised for whatever the processor has. Where a
+//! weight or a bias is a tensor of `bf16`, what it is multiplied with is rounded to that as well ([`bf16`]); all else stays `f32`.
 //! [`record`] is all that they share with burn: it takes the slices out of the tensors and, under autodiff, puts the kernel into
 //! the graph.
 
