@@ -26,6 +26,7 @@ use sam_prompt::LayerNorm2d;
 use crate::image_encoder::{window_partition_with, window_unpartition};
 
 /// Whether there are kernels that multiply by matrices of bf16 while all else stays in f32.
+#[cfg_attr(not(feature = "flex"), expect(clippy::extra_unused_type_parameters, reason = "no backend has any"))]
 pub(crate) fn multiply_in_bf16<B: Backend>() -> bool {
     #[cfg(feature = "flex")]
     let found = TypeId::of::<B>() == TypeId::of::<burn_flex::Flex>();
