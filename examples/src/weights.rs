@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::backend::Backend;
 use clap::Args;
 use etcetera::BaseStrategy;
-use sam_core::{Checkpoint, Precision, SamPredictor};
+use sam_core::{Checkpoint, Precision, SamConfig, SamPredictor};
 use serde::Serialize;
 
 /// The package of the Python package index that carries the checkpoint.
@@ -68,7 +68,17 @@ impl Weights {
     /// # Errors
     /// If the file is no checkpoint of a SAM.
     pub fn predictor<B: Backend>(&self, device: &B::Device) -> Result<SamPredictor<B>> {
-        Ok(Checkpoint::open(&self.path)?.predictor(device)?.with_encoder_precision(self.precision)?)
+        Ok(self.load(device)?.1)
+    }
+
+    /// The model's shape, and the model.
+    ///
+    /// # Errors
+    /// If the file is no checkpoint of a SAM.
+    pub fn load<B: Backend>(&self, device: &B::Device) -> Result<(SamConfig, SamPredictor<B>)> {
+        let checkpoint = Checkpoint::open(&self.path)?;
+        let predictor = checkpoint.predictor(device)?.with_encoder_precision(self.precision)?;
+        Ok((checkpoint.config()?, predictor))
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use burn::tensor::backend::Backend;
 use sam_assist::{Adaptation, AssistConfig, CardMetadata, Learned, MultiClass, PromptCard, TrainingSlices};
 use sam_auto::{RankedSlice, SegmentedSlice};
-use sam_core::{Checkpoint, SamConfig, SamPredictor};
+use sam_core::{SamConfig, SamPredictor};
 use sam_data::{LabelTable, LabelVolume, SlicePlane};
 use sam_prompt::ndarray::Array3;
 
@@ -80,8 +80,7 @@ impl Job for AnnotationJob<'_> {
     type Output = Annotated;
 
     fn run<B: Backend>(self, device: &B::Device) -> Result<Annotated> {
-        let config = Checkpoint::open(&self.weights.path)?.config()?;
-        let predictor: SamPredictor<B> = self.weights.predictor(device)?;
+        let (config, predictor) = self.weights.load::<B>(device)?;
         let mut embeddings = Embeddings::new(&predictor, self.stack, self.disk);
         let (mut predictors, mut structures) = (Vec::new(), Vec::new());
         let (mut agreement, mut ranking, mut cards) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
