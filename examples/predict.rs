@@ -16,7 +16,7 @@ use burn::tensor::backend::Backend;
 use clap::Parser;
 use examples::{
     backend::{BackendChoice, Job},
-    disk_cache::{CacheOptions, DiskCache},
+    disk_cache::{self, CacheOptions, DiskCache},
     geometry::{Cut, cut_axis, slice_axis},
     progress, report,
     scan::ScanOptions,
@@ -101,10 +101,7 @@ impl PredictJob<'_> {
     ) -> Result<Array2<u16>> {
         let image = self.window.apply(self.plane.extract(self.volume.voxels.view(), index).view());
         let image = image.insert_axis(Axis(2));
-        let embedding = match self.disk {
-            Some(disk) => disk.embed(predictor, &image)?,
-            None => predictor.embed(image.view())?,
-        };
+        let embedding = disk_cache::embed(self.disk, predictor, &image)?;
         let prompts = asked.iter().map(|(_, drawn)| self.prompts(&embedding, drawn)).collect::<Result<Vec<_>>>()?;
         let requests: Vec<_> = prompts.iter().map(|prompts| (&embedding, prompts)).collect();
         let mut labels = Array2::zeros(self.plane.size());

@@ -12,7 +12,7 @@
 //! - [`batch`]: the same on many scans, shared among many machines.
 //! - [`cards`]: prompt cards on the command line.
 //! - [`study`]: a model, its embeddings and a [`journal`] of what is done; [`subjects`]: what it is compared on. [`lines`]: files that
-//!   only grow, the journal's and the session's.
+//!   only grow, the journal's and the session's; [`lock`]: and that one program at a time has.
 //! - [`learning`]: what is learned for each kind of prompts.
 //! - [`demo`]: quickstart's work.
 //! - [`assist`]: original SAM against SAM^assist, the paper's per-case evaluation.
@@ -45,6 +45,7 @@ pub mod geometry;
 pub mod journal;
 pub mod learning;
 pub mod lines;
+pub mod lock;
 pub mod mask_score;
 pub mod outline;
 pub mod parity;

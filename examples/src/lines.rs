@@ -1,12 +1,14 @@
 //! A file of lines that only ever grows: what was written stays, whatever happens next.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::OpenOptions,
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+
+use crate::lock::Locked;
 
 /// A file of lines, each written whole and flushed to the disk before the next thing happens.
 ///
@@ -15,7 +17,7 @@ use anyhow::{Context, Result, bail};
 #[derive(Debug)]
 pub struct Lines {
     path: PathBuf,
-    file: File,
+    file: Locked,
     /// Bytes of all whole lines.
     whole: u64,
 }
@@ -28,14 +30,10 @@ impl Lines {
     pub fn open(path: &Path, mut read: impl FnMut(usize, &[u8]) -> Result<()>) -> Result<Self> {
         let cannot = || format!("cannot open {}", path.display());
         let file = OpenOptions::new().read(true).append(true).create(true).open(path).with_context(cannot)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                bail!("{} is in use: another program writes there; wait until it is done, or end it", path.display())
-            }
-            Err(TryLockError::Error(error)) => return Err(error).with_context(cannot),
-        }
-        let (mut whole, mut number, mut reader, mut line) = (0, 0, BufReader::new(&file), Vec::new());
+        let in_use =
+            || format!("{} is in use: another program writes there; wait until it is done, or end it", path.display());
+        let file = Locked::take(file).with_context(cannot)?.with_context(in_use)?;
+        let (mut whole, mut number, mut reader, mut line) = (0, 0, BufReader::new(&*file), Vec::new());
         while reader.read_until(b'\n', &mut line).with_context(cannot)? > 0 {
             // What follows a line without an end is nothing: a crash cut it off.
             let Some(content) = line.strip_suffix(b"\n") else { break };
@@ -56,7 +54,7 @@ impl Lines {
         let drop_unfinished = || self.file.set_len(self.whole);
         // What a crash left behind the last whole line is dropped first.
         let written =
-            drop_unfinished().and_then(|()| (&self.file).write_all(&line)).and_then(|()| self.file.sync_data());
+            drop_unfinished().and_then(|()| (&*self.file).write_all(&line)).and_then(|()| self.file.sync_data());
         if written.is_err() {
             // If this fails too, the next write or the next opening does it.
             let _ = drop_unfinished();
@@ -69,6 +67,8 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
+    use anyhow::bail;
+
     use super::*;
 
     fn read(path: &Path) -> Result<(Lines, Vec<String>)> {

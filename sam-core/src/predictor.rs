@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::{FloatDType, Tensor, TensorData, backend::Backend};
+use burn::tensor::{DType, FloatDType, Tensor, TensorData, backend::Backend};
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, Zip, s};
 use sam_prompt::{PromptBatch, PromptEncoder, Prompts};
 
@@ -24,6 +24,17 @@ pub struct ImageEmbedding<B: Backend> {
     pub features: Tensor<B, 4>,
     /// Where the image lies in the model's input.
     pub frame: Frame,
+}
+
+impl<B: Backend> ImageEmbedding<B> {
+    /// Features rounded to f16, in f32 still: what an [`EmbeddingCache`](crate::EmbeddingCache) gives back by default.
+    #[must_use]
+    pub fn rounded_to_f16(self) -> Self {
+        let device = self.features.device();
+        // Not by the backend: burn-ndarray has no f16. Channels together, as the decoder reads them.
+        let data = self.features.permute([0, 2, 3, 1]).into_data().convert_dtype(DType::F16).convert_dtype(DType::F32);
+        Self { features: Tensor::from_data(data, &device).permute([0, 3, 1, 2]), frame: self.frame }
+    }
 }
 
 /// Predicted masks of one object, on the image's own grid.

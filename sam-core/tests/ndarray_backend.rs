@@ -2,11 +2,11 @@
 
 mod golden;
 
-use burn::tensor::backend::Backend;
-use burn_ndarray::NdArray;
+use burn::tensor::{Tensor, backend::Backend};
+use burn_ndarray::{NdArray, NdArrayDevice};
 use golden::{TestResult, config, open, weights};
 use ndarray::{Array2, Array3};
-use sam_core::{MaskOutput, MaskPrediction, SamPredictor};
+use sam_core::{Frame, ImageEmbedding, MaskOutput, MaskPrediction, SamPredictor};
 use sam_prompt::{BoundingBox, Label, Point, Prompts};
 
 fn predict<B: Backend>() -> TestResult<Vec<MaskPrediction>> {
@@ -34,5 +34,14 @@ fn ndarray_answers_as_flex_does() -> TestResult {
         // Sums in another order, through a whole model.
         assert!(off < 1e-3 * spread, "{off} of {spread}");
     }
+    Ok(())
+}
+
+#[test]
+fn ndarray_has_no_f16_and_rounds_to_it_all_the_same() -> TestResult {
+    let features = Tensor::<NdArray, 1>::from_floats([1.0, -0.1, 2049.0, 1.0 / 3.0], &NdArrayDevice::default());
+    let embedding = ImageEmbedding { features: features.reshape([1, 2, 1, 2]), frame: Frame::new(90, 117, 128) };
+    let rounded = embedding.rounded_to_f16().features.into_data().to_vec::<f32>()?;
+    assert_eq!(rounded, [1.0, -0.099_975_586, 2048.0, 0.333_251_95]);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Who does which case, and what became of it.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, OpenOptions},
     io,
     path::{Path, PathBuf},
 };
@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::Case;
-use crate::session::ObjectId;
+use crate::{lock::Locked, session::ObjectId};
 
 /// What became of a case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,7 +53,7 @@ pub struct Records {
 #[derive(Debug)]
 #[must_use]
 pub struct Claim {
-    _locked: File,
+    _locked: Locked,
 }
 
 impl Records {
@@ -74,14 +74,10 @@ impl Records {
         let path = self.path(case, "claim");
         let cannot = || format!("cannot lock {}", path.display());
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).with_context(cannot)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(error).with_context(cannot),
-        }
+        let Some(locked) = Locked::take(file).with_context(cannot)? else { return Ok(None) };
         // Asked when it is ours: another program may have done it just now.
         let is_done = self.read(case)?.is_some_and(|record| matches!(record.outcome, Outcome::Done { .. }));
-        Ok((!is_done).then_some(Claim { _locked: file }))
+        Ok((!is_done).then_some(Claim { _locked: locked }))
     }
 
     /// Keeps what became of a case.
