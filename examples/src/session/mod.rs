@@ -114,6 +114,7 @@ impl Session {
     pub fn create(folder: &Path, header: Header) -> Result<Self> {
         let create = || -> Result<Self> {
             fs::create_dir_all(folder)?;
+            refuse_links(folder)?;
             let (plane, bytes) = (SlicePlane::new(&header.scan.grid, header.axis), header.to_bytes()?);
             let path = folder.join(header::FILE_NAME);
             let check_free = || -> Result<()> {
@@ -149,6 +150,7 @@ impl Session {
         let open = || -> Result<Self> {
             let (header, hash) = Header::read_with_hash(folder)?.context("there is none: check the folder's name")?;
             header.check_same(now)?;
+            refuse_links(folder)?;
             let plane = SlicePlane::new(&header.scan.grid, header.axis);
             let log = Log::open(&folder.join(log::FILE_NAME), hash, plane.count())?;
             let objects = Objects::open(&folder.join(OBJECTS))?;
@@ -310,4 +312,14 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// A session from somebody else must not lead out of its folder: what a link points to would be read, and written to.
+fn refuse_links(folder: &Path) -> Result<()> {
+    for name in [header::FILE_NAME, log::FILE_NAME, OBJECTS] {
+        let path = folder.join(name);
+        let is_link = fs::symlink_metadata(&path).is_ok_and(|about| about.is_symlink());
+        ensure!(!is_link, "{} is a link: put what it points to in its place", path.display());
+    }
+    Ok(())
 }

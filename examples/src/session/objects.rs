@@ -161,7 +161,7 @@ impl Objects {
     pub fn find(&self, kind: Kind, id: ObjectId) -> Result<PathBuf> {
         let path = self.path(kind, id);
         let shown = path.display();
-        let length = match fs::metadata(&path) {
+        let length = match fs::symlink_metadata(&path) {
             Ok(found) if found.is_file() => found.len(),
             Ok(_) => return Err(anyhow!("{shown} is no file: put it back from a copy of the session")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -319,6 +319,27 @@ fn a_log_of_many_lines_is_opened_in_time() -> Result<()> {
     Ok(())
 }
 
+#[cfg(unix)]
+#[test]
+fn a_link_out_of_the_folder_is_refused() -> Result<()> {
+    for name in [header::FILE_NAME, log::FILE_NAME, OBJECTS] {
+        let scratch = Scratch::new()?;
+        scratch.start()?.draw(0, labels(1).view())?;
+        let (inside, outside) = (scratch.path.join(name), scratch.path.with_file_name("outside"));
+        fs::rename(&inside, &outside)?;
+        std::os::unix::fs::symlink(&outside, &inside)?;
+        let said = scratch.refused(header());
+        assert!(said.contains(name) && said.contains("is a link"), "{said}");
+    }
+    // One that points nowhere yet is no place for a new session's log.
+    let scratch = Scratch::new()?;
+    fs::create_dir(&scratch.path)?;
+    std::os::unix::fs::symlink(scratch.path.with_file_name("outside"), scratch.log())?;
+    assert!(scratch.refused(header()).contains("is a link"));
+    assert!(!scratch.path.with_file_name("outside").exists());
+    Ok(())
+}
+
 #[test]
 fn a_missing_or_altered_object_is_named_and_does_not_block_the_rest() -> Result<()> {
     let scratch = Scratch::new()?;
