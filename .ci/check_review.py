@@ -29,8 +29,8 @@ from selenium.webdriver.support.ui import WebDriverWait
 class Review:
     """The running program."""
 
-    def __init__(self, program, image, mask, ranking, out):
-        command = [program, "--image", image, "--mask", mask, "--ranking", ranking, "--out", out]
+    def __init__(self, program, image, out, *options):
+        command = [program, "--image", image, "--out", out, *options]
         environment = {**os.environ, "MIMALLOC_PURGE_DELAY": "10000"}
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         said = self.process.stdout.readline()
@@ -41,6 +41,10 @@ class Review:
         said, _ = self.process.communicate(timeout=60)
         assert self.process.returncode == 0, f"it ended with {self.process.returncode}: {said}"
         return said
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
 
 
 class Page:
@@ -248,7 +252,7 @@ def main(program, image, mask, folder):
     out = folder / "reviewed.nii.gz"
     out.unlink(missing_ok=True)
 
-    review = Review(program, image, mask, ranking, out)
+    review = Review(program, image, out, "--mask", mask, "--ranking", ranking)
     try:
         with tempfile.TemporaryDirectory() as profile:
             browser = start(profile)
@@ -283,8 +287,7 @@ def main(program, image, mask, folder):
         review.end()
         assert not slices(nibabel.load(out))[middle + 1].any(), "the last decision was lost at the end"
     finally:
-        review.process.kill()
-        review.process.wait()
+        review.kill()
 
     # From letting go of the mouse to the drawn outline, the embedding at hand. To be read, not asserted: other work on the machine slows
     # answers down; without such, they should take less than 200 ms.

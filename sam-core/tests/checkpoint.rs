@@ -5,10 +5,7 @@ mod golden;
 use burn::tensor::{DType, TensorData};
 use golden::{B, DEVICE, Golden, StateDict, TestResult, config, open, parameters, path, weights, write};
 use safetensors::Dtype;
-use sam_core::{
-    Checkpoint, CoreError, EncoderConfig, Frame, ImageEmbedding, KeyMismatch, Precision, SamConfig, SamPredictor,
-};
-use sam_prompt::{BoundingBox, Label, Point, PromptError, Prompts, ndarray::Array3};
+use sam_core::{Checkpoint, CoreError, EncoderConfig, KeyMismatch, Precision, SamConfig};
 use sha2::Digest;
 use std::io::Write;
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
@@ -458,66 +455,5 @@ fn another_model_is_told_apart() -> TestResult {
     let half = StateDict::from([("image_encoder.conv1.weight".to_owned(), tensor)]);
     let (_folder, checkpoint) = open(&half)?;
     assert!(matches!(checkpoint.predictor::<B>(&DEVICE), Err(CoreError::NotSam { .. })));
-    Ok(())
-}
-
-/// A predictor and an image of 90 x 117 pixels, embedded already.
-fn asked() -> TestResult<(SamPredictor<B>, ImageEmbedding<B>)> {
-    let (_folder, checkpoint) = open(&weights()?)?;
-    let predictor = SamPredictor::new(checkpoint.load(&config(), &DEVICE)?, config().preprocess);
-    let features = Golden::read("predictor")?.tensor("pred.features")?;
-    Ok((predictor, ImageEmbedding { features, frame: Frame::new(90, 117, 128) }))
-}
-
-#[test]
-fn several_boxes_are_joined_by_their_maximum() -> TestResult {
-    let (predictor, embedding) = asked()?;
-    let boxes = [
-        BoundingBox { x_min: 5.0, y_min: 8.0, x_max: 40.0, y_max: 50.0 },
-        BoundingBox { x_min: 60.0, y_min: 20.0, x_max: 110.0, y_max: 85.0 },
-        BoundingBox { x_min: 30.0, y_min: 60.0, x_max: 55.0, y_max: 80.0 },
-    ];
-    let joined = predictor.predict(&embedding, &Prompts::from_boxes(boxes.to_vec()))?;
-    let parts = boxes.map(|part| predictor.predict(&embedding, &Prompts::from_boxes(vec![part])));
-    let mut largest = Array3::from_elem(joined.logits.dim(), f32::NEG_INFINITY);
-    let mut iou = 0.0;
-    for part in parts {
-        let part = part?;
-        largest.zip_mut_with(&part.logits, |largest, &logit| *largest = largest.max(logit));
-        iou += part.iou[0] / 3.0;
-    }
-    // Rounding differs with the number of masks that are decoded at once.
-    assert!(joined.logits.iter().zip(&largest).all(|(joined, largest)| (joined - largest).abs() < 1e-4));
-    assert!((joined.iou[0] - iou).abs() < 1e-5, "predicted quality is the mean of the parts'");
-    Ok(())
-}
-
-#[test]
-fn prompts_of_no_use_are_errors() -> TestResult {
-    let (predictor, embedding) = asked()?;
-    assert!(matches!(predictor.predict(&embedding, &Prompts::default()), Err(CoreError::NoPrompt)));
-    for (x, y) in [(118.0, 5.0), (5.0, 91.0), (-2.0, 5.0), (f32::NAN, 5.0), (5.0, f32::INFINITY)] {
-        let prompts = Prompts::from_points(vec![Point { x, y, label: Label::Foreground }]);
-        let found = predictor.predict(&embedding, &prompts);
-        assert!(matches!(found, Err(CoreError::Prompt(PromptError::OutsideImage { .. }))), "({x}, {y})");
-    }
-    let far = BoundingBox { x_min: 5.0, y_min: 5.0, x_max: 200.0, y_max: 10.0 };
-    let found = predictor.predict_multi(&embedding, &Prompts::from_boxes(vec![far]));
-    assert!(matches!(found, Err(CoreError::Prompt(PromptError::OutsideImage { .. }))));
-    let mask = Some(ndarray::Array2::zeros((90, 117)));
-    let found = predictor.predict(&embedding, &Prompts { mask, ..Prompts::default() });
-    assert!(matches!(found, Err(CoreError::Prompt(PromptError::MaskSize { expected_height: 32, .. }))));
-    Ok(())
-}
-
-#[test]
-fn images_of_no_use_are_errors() -> TestResult {
-    let (predictor, _) = asked()?;
-    for shape in [(0, 5, 3), (5, 0, 1), (5, 5, 0), (5, 5, 2), (5, 5, 4)] {
-        let found = predictor.embed(Array3::zeros(shape).view());
-        assert!(matches!(found, Err(CoreError::Image { .. })), "{shape:?}");
-    }
-    let found = predictor.embed(Array3::from_elem((5, 5, 1), f32::NAN).view());
-    assert!(matches!(found, Err(CoreError::Image { .. })));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What the predictor promises beside agreement with segment-anything: batches, refinement, regions, precision.
+//! What the predictor promises beside agreement with segment-anything: batches, refinement, regions, precision, and what it refuses.
 
 mod golden;
 
@@ -253,5 +253,55 @@ fn an_image_projected_before_is_decoded_as_any_other() -> TestResult {
     let found = decoder.decode(ProjectedImage::cat(&[&image]), predictor.positions(), embedded, MaskOutput::Single);
     let expected = sam.decode(embedding.features, &prompts, MaskOutput::Single)?;
     found.low_res.into_data().assert_approx_eq::<f32>(&expected.low_res.into_data(), Tolerance::absolute(1e-4));
+    Ok(())
+}
+
+#[test]
+fn several_boxes_are_joined_by_their_maximum() -> TestResult {
+    let predictor = predictor()?;
+    let embedding = predictor.embed(image(90, 117).view())?;
+    let parts = [boxed(5.0, 8.0, 40.0, 50.0), boxed(60.0, 20.0, 110.0, 85.0), boxed(30.0, 60.0, 55.0, 80.0)];
+    let boxes = parts.iter().flat_map(|part| part.boxes.clone()).collect();
+    let joined = predictor.predict(&embedding, &Prompts::from_boxes(boxes))?;
+    let parts = parts.map(|part| predictor.predict(&embedding, &part));
+    let mut largest = Array3::from_elem(joined.logits.dim(), f32::NEG_INFINITY);
+    let mut iou = 0.0;
+    for part in parts {
+        let part = part?;
+        largest.zip_mut_with(&part.logits, |largest, &logit| *largest = largest.max(logit));
+        iou += part.iou[0] / 3.0;
+    }
+    // Rounding differs with the number of masks that are decoded at once.
+    assert!(joined.logits.iter().zip(&largest).all(|(joined, largest)| (joined - largest).abs() < 1e-4));
+    assert!((joined.iou[0] - iou).abs() < 1e-5, "predicted quality is the mean of the parts'");
+    Ok(())
+}
+
+#[test]
+fn prompts_of_no_use_are_errors() -> TestResult {
+    let predictor = predictor()?;
+    let embedding = predictor.embed(image(90, 117).view())?;
+    assert!(matches!(predictor.predict(&embedding, &Prompts::default()), Err(CoreError::NoPrompt)));
+    for (x, y) in [(118.0, 5.0), (5.0, 91.0), (-2.0, 5.0), (f32::NAN, 5.0), (5.0, f32::INFINITY)] {
+        let found = predictor.predict(&embedding, &click(x, y));
+        assert!(matches!(found, Err(CoreError::Prompt(PromptError::OutsideImage { .. }))), "({x}, {y})");
+    }
+    let found = predictor.predict_multi(&embedding, &boxed(5.0, 5.0, 200.0, 10.0));
+    assert!(matches!(found, Err(CoreError::Prompt(PromptError::OutsideImage { .. }))));
+    let mask = Some(Array2::zeros((90, 117)));
+    let found = predictor.predict(&embedding, &Prompts { mask, ..Prompts::default() });
+    assert!(matches!(found, Err(CoreError::Prompt(PromptError::MaskSize { expected_height: 32, .. }))));
+    Ok(())
+}
+
+#[test]
+fn images_of_no_use_are_errors() -> TestResult {
+    let predictor = predictor()?;
+    for shape in [(0, 5, 3), (5, 0, 1), (5, 5, 0), (5, 5, 2), (5, 5, 4)] {
+        let found = predictor.embed(Array3::zeros(shape).view());
+        assert!(matches!(found, Err(CoreError::Image { .. })), "{shape:?}");
+    }
+    let found = predictor.embed(Array3::from_elem((5, 5, 1), f32::NAN).view());
+    assert!(matches!(found, Err(CoreError::Image { .. })));
     Ok(())
 }

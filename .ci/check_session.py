@@ -1,0 +1,127 @@
+"""A session in a browser: what is decided on the page is there after the program was killed, and in the next round.
+
+    check_session.py ANNOTATE REVIEW IMAGE MASK FOLDER
+
+ANNOTATE and REVIEW are the examples, MASK a label map of IMAGE with one structure: three of its slices are outlined, the others found.
+Needs what check_review.py needs. Writes to FOLDER, how the page looks among it: session.png.
+"""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import nibabel
+import numpy as np
+from check_report import look, start
+from check_review import Page, Review, check_quiet, slices
+from selenium.webdriver.common.by import By
+
+
+def outline(image, shown, path):
+    """Writes a mask with three of its slices only, and gives them: at the thirds' middles."""
+    kept = [int(shown[len(shown) * sixth // 6]) for sixth in (1, 3, 5)]
+    voxels = np.zeros(image.shape, np.uint16)
+    voxels[:, :, kept] = np.asarray(image.dataobj)[:, :, kept]
+    nibabel.save(nibabel.Nifti1Image(voxels, image.affine), path)
+    return kept
+
+
+class Loop:
+    """The programs, on one session."""
+
+    def __init__(self, annotate, review, image, folder):
+        self.annotate, self.program, self.image = annotate, review, image
+        self.session, self.partial, self.out = folder / "session", folder / "partial.nii.gz", folder / "mask.nii.gz"
+
+    def round(self, *options):
+        """Learns from all that was decided, and gives the mask."""
+        command = [self.annotate, "--image", self.image, "--session", self.session, "--out", self.out, *options]
+        subprocess.run(command, check=True)
+        return slices(nibabel.load(self.out))
+
+    def review(self):
+        return Review(self.program, self.image, self.out, "--session", self.session)
+
+
+def decide(page, truth, free):
+    """Accepts one slice and draws another with a box; gives both."""
+    accepted, drawn = free[len(free) // 3], free[2 * len(free) // 3]
+    page.go(accepted)
+    page.keys("a")
+    page.settle("accepted")
+    rows, columns = np.nonzero(truth[drawn])
+    page.go(drawn)
+    page.drag(int(rows.min()), int(columns.min()), int(rows.max()), int(columns.max()))
+    assert page.state() == "proposed", page.state()
+    page.keys("a")
+    page.settle("drawn")
+    # One that is taken back, for good.
+    page.go(free[0])
+    page.keys("r")
+    page.settle("rejected")
+    page.keys("z")
+    page.settle("predicted")
+    return accepted, drawn
+
+
+def check_kept(page, accepted, drawn, coloured, rejected):
+    for index, state in [(accepted, "accepted"), (drawn, "drawn"), (rejected, "predicted")]:
+        page.go(index)
+        assert page.state() == state, f"slice {index} is {page.state()}, not {state}"
+    page.go(drawn)
+    assert page.coloured() == coloured, "what was drawn has changed"
+
+
+def main(annotate, program, image, mask, folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    loop = Loop(annotate, program, image, folder)
+    assert not loop.session.exists(), f"{loop.session} is there from another run"
+    truth = slices(nibabel.load(mask))
+    shown = np.flatnonzero(truth.any(axis=(1, 2)))
+    outlined = outline(nibabel.load(mask), shown, loop.partial)
+    found = loop.round("--annotations", loop.partial)
+    for index in outlined:
+        assert np.array_equal(found[index], truth[index]), f"slice {index} was outlined, and has changed"
+    free = [int(index) for index in shown if index not in outlined and found[index].any()]
+
+    review = loop.review()
+    try:
+        with tempfile.TemporaryDirectory() as profile:
+            browser = start(profile)
+            try:
+                browser.set_window_size(1280, 900)
+                browser.get(review.address)
+                page = Page(browser, truth.shape[1:])
+                accepted, drawn = decide(page, truth, free)
+                page.go(drawn)
+                coloured = page.coloured()
+                # Nobody saved, and the program is given no time to.
+                review.kill()
+                review = loop.review()
+                browser.get_log("performance")
+                browser.get_log("browser")
+                browser.get(review.address)
+                page = Page(browser, truth.shape[1:])
+                check_kept(page, accepted, drawn, coloured, free[0])
+                page.keys("s")
+                page.until(lambda: "Saved to" in browser.find_element(By.TAG_NAME, "body").text, "the mask to be saved")
+                look(browser, 1280, "light", folder / "session.png")
+                check_quiet(browser, review.address)
+            finally:
+                browser.quit()
+        review.end()
+    finally:
+        review.kill()
+
+    saved = slices(nibabel.load(loop.out))
+    assert np.array_equal(saved[accepted], found[accepted]), "the accepted slice has changed"
+    assert saved[drawn].any() and (saved[drawn] != found[drawn]).any(), "what was drawn is not in the mask"
+    again = loop.round()
+    for index in [*outlined, accepted, drawn]:
+        assert np.array_equal(again[index], saved[index]), f"the next round has changed slice {index}, which is the person's"
+    print(f"{loop.session}: {accepted} accepted and {drawn} drawn, there after a kill and after another round")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:3], *map(Path, sys.argv[3:]))
