@@ -25,6 +25,19 @@ pub enum CoreError {
         /// What is wrong with it and what to do.
         reason: &'static str,
     },
+    /// An outline of another size than its slice.
+    #[error(
+        "the outline of slice {index} has {} x {} pixels, but the slice has {} x {}: outline the image that was embedded",
+        found.0, found.1, expected.0, expected.1
+    )]
+    OutlineSize {
+        /// The slice, counted from 0.
+        index: usize,
+        /// Rows and columns of the outline.
+        found: (usize, usize),
+        /// Rows and columns of the slice.
+        expected: (usize, usize),
+    },
     /// A number of a configuration that makes no sense.
     #[error("{name} is {found}, expected {expected}")]
     Config {

@@ -39,6 +39,7 @@
 //! # Ok::<(), sam_core::CoreError>(())
 //! ```
 
+mod annotated;
 mod atomic;
 pub mod automatic;
 mod cache;
@@ -55,10 +56,12 @@ mod predictor;
 mod region;
 mod resize;
 mod sam;
+mod slices;
 mod transform;
 mod transformer;
 mod words;
 
+pub use annotated::AnnotatedSlice;
 pub use atomic::write_whole;
 pub use cache::{CacheConfig, EmbeddingCache, EmbeddingKey};
 pub use checkpoint::Checkpoint;
@@ -72,6 +75,7 @@ pub use predictor::{ImageEmbedding, MaskPrediction, SamPredictor};
 pub use region::{OUTSIDE_LOGIT, Region, RegionEmbedding};
 pub use resize::{bilinear, interpolation_matrix, postprocess_masks};
 pub use sam::Sam;
+pub use slices::{SliceError, SliceSource};
 pub use transform::{Fit, Frame, Normalise, Preprocess, ResizeFilter};
 pub use transformer::{ImagePositions, ProjectedImage, TwoWayTransformer, TwoWayTransformerConfig};
 pub use words::printable;

@@ -11,6 +11,7 @@
 //! - [`CorrectionClick`]: the click that corrects a prediction's largest error.
 //! - [`SliceSelection`] and [`choose_background`]: which slices of a volume to annotate.
 //! - [`components`], [`distance_transform`] and their like: what all of these ask of a mask.
+//! - [`progress`]: the observer that every long call of the workspace reports to.
 //! - `PromptEncoder` (feature `encoder`): SAM's own prompt encoder, generic over burn's `Backend`.
 //!
 //! ```
@@ -35,6 +36,7 @@ mod drawing;
 mod encoder;
 mod error;
 mod mask;
+pub mod progress;
 mod prompt;
 mod sampler;
 mod slices;
