@@ -2,13 +2,12 @@
 
     check_review.py PROGRAM IMAGE MASK FOLDER
 
-PROGRAM is the example `review`, MASK a label map of IMAGE with one structure. Needs Selenium, nibabel, and Debian's chromium and
+PROGRAM is `sam-med`, MASK a label map of IMAGE with one structure. Needs Selenium, nibabel, and Debian's chromium and
 chromium-driver. Writes to FOLDER, times as JSON among it, and how the page looks: review.png wide and light, review-dark.png wide and
 dark, review-narrow.png narrow and dark, review-narrow-light.png.
 """
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -30,9 +29,8 @@ class Review:
     """The running program."""
 
     def __init__(self, program, image, out, *options):
-        command = [program, "--image", image, "--out", out, *options]
-        environment = {**os.environ, "MIMALLOC_PURGE_DELAY": "10000"}
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        command = [program, "review", "--image", image, "--out", out, *options]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         said = self.process.stdout.readline()
         self.address = re.search(r"http://127\.0\.0\.1:\d+/[0-9a-f]{64}/", said)[0]
 

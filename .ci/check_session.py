@@ -1,8 +1,8 @@
 """A session in a browser: what is decided on the page is there after the program was killed, and in the next round.
 
-    check_session.py ANNOTATE REVIEW IMAGE MASK FOLDER
+    check_session.py SAM_MED IMAGE MASK FOLDER
 
-ANNOTATE and REVIEW are the examples, MASK a label map of IMAGE with one structure: three of its slices are outlined, the others found.
+SAM_MED is the program, MASK a label map of IMAGE with one structure: three of its slices are outlined, the others found.
 Needs what check_review.py needs. Writes to FOLDER, how the page looks among it: session.png.
 """
 
@@ -30,13 +30,13 @@ def outline(image, shown, path):
 class Loop:
     """The programs, on one session."""
 
-    def __init__(self, annotate, review, image, folder):
-        self.annotate, self.program, self.image = annotate, review, image
+    def __init__(self, sam_med, image, folder):
+        self.program, self.image = sam_med, image
         self.session, self.partial, self.out = folder / "session", folder / "partial.nii.gz", folder / "mask.nii.gz"
 
     def round(self, *options):
         """Learns from all that was decided, and gives the mask."""
-        command = [self.annotate, "--image", self.image, "--session", self.session, "--out", self.out, *options]
+        command = [self.program, "annotate", "--image", self.image, "--session", self.session, "--out", self.out, *options]
         subprocess.run(command, check=True)
         return slices(nibabel.load(self.out))
 
@@ -73,9 +73,9 @@ def check_kept(page, accepted, drawn, coloured, rejected):
     assert page.coloured() == coloured, "what was drawn has changed"
 
 
-def main(annotate, program, image, mask, folder):
+def main(sam_med, image, mask, folder):
     folder.mkdir(parents=True, exist_ok=True)
-    loop = Loop(annotate, program, image, folder)
+    loop = Loop(sam_med, image, folder)
     assert not loop.session.exists(), f"{loop.session} is there from another run"
     truth = slices(nibabel.load(mask))
     shown = np.flatnonzero(truth.any(axis=(1, 2)))
@@ -124,4 +124,4 @@ def main(annotate, program, image, mask, folder):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3], *map(Path, sys.argv[3:]))
+    main(sys.argv[1], *map(Path, sys.argv[2:]))

@@ -4,13 +4,13 @@
 //! cargo run --release --example fig12_auto -- --data "DIR:liver"
 //! ```
 //!
-//! Without data it measures on phantoms, in less than three minutes on 2 cores, and says so. Prints which of the paper's findings hold, and
-//! writes `report.html`, `report.md`, `report.csv`, `report.json` and `config.json` to `results/fig12_auto`; an interrupted run goes on there.
+//! Without data it uses phantoms, takes less than three minutes on 2 cores, and says so. Prints which of the paper's findings hold, and
+//! writes `report.html`, `report.md`, `report.csv`, `report.json` and `config.json` to `results/fig12_auto`; an interrupted run continues there.
 
 use std::process::ExitCode;
 
-use examples::claims::{self, Claim};
+use sam_experiments::Experiment;
 
 fn main() -> ExitCode {
-    claims::main(&[Claim::Fig12Auto], Claim::Fig12Auto.title())
+    examples::run(&[Experiment::Fig12Auto])
 }

@@ -4,13 +4,13 @@
 //! cargo run --release --example fig7_points -- --data "DIR:liver"
 //! ```
 //!
-//! Without data it measures on phantoms, in less than three minutes on 2 cores, and says so. Prints which of the paper's findings hold, and
-//! writes `report.html`, `report.md`, `report.csv`, `report.json` and `config.json` to `results/fig7_points`; an interrupted run goes on there.
+//! Without data it uses phantoms, takes less than three minutes on 2 cores, and says so. Prints which of the paper's findings hold, and
+//! writes `report.html`, `report.md`, `report.csv`, `report.json` and `config.json` to `results/fig7_points`; an interrupted run continues there.
 
 use std::process::ExitCode;
 
-use examples::claims::{self, Claim};
+use sam_experiments::Experiment;
 
 fn main() -> ExitCode {
-    claims::main(&[Claim::Fig7Points], Claim::Fig7Points.title())
+    examples::run(&[Experiment::Fig7Points])
 }

@@ -4,14 +4,14 @@
 //! cargo run --release --example next_slice -- --data "DIR:liver"
 //! ```
 //!
-//! From two outlined slices on, everything is learned anew after each further one. Prints whether suggestions are better, and writes
-//! `report.html`, `report.md`, `report.csv`, `report.json` and `config.json` to `results/next_slice`; an interrupted run goes on there.
-//! Without data it measures on a phantom, and says so.
+//! Starting from two outlined slices, everything is learned again after each further one. Prints whether suggestions are better, and writes
+//! `report.html`, `report.md`, `report.csv`, `report.json` and `config.json` to `results/next_slice`; an interrupted run continues there.
+//! Without data it uses a phantom, and says so.
 
 use std::process::ExitCode;
 
-use examples::claims::{self, Claim};
+use sam_experiments::Experiment;
 
 fn main() -> ExitCode {
-    claims::main(&[Claim::NextSlice], Claim::NextSlice.title())
+    examples::run(&[Experiment::NextSlice])
 }

@@ -5,13 +5,13 @@
 //! cargo run --release --example table2_btcv -- --data "btcv=DIR"
 //! ```
 //!
-//! Without data it measures on phantoms, in less than three minutes on 2 cores, and says so. Prints which of the paper's findings hold, and
-//! writes `report.html`, `report.md`, `report.csv`, `report.json` and `config.json` to `results/table2_btcv`; an interrupted run goes on there.
+//! Without data it uses phantoms, takes less than three minutes on 2 cores, and says so. Prints which of the paper's findings hold, and
+//! writes `report.html`, `report.md`, `report.csv`, `report.json` and `config.json` to `results/table2_btcv`; an interrupted run continues there.
 
 use std::process::ExitCode;
 
-use examples::claims::{self, Claim};
+use sam_experiments::Experiment;
 
 fn main() -> ExitCode {
-    claims::main(&[Claim::Table2Btcv], Claim::Table2Btcv.title())
+    examples::run(&[Experiment::Table2Btcv])
 }

@@ -4,13 +4,13 @@
 //! cargo run --release --example table4_composite -- --data "DIR:prostate"
 //! ```
 //!
-//! Without data it measures on phantoms, in less than three minutes on 2 cores, and says so. Prints which of the paper's findings hold, and
-//! writes `report.html`, `report.md`, `report.csv`, `report.json` and `config.json` to `results/table4_composite`; an interrupted run goes on there.
+//! Without data it uses phantoms, takes less than three minutes on 2 cores, and says so. Prints which of the paper's findings hold, and
+//! writes `report.html`, `report.md`, `report.csv`, `report.json` and `config.json` to `results/table4_composite`; an interrupted run continues there.
 
 use std::process::ExitCode;
 
-use examples::claims::{self, Claim};
+use sam_experiments::Experiment;
 
 fn main() -> ExitCode {
-    claims::main(&[Claim::Table4Composite], Claim::Table4Composite.title())
+    examples::run(&[Experiment::Table4Composite])
 }

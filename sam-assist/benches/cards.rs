@@ -4,7 +4,7 @@
 //! little memory. Run with `cargo bench -p sam-assist --bench cards --features flex`; without the feature burn's own operations are
 //! measured.
 
-use std::{hint::black_box, ops::ControlFlow, time::Duration};
+use std::{hint::black_box, time::Duration};
 
 use burn::tensor::{Distribution, Tensor};
 use burn_flex::{Flex, FlexDevice};
@@ -12,7 +12,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use ndarray::Array2;
 use sam_assist::{AnnotatedSlice, AssistConfig, CardMetadata, PromptCard, TrainingSlices, learn};
 use sam_core::{Frame, ImageEmbedding, SamConfig, SamPredictor};
-use sam_prompt::{BoundingBox, Label, Point, Prompts};
+use sam_prompt::{BoundingBox, Label, Point, Prompts, progress::ignore_progress};
 
 const SLICES: usize = 100;
 const EMBEDDINGS: usize = 10;
@@ -21,15 +21,15 @@ const WEIGHTS: &str = "000000000000000000000000000000000000000000000000000000000
 
 fn embedding(predictor: &SamPredictor<Flex>) -> ImageEmbedding<Flex> {
     let features = Tensor::random([1, 256, 64, 64], Distribution::Normal(0.0, 1.0), &predictor.device());
-    ImageEmbedding { features, frame: Frame::new(256, 256, 256) }
+    ImageEmbedding::new(features, Frame::new(256, 256, 256)).expect("one image")
 }
 
 /// A card of one step's learning.
 fn card(predictor: &SamPredictor<Flex>, model: SamConfig, embedding: &ImageEmbedding<Flex>) -> PromptCard {
     let outline = Array2::from_shape_fn((256, 256), |(row, column)| row.abs_diff(100).pow(2) + column.pow(2) < 9000);
-    let slice = AnnotatedSlice::new(embedding.clone(), outline).expect("an outline on the slice's grid");
-    let learning = AssistConfig { iterations: 1, ..AssistConfig::points() };
-    let learned = learn(predictor, &[slice], &learning, &mut |_| ControlFlow::Continue(()));
+    let slice = AnnotatedSlice::new(0, embedding.clone(), outline).expect("an outline on the slice's grid");
+    let learning = AssistConfig::points().with_iterations(1);
+    let learned = learn(predictor, &[slice], &learning, &mut ignore_progress());
     let metadata = CardMetadata {
         structure: "disc".to_owned(),
         window: "auto".to_owned(),
@@ -45,7 +45,7 @@ fn card(predictor: &SamPredictor<Flex>, model: SamConfig, embedding: &ImageEmbed
 
 fn cards(criterion: &mut Criterion) {
     let model = SamConfig::lite_medsam();
-    let predictor = SamPredictor::new(model.init::<Flex>(&FlexDevice), model.preprocess);
+    let predictor = SamPredictor::new(model.init::<Flex>(&FlexDevice), model.preprocess).with_weights_sha256(WEIGHTS);
     let embeddings: Vec<_> = (0..EMBEDDINGS).map(|_| embedding(&predictor)).collect();
     let card = card(&predictor, model, &embeddings[0]);
     let click = Prompts::from_points(vec![Point { x: 120.0, y: 100.0, label: Label::Foreground }]);
@@ -66,7 +66,7 @@ fn cards(criterion: &mut Criterion) {
     group.bench_function(format!("applied to {SLICES} slices"), |bencher| {
         bencher.iter(|| {
             rayon::scope(|_| {
-                let learned = card.apply(&predictor, WEIGHTS).expect("the model that it was learned on");
+                let learned = card.apply(&predictor).expect("the model that it was learned on");
                 for slice in 0..SLICES {
                     let mask = learned.predict(&embeddings[slice % EMBEDDINGS], &corners).expect("a box on the image");
                     black_box(mask.mask());

@@ -1,168 +1,161 @@
-//! Every number of the learning.
+//! Configuration of prompt learning.
 
 use sam_prompt::{PromptDraw, SamplingScheme};
 use serde::{Deserialize, Serialize};
 
-use crate::AssistError;
+use crate::{ConfigError, EarlyStopping, Schedule};
 
-/// More members take long to ask, and say nothing more.
-const MOST_MEMBERS: usize = 16;
+/// Ensembles beyond 16 members cost inference time without improving the result.
+const MAX_MEMBERS: usize = 16;
 
-/// Which prompts the encoder learns to read.
+/// Learning rates from here on diverge, or are in the wrong unit.
+const MAX_RATE: f64 = 1.0;
+
+/// Which prompts the prompt encoder is trained on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum LearnedKind {
-    /// Clicks.
+    /// Points.
     Points,
     /// Boxes.
     Boxes,
-    /// Clicks and boxes, always together.
+    /// Points and boxes, always together.
     Composite,
-    /// Clicks, boxes, and both together, in turn.
+    /// Points, boxes, and both together, in turn.
     Mixed,
 }
 
-/// What learns beside the prompt encoder, which always does.
+/// What is trained in addition to the prompt encoder.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Trained {
     /// Nothing: the prompt encoder alone, as in the paper.
     #[default]
     PromptEncoder,
-    /// Tokens that are put behind those of every prompt.
+    /// Extra tokens that are appended to those of every prompt.
     ExtraTokens {
-        /// How many.
+        /// Number of tokens.
         count: usize,
     },
-    /// The mask decoder's token side: all of its weights but those that pixels pass through. Costs hardly more time than the prompt
-    /// encoder alone.
+    /// The token branch of the mask decoder: all of its weights except those that pixels pass through. It costs hardly more time than
+    /// the prompt encoder alone.
     TokenSide,
-    /// All of the mask decoder.
+    /// The whole mask decoder.
     Decoder,
-    /// A change of low rank to the attentions' projections and the perceptrons of the decoder's token side (`LoRA`).
+    /// Low-rank adapters (`LoRA`) of the attention projections and perceptrons in the decoder's token branch.
     LowRank {
-        /// The change's rank.
+        /// Rank of the adapters.
         rank: usize,
-        /// What the change is multiplied by.
+        /// Factor of the change.
         scale: f64,
     },
 }
 
 impl Trained {
-    /// Whether the decoder's weights change that pixels pass through, and with them what it computes of an image alone.
+    /// Whether decoder weights change that pixels pass through, so that the projected image changes with each step.
     pub(crate) const fn changes_image_side(self) -> bool {
         matches!(self, Self::Decoder)
     }
 }
 
-/// How the step size changes from the first iteration to the last.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Schedule {
-    /// Not at all: with so few steps, falling rates learn less.
-    #[default]
-    Constant,
-    /// It falls along half a cosine.
-    Cosine {
-        /// The rate at the end, over that at the start.
-        final_rate: f64,
-    },
-    /// It rises in equal steps to the full rate, and stays there.
-    WarmUp {
-        /// The iteration, counted from 0, that is the first at the full rate.
-        iterations: usize,
-    },
-}
-
-impl Schedule {
-    /// The share of the full rate in an iteration, counted from 0.
-    fn share(self, iteration: usize, iterations: usize) -> f64 {
-        match self {
-            Self::Constant => 1.0,
-            Self::Cosine { final_rate } => {
-                let done = iteration as f64 / iterations.max(1) as f64;
-                let falling = f64::midpoint(1.0, (std::f64::consts::PI * done).cos());
-                final_rate + (1.0 - final_rate) * falling
-            }
-            Self::WarmUp { iterations } => ((iteration + 1) as f64 / (iterations + 1) as f64).min(1.0),
-        }
-    }
-}
-
-/// When learning ends before its last iteration: the loss no longer falls.
+/// Configuration of prompt learning.
 ///
-/// Each loss is that of a few prompts drawn at random, so what is watched is its exponential mean.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct EarlyStopping {
-    /// So many iterations in a row without a new lowest mean end the learning.
-    pub patience: usize,
-    /// What a mean must be lower by to count as a new lowest.
-    pub least_gain: f64,
-    /// The share of the past in the mean: 0 watches each loss by itself, nearer to 1 is calmer.
-    pub smoothing: f64,
-}
-
-impl Default for EarlyStopping {
-    fn default() -> Self {
-        Self { patience: 30, least_gain: 1e-3, smoothing: 0.9 }
-    }
-}
-
-/// How a prompt encoder is learned.
+/// Start from the preset that fits the prompts that will be given afterwards:
 ///
-/// The paper states the method, not its numbers, and learns the prompt encoder alone, as [`AssistConfig::prompt_encoder_only`] does.
-/// The defaults are what segmented most of CT and MR by few clicks after ten seconds of learning from two slices on two CPU cores: the
-/// decoder's token side learns too, at a hundredth of the prompt encoder's rate, and many steps of one slice teach more than half as
-/// many of two. Numbers that a file lacks, since its writer did not know them yet, are those of [`AssistConfig::points`].
+/// | prompts at inference | preset | prompts drawn in training |
+/// |---|---|---|
+/// | points, clicks | [`AssistConfig::points`] | points |
+/// | boxes, mask prompts | [`AssistConfig::boxes`] | boxes |
+/// | a box with points | [`AssistConfig::composite`] | boxes with points |
+/// | any, or masks propagated from slice to slice | [`AssistConfig::mixed`] | points, boxes, and both, in turn |
+///
+/// The paper states the method, not its hyperparameters, and trains the prompt encoder alone, as [`AssistConfig::prompt_encoder_only`]
+/// does. The defaults segmented CT and MR best by a few clicks after ten seconds of training from two slices on two CPU cores: the
+/// decoder's token branch is trained too, at a hundredth of the prompt encoder's rate, and each step draws from one slice, because
+/// twice as many steps of one slice learn more than half as many steps of two.
+///
+/// Fields missing from a serialized config (written by an older version) default to [`AssistConfig::points`].
+///
+/// ```
+/// use sam_assist::AssistConfig;
+///
+/// let config = AssistConfig::boxes().with_seed(7).with_members(3);
+/// assert_eq!(config.members, 3);
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct AssistConfig {
-    /// Which prompts are drawn.
+    /// Kind of the prompts that are drawn.
     pub kind: LearnedKind,
-    /// Fewest and most points on the object, and as many beside it; drawn anew in each iteration.
+    /// Minimum and maximum number of points inside the outline, and as many outside; drawn in each iteration.
     pub points: (usize, usize),
-    /// Where points are drawn.
+    /// How points are sampled.
     pub sampling: SamplingScheme,
     /// How boxes are drawn.
     pub draw: PromptDraw,
-    /// What learns.
+    /// What is trained.
     pub trained: Trained,
-    /// How many are learned, step by step in turn, each from prompts of its own; asked together, the mean of their logits is the answer.
+    /// Ensemble size. Members are trained round-robin on independently sampled prompts; at inference their logits are averaged.
     ///
-    /// Learning from a few slices depends much on the prompts that were drawn, and a mean does so less: for as many times the seconds, three
-    /// members segment better than one (ten structures of CT and MR, from two slices and by 5 points, without clipped gradients: mean Dice
-    /// 0.85 instead of 0.81).
+    /// Learning from a few slices depends on the prompts that were drawn, and an average does so less: at three times the cost, three
+    /// members segment better than one (ten structures of CT and MR, from two slices and by 5 points, without clipped gradients: mean
+    /// Dice 0.85 instead of 0.81).
     pub members: usize,
-    /// Number of optimiser steps, for as many slices as a step takes; see [`AssistConfig::for_slices`] for more.
+    /// Number of optimiser steps for [`AssistConfig::slices_per_step`] slices; [`AssistConfig::for_slices`] scales it to more.
     pub iterations: usize,
-    /// The same where learning goes on from what was learned before: see [`AssistConfig::warm`].
+    /// Number of optimiser steps when learning continues from an earlier result: see [`AssistConfig::warm`].
     pub warm_iterations: usize,
-    /// How many slices, at the most, one step learns from.
+    /// Maximum number of slices in one step.
     pub slices_per_step: usize,
-    /// Step size of the prompt encoder and of extra tokens.
+    /// Learning rate of the prompt encoder and of extra tokens.
     pub learning_rate: f64,
-    /// Step size of the decoder or its adapters: smaller, since they know much already that a few slices cannot teach them again.
+    /// Learning rate of the decoder or its adapters. It is smaller, because a few slices cannot restore what they overwrite there.
     pub decoder_rate: f64,
-    /// How both step sizes change.
+    /// How both learning rates change.
     pub schedule: Schedule,
-    /// Extra tokens and adapters start uniformly within this of zero.
+    /// Extra tokens and adapters start uniformly within this distance of zero.
     pub initial_spread: f64,
-    /// `AdamW`'s decoupled weight decay.
+    /// Decoupled weight decay of `AdamW`.
     pub weight_decay: f64,
-    /// The largest norm of all gradients together; larger ones are scaled down to it.
+    /// Maximum norm of all gradients together; larger ones are scaled down. `None` for no limit.
     ///
-    /// Without one, a single slice on which the prediction fails can throw the learning back to answering nothing for some forty steps.
-    pub largest_gradient: Option<f64>,
+    /// Without a limit, a single slice on which the prediction fails can set training back for some forty steps.
+    #[serde(rename = "largest_gradient", alias = "max_grad_norm")]
+    pub max_grad_norm: Option<f64>,
     /// Weight of the Dice loss; that of cross-entropy is 1.
     pub dice_weight: f64,
-    /// Whether learning may end early.
+    /// Ends training early; `None` for all iterations.
     pub early_stopping: Option<EarlyStopping>,
-    /// How many points, on the object and as many beside it, [`self_check`](crate::self_check) prompts a slice with.
+    /// Number of points inside, and as many outside, with which [`self_check`](crate::self_check) prompts a slice.
     pub check_points: usize,
-    /// Seed of all drawing.
+    /// Random seed.
     pub seed: u64,
 }
+
+crate::__setters!(AssistConfig {
+    with_kind => kind: LearnedKind,
+    with_points => points: (usize, usize),
+    with_sampling => sampling: SamplingScheme,
+    with_draw => draw: PromptDraw,
+    with_trained => trained: Trained,
+    with_members => members: usize,
+    with_iterations => iterations: usize,
+    with_warm_iterations => warm_iterations: usize,
+    with_slices_per_step => slices_per_step: usize,
+    with_learning_rate => learning_rate: f64,
+    with_decoder_rate => decoder_rate: f64,
+    with_schedule => schedule: Schedule,
+    with_initial_spread => initial_spread: f64,
+    with_weight_decay => weight_decay: f64,
+    with_max_grad_norm => max_grad_norm: Option<f64>,
+    with_dice_weight => dice_weight: f64,
+    with_early_stopping => early_stopping: Option<EarlyStopping>,
+    with_check_points => check_points: usize,
+    with_seed => seed: u64,
+});
 
 impl Default for AssistConfig {
     fn default() -> Self {
@@ -171,7 +164,7 @@ impl Default for AssistConfig {
 }
 
 impl AssistConfig {
-    /// Learning from clicks.
+    /// For point prompts.
     pub fn points() -> Self {
         Self {
             kind: LearnedKind::Points,
@@ -188,7 +181,7 @@ impl AssistConfig {
             schedule: Schedule::Constant,
             initial_spread: 0.02,
             weight_decay: 0.0,
-            largest_gradient: Some(4.0),
+            max_grad_norm: Some(4.0),
             dice_weight: 1.0,
             early_stopping: None,
             check_points: 5,
@@ -196,25 +189,23 @@ impl AssistConfig {
         }
     }
 
-    /// Learning from boxes, which say so much already that little is left to learn.
+    /// For box prompts. A box already says so much that half the iterations suffice.
     pub fn boxes() -> Self {
         Self { kind: LearnedKind::Boxes, iterations: 25, warm_iterations: 12, learning_rate: 1e-2, ..Self::points() }
     }
 
-    /// Learning from clicks and boxes together.
+    /// For prompts of a box with points.
     pub fn composite() -> Self {
         Self { kind: LearnedKind::Composite, ..Self::points() }
     }
 
-    /// Learning from clicks, boxes and both.
+    /// For prompts of any kind.
     pub fn mixed() -> Self {
         Self { kind: LearnedKind::Mixed, ..Self::points() }
     }
 
-    /// The same with as many iterations as let each member learn from each of so many slices as often as if one step took them all.
-    ///
-    /// More slices have more to teach: with as many iterations as for few, they would be learned worse than those. Time grows with
-    /// their number, as the paper's does.
+    /// Scales the number of iterations to a number of slices, so that each ensemble member sees each slice as often as if one step took
+    /// all of them. Training time grows with the number of slices, as in the paper.
     #[must_use]
     pub fn for_slices(self, slices: usize) -> Self {
         let at_once = self.slices_per_step.max(1);
@@ -222,76 +213,90 @@ impl AssistConfig {
         Self { iterations, ..self }
     }
 
-    /// The same with as many iterations as are needed to go on from what was learned before, by [`Learner::warm`](crate::Learner::warm):
-    /// to be said before [`AssistConfig::for_slices`].
+    /// Uses [`AssistConfig::warm_iterations`], for learning that continues from an earlier result with
+    /// [`Learner::warm`](crate::Learner::warm). Call it before [`AssistConfig::for_slices`].
     #[must_use]
     pub fn warm(self) -> Self {
         Self { iterations: self.warm_iterations, ..self }
     }
 
-    /// The same, but the prompt encoder alone learns: the paper's 6,220 parameters.
+    /// Trains the prompt encoder alone: the paper's 6,220 parameters.
     #[must_use]
     pub fn prompt_encoder_only(self) -> Self {
         Self { trained: Trained::PromptEncoder, ..self }
     }
 
-    /// Checks every number.
+    /// Checks every value.
     ///
     /// # Errors
-    /// [`AssistError::Config`] names the first that makes no sense.
-    pub fn check(&self) -> Result<(), AssistError> {
-        let rule = |holds: bool, name, found: String, expected| {
-            if holds { Ok(()) } else { Err(AssistError::Config { name, found, expected }) }
-        };
-        let (fewest, most) = self.points;
-        rule((1..=most).contains(&fewest), "points", format!("{fewest} to {most}"), "at least 1, the fewest first")?;
-        rule((1..=MOST_MEMBERS).contains(&self.members), "members", self.members.to_string(), "1 to 16")?;
-        rule(self.slices_per_step > 0, "slices_per_step", "0".to_owned(), "at least 1")?;
-        rule(self.check_points > 0, "check_points", "0".to_owned(), "at least 1")?;
-        let (mut at_least_0, mut above_0) = (
-            vec![
-                ("learning_rate", self.learning_rate),
-                ("decoder_rate", self.decoder_rate),
-                ("initial_spread", self.initial_spread),
-                ("weight_decay", self.weight_decay),
-                ("dice_weight", self.dice_weight),
-            ],
-            Vec::from_iter(self.largest_gradient.map(|norm| ("largest_gradient", norm))),
-        );
-        match self.trained {
-            Trained::PromptEncoder | Trained::TokenSide | Trained::Decoder => {}
-            Trained::ExtraTokens { count } => rule(count > 0, "extra_tokens.count", "0".to_owned(), "at least 1")?,
-            Trained::LowRank { rank, scale } => {
-                rule(rank > 0, "low_rank.rank", "0".to_owned(), "at least 1")?;
-                above_0.push(("low_rank.scale", scale));
-            }
-        }
-        if let Schedule::Cosine { final_rate } = self.schedule {
-            at_least_0.push(("final_rate", final_rate));
-        }
-        if let Some(EarlyStopping { patience, least_gain, smoothing }) = self.early_stopping {
-            rule(patience > 0, "early_stopping.patience", "0".to_owned(), "at least 1")?;
-            at_least_0.push(("early_stopping.least_gain", least_gain));
-            let is_share = (0.0..1.0).contains(&smoothing);
-            rule(is_share, "early_stopping.smoothing", smoothing.to_string(), "at least 0 and less than 1")?;
-        }
-        for (name, value) in at_least_0 {
-            rule(value.is_finite() && value >= 0.0, name, value.to_string(), "a finite number of at least 0")?;
-        }
-        for (name, value) in above_0 {
-            rule(value.is_finite() && value > 0.0, name, value.to_string(), "a finite number above 0")?;
+    /// [`ConfigError`] names the first one that is out of range.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.check_stored()?;
+        ConfigError::check(self.iterations > 0, "iterations", || "0".to_owned(), "at least 1")?;
+        for (name, rate) in [("learning_rate", self.learning_rate), ("decoder_rate", self.decoder_rate)] {
+            ConfigError::check(rate < MAX_RATE, name, || rate.to_string(), "below 1 (the presets use 0.02 or less)")?;
         }
         Ok(())
     }
 
-    /// The step sizes of an iteration.
+    /// Checks a stored config. Earlier versions accepted 0 iterations and any learning rate, and what they wrote stays readable.
+    pub(crate) fn check_stored(&self) -> Result<(), ConfigError> {
+        let (fewest, most) = self.points;
+        let found = || format!("{fewest} to {most}");
+        ConfigError::check((1..=most).contains(&fewest), "points", found, "at least 1, the minimum first")?;
+        let members = (1..=MAX_MEMBERS).contains(&self.members);
+        ConfigError::check(members, "members", || self.members.to_string(), "1 to 16")?;
+        at_least_1("slices_per_step", self.slices_per_step)?;
+        at_least_1("check_points", self.check_points)?;
+        not_negative("learning_rate", self.learning_rate)?;
+        not_negative("decoder_rate", self.decoder_rate)?;
+        not_negative("initial_spread", self.initial_spread)?;
+        not_negative("weight_decay", self.weight_decay)?;
+        not_negative("dice_weight", self.dice_weight)?;
+        self.max_grad_norm.map_or(Ok(()), |norm| positive("max_grad_norm", norm))?;
+        match self.trained {
+            Trained::PromptEncoder | Trained::TokenSide | Trained::Decoder => {}
+            Trained::ExtraTokens { count } => at_least_1("extra_tokens.count", count)?,
+            Trained::LowRank { rank, scale } => {
+                at_least_1("low_rank.rank", rank)?;
+                positive("low_rank.scale", scale)?;
+            }
+        }
+        if let Schedule::Cosine { final_rate } = self.schedule {
+            not_negative("final_rate", final_rate)?;
+        }
+        if let Some(EarlyStopping { patience, least_gain, smoothing }) = self.early_stopping {
+            at_least_1("early_stopping.patience", patience)?;
+            not_negative("early_stopping.least_gain", least_gain)?;
+            let is_share = (0.0..1.0).contains(&smoothing);
+            let found = || smoothing.to_string();
+            ConfigError::check(is_share, "early_stopping.smoothing", found, "at least 0 and below 1")?;
+        }
+        Ok(())
+    }
+
+    /// The learning rates of an iteration.
     pub(crate) fn rates(&self, iteration: usize) -> Rates {
-        let share = self.schedule.share(iteration, self.iterations);
-        Rates { prompts: self.learning_rate * share, decoder: self.decoder_rate * share }
+        let fraction = self.schedule.fraction(iteration, self.iterations);
+        Rates { prompts: self.learning_rate * fraction, decoder: self.decoder_rate * fraction }
     }
 }
 
-/// The step sizes of one iteration.
+fn at_least_1(name: &'static str, value: usize) -> Result<(), ConfigError> {
+    ConfigError::check(value > 0, name, || value.to_string(), "at least 1")
+}
+
+fn not_negative(name: &'static str, value: f64) -> Result<(), ConfigError> {
+    let holds = value.is_finite() && value >= 0.0;
+    ConfigError::check(holds, name, || value.to_string(), "a finite number of at least 0")
+}
+
+fn positive(name: &'static str, value: f64) -> Result<(), ConfigError> {
+    let holds = value.is_finite() && value > 0.0;
+    ConfigError::check(holds, name, || value.to_string(), "a finite number above 0")
+}
+
+/// The learning rates of one iteration.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rates {
     /// Of the prompt encoder and of extra tokens.

@@ -1,4 +1,4 @@
-//! The decoder as learning runs through it: what no step changes is computed once.
+//! The decoder in training: what no step changes is computed once.
 
 use burn::{
     backend::Autodiff,
@@ -8,14 +8,14 @@ use burn::{
 use sam_core::{MaskDecoder, MaskLogits, MaskOutput, ProjectedImage, SamPredictor};
 use sam_prompt::{PromptBatch, PromptEmbeddings};
 
-use crate::{AnnotatedSlice, AssistError, FrozenDecoder, Member, Trained};
+use crate::{AssistError, FrozenDecoder, Member, Trained, slice::TrainingSlice};
 
-/// The slices' images and the decoder that reads them.
+/// The images of the training slices and the decoder that reads them.
 #[derive(Debug)]
 pub(crate) enum Decoding<B: Backend> {
-    /// The decoder stays as it is or changes on its token side only, so the images stay as it projects them.
+    /// The decoder is frozen or changes in its token branch only, so each image is projected once.
     Projected { decoder: Box<FrozenDecoder<B>>, images: Images<ProjectedImage<B>> },
-    /// The decoder's image side changes with every step, and all of it is computed anew.
+    /// The decoder's image branch changes with every step, so images are projected in each step.
     Changing {
         original: Box<MaskDecoder<Autodiff<B>>>,
         /// The position encoding: `[1, channels, h, w]`.
@@ -26,10 +26,10 @@ pub(crate) enum Decoding<B: Backend> {
 }
 
 impl<B: Backend> Decoding<B> {
-    /// Prepares a model's decoder and what it computes of the slices once.
-    pub(crate) fn new(predictor: &SamPredictor<B>, slices: &[AnnotatedSlice<B>], trained: Trained) -> Self {
+    /// Prepares a model's decoder and projects the slices.
+    pub(crate) fn new(predictor: &SamPredictor<B>, slices: &[TrainingSlice<B>], trained: Trained) -> Self {
         let sam = predictor.sam();
-        let features = slices.iter().map(|slice| slice.embedding().features.clone());
+        let features = slices.iter().map(|slice| slice.embedding().features().clone());
         if trained.changes_image_side() {
             return Self::Changing {
                 original: Box::new(MaskDecoder::from_inner(sam.mask_decoder.clone()).no_grad()),
@@ -42,7 +42,7 @@ impl<B: Backend> Decoding<B> {
         Self::Projected { decoder: Box::new(decoder), images }
     }
 
-    /// Decodes one mask for each prompt, to be differentiated with respect to what learns.
+    /// Decodes one mask for each prompt, differentiable with respect to the trained parameters.
     ///
     /// # Shapes
     /// - drawn: the slice of each prompt; output: see [`MaskDecoder::forward`]
@@ -67,7 +67,7 @@ impl<B: Backend> Decoding<B> {
     }
 }
 
-/// The prompts as the learned prompt encoder embeds them, with the learned tokens behind.
+/// Embeds prompts with the learned prompt encoder and appends the learned tokens.
 fn embed<B: Backend>(member: &Member<B>, prompts: &PromptBatch<B>) -> Result<PromptEmbeddings<B>, AssistError> {
     let embedded = member.prompt_encoder.forward(prompts)?;
     Ok(match &member.tokens {
@@ -76,7 +76,7 @@ fn embed<B: Backend>(member: &Member<B>, prompts: &PromptBatch<B>) -> Result<Pro
     })
 }
 
-/// One image for each slice, and those of the last step joined: few slices are often drawn alike again.
+/// One image per slice, and the batch of the last step: with few slices the same batch is often drawn again.
 #[derive(Debug)]
 pub(crate) struct Images<T> {
     each: Vec<T>,
@@ -88,12 +88,12 @@ impl<T: Clone> Images<T> {
         Self { each, last: None }
     }
 
-    /// The images of the drawn slices, joined.
+    /// The batch of the drawn slices.
     fn of(&mut self, drawn: &[usize], join: impl FnOnce(&[&T]) -> T) -> T {
         if let Some((_, joined)) = self.last.as_ref().filter(|(last, _)| last == drawn) {
             return joined.clone();
         }
-        // Given back before the next is made, so that there is one in memory.
+        // Dropped before the next batch is allocated, so that one batch is in memory at a time.
         self.last = None;
         let joined = join(&drawn.iter().map(|&slice| &self.each[slice]).collect::<Vec<_>>());
         self.last = Some((drawn.to_vec(), joined.clone()));

@@ -1,25 +1,28 @@
-//! The prompts of one step, drawn from the outlines.
+//! Draws the prompts of one training step from the outlines.
 
 use burn::tensor::backend::Backend;
 use rand::{RngExt, seq::index};
 use rand_chacha::ChaCha8Rng;
-use sam_prompt::{Label, PromptKind, Prompts};
+use sam_prompt::{Label, PromptKind, Prompts, Replacement};
 
-use crate::{AnnotatedSlice, AssistConfig, AssistError, LearnedKind, slice::Part};
+use crate::{
+    AssistConfig, AssistError, LearnedKind,
+    slice::{Part, TrainingSlice},
+};
 
-/// One prompt of a step, and what it should be answered with.
+/// One prompt of a step and the mask that the decoder should answer it with.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Sample {
-    /// Which of the slices it speaks of.
+    /// Position of the slice among the training slices.
     pub(crate) slice: usize,
-    /// Which of the slice's components, or all of them.
+    /// The component that is prompted for; `None` for the whole outline.
     pub(crate) part: Option<usize>,
     pub(crate) prompts: Prompts,
 }
 
-/// Draws the slices of one step and a prompt for each, all of one make-up; in the slices' order.
+/// Draws the slices of one step and a prompt for each, all of the same kind; sorted by slice.
 pub(crate) fn draw<B: Backend>(
-    slices: &[AnnotatedSlice<B>],
+    slices: &[TrainingSlice<B>],
     iteration: usize,
     config: &AssistConfig,
     rng: &mut ChaCha8Rng,
@@ -30,12 +33,12 @@ pub(crate) fn draw<B: Backend>(
         (LearnedKind::Boxes, _) | (LearnedKind::Mixed, 1) => (true, 0),
         (LearnedKind::Composite | LearnedKind::Mixed, _) => (true, count),
     };
-    // An object may have fewer pixels than points are asked for.
-    let sampler = config.sampling.sampler(true);
+    // With replacement, since an object may have fewer pixels than points are drawn.
+    let sampler = config.sampling.sampler(Replacement::With);
     let chosen = index::sample(rng, slices.len(), config.slices_per_step.min(slices.len()));
     let sample = |index: usize, rng: &mut ChaCha8Rng| {
         let slice = &slices[index];
-        // A box speaks of one component; points alone, of the whole object.
+        // A box prompts for one component, points alone for the whole outline.
         let part = with_box.then(|| draw_part(slice.parts(), rng));
         let answer = part.map_or(slice.outline(), |part| &slice.parts()[part].mask).view();
         let boxes =
@@ -45,18 +48,109 @@ pub(crate) fn draw<B: Backend>(
         Ok(Sample { slice: index, part, prompts: Prompts { points: clicks, boxes, ..Prompts::default() } })
     };
     let mut drawn: Vec<_> = chosen.into_iter().map(|index| sample(index, rng)).collect::<Result<_, AssistError>>()?;
-    // Drawn in the order of choice, decoded in the order of slices: the same choice in another order is the same batch of images.
+    // Sorted, so that the same slices drawn in another order are the same batch of images.
     drawn.sort_by_key(|sample| sample.slice);
     Ok(drawn)
 }
 
-/// One of the components, the larger the likelier.
+/// Draws one component with a probability that is proportional to its area.
 fn draw_part(parts: &[Part], rng: &mut ChaCha8Rng) -> usize {
-    let mut remaining = rng.random_range(0..parts.iter().map(|part| part.pixels).sum::<usize>().max(1));
-    let reached = parts.iter().position(|part| {
-        let here = remaining < part.pixels;
-        remaining = remaining.saturating_sub(part.pixels);
+    let mut remaining = rng.random_range(0..parts.iter().map(|part| part.area).sum::<usize>().max(1));
+    let drawn = parts.iter().position(|part| {
+        let here = remaining < part.area;
+        remaining = remaining.saturating_sub(part.area);
         here
     });
-    reached.unwrap_or(0)
+    drawn.unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Tensor;
+    use burn_flex::{Flex, FlexDevice};
+    use ndarray::Array2;
+    use proptest::prelude::*;
+    use rand::SeedableRng;
+    use sam_core::{AnnotatedSlice, Frame, ImageEmbedding};
+    use sam_prompt::SamplingScheme;
+
+    use super::*;
+
+    const SIZE: (usize, usize) = (12, 16);
+
+    /// A training slice of some outline, if it has a pixel. Drawing prompts needs no features.
+    fn slice(index: usize, outline: Vec<bool>) -> Option<TrainingSlice<Flex>> {
+        let features = Tensor::zeros([1, 1, 1, 1], &FlexDevice);
+        let embedding = ImageEmbedding::new(features, Frame::new(SIZE.0, SIZE.1, 16)).expect("one image");
+        let outline = Array2::from_shape_vec(SIZE, outline).expect("as many as pixels");
+        TrainingSlice::new(&AnnotatedSlice::new(index, embedding, outline).expect("of one size"))
+    }
+
+    fn slices() -> impl Strategy<Value = Vec<TrainingSlice<Flex>>> {
+        let outlines = proptest::collection::vec(proptest::collection::vec(any::<bool>(), SIZE.0 * SIZE.1), 1..5);
+        let kept = outlines.prop_map(|outlines: Vec<Vec<bool>>| {
+            outlines.into_iter().enumerate().filter_map(|(index, outline)| slice(index, outline)).collect::<Vec<_>>()
+        });
+        kept.prop_filter("no outline has a pixel", |slices| !slices.is_empty())
+    }
+
+    fn config() -> impl Strategy<Value = AssistConfig> {
+        let kinds = [LearnedKind::Points, LearnedKind::Boxes, LearnedKind::Composite, LearnedKind::Mixed];
+        let choices =
+            (proptest::sample::select(kinds.to_vec()), proptest::sample::select(SamplingScheme::ALL.to_vec()));
+        (choices, 1_usize..4, 0_usize..4, 1_usize..6).prop_map(|((kind, sampling), fewest, more, at_once)| {
+            AssistConfig::points()
+                .with_kind(kind)
+                .with_sampling(sampling)
+                .with_points((fewest, fewest + more))
+                .with_slices_per_step(at_once)
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+
+        #[test]
+        fn prompts_lie_where_their_labels_say(
+            slices in slices(), config in config(), iteration in 0_usize..9, seed in any::<u64>(),
+        ) {
+            let draw = || draw(&slices, iteration, &config, &mut ChaCha8Rng::seed_from_u64(seed)).expect("prompts");
+            let samples = draw();
+            prop_assert_eq!(&samples, &draw(), "the same seed draws the same");
+            prop_assert_eq!(samples.len(), config.slices_per_step.min(slices.len()));
+            prop_assert!(samples.windows(2).all(|pair| pair[0].slice < pair[1].slice), "each slice once, in order");
+            let (has_box, has_points) = match (config.kind, iteration % 3) {
+                (LearnedKind::Points, _) | (LearnedKind::Mixed, 0) => (false, true),
+                (LearnedKind::Boxes, _) | (LearnedKind::Mixed, 1) => (true, false),
+                _ => (true, true),
+            };
+            for sample in &samples {
+                let slice = &slices[sample.slice];
+                prop_assert_eq!((sample.prompts.boxes.len(), sample.part.is_some()), (usize::from(has_box), has_box));
+                let answer = sample.part.map_or(slice.outline(), |part| &slice.parts()[part].mask);
+                let of = |label| sample.prompts.points.iter().filter(move |point| point.label == label);
+                let expected = if has_points { config.points.0..=config.points.1 } else { 0..=0 };
+                prop_assert!(expected.contains(&of(Label::Foreground).count()), "{:?}", sample);
+                prop_assert_eq!(of(Label::Foreground).count(), of(Label::Background).count());
+                let at = |point: &sam_prompt::Point| (point.y as usize, point.x as usize);
+                prop_assert!(of(Label::Foreground).all(|point| answer[at(point)]));
+                prop_assert!(of(Label::Background).all(|point| !slice.outline()[at(point)]));
+            }
+        }
+
+        #[test]
+        fn larger_components_are_drawn_more_often(areas in proptest::collection::vec(1_usize..50, 1..6)) {
+            let parts: Vec<_> = areas.iter().map(|&area| Part { mask: Array2::from_elem((1, 1), true), area }).collect();
+            let mut rng = ChaCha8Rng::seed_from_u64(1);
+            let mut drawn = vec![0_usize; parts.len()];
+            for _ in 0..2000 {
+                drawn[draw_part(&parts, &mut rng)] += 1;
+            }
+            let total = areas.iter().sum::<usize>() as f64;
+            for (&area, &count) in areas.iter().zip(&drawn) {
+                let (expected, found) = (area as f64 / total, count as f64 / 2000.0);
+                prop_assert!((expected - found).abs() < 0.06, "{} instead of {}", found, expected);
+            }
+        }
+    }
 }

@@ -1,174 +1,163 @@
-//! What can go wrong in learning, and with what was learned.
+//! Errors of learning and of learned files.
 
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
 
-use sam_core::{CoreError, KeyMismatch};
-use sam_eval::EvalError;
+use sam_core::{CoreError, KeyMismatch, SliceError};
 use sam_prompt::PromptError;
 use thiserror::Error;
 
-/// Why nothing was learned, or what was learned cannot be used.
+use crate::ConfigError;
+
+/// Why learning failed, or a learned file cannot be used.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum AssistError {
-    /// The model could not be asked.
+    /// The model refused its input.
     #[error(transparent)]
     Core(#[from] CoreError),
     /// A prompt could not be drawn from an outline.
     #[error(transparent)]
     Prompt(#[from] PromptError),
-    /// No annotated slice was given.
-    #[error("there is nothing to learn from: outline the structure on at least one slice (2 to 5 are best)")]
+    /// A slice could not be read or embedded.
+    #[error(transparent)]
+    Slice(#[from] SliceError),
+    /// A value of the configuration is out of range.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// No annotated slice shows the structure.
+    #[error("no annotated slice shows the structure: outline it on at least one slice (2 to 5 are best)")]
     NoSlices,
     /// Too few slices to leave one out.
     #[error(
-        "the self-check leaves out one annotated slice after the other: it needs {expected} or more, and found {found}"
+        "the self-check leaves out one annotated slice at a time and needs {expected} slices that show the structure, but there \
+         are {found}: outline more slices"
     )]
     TooFewSlices {
-        /// How many there are.
+        /// Number of slices that show the structure.
         found: usize,
-        /// How many it needs.
+        /// Number of slices needed.
         expected: usize,
     },
-    /// The observer of the self-check stopped it.
-    #[error("the self-check was stopped before all slices were checked")]
+    /// The observer stopped a call that has no partial result.
+    #[error("stopped before it was complete")]
     Stopped,
-    /// Masks that cannot be compared.
-    #[error(transparent)]
-    Eval(#[from] EvalError),
-    /// An outline without a pixel.
-    #[error("an annotated slice has an empty outline: outline the structure there, or leave the slice out")]
-    EmptyOutline,
-    /// An outline on another grid than its slice.
-    #[error("the outline has {outline_rows} x {outline_columns} pixels, its slice {slice_rows} x {slice_columns}")]
-    OutlineSize {
-        /// Rows of the outline.
-        outline_rows: usize,
-        /// Columns of the outline.
-        outline_columns: usize,
-        /// Rows of the slice.
-        slice_rows: usize,
-        /// Columns of the slice.
-        slice_columns: usize,
-    },
-    /// A number of the configuration that makes no sense.
-    #[error("{name} of the learning is {found}: expected {expected}")]
-    Config {
-        /// The field's name.
-        name: &'static str,
-        /// What was found.
-        found: String,
-        /// What is allowed.
-        expected: &'static str,
-    },
-    /// The loss is not finite any more.
+    /// The loss is not finite.
     #[error(
         "learning diverged in iteration {iteration}: the loss became {loss}; lower the learning rate (now {learning_rate})"
     )]
     Diverged {
-        /// Counted from 0.
+        /// The iteration, counted from 0.
         iteration: usize,
-        /// The loss found.
+        /// The loss.
         loss: f32,
         /// The learning rate in that iteration.
         learning_rate: f64,
     },
-    /// A prompt card, or the state of a learner, that cannot be read at all.
-    #[error("cannot read the {kind} {}: {source}", path.display())]
+    /// A prompt card or learner state cannot be read.
+    #[error("cannot read the {kind} {}", path.display())]
     Unreadable {
-        /// What it is.
+        /// Kind of file.
         kind: &'static str,
         /// The file or folder.
         path: PathBuf,
         /// Why not.
-        source: std::io::Error,
+        source: io::Error,
     },
-    /// A file that cannot be written.
-    #[error("cannot write the {kind} {}: {source}", path.display())]
+    /// A file cannot be written.
+    #[error("cannot write the {kind} {}", path.display())]
     Unwritable {
-        /// What it is.
+        /// Kind of file.
         kind: &'static str,
         /// The file.
         path: PathBuf,
         /// Why not.
-        source: std::io::Error,
+        source: io::Error,
     },
-    /// A file that holds something else, or one that is damaged.
-    #[error("{} is no whole {kind}: {reason}", path.display())]
-    NotWhole {
-        /// What it should be.
+    /// A file is damaged or holds something else.
+    #[error("{} is not a valid {kind}: {reason}", path.display())]
+    Corrupt {
+        /// Kind of file expected.
         kind: &'static str,
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
     },
-    /// A file of another format.
+    /// A file of another format version.
     #[error(
-        "the {kind} {} has format version {found}, this program reads version {expected}: learn again, or use the program that wrote \
-         it", path.display()
+        "the {kind} {} has format version {found}, but this program reads version {expected}: learn again, or use the program that \
+         wrote it", path.display()
     )]
     FormatVersion {
-        /// What it is.
+        /// Kind of file.
         kind: &'static str,
         /// The file.
         path: PathBuf,
         /// Its format version.
         found: u64,
-        /// The version that is read here.
+        /// The version that this program reads.
         expected: u64,
     },
-    /// A prompt card that nobody could use.
+    /// The content of a prompt card is invalid.
     #[error("no prompt card can be made for {structure:?}: {reason}")]
     CardContent {
-        /// The structure's name.
+        /// Name of the structure.
         structure: String,
-        /// What is wrong with it.
+        /// What is wrong.
         reason: String,
     },
-    /// The state of a learner that nobody could go on from.
+    /// The state of a learner is invalid.
     #[error("the learner cannot be saved: {reason}")]
     StateContent {
-        /// What is wrong with it.
+        /// What is wrong.
         reason: String,
     },
-    /// Something learned with other weights.
+    /// The file was learned with other weights.
     #[error(
-        "{what} was learned with weights of SHA-256 {expected}..., these are {found}...: use the weights that it was learned with, or \
-         learn again"
+        "{what} was learned with weights of SHA-256 {expected}..., but the model has {found}...: load the weights that it was learned \
+         with, or learn again"
     )]
     OtherWeights {
         /// What was learned.
         what: String,
         /// Start of the SHA-256 that it was learned with.
         expected: String,
-        /// Start of the SHA-256 of the weights at hand.
+        /// Start of the SHA-256 of the model's weights.
         found: String,
     },
-    /// Something learned whose parameters are not those of the model.
-    #[error("{what} does not fit the model:\n{mismatch}  use the model that it was learned with")]
+    /// The model does not know which weights it has.
+    #[error(
+        "the model does not know the SHA-256 of its weights: load it from a checkpoint, or set it with \
+         SamPredictor::with_weights_sha256"
+    )]
+    UnknownWeights,
+    /// The learned parameters do not fit the model.
+    #[error("{what} does not fit the model:\n{mismatch}  load the model that it was learned with")]
     OtherShape {
         /// What was learned.
         what: String,
         /// The parameters that differ.
         mismatch: Box<KeyMismatch>,
     },
-    /// A learner that should go on with other slices than it began with.
+    /// A learner is resumed with other slices than it started with.
     #[error(
-        "{} was learned from other outlines than these: go on with the very slices, in the same order, or begin anew", path.display()
+        "{} was learned from other outlines: resume with the same slices in the same order, or start again", path.display()
     )]
     OtherSlices {
         /// The learner's state.
         path: PathBuf,
     },
-    /// Learning that should go on from something else than it learns.
-    #[error("learning cannot go on from what was learned before, which is not {expected}: learn anew, or as before")]
+    /// Learning continues from an adaptation of another kind.
+    #[error(
+        "learning cannot continue from an adaptation that is not {expected}: start without it, or with the config that it was \
+         learned with"
+    )]
     OtherLearning {
-        /// What this learning learns.
+        /// What the config trains.
         expected: String,
     },
-    /// Predictions of several structures that do not belong together.
-    #[error("the structures cannot be told apart: expected {expected}, found {found}")]
+    /// Masks or predictions of several structures that do not belong together.
+    #[error("the structures cannot be combined: expected {expected}, found {found}")]
     MultiClass {
         /// What is needed.
         expected: String,

@@ -1,4 +1,4 @@
-//! The part of SAM that gradients pass through and that stays as it is.
+//! The frozen mask decoder that gradients pass through.
 
 use burn::{
     backend::Autodiff,
@@ -8,11 +8,11 @@ use burn::{
 use sam_core::{CoreError, DecoderPositions, MaskDecoder, MaskLogits, MaskOutput, ProjectedImage, Sam};
 use sam_prompt::{PromptBatch, PromptEmbeddings, PromptEncoder};
 
-/// A mask decoder that passes gradients on to the prompt encoder and keeps none for itself.
+/// A frozen mask decoder: it passes gradients on to the prompt encoder and has none of its own.
 #[derive(Debug)]
 pub struct FrozenDecoder<B: Backend> {
     decoder: MaskDecoder<Autodiff<B>>,
-    /// Depend on fixed frequencies and frozen weights only, so they are computed once.
+    /// Computed once, since they depend on fixed frequencies and frozen weights only.
     positions: DecoderPositions<B>,
     tracked_positions: DecoderPositions<Autodiff<B>>,
     untracked: MaskDecoder<B>,
@@ -24,7 +24,7 @@ impl<B: Backend> FrozenDecoder<B> {
         Self::from_parts(sam.mask_decoder.clone(), &sam.prompt_encoder)
     }
 
-    /// Freezes a decoder; the prompt encoder gives the image's position encoding only.
+    /// Freezes a decoder; the prompt encoder only provides the image's position encoding.
     pub fn from_parts(decoder: MaskDecoder<B>, prompt_encoder: &PromptEncoder<B>) -> Self {
         let positions = decoder.project_positions(prompt_encoder.dense_pe());
         Self {
@@ -35,7 +35,7 @@ impl<B: Backend> FrozenDecoder<B> {
         }
     }
 
-    /// What of an image can be computed once for all prompts and all steps.
+    /// Projects an image once for all prompts and all steps.
     ///
     /// # Shapes
     /// - features: `[n, channels, h, w]`
@@ -43,7 +43,7 @@ impl<B: Backend> FrozenDecoder<B> {
         self.untracked.project(features, &self.positions)
     }
 
-    /// Decodes one mask for each prompt, to be differentiated with respect to the prompt encoder.
+    /// Decodes one mask for each prompt, differentiable with respect to the prompt encoder.
     ///
     /// # Shapes
     /// - image: one, or one for each prompt; output: see [`MaskDecoder::forward`]
@@ -62,12 +62,12 @@ impl<B: Backend> FrozenDecoder<B> {
     /// As [`FrozenDecoder::forward`], for prompts that are embedded already.
     ///
     /// # Panics
-    /// If there are neither one image nor as many as prompts.
+    /// If the number of images is neither one nor the number of prompts.
     pub fn decode(&self, image: ProjectedImage<B>, prompts: PromptEmbeddings<Autodiff<B>>) -> MaskLogits<Autodiff<B>> {
         self.decode_with(&self.decoder, image, prompts)
     }
 
-    /// As [`FrozenDecoder::decode`], by a decoder that differs from this one on its token side only.
+    /// As [`FrozenDecoder::decode`], with a decoder that differs from this one in its token branch only.
     pub(crate) fn decode_with(
         &self,
         decoder: &MaskDecoder<Autodiff<B>>,

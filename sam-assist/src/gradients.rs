@@ -1,4 +1,4 @@
-//! Gradients of all parameters together: their norm, and who steps by which.
+//! Clips gradients by their common norm, and takes those of single parts.
 
 use burn::{
     backend::Autodiff,
@@ -7,27 +7,27 @@ use burn::{
     tensor::{ElementConversion, Tensor, backend::Backend},
 };
 
-/// Added to the norm that is divided by.
+/// Added to the norm before dividing by it.
 ///
 /// Source: `torch.nn.utils.clip_grad_norm_`.
 const NORM_EPSILON: f64 = 1e-6;
 
-/// Scales a module's gradients down, all alike, so that their norm together is `largest` at the most.
+/// Scales a module's gradients down by one factor, so that their common norm is at most `max_norm`.
 pub(crate) fn clip<B: Backend, M: AutodiffModule<Autodiff<B>>>(
     gradients: GradientsParams,
     module: &M,
-    largest: f64,
+    max_norm: f64,
 ) -> GradientsParams {
     let mut squares = Squares { gradients, sum: 0.0 };
     module.visit(&mut squares);
-    let factor = largest / (squares.sum.sqrt() + NORM_EPSILON);
+    let factor = max_norm / (squares.sum.sqrt() + NORM_EPSILON);
     if factor >= 1.0 {
         return squares.gradients;
     }
     take(&mut squares.gradients, module, factor)
 }
 
-/// Takes out the gradients of a module's parameters, multiplied by a factor.
+/// Removes the gradients of a module's parameters and returns them, multiplied by a factor.
 pub(crate) fn take<B: Backend, M: AutodiffModule<Autodiff<B>>>(
     gradients: &mut GradientsParams,
     module: &M,

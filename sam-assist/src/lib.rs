@@ -1,32 +1,36 @@
-//! SAM^assist: learns what a click means, from a few outlined slices.
+//! SAM^assist: learns from a few outlined slices what a prompt means.
 //!
-//! SAM's prompt encoder has 6,220 parameters. Trained alone, through the frozen mask decoder and on embeddings computed once, it
-//! turns "some object here" into "the kidney here" within seconds (paper section 3.2.1, Eq. 1).
+//! SAM's prompt encoder has 6,220 parameters. Trained alone, through the frozen mask decoder and on embeddings that are computed
+//! once, it turns "some object here" into "the kidney here" within seconds (paper section 3.2.1, Eq. 1).
 //!
-//! - [`AnnotatedSlice`]: an embedded slice and the outline that a person drew on it.
-//! - [`AssistConfig`]: every number of the learning, with its seed.
-//! - [`learn`]: from those to what was [`Learned`]; [`Learner`] does it step by step, to stop and go on, also in
-//!   another process.
-//! - [`Adaptation`]: what learning changed, to be put into the model by [`Adaptation::apply`]. Beside the prompt encoder, it may hold
-//!   extra tokens, a tuned decoder or low-rank adapters, as [`Trained`] says: to measure the paper's argument against fine-tuning.
-//! - [`self_check`]: how well each annotated slice is segmented by what the others teach.
-//! - [`PromptCard`]: what was learned, as one small file for other scans and other people.
-//! - [`MultiClass`]: several cards on one embedding, each pixel to one structure.
+//! - [`AnnotatedSlice`]: an embedded slice and the outline that a person drew on it; an empty outline says that the structure is absent.
+//! - [`AssistConfig`]: the hyperparameters and the seed, with presets for points, boxes and both.
+//! - [`learn`]: trains and returns [`Learned`]; [`learn_structure`] scales the iterations to the slices and can continue from an earlier
+//!   result; a [`Learner`] runs step by step, and can stop and resume in another process.
+//! - [`Adaptation`]: the learned parameters; [`Adaptation::apply`] puts them into the model. [`Trained`] selects extra tokens, a tuned
+//!   decoder or low-rank adapters in addition to the prompt encoder.
+//! - [`self_check`]: leave-one-out Dice of the annotated slices.
+//! - [`PromptCard`]: learned parameters as a small file for other scans and other people.
+//! - [`MultiClass`]: several structures on one image, combined into one label map.
+//!
+//! Long calls take an [`Observer`](sam_prompt::progress::Observer), which reports progress and can stop them. All types are `Send` and
+//! `Sync`; trainings on several threads take turns, see [`Learner`].
 //!
 //! ```
 //! use burn_flex::Flex;
 //! use ndarray::{Array2, Array3};
 //! use sam_assist::{AnnotatedSlice, AssistConfig, learn};
 //! use sam_core::{SamConfig, SamPredictor, ViTConfig};
+//! use sam_prompt::progress::ignore_progress;
 //!
 //! let config = SamConfig::vit(ViTConfig::new(32, 1, 2).with_image_size(64));
 //! let predictor = SamPredictor::new(config.init::<Flex>(&Default::default()), config.preprocess);
-//! let slice = Array3::from_shape_fn((40, 50, 1), |(row, column, _)| if row > 20 && column > 25 { 200.0 } else { 20.0 });
+//! let slice = Array3::from_shape_fn((40, 50, 1), |(row, column, _)| if row > 20 && column > 25 { 200 } else { 20 });
 //! let outline = Array2::from_shape_fn((40, 50), |(row, column)| row > 20 && column > 25);
 //!
-//! let annotated = AnnotatedSlice::new(predictor.embed(slice.view())?, outline)?;
-//! let config = AssistConfig { iterations: 3, ..AssistConfig::points() };
-//! let learned = learn(&predictor, &[annotated], &config, &mut |_| std::ops::ControlFlow::Continue(()))?;
+//! let annotated = AnnotatedSlice::new(0, predictor.embed(slice.view())?, outline)?;
+//! let config = AssistConfig::points().with_iterations(3);
+//! let learned = learn(&predictor, &[annotated], &config, &mut ignore_progress())?;
 //! let predictor = learned.adaptation.apply(&predictor);
 //! # Ok::<(), sam_assist::AssistError>(())
 //! ```
@@ -35,7 +39,9 @@
 
 mod adaptation;
 mod card;
+mod checksummed;
 mod config;
+mod config_error;
 mod decoding;
 mod draw;
 mod error;
@@ -47,7 +53,7 @@ mod loss;
 mod low_rank;
 mod multiclass;
 mod parameters;
-mod sealed;
+mod schedule;
 mod self_check;
 mod slice;
 mod target;
@@ -55,14 +61,26 @@ mod token_side;
 
 pub use adaptation::{Adaptation, Member};
 pub use card::{CardMetadata, PromptCard, TrainingSlices};
-pub use config::{AssistConfig, EarlyStopping, LearnedKind, Schedule, Trained};
+pub use config::{AssistConfig, LearnedKind, Trained};
+pub use config_error::ConfigError;
 pub use error::AssistError;
 pub use frozen::FrozenDecoder;
-pub use learn::learn;
-pub use learner::{Ending, Learned, Learner, Progress, Timing};
+pub use learn::{learn, learn_structure};
+pub use learner::{Learned, Learner, Timing};
 pub use loss::{binary_cross_entropy, dice_loss};
 pub use low_rank::LowRankAdapters;
 pub use multiclass::{MultiClass, resolve_overlap};
-pub use self_check::{CheckProgress, SelfCheck, self_check};
-pub use slice::AnnotatedSlice;
+pub use sam_core::AnnotatedSlice;
+pub use schedule::{EarlyStopping, Schedule};
+pub use self_check::{SelfCheck, self_check};
 pub use target::low_res_target;
+
+// The crates in this crate's signatures, so that their versions fit.
+pub use burn;
+pub use sam_core::{self, ndarray};
+pub use sam_prompt;
+
+/// The program of the README, compiled and run with the documentation's tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExample;

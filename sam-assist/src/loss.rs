@@ -1,4 +1,4 @@
-//! What learning minimises: soft Dice and binary cross-entropy on low-res logits.
+//! The training loss: soft Dice and binary cross-entropy on low-res logits.
 
 use burn::tensor::{
     Tensor,
@@ -6,7 +6,7 @@ use burn::tensor::{
     backend::Backend,
 };
 
-/// Added to numerator and denominator of the Dice, so that an empty target has a loss.
+/// Added to numerator and denominator of the Dice, so that it is defined for an empty target.
 const DICE_SMOOTH: f64 = 1.0;
 
 /// One minus the soft Dice of each sample, averaged over the batch.
@@ -22,7 +22,7 @@ pub fn dice_loss<B: Backend>(logits: Tensor<B, 4>, target: Tensor<B, 4>) -> Tens
     (dice.neg() + 1.0).mean()
 }
 
-/// Cross-entropy of each pixel's logit and target in [0, 1], averaged over all pixels.
+/// Cross-entropy of logits and targets in [0, 1], averaged over all pixels.
 ///
 /// # Shapes
 /// - logits and target: `[n, 1, h, w]`; output: `[1]`

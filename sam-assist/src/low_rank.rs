@@ -9,14 +9,14 @@ use burn::{
 use rand::Rng;
 use sam_core::MaskDecoder;
 
-use crate::{adaptation::uniform, token_side::Path};
+use crate::{parameters::uniform, token_side::Path};
 
 /// The layers that are adapted: the attentions' projections and the perceptrons, where they work on tokens.
 ///
 /// Source: Hu et al. 2021, "Low-Rank Adaptation of Large Language Models", section 4; there of queries and values alone.
 const ADAPTED: [&str; 6] = ["q_proj", "k_proj", "v_proj", "out_proj", "lin1", "lin2"];
 
-/// One adapter for each adapted projection of a decoder: `W + scale * down up` takes the place of its weight `W`.
+/// One adapter for each adapted projection of a decoder: `W + scale * down up` replaces its weight `W`.
 #[derive(Module, Debug)]
 pub struct LowRankAdapters<B: Backend> {
     /// In the order in which the decoder holds its projections.
@@ -52,12 +52,12 @@ impl<B: Backend> LowRankAdapters<B> {
         Self { adapters: shapes.found.into_iter().map(adapter).collect(), scale }
     }
 
-    /// What the change is multiplied by.
+    /// Factor of the change.
     pub(crate) fn scale(&self) -> f64 {
         self.scale
     }
 
-    /// The decoder with the adapters added to its weights; on a backend that tracks gradients, they reach the adapters.
+    /// The decoder with the adapters added to its weights. On an autodiff backend, gradients reach the adapters.
     pub(crate) fn merge(&self, decoder: MaskDecoder<B>) -> MaskDecoder<B> {
         let changes = self.adapters.iter();
         decoder.map(&mut Merge { adapters: changes, scale: self.scale, path: Path::default() })
@@ -117,7 +117,7 @@ impl<B: Backend> ModuleMapper<B> for Merge<'_, B> {
         let change = down.val().matmul(up.val()) * self.scale;
         let (id, weight) = (weight.id, weight.into_value());
         let shape = weight.shape();
-        // The sum is no leaf of the graph: it passes gradients on, and holds none.
+        // The sum is not a leaf of the autodiff graph: it passes gradients on and stores none.
         Param::initialized(id, weight + change.reshape::<D, Shape>(shape))
     }
 }

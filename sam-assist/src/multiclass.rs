@@ -1,23 +1,23 @@
-//! Several learned structures on one image: each pixel belongs to one of them, or to the background.
+//! Several learned structures on one image: each pixel gets the label of one of them, or of the background.
 
 use burn::tensor::backend::Backend;
 use ndarray::{Array2, ArrayView2, Axis, Zip};
-use sam_core::{ImageEmbedding, SamPredictor};
-use sam_prompt::Prompts;
+use sam_core::{ImageEmbedding, SamPredictor, SliceError};
+use sam_prompt::{Prompts, component_boxes};
 
 use crate::AssistError;
 
-/// One predictor for each learned structure, all asked on the same embedding.
+/// One predictor for each learned structure, all on the same embedding.
 ///
-/// Make the predictors from one by [`PromptCard::apply`](crate::PromptCard::apply): they share its weights and what its decoder computes
-/// of positions, so that a further structure costs little more than its card.
+/// Make them from one predictor with [`Adaptation::apply`](crate::Adaptation::apply) or a card: they share its weights and projected
+/// positions, so another structure costs little more than its learned parameters.
 #[derive(Debug, Clone)]
 pub struct MultiClass<B: Backend> {
     predictors: Vec<SamPredictor<B>>,
 }
 
 impl<B: Backend> MultiClass<B> {
-    /// Joins structures; the first becomes label 1, the second label 2, and so on.
+    /// Combines structures: the first gets label 1, the second label 2, and so on.
     pub fn new(predictors: Vec<SamPredictor<B>>) -> Self {
         Self { predictors }
     }
@@ -40,15 +40,15 @@ impl<B: Backend> MultiClass<B> {
             let expected = format!("prompts for each of {} structures", self.predictors.len());
             return Err(AssistError::MultiClass { expected, found: format!("prompts for {}", prompts.len()) });
         }
-        let ask = |(predictor, prompts): (&SamPredictor<B>, &Option<Prompts>)| {
+        let predict = |(predictor, prompts): (&SamPredictor<B>, &Option<Prompts>)| {
             let Some(prompts) = prompts else { return Ok(None) };
             let prediction = predictor.predict(embedding, prompts)?;
             Ok(Some(prediction.logits.index_axis(Axis(0), prediction.best()).to_owned()))
         };
-        self.predictors.iter().zip(prompts).map(ask).collect()
+        self.predictors.iter().zip(prompts).map(predict).collect()
     }
 
-    /// The label of each pixel: see [`resolve_overlap`].
+    /// Predicts the label of each pixel: see [`resolve_overlap`].
     ///
     /// # Shapes
     /// - output: `[rows, columns]` of the image
@@ -62,13 +62,74 @@ impl<B: Backend> MultiClass<B> {
     ) -> Result<Array2<u16>, AssistError> {
         let logits = self.logits(embedding, prompts)?;
         let views: Vec<_> = logits.iter().map(|logits| logits.as_ref().map(|array| array.view())).collect();
-        resolve_overlap(embedding.frame.original, &views)
+        resolve_overlap(embedding.frame().original, &views)
+    }
+
+    /// Combines one mask for each structure into a label map; `None` where no structure has a mask.
+    ///
+    /// Each structure keeps its own mask. Where masks overlap, every structure is predicted once more from the boxes of its own mask,
+    /// and the largest logit wins. `embed` is called only then.
+    ///
+    /// # Shapes
+    /// - masks: `[rows, columns]` for each structure, `None` for those that are not on the image
+    /// - output: `[rows, columns]`
+    ///
+    /// # Errors
+    /// [`AssistError::MultiClass`] if masks have different sizes, or overlap and are not as many as the structures;
+    /// [`AssistError::Slice`] if the slice cannot be embedded; [`AssistError::Core`] as [`SamPredictor::predict`].
+    pub fn join(
+        &self,
+        masks: &[Option<&Array2<bool>>],
+        embed: impl FnOnce() -> Result<ImageEmbedding<B>, SliceError>,
+    ) -> Result<Option<Array2<u16>>, AssistError> {
+        let Some(size) = masks.iter().flatten().map(|mask| mask.dim()).next() else { return Ok(None) };
+        if let Some(other) = masks.iter().flatten().map(|mask| mask.dim()).find(|&other| other != size) {
+            return Err(AssistError::MultiClass {
+                expected: format!("masks of {} x {} pixels", size.0, size.1),
+                found: format!("one of {} x {}", other.0, other.1),
+            });
+        }
+        // Any value above 0 claims a pixel.
+        let claim = |mask: &Array2<bool>| mask.mapv(|inside| if inside { f32::MIN_POSITIVE } else { 0.0 });
+        let mut claims: Vec<Option<Array2<f32>>> = masks.iter().map(|mask| mask.map(claim)).collect();
+        if overlap(masks, size) {
+            let prompts: Vec<_> = masks.iter().map(|mask| mask.and_then(boxes)).collect();
+            let logits = self.logits(&embed()?, &prompts)?;
+            for (claim, logits) in claims.iter_mut().zip(&logits) {
+                let (Some(claim), Some(logits)) = (claim, logits) else { continue };
+                Zip::from(claim).and(logits).for_each(|claim, &logit| {
+                    if *claim > 0.0 {
+                        *claim = claim.max(logit);
+                    }
+                });
+            }
+        }
+        let views: Vec<_> = claims.iter().map(|claim| claim.as_ref().map(|array| array.view())).collect();
+        resolve_overlap(size, &views).map(Some)
     }
 }
 
-/// Gives each pixel to the structure of the largest logit: the first is label 1; 0 is background, where no logit is above 0.
+/// The boxes of a mask's components; `None` for an empty mask.
+fn boxes(mask: &Array2<bool>) -> Option<Prompts> {
+    let boxes = component_boxes(mask.view(), 1);
+    (!boxes.is_empty()).then(|| Prompts::from_boxes(boxes))
+}
+
+/// Whether a pixel lies in more than one mask.
+fn overlap(masks: &[Option<&Array2<bool>>], size: (usize, usize)) -> bool {
+    let mut taken = Array2::from_elem(size, false);
+    masks.iter().flatten().any(|mask| {
+        Zip::from(&mut taken).and(*mask).fold(false, |found, taken, &inside| {
+            let twice = *taken && inside;
+            *taken |= inside;
+            found || twice
+        })
+    })
+}
+
+/// Labels each pixel with the structure of the largest logit, counted from 1; 0 is background, where no logit is above 0.
 ///
-/// Where logits are equal, the structure that comes first keeps the pixel. A logit that is no number claims nothing.
+/// Of equal logits the first structure wins. NaN claims nothing.
 ///
 /// # Shapes
 /// - size: rows and columns
@@ -149,5 +210,20 @@ mod tests {
         let small = array![[1.0_f32, 2.0]];
         let message = resolve_overlap((1, 3), &[Some(small.view())]).expect_err("too small").to_string();
         assert!(message.contains("1 x 3") && message.contains("1 x 2"), "{message}");
+    }
+
+    #[test]
+    fn masks_that_do_not_overlap_are_joined_without_an_embedding() {
+        type B = burn_flex::Flex;
+        let none = MultiClass::<B>::new(Vec::new());
+        let refuse = || Err(SliceError::new(0, "no embedding is needed"));
+        let (first, third) = (array![[true, true, false, false]], array![[false, false, false, true]]);
+        let joined = none.join(&[Some(&first), None, Some(&third)], refuse).expect("no overlap");
+        assert_eq!(joined, Some(array![[1, 1, 0, 3]]));
+        assert_eq!(none.join(&[None, None], refuse).expect("nothing"), None);
+        assert!(matches!(none.join(&[Some(&first), Some(&first)], refuse), Err(AssistError::Slice(_))));
+        let small = array![[true]];
+        let message = none.join(&[Some(&first), Some(&small)], refuse).expect_err("two sizes").to_string();
+        assert!(message.contains("1 x 4") && message.contains("1 x 1"), "{message}");
     }
 }

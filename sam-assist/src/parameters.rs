@@ -1,74 +1,66 @@
-//! The parameters that learning may change, by their paths: read out of an adaptation, and put into another.
+//! The trainable parameters of a module by their paths: read out, filled, drawn and marked for gradients.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use burn::{
     backend::Autodiff,
-    module::{AutodiffModule, Module, ModuleMapper, ModuleVisitor, Param},
+    module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId},
     tensor::{DType, Tensor, TensorData, backend::Backend},
 };
-use sam_core::{KeyMismatch, SamPredictor};
+use rand::{Rng, RngExt};
+use sam_core::KeyMismatch;
 
-use crate::{Adaptation, AssistError, Trained, sealed::Tensors, token_side::Path};
+use crate::{AssistError, Trained, checksummed::Tensors, token_side::Path};
 
-/// Every parameter that is marked for gradients, in f32.
-pub(crate) fn read<B: Backend>(adaptation: &Adaptation<Autodiff<B>>) -> Tensors {
+/// Every trainable parameter, in f32.
+pub(crate) fn read<B: Backend>(module: &impl Module<Autodiff<B>>) -> Tensors {
     let mut read = Read::default();
-    adaptation.visit(&mut read);
+    module.visit(&mut read);
     read.found
 }
 
-/// Puts values into the parameters that are marked for gradients.
+/// Fills the trainable parameters with values.
 ///
 /// # Errors
-/// [`AssistError::OtherShape`] if they are not exactly those, in their shapes; `what` was learned.
-pub(crate) fn fill<B: Backend>(
-    adaptation: Adaptation<Autodiff<B>>,
+/// [`AssistError::OtherShape`] if the values are not exactly those parameters, in their shapes; it names `what` was learned.
+pub(crate) fn fill<B: Backend, M: Module<Autodiff<B>>>(
+    module: M,
     values: &Tensors,
     what: &str,
-) -> Result<Adaptation<Autodiff<B>>, AssistError> {
-    let mismatch = compare(&adaptation, values);
+) -> Result<M, AssistError> {
+    let mismatch = compare(&module, values);
     if !mismatch.is_empty() {
         return Err(AssistError::OtherShape { what: what.to_owned(), mismatch: Box::new(mismatch) });
     }
-    Ok(adaptation.map(&mut Fill { values, path: Path::default() }))
+    Ok(module.map(&mut Fill { values, path: Path::default() }))
 }
 
-/// Whether values can be those of what learns: told before anything of that size is made.
+/// Checks that values can belong to what was trained, before anything of that size is allocated.
 pub(crate) fn check_size(trained: Trained, members: usize, values: &Tensors) -> Result<(), String> {
     let numbers =
         values.keys().filter_map(|path| path.strip_prefix("members.")?.split_once('.').map(|(number, _)| number));
     let found = numbers.collect::<BTreeSet<_>>().len();
     if found != members {
-        return Err(format!("its members: {found}, where its learning says {members}"));
+        return Err(format!("it has {found} ensemble members, but its config says {members}"));
     }
     let size = |path: &str, axis: usize| values.get(path).and_then(|data| data.shape.get(axis).copied());
     let (name, expected, found) = match trained {
         Trained::PromptEncoder | Trained::TokenSide | Trained::Decoder => return Ok(()),
-        Trained::ExtraTokens { count } => ("extra tokens", count, size("members.0.tokens", 0)),
-        Trained::LowRank { rank, .. } => ("adapters' rank", rank, size("members.0.adapters.adapters.0.down", 1)),
+        Trained::ExtraTokens { count } => ("number of extra tokens", count, size("members.0.tokens", 0)),
+        Trained::LowRank { rank, .. } => ("rank of its adapters", rank, size("members.0.adapters.adapters.0.down", 1)),
     };
     match found {
         Some(found) if found == expected => Ok(()),
-        Some(found) => Err(format!("its {name}: {found}, where its learning says {expected}")),
-        None => Err(format!("its {name} are missing")),
+        Some(found) => Err(format!("the {name} is {found}, but its config says {expected}")),
+        None => Err(format!("the {name} cannot be found: its parameters are missing")),
     }
 }
 
-/// A model's own parts as learning starts from them, to be filled with what was learned.
-pub(crate) fn unlearned<B: Backend>(
-    predictor: &SamPredictor<B>,
-    trained: Trained,
-    members: usize,
-) -> Adaptation<Autodiff<B>> {
-    Adaptation::from_inner(Adaptation::empty(predictor, trained, members)).trainable(trained)
-}
-
-/// How values differ from the parameters that are marked for gradients.
-fn compare<B: Backend>(adaptation: &Adaptation<Autodiff<B>>, values: &Tensors) -> KeyMismatch {
+/// How values differ from the trainable parameters.
+fn compare<B: Backend>(module: &impl Module<Autodiff<B>>, values: &Tensors) -> KeyMismatch {
     let mut unexpected: BTreeMap<_, _> = values.iter().map(|(path, data)| (path, data.shape.to_vec())).collect();
     let mut shapes = Shapes::default();
-    adaptation.visit(&mut shapes);
+    module.visit(&mut shapes);
     let mut mismatch = KeyMismatch::default();
     for (path, needed) in shapes.found {
         match unexpected.remove(&path) {
@@ -81,7 +73,37 @@ fn compare<B: Backend>(adaptation: &Adaptation<Autodiff<B>>, values: &Tensors) -
     mismatch
 }
 
-/// Implements the walk of a visitor or mapper that keeps its `path`.
+/// A parameter drawn uniformly within `spread` of zero, from the caller's generator: burn's is shared by the whole process.
+pub(crate) fn uniform<B: Backend>(
+    shape: [usize; 2],
+    spread: f64,
+    rng: &mut impl Rng,
+    device: &B::Device,
+) -> Param<Tensor<B, 2>> {
+    let values: Vec<_> = (0..shape[0] * shape[1]).map(|_| rng.random_range(-spread..=spread) as f32).collect();
+    Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), device)).set_require_grad(false)
+}
+
+/// Gives every parameter an id of its own.
+pub(crate) struct Renumber;
+
+impl<B: Backend> ModuleMapper<B> for Renumber {
+    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        let (_, value, mapper) = parameter.consume();
+        Param::from_mapped_value(ParamId::new(), value, mapper)
+    }
+}
+
+/// Marks every parameter for gradients.
+pub(crate) struct RequireGradient;
+
+impl<B: Backend> ModuleMapper<B> for RequireGradient {
+    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        parameter.set_require_grad(true)
+    }
+}
+
+/// Implements the traversal of a visitor or mapper that keeps its `path`.
 macro_rules! keep_path {
     () => {
         fn enter_module(&mut self, name: &str, _container: &str) {

@@ -1,85 +1,100 @@
-//! How well what was learned can be trusted: each annotated slice, segmented by what the others teach.
-
-use std::ops::ControlFlow;
+//! Leave-one-out check: how well each annotated slice is segmented by what the others teach.
 
 use burn::tensor::backend::Backend;
+use ndarray::{Array2, Zip};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use sam_core::SamPredictor;
-use sam_eval::{EmptyPolicy, dice};
-use sam_prompt::PromptKind;
+use sam_core::{AnnotatedSlice, SamPredictor};
+use sam_prompt::{
+    PromptKind, Replacement,
+    progress::{Observer, Progress, Stage, StopReason},
+};
 
-use crate::{AnnotatedSlice, AssistConfig, AssistError, LearnedKind, Learner, Progress};
+use crate::{AssistConfig, AssistError, LearnedKind, Learner};
 
-/// Two to learn from, and one to check.
+/// Two slices to learn from, and one to check.
 const FEWEST_SLICES: usize = 3;
 
-/// The generator's stream that the first slice's prompts are drawn from, the others' following: learning draws from those before.
+/// The prompts of the first slice are drawn from this stream of the generator, those of the next slice from the next stream; training
+/// draws from lower ones.
 const FIRST_STREAM: u64 = 2;
 
 /// How well each annotated slice is segmented by what was learned from the others.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct SelfCheck {
-    /// Dice of each slice while it was left out, in the slices' order.
+    /// Dice of each slice that shows the structure while it was left out, in the order of the slices.
     pub dice: Vec<f64>,
     /// Their mean.
     pub mean: f64,
 }
 
-/// Where the self-check stands; told to its observer after each iteration of each learning.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct CheckProgress {
-    /// The slice that is left out, counted from 0.
-    pub slice: usize,
-    /// How many slices there are.
-    pub slices: usize,
-    /// Where the learning from the others stands.
-    pub learning: Progress,
-}
-
 /// Leaves out each annotated slice in turn, learns from the others, and segments it from prompts drawn from its outline.
 ///
-/// The prompts are of the kind that is learned, drawn as learning draws them, with [`AssistConfig::check_points`] points.
+/// Slices with an empty outline are skipped. The prompts are of the kind that is learned, with [`AssistConfig::check_points`] points.
+/// The observer is called after each training iteration; [`Progress::slice`] is the slice that is left out. May be called from several
+/// threads at once, see [`Learner`].
 ///
 /// # Errors
-/// [`AssistError::TooFewSlices`] for fewer than three; [`AssistError::Stopped`] if the observer returns [`ControlFlow::Break`]; and
-/// as [`learn`](crate::learn).
+/// [`AssistError::TooFewSlices`] for fewer than three slices that show the structure; [`AssistError::Stopped`] if the observer
+/// stops it, as a mean of some slices would mislead; and as [`learn`](crate::learn).
 pub fn self_check<B: Backend>(
     predictor: &SamPredictor<B>,
     slices: &[AnnotatedSlice<B>],
     config: &AssistConfig,
-    observer: &mut dyn FnMut(CheckProgress) -> ControlFlow<()>,
+    observer: &mut Observer<'_>,
 ) -> Result<SelfCheck, AssistError> {
+    let slices: Vec<_> = slices.iter().filter(|slice| !slice.is_empty()).cloned().collect();
     if slices.len() < FEWEST_SLICES {
         return Err(AssistError::TooFewSlices { found: slices.len(), expected: FEWEST_SLICES });
     }
+    let total = slices.len() * config.iterations;
     let mut scores = Vec::with_capacity(slices.len());
-    for (index, left_out) in slices.iter().enumerate() {
-        let others = [&slices[..index], &slices[index + 1..]].concat();
+    for (position, left_out) in slices.iter().enumerate() {
+        let others = [&slices[..position], &slices[position + 1..]].concat();
         let mut learner = Learner::new(predictor, &others, config.clone())?;
-        let mut is_stopped = false;
-        learner.run(&mut |learning| {
-            let flow = observer(CheckProgress { slice: index, slices: slices.len(), learning });
-            is_stopped = flow.is_break();
-            flow
+        let reason = learner.run(&mut |learning| {
+            let done = position * config.iterations + learning.done;
+            let progress = Progress::new(Stage::SelfCheck, done, total).at_slice(left_out.index());
+            observer(&learning.loss.map_or(progress, |loss| progress.with_loss(loss)))
         })?;
-        if is_stopped {
+        if reason == StopReason::Stopped {
             return Err(AssistError::Stopped);
         }
         let predictor = learner.finish().adaptation.apply(predictor);
-        let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
-        rng.set_stream(FIRST_STREAM + index as u64);
-        let outline = left_out.outline();
-        let prompts = config.draw.draw(checked(config), outline.view(), &*config.sampling.sampler(true), &mut rng)?;
-        let mask = predictor.predict(left_out.embedding(), &prompts)?.mask();
-        scores.push(dice(&mask, outline, EmptyPolicy::Nan)?);
+        scores.push(score(&predictor, left_out, config, position as u64)?);
     }
     let mean = scores.iter().sum::<f64>() / scores.len() as f64;
     Ok(SelfCheck { dice: scores, mean })
 }
 
-/// The prompts that show best what was learned.
-fn checked(config: &AssistConfig) -> PromptKind {
+/// Dice of a slice that is prompted from its own outline.
+fn score<B: Backend>(
+    predictor: &SamPredictor<B>,
+    slice: &AnnotatedSlice<B>,
+    config: &AssistConfig,
+    position: u64,
+) -> Result<f64, AssistError> {
+    let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
+    rng.set_stream(FIRST_STREAM + position);
+    let sampler = config.sampling.sampler(Replacement::With);
+    let prompts = config.draw.draw(checked_kind(config), slice.outline().view(), &*sampler, &mut rng)?;
+    let mask = predictor.predict(slice.embedding(), &prompts)?.mask();
+    Ok(dice(&mask, slice.outline()))
+}
+
+/// Dice coefficient of two masks of the same size, of which one has a pixel at least.
+fn dice(a: &Array2<bool>, b: &Array2<bool>) -> f64 {
+    let (mut both, mut total) = (0_u64, 0_u64);
+    Zip::from(a).and(b).for_each(|&a, &b| {
+        both += u64::from(a && b);
+        total += u64::from(a) + u64::from(b);
+    });
+    (2 * both) as f64 / total as f64
+}
+
+/// The kind of prompts that shows best what was learned.
+fn checked_kind(config: &AssistConfig) -> PromptKind {
     match config.kind {
         LearnedKind::Points => PromptKind::Points(config.check_points),
         LearnedKind::Boxes => PromptKind::Box,

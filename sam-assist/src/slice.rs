@@ -1,61 +1,47 @@
-//! Slices that a person has outlined.
+//! Annotated slices, prepared for training.
 
 use burn::tensor::backend::Backend;
 use ndarray::Array2;
-use sam_core::ImageEmbedding;
-use sam_prompt::component_masks;
+use sam_core::{AnnotatedSlice, ImageEmbedding};
+use sam_prompt::{component_masks, mask_area};
 
-use crate::AssistError;
-
-/// A slice that a person has outlined.
+/// An annotated slice that shows the structure, with the regions that prompts are drawn from.
 #[derive(Debug, Clone)]
-pub struct AnnotatedSlice<B: Backend> {
-    embedding: ImageEmbedding<B>,
-    outline: Array2<bool>,
-    /// All that is not outlined.
+pub(crate) struct TrainingSlice<B: Backend> {
+    slice: AnnotatedSlice<B>,
+    /// The pixels that are not outlined.
     outside: Array2<bool>,
     parts: Vec<Part>,
 }
 
-/// A component of an outline, with the number of its pixels.
+/// A connected component of an outline.
 #[derive(Debug, Clone)]
 pub(crate) struct Part {
     pub(crate) mask: Array2<bool>,
-    pub(crate) pixels: usize,
+    /// Number of pixels.
+    pub(crate) area: usize,
 }
 
-impl<B: Backend> AnnotatedSlice<B> {
-    /// Joins an embedded slice and its outline.
-    ///
-    /// # Shapes
-    /// - outline: `[rows, columns]` of the image that was embedded
-    ///
-    /// # Errors
-    /// [`AssistError::OutlineSize`] if the sizes differ; [`AssistError::EmptyOutline`].
-    pub fn new(embedding: ImageEmbedding<B>, outline: Array2<bool>) -> Result<Self, AssistError> {
-        let (slice_rows, slice_columns) = embedding.frame.original;
-        let (outline_rows, outline_columns) = outline.dim();
-        if (outline_rows, outline_columns) != (slice_rows, slice_columns) {
-            return Err(AssistError::OutlineSize { outline_rows, outline_columns, slice_rows, slice_columns });
-        }
-        let counted = |mask: Array2<bool>| Part { pixels: mask.iter().filter(|&&inside| inside).count(), mask };
-        let parts: Vec<_> = component_masks(outline.view(), 1).into_iter().map(counted).collect();
-        if parts.is_empty() {
-            return Err(AssistError::EmptyOutline);
-        }
-        Ok(Self { embedding, outside: outline.mapv(|inside| !inside), outline, parts })
+impl<B: Backend> TrainingSlice<B> {
+    /// `None` where the outline is empty: without the structure there is nothing to prompt for.
+    pub(crate) fn new(slice: &AnnotatedSlice<B>) -> Option<Self> {
+        let part = |mask: Array2<bool>| Part { area: mask_area(mask.view()), mask };
+        let parts: Vec<_> = component_masks(slice.outline().view(), 1).into_iter().map(part).collect();
+        let outside = slice.outline().mapv(|inside| !inside);
+        (!parts.is_empty()).then(|| Self { slice: slice.clone(), outside, parts })
     }
 
     /// The embedded slice.
-    pub fn embedding(&self) -> &ImageEmbedding<B> {
-        &self.embedding
+    pub(crate) fn embedding(&self) -> &ImageEmbedding<B> {
+        self.slice.embedding()
     }
 
-    /// What the person outlined: `[rows, columns]`.
-    pub fn outline(&self) -> &Array2<bool> {
-        &self.outline
+    /// The whole outline: `[rows, columns]`.
+    pub(crate) fn outline(&self) -> &Array2<bool> {
+        self.slice.outline()
     }
 
+    /// The pixels that are not outlined.
     pub(crate) fn outside(&self) -> &Array2<bool> {
         &self.outside
     }

@@ -1,11 +1,51 @@
-//! The outline as the decoder should predict it.
+//! The masks that the decoder should predict, on the grid of its low-res logits.
 
+use std::sync::OnceLock;
+
+use burn::tensor::{Tensor, TensorData, backend::Backend};
 use ndarray::{Array2, ArrayView2};
 use sam_core::Frame;
 
-/// Brings an outline to the grid of the low-res logits.
+use crate::{draw::Sample, slice::TrainingSlice};
+
+/// Target of each slice and of each of its components, rasterised when it is first needed.
+#[derive(Debug)]
+pub(crate) struct Targets<B: Backend> {
+    side: usize,
+    /// Per slice: the whole outline, then each component; `[1, 1, side, side]`.
+    slices: Vec<Vec<OnceLock<Tensor<B, 4>>>>,
+}
+
+impl<B: Backend> Targets<B> {
+    /// Low-res logits have this many times the rows and columns of the embedding.
+    const UPSCALING: usize = 4;
+
+    pub(crate) fn new(slices: &[TrainingSlice<B>]) -> Self {
+        let side = slices.first().map_or(0, |slice| Self::UPSCALING * slice.embedding().features().dims()[2]);
+        let empty = |slice: &TrainingSlice<B>| (0..=slice.parts().len()).map(|_| OnceLock::new()).collect();
+        Self { side, slices: slices.iter().map(empty).collect() }
+    }
+
+    /// The targets of some samples: `[n, 1, side, side]`.
+    pub(crate) fn of(&self, samples: &[Sample], slices: &[TrainingSlice<B>], device: &B::Device) -> Tensor<B, 4> {
+        let target = |sample: &Sample| {
+            let slice = &slices[sample.slice];
+            let known = &self.slices[sample.slice][sample.part.map_or(0, |part| part + 1)];
+            let rasterise = || {
+                let answer = sample.part.map_or(slice.outline(), |part| &slice.parts()[part].mask);
+                let values = low_res_target(answer.view(), &slice.embedding().frame(), self.side);
+                let values: Vec<f32> = values.into_iter().collect();
+                Tensor::from_data(TensorData::new(values, [1, 1, self.side, self.side]), device)
+            };
+            known.get_or_init(rasterise).clone()
+        };
+        Tensor::cat(samples.iter().map(target).collect(), 0)
+    }
+}
+
+/// Resamples an outline to the grid of the low-res logits.
 ///
-/// Each cell holds the share of it that the outline covers, so that small structures do not vanish; the padding is 0.
+/// Each cell holds the fraction of its area that the outline covers, so that small structures do not vanish; the padding is 0.
 ///
 /// # Shapes
 /// - outline: `[rows, columns]` of the image; output: `[side, side]`, values in [0, 1]
@@ -24,7 +64,7 @@ pub fn low_res_target(outline: ArrayView2<'_, bool>, frame: &Frame, side: usize)
     })
 }
 
-/// For each cell, the pixels that it overlaps and the share of the cell that each takes.
+/// For each cell, the pixels that it overlaps and the fraction of the cell that each of them covers.
 fn shares(cells: usize, pixels: usize, density: f64) -> Vec<Vec<(usize, f32)>> {
     let overlap = |cell: usize| {
         let (start, end) = (cell as f64 / density, (cell as f64 + 1.0) / density);

@@ -1,7 +1,7 @@
-//! The decoder's token side: the weights that tokens pass through and pixels do not.
+//! The decoder's token branch: the weights of its two-way transformer that tokens pass through and pixels do not.
 //!
-//! While these alone change, what the decoder projects of an image stays the same, and each gradient is the product of a dozen
-//! tokens instead of thousands of pixels: learning them costs hardly more than learning the prompt encoder.
+//! While these alone change, the projected image stays the same, and each gradient is a product over a dozen tokens instead of
+//! thousands of pixels: training them costs hardly more than training the prompt encoder.
 
 use burn::{
     module::{Module, ModuleMapper, Param},
@@ -9,7 +9,7 @@ use burn::{
 };
 use sam_core::MaskDecoder;
 
-/// Where in a module a walk through its parameters stands: the names of the fields, outermost first.
+/// Path of a parameter while a module is traversed: the names of the fields, outermost first.
 #[derive(Default)]
 pub(crate) struct Path(Vec<String>);
 
@@ -35,7 +35,7 @@ impl Path {
         }
     }
 
-    /// Whether the decoder's parameter that this leads to works on tokens alone.
+    /// Whether this is a decoder parameter that works on tokens alone.
     pub(crate) fn is_token_side(&self) -> bool {
         let has = |name: &str| self.0.iter().any(|part| part == name);
         let looks_at_image = has("cross_attn_token_to_image") || has("final_attn_token_to_image");
@@ -47,7 +47,7 @@ impl Path {
     }
 }
 
-/// Marks the token side of a decoder for gradients, and nothing else.
+/// Marks the token branch of a decoder for gradients, and nothing else.
 pub(crate) fn track_token_side<B: Backend>(decoder: MaskDecoder<B>) -> MaskDecoder<B> {
     decoder.map(&mut Track { path: Path::default() })
 }

@@ -1,6 +1,6 @@
-//! Learning against the same steps in PyTorch (`goldens/subset.py` says whose), and what `learn` promises beside.
+//! Learning against the same steps in PyTorch (`goldens/subset.py` names the source).
 
-use std::{collections::BTreeMap, ops::ControlFlow, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use burn::{
     backend::Autodiff,
@@ -10,15 +10,9 @@ use burn::{
 };
 use burn_flex::{Flex, FlexDevice};
 use burn_store::ModuleSnapshot;
-use ndarray::{Array2, Array3};
 use safetensors::SafeTensors;
-use sam_assist::{
-    AnnotatedSlice, AssistConfig, AssistError, EarlyStopping, FrozenDecoder, Learned, Schedule, Trained,
-    binary_cross_entropy, dice_loss, learn,
-};
-use sam_core::{
-    Checkpoint, ImageEmbedding, MaskDecoderConfig, SamConfig, SamPredictor, TwoWayTransformerConfig, ViTConfig,
-};
+use sam_assist::{FrozenDecoder, binary_cross_entropy, dice_loss};
+use sam_core::{Checkpoint, MaskDecoderConfig, SamConfig, TwoWayTransformerConfig, ViTConfig};
 use sam_prompt::{PromptBatch, PromptEncoder, Token, TokenKind};
 
 type B = Flex;
@@ -47,7 +41,7 @@ fn config() -> SamConfig {
         .with_window_size(3)
         .with_out_chans(32);
     let decoder = MaskDecoderConfig::new().with_transformer(transformer).with_iou_head_hidden_dim(40);
-    SamConfig { decoder, ..SamConfig::vit(encoder) }
+    SamConfig::vit(encoder).with_decoder(decoder)
 }
 
 struct Golden {
@@ -156,142 +150,6 @@ fn learns_step_by_step_like_pytorch() -> TestResult {
         }
         let frequencies = "pe_layer.positional_encoding_gaussian_matrix";
         assert_eq!(after[frequencies], before[frequencies], "frequencies are no parameter");
-    }
-    Ok(())
-}
-
-/// A small SAM of random weights, and a slice with a bright square on it, embedded.
-fn predictor() -> TestResult<(SamPredictor<B>, ImageEmbedding<B>)> {
-    let config = SamConfig::vit(ViTConfig::new(32, 1, 2).with_image_size(64).with_out_chans(32));
-    let sam = config.init(&DEVICE);
-    // burn draws weights when they are first used; `learn` clones the model, and each clone would draw its own.
-    for tensor in sam.collect(None, None, false) {
-        tensor.to_data().map_err(|error| format!("{}: {error:?}", tensor.full_path()))?;
-    }
-    let predictor = SamPredictor::new(sam, config.preprocess);
-    let image =
-        Array3::from_shape_fn((40, 50, 1), |(row, column, _)| if in_square(row, column) { 200.0 } else { 20.0 });
-    let embedding = predictor.embed(image.view())?;
-    Ok((predictor, embedding))
-}
-
-fn in_square(row: usize, column: usize) -> bool {
-    (10..25).contains(&row) && (20..40).contains(&column)
-}
-
-fn outline() -> Array2<bool> {
-    Array2::from_shape_fn((40, 50), |(row, column)| in_square(row, column))
-}
-
-fn learn_unwatched(
-    predictor: &SamPredictor<B>,
-    slices: &[AnnotatedSlice<B>],
-    config: &AssistConfig,
-) -> Result<Learned<B>, AssistError> {
-    learn(predictor, slices, config, &mut |_| ControlFlow::Continue(()))
-}
-
-#[test]
-fn same_seed_learns_the_same() -> TestResult {
-    let (predictor, embedding) = predictor()?;
-    let slices = [
-        AnnotatedSlice::new(embedding.clone(), outline())?,
-        AnnotatedSlice::new(embedding, Array2::from_shape_fn((40, 50), |(row, column)| row < 6 && column < 9))?,
-    ];
-    for config in [AssistConfig::points(), AssistConfig::boxes(), AssistConfig::composite(), AssistConfig::mixed()] {
-        let config = AssistConfig { iterations: 4, seed: 5, ..config };
-        let first = learn_unwatched(&predictor, &slices, &config)?.losses;
-        assert_eq!(first.len(), 4);
-        assert_eq!(first, learn_unwatched(&predictor, &slices, &config)?.losses, "{:?}", config.kind);
-        let other = AssistConfig { seed: 6, ..config };
-        assert_ne!(first, learn_unwatched(&predictor, &slices, &other)?.losses, "{:?}", other.kind);
-    }
-    Ok(())
-}
-
-#[test]
-fn learning_lowers_the_loss() -> TestResult {
-    let (predictor, embedding) = predictor()?;
-    let slices = [AnnotatedSlice::new(embedding, outline())?];
-    let config = AssistConfig { iterations: 60, ..AssistConfig::points() }.prompt_encoder_only();
-    let learned = learn_unwatched(&predictor, &slices, &config)?;
-    assert!(learned.adaptation.members[0].mask_decoder.is_none(), "the prompt encoder alone was to learn");
-    let mean = |losses: &[f32]| losses.iter().sum::<f32>() / losses.len() as f32;
-    let (start, end) = (mean(&learned.losses[..5]), mean(&learned.losses[55..]));
-    assert!(end < start, "the loss went from {start} to {end}");
-    assert!(learned.losses.iter().all(|loss| loss.is_finite()) && learned.seconds > 0.0);
-    let values = |encoder: &PromptEncoder<B>| parameters(&PromptEncoder::from_inner(encoder.clone()));
-    assert_ne!(values(&learned.adaptation.members[0].prompt_encoder)?, values(&predictor.sam().prompt_encoder)?);
-    Ok(())
-}
-
-#[test]
-fn observer_sees_every_iteration_and_can_stop() -> TestResult {
-    let (predictor, embedding) = predictor()?;
-    let slices = [AnnotatedSlice::new(embedding, outline())?];
-    let config = AssistConfig { iterations: 10, ..AssistConfig::points() };
-    let mut seen = Vec::new();
-    let learned = learn(&predictor, &slices, &config, &mut |progress| {
-        assert_eq!(progress.iterations, 10);
-        seen.push((progress.iteration, progress.loss));
-        if progress.iteration == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
-    assert_eq!(seen.iter().map(|&(iteration, _)| iteration).collect::<Vec<_>>(), [0, 1, 2]);
-    assert_eq!(seen.iter().map(|&(_, loss)| loss).collect::<Vec<_>>(), learned.losses);
-    Ok(())
-}
-
-#[test]
-fn no_iteration_learns_nothing() -> TestResult {
-    let (predictor, embedding) = predictor()?;
-    let slices = [AnnotatedSlice::new(embedding, outline())?];
-    let learned = learn_unwatched(&predictor, &slices, &AssistConfig { iterations: 0, ..AssistConfig::points() })?;
-    assert!(learned.losses.is_empty());
-    Ok(())
-}
-
-#[test]
-fn slices_of_no_use_are_errors() -> TestResult {
-    let (predictor, embedding) = predictor()?;
-    assert!(matches!(learn_unwatched(&predictor, &[], &AssistConfig::points()), Err(AssistError::NoSlices)));
-    let empty = Array2::from_elem((40, 50), false);
-    assert!(matches!(AnnotatedSlice::new(embedding.clone(), empty), Err(AssistError::EmptyOutline)));
-    let turned = AnnotatedSlice::new(embedding, outline().reversed_axes());
-    assert!(matches!(
-        turned,
-        Err(AssistError::OutlineSize { outline_rows: 50, outline_columns: 40, slice_rows: 40, slice_columns: 50 })
-    ));
-    Ok(())
-}
-
-#[test]
-fn numbers_of_no_meaning_are_errors() -> TestResult {
-    let (predictor, embedding) = predictor()?;
-    let slices = [AnnotatedSlice::new(embedding, outline())?];
-    let valid = AssistConfig::points;
-    let stopping = |rule| AssistConfig { early_stopping: Some(rule), ..valid() };
-    for (field, config) in [
-        ("learning_rate", AssistConfig { learning_rate: f64::NAN, ..valid() }),
-        ("learning_rate", AssistConfig { learning_rate: -1e-3, ..valid() }),
-        ("decoder_rate", AssistConfig { decoder_rate: -1.0, ..valid() }),
-        ("final_rate", AssistConfig { schedule: Schedule::Cosine { final_rate: f64::INFINITY }, ..valid() }),
-        ("initial_spread", AssistConfig { initial_spread: f64::NAN, ..valid() }),
-        ("largest_gradient", AssistConfig { largest_gradient: Some(0.0), ..valid() }),
-        ("extra_tokens.count", AssistConfig { trained: Trained::ExtraTokens { count: 0 }, ..valid() }),
-        ("low_rank.rank", AssistConfig { trained: Trained::LowRank { rank: 0, scale: 1.0 }, ..valid() }),
-        ("low_rank.scale", AssistConfig { trained: Trained::LowRank { rank: 4, scale: f64::NAN }, ..valid() }),
-        ("early_stopping.patience", stopping(EarlyStopping { patience: 0, ..EarlyStopping::default() })),
-        ("early_stopping.least_gain", stopping(EarlyStopping { least_gain: -1.0, ..EarlyStopping::default() })),
-        ("early_stopping.smoothing", stopping(EarlyStopping { smoothing: 1.0, ..EarlyStopping::default() })),
-        ("check_points", AssistConfig { check_points: 0, ..valid() }),
-        ("weight_decay", AssistConfig { weight_decay: -1.0, ..valid() }),
-        ("dice_weight", AssistConfig { dice_weight: f64::NAN, ..valid() }),
-        ("points", AssistConfig { points: (0, 3), ..valid() }),
-        ("points", AssistConfig { points: (4, 3), ..valid() }),
-        ("slices_per_step", AssistConfig { slices_per_step: 0, ..valid() }),
-    ] {
-        let found = learn_unwatched(&predictor, &slices, &config);
-        assert!(matches!(found, Err(AssistError::Config { name, .. }) if name == field), "{field}");
     }
     Ok(())
 }

@@ -1,20 +1,18 @@
 //! What learning promises whatever learns: it lowers the loss, leaves the rest as it was, and stops and goes on without a trace.
 
-use std::{collections::BTreeMap, ops::ControlFlow};
+use std::ops::ControlFlow;
 
-use burn_flex::{Flex, FlexDevice};
-use burn_store::ModuleSnapshot;
-use ndarray::{Array2, Array3};
 use sam_assist::{
-    Adaptation, AnnotatedSlice, AssistConfig, AssistError, EarlyStopping, Ending, LearnedKind, Learner, Schedule,
+    Adaptation, AnnotatedSlice, AssistConfig, AssistError, ConfigError, EarlyStopping, LearnedKind, Learner, Schedule,
     Trained, self_check,
 };
-use sam_core::{Sam, SamConfig, SamPredictor, ViTConfig};
-use sam_prompt::{Label, Point, Prompts, SamplingScheme};
+use sam_core::SamPredictor;
+use sam_prompt::{
+    Label, Point, Prompts, SamplingScheme,
+    progress::{Progress, Stage, StopReason, ignore_progress},
+};
 
-type B = Flex;
-type TestResult<T = ()> = Result<T, Box<dyn std::error::Error>>;
-type Values = BTreeMap<String, Vec<f32>>;
+use crate::common::{B, TestResult, Values, empty_slice, predictor, slices, values};
 
 const EVERY_TRAINED: [Trained; 5] = [
     Trained::PromptEncoder,
@@ -24,44 +22,13 @@ const EVERY_TRAINED: [Trained; 5] = [
     Trained::LowRank { rank: 4, scale: 2.0 },
 ];
 
-/// A tiny SAM of random weights.
-fn predictor() -> TestResult<SamPredictor<B>> {
-    let config = SamConfig::vit(ViTConfig::new(32, 1, 2).with_image_size(64));
-    let sam = config.init(&FlexDevice);
-    // burn draws weights when they are first used: drawn here, all clones share them.
-    values(&sam)?;
-    Ok(SamPredictor::new(sam, config.preprocess))
-}
-
-/// Every tensor of a model by its name.
-fn values(sam: &Sam<B>) -> TestResult<Values> {
-    let read = |tensor: burn_store::TensorSnapshot| {
-        let data = tensor.to_data().map_err(|error| format!("{}: {error:?}", tensor.full_path()))?;
-        Ok((tensor.full_path(), data.iter::<f32>().collect()))
-    };
-    sam.collect(None, None, false).into_iter().map(read).collect()
-}
-
-/// Slices with a bright square each, a little further right on each.
-fn slices(predictor: &SamPredictor<B>, count: usize) -> TestResult<Vec<AnnotatedSlice<B>>> {
-    let slice = |number: usize| {
-        let inside =
-            |row: usize, column: usize| (10..25).contains(&row) && (12 + 4 * number..28 + 4 * number).contains(&column);
-        let image =
-            Array3::from_shape_fn((40, 50, 1), |(row, column, _)| if inside(row, column) { 200.0 } else { 20.0 });
-        let outline = Array2::from_shape_fn((40, 50), |(row, column)| inside(row, column));
-        Ok(AnnotatedSlice::new(predictor.embed(image.view())?, outline)?)
-    };
-    (0..count).map(slice).collect()
-}
-
 fn config(trained: Trained, iterations: usize) -> AssistConfig {
-    AssistConfig { trained, iterations, decoder_rate: 1e-3, seed: 3, ..AssistConfig::points() }
+    AssistConfig::points().with_trained(trained).with_iterations(iterations).with_decoder_rate(1e-3).with_seed(3)
 }
 
 #[test]
 fn each_slice_is_learned_from_as_often_however_many_there_are() {
-    let config = AssistConfig { iterations: 60, slices_per_step: 2, ..AssistConfig::points() };
+    let config = AssistConfig::points().with_iterations(60).with_slices_per_step(2);
     let iterations = [0, 1, 2, 3, 5].map(|slices| config.clone().for_slices(slices).iterations);
     assert_eq!(iterations, [60, 60, 60, 90, 150]);
     assert_eq!(config.clone().for_slices(2), config);
@@ -72,9 +39,9 @@ fn learning_goes_on_from_what_was_learned_before() -> TestResult {
     let predictor = predictor()?;
     let slices = slices(&predictor, 3)?;
     for trained in EVERY_TRAINED {
-        let config = AssistConfig { warm_iterations: 4, members: 2, ..config(trained, 12) };
+        let config = config(trained, 12).with_warm_iterations(4).with_members(2);
         let mut learner = Learner::new(&predictor, &slices[..2], config.clone())?;
-        learner.run(&mut on)?;
+        learner.run(&mut ignore_progress())?;
         let before = learner.finish().adaptation;
 
         // Without a step, what was learned is still there.
@@ -83,28 +50,24 @@ fn learning_goes_on_from_what_was_learned_before() -> TestResult {
         assert_eq!(applied(&warm()?.finish().adaptation)?, applied(&before)?, "{trained:?}");
         // Each member goes its own way from there, in as many steps as are asked for, and always alike.
         let outcome = |mut learner: Learner<B>| {
-            let ending = learner.run(&mut on)?;
+            let ending = learner.run(&mut ignore_progress())?;
             Outcome::of(learner, &predictor, ending)
         };
         let first = outcome(warm()?)?;
-        assert_eq!((first.losses.len(), first.ending), (4, Ending::Complete), "{trained:?}");
+        assert_eq!((first.losses.len(), first.ending), (4, StopReason::Complete), "{trained:?}");
         assert_ne!(first.values, applied(&before)?, "{trained:?}");
         assert_eq!(first, outcome(warm()?)?, "{trained:?}");
 
-        let other = AssistConfig { members: 1, ..config.clone() };
+        let other = config.clone().with_members(1);
         let refused = Learner::warm(&predictor, &slices, &before, other);
         assert!(matches!(refused, Err(AssistError::OtherLearning { .. })), "{trained:?}");
     }
     Ok(())
 }
 
-fn on(_: sam_assist::Progress) -> ControlFlow<()> {
-    ControlFlow::Continue(())
-}
-
 fn learned(predictor: &SamPredictor<B>, slices: &[AnnotatedSlice<B>], config: AssistConfig) -> TestResult<Outcome> {
     let mut learner = Learner::new(predictor, slices, config)?;
-    let ending = learner.run(&mut on)?;
+    let ending = learner.run(&mut ignore_progress())?;
     Outcome::of(learner, predictor, ending)
 }
 
@@ -114,11 +77,11 @@ struct Outcome {
     losses: Vec<f32>,
     values: Values,
     tokens: Option<Vec<f32>>,
-    ending: Ending,
+    ending: StopReason,
 }
 
 impl Outcome {
-    fn of(learner: Learner<B>, predictor: &SamPredictor<B>, ending: Ending) -> TestResult<Self> {
+    fn of(learner: Learner<B>, predictor: &SamPredictor<B>, ending: StopReason) -> TestResult<Self> {
         let result = learner.finish();
         let spent = result.timing.forward + result.timing.backward + result.timing.optimiser;
         assert!(spent <= result.seconds, "{:?} in {} s", result.timing, result.seconds);
@@ -155,6 +118,7 @@ fn each_choice_lowers_the_loss_and_leaves_the_rest_alone() -> TestResult {
                     Trained::LowRank { .. } => {
                         name.ends_with("self_attn.q_proj.weight") || name.ends_with("lin1.weight")
                     }
+                    _ => unreachable!("no other choice is tested"),
                 };
             of_prompts || of_decoder
         };
@@ -172,6 +136,7 @@ fn each_choice_lowers_the_loss_and_leaves_the_rest_alone() -> TestResult {
                     Trained::PromptEncoder | Trained::ExtraTokens { .. } => false,
                     Trained::Decoder => of_decoder,
                     Trained::TokenSide | Trained::LowRank { .. } => of_decoder && !of_image(name),
+                    _ => unreachable!("no other choice is tested"),
                 }
         };
         for (name, values) in &before {
@@ -196,7 +161,7 @@ fn same_seed_learns_the_same_and_another_another() -> TestResult {
         let config = config(trained, 3);
         let first = learned(&predictor, &slices, config.clone())?;
         assert_eq!(first, learned(&predictor, &slices, config.clone())?);
-        assert_ne!(first, learned(&predictor, &slices, AssistConfig { seed: 4, ..config })?);
+        assert_ne!(first, learned(&predictor, &slices, config.with_seed(4))?);
     }
     Ok(())
 }
@@ -206,21 +171,18 @@ fn stopping_and_going_on_leaves_no_trace() -> TestResult {
     let predictor = predictor()?;
     let slices = slices(&predictor, 3)?;
     for trained in EVERY_TRAINED {
-        let config = AssistConfig {
-            kind: LearnedKind::Mixed,
-            schedule: Schedule::Cosine { final_rate: 0.1 },
-            ..config(trained, 6)
-        };
+        let config =
+            config(trained, 6).with_kind(LearnedKind::Mixed).with_schedule(Schedule::Cosine { final_rate: 0.1 });
         let uninterrupted = learned(&predictor, &slices, config.clone())?;
         let mut learner = Learner::new(&predictor, &slices, config)?;
-        assert_eq!(learner.run(&mut |_| ControlFlow::Break(()))?, Ending::Stopped);
-        assert_eq!(learner.step()?.iteration, 1);
-        let stop = |progress: sam_assist::Progress| {
-            if progress.iteration == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        assert_eq!(learner.run(&mut |_| ControlFlow::Break(()))?, StopReason::Stopped);
+        assert_eq!(learner.step()?.done, 2);
+        let stop = |progress: &Progress| {
+            if progress.done == 4 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        assert_eq!(learner.run(&mut { stop })?, Ending::Stopped);
-        let ending = learner.run(&mut on)?;
-        assert_eq!(learner.ending(), Some(Ending::Complete));
+        assert_eq!(learner.run(&mut { stop })?, StopReason::Stopped);
+        let ending = learner.run(&mut ignore_progress())?;
+        assert_eq!(learner.stop_reason(), Some(StopReason::Complete));
         assert_eq!(Outcome::of(learner, &predictor, ending)?, uninterrupted, "{trained:?}");
     }
     Ok(())
@@ -250,7 +212,7 @@ fn members_learn_in_turn_and_their_mean_is_the_answer() -> TestResult {
         Ok(adaptation.apply(&predictor).predict(slices[0].embedding(), &click)?)
     };
     for trained in EVERY_TRAINED {
-        let mut learner = Learner::new(&predictor, &slices, AssistConfig { members: 3, ..config(trained, 6) })?;
+        let mut learner = Learner::new(&predictor, &slices, config(trained, 6).with_members(3))?;
         // Two of three steps: the last member is still as learning began.
         learner.step()?;
         learner.step()?;
@@ -268,10 +230,10 @@ fn members_learn_in_turn_and_their_mean_is_the_answer() -> TestResult {
         let iou = answers.iter().map(|answer| answer.iou[0]).sum::<f32>() / 3.0;
         assert!((together.iou[0] - iou).abs() < 1e-5, "{trained:?}");
     }
-    let none = AssistConfig { members: 0, ..config(Trained::PromptEncoder, 6) };
-    assert!(matches!(none.check(), Err(AssistError::Config { name: "members", .. })));
+    let none = config(Trained::PromptEncoder, 6).with_members(0);
+    assert!(matches!(none.check(), Err(ConfigError { name: "members", .. })));
     // Each member learns as often from each slice as one alone would.
-    let config = AssistConfig { members: 3, ..AssistConfig::points() }.for_slices(2);
+    let config = AssistConfig::points().with_members(3).for_slices(2);
     assert_eq!(config.iterations, 3 * AssistConfig::points().for_slices(2).iterations);
     Ok(())
 }
@@ -281,10 +243,11 @@ fn every_sampling_scheme_draws_other_prompts() -> TestResult {
     let predictor = predictor()?;
     let slices = slices(&predictor, 1)?;
     let losses = |sampling| -> TestResult<_> {
-        let config = AssistConfig { sampling, ..config(Trained::PromptEncoder, 2) };
+        let config = config(Trained::PromptEncoder, 2).with_sampling(sampling);
         Ok(learned(&predictor, &slices, config)?.losses)
     };
-    let [uniform, center, boundary] = SamplingScheme::ALL.map(losses);
+    let [uniform, center, boundary] =
+        [SamplingScheme::Uniform, SamplingScheme::Center, SamplingScheme::Boundary].map(losses);
     let (uniform, center, boundary) = (uniform?, center?, boundary?);
     assert!(uniform != center && center != boundary && boundary != uniform);
     Ok(())
@@ -294,9 +257,8 @@ fn every_sampling_scheme_draws_other_prompts() -> TestResult {
 fn large_gradients_are_clipped_and_small_ones_are_not() -> TestResult {
     let predictor = predictor()?;
     let slices = slices(&predictor, 2)?;
-    let clipped = |largest_gradient, trained| {
-        learned(&predictor, &slices, AssistConfig { largest_gradient, ..config(trained, 3) })
-    };
+    let clipped =
+        |max_grad_norm, trained| learned(&predictor, &slices, config(trained, 3).with_max_grad_norm(max_grad_norm));
     for trained in [Trained::PromptEncoder, Trained::LowRank { rank: 2, scale: 1.0 }] {
         let free = clipped(None, trained)?;
         assert_eq!(clipped(Some(1e9), trained)?, free, "{trained:?}");
@@ -318,15 +280,15 @@ fn learning_ends_early_where_the_loss_no_longer_falls() -> TestResult {
     let slices = slices(&predictor, 1)?;
     // No loss falls by so much: the first stays the lowest.
     let rule = EarlyStopping { patience: 4, least_gain: 1e3, smoothing: 0.5 };
-    let config = AssistConfig { early_stopping: Some(rule), ..config(Trained::PromptEncoder, 20) };
+    let config = config(Trained::PromptEncoder, 20).with_early_stopping(Some(rule));
     let mut learner = Learner::new(&predictor, &slices, config.clone())?;
-    assert_eq!(learner.run(&mut on)?, Ending::Converged);
+    assert_eq!(learner.run(&mut ignore_progress())?, StopReason::Converged);
     assert_eq!(learner.losses().len(), 5);
-    assert_eq!(learner.run(&mut on)?, Ending::Converged);
+    assert_eq!(learner.run(&mut ignore_progress())?, StopReason::Converged);
     assert_eq!(learner.losses().len(), 5);
     let patient = EarlyStopping { patience: 20, ..rule };
-    let outcome = learned(&predictor, &slices, AssistConfig { early_stopping: Some(patient), ..config })?;
-    assert_eq!((outcome.ending, outcome.losses.len()), (Ending::Complete, 20));
+    let outcome = learned(&predictor, &slices, config.with_early_stopping(Some(patient)))?;
+    assert_eq!((outcome.ending, outcome.losses.len()), (StopReason::Complete, 20));
     Ok(())
 }
 
@@ -335,17 +297,20 @@ fn self_check_scores_each_slice_by_the_others() -> TestResult {
     let predictor = predictor()?;
     let slices = slices(&predictor, 3)?;
     for kind in [LearnedKind::Points, LearnedKind::Boxes, LearnedKind::Composite, LearnedKind::Mixed] {
-        let config = AssistConfig { kind, ..config(Trained::PromptEncoder, 2) };
+        let config = config(Trained::PromptEncoder, 2).with_kind(kind);
         let mut seen = Vec::new();
         let check = self_check(&predictor, &slices, &config, &mut |progress| {
-            seen.push((progress.slice, progress.slices, progress.learning.iteration));
+            assert_eq!((progress.stage, progress.total), (Stage::SelfCheck, 6));
+            assert!(progress.loss.is_some_and(f32::is_finite));
+            seen.push((progress.slice, progress.done));
             ControlFlow::Continue(())
         })?;
-        assert_eq!(seen, [(0, 3, 0), (0, 3, 1), (1, 3, 0), (1, 3, 1), (2, 3, 0), (2, 3, 1)]);
+        let expected = [(0, 1), (0, 2), (1, 3), (1, 4), (2, 5), (2, 6)];
+        assert_eq!(seen, expected.map(|(slice, done)| (Some(slice), done)));
         assert_eq!(check.dice.len(), 3);
         assert!(check.dice.iter().all(|dice| (0.0..=1.0).contains(dice)), "{check:?}");
         assert!((check.mean - check.dice.iter().sum::<f64>() / 3.0).abs() < 1e-12);
-        assert_eq!(self_check(&predictor, &slices, &config, &mut |_| ControlFlow::Continue(()))?, check);
+        assert_eq!(self_check(&predictor, &slices, &config, &mut ignore_progress())?, check);
     }
     Ok(())
 }
@@ -355,7 +320,9 @@ fn self_check_needs_three_slices_and_all_of_its_time() -> TestResult {
     let predictor = predictor()?;
     let slices = slices(&predictor, 3)?;
     let config = config(Trained::PromptEncoder, 2);
-    let few = self_check(&predictor, &slices[..2], &config, &mut |_| ControlFlow::Continue(()));
+    // A slice without the structure does not count.
+    let with_empty = [&slices[..2], &[empty_slice(&predictor, 7)?]].concat();
+    let few = self_check(&predictor, &with_empty, &config, &mut ignore_progress());
     assert!(matches!(few, Err(AssistError::TooFewSlices { found: 2, expected: 3 })));
     let stopped = self_check(&predictor, &slices, &config, &mut |_| ControlFlow::Break(()));
     assert!(matches!(stopped, Err(AssistError::Stopped)));

@@ -1,46 +1,30 @@
 //! A learner that was saved and goes on elsewhere: to the same result, or not at all.
 
-use std::{fs, ops::ControlFlow, path::Path};
+use std::{fs, path::Path};
 
 use burn::{
-    module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId},
+    module::{Module, ModuleMapper, Param, ParamId},
     tensor::Tensor,
 };
-use burn_flex::{Flex, FlexDevice};
-use ndarray::{Array2, Array3};
+use burn_flex::FlexDevice;
 use sam_assist::{
     AnnotatedSlice, AssistConfig, AssistError, CardMetadata, LearnedKind, Learner, PromptCard, Schedule, Trained,
     TrainingSlices,
 };
-use sam_core::{SamConfig, SamPredictor, ViTConfig};
+use sam_core::{Sam, SamPredictor};
+use sam_prompt::progress::ignore_progress;
 
-type B = Flex;
-type TestResult<T = ()> = Result<T, Box<dyn std::error::Error>>;
-
-const WEIGHTS: &str = "79d8c9dca6db4d69d3f905579e5250af05e859fff9c1f543e89a513c3028ce76";
-
-/// Uses every parameter: burn draws random ones at their first use.
-struct Draw;
-
-impl ModuleVisitor<B> for Draw {
-    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<B, D>>) {
-        let _ = parameter.val();
-    }
-}
-
-fn model() -> SamConfig {
-    SamConfig::vit(ViTConfig::new(32, 1, 2).with_image_size(64))
-}
-
-fn predictor() -> SamPredictor<B> {
-    let sam = model().init(&FlexDevice);
-    sam.visit(&mut Draw);
-    SamPredictor::new(sam, model().preprocess)
-}
+use crate::common::{B, TestResult, WEIGHTS, empty_slice, model, predictor, slices};
 
 /// The same model as another process loads it: parameters have random ids there.
 fn loaded_again(predictor: &SamPredictor<B>) -> SamPredictor<B> {
-    SamPredictor::new(predictor.sam().clone().map(&mut Rename), predictor.preprocess())
+    let Sam { image_encoder, prompt_encoder, mask_decoder } = predictor.sam().clone();
+    let sam = Sam {
+        image_encoder,
+        prompt_encoder: prompt_encoder.map(&mut Rename),
+        mask_decoder: mask_decoder.map(&mut Rename),
+    };
+    SamPredictor::new(sam, predictor.preprocess()).with_weights_sha256(WEIGHTS)
 }
 
 struct Rename;
@@ -51,33 +35,18 @@ impl ModuleMapper<B> for Rename {
     }
 }
 
-/// Slices with a bright square each, a little further right on each.
-fn slices(predictor: &SamPredictor<B>, count: usize) -> TestResult<Vec<AnnotatedSlice<B>>> {
-    let slice = |number: usize| {
-        let inside =
-            |row: usize, column: usize| (10..25).contains(&row) && (12 + 4 * number..28 + 4 * number).contains(&column);
-        let image =
-            Array3::from_shape_fn((40, 50, 1), |(row, column, _)| if inside(row, column) { 200.0 } else { 20.0 });
-        let outline = Array2::from_shape_fn((40, 50), |(row, column)| inside(row, column));
-        Ok(AnnotatedSlice::new(predictor.embed(image.view())?, outline)?)
-    };
-    (0..count).map(slice).collect()
-}
-
 /// As much that depends on the past as there is: a schedule, weight decay, clipping, and prompts that change from step to step.
 fn config(trained: Trained) -> AssistConfig {
-    AssistConfig {
-        kind: LearnedKind::Mixed,
-        trained,
-        iterations: 7,
-        decoder_rate: 1e-3,
-        schedule: Schedule::Cosine { final_rate: 0.1 },
-        weight_decay: 0.01,
-        largest_gradient: Some(0.5),
-        members: 2,
-        seed: 3,
-        ..AssistConfig::points()
-    }
+    AssistConfig::points()
+        .with_kind(LearnedKind::Mixed)
+        .with_trained(trained)
+        .with_iterations(7)
+        .with_decoder_rate(1e-3)
+        .with_schedule(Schedule::Cosine { final_rate: 0.1 })
+        .with_weight_decay(0.01)
+        .with_max_grad_norm(Some(0.5))
+        .with_members(2)
+        .with_seed(3)
 }
 
 /// What was learned, as a card's file: equal files are equal to the last bit.
@@ -102,7 +71,7 @@ fn card(learner: Learner<B>, folder: &Path) -> TestResult<(Vec<u8>, Vec<f32>)> {
 fn saved_after_any_step_it_goes_on_to_the_same_result() -> TestResult {
     let folder = tempfile::tempdir()?;
     let state = folder.path().join("state.safetensors");
-    let predictor = predictor();
+    let predictor = predictor()?;
     let slices = slices(&predictor, 3)?;
     for trained in [
         Trained::PromptEncoder,
@@ -112,18 +81,18 @@ fn saved_after_any_step_it_goes_on_to_the_same_result() -> TestResult {
         Trained::LowRank { rank: 4, scale: 2.0 },
     ] {
         let mut uninterrupted = Learner::new(&predictor, &slices, config(trained))?;
-        uninterrupted.run(&mut |_| ControlFlow::Continue(()))?;
+        uninterrupted.run(&mut ignore_progress())?;
         let expected = card(uninterrupted, folder.path())?;
         for stop in [0, 1, 4, 7] {
             let mut learner = Learner::new(&predictor, &slices, config(trained))?;
             for _ in 0..stop {
                 learner.step()?;
             }
-            learner.save(&state, WEIGHTS)?;
+            learner.save(&state)?;
             drop(learner);
-            let mut resumed = Learner::resume(&state, &loaded_again(&predictor), WEIGHTS, &slices)?;
+            let mut resumed = Learner::resume(&state, &loaded_again(&predictor), &slices)?;
             assert_eq!(resumed.losses().len(), stop);
-            resumed.run(&mut |_| ControlFlow::Continue(()))?;
+            resumed.run(&mut ignore_progress())?;
             let found = card(resumed, folder.path())?;
             assert_eq!(found.1, expected.1, "{trained:?} after {stop}: the losses differ");
             assert!(found.0 == expected.0, "{trained:?} after {stop}: the cards differ");
@@ -136,12 +105,12 @@ fn saved_after_any_step_it_goes_on_to_the_same_result() -> TestResult {
 fn saved_twice_it_is_the_same_file_but_for_the_time_it_took() -> TestResult {
     let folder = tempfile::tempdir()?;
     let path = |name: &str| folder.path().join(name);
-    let predictor = predictor();
+    let predictor = predictor()?;
     let slices = slices(&predictor, 2)?;
     let mut learner = Learner::new(&predictor, &slices, config(Trained::PromptEncoder))?;
     learner.step()?;
-    learner.save(path("a"), WEIGHTS)?;
-    Learner::resume(path("a"), &predictor, WEIGHTS, &slices)?.save(path("b"), WEIGHTS)?;
+    learner.save(path("a"))?;
+    Learner::resume(path("a"), &predictor, &slices)?.save(path("b"))?;
     assert_eq!(fs::read(path("a"))?, fs::read(path("b"))?);
     Ok(())
 }
@@ -150,31 +119,33 @@ fn saved_twice_it_is_the_same_file_but_for_the_time_it_took() -> TestResult {
 fn what_does_not_belong_together_is_refused() -> TestResult {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("state.safetensors");
-    let predictor = predictor();
+    let predictor = predictor()?;
     let slices = slices(&predictor, 3)?;
     let mut learner = Learner::new(&predictor, &slices, config(Trained::PromptEncoder))?;
     learner.step()?;
-    assert!(matches!(learner.save(&path, "79d8"), Err(AssistError::StateContent { .. })));
-    learner.save(&path, WEIGHTS)?;
+    assert!(matches!(learner.save_for(&path, "79d8"), Err(AssistError::StateContent { .. })));
+    learner.save(&path)?;
 
     let resume =
-        |slices: &[AnnotatedSlice<B>], weights: &str| Learner::resume(&path, &predictor, weights, slices).err();
+        |slices: &[AnnotatedSlice<B>], weights: &str| Learner::resume_for(&path, &predictor, weights, slices).err();
     assert!(resume(&slices, WEIGHTS).is_none());
+    // A slice without the structure was never learned from.
+    assert!(resume(&[slices.clone(), vec![empty_slice(&predictor, 9)?]].concat(), WEIGHTS).is_none());
     let other = WEIGHTS.replace('7', "8");
     assert!(matches!(resume(&slices, &other), Some(AssistError::OtherWeights { .. })));
     assert!(matches!(resume(&slices[..2], WEIGHTS), Some(AssistError::OtherSlices { .. })));
     let swapped = [slices[1].clone(), slices[0].clone(), slices[2].clone()];
     assert!(matches!(resume(&swapped, WEIGHTS), Some(AssistError::OtherSlices { .. })));
 
-    let narrow = SamConfig { mask_in_chans: 8, ..model() };
-    let narrow = SamPredictor::<B>::new(narrow.init(&FlexDevice), narrow.preprocess);
-    let message = Learner::resume(&path, &narrow, WEIGHTS, &slices).err().ok_or("it went on")?.to_string();
+    let narrow = model().with_mask_in_chans(8);
+    let narrow = SamPredictor::<B>::new(narrow.init(&FlexDevice), narrow.preprocess).with_weights_sha256(WEIGHTS);
+    let message = Learner::resume(&path, &narrow, &slices).err().ok_or("it went on")?.to_string();
     assert!(message.contains("mask_downscaling.conv2.weight"), "{message}");
 
     let whole = fs::read(&path)?;
     for length in (0..whole.len()).step_by(1009) {
         fs::write(&path, &whole[..length])?;
-        assert!(matches!(resume(&slices, WEIGHTS), Some(AssistError::NotWhole { .. })), "{length} bytes");
+        assert!(matches!(resume(&slices, WEIGHTS), Some(AssistError::Corrupt { .. })), "{length} bytes");
     }
     for place in (0..whole.len()).step_by(709) {
         let mut damaged = whole.clone();
@@ -182,7 +153,7 @@ fn what_does_not_belong_together_is_refused() -> TestResult {
         fs::write(&path, &damaged)?;
         let refused = resume(&slices, WEIGHTS);
         assert!(
-            matches!(refused, Some(AssistError::NotWhole { .. } | AssistError::FormatVersion { .. })),
+            matches!(refused, Some(AssistError::Corrupt { .. } | AssistError::FormatVersion { .. })),
             "byte {place}"
         );
     }

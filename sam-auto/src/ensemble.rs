@@ -1,13 +1,14 @@
-//! Several masks of one slice as one, and how far they agree.
+//! Combines several masks of one slice, and measures their agreement.
 
 use ndarray::{Array2, Zip};
 use serde::{Deserialize, Serialize};
 
-/// How many of several masks a pixel must lie in.
+/// How many masks a pixel must lie in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Vote {
-    /// One: the masks are united, as the paper does with runs from several annotated slices.
+    /// One: the union, as in the paper for runs from several annotated slices.
     Union,
     /// More than half of them.
     #[default]
@@ -23,18 +24,18 @@ impl Vote {
     }
 }
 
-/// How far the members of an ensemble agree on a slice: where they do not, a person should look.
+/// How far the members of an ensemble agree on a slice. Where they disagree, a person should look.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Agreement {
-    /// The share of members that say of each pixel what the ensemble says: `[rows, columns]`, from 0 to 1.
+    /// The fraction of members that label each pixel as the ensemble does: `[rows, columns]`, from 0 to 1.
     pub voxels: Array2<f32>,
-    /// The mean of that over the pixels that any member takes for the object; 1 where none does.
+    /// Its mean over the pixels that any member labels as the structure; 1 if there are none.
     pub slice: f32,
 }
 
-/// The vote of masks of one size, each pixel on its own, and their agreement.
+/// The pixelwise vote of masks of one size, and their agreement.
 ///
-/// A member that sees no object votes with an empty mask. Of no member at all, the mask is empty and agreement full.
+/// A member that does not find the structure votes with an empty mask. Without any member, the mask is empty and agreement is 1.
 ///
 /// # Shapes
 /// - masks: `[rows, columns]` each, `size` all

@@ -1,54 +1,103 @@
-//! SAM^auto: the rest of a volume without clicks, from a few annotated slices.
+//! SAM^auto: segments the rest of a volume without a person, from a few annotated slices.
 //!
-//! A [`PromptGenerator`] is fitted to the annotated slices and then prompts others; a [`VolumeSegmenter`] hands its prompts to SAM.
+//! Two kinds of prompts need no person: a [`PromptGenerator`] is fitted to the annotated slices and prompts each other slice;
+//! [`propagate_masks`] prompts each slice from the mask of its neighbour, outwards from the annotated slices. [`Strategy`] selects one by
+//! configuration, [`TrustConfig`] ranks the result.
 //!
-//! - [`CoarseConfig`]: prompts from coarse maps of SAP-Net, PANet or a [`LinearClassifier`]; [`HandOver`] says what of a rough mask is handed on.
-//! - [`GateConfig`]: whether the object is on a slice at all; a [`Gated`] generator is asked only where it is.
-//! - [`propagate_masks`]: outwards from the annotated slices, each slice prompted by its segmented neighbour.
-//! - [`TrustMeter`] and [`TrustModel`]: how far each slice can be trusted; [`rank`]: which a person should look at first.
-//! - [`SliceSource`]: where slices come from; [`ImageSlices`] for those in memory.
+//! - [`Strategy`]: fits, then segments a volume; its documentation has a table of which learning goes with which prompts.
+//! - [`GeneratorConfig`] and [`FittedGenerators`]: generators by name ([`GeneratorKind`]), fitted once.
+//! - [`CoarseConfig`]: prompts from coarse maps of SAP-Net, PANet or a [`LinearClassifier`]; [`PromptExtraction`] says which.
+//! - [`GateConfig`]: whether the structure is on a slice at all; a [`Gated`] generator prompts only slices where it is.
+//! - [`VolumeSegmenter`]: applies generators and a predictor to a volume.
+//! - [`TrustMeter`], [`TrustModel`], [`rank`]: how far each slice can be trusted, and which a person should look at first.
+//!
+//! Slices come from a [`SliceSource`](sam_core::SliceSource). Long calls take an [`Observer`](sam_prompt::progress::Observer), which
+//! reports progress and can stop them. All types own or share what they need and are `Send` and `Sync`.
 //!
 //! ```
 //! use burn_flex::Flex;
 //! use ndarray::{Array2, Array3};
-//! use sam_auto::{CoarseConfig, ImageSlices, SegmenterConfig, SliceSource, SupportSlice, VolumeSegmenter};
-//! use sam_core::{SamConfig, SamPredictor, ViTConfig};
+//! use sam_auto::{GeneratorKind, GeneratorStrategy, Strategy, TrustConfig};
+//! use sam_core::{AnnotatedSlice, ImageEmbedding, SamConfig, SamPredictor, SliceError, SliceSource, ViTConfig};
+//! use sam_prompt::progress::ignore_progress;
+//!
+//! struct Images(SamPredictor<Flex>, Vec<Array3<u8>>);
+//!
+//! impl SliceSource<Flex> for Images {
+//!     fn count(&self) -> usize {
+//!         self.1.len()
+//!     }
+//!
+//!     fn image(&self, index: usize) -> Result<Array3<u8>, SliceError> {
+//!         self.1.get(index).cloned().ok_or_else(|| SliceError::new(index, "no such slice"))
+//!     }
+//!
+//!     fn embedding(&self, index: usize) -> Result<ImageEmbedding<Flex>, SliceError> {
+//!         self.0.embed(self.image(index)?.view()).map_err(|error| SliceError::new(index, error))
+//!     }
+//! }
 //!
 //! let config = SamConfig::vit(ViTConfig::new(32, 1, 2).with_image_size(64));
 //! let predictor = SamPredictor::new(config.init::<Flex>(&Default::default()), config.preprocess);
 //! let outline = Array2::from_shape_fn((40, 50), |(row, column)| row > 20 && column > 25);
-//! let image = outline.mapv(|inside| if inside { 200.0 } else { 20.0 }).insert_axis(ndarray::Axis(2));
-//! let mut slices = ImageSlices::new(&predictor, vec![image; 4]);
+//! let image = outline.mapv(|inside| if inside { 200 } else { 20 }).insert_axis(ndarray::Axis(2));
+//! let source = Images(predictor.clone(), vec![image; 4]);
 //!
-//! let annotated = [SupportSlice::new(2, slices.embedding(2)?, outline.clone())?];
-//! let generator = CoarseConfig::default().fit(&annotated)?;
-//! let segmenter = VolumeSegmenter::new(&predictor, vec![&generator], SegmenterConfig::default())?;
-//! let found = segmenter.segment(&mut slices, &[(2, outline)].into(), &mut |_| ())?;
+//! let annotated = vec![AnnotatedSlice::new(2, source.embedding(2)?, outline)?];
+//! let strategy = Strategy::Generators(GeneratorStrategy::new(GeneratorKind::Classification));
+//! let fitted = strategy.fit(annotated, &source, &mut ignore_progress())?;
+//! let found = fitted.segment(&predictor, &source, &mut ignore_progress())?;
 //! assert_eq!(found.slices.len(), 4);
+//! let ranking = TrustConfig::new(0).rank(&fitted, &predictor, &found, &source, &mut ignore_progress())?;
+//! assert_eq!(ranking.slices.len(), 3);
 //! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 //! ```
 
 #![forbid(unsafe_code)]
 
+mod clean_up;
 mod coarse;
 mod ensemble;
 mod error;
+mod extraction;
 mod gate;
 mod generator;
-mod hand_over;
-mod masks;
+mod generators;
+mod mask_stats;
+mod parts;
 mod propagation;
+mod segmentation;
 mod segmenter;
+mod strategy;
 mod trust;
 
-pub use coarse::{ClassifierConfig, CoarseConfig, CoarseGenerator, CoarseMethod, LinearClassifier};
+pub use clean_up::CleanUp;
+pub use coarse::{ClassifierConfig, CoarseConfig, CoarseGenerator, CoarseMethod, LinearClassifier, SharedSegmenter};
 pub use ensemble::{Agreement, Vote};
 pub use error::AutoError;
+pub use extraction::PromptExtraction;
 pub use gate::{Gate, GateConfig, Gated};
-pub use generator::{ImageSlices, PromptGenerator, SliceContext, SliceSource, SourceError, SupportSlice};
-pub use hand_over::HandOver;
-pub use propagation::{MaskPropagationConfig, SeedGenerator, SeedPropagationConfig, propagate_masks};
-pub use segmenter::{CleanUp, Segmentation, SegmentedSlice, SegmenterConfig, VolumeSegmenter};
+pub use generator::{PromptGenerator, SliceContext};
+pub use generators::{FittedGenerators, GeneratorConfig, GeneratorKind};
+pub use parts::PromptParts;
+pub use propagation::{MaskPropagationConfig, PointGenerator, PointPropagationConfig, propagate_masks};
+pub use sam_assist::ConfigError;
+pub use segmentation::{Segmentation, SegmentedSlice};
+pub use segmenter::{SegmenterConfig, VolumeSegmenter};
+pub use strategy::{FittedStrategy, GeneratorStrategy, Strategy};
 pub use trust::{
-    LinearTrust, RankedSlice, Signal, TrustMeter, TrustMeterConfig, TrustModel, TrustSignals, rank, suggest_next,
+    LinearTrust, Measurement, RankedSlice, Ranking, Signal, TrustConfig, TrustMeter, TrustMeterConfig, TrustModel,
+    TrustSignals, rank, suggest_next,
 };
+
+// The crates in this crate's signatures, so that their versions fit.
+pub use burn;
+pub use sam_assist;
+pub use sam_core::{self, ndarray};
+pub use sam_prompt;
+pub use sapnet;
+
+/// The program of the README, compiled and run with the documentation's tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExample;

@@ -1,115 +1,67 @@
-//! Generators and a predictor, over a volume or a set of images.
+//! Applies generators and a predictor to a volume or image set.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, sync::Arc};
 
 use burn::tensor::backend::Backend;
-use ndarray::{Array2, Axis, stack};
-use sam_core::SamPredictor;
-use sapnet::largest_components;
+use ndarray::Array2;
+use sam_assist::ConfigError;
+use sam_core::{SamPredictor, SliceSource};
+use sam_prompt::progress::{Observer, Progress, Stage};
 use serde::{Deserialize, Serialize};
 
-use crate::{Agreement, AutoError, PromptGenerator, SliceContext, SliceSource, Vote, ensemble::unite};
+use crate::{
+    Agreement, AutoError, CleanUp, PromptGenerator, Segmentation, SegmentedSlice, SliceContext, Vote, ensemble::unite,
+};
 
-/// One slice of a segmented volume.
-#[derive(Debug, Clone, PartialEq)]
-pub enum SegmentedSlice {
-    /// As the person drew it, untouched.
-    Annotated(Array2<bool>),
-    /// As the model predicted it.
-    Predicted {
-        /// The mask, on the slice's own grid.
-        mask: Array2<bool>,
-        /// The model's own estimate of its intersection over union.
-        predicted_iou: f32,
-    },
-    /// The object is not there: no generator sees it, or the walk ended before this slice.
-    Empty,
-}
-
-impl SegmentedSlice {
-    /// The mask, or `None` where the object is not.
-    pub fn mask(&self) -> Option<&Array2<bool>> {
-        match self {
-            Self::Annotated(mask) | Self::Predicted { mask, .. } => Some(mask),
-            Self::Empty => None,
-        }
-    }
-}
-
-/// What is kept of masks when all are there: for objects of a known number, such as 1 liver or 2 kidneys.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CleanUp {
-    /// Everything.
-    #[default]
-    Nothing,
-    /// So many components of each slice, the largest.
-    EachSlice(usize),
-    /// So many components of the volume, the largest; voxels that touch at a corner are connected.
-    Volume(usize),
-}
-
-/// How the masks of generators become those of a volume.
+/// How the masks of several generators are combined and cleaned up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct SegmenterConfig {
-    /// How several generators are joined.
+    /// How the masks of several generators are combined.
     pub vote: Vote,
-    /// What is kept in the end.
+    /// Which components are kept.
     pub clean_up: CleanUp,
 }
 
-/// A segmented volume, or set of images.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Segmentation {
-    /// One for each slice.
-    pub slices: Vec<SegmentedSlice>,
-    /// How far several generators agree, for each slice that no person annotated, before the clean-up. Empty for one generator.
-    pub agreement: BTreeMap<usize, Agreement>,
-}
+sam_assist::__setters!(SegmenterConfig {
+    with_vote => vote: Vote,
+    with_clean_up => clean_up: CleanUp,
+});
 
-/// Segments without a person: each generator prompts each slice, the predictor answers, and the answers are joined.
+/// Segments without a person: each generator prompts each slice, the predictor predicts a mask, and the masks are combined.
 ///
-/// The predictor may be the original SAM, or one that learned on the annotated slices what prompts mean.
-#[derive(Clone)]
-pub struct VolumeSegmenter<'a, B: Backend> {
-    predictor: &'a SamPredictor<B>,
-    generators: Vec<&'a dyn PromptGenerator<B>>,
+/// The predictor may be the original SAM or one that learned on the annotated slices what prompts mean. The segmenter owns what it
+/// needs, so it can be stored and shared between threads.
+#[derive(Debug, Clone)]
+pub struct VolumeSegmenter<B: Backend> {
+    predictor: SamPredictor<B>,
+    generators: Vec<Arc<dyn PromptGenerator<B>>>,
     config: SegmenterConfig,
 }
 
-impl<B: Backend> fmt::Debug for VolumeSegmenter<'_, B> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let generators = self.generators.len();
-        f.debug_struct("VolumeSegmenter")
-            .field("generators", &generators)
-            .field("config", &self.config)
-            .finish_non_exhaustive()
-    }
-}
-
-impl<'a, B: Backend> VolumeSegmenter<'a, B> {
-    /// One generator or an ensemble of several.
+impl<B: Backend> VolumeSegmenter<B> {
+    /// One generator, or an ensemble of several. A clone of a predictor shares its weights.
     ///
     /// # Errors
-    /// [`AutoError::Config`] if there is no generator, or nothing would be kept.
+    /// [`AutoError::Config`] if there is no generator, or the clean-up keeps nothing.
     pub fn new(
-        predictor: &'a SamPredictor<B>,
-        generators: Vec<&'a dyn PromptGenerator<B>>,
+        predictor: SamPredictor<B>,
+        generators: Vec<Arc<dyn PromptGenerator<B>>>,
         config: SegmenterConfig,
     ) -> Result<Self, AutoError> {
-        AutoError::check(!generators.is_empty(), "number of generators", || "0".to_owned(), "at least 1")?;
+        ConfigError::check(!generators.is_empty(), "number of generators", || "0".to_owned(), "at least 1")?;
         let keeps = !matches!(config.clean_up, CleanUp::EachSlice(0) | CleanUp::Volume(0));
-        AutoError::check(keeps, "clean_up", || "0 components".to_owned(), "at least 1 component")?;
+        ConfigError::check(keeps, "clean_up", || "0 components".to_owned(), "at least 1 component")?;
         Ok(Self { predictor, generators, config })
     }
 
-    /// Segments one slice, before any clean-up; with the agreement of several generators.
+    /// Segments one slice, without any clean-up. The agreement is that of several generators.
     ///
     /// # Errors
     /// If a generator or the predictor fails.
     pub fn segment_slice(&self, slice: &SliceContext<'_, B>) -> Result<(SegmentedSlice, Option<Agreement>), AutoError> {
-        let size = slice.embedding.frame.original;
+        let size = slice.embedding.frame().original;
         let (mut masks, mut qualities) = (Vec::new(), Vec::new());
         for generator in &self.generators {
             masks.push(match generator.generate(slice)? {
@@ -128,83 +80,47 @@ impl<'a, B: Backend> VolumeSegmenter<'a, B> {
             (mask, Some(agreement))
         };
         let predicted_iou = qualities.iter().sum::<f32>() / qualities.len().max(1) as f32;
-        Ok((predicted(mask, predicted_iou), agreement))
+        Ok((SegmentedSlice::predicted(mask, predicted_iou), agreement))
     }
 
-    /// Segments every slice that is not annotated. `reached` is told each slice that is done.
+    /// Segments every slice that is not annotated. The observer is called after each; if it stops the call, the result is partial:
+    /// see [`Segmentation::stopped`].
+    ///
+    /// # Shapes
+    /// - annotated: `[rows, columns]` of the slice, by its index
     ///
     /// # Errors
-    /// [`AutoError::NoSuchSlice`]; [`AutoError::Slice`] if a slice cannot be had; as [`VolumeSegmenter::segment_slice`].
+    /// [`AutoError::NoSuchSlice`]; [`AutoError::Slice`] if a slice cannot be read or embedded; as [`VolumeSegmenter::segment_slice`].
     pub fn segment(
         &self,
-        source: &mut dyn SliceSource<B>,
+        source: &dyn SliceSource<B>,
         annotated: &BTreeMap<usize, Array2<bool>>,
-        reached: &mut dyn FnMut(usize),
+        observer: &mut Observer<'_>,
     ) -> Result<Segmentation, AutoError> {
         let count = source.count();
         if let Some(&index) = annotated.keys().find(|&&index| index >= count) {
             return Err(AutoError::NoSuchSlice { index, count });
         }
-        let mut whole = Segmentation::default();
-        for index in 0..count {
-            let slice = if let Some(outline) = annotated.get(&index) {
-                SegmentedSlice::Annotated(outline.clone())
-            } else {
-                let failed = |source| AutoError::Slice { index, source };
-                let (image, embedding) =
-                    (source.image(index).map_err(failed)?, source.embedding(index).map_err(failed)?);
-                let slice = SliceContext { index, image: image.view(), embedding: &embedding };
-                let (slice, agreement) = self.segment_slice(&slice)?;
-                whole.agreement.extend(agreement.map(|agreement| (index, agreement)));
-                reached(index);
-                slice
-            };
-            whole.slices.push(slice);
+        let mut whole = Segmentation::new(vec![SegmentedSlice::NotReached; count]);
+        for (&index, outline) in annotated {
+            whole.slices[index] = SegmentedSlice::Annotated(outline.clone());
         }
-        clean_up(&mut whole.slices, self.config.clean_up);
+        let open: Vec<_> = (0..count).filter(|index| !annotated.contains_key(index)).collect();
+        for (done, &index) in open.iter().enumerate() {
+            let (image, embedding) = (source.image(index)?, source.embedding(index)?);
+            let slice = SliceContext { index, image: image.view(), embedding: &embedding };
+            let (slice, agreement) = self.segment_slice(&slice)?;
+            whole.slices[index] = slice;
+            whole.agreement.extend(agreement.map(|agreement| (index, agreement)));
+            let progress = Progress::new(Stage::Segment, done + 1, open.len()).at_slice(index);
+            if observer(&progress).is_break() && done + 1 < open.len() {
+                whole.stopped = true;
+                break;
+            }
+        }
+        if !(whole.stopped && matches!(self.config.clean_up, CleanUp::Volume(_))) {
+            self.config.clean_up.apply(&mut whole.slices);
+        }
         Ok(whole)
-    }
-}
-
-/// A mask without a pixel is no mask.
-fn predicted(mask: Array2<bool>, predicted_iou: f32) -> SegmentedSlice {
-    if mask.iter().any(|&inside| inside) {
-        SegmentedSlice::Predicted { mask, predicted_iou }
-    } else {
-        SegmentedSlice::Empty
-    }
-}
-
-/// Keeps the largest components. What a person annotated counts as part of the volume and stays as it is.
-fn clean_up(slices: &mut [SegmentedSlice], clean_up: CleanUp) {
-    match clean_up {
-        CleanUp::Nothing => {}
-        CleanUp::EachSlice(count) => {
-            for slice in slices {
-                let kept = slice.mask().map(|mask| largest_components(mask.view(), count));
-                keep(slice, kept);
-            }
-        }
-        CleanUp::Volume(count) => {
-            let Some(size) = slices.iter().find_map(SegmentedSlice::mask).map(Array2::dim) else { return };
-            let masks: Vec<_> = slices
-                .iter()
-                .map(|slice| slice.mask().cloned().unwrap_or_else(|| Array2::from_elem(size, false)))
-                .collect();
-            let views: Vec<_> = masks.iter().map(|mask| mask.view()).collect();
-            // Images of different sizes are no volume.
-            let Ok(volume) = stack(Axis(0), &views) else { return };
-            let kept = largest_components(volume.view(), count);
-            for (slice, mask) in slices.iter_mut().zip(kept.outer_iter()) {
-                keep(slice, Some(mask.to_owned()));
-            }
-        }
-    }
-}
-
-/// Puts what is left of a predicted mask in its place.
-fn keep(slice: &mut SegmentedSlice, kept: Option<Array2<bool>>) {
-    if let (SegmentedSlice::Predicted { predicted_iou, .. }, Some(mask)) = (&*slice, kept) {
-        *slice = predicted(mask, *predicted_iou);
     }
 }

@@ -1,53 +1,54 @@
-//! Generators on small volumes, with a small model of random weights: what holds whatever the model sees.
+//! Generators on small volumes: what holds whatever the model sees.
 
-use burn_flex::{Flex, FlexDevice};
+use std::sync::Arc;
+
+use burn_flex::Flex;
 use ndarray::{Array2, Array3, Axis};
 use proptest::prelude::*;
 use sam_auto::{
-    AutoError, ClassifierConfig, CleanUp, CoarseConfig, CoarseMethod, GateConfig, Gated, HandOver, ImageSlices,
-    PromptGenerator, SeedGenerator, SeedPropagationConfig, SegmentedSlice, SegmenterConfig, SliceContext, SliceSource,
-    SourceError, SupportSlice, VolumeSegmenter, Vote,
+    AutoError, ClassifierConfig, CleanUp, CoarseConfig, CoarseMethod, GateConfig, Gated, PointGenerator,
+    PointPropagationConfig, PromptExtraction, PromptGenerator, SegmentedSlice, SegmenterConfig, SliceContext,
+    VolumeSegmenter, Vote,
 };
-use sam_core::{ImageEmbedding, SamConfig, SamPredictor, ViTConfig};
-use sam_prompt::Prompts;
+use sam_core::{AnnotatedSlice, CoreError, ImageEmbedding, SamPredictor, SliceError, SliceSource};
+use sam_prompt::{Prompts, progress::ignore_progress};
 use sapnet::{SapNetConfig, SupportConfig};
 
-const SIZE: (usize, usize) = (40, 50);
-
-fn predictor() -> SamPredictor<Flex> {
-    let config = SamConfig::vit(ViTConfig::new(32, 1, 2).with_image_size(64));
-    SamPredictor::new(config.init(&FlexDevice), config.preprocess)
-}
+use crate::common::{Images, SIZE, nothing, predictor};
 
 fn square() -> Array2<bool> {
     Array2::from_shape_fn(SIZE, |(row, column)| (10..26).contains(&row) && (20..36).contains(&column))
 }
 
 /// A bright square in stripes, or stripes of another direction alone.
-fn image(shows: bool) -> Array3<f32> {
+fn image(shows: bool) -> Array3<u8> {
     let level = |(row, column): (usize, usize)| match (shows, square()[(row, column)]) {
-        (true, true) => 220.0,
-        (true, false) => 40.0 + 20.0 * (column % 4) as f32,
-        (false, _) => 150.0 - 30.0 * (row % 5) as f32,
+        (true, true) => 220,
+        (true, false) => 40 + 20 * (column % 4) as u8,
+        (false, _) => 150 - 30 * (row % 5) as u8,
     };
     Array2::from_shape_fn(SIZE, level).insert_axis(Axis(2))
 }
 
 /// The square is on slices 2 to 6 of 9.
-fn volume(predictor: &SamPredictor<Flex>) -> ImageSlices<'_, Flex> {
-    ImageSlices::new(predictor, (0..9).map(|index| image((2..7).contains(&index))).collect())
+fn volume(predictor: &SamPredictor<Flex>) -> Images {
+    Images::new(predictor, (0..9).map(|index| image((2..7).contains(&index))).collect())
 }
 
-fn support(slices: &mut ImageSlices<'_, Flex>, index: usize) -> SupportSlice<Flex> {
-    let outline = if (2..7).contains(&index) { square() } else { Array2::from_elem(SIZE, false) };
-    SupportSlice::new(index, slices.embedding(index).expect("in memory"), outline).expect("of one size")
+fn support(slices: &Images, index: usize) -> AnnotatedSlice<Flex> {
+    slices.annotated(index, if (2..7).contains(&index) { square() } else { nothing() })
 }
 
-fn prompts(
-    generator: &dyn PromptGenerator<Flex>,
-    slices: &mut ImageSlices<'_, Flex>,
-    index: usize,
-) -> Result<Option<Prompts>, AutoError> {
+fn fit(
+    method: CoarseMethod,
+    extraction: PromptExtraction,
+    annotated: &[AnnotatedSlice<Flex>],
+) -> sam_auto::CoarseGenerator<Flex> {
+    let config = CoarseConfig::default().with_method(method).with_extraction(extraction);
+    config.fit(annotated, &mut ignore_progress()).expect("valid slices")
+}
+
+fn prompts(generator: &dyn PromptGenerator<Flex>, slices: &Images, index: usize) -> Result<Option<Prompts>, AutoError> {
     let (image, embedding) = (slices.image(index).expect("in memory"), slices.embedding(index).expect("in memory"));
     generator.generate(&SliceContext { index, image: image.view(), embedding: &embedding })
 }
@@ -55,7 +56,7 @@ fn prompts(
 fn methods() -> [CoarseMethod; 3] {
     [
         CoarseMethod::Panet(SupportConfig::default()),
-        CoarseMethod::Sapnet(SapNetConfig { iterations: 40, ..SapNetConfig::default() }),
+        CoarseMethod::Sapnet(SapNetConfig::default().with_iterations(40)),
         CoarseMethod::Classifier(ClassifierConfig::default()),
     ]
 }
@@ -63,17 +64,17 @@ fn methods() -> [CoarseMethod; 3] {
 #[test]
 fn one_annotated_slice_is_enough_for_every_generator() {
     let predictor = predictor();
-    let mut slices = volume(&predictor);
-    let annotated = [support(&mut slices, 4)];
+    let slices = volume(&predictor);
+    let annotated = [support(&slices, 4)];
     for method in methods() {
-        let generator = CoarseConfig { method: method.clone(), hand_over: HandOver::default() }.fit(&annotated);
-        let found = prompts(&generator.expect("one slice"), &mut slices, 5).expect("a slice like it");
+        let generator = fit(method.clone(), PromptExtraction::default(), &annotated);
+        let found = prompts(&generator, &slices, 5).expect("a slice like it");
         // The next slice is the same image: its box is about the square's.
         let boxes = found.expect("the square is there").boxes;
         let widest = boxes.iter().max_by(|a, b| (a.x_max - a.x_min).total_cmp(&(b.x_max - b.x_min))).expect("a box");
         assert!(widest.contains(28.0, 18.0), "{method:?} finds {widest:?}");
     }
-    let runs = SeedPropagationConfig::default().fit(&annotated, &mut slices).expect("one slice");
+    let runs = PointPropagationConfig::default().fit(&annotated, &slices).expect("one slice");
     let reached: Vec<_> = runs.iter().map(|run| run.reached().collect::<Vec<_>>()).collect();
     assert_eq!(reached, [vec![2, 3, 4, 5, 6]]);
     let gate = GateConfig::default().fit(&annotated).expect("one slice");
@@ -83,16 +84,16 @@ fn one_annotated_slice_is_enough_for_every_generator() {
 #[test]
 fn a_gate_closes_where_nothing_but_background_is() {
     let predictor = predictor();
-    let mut slices = volume(&predictor);
-    let annotated: Vec<_> = [3, 5, 8].into_iter().map(|index| support(&mut slices, index)).collect();
-    let gate = GateConfig::default().fit(&annotated).expect("valid slices");
+    let slices = volume(&predictor);
+    let annotated: Vec<_> = [3, 5, 8].into_iter().map(|index| support(&slices, index)).collect();
+    let gate = Arc::new(GateConfig::default().fit(&annotated).expect("valid slices"));
     for method in methods() {
-        let generator = CoarseConfig { method, hand_over: HandOver::default() }.fit(&annotated).expect("valid slices");
+        let generator = fit(method, PromptExtraction::default(), &annotated);
         let gated = Gated { gate: gate.clone(), generator: &generator };
         for index in 0..9 {
-            let found = prompts(&gated, &mut slices, index).expect("slices like these");
+            let found = prompts(&gated, &slices, index).expect("slices like these");
             if (2..7).contains(&index) {
-                let asked = prompts(&generator, &mut slices, index).expect("slices like these");
+                let asked = prompts(&generator, &slices, index).expect("slices like these");
                 assert_eq!(found, asked, "slice {index} passes the gate");
             } else {
                 assert_eq!(found, None, "slice {index} is empty");
@@ -104,11 +105,10 @@ fn a_gate_closes_where_nothing_but_background_is() {
 #[test]
 fn the_knob_opens_and_closes_the_gate() {
     let predictor = predictor();
-    let mut slices = volume(&predictor);
-    let annotated: Vec<_> = [3, 8].into_iter().map(|index| support(&mut slices, index)).collect();
+    let slices = volume(&predictor);
+    let annotated: Vec<_> = [3, 8].into_iter().map(|index| support(&slices, index)).collect();
     let passed = |threshold| {
-        let gate = GateConfig { threshold, ..GateConfig::default() }.fit(&annotated).expect("valid slices");
-        let mut slices = volume(&predictor);
+        let gate = GateConfig::default().with_threshold(threshold).fit(&annotated).expect("valid slices");
         (0..9).filter(|&index| gate.passes(index, &slices.embedding(index).expect("in memory"))).count()
     };
     assert_eq!((passed(-10.0), passed(10.0)), (9, 0));
@@ -118,14 +118,12 @@ fn the_knob_opens_and_closes_the_gate() {
 #[test]
 fn a_slice_is_prompted_alike_in_any_order() {
     let predictor = predictor();
-    let mut slices = volume(&predictor);
-    let annotated = [support(&mut slices, 4), support(&mut slices, 8)];
+    let slices = volume(&predictor);
+    let annotated = [support(&slices, 4), support(&slices, 8)];
     for method in methods() {
-        let config = CoarseConfig { method, hand_over: HandOver { points: 4, mask: true, ..HandOver::default() } };
-        let generator = config.fit(&annotated).expect("valid slices");
-        let there: Vec<_> = (2..7).map(|index| prompts(&generator, &mut slices, index).expect("valid")).collect();
-        let mut back: Vec<_> =
-            (2..7).rev().map(|index| prompts(&generator, &mut slices, index).expect("valid")).collect();
+        let generator = fit(method, PromptExtraction::default().with_points(4).with_mask(true), &annotated);
+        let there: Vec<_> = (2..7).map(|index| prompts(&generator, &slices, index).expect("valid")).collect();
+        let mut back: Vec<_> = (2..7).rev().map(|index| prompts(&generator, &slices, index).expect("valid")).collect();
         back.reverse();
         assert_eq!(there, back);
         assert_ne!(there[0], there[1], "each slice draws its own points");
@@ -135,15 +133,16 @@ fn a_slice_is_prompted_alike_in_any_order() {
 #[test]
 fn annotated_slices_stay_and_the_clean_up_keeps_the_largest_component() {
     let predictor = predictor();
-    let mut slices = volume(&predictor);
-    let annotated = [support(&mut slices, 4)];
-    let generator = CoarseConfig { method: methods()[0].clone(), hand_over: HandOver::default() };
-    let generator = generator.fit(&annotated).expect("one slice");
+    let slices = volume(&predictor);
+    let annotated = [support(&slices, 4)];
+    let generator: Arc<dyn PromptGenerator<Flex>> =
+        Arc::new(fit(methods()[0].clone(), PromptExtraction::default(), &annotated));
     let outlines = [(4, square())].into();
     for clean_up in [CleanUp::Nothing, CleanUp::EachSlice(1), CleanUp::Volume(1)] {
-        let config = SegmenterConfig { clean_up, vote: Vote::Majority };
-        let segmenter = VolumeSegmenter::new(&predictor, vec![&generator, &generator, &generator], config);
-        let found = segmenter.expect("a generator").segment(&mut slices, &outlines, &mut |_| ()).expect("a volume");
+        let config = SegmenterConfig::default().with_clean_up(clean_up).with_vote(Vote::Majority);
+        let segmenter = VolumeSegmenter::new(predictor.clone(), vec![generator.clone(); 3], config);
+        let found =
+            segmenter.expect("a generator").segment(&slices, &outlines, &mut ignore_progress()).expect("a volume");
         assert_eq!(found.slices[4], SegmentedSlice::Annotated(square()));
         // Three that are one agree.
         assert!(found.agreement.values().all(|agreement| agreement.slice >= 1.0));
@@ -160,44 +159,44 @@ fn annotated_slices_stay_and_the_clean_up_keeps_the_largest_component() {
 #[test]
 fn impossible_tasks_are_errors() {
     let predictor = predictor();
-    let mut slices = volume(&predictor);
-    let empty = [support(&mut slices, 0)];
+    let slices = volume(&predictor);
+    let empty = [support(&slices, 0)];
     let config = CoarseConfig::default();
-    assert!(matches!(config.fit::<Flex>(&[]), Err(AutoError::NothingAnnotated)));
-    assert!(matches!(config.fit(&empty), Err(AutoError::NothingAnnotated)));
+    assert!(matches!(config.fit::<Flex>(&[], &mut ignore_progress()), Err(AutoError::NothingAnnotated)));
+    assert!(matches!(config.fit(&empty, &mut ignore_progress()), Err(AutoError::NothingAnnotated)));
     assert!(matches!(GateConfig::default().fit(&empty), Err(AutoError::NothingAnnotated)));
-    let seeds = SeedPropagationConfig::default();
-    assert!(matches!(seeds.fit(&empty, &mut slices), Err(AutoError::NothingAnnotated)));
+    let seeds = PointPropagationConfig::default();
+    assert!(matches!(seeds.fit(&empty, &slices), Err(AutoError::NothingAnnotated)));
     let embedding = slices.embedding(0).expect("in memory");
-    let beyond = [SupportSlice::new(9, embedding.clone(), square()).expect("of one size")];
-    assert!(matches!(seeds.fit(&beyond, &mut slices), Err(AutoError::NoSuchSlice { index: 9, count: 9 })));
-    let small = SupportSlice::new(0, embedding, Array2::from_elem((3, 3), true));
-    assert!(matches!(small, Err(AutoError::OutlineSize { found: (3, 3), .. })));
+    let beyond = [AnnotatedSlice::new(9, embedding.clone(), square()).expect("of one size")];
+    assert!(matches!(seeds.fit(&beyond, &slices), Err(AutoError::NoSuchSlice { index: 9, count: 9 })));
+    let small = AnnotatedSlice::new(0, embedding, Array2::from_elem((3, 3), true));
+    assert!(matches!(small, Err(CoreError::OutlineSize { found: (3, 3), .. })));
     for config in [
-        SeedPropagationConfig { points: 0, ..SeedPropagationConfig::default() },
-        SeedPropagationConfig { window: 4, ..SeedPropagationConfig::default() },
-        SeedPropagationConfig { tolerance: f32::NAN, ..SeedPropagationConfig::default() },
-        SeedPropagationConfig { adaption: 1.5, ..SeedPropagationConfig::default() },
+        PointPropagationConfig::default().with_points(0),
+        PointPropagationConfig::default().with_window(4),
+        PointPropagationConfig::default().with_tolerance(f32::NAN),
+        PointPropagationConfig::default().with_adaption(1.5),
     ] {
-        assert!(matches!(config.check(), Err(AutoError::Config { .. })), "{config:?}");
+        assert!(config.check().is_err(), "{config:?}");
     }
-    assert!(VolumeSegmenter::<Flex>::new(&predictor, Vec::new(), SegmenterConfig::default()).is_err());
+    assert!(VolumeSegmenter::<Flex>::new(predictor, Vec::new(), SegmenterConfig::default()).is_err());
 }
 
 /// Slices that are never embedded.
-struct Levels(Vec<Array3<f32>>);
+struct Levels(Vec<Array3<u8>>);
 
 impl SliceSource<Flex> for Levels {
     fn count(&self) -> usize {
         self.0.len()
     }
 
-    fn image(&mut self, index: usize) -> Result<Array3<f32>, SourceError> {
-        self.0.get(index).cloned().ok_or_else(|| format!("slice {index} lies outside of the volume").into())
+    fn image(&self, index: usize) -> Result<Array3<u8>, SliceError> {
+        self.0.get(index).cloned().ok_or_else(|| SliceError::new(index, "it lies outside of the volume"))
     }
 
-    fn embedding(&mut self, _: usize) -> Result<ImageEmbedding<Flex>, SourceError> {
-        Err("points are handed on without any embedding".into())
+    fn embedding(&self, index: usize) -> Result<ImageEmbedding<Flex>, SliceError> {
+        Err(SliceError::new(index, "points are propagated without any embedding"))
     }
 }
 
@@ -206,22 +205,26 @@ proptest! {
 
     #[test]
     fn propagation_ends_and_never_leaves_the_volume(
-        levels in proptest::collection::vec(proptest::collection::vec(0.0_f32..255.0, SIZE.0 * SIZE.1), 1..7),
+        levels in proptest::collection::vec(proptest::collection::vec(any::<u8>(), SIZE.0 * SIZE.1), 1..7),
         at in any::<prop::sample::Index>(),
         tolerance in 0.0_f32..6.0,
         drift in 0_usize..4,
         max_distance in proptest::option::of(0_usize..5),
         seed in any::<u64>(),
     ) {
-        let to_image = |levels: Vec<f32>| Array3::from_shape_vec((SIZE.0, SIZE.1, 1), levels).expect("as many as pixels");
+        let to_image = |levels: Vec<u8>| Array3::from_shape_vec((SIZE.0, SIZE.1, 1), levels).expect("as many as pixels");
         let count = levels.len();
         let index = at.index(count);
-        let mut source = Levels(levels.into_iter().map(to_image).collect());
+        let source = Levels(levels.into_iter().map(to_image).collect());
         let predictor = predictor();
         let embedding = predictor.embed(image(true).view()).expect("a small image");
-        let annotated = [SupportSlice::new(index, embedding.clone(), square()).expect("of one size")];
-        let config = SeedPropagationConfig { tolerance, drift, max_distance, seed, ..SeedPropagationConfig::default() };
-        let runs: Vec<SeedGenerator> = config.fit(&annotated, &mut source).expect("a valid task");
+        let annotated = [AnnotatedSlice::new(index, embedding.clone(), square()).expect("of one size")];
+        let config = PointPropagationConfig::default()
+            .with_tolerance(tolerance)
+            .with_drift(drift)
+            .with_max_distance(max_distance)
+            .with_seed(seed);
+        let runs: Vec<PointGenerator> = config.fit(&annotated, &source).expect("a valid task");
         prop_assert_eq!(runs.len(), 1);
         let reached: Vec<usize> = runs[0].reached().collect();
         prop_assert!(reached.contains(&index));

@@ -1,20 +1,14 @@
-//! Walks through volumes with a small model of random weights: the rules hold whatever the model answers.
+//! Mask propagation through small volumes: the rules hold whatever the model predicts.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::ControlFlow};
 
-use burn_flex::{Flex, FlexDevice};
-use ndarray::{Array2, Array3};
-use sam_auto::{
-    AutoError, HandOver, ImageSlices, MaskPropagationConfig, SegmentedSlice, SliceSource, SourceError, propagate_masks,
-};
-use sam_core::{ImageEmbedding, SamConfig, SamPredictor, ViTConfig};
+use ndarray::{Array2, Axis};
+use sam_auto::{AutoError, MaskPropagationConfig, PromptExtraction, SegmentedSlice, propagate_masks};
+use sam_prompt::progress::{Stage, ignore_progress};
+
+use crate::common::{Gone, Images, predictor};
 
 const SLICES: usize = 7;
-
-fn predictor() -> SamPredictor<Flex> {
-    let config = SamConfig::vit(ViTConfig::new(32, 1, 2).with_image_size(64));
-    SamPredictor::new(config.init(&FlexDevice), config.preprocess)
-}
 
 fn outline() -> Array2<bool> {
     Array2::from_shape_fn((40, 50), |(row, column)| (10..25).contains(&row) && (20..35).contains(&column))
@@ -26,18 +20,23 @@ fn segment(
     config: &MaskPropagationConfig,
 ) -> Result<(Vec<SegmentedSlice>, Vec<usize>), AutoError> {
     let predictor = predictor();
-    let image =
-        Array3::from_shape_fn((40, 50, 1), |(row, column, _)| if outline()[(row, column)] { 200.0 } else { 40.0 });
+    let image = outline().mapv(|inside| if inside { 200 } else { 40 }).insert_axis(Axis(2));
     let mut reached = Vec::new();
-    let mut source = ImageSlices::new(&predictor, vec![image; SLICES]);
-    let slices = propagate_masks(&predictor, &mut source, annotated, config, &mut |index| reached.push(index))?;
-    Ok((slices, reached))
+    let source = Images::new(&predictor, vec![image; SLICES]);
+    let found = propagate_masks(&predictor, &source, annotated, config, &mut |progress| {
+        assert_eq!((progress.stage, progress.total), (Stage::Segment, SLICES - annotated.len()));
+        assert!((1..=progress.total).contains(&progress.done));
+        reached.extend(progress.slice);
+        ControlFlow::Continue(())
+    })?;
+    assert!(!found.stopped && found.agreement.is_empty());
+    Ok((found.slices, reached))
 }
 
 /// Accepts whatever the model answers, as long as it answers something.
 fn lenient() -> MaskPropagationConfig {
-    let hand_over = HandOver { points: 2, min_pixels: 1, ..HandOver::default() };
-    MaskPropagationConfig { hand_over, min_iou: 0.0, max_growth: f32::INFINITY, ..MaskPropagationConfig::default() }
+    let extraction = PromptExtraction::default().with_points(2).with_min_pixels(1);
+    MaskPropagationConfig::default().with_extraction(extraction).with_min_iou(0.0).with_max_growth(f32::INFINITY)
 }
 
 #[test]
@@ -61,7 +60,7 @@ fn nearest_slices_are_reached_first() {
 }
 
 #[test]
-fn an_empty_annotation_stops_the_walk() {
+fn an_empty_annotation_ends_propagation() {
     let nothing = Array2::from_elem((40, 50), false);
     let annotated = BTreeMap::from([(1, nothing.clone()), (3, outline()), (5, nothing)]);
     let (slices, reached) = segment(&annotated, &lenient()).expect("a valid task");
@@ -70,31 +69,14 @@ fn an_empty_annotation_stops_the_walk() {
 }
 
 #[test]
-fn jumps_end_the_walk_outside_and_are_bridged_between_annotated_slices() {
-    // Nothing overlaps by more than all: every answer is a jump.
-    let strict = MaskPropagationConfig { min_iou: 1.1, ..lenient() };
+fn jumps_end_propagation_outside_and_are_bridged_between_annotated_slices() {
+    // No overlap is above 1: every prediction is a jump.
+    let strict = lenient().with_min_iou(1.1);
     let annotated = BTreeMap::from([(2, outline()), (4, outline())]);
     let (slices, _) = segment(&annotated, &strict).expect("a valid task");
     assert!(matches!(slices[3], SegmentedSlice::Predicted { .. }));
     for index in [0, 1, 5, 6] {
         assert_eq!(slices[index], SegmentedSlice::Empty, "slice {index}");
-    }
-}
-
-/// Slices that cannot be had.
-struct Gone;
-
-impl SliceSource<Flex> for Gone {
-    fn count(&self) -> usize {
-        SLICES
-    }
-
-    fn image(&mut self, _: usize) -> Result<Array3<f32>, SourceError> {
-        Err("the disk is gone".into())
-    }
-
-    fn embedding(&mut self, _: usize) -> Result<ImageEmbedding<Flex>, SourceError> {
-        Err("the disk is gone".into())
     }
 }
 
@@ -106,6 +88,15 @@ fn impossible_tasks_are_errors() {
     assert!(matches!(segment(&beyond, &lenient()), Err(AutoError::NoSuchSlice { index: SLICES, count: SLICES })));
 
     let annotated = BTreeMap::from([(1, outline())]);
-    let failed = propagate_masks(&predictor(), &mut Gone, &annotated, &lenient(), &mut |_| ());
+    let failed = propagate_masks(&predictor(), &Gone(SLICES), &annotated, &lenient(), &mut ignore_progress());
     assert!(matches!(failed, Err(AutoError::Slice { .. })));
+    // An outline of another image.
+    for size in [(40, 49), (3, 3), (80, 100)] {
+        let other = BTreeMap::from([(1, Array2::from_elem(size, true))]);
+        let refused = segment(&other, &lenient());
+        assert!(
+            matches!(&refused, Err(AutoError::OutlineSize { index: 1, found, expected: (40, 50) }) if *found == size),
+            "{refused:?}"
+        );
+    }
 }

@@ -108,7 +108,7 @@ fn product(criterion: &mut Criterion) {
 fn decoder(criterion: &mut Criterion) {
     let predictor = model(&SamConfig::lite_medsam(), Precision::F32);
     let features = Tensor::random([1, 256, 64, 64], Distribution::Normal(0.0, 1.0), &FlexDevice);
-    let embedding = ImageEmbedding { features, frame: Frame::new(256, 256, 256) };
+    let embedding = ImageEmbedding::new(features, Frame::new(256, 256, 256)).expect("features of one image");
     let click = Prompts::from_points(vec![Point { x: 120.0, y: 100.0, label: Label::Foreground }]);
     criterion.bench_function("decoder/1 click", |bencher| {
         bencher

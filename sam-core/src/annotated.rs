@@ -24,7 +24,7 @@ impl<B: Backend> AnnotatedSlice<B> {
     /// # Errors
     /// [`CoreError::OutlineSize`] if the outline has another size than the image.
     pub fn new(index: usize, embedding: ImageEmbedding<B>, outline: Array2<bool>) -> Result<Self, CoreError> {
-        let (found, expected) = (outline.dim(), embedding.frame.original);
+        let (found, expected) = (outline.dim(), embedding.frame().original);
         if found != expected {
             return Err(CoreError::OutlineSize { index, found, expected });
         }

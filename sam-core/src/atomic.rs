@@ -1,6 +1,7 @@
 //! Files that are either whole or not there.
 
 use std::{
+    fs,
     io::{self, Write},
     path::Path,
 };
@@ -25,7 +26,9 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // Temporary files are private by default; a result is as readable as any other file.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.prefix(UNFINISHED).tempfile_in(folder)?;
+    // What the system says of the temporary name would name it; the caller names the file that was meant.
+    fs::metadata(folder)?;
+    let mut file = builder.prefix(UNFINISHED).tempfile_in(folder).map_err(|error| io::Error::from(error.kind()))?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;

@@ -2,8 +2,10 @@
 
 use std::{
     collections::HashMap,
+    error::Error as _,
     fs::{self, File},
     io,
+    ops::ControlFlow,
     panic::resume_unwind,
     path::{Path, PathBuf},
     sync::mpsc::sync_channel,
@@ -14,24 +16,42 @@ use std::{
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 use ndarray::{Array3, ArrayView3};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use sam_prompt::progress::{Observer, Progress, Stage};
+use sam_threads::in_embedding_pool;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    CoreError, Frame, ImageEmbedding, Precision, Preprocess, SamPredictor,
+    CoreError, Frame, ImageEmbedding, ImageSource, Precision, Preprocess, SamPredictor, SliceError,
     atomic::{is_unfinished, write_whole},
     hash::hexadecimal,
+    store::encode,
 };
 
 /// How an [`EmbeddingCache`] stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct CacheConfig {
     /// The embeddings used longest ago are dropped beyond this many bytes; the last one written always stays.
     pub max_bytes: u64,
     /// Stores f16 instead of f32, which halves the size and has cost no Dice; embeddings are then
     /// [rounded](ImageEmbedding::rounded_to_f16) from the first use on, so that what is computed and what is read are one and the same.
     pub half: bool,
+}
+
+impl CacheConfig {
+    /// This config with another limit, in bytes.
+    #[must_use]
+    pub fn with_max_bytes(self, max_bytes: u64) -> Self {
+        Self { max_bytes, ..self }
+    }
+
+    /// This config with f16 or f32.
+    #[must_use]
+    pub fn with_half(self, half: bool) -> Self {
+        Self { half, ..self }
+    }
 }
 
 impl Default for CacheConfig {
@@ -47,6 +67,9 @@ pub struct EmbeddingKey(String);
 
 /// Images that may wait before, and embeddings behind, the one that is embedded.
 const AHEAD: usize = 2;
+/// An image's key, and the encoder's input with its frame if it is to be embedded.
+type Prepared = (EmbeddingKey, Option<(Array3<f32>, Frame)>);
+
 /// Part of every key: raise it when the meaning of entries changes.
 const FORMAT: &str = "sam-core embedding 2";
 /// Ending of the entries' names.
@@ -55,35 +78,46 @@ const ENTRY: &str = "safetensors";
 const ABANDONED: Duration = Duration::from_hours(1);
 
 impl EmbeddingKey {
-    /// The key of an image under a model, which counts with its preprocessing and the precision of its image encoder.
+    /// The key of an image under a model, which counts with its weights, its preprocessing and the precision of its image encoder.
     ///
-    /// `weights` identifies the checkpoint, best by its [SHA-256](crate::Checkpoint::sha256); `window` names what brought the
-    /// image's values to 8-bit levels, and may be empty, since the levels themselves are part of the key.
-    pub fn new<B: Backend>(
-        image: ArrayView3<'_, f32>,
-        window: &str,
-        weights: &str,
-        predictor: &SamPredictor<B>,
-    ) -> Self {
-        Self::of(image, window, weights, predictor.preprocess(), predictor.encoder_precision())
+    /// # Errors
+    /// [`CoreError::WeightsUnknown`] if the predictor does not know its weights' SHA-256.
+    pub fn new<B: Backend>(image: ArrayView3<'_, u8>, predictor: &SamPredictor<B>) -> Result<Self, CoreError> {
+        Ok(Model::of(predictor)?.key(image))
+    }
+}
+
+/// What of a predictor its embeddings depend on.
+#[derive(Debug, Clone, Copy)]
+struct Model<'a> {
+    weights: &'a str,
+    preprocess: Preprocess,
+    precision: Precision,
+}
+
+impl<'a> Model<'a> {
+    fn of<B: Backend>(predictor: &'a SamPredictor<B>) -> Result<Self, CoreError> {
+        Ok(Self {
+            weights: predictor.weights_sha256().ok_or(CoreError::WeightsUnknown)?,
+            preprocess: predictor.preprocess(),
+            precision: predictor.encoder_precision(),
+        })
     }
 
-    fn of(
-        image: ArrayView3<'_, f32>,
-        window: &str,
-        weights: &str,
-        preprocess: Preprocess,
-        precision: Precision,
-    ) -> Self {
+    fn key(&self, image: ArrayView3<'_, u8>) -> EmbeddingKey {
         let mut hasher = Sha256::new();
-        let (preprocess, shape) = (format!("{preprocess:?} {precision}"), format!("{:?}", image.shape()));
-        // Each text is preceded by its length, so that no two lists of texts look alike.
-        for text in [FORMAT, weights, window, &preprocess, &shape] {
+        let preprocess = format!("{:?} {}", self.preprocess, self.precision);
+        let shape = format!("{:?}", image.shape());
+        // Each text is preceded by its length, so that no two lists of texts look alike. The empty one once named the window that
+        // brought the image to 8-bit levels; the levels themselves are enough.
+        for text in [FORMAT, self.weights, "", &preprocess, &shape] {
             hasher.update(text.len().to_le_bytes());
             hasher.update(text);
         }
-        image.iter().for_each(|level| hasher.update(level.to_le_bytes()));
-        Self(hexadecimal(&hasher.finalize()))
+        // As f32, as the first entries were written.
+        let levels: Vec<u8> = image.iter().flat_map(|&level| f32::from(level).to_le_bytes()).collect();
+        hasher.update(&levels);
+        EmbeddingKey(hexadecimal(&hasher.finalize()))
     }
 }
 
@@ -113,54 +147,59 @@ impl EmbeddingCache {
     /// A folder that cannot be written to, because the disk is full, say, costs only the time: it is reported through `tracing`.
     ///
     /// # Errors
-    /// As [`SamPredictor::embed`].
+    /// As [`EmbeddingKey::new`] and [`SamPredictor::embed`].
     pub fn embed<B: Backend>(
         &self,
         predictor: &SamPredictor<B>,
-        image: ArrayView3<'_, f32>,
-        window: &str,
-        weights: &str,
+        image: ArrayView3<'_, u8>,
     ) -> Result<ImageEmbedding<B>, CoreError> {
-        let key = EmbeddingKey::new(image, window, weights, predictor);
+        let key = EmbeddingKey::new(image, predictor)?;
         if let Some(known) = self.get(&key, &predictor.device()) {
             return Ok(known);
         }
         let embedding = predictor.embed(image)?;
         // As it will be read.
         let embedding = if self.config.half { embedding.rounded_to_f16() } else { embedding };
-        if let Err(error) = self.put(&key, &embedding) {
-            tracing::warn!("{error}; the embedding is used without being kept");
-        }
+        self.put_or_warn(&key, &embedding);
         Ok(embedding)
     }
 
-    /// Puts the embeddings of many images into the folder, those that are not there yet; `reached` is told of each image whether it was
-    /// embedded now.
+    /// Puts the embeddings of all images into the folder that are not there yet. Returns `Break` if the observer stopped it.
     ///
-    /// The work goes on in a line: while one image is embedded, those after it are read and prepared, and those before it are stored.
+    /// The work is a pipeline: while one image is embedded, those after it are read and prepared, and those before it are stored.
     ///
     /// A folder that cannot be written to ends the work early, which costs only the time later: it is reported through `tracing`.
     ///
     /// # Errors
-    /// As [`SamPredictor::embed`]. What was embedded before stays.
+    /// [`SliceError`] for the first image that cannot be read or embedded. What was embedded before stays.
     pub fn embed_all<B: Backend>(
         &self,
         predictor: &SamPredictor<B>,
-        images: impl Iterator<Item = Array3<f32>> + Send,
-        window: &str,
-        weights: &str,
+        images: &dyn ImageSource,
+        observer: &mut Observer<'_>,
+    ) -> Result<ControlFlow<()>, SliceError> {
+        self.fill(predictor, images, &mut |_| (), observer)
+    }
+
+    /// As [`EmbeddingCache::embed_all`]; `reached` is told of each image whether it is embedded now.
+    pub(crate) fn fill<B: Backend>(
+        &self,
+        predictor: &SamPredictor<B>,
+        images: &dyn ImageSource,
         reached: &mut dyn FnMut(bool),
-    ) -> Result<(), CoreError> {
-        let (preprocess, precision) = (predictor.preprocess(), predictor.encoder_precision());
+        observer: &mut Observer<'_>,
+    ) -> Result<ControlFlow<()>, SliceError> {
+        let model = Model::of(predictor).map_err(|error| SliceError::new(0, error))?;
+        let count = images.count();
         thread::scope(|scope| {
             let (prepared, to_embed) = sync_channel(AHEAD);
             let (embedded, to_store) = sync_channel(AHEAD);
             scope.spawn(move || {
-                for image in images {
-                    let key = EmbeddingKey::of(image.view(), window, weights, preprocess, precision);
-                    let missing = (!self.path(&key).exists()).then(|| preprocess.apply(image.view()));
+                for index in 0..count {
+                    let input = self.prepare(model, images, index);
+                    let is_last = input.is_err();
                     // Whoever embeds has given up.
-                    if prepared.send((key, missing)).is_err() {
+                    if prepared.send((index, input)).is_err() || is_last {
                         break;
                     }
                 }
@@ -168,23 +207,45 @@ impl EmbeddingCache {
             let storing = scope.spawn(move || {
                 to_store.iter().try_for_each(|(key, embedding): (_, ImageEmbedding<B>)| self.put(&key, &embedding))
             });
-            for (key, missing) in to_embed {
+            let mut flow = ControlFlow::Continue(());
+            for (index, input) in to_embed {
+                let (key, missing) = input?;
                 let is_missing = missing.is_some();
                 if let Some(input) = missing {
-                    let embedding = predictor.embed_prepared(input?);
+                    let embedding = encode(predictor, || predictor.embed_prepared(input));
                     // Whoever stores has failed, and says why.
                     if embedded.send((key, embedding)).is_err() {
                         break;
                     }
                 }
                 reached(is_missing);
+                flow = observer(&Progress::new(Stage::Embed, index + 1, count).at_slice(index));
+                if flow.is_break() {
+                    break;
+                }
             }
             drop(embedded);
             if let Err(error) = storing.join().unwrap_or_else(|panic| resume_unwind(panic)) {
-                tracing::warn!("{error}; the other images are not embedded in advance");
+                warn(&error, "the other images are not embedded in advance");
             }
-            Ok(())
+            Ok(flow)
         })
+    }
+
+    /// An image's key, and the encoder's input if its embedding is not in the folder.
+    fn prepare(&self, model: Model<'_>, images: &dyn ImageSource, index: usize) -> Result<Prepared, SliceError> {
+        // In a pool whose jobs wait for nobody: the caller's may have no other worker than the caller, which waits for this.
+        let image = in_embedding_pool(|| images.image(index))?;
+        let key = model.key(image.view());
+        let missing = (!self.path(&key).exists()).then(|| model.preprocess.apply(image.view())).transpose();
+        Ok((key, missing.map_err(|error| SliceError::new(index, error))?))
+    }
+
+    /// As [`EmbeddingCache::put`]; a failure is only reported.
+    pub(crate) fn put_or_warn<B: Backend>(&self, key: &EmbeddingKey, embedding: &ImageEmbedding<B>) {
+        if let Err(error) = self.put(key, embedding) {
+            warn(&error, "the embedding is used without being kept");
+        }
     }
 
     /// The embedding under a key; `None` where there is none, or none that is whole.
@@ -202,7 +263,7 @@ impl EmbeddingCache {
         let _ = File::options().append(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()));
         let data = TensorData::from_bytes_vec(data.to_vec(), shape, dtype).convert_dtype(DType::F32);
         let features = Tensor::<B, 4>::from_data(data, device).permute([0, 3, 1, 2]);
-        Some(ImageEmbedding { features, frame })
+        ImageEmbedding::new(features, frame).ok()
     }
 
     /// Puts an embedding under a key, then drops the ones used longest ago if there are too many.
@@ -265,8 +326,8 @@ impl<'a> Entry<'a> {
     /// The file of an embedding.
     fn write<B: Backend>(embedding: &ImageEmbedding<B>, key: &EmbeddingKey, half: bool) -> Result<Vec<u8>, String> {
         let (dtype, stored) = if half { (DType::F16, Dtype::F16) } else { (DType::F32, Dtype::F32) };
-        let data = embedding.features.clone().permute([0, 2, 3, 1]).into_data().convert_dtype(dtype);
-        let frame = serde_json::to_string(&embedding.frame).map_err(|error| error.to_string())?;
+        let data = embedding.features().clone().permute([0, 2, 3, 1]).into_data().convert_dtype(dtype);
+        let frame = serde_json::to_string(&embedding.frame()).map_err(|error| error.to_string())?;
         let about = HashMap::from([
             ("key".to_owned(), key.0.clone()),
             ("checksum".to_owned(), checksum(&frame, stored, &data.shape, data.as_bytes())),
@@ -298,6 +359,12 @@ impl<'a> Entry<'a> {
             frame,
         })
     }
+}
+
+/// Reports an error and its cause.
+fn warn(error: &CoreError, consequence: &str) {
+    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+    tracing::warn!("{error}{cause}; {consequence}");
 }
 
 /// Of everything in an entry but its key.

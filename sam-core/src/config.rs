@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Sam,
-    image_encoder::AnyImageEncoder,
-    image_encoder::{TinyVitConfig, ViTConfig},
+    image_encoder::{AnyImageEncoder, TinyVitConfig, ViTConfig},
     mask_decoder::MaskDecoderConfig,
+    sam::SamModule,
     transform::Preprocess,
     transformer::TwoWayTransformerConfig,
 };
@@ -19,6 +19,7 @@ use crate::{
 /// The shape of the image encoder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum EncoderConfig {
     /// SAM's vision transformer.
     Vit(ViTConfig),
@@ -38,6 +39,7 @@ impl EncoderConfig {
 
 /// The shape of a [`Sam`], and how its images are prepared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SamConfig {
     /// The image encoder's shape.
     pub encoder: EncoderConfig,
@@ -73,6 +75,24 @@ impl SamConfig {
         };
         let transformer = TwoWayTransformerConfig::new().with_embedding_dim(channels);
         Self { encoder, decoder: MaskDecoderConfig::new().with_transformer(transformer), mask_in_chans: 16, preprocess }
+    }
+
+    /// This config with another mask decoder, which must be as wide as the encoder's embedding.
+    #[must_use]
+    pub fn with_decoder(self, decoder: MaskDecoderConfig) -> Self {
+        Self { decoder, ..self }
+    }
+
+    /// This config with other hidden channels of the prompt encoder's mask down-scaling.
+    #[must_use]
+    pub fn with_mask_in_chans(self, mask_in_chans: usize) -> Self {
+        Self { mask_in_chans, ..self }
+    }
+
+    /// This config with another preparation of images.
+    #[must_use]
+    pub fn with_preprocess(self, preprocess: Preprocess) -> Self {
+        Self { preprocess, ..self }
     }
 
     /// SAM ViT-B.
@@ -117,12 +137,12 @@ impl SamConfig {
     pub fn init<B: Backend>(&self, device: &B::Device) -> Sam<B> {
         let sam = self.undrawn(device);
         sam.visit(&mut DrawNow);
-        sam
+        sam.into()
     }
 
     /// A model whose weights are drawn when they are first asked for: to be filled with others.
-    pub(crate) fn undrawn<B: Backend>(&self, device: &B::Device) -> Sam<B> {
-        Sam {
+    pub(crate) fn undrawn<B: Backend>(&self, device: &B::Device) -> SamModule<B> {
+        SamModule {
             image_encoder: self.encoder.init(device),
             prompt_encoder: self.prompt_encoder().init(device),
             mask_decoder: self.decoder.init(device),
@@ -139,8 +159,8 @@ impl<B: Backend> ModuleVisitor<B> for DrawNow {
     }
 }
 
-/// How many numbers a model has, told without drawing any.
-pub(crate) fn parameters<B: Backend>(sam: &Sam<B>) -> usize {
+/// How many parameters a model has, told without drawing any.
+pub(crate) fn parameters<B: Backend>(sam: &SamModule<B>) -> usize {
     let mut count = Count(0);
     sam.visit(&mut count);
     count.0

@@ -1,11 +1,11 @@
 //! What can go wrong with weights and prediction.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, io, path::PathBuf};
 
 use sam_prompt::PromptError;
 use thiserror::Error;
 
-use crate::{Precision, Region};
+use crate::{Precision, Region, words::printable};
 
 /// Why a model could not be loaded or asked.
 #[derive(Debug, Error)]
@@ -38,15 +38,43 @@ pub enum CoreError {
         /// Rows and columns of the slice.
         expected: (usize, usize),
     },
-    /// A number of a configuration that makes no sense.
+    /// A value of a config that makes no sense.
     #[error("{name} is {found}, expected {expected}")]
     Config {
-        /// The number's name.
+        /// The field's name.
         name: &'static str,
         /// Its value.
         found: String,
         /// What it may be.
         expected: &'static str,
+    },
+    /// Features that are no image's, or another model's.
+    #[error("features of shape {shape:?} cannot be used: {reason}")]
+    Embedding {
+        /// Shape found.
+        shape: Vec<usize>,
+        /// What is wrong with it and what to do.
+        reason: &'static str,
+    },
+    /// A slice that is not there.
+    #[error("there is no slice {index}: the source has {count}, counted from 0")]
+    NoSuchSlice {
+        /// The slice asked for.
+        index: usize,
+        /// How many there are.
+        count: usize,
+    },
+    /// A predictor whose embeddings cannot be kept on disk.
+    #[error(
+        "embeddings are kept on disk under the SHA-256 of the model's weights, and this predictor does not know it: load it with \
+         Checkpoint::predictor, or tell it with SamPredictor::with_weights_sha256"
+    )]
+    WeightsUnknown,
+    /// An image encoder of one precision only.
+    #[error("the image encoder has no {wanted}: it does not implement ImageEncoder::with_precision")]
+    PrecisionUnsupported {
+        /// The precision asked for.
+        wanted: Precision,
     },
     /// An image encoder that was rounded to less than what is asked for.
     #[error("the image encoder is in {found} already and cannot become {wanted}: load the checkpoint anew")]
@@ -79,28 +107,28 @@ pub enum CoreError {
         side: usize,
     },
     /// A cached embedding that cannot be written.
-    #[error("cannot write to the cache {}: {source}", path.display())]
+    #[error("cannot write to the cache {}", path.display())]
     Cache {
         /// The file or folder.
         path: PathBuf,
         /// Why not.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// A checkpoint file that cannot be read.
-    #[error("cannot read the checkpoint {}: {reason}", path.display())]
+    #[error("cannot read the checkpoint {}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the reader says.
-        reason: String,
+        /// Why not.
+        source: ReadError,
     },
     /// A checkpoint that cannot be written.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}", path.display())]
     Unwritable {
         /// The file.
         path: PathBuf,
         /// Why not.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// A checkpoint that holds something else than a SAM.
     #[error("{} is no SAM checkpoint: {reason}", path.display())]
@@ -118,6 +146,39 @@ pub enum CoreError {
         /// The tensors that differ.
         mismatch: Box<KeyMismatch>,
     },
+}
+
+/// Why a checkpoint file cannot be read.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The system cannot read it.
+    #[error("the file cannot be read")]
+    Io(#[from] io::Error),
+    /// Its content is no checkpoint's, or damaged; the text is fit for a terminal.
+    #[error("{reason}")]
+    Malformed {
+        /// What is wrong with the content, and what to do.
+        reason: String,
+    },
+    /// Its PyTorch archive is damaged.
+    #[error("its archive is damaged")]
+    Archive(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Its safetensors header is damaged.
+    #[error("its safetensors header is damaged")]
+    Header(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<String> for ReadError {
+    fn from(reason: String) -> Self {
+        Self::Malformed { reason: printable(&reason) }
+    }
+}
+
+impl From<&str> for ReadError {
+    fn from(reason: &str) -> Self {
+        reason.to_owned().into()
+    }
 }
 
 /// How a file's tensors differ from the model's; shown as one line for each tensor.

@@ -19,6 +19,7 @@ use crate::{
 
 /// The shape of a [`MaskDecoder`].
 #[derive(Config, Debug, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct MaskDecoderConfig {
     /// The transformer's shape.
     #[config(default = "TwoWayTransformerConfig::new()")]
@@ -79,6 +80,11 @@ pub struct DecoderPositions<B: Backend> {
 }
 
 impl<B: Backend> DecoderPositions<B> {
+    /// Rows and columns of the image embedding.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        (self.height, self.width)
+    }
+
     /// The device that they live on.
     pub fn device(&self) -> B::Device {
         self.positions.device()

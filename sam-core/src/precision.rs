@@ -7,12 +7,14 @@ use burn::{
     tensor::{DType, FloatDType, Tensor, backend::Backend},
 };
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use crate::kernels::multiply_in_bf16;
 
-/// How numbers are stored.
+/// How the values of weights are stored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Precision {
     /// 32 bits.
     #[default]
@@ -52,14 +54,22 @@ impl fmt::Display for Precision {
 }
 
 impl FromStr for Precision {
-    type Err = String;
+    type Err = PrecisionError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, PrecisionError> {
         [Self::F32, Self::F16, Self::Bf16]
             .into_iter()
             .find(|precision| precision.to_string() == text)
-            .ok_or_else(|| format!("expected f32, f16 or bf16, found \"{text}\""))
+            .ok_or_else(|| PrecisionError { found: text.to_owned() })
     }
+}
+
+/// A text that names no [`Precision`].
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("expected f32, f16 or bf16, found {found:?}")]
+pub struct PrecisionError {
+    /// The text.
+    pub found: String,
 }
 
 /// A module with its parameters in another precision: all of them, or only the matrices where nothing but products is rounded.
@@ -98,6 +108,6 @@ mod tests {
             assert_eq!(json, format!("\"{precision}\""));
         }
         let error = "f64".parse::<Precision>().expect_err("it is too precise");
-        assert_eq!(error, "expected f32, f16 or bf16, found \"f64\"");
+        assert_eq!(error.to_string(), "expected f32, f16 or bf16, found \"f64\"");
     }
 }

@@ -4,11 +4,11 @@
 //! and its mask is put back on the image's grid pixel by pixel.
 
 use burn::tensor::backend::Backend;
-use ndarray::{Array3, ArrayView3, s};
+use ndarray::{Array3, ArrayView3};
 use sam_prompt::{BoundingBox, Label, Point, Prompts};
 use serde::{Deserialize, Serialize};
 
-use crate::{CoreError, ImageEmbedding, MaskOutput, MaskPrediction, SamPredictor};
+use crate::{CoreError, ImageEmbedding, MaskOutput, MaskPrediction, SamPredictor, axes::within};
 
 /// Logit of all pixels outside the region that was looked at.
 pub const OUTSIDE_LOGIT: f32 = -100.0;
@@ -132,14 +132,14 @@ impl<B: Backend> SamPredictor<B> {
     ///
     /// # Errors
     /// [`CoreError::Region`] if the region is empty or does not lie in the image; otherwise as [`SamPredictor::embed`].
-    pub fn embed_region(&self, image: ArrayView3<'_, f32>, region: Region) -> Result<RegionEmbedding<B>, CoreError> {
+    pub fn embed_region(&self, image: ArrayView3<'_, u8>, region: Region) -> Result<RegionEmbedding<B>, CoreError> {
         let (height, width, _) = image.dim();
         let Region { top, left, height: rows, width: columns } = region;
         let fits = |start: usize, length: usize, end: usize| length > 0 && length <= end && start <= end - length;
         if !(fits(top, rows, height) && fits(left, columns, width)) {
             return Err(CoreError::Region { region, width, height });
         }
-        let embedding = self.embed(image.slice(s![top..top + rows, left..left + columns, ..]))?;
+        let embedding = self.embed(image.slice_each_axis(within([top..top + rows, left..left + columns])))?;
         Ok(RegionEmbedding { embedding, region, image: (height, width) })
     }
 
@@ -149,7 +149,7 @@ impl<B: Backend> SamPredictor<B> {
     /// As [`Region::tiles`] and [`SamPredictor::embed`].
     pub fn embed_tiles(
         &self,
-        image: ArrayView3<'_, f32>,
+        image: ArrayView3<'_, u8>,
         side: usize,
         overlap: usize,
     ) -> Result<Vec<RegionEmbedding<B>>, CoreError> {
@@ -174,7 +174,8 @@ impl<B: Backend> SamPredictor<B> {
         let found = self.predict_batch(&[(&part.embedding, &local)], output)?.remove(0);
         let Region { top, left, height, width } = part.region;
         let mut logits = Array3::from_elem((found.logits.dim().0, part.image.0, part.image.1), OUTSIDE_LOGIT);
-        logits.slice_mut(s![.., top..top + height, left..left + width]).assign(&found.logits);
+        let masks = found.logits.dim().0;
+        logits.slice_each_axis_mut(within([0..masks, top..top + height, left..left + width])).assign(&found.logits);
         Ok(MaskPrediction { logits, ..found })
     }
 

@@ -1,5 +1,7 @@
 //! The whole model.
 
+use std::sync::Arc;
+
 use burn::{
     module::Module,
     tensor::{Tensor, backend::Backend},
@@ -8,18 +10,20 @@ use sam_prompt::{PromptBatch, PromptEncoder};
 
 use crate::{
     CoreError,
-    image_encoder::AnyImageEncoder,
+    image_encoder::{AnyImageEncoder, ImageEncoder},
     mask_decoder::{MaskDecoder, MaskLogits, MaskOutput},
 };
 
 /// The Segment Anything Model: an image encoder, a prompt encoder and a mask decoder.
 ///
-/// Source: `Sam` in segment-anything's `modeling/sam.py`. Built by [`SamConfig::init`](crate::SamConfig::init) or
-/// [`Checkpoint::load`](crate::Checkpoint::load).
-#[derive(Module, Debug)]
+/// Built by [`SamConfig::init`](crate::SamConfig::init) or [`Checkpoint::load`](crate::Checkpoint::load), or put together from parts
+/// of your own. Clones share the weights; nothing that is done to a clone changes the original.
+///
+/// Source: `Sam` in segment-anything's `modeling/sam.py`.
+#[derive(Debug, Clone)]
 pub struct Sam<B: Backend> {
     /// Images to embeddings; the heavy part.
-    pub image_encoder: AnyImageEncoder<B>,
+    pub image_encoder: Arc<dyn ImageEncoder<B>>,
     /// Prompts to tokens; the part that SAM^assist learns.
     pub prompt_encoder: PromptEncoder<B>,
     /// Embeddings and tokens to masks.
@@ -42,5 +46,24 @@ impl<B: Backend> Sam<B> {
     ) -> Result<MaskLogits<B>, CoreError> {
         let embedded = self.prompt_encoder.forward(prompts)?;
         Ok(self.mask_decoder.forward(features, self.prompt_encoder.dense_pe(), embedded, output))
+    }
+
+    /// Number of parameters of all three parts.
+    pub fn parameter_count(&self) -> usize {
+        self.image_encoder.parameter_count() + self.prompt_encoder.num_params() + self.mask_decoder.num_params()
+    }
+}
+
+/// A [`Sam`] as one module, whose paths are the official names: what weights are drawn in and loaded into.
+#[derive(Module, Debug)]
+pub(crate) struct SamModule<B: Backend> {
+    pub(crate) image_encoder: AnyImageEncoder<B>,
+    pub(crate) prompt_encoder: PromptEncoder<B>,
+    pub(crate) mask_decoder: MaskDecoder<B>,
+}
+
+impl<B: Backend> From<SamModule<B>> for Sam<B> {
+    fn from(SamModule { image_encoder, prompt_encoder, mask_decoder }: SamModule<B>) -> Self {
+        Self { image_encoder: Arc::new(image_encoder), prompt_encoder, mask_decoder }
     }
 }

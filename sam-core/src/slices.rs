@@ -1,13 +1,13 @@
 //! Where slices and their embeddings come from.
 
-use std::{error::Error, ops::ControlFlow};
+use std::{error::Error, fmt, ops::ControlFlow, sync::Arc};
 
 use burn::tensor::backend::Backend;
 use ndarray::Array3;
 use sam_prompt::progress::{Observer, Progress, Stage};
 use thiserror::Error;
 
-use crate::ImageEmbedding;
+use crate::{CoreError, ImageEmbedding};
 
 /// A slice that cannot be read or embedded.
 #[derive(Debug, Error)]
@@ -25,11 +25,97 @@ impl SliceError {
     pub fn new(index: usize, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { index, source: source.into() }
     }
+
+    /// The error of a source of `count` slices that has no slice `index`.
+    pub fn no_such_slice(index: usize, count: usize) -> Self {
+        Self::new(index, CoreError::NoSuchSlice { index, count })
+    }
 }
 
-/// The slices of a volume along one axis, or the images of a set.
+/// Images in order: the slices of a volume along one axis, or the images of a set.
+pub trait ImageSource: Send + Sync {
+    /// Number of images.
+    fn count(&self) -> usize;
+
+    /// One image as the model sees it, in 8-bit levels: `[rows, columns, channels]`, one channel or three.
+    ///
+    /// Several threads may ask at once.
+    ///
+    /// # Errors
+    /// If there is no such image, or it cannot be read.
+    fn image(&self, index: usize) -> Result<Array3<u8>, SliceError>;
+}
+
+impl ImageSource for Vec<Array3<u8>> {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn image(&self, index: usize) -> Result<Array3<u8>, SliceError> {
+        self.get(index).cloned().ok_or_else(|| SliceError::no_such_slice(index, self.len()))
+    }
+}
+
+impl<S: ImageSource + ?Sized> ImageSource for Arc<S> {
+    fn count(&self) -> usize {
+        (**self).count()
+    }
+
+    fn image(&self, index: usize) -> Result<Array3<u8>, SliceError> {
+        (**self).image(index)
+    }
+}
+
+/// An [`ImageSource`] that asks a function for each image.
+///
+/// ```
+/// use ndarray::Array3;
+/// use sam_core::{ImageFn, ImageSource};
+///
+/// let stripes = ImageFn::new(3, |index| Ok(Array3::from_elem((16, 16, 1), 80 * index as u8)));
+/// assert_eq!(stripes.image(2)?[(0, 0, 0)], 160);
+/// assert!(stripes.image(3).is_err());
+/// # Ok::<(), sam_core::SliceError>(())
+/// ```
+#[derive(Clone)]
+pub struct ImageFn<F> {
+    count: usize,
+    read: F,
+}
+
+impl<F> ImageFn<F>
+where
+    F: Fn(usize) -> Result<Array3<u8>, SliceError> + Send + Sync,
+{
+    /// `count` images, each read by a function of its index.
+    pub fn new(count: usize, read: F) -> Self {
+        Self { count, read }
+    }
+}
+
+impl<F> ImageSource for ImageFn<F>
+where
+    F: Fn(usize) -> Result<Array3<u8>, SliceError> + Send + Sync,
+{
+    fn count(&self) -> usize {
+        self.count
+    }
+
+    fn image(&self, index: usize) -> Result<Array3<u8>, SliceError> {
+        if index < self.count { (self.read)(index) } else { Err(SliceError::no_such_slice(index, self.count)) }
+    }
+}
+
+impl<F> fmt::Debug for ImageFn<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ImageFn").field("count", &self.count).finish_non_exhaustive()
+    }
+}
+
+/// The slices of a volume along one axis, or the images of a set, and their embeddings.
 ///
 /// Embedding is nearly all of the work, and several callers ask for the same slice: a source keeps what it has embedded.
+/// [`EmbeddingStore`](crate::EmbeddingStore) is the one to use.
 pub trait SliceSource<B: Backend>: Send + Sync {
     /// Number of slices.
     fn count(&self) -> usize;

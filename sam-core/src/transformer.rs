@@ -14,6 +14,7 @@ const NORM_EPSILON: f64 = 1e-5;
 
 /// The shape of a [`TwoWayTransformer`].
 #[derive(Config, Debug, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct TwoWayTransformerConfig {
     /// Number of layers.
     #[config(default = 2)]
@@ -131,6 +132,8 @@ impl<B: Backend> ProjectedImage<B> {
 }
 
 impl<B: Backend> TwoWayTransformer<B> {
+    /// Lets tokens and image attend to each other, layer by layer.
+    ///
     /// # Shapes
     /// - image: `[n, pixels, embedding_dim]`; its position encoding: `[1, pixels, embedding_dim]`; tokens:
     ///   `[n, tokens, embedding_dim]`
@@ -227,6 +230,8 @@ impl<B: Backend> TwoWayAttentionBlock<B> {
         }
     }
 
+    /// Runs the layer.
+    ///
     /// # Shapes
     /// - queries and their position encoding: `[n, tokens, embedding_dim]`; keys: `[n, pixels, embedding_dim]`; their position
     ///   encoding: `[1, pixels, embedding_dim]`

@@ -58,14 +58,14 @@ fn reading(criterion: &mut Criterion) {
 
 fn slicing(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("slice");
-    let volume = read_volume(&file("nii")).expect("just written");
+    let volume = read_volume(file("nii")).expect("just written");
     for axis in [SliceAxis::Sagittal, SliceAxis::Coronal, SliceAxis::Axial] {
         let plane = SlicePlane::new(&volume.grid, axis);
         group.bench_function(BenchmarkId::new("of a volume", axis), |bencher| {
             bencher.iter(|| plane.extract(black_box(volume.voxels.view()), 100));
         });
         for ending in ["nii", "nii.gz"] {
-            let mut reader = VolumeReader::open(&file(ending)).expect("just written");
+            let mut reader = VolumeReader::open(file(ending)).expect("just written");
             let mut index = 0;
             group.bench_function(BenchmarkId::new(format!("of a reader, {ending}"), axis), |bencher| {
                 bencher.iter(|| {

@@ -32,8 +32,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     });
     let segment = |value, name: &str| Segment { value, name: name.to_owned() };
     fs::create_dir_all(out)?;
-    write_volume(&out.join("image.nii.gz"), &volume)?;
-    write_labels(&out.join("mask.nii.gz"), labels.view(), &volume)?;
-    write_segmentation(&out.join("mask.dcm"), labels.view(), &series, &[segment(1, "bright"), segment(3, "dark")], "")?;
+    write_volume(out.join("image.nii.gz"), &volume)?;
+    write_labels(out.join("mask.nii.gz"), labels.view(), &volume)?;
+    write_segmentation(out.join("mask.dcm"), labels.view(), &series, &[segment(1, "bright"), segment(3, "dark")], "")?;
     Ok(())
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use ndarray::{Array2, Array3};
 
 use crate::{
-    DataError, LabelVolume, PhantomKind, SliceAxis, Slices, Volume, Window, image::read_silhouette, read_image,
-    read_labels, read_mask, read_volume,
+    DataError, ImageError, LabelVolume, PhantomKind, SliceAxis, Stack, Volume, Window, image::read_silhouette,
+    read_image, read_labels, read_mask, read_volume,
 };
 
 /// Image and mask may lie this far apart, in mm.
@@ -39,7 +39,7 @@ pub(crate) struct CaseFiles {
     pub(crate) compare_affines: bool,
 }
 
-/// What a case consists of.
+/// The kind of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CaseKind {
     Volume,
@@ -83,7 +83,7 @@ impl Case {
     /// Reads the case, or makes it where it is a phantom.
     ///
     /// # Errors
-    /// What reading meets; [`DataError::Grid`] if image and label map lie apart; [`DataError::Image`] if image and mask differ in
+    /// The errors of reading its files; [`DataError::Grid`] if image and label map lie apart; [`DataError::Image`] if image and mask differ in
     /// size.
     pub fn load(&self) -> Result<LoadedCase, DataError> {
         match &self.source {
@@ -96,15 +96,15 @@ impl Case {
     /// Reads the case, to be cut into slices that are seen through a window.
     ///
     /// # Errors
-    /// Those of [`Case::load`] and of [`Slices::new`].
-    pub fn slices(&self, axis: SliceAxis, window: &Window) -> Result<Slices, DataError> {
-        Slices::new(self.load()?, axis, window)
+    /// Those of [`Case::load`] and of [`Stack::of_case`].
+    pub fn stack(&self, axis: SliceAxis, window: &Window) -> Result<Stack, DataError> {
+        Stack::of_case(self.name.clone(), self.load()?, axis, window)
     }
 
-    /// The instance numbers of a single image, `[rows, columns]` with 0 for background; `None` where its mask tells classes only.
+    /// The instance numbers of a single image, `[rows, columns]` with 0 for background; `None` if its mask holds classes only.
     ///
     /// # Errors
-    /// What reading the mask meets.
+    /// The errors of reading the mask.
     pub fn instances(&self) -> Result<Option<Array2<u16>>, DataError> {
         match &self.source {
             Source::Files(files) if files.kind == CaseKind::Instances => read_mask(files.mask()).map(Some),
@@ -129,13 +129,9 @@ impl CaseFiles {
         };
         let (rows, columns, _) = image.dim();
         if labels.dim() != (rows, columns) {
-            let reason = format!(
-                "the mask has {:?} rows and columns, {} has {:?}",
-                labels.dim(),
-                self.image.display(),
-                (rows, columns)
-            );
-            return Err(DataError::Image { path: path.to_path_buf(), reason });
+            let source =
+                ImageError::MaskSize { image: self.image.clone(), expected: (rows, columns), found: labels.dim() };
+            return Err(DataError::Image { path: path.to_path_buf(), source });
         }
         Ok(LoadedCase::Image { image, labels })
     }
@@ -162,7 +158,7 @@ impl CaseFiles {
     }
 }
 
-/// The label that most raters give each voxel; of equally frequent ones, the lowest. Of one rater, what that one says.
+/// The label that most raters give each voxel; of equally frequent ones, the lowest. With one rater, that rater's label.
 fn most_frequent(mut raters: Vec<Array3<u16>>) -> Array3<u16> {
     let mut first = raters.remove(0);
     if raters.is_empty() {

@@ -7,8 +7,10 @@
 //! Read: uncompressed, deflated, RLE, JPEG and JPEG 2000; not JPEG-LS, whose decoder needs a C++ compiler.
 
 mod codestream;
+mod element;
 mod file;
 mod frame;
+mod pixel_format;
 mod pixels;
 mod segmentation;
 mod stacking;
@@ -26,9 +28,9 @@ use self::{
     frame::{Frame, Header},
     stacking::Stacking,
 };
-use crate::{DataError, Grid, Volume, files::files_below};
+use crate::{DataError, DicomError, Grid, LayoutError, SeriesSummary, Volume, files::files_below};
 
-pub use segmentation::{Segment, write_segmentation};
+pub use segmentation::{Segment, check_segmentation_output, write_segmentation};
 
 /// More voxels are refused before they are decoded: 8 GiB of them.
 const MAX_VOXELS: usize = 1 << 31;
@@ -60,8 +62,8 @@ impl DicomSeries {
 /// Reads a series from a folder and all below it, or from one file, as a volume in the order of its slices' positions.
 ///
 /// The first axis runs along the image's rows to the right, the second down its columns, the third along the slices. Intensities are
-/// rescaled (HU in CT); where black is the highest value (MONOCHROME1) they are turned over. Several series in the folder must be told
-/// apart by `series`, a Series Instance UID; files that are no DICOM images are passed over.
+/// rescaled (HU in CT); where black is the highest value (MONOCHROME1) they are inverted. Of several series in the folder,
+/// `series` chooses one by its Series Instance UID; files that are no DICOM images are ignored.
 ///
 /// # Units
 /// The affine leads to millimetres, right to left, posterior to anterior, inferior to superior (RAS), as NIfTI's.
@@ -69,7 +71,8 @@ impl DicomSeries {
 /// # Errors
 /// [`DataError::Layout`] where there is no DICOM image; [`DataError::Dicom`] where there are several series, slices are missing, lie at
 /// one place or are turned against each other, or pixels cannot be decoded.
-pub fn read_dicom(folder: &Path, series: Option<&str>) -> Result<(Volume, DicomSeries), DataError> {
+pub fn read_dicom(folder: impl AsRef<Path>, series: Option<&str>) -> Result<(Volume, DicomSeries), DataError> {
+    let folder = folder.as_ref();
     let mut found: BTreeMap<String, Vec<(PathBuf, Header)>> = BTreeMap::new();
     let files = if folder.is_file() { vec![folder.to_path_buf()] } else { files_below(folder)? };
     for path in files {
@@ -85,7 +88,8 @@ pub fn read_dicom(folder: &Path, series: Option<&str>) -> Result<(Volume, DicomS
     }
     let stacking = Stacking::of(folder, &mut frames)?;
     let voxels = decode(&frames, stacking.size)?;
-    let grid = Grid::new([stacking.size.1, stacking.size.0, frames.len()], stacking.affine);
+    let grid = Grid::try_new([stacking.size.1, stacking.size.0, frames.len()], stacking.affine)
+        .map_err(|source| DataError::Affine { path: folder.to_path_buf(), source })?;
     let first = images.iter().position(|(path, _)| *path == *frames[0].path).unwrap_or(0);
     let (_, header) = images.swap_remove(first);
     let series = DicomSeries {
@@ -104,20 +108,23 @@ fn choose(
     mut found: BTreeMap<String, Vec<(PathBuf, Header)>>,
     wanted: Option<&str>,
 ) -> Result<Vec<(PathBuf, Header)>, DataError> {
-    let told = |(uid, images): (&String, &Vec<(PathBuf, Header)>)| {
-        let header = &images[0].1;
-        format!("{uid} ({} \"{}\", {} files)", header.modality, header.description, images.len())
+    let summary = |(uid, images): (&String, &Vec<(PathBuf, Header)>)| {
+        let Header { modality, description, .. } = &images[0].1;
+        let (modality, description) = (modality.clone(), description.clone());
+        SeriesSummary { uid: uid.clone(), modality, description, files: images.len() }
     };
-    let list = found.iter().map(told).collect::<Vec<_>>().join("; ");
-    let refuse = |reason: String| DataError::Dicom { path: folder.to_path_buf(), reason };
+    let available: Vec<_> = found.iter().map(summary).collect();
+    let refuse = |source| DataError::Dicom { path: folder.to_path_buf(), source };
     let nothing = || DataError::Layout {
         path: folder.to_path_buf(),
-        reason: "looked for DICOM images in it and below it".to_owned(),
+        source: LayoutError::NothingFound("looked for DICOM images in it and below it".to_owned()),
     };
     match wanted {
         _ if found.is_empty() => Err(nothing()),
-        Some(uid) => found.remove(uid).ok_or_else(|| refuse(format!("it has no series {uid}; there are: {list}"))),
-        None if found.len() > 1 => Err(refuse(format!("it holds {} series; choose one of: {list}", found.len()))),
+        Some(uid) => {
+            found.remove(uid).ok_or_else(|| refuse(DicomError::NoSuchSeries { uid: uid.to_owned(), available }))
+        }
+        None if found.len() > 1 => Err(refuse(DicomError::SeveralSeries { available })),
         None => found.into_values().next().ok_or_else(nothing),
     }
 }
@@ -128,10 +135,7 @@ fn decode(frames: &[Frame], (rows, columns): (usize, usize)) -> Result<Array3<f3
     let length = area.checked_mul(frames.len()).filter(|&voxels| voxels <= MAX_VOXELS);
     let length = length.ok_or_else(|| DataError::Dicom {
         path: frames[0].path.to_path_buf(),
-        reason: format!(
-            "{} slices of {rows} x {columns} pixels are more than {MAX_VOXELS} voxels; crop the series",
-            frames.len()
-        ),
+        source: DicomError::TooLarge { slices: frames.len(), rows, columns, most: MAX_VOXELS },
     })?;
     let mut places: BTreeMap<&Path, Vec<(usize, &Frame)>> = BTreeMap::new();
     for (place, frame) in frames.iter().enumerate() {
@@ -139,29 +143,16 @@ fn decode(frames: &[Frame], (rows, columns): (usize, usize)) -> Result<Array3<f3
     }
     let mut voxels = vec![0.0; length];
     for (path, wanted) in places {
-        let refuse = |reason: String| DataError::Dicom { path: path.to_path_buf(), reason };
-        let (object, _) =
-            file::open(path, Part::Pixels)?.ok_or_else(|| refuse("it changed while it was read".to_owned()))?;
+        let refuse = |source| DataError::Dicom { path: path.to_path_buf(), source };
+        let (object, _) = file::open(path, Part::Pixels)?.ok_or_else(|| refuse(DicomError::Changed))?;
         for (place, frame) in wanted {
-            let pixels = frame.wanted().unpack(&object).map_err(refuse)?;
+            let pixels = frame.format().unpack(&object).map_err(refuse)?;
             let slice = &mut voxels[place * area..(place + 1) * area];
             slice.iter_mut().zip(frame.levels.intensities(&pixels)).for_each(|(voxel, intensity)| *voxel = intensity);
             if slice.iter().any(|voxel| !voxel.is_finite()) {
-                return Err(refuse("it rescales to intensities beyond all measure".to_owned()));
+                return Err(refuse(DicomError::NotFinite));
             }
         }
     }
     Ok(Array3::from_shape_vec((columns, rows, frames.len()).f(), voxels).expect("length is their product"))
-}
-
-/// An error with all of its causes: dicom-rs tells the reason last.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut told = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        told.push_str(": ");
-        told.push_str(&error.to_string());
-        cause = error.source();
-    }
-    told
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::DataError;
+use crate::{DataError, LayoutError};
 
 /// Deeper than the deepest known layout; a cap, since links may lead in circles.
 const MAX_DEPTH: usize = 6;
@@ -22,7 +22,7 @@ pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
 /// All files in a folder and below it, by name.
 pub(crate) fn files_below(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     if !folder.is_dir() {
-        return Err(DataError::Layout { path: folder.to_path_buf(), reason: "it is no folder".to_owned() });
+        return Err(DataError::Layout { path: folder.to_path_buf(), source: LayoutError::NoFolder });
     }
     let (mut files, mut folders) = (Vec::new(), vec![(folder.to_path_buf(), 0)]);
     while let Some((folder, depth)) = folders.pop() {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    Case, DataError, LabelTable,
+    Case, DataError, LabelTable, LayoutError,
     case::{CaseFiles, CaseKind},
     files::entries,
     image::IMAGE_ENDINGS,
@@ -32,12 +32,13 @@ impl Folder {
     ///
     /// # Errors
     /// [`DataError::Layout`] says what was looked for where no layout fits or a mask is missing.
-    pub fn open(folder: &Path) -> Result<Self, DataError> {
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self, DataError> {
+        let folder = folder.as_ref();
         let name = folder.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
         let name = name.unwrap_or_else(|| folder.display().to_string());
-        let layout = |reason: String| DataError::Layout { path: folder.to_path_buf(), reason };
+        let layout = |source| DataError::Layout { path: folder.to_path_buf(), source };
         if !folder.is_dir() {
-            return Err(layout("it is no folder".to_owned()));
+            return Err(layout(LayoutError::NoFolder));
         }
         if let Some(case) = volume_case(folder, &name)? {
             return Ok(Self { table: table(folder)?, name, cases: vec![case] });
@@ -58,17 +59,12 @@ impl Folder {
             }
         }
         let Some(first) = tables.first().cloned() else {
-            return Err(layout(
-                "looked for image.nii.gz (or image.nii) in it or in its sub-folders, and for images/*.png with masks/*.png"
-                    .to_owned(),
-            ));
+            let looked = "looked for image.nii.gz (or image.nii) in it or in its sub-folders, and for images/*.png with masks/*.png";
+            return Err(layout(LayoutError::NothingFound(looked.to_owned())));
         };
         if let Some(odd) = tables.iter().position(|table| *table != first) {
-            let names = (&cases[0].name, &cases[odd].name);
-            return Err(layout(format!(
-                "the labels.json of {} and of {} differ; make them equal, or open the case folders one by one",
-                names.0, names.1
-            )));
+            let [first, second] = [&cases[0], &cases[odd]].map(|case| case.name.clone());
+            return Err(layout(LayoutError::TablesDiffer { first, second }));
         }
         Ok(Self { name, table: first, cases })
     }
@@ -95,10 +91,8 @@ fn volume_case(folder: &Path, name: &str) -> Result<Option<Case>, DataError> {
         ["nii.gz", "nii"].map(|ending| folder.join(format!("{stem}.{ending}"))).into_iter().find(|path| path.is_file())
     };
     let Some(image) = either("image") else { return Ok(None) };
-    let missing = || DataError::Layout {
-        path: folder.to_path_buf(),
-        reason: format!("{} has no label.nii.gz (or label.nii) beside it", image.display()),
-    };
+    let missing =
+        || DataError::Layout { path: folder.to_path_buf(), source: LayoutError::NoLabels { image: image.clone() } };
     let labels = either("label").ok_or_else(missing)?;
     let files = CaseFiles { image, labels: vec![labels], kind: CaseKind::Volume, compare_affines: true };
     Ok(Some(Case::of_files(name.to_owned(), files)))
@@ -111,9 +105,10 @@ fn image_cases(folder: &Path, kind: CaseKind) -> Result<Vec<Case>, DataError> {
         ending.is_some_and(|ending| IMAGE_ENDINGS.contains(&ending.as_str()))
     };
     let images: Vec<_> = entries(&folder.join("images"))?.into_iter().filter(is_image).collect();
-    let layout = |reason: String| DataError::Layout { path: folder.to_path_buf(), reason };
+    let layout = |source| DataError::Layout { path: folder.to_path_buf(), source };
     if images.is_empty() {
-        return Err(layout(format!("its folder images holds no image ({})", IMAGE_ENDINGS.join(", "))));
+        let nothing = format!("its folder images holds no image ({})", IMAGE_ENDINGS.join(", "));
+        return Err(layout(LayoutError::NothingFound(nothing)));
     }
     let masks = if folder.join("masks").is_dir() { entries(&folder.join("masks"))? } else { Vec::new() };
     let case = |image: PathBuf| {
@@ -121,10 +116,13 @@ fn image_cases(folder: &Path, kind: CaseKind) -> Result<Vec<Case>, DataError> {
         let name = image.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let labels = match (own.next(), own.next()) {
             (Some(mask), None) => mask.clone(),
-            (None, _) => return Err(layout(format!("{} has no mask of its name, masks/{name}.png", image.display()))),
+            (None, _) => {
+                let mask = Path::new("masks").join(format!("{name}.png"));
+                return Err(layout(LayoutError::NoMask { image, mask }));
+            }
             (Some(one), Some(other)) => {
-                let (one, other) = (one.display(), other.display());
-                return Err(layout(format!("{one} and {other} would both be the mask of {name}; keep one of them")));
+                let (first, second, role) = (one.clone(), other.clone(), format!("the mask of {name}"));
+                return Err(layout(LayoutError::Ambiguous { first, second, role }));
             }
         };
         Ok(Case::of_files(name, CaseFiles { image, labels: vec![labels], kind, compare_affines: false }))
@@ -132,7 +130,7 @@ fn image_cases(folder: &Path, kind: CaseKind) -> Result<Vec<Case>, DataError> {
     let cases = images.into_iter().map(case).collect::<Result<Vec<_>, _>>()?;
     let mut names = BTreeSet::new();
     match cases.iter().find(|case| !names.insert(case.name.as_str())) {
-        Some(twice) => Err(layout(format!("its folder images holds two images {}; keep one of them", twice.name))),
+        Some(twice) => Err(layout(LayoutError::TwoImages { name: twice.name.clone() })),
         None => Ok(cases),
     }
 }
@@ -142,9 +140,7 @@ fn table(folder: &Path) -> Result<LabelTable, DataError> {
     if path.is_file() {
         return LabelTable::read(&path);
     }
-    let reason =
-        "labels.json is missing: it says what label values mean, like {\"0\": \"background\", \"1\": \"liver\"}";
-    Err(DataError::Layout { path: folder.to_path_buf(), reason: reason.to_owned() })
+    Err(DataError::Layout { path: folder.to_path_buf(), source: LayoutError::NoTable })
 }
 
 #[cfg(test)]
@@ -154,7 +150,7 @@ mod tests {
     use ndarray::Array3;
 
     use super::*;
-    use crate::{LoadedCase, Volume, write_labels, write_volume};
+    use crate::{LoadedCase, Volume, error::chain, write_labels, write_volume};
 
     const LIVER: &str = r#"{"0": "background", "1": "liver"}"#;
 
@@ -163,10 +159,10 @@ mod tests {
         let affine =
             |origin| [[1.0, 0.0, 0.0, origin], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 2.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
         let volume = Volume::new(Array3::from_shape_fn((4, 5, 6), |(i, _, _)| i as f32), affine(0.0));
-        write_volume(&folder.join("image.nii.gz"), &volume).expect("a writable folder");
+        write_volume(folder.join("image.nii.gz"), &volume).expect("a writable folder");
         let elsewhere = Volume::new(volume.voxels.clone(), affine(label_origin));
         let labels = Array3::from_shape_fn((4, 5, 6), |(i, _, _)| u16::from(i > 2));
-        write_labels(&folder.join("label.nii.gz"), labels.view(), &elsewhere).expect("a writable folder");
+        write_labels(folder.join("label.nii.gz"), labels.view(), &elsewhere).expect("a writable folder");
         fs::write(folder.join("labels.json"), LIVER).expect("a writable folder");
     }
 
@@ -183,14 +179,14 @@ mod tests {
         let opened = Folder::open(folder.path()).expect("two cases");
         assert_eq!(opened.cases().iter().map(|case| case.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
         assert!(matches!(opened.cases()[1].load(), Ok(LoadedCase::Volume { .. })));
-        let message = opened.cases()[0].load().expect_err("the mask lies elsewhere").to_string();
+        let message = chain(&opened.cases()[0].load().expect_err("the mask lies elsewhere"));
         assert!(message.contains("origin") && message.contains("3.000 mm"), "{message}");
 
         // One table beside the cases serves those without their own; two different ones are refused.
         fs::rename(folder.path().join("a/labels.json"), folder.path().join("labels.json")).expect("writable");
         assert_eq!(Folder::open(folder.path()).expect("two cases").table(), opened.table());
         fs::write(folder.path().join("labels.json"), r#"{"1": "spleen"}"#).expect("writable");
-        assert!(Folder::open(folder.path()).expect_err("two tables").to_string().contains("of a and of b differ"));
+        assert!(chain(&Folder::open(folder.path()).expect_err("two tables")).contains("of a and of b differ"));
     }
 
     #[test]
@@ -200,10 +196,10 @@ mod tests {
             fs::create_dir(folder.path().join(sub)).expect("a writable folder");
         }
         let image = Array3::from_shape_fn((6, 7, 3), |(row, column, _)| (10 * row + column) as u8);
-        crate::write_rgb(&folder.path().join("images/one.png"), image.view()).expect("a writable folder");
+        crate::write_rgb(folder.path().join("images/one.png"), image.view()).expect("a writable folder");
         fs::write(folder.path().join("images/._one.png"), "not an image").expect("a writable folder");
         fs::write(folder.path().join("labels.json"), r#"{"encoding": "instance", "1": "nucleus"}"#).expect("writable");
-        let missing = Folder::open(folder.path()).expect_err("no mask").to_string();
+        let missing = chain(&Folder::open(folder.path()).expect_err("no mask"));
         assert!(missing.contains("masks/one.png"), "{missing}");
 
         let mask = ::image::ImageBuffer::from_fn(7, 6, |x, _| ::image::Luma([x as u16 * 300]));
@@ -217,23 +213,23 @@ mod tests {
         fs::rename(folder.path().join("masks/one.png"), folder.path().join("masks/one.tif")).expect("writable");
         assert!(Folder::open(folder.path()).expect("one image").cases()[0].load().is_ok());
         fs::copy(folder.path().join("images/one.png"), folder.path().join("images/one.jpg")).expect("writable");
-        assert!(Folder::open(folder.path()).expect_err("twice").to_string().contains("two images one"));
+        assert!(chain(&Folder::open(folder.path()).expect_err("twice")).contains("two images one"));
         fs::remove_file(folder.path().join("images/one.jpg")).expect("it was written");
         fs::copy(folder.path().join("masks/one.tif"), folder.path().join("masks/one.png")).expect("writable");
-        assert!(Folder::open(folder.path()).expect_err("twice").to_string().contains("keep one of them"));
+        assert!(chain(&Folder::open(folder.path()).expect_err("twice")).contains("keep one of them"));
     }
 
     #[test]
     fn a_folder_that_does_not_fit_is_told_what_was_looked_for() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let message = Folder::open(folder.path()).expect_err("empty").to_string();
+        let message = chain(&Folder::open(folder.path()).expect_err("empty"));
         assert!(message.contains("image.nii.gz") && message.contains("images/*.png"), "{message}");
         write_case(folder.path(), 0.0);
         fs::remove_file(folder.path().join("labels.json")).expect("it was written");
-        assert!(Folder::open(folder.path()).expect_err("no table").to_string().contains("labels.json is missing"));
+        assert!(chain(&Folder::open(folder.path()).expect_err("no table")).contains("labels.json is missing"));
         fs::write(folder.path().join("labels.json"), "[]").expect("writable");
         assert!(matches!(Folder::open(folder.path()), Err(DataError::Labels { .. })));
         fs::remove_file(folder.path().join("label.nii.gz")).expect("it was written");
-        assert!(Folder::open(folder.path()).expect_err("no mask").to_string().contains("label.nii.gz"));
+        assert!(chain(&Folder::open(folder.path()).expect_err("no mask")).contains("label.nii.gz"));
     }
 }

@@ -5,6 +5,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::GridError;
+
+/// Axes whose voxel fills less than this share of a right-angled one lie in one plane, but for rounding.
+const FLATTEST: f64 = 1e-6;
+
 /// A grid of voxels in space.
 ///
 /// Voxels keep the order of their file; the affine alone says where they lie.
@@ -17,9 +22,47 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// Joins a shape and an affine.
+    /// A grid of a shape and an affine that are known to be right. Use [`Grid::try_new`] for those that come from a file or a user.
+    ///
+    /// # Panics
+    /// If a side has no voxels, or the affine is not finite or has no inverse.
+    #[track_caller]
     pub fn new(shape: [usize; 3], affine: [[f64; 4]; 4]) -> Self {
-        Self { shape, affine }
+        match Self::try_new(shape, affine) {
+            Ok(grid) => grid,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// A grid of a shape and an affine.
+    ///
+    /// # Errors
+    /// As [`Grid::check`].
+    pub fn try_new(shape: [usize; 3], affine: [[f64; 4]; 4]) -> Result<Self, GridError> {
+        let grid = Self { shape, affine };
+        grid.check()?;
+        Ok(grid)
+    }
+
+    /// Checks that a volume can lie on this grid, whose fields anybody can set.
+    ///
+    /// # Errors
+    /// [`GridError`] if a side has no voxels, or the affine holds NaN or infinity, or has no inverse (as one of zeros).
+    pub fn check(&self) -> Result<(), GridError> {
+        let affine = || Box::new(self.affine_rows());
+        if self.shape.contains(&0) {
+            return Err(GridError::NoVoxels { shape: self.shape });
+        }
+        if !self.affine.iter().flatten().all(|value| value.is_finite()) {
+            return Err(GridError::NotFinite { affine: affine() });
+        }
+        let [x, y, z] = [0, 1, 2].map(|axis| self.column(axis));
+        // The volume of a voxel, as a share of the box that its sides would span at right angles.
+        let (voxel, right_angled) = (dot(x, cross(y, z)).abs(), norm(x) * norm(y) * norm(z));
+        if voxel.is_normal() && voxel > FLATTEST * right_angled {
+            return Ok(());
+        }
+        Err(GridError::Singular { affine: affine() })
     }
 
     /// Distance between neighbouring voxels along each index, in mm.
@@ -73,8 +116,7 @@ impl Grid {
 
     /// Checks that another grid is the same.
     ///
-    /// What decides is by how much the volume's corner voxels lie apart, in mm: headers round, and a difference in the eighth digit
-    /// moves nothing.
+    /// Compares where the volume's corner voxels lie, in mm: headers round, and a difference in the eighth digit moves nothing.
     ///
     /// # Errors
     /// Beyond `tolerance_mm`, [`GridMismatch`] names the field that moves the corners most.
@@ -123,6 +165,11 @@ impl Grid {
         let column = self.column(axis);
         let length = norm(column).max(f64::MIN_POSITIVE);
         column.map(|part| part / length)
+    }
+
+    /// The affine without its last row, for messages.
+    pub(crate) fn affine_rows(&self) -> [[f64; 4]; 3] {
+        [self.affine[0], self.affine[1], self.affine[2]]
     }
 
     fn column(&self, axis: usize) -> [f64; 3] {
@@ -232,7 +279,30 @@ mod tests {
             let found = grid.index(grid.world(voxel)).expect("the affine has an inverse");
             assert!(found.iter().zip(voxel).all(|(found, voxel)| (found - voxel).abs() < 1e-9), "{found:?}");
         }
-        assert_eq!(diagonal(1.0, 0.0, 1.0).index([0.0; 3]), None);
+        let mut flat = grid;
+        flat.affine[1] = flat.affine[0];
+        assert_eq!(flat.index([0.0; 3]), None);
+    }
+
+    #[test]
+    fn grids_that_cannot_exist_are_refused() {
+        let Grid { shape, affine } = diagonal(1.0, 2.0, 3.0);
+        assert_eq!(Grid::try_new([4, 5, 0], affine), Err(GridError::NoVoxels { shape: [4, 5, 0] }));
+        assert!(matches!(Grid::try_new(shape, [[0.0; 4]; 4]), Err(GridError::Singular { .. })));
+        let (mut nan, mut flat, mut sheared) = (affine, affine, affine);
+        nan[1][3] = f64::NAN;
+        assert!(matches!(Grid::try_new(shape, nan), Err(GridError::NotFinite { .. })));
+        // The third axis in the plane of the others, but for rounding.
+        (0..3).for_each(|row| flat[row][2] = 0.1 * flat[row][0] + 0.7 * flat[row][1]);
+        assert!(matches!(Grid::try_new(shape, flat), Err(GridError::Singular { .. })));
+        (0..3).for_each(|row| sheared[row][2] += 5.0 * sheared[row][0]);
+        assert!(Grid::try_new(shape, sheared).is_ok());
+    }
+
+    #[test]
+    #[should_panic(expected = "expected at least one voxel along each axis, found a shape of [0, 1, 1]")]
+    fn a_wrong_grid_panics_with_its_reason() {
+        Grid::new([0, 1, 1], diagonal(1.0, 1.0, 1.0).affine);
     }
 
     #[test]

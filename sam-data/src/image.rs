@@ -1,4 +1,4 @@
-//! Single images and masks: PNG, TIFF and JPEG, told by content, and instance maps of MATLAB.
+//! Single images and masks: PNG, TIFF and JPEG, recognised by content, and instance maps of MATLAB.
 
 use std::{
     io::{self, Cursor},
@@ -10,7 +10,9 @@ use ::image::{
 };
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3};
 
-use crate::{DataError, matlab, write_atomically};
+use sam_files::write_atomic;
+
+use crate::{DataError, ImageError, Window, matlab};
 
 /// Endings of the images that are looked for in folders, in lower case.
 pub(crate) const IMAGE_ENDINGS: [&str; 5] = ["png", "tif", "tiff", "jpg", "jpeg"];
@@ -24,7 +26,8 @@ const HALF_WHITE: u8 = 127;
 ///
 /// # Errors
 /// [`DataError::Read`]; [`DataError::Image`] for what is no image of 8 or 16 bits.
-pub fn read_image(path: &Path) -> Result<Array3<f32>, DataError> {
+pub fn read_image(path: impl AsRef<Path>) -> Result<Array3<f32>, DataError> {
+    let path = path.as_ref();
     let (image, _) = decode(path)?;
     let (columns, rows) = (image.width() as usize, image.height() as usize);
     let (channels, values): (usize, Vec<f32>) = match image.color() {
@@ -33,12 +36,21 @@ pub fn read_image(path: &Path) -> Result<Array3<f32>, DataError> {
         ColorType::Rgb8 | ColorType::Rgba8 => (3, image.into_rgb8().into_raw().into_iter().map(f32::from).collect()),
         ColorType::Rgb16 | ColorType::Rgba16 => (3, image.into_rgb16().into_raw().into_iter().map(f32::from).collect()),
         other => {
-            let reason =
-                format!("expected grey or colour of 8 or 16 bits, found {other:?}; convert it to one of these");
-            return Err(DataError::Image { path: path.to_path_buf(), reason });
+            return Err(refuse(path, ImageError::PixelType { found: format!("{other:?}") }));
         }
     };
-    Array3::from_shape_vec((rows, columns, channels), values).map_err(|error| unreadable(path, &error))
+    Array3::from_shape_vec((rows, columns, channels), values).map_err(|error| unreadable(path, error))
+}
+
+/// Reads an image as the model sees it, in 8-bit levels: `[rows, columns, channels]`, one channel for grey and three for colour.
+///
+/// [`Window::Auto`] keeps 8-bit images as they are. One window serves all channels, so that colours stay.
+///
+/// # Errors
+/// As [`read_image`]; [`DataError::Window`] if the window cannot be applied.
+pub fn read_levels(path: impl AsRef<Path>, window: &Window) -> Result<Array3<u8>, DataError> {
+    let image = read_image(path)?;
+    Ok(window.resolve(image.view())?.apply(image.view()))
 }
 
 /// Reads a mask whose pixels are label values or instance numbers: `[rows, columns]`, 8 or 16 bits of grey, or `inst_map` of a `.mat`
@@ -46,24 +58,24 @@ pub fn read_image(path: &Path) -> Result<Array3<f32>, DataError> {
 ///
 /// # Errors
 /// [`DataError::Read`]; [`DataError::Image`], also where the mask is in colour or a JPEG, whose compression changes values.
-pub fn read_mask(path: &Path) -> Result<Array2<u16>, DataError> {
+pub fn read_mask(path: impl AsRef<Path>) -> Result<Array2<u16>, DataError> {
+    let path = path.as_ref();
     if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("mat")) {
         return matlab::read_instances(path);
     }
-    let refuse = |reason: String| Err(DataError::Image { path: path.to_path_buf(), reason });
     let (image, format) = decode(path)?;
     if format == Some(ImageFormat::Jpeg) {
-        return refuse("JPEG changes label values; save masks as PNG or TIFF".to_owned());
+        return Err(refuse(path, ImageError::JpegMask));
     }
     let (columns, rows) = (image.width() as usize, image.height() as usize);
     let values: Vec<u16> = match image {
         DynamicImage::ImageLuma8(image) => image.into_raw().into_iter().map(u16::from).collect(),
         DynamicImage::ImageLuma16(image) => image.into_raw(),
         other => {
-            return refuse(format!("a mask must be grey, with label values as pixels; found {:?}", other.color()));
+            return Err(refuse(path, ImageError::ColourMask { found: format!("{:?}", other.color()) }));
         }
     };
-    Array2::from_shape_vec((rows, columns), values).map_err(|error| unreadable(path, &error))
+    Array2::from_shape_vec((rows, columns), values).map_err(|error| unreadable(path, error))
 }
 
 /// Reads a mask that is white on the object: `[rows, columns]`, in any format.
@@ -76,34 +88,53 @@ pub(crate) fn read_silhouette(path: &Path) -> Result<Array2<bool>, DataError> {
     let levels = levels.into_raw();
     let black = if levels.iter().all(|&level| level <= 1) { 0 } else { HALF_WHITE };
     let white = levels.into_iter().map(|level| level > black).collect();
-    Array2::from_shape_vec((rows, columns), white).map_err(|error| unreadable(path, &error))
+    Array2::from_shape_vec((rows, columns), white).map_err(|error| unreadable(path, error))
 }
 
 /// Writes a colour picture `[rows, columns, 3]` as PNG.
 ///
 /// # Errors
-/// [`DataError::Image`] if there are not three channels; [`DataError::Write`].
-pub fn write_rgb(path: &Path, pixels: ArrayView3<'_, u8>) -> Result<(), DataError> {
+/// [`DataError::Extension`] unless the name ends in `.png`; [`DataError::Image`] if there are not three channels;
+/// [`DataError::Write`].
+pub fn write_rgb(path: impl AsRef<Path>, pixels: ArrayView3<'_, u8>) -> Result<(), DataError> {
+    let path = path.as_ref();
     let (rows, columns, channels) = pixels.dim();
     if channels != 3 {
-        let reason = format!("expected three channels, found {channels}");
-        return Err(DataError::Image { path: path.to_path_buf(), reason });
+        return Err(refuse(path, ImageError::Channels { found: channels }));
     }
     let bytes: Vec<u8> = pixels.iter().copied().collect();
     write_png(path, &bytes, (rows, columns), ExtendedColorType::Rgb8)
 }
 
-/// Writes a grey picture `[rows, columns]` as PNG of 8 bits.
-pub(crate) fn write_grey(path: &Path, pixels: ArrayView2<'_, u8>) -> Result<(), DataError> {
+/// Writes a grey picture `[rows, columns]` as PNG of 8 bits: 0 is black, 255 is white.
+///
+/// # Errors
+/// [`DataError::Extension`] unless the name ends in `.png`; [`DataError::Write`].
+pub fn write_grey(path: impl AsRef<Path>, pixels: ArrayView2<'_, u8>) -> Result<(), DataError> {
+    let path = path.as_ref();
     let bytes: Vec<u8> = pixels.iter().copied().collect();
     write_png(path, &bytes, pixels.dim(), ExtendedColorType::L8)
 }
 
-/// Writes a mask of label values or instance numbers, `[rows, columns]`, as PNG of 16 bits.
+/// Writes the mask of one object, `[rows, columns]`, as PNG of 8 bits: white on black, as any viewer shows it.
+///
+/// [`read_mask`] reads it as the label value 255.
 ///
 /// # Errors
-/// [`DataError::Write`].
-pub fn write_mask(path: &Path, labels: ArrayView2<'_, u16>) -> Result<(), DataError> {
+/// [`DataError::Extension`] unless the name ends in `.png`; [`DataError::Write`].
+pub fn write_binary_mask(path: impl AsRef<Path>, mask: ArrayView2<'_, bool>) -> Result<(), DataError> {
+    write_grey(path, mask.mapv(|inside| if inside { u8::MAX } else { 0 }).view())
+}
+
+/// Writes a mask of label values or instance numbers, `[rows, columns]`, as PNG of 16 bits, which [`read_mask`] reads back.
+///
+/// Viewers show 65535 as white, so that label values such as 1 or 255 look black there. For a mask to look at, use
+/// [`write_binary_mask`] or, with levels of your own, [`write_grey`].
+///
+/// # Errors
+/// [`DataError::Extension`] unless the name ends in `.png`; [`DataError::Write`].
+pub fn write_mask(path: impl AsRef<Path>, labels: ArrayView2<'_, u16>) -> Result<(), DataError> {
+    let path = path.as_ref();
     // The encoder takes numbers as this machine keeps them, and turns their bytes.
     let bytes: Vec<u8> = labels.iter().flat_map(|label| label.to_ne_bytes()).collect();
     write_png(path, &bytes, labels.dim(), ExtendedColorType::L16)
@@ -115,11 +146,17 @@ fn write_png(
     (rows, columns): (usize, usize),
     kind: ExtendedColorType,
 ) -> Result<(), DataError> {
+    if !path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png")) {
+        return Err(DataError::Extension {
+            path: path.to_path_buf(),
+            expected: ".png, the only format that images are written in",
+        });
+    }
     let mut encoded = Vec::new();
     PngEncoder::new(&mut encoded)
         .write_image(bytes, columns as u32, rows as u32, kind)
         .map_err(|error| DataError::Write { path: path.to_path_buf(), source: io::Error::other(error) })?;
-    write_atomically(path, |file| file.write_all(&encoded))
+    Ok(write_atomic(path, |file| file.write_all(&encoded))?)
 }
 
 /// An image, and in which format it was.
@@ -128,11 +165,15 @@ fn decode(path: &Path) -> Result<(DynamicImage, Option<ImageFormat>), DataError>
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
     let reader = reader.map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
     let format = reader.format();
-    Ok((reader.decode().map_err(|error| unreadable(path, &error))?, format))
+    Ok((reader.decode().map_err(|error| unreadable(path, error))?, format))
 }
 
-fn unreadable(path: &Path, error: &dyn std::error::Error) -> DataError {
-    DataError::Image { path: path.to_path_buf(), reason: error.to_string() }
+fn unreadable(path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> DataError {
+    refuse(path, ImageError::Decode(Box::new(error)))
+}
+
+fn refuse(path: &Path, source: ImageError) -> DataError {
+    DataError::Image { path: path.to_path_buf(), source }
 }
 
 #[cfg(test)]
@@ -140,6 +181,7 @@ mod tests {
     use ::image::{ImageBuffer, Luma, LumaA, Rgb};
 
     use super::*;
+    use crate::error::chain;
 
     #[test]
     fn grey_colour_and_16_bits_keep_their_levels() {
@@ -166,7 +208,7 @@ mod tests {
             .save(&path)
             .expect("writable");
         expect(3, 1.0);
-        let refused = read_mask(&path).expect_err("a mask in colour").to_string();
+        let refused = chain(&read_mask(&path).expect_err("a mask in colour"));
         assert!(refused.contains("grey"), "{refused}");
     }
 
@@ -184,7 +226,7 @@ mod tests {
         let half = |x: u32| if x < 16 { 0_u8 } else { 255 };
         ImageBuffer::from_fn(32, 32, |x, _| Rgb([half(x); 3])).save(&jpeg).expect("writable");
         assert_eq!(read_image(&jpeg).expect("just written").dim(), (32, 32, 3));
-        assert!(read_mask(&jpeg).expect_err("lossy").to_string().contains("PNG or TIFF"));
+        assert!(chain(&read_mask(&jpeg).expect_err("lossy")).contains("PNG or TIFF"));
         let white = read_silhouette(&jpeg).expect("just written");
         assert!(white.indexed_iter().all(|((_, column), &white)| white == (column >= 16)), "in colour, and compressed");
         ImageBuffer::from_fn(32, 32, |x, _| Luma([u8::from(x >= 16)])).save(&tiff).expect("writable");
@@ -192,7 +234,7 @@ mod tests {
 
         let floats = ImageBuffer::from_fn(4, 3, |_, _| Rgb([0.5_f32; 3]));
         floats.save(&tiff).expect("writable");
-        assert!(read_image(&tiff).expect_err("floating point").to_string().contains("8 or 16 bits"));
+        assert!(chain(&read_image(&tiff).expect_err("floating point")).contains("8 or 16 bits"));
     }
 
     #[test]
@@ -202,6 +244,13 @@ mod tests {
         let labels = Array2::from_shape_fn((3, 4), |(row, column)| (row * 20000 + column) as u16);
         write_mask(&path, labels.view()).expect("writable");
         assert_eq!(read_mask(&path).expect("just written"), labels);
+        write_binary_mask(&path, labels.mapv(|label| label > 20000).view()).expect("writable");
+        assert_eq!(read_mask(&path).expect("just written"), labels.mapv(|label| if label > 20000 { 255 } else { 0 }));
+        for name in ["mask.nii", "mask.jpg", "mask"] {
+            let path = folder.path().join(name);
+            assert!(matches!(write_mask(&path, labels.view()), Err(DataError::Extension { .. })), "{name}");
+            assert!(!path.exists());
+        }
     }
 
     #[test]
@@ -215,6 +264,6 @@ mod tests {
         assert!(matches!(write_rgb(&path, two_channels), Err(DataError::Image { .. })));
         std::fs::write(&path, "no image").expect("writable");
         assert!(read_image(&path).expect_err("text").to_string().contains("picture.png"));
-        assert!(matches!(read_image(&folder.path().join("missing.png")), Err(DataError::Read { .. })));
+        assert!(matches!(read_image(folder.path().join("missing.png")), Err(DataError::Read { .. })));
     }
 }

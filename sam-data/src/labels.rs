@@ -1,15 +1,16 @@
-//! Names of label values, and structures asked for by name.
+//! Names of label values, and structures chosen by name.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
 };
 
+use sam_files::write_atomic;
 use serde::{Deserialize, Serialize};
 
-use crate::{DataError, write_atomically};
+use crate::{DataError, LabelTableError};
 
-/// What the values of a label map mean; 0 is background.
+/// The names of the values of a label map; 0 is background.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabelTable {
     names: BTreeMap<u16, String>,
@@ -38,26 +39,27 @@ impl LabelTable {
     ///
     /// # Errors
     /// [`DataError::Read`]; [`DataError::Labels`] if it is something else.
-    pub fn read(path: &Path) -> Result<Self, DataError> {
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, DataError> {
+        let path = path.as_ref();
         let text =
             std::fs::read_to_string(path).map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
-        let refuse = |reason: String| DataError::Labels { path: path.to_path_buf(), reason };
+        let refuse = |source| DataError::Labels { path: path.to_path_buf(), source };
         let mut entries: BTreeMap<String, String> =
-            serde_json::from_str(&text).map_err(|error| refuse(error.to_string()))?;
+            serde_json::from_str(&text).map_err(|error| refuse(LabelTableError::Json(error)))?;
         let instances = match entries.remove("encoding").as_deref() {
             None | Some("class-index") => false,
             Some("instance") => true,
-            Some(other) => return Err(refuse(format!("its encoding \"{other}\" is neither class-index nor instance"))),
+            Some(other) => return Err(refuse(LabelTableError::Encoding { found: other.to_owned() })),
         };
         let parse = |(value, name): (String, String)| match value.parse() {
             Ok(value) => Ok((value, name)),
-            Err(_) => Err(refuse(format!("\"{value}\" is no whole number from 0 to 65535"))),
+            Err(_) => Err(refuse(LabelTableError::Value { found: value })),
         };
         let table = entries.into_iter().map(parse).collect::<Result<Self, _>>()?;
         Ok(Self { instances, ..table })
     }
 
-    /// The same for pixels that hold instance numbers, all of them of the class 1.
+    /// This table for masks whose pixels hold instance numbers, all of them of the class 1.
     #[must_use]
     pub fn of_instances(self) -> Self {
         Self { instances: true, ..self }
@@ -67,14 +69,15 @@ impl LabelTable {
     ///
     /// # Errors
     /// [`DataError::Write`].
-    pub fn write(&self, path: &Path) -> Result<(), DataError> {
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<(), DataError> {
+        let path = path.as_ref();
         let encoding = if self.instances { "instance" } else { "class-index" };
         let mut entries = serde_json::Map::from_iter([
             ("encoding".to_owned(), encoding.into()),
             ("0".to_owned(), "background".into()),
         ]);
         entries.extend(self.names.iter().map(|(value, name)| (value.to_string(), name.as_str().into())));
-        write_atomically(path, |file| writeln!(file, "{:#}", serde_json::Value::Object(entries)))
+        Ok(write_atomic(path, |file| writeln!(file, "{:#}", serde_json::Value::Object(entries)))?)
     }
 
     /// Whether pixels hold instance numbers instead of label values.
@@ -92,7 +95,7 @@ impl LabelTable {
         self.names.iter().map(|(&value, name)| Structure { name: name.clone(), values: vec![value] }).collect()
     }
 
-    /// Understands `all`, or a list like `liver,6,cord=1+2,liver+spleen`: names (in any case) or values, merged with `+`, renamed
+    /// Parses `all`, or a list like `liver,6,cord=1+2,liver+spleen`: names (in any case) or values, merged with `+`, renamed
     /// with `=`. A name that holds one of these signs is asked for by its value.
     ///
     /// `all` is every structure of the table, present in a scan or not.
@@ -221,7 +224,7 @@ mod tests {
             (r#"{"70000": "liver"}"#, "65535"),
             (r#"{"encoding": "one-hot"}"#, "one-hot"),
         ] {
-            let message = read(text).expect_err("no table").to_string();
+            let message = crate::error::chain(&read(text).expect_err("no table"));
             assert!(message.contains(word), "{message}");
         }
     }

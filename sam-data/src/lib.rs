@@ -1,15 +1,18 @@
 //! Medical volumes to slices, and masks back to volumes.
 //!
 //! Geometry is sacred here: voxels stay in file order, slices are turned for viewing by exact flips, and a mask leaves with the very
-//! header its image came with. The crate knows no network and no deep-learning library.
+//! header its image came with. The crate uses no network and no deep-learning library.
 //!
+//! - [`Scan`]: a NIfTI file or a DICOM series in, label maps on its grid out, and its identity.
+//! - [`Stack`]: the slices of a volume, or the images of a set, as a model sees them.
 //! - [`read_volume`], [`read_labels`], [`write_labels`]: NIfTI, `.nii`, `.nii.gz` and header pairs.
-//! - [`read_dicom`], [`write_segmentation`]: a DICOM series in, DICOM SEG out (feature `dicom`).
+//! - `read_dicom`, `write_segmentation`: a DICOM series in, DICOM SEG out (feature `dicom`).
 //! - [`VolumeReader`]: slices of a volume that need not fit into memory.
 //! - [`Volume::resampled`], [`LabelVolume::resampled`]: onto another [`Grid`], such as one [`Grid::with_spacing`].
 //! - [`Grid`] and [`SlicePlane`]: where voxels lie in the patient, and how a slice is cut and put back.
 //! - [`Window`]: from HU or MR intensities to the 8-bit levels that networks are trained on.
-//! - [`Case`] and [`Slices`]: a scan or an image with its labels, cut when a slice is asked for.
+//! - [`Case`]: a scan or an image of a data set with its labels.
+//! - [`read_image`], [`write_mask`], [`write_binary_mask`]: PNG, TIFF and JPEG.
 //! - [`LabelTable`] and [`Folder`]: names of structures, and folders of scans with masks.
 //! - [`Dataset`] and [`KnownSet`]: the paper's data sets as they lie on disk after unpacking, and their [`Preprocessing`].
 //! - [`Split`]: which cases are learned from and which are tested.
@@ -18,18 +21,20 @@
 //! ```
 //! use sam_data::{PhantomConfig, SliceAxis, SlicePlane, Window};
 //!
-//! let phantom = PhantomConfig { shape: [64, 48, 16], ..PhantomConfig::default() }.generate();
+//! let phantom = PhantomConfig::default().with_shape([64, 48, 16]).generate();
 //! let plane = SlicePlane::new(&phantom.volume.grid, SliceAxis::Axial);
 //! let window = Window::Abdomen.resolve(phantom.volume.voxels.view())?;
-//! let slice = window.apply(plane.extract(phantom.volume.voxels.view(), 8).view());
-//! assert_eq!(slice.dim(), plane.size());
-//! assert!(slice.iter().all(|level| (0.0..=255.0).contains(level)));
+//! let levels = window.apply(plane.extract(phantom.volume.voxels.view(), 8).view());
+//! assert_eq!(levels.dim(), plane.size());
 //! # Ok::<(), sam_data::DataError>(())
 //! ```
 
 #![forbid(unsafe_code)]
 
-mod atomic;
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod case;
 mod dataset;
 #[cfg(feature = "dicom")]
@@ -41,24 +46,29 @@ mod geometry;
 mod image;
 mod labels;
 mod matlab;
+mod named;
 mod nifti;
 mod phantom;
 mod resample;
+mod scan;
 mod slice;
-mod slices;
 mod split;
+mod stack;
 mod volume;
 mod window;
 
-pub use atomic::{check_folder, write_atomically};
 pub use case::{Case, LoadedCase};
 pub use dataset::{Collection, Dataset, Division, KnownSet, LeftOut, Marked, Preprocessing, Provenance, open_dataset};
 #[cfg(feature = "dicom")]
-pub use dicom::{DicomSeries, Segment, read_dicom, write_segmentation};
-pub use error::DataError;
+pub use dicom::{DicomSeries, Segment, check_segmentation_output, read_dicom, write_segmentation};
+pub use error::{
+    DataError, GridError, ImageError, LabelTableError, LayoutError, MatlabError, ResampleError, WindowError,
+};
+#[cfg(feature = "dicom")]
+pub use error::{DicomError, SegmentationError, SeriesSummary};
 pub use folder::Folder;
 pub use geometry::{Grid, GridField, GridMismatch};
-pub use image::{read_image, read_mask, write_mask, write_rgb};
+pub use image::{read_image, read_levels, read_mask, write_binary_mask, write_grey, write_mask, write_rgb};
 pub use labels::{LabelTable, Structure};
 pub use ndarray;
 pub use nifti::{
@@ -66,8 +76,9 @@ pub use nifti::{
     write_labels, write_labels_on, write_volume,
 };
 pub use phantom::{Phantom, PhantomConfig, PhantomKind};
+pub use scan::{Scan, ScanIdentity};
 pub use slice::{SliceAxis, SlicePlane};
-pub use slices::{Slice, Slices};
 pub use split::{CaseId, Fold, Split};
+pub use stack::{Slice, Stack};
 pub use volume::{LabelVolume, SourceHeader, Volume};
 pub use window::{ResolvedWindow, Window};

@@ -3,12 +3,12 @@
 //! Only what such a file needs is understood: plain or compressed elements, full real arrays of numbers, either byte order. Files of
 //! version 7.3 are HDF5, another format.
 
-use std::{io::Read, path::Path};
+use std::{borrow::Cow, io::Read, path::Path};
 
 use flate2::read::ZlibDecoder;
 use ndarray::{Array2, ShapeBuilder};
 
-use crate::DataError;
+use crate::{DataError, MatlabError};
 
 /// The array that numbers instances, in the data sets Lizard and `CoNSeP`.
 const ARRAY: &str = "inst_map";
@@ -28,55 +28,42 @@ const COMPLEX: u8 = 0x08;
 /// Reads the array `inst_map`: `[rows, columns]`, instance numbers.
 pub(crate) fn read_instances(path: &Path) -> Result<Array2<u16>, DataError> {
     let bytes = std::fs::read(path).map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
-    parse(&bytes).map_err(|found| DataError::Image {
-        path: path.to_path_buf(),
-        reason: format!("expected a MATLAB level-5 file with an array {ARRAY} of instance numbers, found {found}"),
-    })
+    parse(&bytes).map_err(|source| DataError::Image { path: path.to_path_buf(), source: source.into() })
 }
 
 /// The array, or what is there instead.
-fn parse(bytes: &[u8]) -> Result<Array2<u16>, String> {
-    let Some((header, body)) = bytes.split_at_checked(HEADER_LENGTH) else {
-        return Err(format!("{} bytes, less than a header", bytes.len()));
-    };
-    if header.starts_with(b"MATLAB 7.3") {
-        return Err("version 7.3, which is HDF5; save it with the option -v7".to_owned());
-    }
-    let order = match &header[126..] {
-        b"IM" => Order::Little,
-        b"MI" => Order::Big,
-        _ => return Err("no such header".to_owned()),
-    };
+fn parse(bytes: &[u8]) -> Result<Array2<u16>, MatlabError> {
+    let (body, order) = body(bytes)?;
     let mut elements = Elements { bytes: body, order };
     let mut others = Vec::new();
     while let Some(element) = elements.next()? {
-        let unpacked;
-        let matrix = match element.kind {
-            MATRIX => element.data,
-            COMPRESSED => {
-                unpacked = unpack(element.data)?;
-                match (Elements { bytes: &unpacked, order }).next()? {
-                    Some(inner) if inner.kind == MATRIX => inner.data,
-                    _ => continue,
-                }
-            }
-            _ => continue,
-        };
-        match Matrix::parse(matrix, order)? {
-            matrix if matrix.name == ARRAY => return matrix.labels(order),
-            other => others.push(other.name),
+        let Some(data) = element.matrix(order)? else { continue };
+        let matrix = Matrix::parse(&data, order)?;
+        if matrix.name == ARRAY {
+            return matrix.labels(order);
         }
+        others.push(matrix.name);
     }
-    match others.as_slice() {
-        [] => Err("no array at all".to_owned()),
-        others => Err(format!("only {}", others.join(", "))),
+    Err(MatlabError::NoArray { others })
+}
+
+/// What follows the header, and the byte order.
+fn body(bytes: &[u8]) -> Result<(&[u8], Order), MatlabError> {
+    let parts = bytes.split_at_checked(HEADER_LENGTH);
+    let (header, body) = parts.ok_or(MatlabError::NoHeader { found: bytes.len() })?;
+    if header.starts_with(b"MATLAB 7.3") {
+        return Err(MatlabError::Hdf5);
+    }
+    match &header[126..] {
+        b"IM" => Ok((body, Order::Little)),
+        b"MI" => Ok((body, Order::Big)),
+        _ => Err(MatlabError::NotMatlab),
     }
 }
 
-fn unpack(data: &[u8]) -> Result<Vec<u8>, String> {
+fn unpack(data: &[u8]) -> Result<Vec<u8>, MatlabError> {
     let mut unpacked = Vec::new();
-    let outcome = ZlibDecoder::new(data).take(MOST_BYTES).read_to_end(&mut unpacked);
-    outcome.map_err(|error| format!("a damaged compressed element ({error})"))?;
+    ZlibDecoder::new(data).take(MOST_BYTES).read_to_end(&mut unpacked).map_err(MatlabError::Damaged)?;
     Ok(unpacked)
 }
 
@@ -107,6 +94,21 @@ struct Element<'a> {
     data: &'a [u8],
 }
 
+impl<'a> Element<'a> {
+    /// The bytes of an array, unpacked where they are compressed; `None` of an element of another kind.
+    fn matrix(&self, order: Order) -> Result<Option<Cow<'a, [u8]>>, MatlabError> {
+        match self.kind {
+            MATRIX => Ok(Some(Cow::Borrowed(self.data))),
+            COMPRESSED => {
+                let unpacked = unpack(self.data)?;
+                let inner = (Elements { bytes: &unpacked, order }).next()?;
+                Ok(inner.filter(|inner| inner.kind == MATRIX).map(|inner| Cow::Owned(inner.data.to_vec())))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
 /// Elements one behind the other.
 struct Elements<'a> {
     bytes: &'a [u8],
@@ -115,18 +117,17 @@ struct Elements<'a> {
 
 impl<'a> Elements<'a> {
     /// The next element; `None` at the end.
-    fn next(&mut self) -> Result<Option<Element<'a>>, String> {
+    fn next(&mut self) -> Result<Option<Element<'a>>, MatlabError> {
         if self.bytes.is_empty() {
             return Ok(None);
         }
-        let cut = || "a file that is cut off; copy or download it again".to_owned();
-        let first = self.order.u32(self.bytes).ok_or_else(cut)?;
+        let first = self.order.u32(self.bytes).ok_or(MatlabError::CutOff)?;
         // Up to four bytes of data may stand in the tag itself.
         let (kind, length, start) = match first >> 16 {
-            0 => (first, self.order.u32(&self.bytes[4..]).ok_or_else(cut)? as usize, 8),
+            0 => (first, self.order.u32(&self.bytes[4..]).ok_or(MatlabError::CutOff)? as usize, 8),
             length => (first & 0xffff, length as usize, 4),
         };
-        let data = self.bytes.get(start..).and_then(|rest| rest.get(..length)).ok_or_else(cut)?;
+        let data = self.bytes.get(start..).and_then(|rest| rest.get(..length)).ok_or(MatlabError::CutOff)?;
         let end = start + length;
         // Compressed elements alone are not filled up to eight bytes.
         let end = if kind == COMPRESSED { end } else { end.next_multiple_of(8) };
@@ -135,8 +136,8 @@ impl<'a> Elements<'a> {
     }
 
     /// The next element of an array, which must be there.
-    fn part(&mut self) -> Result<Element<'a>, String> {
-        self.next()?.ok_or_else(|| "an array without its parts".to_owned())
+    fn part(&mut self) -> Result<Element<'a>, MatlabError> {
+        self.next()?.ok_or(MatlabError::Incomplete { part: "parts" })
     }
 }
 
@@ -150,32 +151,31 @@ struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    fn parse(bytes: &'a [u8], order: Order) -> Result<Self, String> {
+    fn parse(bytes: &'a [u8], order: Order) -> Result<Self, MatlabError> {
         let mut rest = Elements { bytes, order };
-        let flags = order.u32(rest.part()?.data).ok_or("an array without flags")?;
+        let flags = order.u32(rest.part()?.data).ok_or(MatlabError::Incomplete { part: "flags" })?;
         let sides = rest.part()?.data.chunks_exact(4).filter_map(|side| order.u32(side)).collect();
         let name = String::from_utf8_lossy(rest.part()?.data).into_owned();
         Ok(Self { name, class: (flags & 0xff) as u8, flags: (flags >> 8 & 0xff) as u8, sides, rest })
     }
 
     /// The numbers as labels. MATLAB stores columns one behind the other.
-    fn labels(mut self, order: Order) -> Result<Array2<u16>, String> {
+    fn labels(mut self, order: Order) -> Result<Array2<u16>, MatlabError> {
         if !NUMERIC_CLASSES.contains(&self.class) || self.flags & COMPLEX != 0 {
-            return Err("something else than a full array of real numbers under that name".to_owned());
+            return Err(MatlabError::NotNumeric);
         }
         let &[rows, columns] = self.sides.as_slice() else {
-            return Err(format!("an array with {} sides", self.sides.len()));
+            return Err(MatlabError::Sides { found: self.sides.len() });
         };
         let element = self.rest.part()?;
         let labels = numbers(&element, order)?.into_iter().map(label).collect::<Result<Vec<_>, _>>()?;
-        let count = labels.len();
-        Array2::from_shape_vec((rows as usize, columns as usize).f(), labels)
-            .map_err(|_| format!("{count} numbers for {rows} rows and {columns} columns"))
+        let (found, rows, columns) = (labels.len(), rows as usize, columns as usize);
+        Array2::from_shape_vec((rows, columns).f(), labels).map_err(|_| MatlabError::Count { found, rows, columns })
     }
 }
 
 /// Decodes numbers; an array of doubles may be stored in fewer bytes.
-fn numbers(element: &Element<'_>, order: Order) -> Result<Vec<f64>, String> {
+fn numbers(element: &Element<'_>, order: Order) -> Result<Vec<f64>, MatlabError> {
     /// Splits into numbers of `N` bytes, low byte first.
     fn decode<const N: usize>(data: &[u8], order: Order, number: impl Fn([u8; N]) -> f64) -> Vec<f64> {
         data.chunks_exact(N).filter_map(|bytes| order.bytes(bytes)).map(number).collect()
@@ -192,15 +192,15 @@ fn numbers(element: &Element<'_>, order: Order) -> Result<Vec<f64>, String> {
         9 => decode(data, order, f64::from_le_bytes),
         12 => decode(data, order, |bytes| i64::from_le_bytes(bytes) as f64),
         13 => decode(data, order, |bytes| u64::from_le_bytes(bytes) as f64),
-        other => return Err(format!("numbers of the unknown type {other}")),
+        found => return Err(MatlabError::NumberType { found }),
     })
 }
 
-fn label(value: f64) -> Result<u16, String> {
+fn label(value: f64) -> Result<u16, MatlabError> {
     if value.fract() == 0.0 && (0.0..=f64::from(u16::MAX)).contains(&value) {
         return Ok(value as u16);
     }
-    Err(format!("the value {value}, no whole number from 0 to 65535"))
+    Err(MatlabError::Value { found: value })
 }
 
 #[cfg(test)]
@@ -238,7 +238,7 @@ mod tests {
             (classes, "only id, class"),
             (half, "0.5"),
         ] {
-            let found = parse(bytes).expect_err(word);
+            let found = parse(bytes).expect_err(word).to_string();
             assert!(found.contains(word), "{found}");
         }
     }

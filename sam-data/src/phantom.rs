@@ -25,6 +25,7 @@ use tumour::Tumours;
 /// How a synthetic abdomen is made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[non_exhaustive]
 pub struct PhantomConfig {
     /// Voxels from left to right, back to front, and foot to head.
     pub shape: [usize; 3],
@@ -56,6 +57,36 @@ pub struct Phantom {
 }
 
 impl PhantomConfig {
+    /// This configuration with another shape: voxels from left to right, back to front, and foot to head.
+    #[must_use]
+    pub const fn with_shape(self, shape: [usize; 3]) -> Self {
+        Self { shape, ..self }
+    }
+
+    /// This configuration with another distance between voxels, in mm.
+    #[must_use]
+    pub const fn with_spacing_mm(self, spacing_mm: [f64; 3]) -> Self {
+        Self { spacing_mm, ..self }
+    }
+
+    /// This configuration with another standard deviation of the noise, in HU.
+    #[must_use]
+    pub const fn with_noise_hu(self, noise_hu: f32) -> Self {
+        Self { noise_hu, ..self }
+    }
+
+    /// This configuration with or without tumours.
+    #[must_use]
+    pub const fn with_tumours(self, tumours: bool) -> Self {
+        Self { tumours, ..self }
+    }
+
+    /// This configuration with another seed.
+    #[must_use]
+    pub const fn with_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
     /// Makes the scan. The same configuration gives the same voxels.
     pub fn generate(&self) -> Phantom {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
@@ -111,10 +142,10 @@ mod tests {
 
     #[test]
     fn the_same_seed_makes_the_same_scan_and_every_organ_ends_within_it() {
-        let config = PhantomConfig { shape: [96, 80, 32], ..PhantomConfig::default() };
+        let config = PhantomConfig::default().with_shape([96, 80, 32]);
         let phantom = config.generate();
         assert_eq!(phantom, config.generate());
-        assert_ne!(phantom, PhantomConfig { seed: 1, ..config.clone() }.generate());
+        assert_ne!(phantom, config.clone().with_seed(1).generate());
         for structure in phantom.table.structures() {
             let mask = phantom.labels.mask(&structure.values);
             let slices: Vec<bool> = mask.axis_iter(Axis(2)).map(|slice| slice.iter().any(|&inside| inside)).collect();
@@ -125,7 +156,7 @@ mod tests {
 
     #[test]
     fn organs_have_their_hu_and_sides() {
-        let phantom = PhantomConfig { shape: [96, 80, 32], ..PhantomConfig::default() }.generate();
+        let phantom = PhantomConfig::default().with_shape([96, 80, 32]).generate();
         let of = |name: &str| {
             let structure = &phantom.table.parse_structures(name).expect("an organ")[0];
             let mask = phantom.labels.mask(&structure.values);

@@ -6,7 +6,7 @@
 use ndarray::{Array3, ArrayView3, ShapeBuilder};
 use rayon::prelude::*;
 
-use crate::{DataError, Grid, LabelVolume, Volume};
+use crate::{DataError, Grid, LabelVolume, ResampleError, Volume};
 
 /// A volume has fewer voxels than this along a side, as in NIfTI-1: a spacing that asks for more is a mistake.
 const MOST_VOXELS: f64 = 32767.0;
@@ -31,12 +31,7 @@ impl Grid {
             let count = (extent / spacing[axis] - BORDER_TOLERANCE).ceil().max(1.0);
             let usable = spacing[axis] > 0.0 && own[axis] > 0.0 && count <= MOST_VOXELS;
             if !usable {
-                let reason = format!(
-                    "expected spacings above 0 mm that make 1 to {MOST_VOXELS} voxels of each side, found {spacing:?} mm for a \
-                     volume of {:?} voxels of {own:?} mm",
-                    self.shape
-                );
-                return Err(DataError::Resample { reason });
+                return Err(ResampleError::Spacing { spacing, most: MOST_VOXELS, shape: self.shape, own }.into());
             }
             grid.shape[axis] = count as usize;
             for row in 0..3 {
@@ -66,7 +61,7 @@ impl Volume {
     /// ```
     /// use sam_data::PhantomConfig;
     ///
-    /// let scan = PhantomConfig { shape: [32, 32, 8], ..PhantomConfig::default() }.generate().volume;
+    /// let scan = PhantomConfig::default().with_shape([32, 32, 8]).generate().volume;
     /// let isotropic = scan.resampled(&scan.grid.with_spacing([3.0; 3])?, 0.0)?;
     /// assert!(isotropic.grid.spacing().iter().all(|spacing| (spacing - 3.0).abs() < 1e-9));
     /// let back = isotropic.resampled(&scan.grid, 0.0)?;
@@ -96,7 +91,7 @@ impl LabelVolume {
     }
 }
 
-/// Each voxel of a grid from its place in another; `sample` is asked for places within the volume only.
+/// Each voxel of a grid from its place in another; `sample` is called for places within the volume only.
 fn resample<T: Copy + Send + Sync>(
     voxels: ArrayView3<'_, T>,
     from: &Grid,
@@ -104,44 +99,59 @@ fn resample<T: Copy + Send + Sync>(
     outside: T,
     sample: impl Fn(&ArrayView3<'_, T>, [f64; 3]) -> T + Sync,
 ) -> Result<Array3<T>, DataError> {
-    let refuse = |reason: String| Err(DataError::Resample { reason });
     if voxels.shape() != from.shape {
-        return refuse(format!(
-            "an array of shape {:?} does not fit its grid of shape {:?}",
-            voxels.shape(),
-            from.shape
-        ));
+        return Err(ResampleError::Shape { expected: from.shape, found: voxels.shape().to_vec() }.into());
     }
-    let place =
-        |index: [f64; 3]| from.index(onto.world(index)).filter(|place| place.iter().all(|part| part.is_finite()));
-    let corners = [[0.0; 3], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]].map(place);
-    let [Some(first), Some(i), Some(j), Some(k)] = corners else {
-        let affines = format!("{:?} and {:?}", &from.affine[..3], &onto.affine[..3]);
-        return refuse(format!("expected affines of finite numbers, the volume's with an inverse, found {affines}"));
-    };
-    // Index to index is affine again: a step along each axis.
-    let steps = [i, j, k].map(|next| [0, 1, 2].map(|axis| next[axis] - first[axis]));
+    let steps = Steps::between(from, onto)?;
     let mut values = Vec::new();
     let count = onto.shape.iter().try_fold(1, |all: usize, &side| all.checked_mul(side));
     if count.is_none_or(|count| values.try_reserve_exact(count).is_err()) {
-        return refuse(format!("a volume of shape {:?} does not fit into memory; choose a larger spacing", onto.shape));
+        return Err(ResampleError::Memory { shape: onto.shape }.into());
     }
     values.resize(count.unwrap_or(0), outside);
-    let [rows, columns, _] = onto.shape;
+    let [i, j, k] = onto.shape;
     let last = from.shape.map(|side| side as f64 - 1.0);
-    values.par_chunks_mut(rows.max(1)).enumerate().for_each(|(number, row)| {
-        let (j, k) = ((number % columns) as f64, (number / columns) as f64);
-        let start: [f64; 3] = [0, 1, 2].map(|axis| first[axis] + j * steps[1][axis] + k * steps[2][axis]);
+    let border = 0.5 + BORDER_TOLERANCE;
+    values.par_chunks_mut(i.max(1)).enumerate().for_each(|(number, row)| {
+        let start = steps.start_of_row(number % j, number / j);
         for (i, value) in row.iter_mut().enumerate() {
-            let at = [0, 1, 2].map(|axis| start[axis] + i as f64 * steps[0][axis]);
-            let border = 0.5 + BORDER_TOLERANCE;
+            let at = steps.along_row(start, i);
             if (0..3).all(|axis| (-border..=last[axis] + border).contains(&at[axis])) {
                 *value = sample(&voxels, [0, 1, 2].map(|axis| at[axis].clamp(0.0, last[axis])));
             }
         }
     });
-    let [i, j, k] = onto.shape;
     Ok(Array3::from_shape_vec((i, j, k).f(), values).expect("as many values as the shape needs"))
+}
+
+/// From the voxel indices of one grid to those of another: an affine map again, so a step for each axis.
+struct Steps {
+    /// Where the first voxel lies.
+    first: [f64; 3],
+    /// How far each axis leads.
+    axes: [[f64; 3]; 3],
+}
+
+impl Steps {
+    fn between(from: &Grid, onto: &Grid) -> Result<Self, ResampleError> {
+        let place =
+            |index: [f64; 3]| from.index(onto.world(index)).filter(|place| place.iter().all(|part| part.is_finite()));
+        let corners = [[0.0; 3], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]].map(place);
+        let [Some(first), Some(i), Some(j), Some(k)] = corners else {
+            let [from, onto] = [from, onto].map(|grid| Box::new(grid.affine_rows()));
+            return Err(ResampleError::Affine { from, onto });
+        };
+        Ok(Self { first, axes: [i, j, k].map(|next| [0, 1, 2].map(|axis| next[axis] - first[axis])) })
+    }
+
+    fn start_of_row(&self, j: usize, k: usize) -> [f64; 3] {
+        let (j, k) = (j as f64, k as f64);
+        [0, 1, 2].map(|axis| self.first[axis] + j * self.axes[1][axis] + k * self.axes[2][axis])
+    }
+
+    fn along_row(&self, start: [f64; 3], i: usize) -> [f64; 3] {
+        [0, 1, 2].map(|axis| start[axis] + i as f64 * self.axes[0][axis])
+    }
 }
 
 /// The label of the voxel whose centre is nearest; of two at the same distance, the later one.

@@ -4,6 +4,7 @@ use std::{fmt, str::FromStr};
 
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut2, Axis};
 use rayon::prelude::*;
+use sam_prompt::{CutAxis, SliceGeometry};
 use serde::{Deserialize, Serialize};
 
 use crate::{DataError, Grid};
@@ -17,6 +18,7 @@ const FEWEST_TO_SHARE: usize = 1 << 14;
 /// Along which axis a volume is cut.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum SliceAxis {
     /// Through the plane in which voxels are finest; axial where no spacing stands out by more than 1 %.
     #[default]
@@ -45,6 +47,25 @@ impl SliceAxis {
         (Self::J, "j"),
         (Self::K, "k"),
     ];
+    /// As a [`PromptDocument`](sam_prompt::PromptDocument) names them.
+    const CUTS: [(CutAxis, Self); 6] = [
+        (CutAxis::Axial, Self::Axial),
+        (CutAxis::Coronal, Self::Coronal),
+        (CutAxis::Sagittal, Self::Sagittal),
+        (CutAxis::I, Self::I),
+        (CutAxis::J, Self::J),
+        (CutAxis::K, Self::K),
+    ];
+
+    /// The axis of a prompt document; `None` for an image by itself.
+    pub fn from_cut(axis: CutAxis) -> Option<Self> {
+        Self::CUTS.into_iter().find(|(cut, _)| *cut == axis).map(|(_, axis)| axis)
+    }
+
+    /// The axis as a prompt document names it; `None` for [`SliceAxis::Auto`], which stands for any of them.
+    pub fn to_cut(self) -> Option<CutAxis> {
+        Self::CUTS.into_iter().find(|(_, axis)| *axis == self).map(|(cut, _)| cut)
+    }
 }
 
 impl FromStr for SliceAxis {
@@ -77,7 +98,7 @@ pub struct SlicePlane {
     axes: [usize; 3],
     flip_rows: bool,
     flip_columns: bool,
-    shape: [usize; 3],
+    grid: Grid,
     spacing: [f64; 3],
 }
 
@@ -102,8 +123,22 @@ impl SlicePlane {
             axes: [cut, rows, columns],
             flip_rows: closest[rows].1,
             flip_columns: closest[columns].1,
-            shape: grid.shape,
+            grid: grid.clone(),
             spacing: grid.spacing(),
+        }
+    }
+
+    /// The grid that is cut.
+    pub fn grid(&self) -> &Grid {
+        &self.grid
+    }
+
+    /// The cut as prompt documents name it: by the voxel axis that is cut.
+    pub const fn cut_axis(&self) -> CutAxis {
+        match self.axes[0] {
+            0 => CutAxis::I,
+            1 => CutAxis::J,
+            _ => CutAxis::K,
         }
     }
 
@@ -114,12 +149,12 @@ impl SlicePlane {
 
     /// How many slices there are.
     pub fn count(&self) -> usize {
-        self.shape[self.axes[0]]
+        self.grid.shape[self.axes[0]]
     }
 
     /// Rows and columns of a slice.
     pub fn size(&self) -> (usize, usize) {
-        (self.shape[self.axes[1]], self.shape[self.axes[2]])
+        (self.grid.shape[self.axes[1]], self.grid.shape[self.axes[2]])
     }
 
     /// Distance between rows and between columns, in mm.
@@ -130,7 +165,8 @@ impl SlicePlane {
     /// The (fractional) voxel index of a place on a slice, in file order.
     pub fn voxel(&self, slice: f64, row: f64, column: f64) -> [f64; 3] {
         let mut voxel = [0.0; 3];
-        let turned = |flip: bool, axis: usize, at: f64| if flip { (self.shape[axis] as f64 - 1.0) - at } else { at };
+        let turned =
+            |flip: bool, axis: usize, at: f64| if flip { (self.grid.shape[axis] as f64 - 1.0) - at } else { at };
         voxel[self.axes[0]] = slice;
         voxel[self.axes[1]] = turned(self.flip_rows, self.axes[1], row);
         voxel[self.axes[2]] = turned(self.flip_columns, self.axes[2], column);
@@ -148,10 +184,24 @@ impl SlicePlane {
     /// Cuts a slice out of a volume in file order: `[rows, columns]`.
     ///
     /// # Panics
-    /// If the volume has another shape than the grid, or the index is beyond [`SlicePlane::count`].
+    /// If the volume has another shape than the grid, or the index is not below [`SlicePlane::count`]; see
+    /// [`SlicePlane::try_extract`].
+    #[track_caller]
     pub fn extract<T: Clone + Send + Sync>(&self, volume: ArrayView3<'_, T>, index: usize) -> Array2<T> {
-        self.check(volume.shape());
-        self.turn(volume.index_axis_move(Axis(self.axes[0]), index))
+        expected(self.try_extract(volume, index))
+    }
+
+    /// Cuts a slice out of a volume in file order: `[rows, columns]`.
+    ///
+    /// # Errors
+    /// [`DataError::Shape`] if the volume has another shape than the grid; [`DataError::NoSuchSlice`].
+    pub fn try_extract<T: Clone + Send + Sync>(
+        &self,
+        volume: ArrayView3<'_, T>,
+        index: usize,
+    ) -> Result<Array2<T>, DataError> {
+        self.check(volume.dim(), index)?;
+        Ok(self.turn(volume.index_axis_move(Axis(self.axes[0]), index)))
     }
 
     /// Turns a slice whose axes are in file order.
@@ -171,10 +221,26 @@ impl SlicePlane {
     /// Puts a slice back into a volume in file order: the inverse of [`SlicePlane::extract`].
     ///
     /// # Panics
-    /// If a shape differs, or the index is beyond [`SlicePlane::count`].
+    /// If a shape differs, or the index is not below [`SlicePlane::count`]; see [`SlicePlane::try_insert`].
+    #[track_caller]
     pub fn insert<T: Clone>(&self, volume: &mut Array3<T>, index: usize, slice: ArrayView2<'_, T>) {
-        self.check(volume.shape());
-        assert_eq!(slice.dim(), self.size(), "a slice must have the plane's size");
+        expected(self.try_insert(volume, index, slice));
+    }
+
+    /// Puts a slice back into a volume in file order: the inverse of [`SlicePlane::try_extract`].
+    ///
+    /// # Errors
+    /// [`DataError::Shape`] if the volume has another shape than the grid; [`DataError::NoSuchSlice`]; [`DataError::SliceSize`].
+    pub fn try_insert<T: Clone>(
+        &self,
+        volume: &mut Array3<T>,
+        index: usize,
+        slice: ArrayView2<'_, T>,
+    ) -> Result<(), DataError> {
+        self.check(volume.dim(), index)?;
+        if slice.dim() != self.size() {
+            return Err(DataError::SliceSize { expected: self.size(), found: slice.dim() });
+        }
         let mut target: ArrayViewMut2<'_, T> = volume.view_mut().index_axis_move(Axis(self.axes[0]), index);
         if self.axes[1] > self.axes[2] {
             target = target.reversed_axes();
@@ -186,10 +252,42 @@ impl SlicePlane {
             target.invert_axis(Axis(1));
         }
         target.assign(&slice);
+        Ok(())
     }
 
-    pub(crate) fn check(&self, shape: &[usize]) {
-        assert_eq!(shape, self.shape, "a volume must have its grid's shape");
+    /// Checks that a volume of this shape has such a slice.
+    pub(crate) fn check(&self, (i, j, k): (usize, usize, usize), index: usize) -> Result<(), DataError> {
+        if [i, j, k] != self.grid.shape {
+            return Err(DataError::Shape { expected: self.grid.shape, found: [i, j, k] });
+        }
+        if index >= self.count() {
+            return Err(DataError::NoSuchSlice { index, count: self.count() });
+        }
+        Ok(())
+    }
+}
+
+/// Prompts in millimetres (RAS+) on the slices of this plane.
+impl SliceGeometry for SlicePlane {
+    fn pixel(&self, position: [f64; 3]) -> Option<(usize, [f32; 2])> {
+        let [slice, row, column] = self.place(self.grid.index(position)?);
+        let nearest = slice.round();
+        let exists = (slice - nearest).abs() <= 0.5 && (0.0..self.count() as f64).contains(&nearest);
+        exists.then_some((nearest as usize, [column as f32, row as f32]))
+    }
+
+    fn position(&self, slice: usize, [x, y]: [f32; 2]) -> Option<[f64; 3]> {
+        let exists = slice < self.count();
+        exists.then(|| self.grid.world(self.voxel(slice as f64, f64::from(y), f64::from(x))))
+    }
+}
+
+/// The value, or a panic with the error's own text: a caller's mistake, as documented with each function.
+#[track_caller]
+pub(crate) fn expected<T>(result: Result<T, DataError>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => panic!("{error}"),
     }
 }
 
@@ -209,122 +307,4 @@ fn gathered<T: Clone + Send + Sync>(slice: ArrayView2<'_, T>) -> Array2<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use ndarray::{Array3, ShapeBuilder};
-
-    use super::*;
-
-    /// All 48 ways in which voxel axes can run along patient axes, on a grid of unequal sides.
-    fn all_orientations() -> impl Iterator<Item = Grid> {
-        let permutations = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
-        permutations.into_iter().flat_map(|permutation| {
-            (0..8).map(move |signs: usize| {
-                let mut affine = [[0.0; 4]; 4];
-                for (axis, patient) in permutation.into_iter().enumerate() {
-                    affine[patient][axis] = if signs >> axis & 1 == 1 { -1.0 } else { 1.0 };
-                }
-                affine[3][3] = 1.0;
-                Grid::new([3, 4, 5], affine)
-            })
-        })
-    }
-
-    const CUTS: [SliceAxis; 6] =
-        [SliceAxis::Axial, SliceAxis::Coronal, SliceAxis::Sagittal, SliceAxis::I, SliceAxis::J, SliceAxis::K];
-
-    #[test]
-    fn slices_go_back_where_they_came_from_in_every_orientation() {
-        let volume = Array3::from_shape_fn((3, 4, 5), |(i, j, k)| 100 * i + 10 * j + k);
-        for grid in all_orientations() {
-            for axis in CUTS {
-                let plane = SlicePlane::new(&grid, axis);
-                let mut rebuilt = Array3::zeros((3, 4, 5));
-                for index in 0..plane.count() {
-                    let slice = plane.extract(volume.view(), index);
-                    assert_eq!(slice.dim(), plane.size());
-                    plane.insert(&mut rebuilt, index, slice.view());
-                }
-                assert_eq!(rebuilt, volume, "{} {axis}", grid.orientation());
-            }
-        }
-    }
-
-    #[test]
-    fn large_slices_are_shared_among_cores_and_come_back_whole() {
-        let shape = [3, 160, 150];
-        let volume = Array3::from_shape_fn((3, 160, 150).f(), |(i, j, k)| 100_000 * i + 1000 * j + k);
-        let mut affine = [[0.0; 4]; 4];
-        (0..4).for_each(|axis| affine[axis][axis] = if axis == 1 { -1.0 } else { 1.0 });
-        let plane = SlicePlane::new(&Grid::new(shape, affine), SliceAxis::I);
-        let slice = plane.extract(volume.view(), 2);
-        assert!(slice.len() > FEWEST_TO_SHARE);
-        for ((row, column), &voxel) in slice.indexed_iter() {
-            let [i, j, k] = plane.voxel(2.0, row as f64, column as f64).map(|part| part as usize);
-            assert_eq!(voxel, 100_000 * i + 1000 * j + k);
-        }
-    }
-
-    #[test]
-    fn places_on_slices_are_voxels_in_every_orientation() {
-        for grid in all_orientations() {
-            let numbered = Array3::from_shape_fn((3, 4, 5), |(i, j, k)| (i, j, k));
-            for axis in [SliceAxis::Axial, SliceAxis::Coronal, SliceAxis::Sagittal] {
-                let plane = SlicePlane::new(&grid, axis);
-                for index in 0..plane.count() {
-                    for ((row, column), &(i, j, k)) in plane.extract(numbered.view(), index).indexed_iter() {
-                        let voxel = plane.voxel(index as f64, row as f64, column as f64);
-                        assert_eq!(voxel.map(|part| part as usize), [i, j, k], "{} {axis}", grid.orientation());
-                        assert_eq!(plane.place(voxel).map(|part| part as usize), [index, row, column]);
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn axial_slices_show_the_front_above_and_the_right_at_the_left() {
-        for grid in all_orientations() {
-            let plane = SlicePlane::new(&grid, SliceAxis::Axial);
-            let position = |coordinate: usize| {
-                Array3::from_shape_fn((3, 4, 5), |(i, j, k)| grid.world([i as f64, j as f64, k as f64])[coordinate])
-            };
-            let (right, front) = (plane.extract(position(0).view(), 0), plane.extract(position(1).view(), 0));
-            let (rows, columns) = plane.size();
-            assert!(right[(0, 0)] > right[(0, columns - 1)], "{}", grid.orientation());
-            assert!(front[(0, 0)] > front[(rows - 1, 0)], "{}", grid.orientation());
-        }
-    }
-
-    #[test]
-    fn coronal_and_sagittal_slices_show_the_head_above() {
-        for grid in all_orientations() {
-            let position = |coordinate: usize| {
-                Array3::from_shape_fn((3, 4, 5), |(i, j, k)| grid.world([i as f64, j as f64, k as f64])[coordinate])
-            };
-            // The patient's right at the left of coronal slices, the front at the left of sagittal ones.
-            for (axis, leftmost) in [(SliceAxis::Coronal, 0), (SliceAxis::Sagittal, 1)] {
-                let plane = SlicePlane::new(&grid, axis);
-                let (above, left) = (plane.extract(position(2).view(), 0), plane.extract(position(leftmost).view(), 0));
-                let (rows, columns) = plane.size();
-                assert!(above[(0, 0)] > above[(rows - 1, 0)], "{} {axis}", grid.orientation());
-                assert!(left[(0, 0)] > left[(0, columns - 1)], "{} {axis}", grid.orientation());
-            }
-        }
-    }
-
-    #[test]
-    fn thick_slices_are_found() {
-        let affine = [[0.0, 0.0, 5.0, 0.0], [1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
-        assert_eq!(SlicePlane::new(&Grid::new([8, 8, 8], affine), SliceAxis::Auto).axis(), 2);
-        let isotropic = [[0.0, 0.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
-        assert_eq!(SlicePlane::new(&Grid::new([8, 8, 8], isotropic), SliceAxis::Auto).axis(), 1);
-    }
-
-    #[test]
-    fn words_are_read_back() {
-        for (axis, name) in SliceAxis::ALL {
-            assert_eq!((name.parse::<SliceAxis>().expect("a known word"), axis.to_string()), (axis, name.to_owned()));
-        }
-        assert!("sideways".parse::<SliceAxis>().is_err());
-    }
-}
+mod tests;

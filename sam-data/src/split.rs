@@ -7,9 +7,10 @@ use std::path::Path;
 
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
+use sam_files::write_atomic;
 use serde::{Deserialize, Serialize};
 
-use crate::{DataError, Dataset, KnownSet, write_atomically};
+use crate::{DataError, Dataset, KnownSet};
 
 /// A case of a data set, by name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -29,7 +30,7 @@ pub struct Fold {
     pub test: Vec<CaseId>,
 }
 
-/// A division of cases, which travels as JSON beside the results.
+/// A division of cases into train and test sets, stored as JSON with the results.
 ///
 /// ```
 /// use sam_data::{PhantomKind, Split};
@@ -46,7 +47,7 @@ pub struct Split {
     pub seed: Option<u64>,
     /// Each is learned and tested by itself.
     pub folds: Vec<Fold>,
-    /// What may spoil the results: data sets that share scans.
+    /// Reasons why the results may be too good: data sets that share scans.
     pub warnings: Vec<String>,
 }
 
@@ -116,11 +117,12 @@ impl Split {
     ///
     /// # Errors
     /// [`DataError::Write`].
-    pub fn write(&self, path: &Path) -> Result<(), DataError> {
-        write_atomically(path, |file| {
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<(), DataError> {
+        let path = path.as_ref();
+        Ok(write_atomic(path, |file| {
             serde_json::to_writer_pretty(&mut *file, self)?;
             file.write_all(b"\n")
-        })
+        })?)
     }
 }
 
@@ -136,7 +138,7 @@ fn ids(sets: &[&dyn Dataset]) -> Vec<CaseId> {
     ids
 }
 
-/// What is said of sets that share scans though they are different ones, each pair once.
+/// Warnings about different sets that share scans, one for each pair.
 fn warnings(ours: &[&dyn Dataset], theirs: &[&dyn Dataset]) -> Vec<String> {
     let known = |sets: &[&dyn Dataset]| sets.iter().filter_map(|set| set.known()).collect::<Vec<_>>();
     let mut said = Vec::new();

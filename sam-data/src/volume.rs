@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use ndarray::Array3;
+use ndarray::{Array3, Axis};
 
-use crate::Grid;
+use crate::{Grid, GridError, SliceAxis};
 
-/// What a NIfTI file says before its voxels, kept byte for byte so that a mask can leave with it.
+/// The header of a NIfTI file, kept byte for byte so that a mask can be written with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceHeader {
     /// The header: 348 bytes of NIfTI-1 or 540 of NIfTI-2.
@@ -30,9 +30,22 @@ pub struct Volume {
 
 impl Volume {
     /// A volume that came from no file. The grid takes the array's shape.
+    ///
+    /// # Panics
+    /// As [`Grid::new`]; see [`Volume::try_new`].
+    #[track_caller]
     pub fn new(voxels: Array3<f32>, affine: [[f64; 4]; 4]) -> Self {
         let grid = Grid::new(shape_of(&voxels), affine);
         Self { voxels, grid, header: None }
+    }
+
+    /// A volume that came from no file. The grid takes the array's shape.
+    ///
+    /// # Errors
+    /// As [`Grid::try_new`].
+    pub fn try_new(voxels: Array3<f32>, affine: [[f64; 4]; 4]) -> Result<Self, GridError> {
+        let grid = Grid::try_new(shape_of(&voxels), affine)?;
+        Ok(Self { voxels, grid, header: None })
     }
 }
 
@@ -46,15 +59,47 @@ pub struct LabelVolume {
 }
 
 impl LabelVolume {
-    /// Joins labels and where they lie. The grid takes the array's shape.
+    /// Labels on a grid, which takes the array's shape.
+    ///
+    /// # Panics
+    /// As [`Grid::new`]; see [`LabelVolume::try_new`].
+    #[track_caller]
     pub fn new(labels: Array3<u16>, affine: [[f64; 4]; 4]) -> Self {
         let grid = Grid::new(shape_of(&labels), affine);
         Self { labels, grid }
     }
 
+    /// Labels on a grid, which takes the array's shape.
+    ///
+    /// # Errors
+    /// As [`Grid::try_new`].
+    pub fn try_new(labels: Array3<u16>, affine: [[f64; 4]; 4]) -> Result<Self, GridError> {
+        let grid = Grid::try_new(shape_of(&labels), affine)?;
+        Ok(Self { labels, grid })
+    }
+
     /// All labels that occur, background left out.
     pub fn values(&self) -> BTreeSet<u16> {
         self.labels.iter().copied().filter(|&label| label != 0).collect()
+    }
+
+    /// The axis along which a person has outlined slices: the one along which the fewest slices hold a label.
+    ///
+    /// A `given` axis other than [`SliceAxis::Auto`] is returned as it is, and so is `Auto` where no axis stands out.
+    #[must_use]
+    pub fn outlined_axis(&self, given: SliceAxis) -> SliceAxis {
+        if given != SliceAxis::Auto {
+            return given;
+        }
+        let outlined = |axis: usize| {
+            self.labels.axis_iter(Axis(axis)).filter(|slice| slice.iter().any(|&label| label != 0)).count()
+        };
+        let counts = [outlined(0), outlined(1), outlined(2)];
+        let fewest = counts.into_iter().min().unwrap_or(0);
+        let stands_out = counts.iter().filter(|&&count| count == fewest).count() == 1;
+        let axes = [SliceAxis::I, SliceAxis::J, SliceAxis::K];
+        let found = axes.into_iter().zip(counts).find(|&(_, count)| stands_out && count == fewest);
+        found.map_or(SliceAxis::Auto, |(axis, _)| axis)
     }
 
     /// Where any of some labels is.
@@ -66,4 +111,44 @@ impl LabelVolume {
 fn shape_of<T>(array: &Array3<T>) -> [usize; 3] {
     let (i, j, k) = array.dim();
     [i, j, k]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UNIT: [[f64; 4]; 4] =
+        [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
+
+    /// A cube with labels in a box of voxels; along `axis`, on two of its slices alone.
+    fn labelled(axis: Option<usize>) -> LabelVolume {
+        let inside = |index: [usize; 3]| {
+            let is_drawn = |place: usize| {
+                if Some(place) == axis { [1, 4].contains(&index[place]) } else { (1..5).contains(&index[place]) }
+            };
+            (0..3).all(is_drawn)
+        };
+        LabelVolume::new(Array3::from_shape_fn((6, 6, 6), |(i, j, k)| 3 * u16::from(inside([i, j, k]))), UNIT)
+    }
+
+    #[test]
+    fn the_outlined_axis_has_the_fewest_labelled_slices() {
+        for (axis, expected) in [SliceAxis::I, SliceAxis::J, SliceAxis::K].into_iter().enumerate() {
+            let annotations = labelled(Some(axis));
+            assert_eq!(annotations.outlined_axis(SliceAxis::Auto), expected);
+            assert_eq!(annotations.outlined_axis(SliceAxis::Coronal), SliceAxis::Coronal, "a given axis stays");
+        }
+        let nothing = LabelVolume::new(Array3::zeros((6, 6, 6)), UNIT);
+        assert_eq!(nothing.outlined_axis(SliceAxis::Auto), SliceAxis::Auto, "nothing is outlined");
+        assert_eq!(labelled(None).outlined_axis(SliceAxis::Auto), SliceAxis::Auto, "no axis stands out");
+    }
+
+    #[test]
+    fn volumes_without_slices_are_refused() {
+        assert!(matches!(Volume::try_new(Array3::zeros((4, 4, 0)), UNIT), Err(GridError::NoVoxels { .. })));
+        assert!(matches!(
+            LabelVolume::try_new(Array3::zeros((4, 4, 4)), [[0.0; 4]; 4]),
+            Err(GridError::Singular { .. })
+        ));
+    }
 }

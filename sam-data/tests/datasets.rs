@@ -6,6 +6,8 @@ use image::{ImageBuffer, Luma};
 use ndarray::Array3;
 use sam_data::{DataError, Dataset, KnownSet, LoadedCase, Volume, open_dataset, write_labels, write_rgb, write_volume};
 
+use crate::chain;
+
 type TestResult = Result<(), Box<dyn Error>>;
 
 const SHAPE: (usize, usize, usize) = (4, 5, 3);
@@ -57,6 +59,7 @@ fn labels_of(set: &dyn Dataset, case: usize) -> Result<Array3<u16>, Box<dyn Erro
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of data sets")]
 fn volumes_with_one_mask_each() -> TestResult {
     for (set, image, label, name, value, structure) in [
         (
@@ -103,11 +106,11 @@ fn volumes_with_one_mask_each() -> TestResult {
         ),
     ] {
         let folder = tempfile::tempdir()?;
-        let nothing = set.open(folder.path()).expect_err("nothing is there").to_string();
+        let nothing = chain(&set.open(folder.path()).expect_err("nothing is there"));
         assert!(nothing.contains("looked in it and below") && nothing.contains("KEY"), "{nothing}");
 
         scan(&folder.path().join(image))?;
-        let alone = set.open(folder.path()).expect_err("no mask").to_string();
+        let alone = chain(&set.open(folder.path()).expect_err("no mask"));
         assert!(alone.contains("there are images, but"), "{alone}");
 
         mask(&folder.path().join(label), value, 0.0)?;
@@ -137,7 +140,7 @@ fn a_scan_without_a_mask_is_left_out_and_said_so() -> TestResult {
 
     // The same case twice is nobody's guess.
     scan(&folder.path().join("again/volume-10.nii.gz"))?;
-    let twice = KnownSet::CtOrg.open(folder.path()).expect_err("two scans of one name").to_string();
+    let twice = chain(&KnownSet::CtOrg.open(folder.path()).expect_err("two scans of one name"));
     assert!(twice.contains("of case 10; keep one"), "{twice}");
     Ok(())
 }
@@ -164,7 +167,7 @@ fn raters_vote() -> TestResult {
     for (rater, value) in [(1, 2), (2, 1), (3, 2)] {
         mask(&path(rater), value, 0.0)?;
     }
-    let missing = KnownSet::Scgm.open(folder.path()).expect_err("three raters").to_string();
+    let missing = chain(&KnownSet::Scgm.open(folder.path()).expect_err("three raters"));
     assert!(missing.contains("no site2-sc05-mask-r4.nii"), "{missing}");
     for (last, expected) in [(2, 2), (1, 1), (0, 2)] {
         mask(&path(4), last, 0.0)?;
@@ -208,15 +211,15 @@ fn sets_of_images_say_what_they_miss() -> TestResult {
     ] {
         let folder = tempfile::tempdir()?;
         grey(&folder.path().join("Overlay/other.png"), |_| 1)?;
-        let nothing = set.open(folder.path()).expect_err("another layout").to_string();
+        let nothing = chain(&set.open(folder.path()).expect_err("another layout"));
         assert!(nothing.contains("KEY.") && nothing.contains("among 1 files"), "{nothing}");
 
         // A mask alone, an image alone, both; and the double that macOS leaves of each.
         grey(&folder.path().join(label), |x| x as u16 * 257 * 40)?;
-        let masks = set.open(folder.path()).expect_err("no image").to_string();
+        let masks = chain(&set.open(folder.path()).expect_err("no image"));
         assert!(masks.contains("there are masks, but"), "{masks}");
         picture(&folder.path().join(image).with_file_name("alone.png"))?;
-        let alone = set.open(folder.path()).expect_err("no pair").to_string();
+        let alone = chain(&set.open(folder.path()).expect_err("no pair"));
         assert!(alone.contains("there are images, but") && alone.contains("with 1 more"), "{alone}");
         picture(&folder.path().join(image))?;
         for path in [image, label] {
@@ -247,14 +250,14 @@ fn lizard_has_its_instances_in_mat_files() -> TestResult {
     assert_eq!((nuclei[(0, 0)], nuclei[(2, 3)]), (0, 1));
 
     fs::write(&labels, include_bytes!("fixtures/lizard_without_map.mat"))?;
-    let wrong = opened.cases()[0].load().expect_err("no map").to_string();
+    let wrong = chain(&opened.cases()[0].load().expect_err("no map"));
     assert!(
         wrong.contains("consep_1.mat") && wrong.contains("inst_map") && wrong.contains("only id, class"),
         "{wrong}"
     );
     // The same labels twice is nobody's guess.
     grey(&labels.with_extension("png"), |_| 1)?;
-    assert!(KnownSet::Lizard.open(folder.path()).expect_err("two masks").to_string().contains("keep one of them"));
+    assert!(chain(&KnownSet::Lizard.open(folder.path()).expect_err("two masks")).contains("keep one of them"));
     Ok(())
 }
 
@@ -279,7 +282,7 @@ fn labels_stored_as_floats_are_labels_if_they_are_whole() -> TestResult {
 #[test]
 fn a_decathlon_task_says_itself_what_it_holds() -> TestResult {
     let folder = tempfile::tempdir()?;
-    let missing = KnownSet::Msd.open(folder.path()).expect_err("no list").to_string();
+    let missing = chain(&KnownSet::Msd.open(folder.path()).expect_err("no list"));
     assert!(missing.contains("looked for dataset.json"), "{missing}");
     scan(&folder.path().join("imagesTr/spleen_10.nii.gz"))?;
     mask(&folder.path().join("labelsTr/spleen_10.nii.gz"), 1, 0.0)?;
@@ -299,12 +302,12 @@ fn a_decathlon_task_says_itself_what_it_holds() -> TestResult {
 
     for outside in ["../../elsewhere.nii.gz", "/etc/hostname"] {
         write(&list(outside))?;
-        let refused = KnownSet::Msd.open(folder.path()).expect_err("outside of the folder").to_string();
+        let refused = chain(&KnownSet::Msd.open(folder.path()).expect_err("outside of the folder"));
         assert!(refused.contains("not below the folder"), "{refused}");
     }
     for (text, word) in [("[]", "labels and training"), (r#"{"labels": {"x": "y"}, "training": []}"#, "\"x\"")] {
         write(text)?;
-        assert!(KnownSet::Msd.open(folder.path()).expect_err("no task").to_string().contains(word));
+        assert!(chain(&KnownSet::Msd.open(folder.path()).expect_err("no task")).contains(word));
     }
     Ok(())
 }
@@ -317,6 +320,6 @@ fn a_plain_folder_is_a_data_set_too() -> TestResult {
     fs::write(folder.path().join("labels.json"), r#"{"1": "liver"}"#)?;
     let opened = open_dataset(folder.path(), None)?;
     assert_eq!((opened.cases().len(), opened.left_out().len(), opened.table().name(1)), (1, 0, Some("liver")));
-    assert!(open_dataset(&folder.path().join("nowhere"), Some(KnownSet::Btcv)).is_err());
+    assert!(open_dataset(folder.path().join("nowhere"), Some(KnownSet::Btcv)).is_err());
     Ok(())
 }

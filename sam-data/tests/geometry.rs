@@ -1,11 +1,10 @@
 //! Places and slices on turned grids: whatever goes out comes back.
 
-mod grids;
-
-use grids::grids;
 use ndarray::Array3;
 use proptest::prelude::*;
 use sam_data::{SliceAxis, SlicePlane};
+
+use crate::grids::grids;
 
 fn axes() -> impl Strategy<Value = SliceAxis> {
     prop::sample::select(vec![

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, error::Error};
 
-use sam_data::{Dataset, Folder, LoadedCase, PhantomConfig, PhantomKind, SliceAxis, Slices, Window};
+use sam_data::{Dataset, Folder, LoadedCase, PhantomConfig, PhantomKind, SliceAxis, Stack, Window};
 
 type TestResult = Result<(), Box<dyn Error>>;
 
@@ -16,7 +16,7 @@ fn a_seed_decides_all_and_every_structure_is_shown() -> TestResult {
             assert!(once == again, "{} differs", case.name);
             assert!(!seeds.contains(&once), "{} is like the one before", case.name);
             seeds.push(once);
-            let slices = Slices::new(again, SliceAxis::Auto, &Window::Auto)?;
+            let slices = Stack::of_case("again", again, SliceAxis::Auto, &Window::Auto)?;
             for structure in kind.table().structures() {
                 let is_shown = |&index: &usize| slices.mask(index, &structure.values).iter().any(|&inside| inside);
                 let shown = (0..slices.len()).filter(is_shown).count();
@@ -54,9 +54,9 @@ fn written_phantoms_are_read_as_a_folder() -> TestResult {
 
 #[test]
 fn tumours_leave_the_rest_of_the_abdomen_as_it_is() {
-    let config = PhantomConfig { shape: [96, 80, 32], ..PhantomConfig::default() };
+    let config = PhantomConfig::default().with_shape([96, 80, 32]);
     let without = config.generate();
-    let with = PhantomConfig { tumours: true, ..config }.generate();
+    let with = config.with_tumours(true).generate();
     assert_eq!((without.table.structures().len(), with.table.structures().len()), (6, 8));
     let mut changed = BTreeSet::new();
     for (before, after) in without.labels.labels.iter().zip(&with.labels.labels) {

@@ -1,14 +1,14 @@
-//! How far a model's own estimate of its intersection over union can be believed.
+//! Calibration of a model's estimate of its intersection over union.
 
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
 use crate::ranks::{average_ranks, correlation};
 
-/// The intersection over union that a model predicted for its masks, held against the true one.
+/// The calibration of a model that predicts the intersection over union of its masks.
 ///
-/// Pairs of which either number is not finite are undefined (nothing to find and nothing found): they are left out and counted.
-/// What cannot be said is `None`, in JSON `null`.
+/// Pairs of which either number is not finite are undefined: they are left out and counted. Undefined statistics are
+/// `None`, in JSON `null`.
 ///
 /// # Example
 ///
@@ -18,21 +18,21 @@ use crate::ranks::{average_ranks, correlation};
 /// let pairs = [(0.9, 0.8), (0.95, 0.9), (0.5, 0.55), (0.7, f64::NAN)];
 /// let calibration = Calibration::of(pairs, Calibration::DEFAULT_BINS)?;
 /// assert_eq!((calibration.n, calibration.undefined), (3, 1));
-/// assert!(calibration.bias.is_some_and(|bias| bias > 0.0)); // promises too much
+/// assert!(calibration.bias.is_some_and(|bias| bias > 0.0)); // too optimistic
 /// # Ok::<(), sam_eval::EvalError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
-    /// Number of pairs behind the numbers.
+    /// Number of defined pairs.
     pub n: usize,
     /// Number of pairs left out, as one of their numbers was not finite.
     pub undefined: usize,
-    /// Mean of predicted minus true: above 0 where the model promises too much.
+    /// Mean of predicted minus true: above 0 if the model is too optimistic.
     pub bias: Option<f64>,
     /// Mean of the absolute differences.
     pub mean_absolute_error: Option<f64>,
     /// Expected calibration error (ECE): the absolute difference of a bin's two means, averaged over the bins by their counts. It
-    /// grows with the number of bins; state that beside it.
+    /// grows with the number of bins, so report that too.
     pub expected_calibration_error: Option<f64>,
     /// Pearson's correlation; `None` if either side does not vary.
     pub pearson: Option<f64>,

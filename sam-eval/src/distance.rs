@@ -1,13 +1,15 @@
-//! Distances in millimetres to the nearest element of a mask.
+//! Distances in millimetres to the nearest element of a mask, for surface metrics.
+//!
+//! `sam_prompt::distance_transform` is another implementation, in whole squared pixels; see there.
 
 use ndarray::ArrayD;
 use rayon::prelude::*;
 
-/// The squared distance of each element of one set to the nearest one of another set, infinite where that one is empty.
+/// The squared distance of each element of one set to the nearest element of another set; infinite if that one is empty.
 ///
-/// Exact. All axes but the last take time linear in the number of elements: the first is swept forth and back, those between by lower
-/// envelopes, which leave out what lies farther than anything asked for needs to look. Along the last axis only the elements asked for look
-/// around them, no farther than the nearest one lies.
+/// The result is exact. All axes but the last take time linear in the number of elements: the first is swept forwards and backwards, the
+/// next by lower envelopes, limited to the largest distance that can matter. Along the last axis, only the elements of `from` search
+/// their neighbourhood, no farther than the nearest element.
 ///
 /// # Shapes
 /// - from, to: the same, in standard layout; spacing: one length for each axis, in millimetres

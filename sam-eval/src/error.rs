@@ -1,15 +1,15 @@
-//! What can go wrong with an evaluation.
+//! Errors of evaluations and reports.
 
-use std::path::PathBuf;
+use std::{error::Error, fmt, path::PathBuf, sync::Arc};
 
 use crate::Record;
 
-/// Why an evaluation was refused, or its report not made.
+/// Why an evaluation or a report failed.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvalError {
-    /// The two masks do not have the same shape, so their elements do not correspond.
-    #[error("prediction has shape {prediction:?} but the truth has shape {truth:?}")]
+    /// The two masks differ in shape, so their elements do not correspond.
+    #[error("prediction has shape {prediction:?} but the truth has shape {truth:?}; bring both to one grid")]
     ShapeMismatch {
         /// Shape of the predicted mask.
         prediction: Vec<usize>,
@@ -17,14 +17,23 @@ pub enum EvalError {
         truth: Vec<usize>,
     },
 
-    /// The spacing does not say how far apart elements lie along each axis.
+    /// The numbers of masks and truths differ.
+    #[error("{masks} masks were given for {truths} truths; give one mask for each tested slice")]
+    SliceCount {
+        /// Number of predicted masks.
+        masks: usize,
+        /// Number of true masks.
+        truths: usize,
+    },
+
+    /// The spacing does not have a valid distance for each axis.
     #[error(
         "spacing {spacing:?} was given for masks of {axes} axes: one finite length above 0 mm is needed for each axis"
     )]
     Spacing {
-        /// How many axes the masks have.
+        /// Number of axes of the masks.
         axes: usize,
-        /// What was given.
+        /// The spacing that was given.
         spacing: Vec<f64>,
     },
 
@@ -33,33 +42,33 @@ pub enum EvalError {
     TooFewSlices {
         /// Slices that show it.
         shown: usize,
-        /// Slices that must.
+        /// Slices that are needed.
         needed: usize,
     },
 
-    /// The name of a test's prompts is not understood.
+    /// An unknown name of test prompts.
     #[error("expected {expected}, found \"{found}\"")]
     TestPrompt {
-        /// What can be asked for.
+        /// The names that are known.
         expected: String,
-        /// What was.
+        /// The name that was given.
         found: String,
     },
 
-    /// A number that says how to evaluate lies outside of its range.
+    /// A setting outside its valid range.
     #[error("{name} is {value}, but must be {range}")]
     Setting {
-        /// What it is.
+        /// Name of the setting.
         name: &'static str,
-        /// What was given.
+        /// Its value.
         value: f64,
-        /// What is possible.
+        /// The valid range.
         range: &'static str,
     },
 
-    /// A run was handed in twice: it would count as two repeats and fake agreement between them.
+    /// A run was given twice. It would count as two repeats that agree perfectly.
     #[error(
-        "run given twice: {} of {} in {}, method {}, {} annotated slices, prompt {}, seed {}",
+        "run given twice: {} of {} in {}, method {}, {} annotated slices, prompt {}, seed {}; remove one of them",
         .0.structure, .0.case, .0.dataset, .0.method, .0.annotated_slices, .0.prompt, .0.seed
     )]
     DuplicateRecord(
@@ -67,30 +76,68 @@ pub enum EvalError {
         Box<Record>,
     ),
 
-    /// An image that cannot be drawn with the masks given.
+    /// An image that cannot be drawn with the given masks.
     #[error("a picture needs an image of [rows, columns, 1 or 3] and masks of its size, not {image:?} with {mask:?}")]
     Picture {
         /// Shape of the image.
         image: Vec<usize>,
-        /// Shape of the mask that does not fit, if it is the mask's fault.
+        /// Shape of the mask, if the mask does not fit.
         mask: Option<Vec<usize>>,
     },
 
-    /// A part of a report could not be put into the form asked for.
-    #[error("{what} cannot be made: {cause}")]
+    /// A part of a report could not be rendered.
+    #[error("cannot render {what} of the report")]
     Render {
         /// The part, for example the title of a plot.
         what: String,
-        /// What went wrong.
-        cause: String,
+        /// Why.
+        #[source]
+        cause: Cause,
     },
 
-    /// A file of a report could not be written. What was there before still is.
-    #[error("{} cannot be written: {cause}", .path.display())]
+    /// A file of a report could not be written. An earlier file of this name is unchanged.
+    #[error("cannot write {}", .path.display())]
     Write {
         /// The file.
         path: PathBuf,
-        /// What went wrong.
-        cause: String,
+        /// Why.
+        #[source]
+        cause: Cause,
     },
+}
+
+/// The error behind an [`EvalError`], for example an [`std::io::Error`].
+///
+/// Two causes are equal if their texts are.
+#[derive(Debug, Clone)]
+pub struct Cause(Arc<dyn Error + Send + Sync>);
+
+impl Cause {
+    #[cfg(feature = "report")]
+    pub(crate) fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(Arc::from(error.into()))
+    }
+
+    /// The error itself, for downcasts.
+    pub fn get_ref(&self) -> &(dyn Error + Send + Sync + 'static) {
+        &*self.0
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for Cause {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+impl PartialEq for Cause {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_string() == other.to_string()
+    }
 }

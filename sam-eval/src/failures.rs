@@ -1,21 +1,21 @@
-//! Failures by name, so that a mean does not hide them.
+//! Lists of failures, which a mean would hide.
 
 use serde::{Deserialize, Serialize};
 
-/// The slices or cases whose score lies below a threshold, and those that have none.
+/// The slices or cases whose score is below a threshold, and those without a score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failures<Id> {
-    /// What counts as a failure: a score below this.
+    /// The threshold: a lower score is a failure.
     pub below: f64,
-    /// Who failed and with which score, worst first; equal ones in the order in which they came.
+    /// The failures with their scores, lowest first; equal scores in the given order.
     pub failed: Vec<(Id, f64)>,
-    /// Who has no score (NaN), in the order in which they came. Neither a failure nor a success.
+    /// Those without a score (NaN), in the given order. They are neither failures nor successes.
     pub undefined: Vec<Id>,
-    /// How many scores were looked at, the undefined ones among them.
+    /// Number of scores, with the undefined ones.
     pub tested: usize,
 }
 
-/// Lists whose score lies below a threshold, for example a Dice of 0.5.
+/// Lists the scores below a threshold, for example a Dice of 0.5.
 ///
 /// # Example
 ///

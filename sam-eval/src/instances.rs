@@ -1,4 +1,4 @@
-//! How well objects were told apart: detection, aggregated Jaccard index and panoptic quality of labelled images.
+//! Metrics of labelled instances: detection, aggregated Jaccard index and panoptic quality.
 
 mod detection;
 
@@ -11,16 +11,16 @@ pub use self::detection::Detection;
 use crate::overlap::ratio;
 use crate::{EmptyPolicy, EvalError};
 
-/// The objects of two labelled images, their areas, and where they overlap.
+/// The objects of two labelled images, their areas and their overlaps.
 ///
-/// A labelled image holds the number of an object in each element and the default value (0) in the background. The numbers need not
-/// be in a row, nor be the same in both images: they only tell objects apart. What carries one number is one object, also where it
-/// lies in several pieces; number the components of a boolean mask first (`sam_prompt::components`) to have them told apart.
+/// A labelled image has the label of an object in each element and the default value (0) in the background. Labels need not be
+/// consecutive, nor be the same in both images. Elements with the same label are one object, even if they are not connected; to
+/// separate the components of a boolean mask, label them with `sam_prompt::components`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceOverlaps {
-    /// Elements of each predicted object, by rising label.
+    /// Number of elements of each predicted object, by ascending label.
     prediction_areas: Vec<u64>,
-    /// Elements of each true object, by rising label.
+    /// Number of elements of each true object, by ascending label.
     truth_areas: Vec<u64>,
     /// The pairs of objects that share elements, by true object, then by predicted object.
     pairs: Vec<Pair>,
@@ -42,7 +42,7 @@ impl Pair {
 }
 
 impl InstanceOverlaps {
-    /// Counts what the objects of two images share; both may be arrays or views, in any memory order.
+    /// Counts the overlaps of the objects of two images; both may be arrays or views, in any memory order.
     ///
     /// # Shapes
     /// - prediction, truth: the same, of any dimension
@@ -140,7 +140,7 @@ impl InstanceOverlaps {
         })
     }
 
-    /// Aggregated Jaccard index (AJI), in [0, 1]; what `policy` says if neither image has an object, 0 if one of them has none.
+    /// Aggregated Jaccard index (AJI), in [0, 1]; the value of `policy` if neither image has an object, 0 if one of them has none.
     ///
     /// Each true object takes the predicted one of largest intersection over union, among equals that of the lowest label. AJI is the sum
     /// of these intersections divided by that of the unions, the areas of missed objects and of predicted ones that nobody took. A

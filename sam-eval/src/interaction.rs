@@ -1,15 +1,15 @@
-//! Series of interactions: a first prompt, then clicks that correct what was found.
+//! Series of interactions: a first prompt, then correcting clicks.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Summary;
 
-/// How many interactions a slice needed: the place, counted from 1, of the first score that reaches `target`, or `None`
-/// if none does. Undefined scores (NaN) reach nothing.
+/// The number of interactions that a slice needed: the position, counted from 1, of the first score that reaches `target`, or
+/// `None` if none does. Undefined scores (NaN) do not reach it.
 ///
 /// # Source
 /// NoC, the number of clicks, as in K. Sofiiuk et al., "Reviving iterative training with mask guidance for interactive
-/// segmentation", 2022; there with intersection over union, here with whatever score is handed in.
+/// segmentation", 2022; there with intersection over union, here with any score.
 pub fn number_of_clicks(scores: &[f64], target: f64) -> Option<usize> {
     scores.iter().position(|&score| score >= target).map(|at| at + 1)
 }
@@ -17,19 +17,19 @@ pub fn number_of_clicks(scores: &[f64], target: f64) -> Option<usize> {
 /// The best score of a series; NaN if none is defined.
 ///
 /// # Source
-/// The paper's score of active sampling (section 4). It is an oracle's pick, as a person does not know when to stop:
-/// [`InteractionSummary::last`] is what someone who gives every click is left with.
+/// The paper's score of active sampling (section 4). Only an oracle can choose it, since a person does not know when to stop;
+/// [`InteractionSummary::last`] is the score after all clicks.
 pub fn best_score(scores: &[f64]) -> f64 {
     scores.iter().copied().fold(f64::NAN, f64::max)
 }
 
-/// What a series of interactions reached on the slices of a case.
+/// The scores of series of interactions on the slices of a case.
 ///
-/// A series ends before its limit where nothing is left to correct: its last score then stands for the clicks that were
-/// not needed. A series without a defined score counts as undefined throughout.
+/// A series ends before its limit if nothing is left to correct; its last score then counts for the remaining clicks. A series
+/// without a defined score counts as undefined.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InteractionSummary {
-    /// Most interactions that a slice was given. The first prompt is one of them, however many boxes it has.
+    /// The largest number of interactions of a slice. The first prompt counts as one, however many boxes it has.
     pub limit: usize,
     /// Dice after the last interaction.
     pub last: Summary,
@@ -39,19 +39,19 @@ pub struct InteractionSummary {
     pub noc: Vec<Noc>,
 }
 
-/// How many interactions (NoC, number of clicks) the slices of a case needed to reach a Dice.
+/// The number of interactions (NoC, number of clicks) that the slices of a case needed to reach a Dice.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Noc {
     /// The Dice to be reached.
     pub target: f64,
-    /// Interactions; a slice that never reached the target counts with the limit, so that this mean alone flatters.
+    /// Interactions. A slice that never reached the target counts with the limit, so that this mean is too optimistic without `failed`.
     pub clicks: Summary,
     /// Slices that never reached the target.
     pub failed: usize,
 }
 
 impl InteractionSummary {
-    /// Sums up the scores of each slice, in the order of the interactions; those beyond `limit` are left out.
+    /// Summarises the scores of each slice, in the order of the interactions; scores beyond `limit` are left out.
     pub fn of<S: AsRef<[f64]>>(series: &[S], limit: usize, targets: &[f64]) -> Self {
         let series: Vec<&[f64]> = series.iter().map(|scores| within(scores.as_ref(), limit)).collect();
         let after = |clicks: usize| {

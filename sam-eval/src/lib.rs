@@ -1,34 +1,37 @@
-//! Segmentation metrics on plain arrays, and tables of results.
+//! Segmentation metrics on plain arrays, statistics, the paper's test protocols, and reports.
 //!
-//! The crate knows masks and numbers, no models: it scores boolean masks of any dimension, sums the scores of a case up,
-//! and turns the records of many runs into a table.
+//! The crate does not depend on a model: it scores boolean masks of any dimension, summarises the scores of a case, and makes tables of
+//! the records of many runs.
 //!
-//! | Module | Holds |
-//! |---|---|
-//! | `overlap` | [`Confusion`] counts, [`dice()`], [`iou()`], precision, recall, volumes, and what they are when both masks are empty ([`EmptyPolicy`]) |
-//! | `surface` | [`SurfaceDistances`]: Hausdorff distance (HD, HD95), ASSD and normalised surface Dice (NSD), in millimetres |
-//! | `instances` | [`InstanceOverlaps`]: objects of labelled images, told apart: aggregated Jaccard index (AJI), [`Detection`] with F1 and panoptic quality (PQ) |
-//! | `distance` | the exact distance transform under them |
-//! | `summary` | [`Summary`]: mean, standard deviation and median of the slices of a case |
-//! | `failures` | [`failures()`]: who scored below a threshold, by name |
-//! | `calibration` | [`Calibration`]: a model's own estimate of its intersection over union against the true one |
-//! | `statistics` | [`bootstrap()`] intervals, [`Wilcoxon`]'s signed-rank test, [`holm`]'s correction |
-//! | `ranks` | the ranks, percentiles and correlations under them |
-//! | `interaction` | series of clicks: [`number_of_clicks`] (NoC), [`best_score`], [`InteractionSummary`] |
-//! | [`protocol`] | the paper's protocols: which slices are learned from, which are tested, and who prompts them |
-//! | `record` | [`Record`]: one run on one structure of one case, as one line of JSON |
-//! | `table` | [`ResultsTable`]: records aggregated over repeats; [`InteractionTable`]: what clicks reached, and how many were needed |
-//! | `lines` | both as Markdown or aligned text |
-//! | [`report`] | [`Report`](report::Report): tables, plots and pictures as one page (HTML), Markdown and CSV (feature `report`, on by default) |
-//! | `error` | [`EvalError`] |
+//! - [`Confusion`], [`dice()`], [`iou()`]: overlap, precision, recall and volumes, with an explicit policy for empty masks
+//!   ([`EmptyPolicy`]).
+//! - [`SurfaceDistances`]: Hausdorff distance (HD, HD95), ASSD and normalised surface Dice (NSD), in millimetres.
+//! - [`InstanceOverlaps`]: metrics of labelled instances: aggregated Jaccard index (AJI), [`Detection`] with F1 and panoptic quality
+//!   (PQ).
+//! - [`MaskScore`]: masks predicted without prompts, on slices with and without the structure.
+//! - [`Summary`]: mean, standard deviation and median; [`failures()`]: the slices below a threshold.
+//! - [`Calibration`]: a model's estimate of its intersection over union against the true one.
+//! - [`bootstrap()`] intervals, [`Wilcoxon`]'s signed-rank test, [`holm`]'s correction.
+//! - [`number_of_clicks`] (NoC), [`best_score`], [`InteractionSummary`]: series of clicks.
+//! - [`protocol`]: the paper's protocols: which slices are annotated, which are tested, and with which prompts.
+//! - [`Record`]: one run on one structure of one case; [`ResultsTable`] and [`InteractionTable`]: records aggregated over repeats.
+//! - `report` (feature `report`, on by default): tables, plots and pictures as one HTML page, Markdown and CSV.
 //!
-//! An undefined score is never a number that could slip into a mean: a metric gives NaN, a summary counts it in
-//! [`Summary::undefined`], JSON says `null`.
+//! # Use
+//! ```toml
+//! [dependencies]
+//! sam-eval = "0.1"
+//! # Metrics, statistics and protocols only:
+//! # sam-eval = { version = "0.1", default-features = false }
+//! ```
+//! [`ndarray`], which is in the signatures, is re-exported.
+//!
+//! Undefined scores never enter a mean: a metric returns NaN, a summary counts it in [`Summary::undefined`], and JSON has `null`.
 //!
 //! # Example
 //!
 //! ```
-//! use ndarray::array;
+//! use sam_eval::ndarray::array;
 //! use sam_eval::{EmptyPolicy, Summary, dice};
 //!
 //! let truth = [array![[true, true], [false, false]], array![[false, false], [false, false]]];
@@ -53,6 +56,7 @@ mod failures;
 mod instances;
 mod interaction;
 mod lines;
+mod mask_score;
 mod overlap;
 pub mod protocol;
 mod ranks;
@@ -65,13 +69,20 @@ mod surface;
 mod table;
 
 pub use calibration::{Calibration, CalibrationBin};
-pub use error::EvalError;
+pub use error::{Cause, EvalError};
 pub use failures::{Failures, failures};
 pub use instances::{Detection, InstanceOverlaps};
 pub use interaction::{InteractionSummary, Noc, best_score, number_of_clicks};
+pub use mask_score::MaskScore;
+pub use ndarray;
 pub use overlap::{Confusion, EmptyPolicy, dice, iou};
 pub use record::{Record, SliceScore};
 pub use statistics::{BootstrapConfig, ConfidenceInterval, Wilcoxon, WilcoxonMethod, bootstrap, bootstrap_mean, holm};
 pub use summary::Summary;
 pub use surface::{PercentileOf, SurfaceDistances};
 pub use table::{Cell, Column, InteractionTable, ResultsTable, Row, Spread};
+
+/// The program of the README, compiled and run with the documentation's tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExample;

@@ -1,11 +1,11 @@
-//! Lines of cells as text: Markdown, or aligned for a terminal.
+//! Tables as text: Markdown, or aligned for a terminal.
 
 use std::fmt::Write;
 
-/// What stands where there is no value.
+/// The cell of a missing value.
 pub(crate) const MISSING: &str = "–";
 
-/// A Markdown table; the first line is its head.
+/// A Markdown table; the first line is its header.
 pub(crate) fn markdown(lines: &[Vec<String>]) -> String {
     let mut out = String::new();
     for (at, line) in lines.iter().enumerate() {
@@ -19,7 +19,7 @@ pub(crate) fn markdown(lines: &[Vec<String>]) -> String {
     out
 }
 
-/// Columns padded to equal width: the first `names` of them to the left, numbers to the right.
+/// Columns padded to equal width: the first `names` left-aligned, the others right-aligned.
 pub(crate) fn aligned(lines: &[Vec<String>], names: usize) -> String {
     let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
     let width = |at: usize| lines.iter().filter_map(|line| line.get(at)).map(|cell| cell.chars().count()).max();

@@ -1,4 +1,4 @@
-//! How much two masks overlap: confusion counts, Dice, intersection over union.
+//! Overlap of two masks: confusion counts, Dice, intersection over union.
 
 use std::iter::Sum;
 use std::ops::{Add, AddAssign};
@@ -8,21 +8,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
 
-/// What an overlap score is when **both** masks are empty, where its formula reads 0/0.
+/// The overlap score of two masks that are **both** empty, for which the formula gives 0/0.
 ///
-/// When only one of them is empty, Dice and intersection over union are 0 whatever the policy.
+/// If only one of them is empty, Dice and intersection over union are 0 under every policy.
 /// Source: libraries differ here, so the choice is explicit (MONAI `metrics/meandice.py` has `ignore_empty`; nnU-Net
 /// `evaluation/evaluate_predictions.py` gives NaN).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EmptyPolicy {
-    /// Undefined, NaN: nothing was to be found and nothing was found. [`Summary`](crate::Summary) leaves the slice out
-    /// of its mean and counts it.
+    /// NaN, that is undefined. [`Summary`](crate::Summary) leaves the slice out of its mean and counts it.
     #[default]
     Nan,
-    /// 1: agreeing that there is nothing is full agreement. Raises the means of structures that few slices show.
+    /// 1, that is full agreement. It raises the means of structures that few slices show.
     One,
-    /// 0: nothing overlaps.
+    /// 0, that is no overlap.
     Zero,
 }
 
@@ -36,7 +35,7 @@ impl EmptyPolicy {
     }
 }
 
-/// Counts of elements (pixels or voxels) by what was predicted and what is true.
+/// Counts of elements (pixels or voxels) by prediction and truth.
 ///
 /// Counts add up: the sum over the slices of a case gives the Dice of its pooled slices, that is of the volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -78,39 +77,38 @@ impl Confusion {
         Ok(counts)
     }
 
-    /// Dice similarity coefficient, `2 TP / (2 TP + FP + FN)`, in [0, 1], or what `policy` says if both masks are empty.
+    /// Dice similarity coefficient, `2 TP / (2 TP + FP + FN)`, in [0, 1], or the value of `policy` if both masks are empty.
     pub fn dice(&self, policy: EmptyPolicy) -> f64 {
         let twice = 2 * self.true_positive;
         ratio(twice, twice + self.wrong(), policy)
     }
 
-    /// Intersection over union (Jaccard index), `TP / (TP + FP + FN)`, in [0, 1], or what `policy` says if both masks
+    /// Intersection over union (Jaccard index), `TP / (TP + FP + FN)`, in [0, 1], or the value of `policy` if both masks
     /// are empty.
     pub fn iou(&self, policy: EmptyPolicy) -> f64 {
         ratio(self.true_positive, self.true_positive + self.wrong(), policy)
     }
 
-    /// The share of what was predicted that is true (positive predictive value), `TP / (TP + FP)`, in [0, 1]; what `policy` says if both
-    /// masks are empty, NaN if the prediction alone is.
+    /// Precision (positive predictive value), `TP / (TP + FP)`, in [0, 1]; the value of `policy` if both masks are empty, NaN if only
+    /// the prediction is.
     pub fn precision(&self, policy: EmptyPolicy) -> f64 {
         self.share(self.true_positive + self.false_positive, policy)
     }
 
-    /// The share of what is true that was predicted (sensitivity), `TP / (TP + FN)`, in [0, 1]; what `policy` says if both masks are
-    /// empty, NaN if the truth alone is.
+    /// Recall (sensitivity), `TP / (TP + FN)`, in [0, 1]; the value of `policy` if both masks are empty, NaN if only the truth is.
     pub fn recall(&self, policy: EmptyPolicy) -> f64 {
         self.share(self.true_positive + self.false_negative, policy)
     }
 
-    /// By how much the prediction is larger than the truth, as a share of the truth: `(FP - FN) / (TP + FN)`, from -1, where nothing is
-    /// predicted. NaN if the truth is empty. Times the volume of the truth, it is the difference in millimetres cubed.
+    /// Volume of the prediction minus that of the truth, relative to the truth: `(FP - FN) / (TP + FN)`, at least -1 (empty prediction).
+    /// NaN if the truth is empty.
     pub fn relative_volume_difference(&self) -> f64 {
         let truth = self.true_positive + self.false_negative;
         let more = self.false_positive as f64 - self.false_negative as f64;
         if truth == 0 { f64::NAN } else { more / truth as f64 }
     }
 
-    /// The hits among some elements.
+    /// The true positives as a share of `of` elements.
     fn share(&self, of: u64, policy: EmptyPolicy) -> f64 {
         if of == 0 && self.wrong() > 0 { f64::NAN } else { ratio(self.true_positive, of, policy) }
     }

@@ -1,4 +1,4 @@
-//! One run, as one line of JSON.
+//! Records of runs.
 
 use std::collections::HashSet;
 
@@ -6,58 +6,58 @@ use serde::{Deserialize, Serialize};
 
 use crate::{EvalError, InteractionSummary, Summary, best_score, protocol::TestedSlice};
 
-/// What one method reached on one structure of one case, with all that is needed to compare it with another.
+/// The result of one method on one structure of one case, with everything needed to compare it with others.
 ///
-/// Records are what a run leaves behind: one JSON object each, its keys the names of the fields below (`iou` and
-/// `interaction` only where there is one). An undefined mean is `null`.
+/// A record is stored as a JSON object whose keys are the names of the fields below (`iou` and `interaction` only if present). An
+/// undefined mean is `null`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Data set, for example `msd_spleen2`.
     pub dataset: String,
     /// Case within it: a volume, or the group of images that shared one training.
     pub case: String,
-    /// What was segmented, for example `spleen`.
+    /// Name of the structure, for example `spleen`.
     pub structure: String,
-    /// How: `original` (SAM's own prompt encoder), `assist` (one learned on the annotated slices, the paper's section
-    /// 3.2.1), or the name of any other method.
+    /// Name of the method: `original` (SAM's original prompt encoder), `assist` (a prompt encoder trained on the annotated slices,
+    /// the paper's section 3.2.1), or any other.
     pub method: String,
-    /// Number of slices annotated for training; 0 for a method that learns nothing.
+    /// Number of slices annotated for training; 0 for a method without training.
     pub annotated_slices: usize,
-    /// What SAM was prompted with on every test slice: `points-3` (3 foreground and 3 background points), `box`, …, or `active-5` and `clicks-20`:
-    /// one box for each component and 5 correcting clicks, or 20 clicks and no box.
+    /// The prompts of every test slice: `points-3` (3 foreground and 3 background points), `box`, `active-5` (one box for each
+    /// component and 5 correcting clicks), `clicks-20` (20 clicks and no box), ...
     pub prompt: String,
-    /// Seed behind all that is random in the run: slices, prompts, training.
+    /// Seed of all random choices of the run: slices, prompts, training.
     pub seed: u64,
-    /// Dice of the test slices; of a series of interactions the best along it, as the paper scores them.
+    /// Dice of the test slices; for a series of interactions the best of the series, as in the paper.
     pub dice: Summary,
-    /// Intersection over union of the test slices, where it was computed.
+    /// Intersection over union of the test slices, if it was computed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iou: Option<Summary>,
-    /// What came of each interaction, where there was more than one: Dice after the last one, the click curve, NoC.
+    /// Scores of each interaction, if there were several: Dice after the last one, the click curve, NoC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interaction: Option<InteractionSummary>,
-    /// What each test slice scored, in the order of testing; empty in records of earlier versions.
+    /// The scores of each test slice, in the order of testing; empty in records of earlier versions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slices: Vec<SliceScore>,
-    /// Seconds of training; 0 for a method that learns nothing.
+    /// Seconds of training; 0 for a method without training.
     pub train_seconds: f64,
-    /// Whether the prompts of the test slices were drawn from the ground truth, as the paper does, instead of given by
-    /// a person or found by a model. Such scores hold a per-slice localisation that no automatic method has. A file
-    /// without this key is taken to say `true`.
+    /// Whether the prompts of the test slices were drawn from the ground truth, as in the paper, and not given by a person or a
+    /// model. Such prompts localise the object on each slice, which no automatic method can rely on. Files without this key mean
+    /// `true`.
     #[serde(default = "taken_for_simulated")]
     pub simulated_prompts: bool,
 }
 
-/// What one test slice scored. What is undefined is `None`, in JSON `null`.
+/// The scores of one test slice. Undefined scores are `None`, in JSON `null`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SliceScore {
-    /// Its place in the stack.
+    /// Its index in the stack.
     pub slice: usize,
-    /// Dice; of a series of interactions the best along it.
+    /// Dice; for a series of interactions the best of the series.
     pub dice: Option<f64>,
-    /// Intersection over union of what was found in the end.
+    /// Intersection over union of the final mask.
     pub iou: Option<f64>,
-    /// What the segmenter predicted that to be, where it found the object in one piece.
+    /// The segmenter's estimate of it, if it gives one and the object has one part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicted_iou: Option<f64>,
 }
@@ -78,10 +78,10 @@ fn taken_for_simulated() -> bool {
     true
 }
 
-/// Checks that no run is there twice.
+/// Checks that no run occurs twice.
 ///
 /// # Errors
-/// [`EvalError::DuplicateRecord`] if two records agree in all that identifies a run.
+/// [`EvalError::DuplicateRecord`] if two records are of the same run.
 pub(crate) fn check_distinct(records: &[Record]) -> Result<(), EvalError> {
     let identity = |record: &Record| {
         let Record { dataset, case, structure, method, annotated_slices, prompt, seed, .. } = record.clone();

@@ -1,7 +1,7 @@
-//! A page of results: what was measured beside what the paper says, with plots and pictures.
+//! Reports: measured results beside those of the paper, with plots and pictures.
 //!
-//! Sections are plain data. A program fills them in, [`Report`] renders them; a report read back from its JSON renders
-//! the same, so that sections of different runs can be put together.
+//! Sections are plain data, which [`Report`] renders. A report that is read back from its JSON renders the same, so that sections
+//! of different runs can be combined.
 
 mod draw;
 mod gallery;
@@ -15,18 +15,18 @@ pub use gallery::{Gallery, GalleryItem, GallerySlice, overlay_png};
 pub use plot::{Bar, BarPlot, BoxGroup, BoxPlot, BoxSeries, Curve, CurvePlot, CurvePoint, Plot};
 use serde::{Deserialize, Serialize};
 
-/// A page of results.
+/// A report of results.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Report {
     /// Heading of the page.
     pub title: String,
-    /// What must be known to judge or repeat the results, as name and value: data, seed, hardware, hash of the weights,
-    /// backend, whether prompts were simulated.
+    /// Facts needed to judge or repeat the results, as name and value: data, seed, hardware, hash of the weights, backend, whether
+    /// prompts were simulated.
     pub facts: Vec<(String, String)>,
-    /// What nobody may overlook, for example that the data are synthetic; shown above everything else.
+    /// Important notes, for example that the data are synthetic; shown above everything else.
     pub notes: Vec<String>,
-    /// The results, in the order they are shown.
+    /// The sections, in the order in which they are shown.
     pub sections: Vec<Section>,
 }
 
@@ -38,7 +38,7 @@ pub struct Section {
     pub id: String,
     /// Heading.
     pub title: String,
-    /// What nobody may overlook about this section.
+    /// Important notes about this section.
     pub notes: Vec<String>,
     /// Text below the heading.
     pub paragraphs: Vec<String>,
@@ -59,33 +59,33 @@ pub struct Section {
 pub struct Finding {
     /// The claim, as a sentence.
     pub claim: String,
-    /// Whether it holds; `None` if these data cannot tell.
+    /// Whether it holds; `None` if these data cannot decide.
     pub holds: Option<bool>,
-    /// The numbers that say so.
+    /// The numbers that support the answer.
     pub evidence: String,
 }
 
-/// A table whose columns say where their numbers come from.
+/// A table whose columns have a source.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ReportTable {
-    /// What the numbers are.
+    /// Caption.
     pub caption: String,
-    /// Heads of the columns.
+    /// Column headers.
     pub columns: Vec<ReportColumn>,
-    /// Cells by row. An empty cell, and one that a short row lacks, is shown as a dash.
+    /// Cells by row. Empty and missing cells are shown as a dash.
     pub rows: Vec<Vec<String>>,
 }
 
-/// Head of a column.
+/// Header of a column.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ReportColumn {
-    /// What stands in the column.
+    /// Title.
     pub title: String,
-    /// Where it comes from.
+    /// Source of its numbers.
     pub source: Source,
 }
 
-/// Where a column, curve or bar comes from.
+/// The source of a column, curve or bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
@@ -94,7 +94,7 @@ pub enum Source {
     /// Measured here.
     #[default]
     Measured,
-    /// Quoted from the paper. Always set apart from what was measured, in every format.
+    /// Quoted from the paper. Every format shows it differently from measured results.
     Paper,
 }
 
@@ -104,19 +104,19 @@ impl ReportColumn {
         Self { title: title.into(), source: Source::Label }
     }
 
-    /// A column of what was measured here.
+    /// A column of measured results.
     pub fn measured(title: impl Into<String>) -> Self {
         Self { title: title.into(), source: Source::Measured }
     }
 
-    /// A column of the paper's own numbers.
+    /// A column of the paper's numbers.
     pub fn paper(title: impl Into<String>) -> Self {
         Self { title: title.into(), source: Source::Paper }
     }
 }
 
 impl Source {
-    /// A name for programs.
+    /// The name in files.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Label => "label",
@@ -125,20 +125,20 @@ impl Source {
         }
     }
 
-    /// What is added to a title in plain text.
+    /// The suffix of a title in plain text.
     pub(crate) fn mark(self) -> &'static str {
         if self == Self::Paper { " (paper)" } else { "" }
     }
 }
 
 impl ReportTable {
-    /// Columns, and an untitled one for each cell beyond them, so that nothing is lost.
+    /// The columns, and an untitled one for each further cell, so that no cell is lost.
     pub(crate) fn all_columns(&self) -> Vec<ReportColumn> {
         let width = self.rows.iter().map(Vec::len).fold(self.columns.len(), usize::max);
         (0..width).map(|at| self.columns.get(at).cloned().unwrap_or_default()).collect()
     }
 
-    /// The cell in a row, a dash where there is none.
+    /// The cell in a row; a dash if there is none.
     pub(crate) fn cell(row: &[String], at: usize) -> &str {
         row.get(at).map(|cell| cell.trim()).filter(|cell| !cell.is_empty()).unwrap_or(crate::lines::MISSING)
     }

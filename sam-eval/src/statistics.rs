@@ -1,4 +1,4 @@
-//! How sure a difference is: confidence intervals, a paired test, and its correction for several comparisons.
+//! Statistics of differences: confidence intervals, a paired test, and its correction for multiple comparisons.
 
 mod bootstrap;
 mod wilcoxon;
@@ -7,10 +7,10 @@ pub use self::bootstrap::{BootstrapConfig, ConfidenceInterval, bootstrap, bootst
 pub use self::wilcoxon::{Wilcoxon, WilcoxonMethod};
 use crate::EvalError;
 
-/// Adjusts the p-values of several comparisons by Holm's method, each at its place: those that are then at most α are significant together
-/// at the level α, whatever their dependence.
+/// Adjusts the p-values of several comparisons by Holm's method, in the given order: all those that are at most α afterwards are
+/// significant at the family-wise level α, whatever their dependence.
 ///
-/// A comparison without a p-value stays without one and does not count as a comparison.
+/// Comparisons without a p-value stay without one and are not counted.
 ///
 /// # Errors
 /// [`EvalError::Setting`] if a p-value is not in [0, 1].

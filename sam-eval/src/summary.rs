@@ -1,22 +1,22 @@
-//! Many scores in five numbers.
+//! Summaries of scores.
 
 use serde::{Deserialize, Serialize};
 
 /// Mean, spread and median of the scores of a set of slices.
 ///
-/// Scores that are not finite are undefined (nothing to find and nothing found, see
-/// [`EmptyPolicy`](crate::EmptyPolicy)): they are left out and counted. Without a defined score there is no mean, no
-/// deviation and no median: `None`, in JSON `null`.
+/// Scores that are not finite are undefined (for example because both masks are empty, see
+/// [`EmptyPolicy`](crate::EmptyPolicy)): they are left out and counted. Without a defined score, mean, deviation and median are
+/// `None`, in JSON `null`.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Summary {
     /// Arithmetic mean.
     pub mean: Option<f64>,
     /// Standard deviation of these scores themselves, dividing by `n` (`ddof = 0`, NumPy's default; 0 for one score).
-    /// The paper does not say which its "±" is.
+    /// The paper does not define its "±".
     pub std: Option<f64>,
     /// Median; of an even number of scores, the mean of the middle two.
     pub median: Option<f64>,
-    /// Number of defined scores, those behind the mean.
+    /// Number of defined scores.
     pub n: usize,
     /// Number of undefined scores, left out. `n + undefined` is the number of slices tested.
     #[serde(default)]
@@ -24,7 +24,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Sums up scores, in any order.
+    /// Summarises scores, in any order.
     pub fn of(scores: impl IntoIterator<Item = f64>) -> Self {
         let (mut defined, undefined): (Vec<f64>, Vec<f64>) = scores.into_iter().partition(|score| score.is_finite());
         defined.sort_by(f64::total_cmp);
@@ -54,7 +54,7 @@ fn median(sorted: &[f64]) -> Option<f64> {
     Some(if sorted.len() % 2 == 1 { upper } else { f64::midpoint(sorted[sorted.len() / 2 - 1], upper) })
 }
 
-/// Mean and deviation of the slices behind several summaries, exactly: the variance within plus the variance between.
+/// Exact mean and deviation of the pooled scores of several summaries: the variance within plus the variance between them.
 pub(crate) fn pooled(summaries: &[Summary]) -> Option<(f64, f64)> {
     let parts: Vec<(f64, f64, f64)> = summaries
         .iter()

@@ -1,4 +1,4 @@
-//! How far apart the surfaces of two masks lie, in millimetres: HD, HD95, ASSD, NSD.
+//! Distances between the surfaces of two masks, in millimetres: HD, HD95, ASSD, NSD.
 
 use std::cmp::Reverse;
 
@@ -9,12 +9,12 @@ use crate::EvalError;
 use crate::distance::squared_distances;
 use crate::ranks::percentile;
 
-/// From which distances a percentile is taken. Libraries differ, and so do their HD95: say which one you report.
+/// The distances of which a percentile is taken. Libraries differ here, so report which one was used for HD95.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PercentileOf {
-    /// The larger of the percentiles of both directions: MONAI (`metrics/hausdorff_distance.py`, 1.6.1). The default, since it is the
-    /// Hausdorff distance at 100 % and never forgives one direction for the other.
+    /// The larger of the percentiles of both directions: MONAI (`metrics/hausdorff_distance.py`, 1.6.1). The default, since at
+    /// 100 % it is the Hausdorff distance, and a good direction cannot compensate for a bad one.
     #[default]
     EachDirection,
     /// The percentile of both directions' distances together: medpy (`metric/binary.py`, `hd95`, 0.5.2).
@@ -27,20 +27,20 @@ pub enum PercentileOf {
 /// `mask ^ binary_erosion(mask)`, as in medpy and MONAI). The distance of an element is that of its centre to the nearest centre on the
 /// other surface.
 ///
-/// Where a mask is empty it has no surface: distances to it are undefined, NaN. DeepMind's surface-distance weighs each element by the
-/// area of its piece of a surface through the corners; that is not reproduced here.
+/// An empty mask has no surface, so distances to it are undefined (NaN). DeepMind's surface-distance weights each element by the
+/// area of its surface patch; this is not reproduced here.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SurfaceDistances {
-    /// Of each element of the prediction's surface to the truth's, rising.
+    /// Distances of the prediction's surface elements to the truth's surface, ascending.
     from_prediction: Vec<f64>,
-    /// The other way round.
+    /// Distances of the truth's surface elements to the prediction's surface, ascending.
     from_truth: Vec<f64>,
     /// Whether both surfaces have elements.
     is_defined: bool,
 }
 
 impl SurfaceDistances {
-    /// Measures two masks, in parallel. Takes 16 bytes of memory for each element of the smallest box around both, and some.
+    /// Measures two masks, in parallel. It needs about 16 bytes of memory for each element of the smallest box around both.
     ///
     /// # Shapes
     /// - prediction, truth: the same, of one to any number of dimensions
@@ -135,8 +135,7 @@ impl SurfaceDistances {
     }
 }
 
-/// Cuts away what lies outside of the smallest box around both masks: there is nothing to measure. Says whether there
-/// is such a box, that is an element in either mask.
+/// Crops both masks to the smallest box around them. Returns whether there is one, that is whether either mask has an element.
 fn crop(prediction: &mut ArrayViewD<'_, bool>, truth: &mut ArrayViewD<'_, bool>) -> bool {
     for axis in (0..prediction.ndim()).map(Axis) {
         let (predicted, is_true) = rayon::join(|| occupied(prediction, axis), || occupied(truth, axis));
@@ -150,7 +149,7 @@ fn crop(prediction: &mut ArrayViewD<'_, bool>, truth: &mut ArrayViewD<'_, bool>)
     true
 }
 
-/// Whether a mask has an element at each place along an axis. Read along the last axis, where neighbours lie side by side.
+/// For each index along an axis, whether the mask has an element there.
 fn occupied(mask: &ArrayViewD<'_, bool>, axis: Axis) -> Vec<bool> {
     // No short cut within a row: many elements at once are faster.
     let in_row = |row: &[bool]| row.iter().fold(false, |any, &inside| any | inside);

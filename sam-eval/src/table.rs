@@ -1,4 +1,4 @@
-//! Many records as one table: structures down, methods across.
+//! The table of results: structures in rows, methods in columns.
 
 mod interaction;
 mod render;
@@ -8,8 +8,9 @@ use std::collections::HashMap;
 pub use self::interaction::InteractionTable;
 use crate::{EvalError, Record, Summary, record::check_distinct, summary::pooled};
 
-/// What the "±" of a cell spans.
+/// The meaning of the "±" in a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Spread {
     /// The repeats (cases and seeds): every record counts once, ± is the deviation of the records' means. With one
     /// repeat there is none.
@@ -44,7 +45,7 @@ pub struct Column {
 pub struct Cell {
     /// Mean, if any record had a defined Dice.
     pub mean: Option<f64>,
-    /// Standard deviation over what [`Spread`] says; `None` for a single repeat under [`Spread::Repeats`].
+    /// Standard deviation as [`Spread`] defines it; `None` for a single repeat under [`Spread::Repeats`].
     pub std: Option<f64>,
     /// Number of records with a defined Dice.
     pub repeats: usize,
@@ -52,9 +53,9 @@ pub struct Cell {
 
 /// Dice by data set and structure (rows) and by method, annotated slices and prompt (columns).
 ///
-/// Rows stand in the order in which the records bring them; columns too, but those of one method stand together, by
-/// number of annotated slices. The last row averages over the structures, each counting once; where a column lacks
-/// some of them, the average says of how many it is (averages over different structures are not comparable).
+/// Rows are in the order of the records. So are columns, but those of one method stand together, by number of annotated slices.
+/// The last row averages over the structures, each counting once. If a column lacks some of them, the average shows their number
+/// (averages over different structures are not comparable).
 ///
 /// # Example
 ///
@@ -93,7 +94,7 @@ pub struct ResultsTable {
 }
 
 impl ResultsTable {
-    /// Sorts records into rows and columns and aggregates those that share both.
+    /// Groups records by row and column and aggregates each group.
     ///
     /// # Errors
     /// [`EvalError::DuplicateRecord`] if two records agree in all that identifies a run: data set, case, structure,
@@ -128,7 +129,7 @@ impl ResultsTable {
         })
     }
 
-    /// The lines, but for the last one with the averages.
+    /// The rows, without the last one with the averages.
     pub fn rows(&self) -> &[Row] {
         &self.rows
     }
@@ -138,7 +139,7 @@ impl ResultsTable {
         &self.columns
     }
 
-    /// The cell of a row and a column, by their positions; `None` if no record fell there or there is no such place.
+    /// The cell of a row and a column, by their positions; `None` if it has no record or does not exist.
     pub fn cell(&self, row: usize, column: usize) -> Option<Cell> {
         *self.cells.get(row)?.get(column)?
     }
@@ -151,14 +152,14 @@ impl ResultsTable {
 }
 
 impl Row {
-    /// Where a record belongs.
+    /// The row of a record.
     fn of(record: &Record) -> Self {
         Self { dataset: record.dataset.clone(), structure: record.structure.clone() }
     }
 }
 
 impl Column {
-    /// Where a record belongs.
+    /// The column of a record.
     fn of(record: &Record) -> Self {
         Self { method: record.method.clone(), annotated_slices: record.annotated_slices, prompt: record.prompt.clone() }
     }

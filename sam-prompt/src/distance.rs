@@ -1,40 +1,45 @@
-//! How deep in a mask each pixel lies.
+//! The exact Euclidean distance transform of two-dimensional masks, in pixels.
+//!
+//! `sam-eval` has one of its own, for surface distances: of any dimension, in millimetres and floating point. This one is in whole
+//! squared pixels, so that samplers find equal distances to be equal.
 
 use ndarray::{Array2, ArrayView2, Axis};
 
-/// The distance of each pixel inside a mask to the nearest pixel outside it, and 0 outside.
+/// The distance of each pixel inside a mask to the nearest pixel outside it; 0 for pixels outside.
 ///
-/// The image is taken to be surrounded by outside pixels, so that a mask that touches the border ends there. Every mask has
-/// finite distances and every non-empty one pixels of distance 1; the peak of a full mask is the image's middle.
+/// Pixels beyond the image's border count as outside, so that a mask that touches the border ends there. All distances are finite;
+/// the peak of a full mask is the image's middle. The result is exact, in time linear in the number of pixels.
 ///
-/// Shapes: mask `[rows, columns]` to distances of the same shape. Units: pixels, from centre to centre; the mask's outermost
-/// pixels have distance 1.
+/// # Shapes
+/// - mask: `[rows, columns]`
+/// - distances: the same
 ///
-/// Exact, in time linear in the number of pixels.
+/// # Units
+/// Pixels, from centre to centre; the mask's outermost pixels have distance 1.
 ///
 /// # Source
 /// P. F. Felzenszwalb and D. P. Huttenlocher, "Distance transforms of sampled functions", Theory of Computing 8, 2012.
 pub fn distance_transform(mask: ArrayView2<'_, bool>) -> Array2<f32> {
-    squared_distances(mask, Beyond::Outside).mapv(|squared| (squared as f32).sqrt())
+    squared_distances(mask, Border::Outside).mapv(|squared| (squared as f32).sqrt())
 }
 
-/// What the pixels beyond the image's border are taken for.
+/// How the pixels beyond the image's border count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Beyond {
-    /// Outside the mask.
+pub(crate) enum Border {
+    /// As pixels outside the mask.
     Outside,
-    /// Unknown: only pixels of the image can be outside the mask.
-    Unknown,
+    /// Not at all: distances are to pixels of the image only.
+    Ignored,
 }
 
-/// [`distance_transform`] squared: whole numbers, so that equal distances are equal.
+/// The squares of [`distance_transform`], as whole numbers, so that equal distances compare as equal.
 ///
-/// Where nothing is outside the mask, distances have no meaning.
-pub(crate) fn squared_distances(mask: ArrayView2<'_, bool>, beyond: Beyond) -> Array2<i64> {
+/// If no pixel is outside the mask, the distances have no meaning.
+pub(crate) fn squared_distances(mask: ArrayView2<'_, bool>, border: Border) -> Array2<i64> {
     let (rows, columns) = mask.dim();
-    // The ring of pixels around the image is really there while we compute. No distance is as long as both sides together.
+    // The image gets a ring of pixels around it. No distance is as long as both sides together.
     let far = ((rows + columns + 2) as i64).pow(2);
-    let ring = if beyond == Beyond::Outside { 0 } else { far };
+    let ring = if border == Border::Outside { 0 } else { far };
     let mut squared = Array2::from_elem((rows + 2, columns + 2), ring);
     for ((row, column), &inside) in mask.indexed_iter() {
         squared[(row + 1, column + 1)] = if inside { far } else { 0 };
@@ -48,18 +53,18 @@ pub(crate) fn squared_distances(mask: ArrayView2<'_, bool>, beyond: Beyond) -> A
     Array2::from_shape_fn((rows, columns), |(row, column)| squared[(row + 1, column + 1)])
 }
 
-/// An upward parabola `height + (place - vertex)²`, and the first place where it lies below all earlier ones.
+/// An upward parabola `height + (position - vertex)²`, and the first position where it lies below all earlier ones.
 struct Parabola {
     vertex: i64,
     height: i64,
     from: i64,
 }
 
-/// At each place the least of `heights[vertex] + (place - vertex)²` over all vertices.
+/// The minimum at each position of `heights[vertex] + (position - vertex)²` over all vertices.
 fn lower_envelope(heights: impl ExactSizeIterator<Item = i64>) -> Vec<i64> {
-    let places = 0..heights.len() as i64;
+    let positions = 0..heights.len() as i64;
     let mut envelope: Vec<Parabola> = Vec::new();
-    for (vertex, height) in places.clone().zip(heights) {
+    for (vertex, height) in positions.clone().zip(heights) {
         let mut from = 0;
         while let Some(last) = envelope.last() {
             let rise = (height + vertex.pow(2)) - (last.height + last.vertex.pow(2));
@@ -76,8 +81,8 @@ fn lower_envelope(heights: impl ExactSizeIterator<Item = i64>) -> Vec<i64> {
     let mut lowest = envelope.iter().peekable();
     let mut least = Vec::with_capacity(envelope.len());
     while let Some(parabola) = lowest.next() {
-        let until = lowest.peek().map_or(places.end, |next| next.from.min(places.end));
-        least.extend((parabola.from..until).map(|place| parabola.height + (place - parabola.vertex).pow(2)));
+        let until = lowest.peek().map_or(positions.end, |next| next.from.min(positions.end));
+        least.extend((parabola.from..until).map(|position| parabola.height + (position - parabola.vertex).pow(2)));
     }
     least
 }

@@ -1,34 +1,35 @@
-//! What can be wrong with a prompt.
+//! Errors of prompts, samplers and masks.
 
+use ndarray::{ArrayView, Dimension};
 use thiserror::Error;
 
 /// Why a prompt could not be drawn or used.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum PromptError {
-    /// Points were asked for in a region that has no pixel.
+    /// Points were requested in a region without pixels.
     #[error(
         "cannot draw {requested} {label} point(s): the {label} region is empty; draw none, or choose another slice"
     )]
     EmptyRegion {
-        /// How many points were asked for.
+        /// Number of requested points.
         requested: usize,
         /// `foreground` or `background`.
         label: &'static str,
     },
-    /// More points were asked for, without replacement, than there are pixels to draw from.
+    /// More points were requested, without replacement, than there are pixels to draw from.
     #[error(
         "cannot draw {requested} different {label} points: the {place} has only {available} pixel(s); \
          ask for fewer or allow replacement"
     )]
     TooFewPixels {
-        /// How many points were asked for.
+        /// Number of requested points.
         requested: usize,
         /// `foreground` or `background`.
         label: &'static str,
         /// Where the sampler draws from: the `region`, or its `boundary band`.
         place: &'static str,
-        /// How many pixels there are.
+        /// Number of pixels there.
         available: usize,
     },
     /// A coordinate is not finite or lies outside the image.
@@ -70,8 +71,8 @@ pub enum PromptError {
         /// Vertices found.
         found: usize,
     },
-    /// A number that is infinite or none.
-    #[error("a number of a {what} is NaN or infinite; give finite ones")]
+    /// A number that is NaN or infinite.
+    #[error("a value in the {what} is NaN or infinite; give finite numbers")]
     NotFinite {
         /// The kind of prompt.
         what: &'static str,
@@ -91,9 +92,9 @@ pub enum PromptError {
         /// Logits on each side of it.
         low_res: usize,
     },
-    /// Prompts of one batch that do not have equally many tokens.
+    /// Prompts of one batch that differ in their number of tokens.
     #[error(
-        "prompt {index} of the batch has {found} tokens, but the first has {expected}; batch prompts of equal make-up only"
+        "prompt {index} of the batch has {found} tokens, but the first has {expected}; batch only prompts with the same numbers of points and boxes"
     )]
     UnevenBatch {
         /// Position in the batch of the prompt that differs.
@@ -117,12 +118,12 @@ pub enum PromptError {
         /// Masks found.
         found: usize,
     },
-    /// External tokens of another width than the prompt encoder's.
-    #[error("external tokens are {found} numbers wide, but the prompt encoder's are {expected}; project them first")]
+    /// External tokens that do not have as many channels as the prompt encoder's.
+    #[error("external tokens have {found} channels, but the prompt encoder's have {expected}; project them first")]
     TokenWidth {
-        /// The prompt encoder's width.
+        /// Channels of the prompt encoder's tokens.
         expected: usize,
-        /// Width found.
+        /// Channels found.
         found: usize,
     },
     /// A prompt of a batch with several boxes.
@@ -130,13 +131,13 @@ pub enum PromptError {
     SeveralBoxes {
         /// Position in the batch.
         index: usize,
-        /// How many boxes it has.
+        /// Number of its boxes.
         boxes: usize,
     },
-    /// A batch without a prompt.
+    /// A batch without prompts.
     #[error("a batch needs at least one prompt")]
     EmptyBatch,
-    /// A mask prompt of another size than the prompt encoder reads.
+    /// A mask prompt that does not have the size that the prompt encoder reads.
     #[error(
         "mask prompt has {found_height} x {found_width} logits, but the prompt encoder reads \
          {expected_height} x {expected_width} (four times the embedding)"
@@ -151,35 +152,48 @@ pub enum PromptError {
         /// Columns found.
         found_width: usize,
     },
-    /// A number that must be finite and not too small is something else.
+    /// A setting that is not finite or too small.
     #[error("{name} must be a finite number of at least {least}, found {value}")]
     InvalidRange {
-        /// What the number is.
+        /// Name of the setting.
         name: &'static str,
-        /// The smallest value that makes sense.
+        /// The smallest valid value.
         least: f32,
-        /// What was found.
+        /// The value found.
         value: f32,
     },
-    /// A predicted mask and a true one that do not show the same image.
-    #[error(
-        "the predicted mask has {predicted_height} x {predicted_width} pixels, but the true one has \
-         {true_height} x {true_width}; compare masks of one image at one size"
-    )]
+    /// Two masks that cannot be compared, since their shapes differ.
+    #[error("masks of shapes {first:?} and {second:?} cannot be compared; give masks of one image at one size")]
     UnequalMasks {
-        /// Rows of the predicted mask.
-        predicted_height: usize,
-        /// Columns of the predicted mask.
-        predicted_width: usize,
-        /// Rows of the true mask.
-        true_height: usize,
-        /// Columns of the true mask.
-        true_width: usize,
+        /// Shape of the first mask: a prediction, where one is compared with the truth.
+        first: Vec<usize>,
+        /// Shape of the second mask.
+        second: Vec<usize>,
     },
-    /// A sampling scheme's name that is none.
+    /// An unknown name of a sampling scheme.
     #[error("there is no sampling scheme `{found}`; choose uniform, center or boundary")]
     UnknownScheme {
-        /// What was found.
+        /// The name.
         found: String,
     },
+    /// An unknown name of a kind of prompt.
+    #[error("there is no kind of prompt `{found}`; choose box, points:N or box+points:N, with N of at least 1")]
+    UnknownPromptKind {
+        /// The name.
+        found: String,
+    },
+}
+
+impl PromptError {
+    /// Checks that two masks have the same shape.
+    pub(crate) fn check_equal_masks<D: Dimension>(
+        first: &ArrayView<'_, bool, D>,
+        second: &ArrayView<'_, bool, D>,
+    ) -> Result<(), Self> {
+        let (first, second) = (first.shape(), second.shape());
+        if first == second {
+            return Ok(());
+        }
+        Err(Self::UnequalMasks { first: first.to_vec(), second: second.to_vec() })
+    }
 }

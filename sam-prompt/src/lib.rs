@@ -1,22 +1,33 @@
-//! Prompts for the Segment Anything Model (SAM): what they are, how to draw them from a mask, and how SAM embeds them.
+//! Prompts for the Segment Anything Model (SAM): points, boxes, drawings and masks, samplers that draw them from a mask, and SAM's
+//! prompt encoder.
 //!
-//! This is the vocabulary that every crate of the workspace speaks, so it sits at the bottom and is useful alone: without the
-//! feature `encoder` it holds no deep-learning library at all.
+//! All crates of the workspace build on these types. The crate is useful alone: without the feature `encoder` it depends on no
+//! deep-learning library.
 //!
 //! - [`Prompts`]: points with labels, boxes and a mask, for one object, in pixels of the image.
-//! - [`Scribble`], [`Lasso`] and [`mask_logits`]: freehand drawings, reduced to points, boxes and logits.
-//! - [`PromptDocument`]: all of these for many objects and slices, in pixels or patient millimetres, as JSON.
-//! - [`PointSampler`], by [`SamplingScheme`] or as [`Uniform`], [`Center`] and [`Boundary`]: pixels to click on.
-//! - [`PromptDraw`] and [`BoxJitter`]: whole prompts drawn from an outline, as the paper simulates them for learning.
+//! - [`Scribble`], [`Lasso`] and [`mask_logits`]: freehand drawings, converted to points, boxes and logits.
+//! - [`PromptDocument`]: prompts for many objects and slices, in pixels or patient millimetres, as JSON.
+//! - [`PointSampler`], by name ([`SamplingScheme`]) or as [`Uniform`], [`Center`] and [`Boundary`]: choose pixels to click on.
+//! - [`PromptDraw`] and [`BoxJitter`]: draw whole prompts from an outline, as the paper simulates them for training.
 //! - [`CorrectionClick`]: the click that corrects a prediction's largest error.
-//! - [`SliceSelection`] and [`choose_background`]: which slices of a volume to annotate.
-//! - [`components`], [`distance_transform`] and their like: what all of these ask of a mask.
-//! - [`progress`]: the observer that every long call of the workspace reports to.
-//! - `PromptEncoder` (feature `encoder`): SAM's own prompt encoder, generic over burn's `Backend`.
+//! - [`SliceSelection`] and [`choose_background`]: choose the slices of a volume to annotate.
+//! - [`components`], [`component_boxes`], [`largest_components`], [`mask_iou`], [`distance_transform`], ...: operations on masks.
+//! - [`progress`]: the observer of every long call of the workspace.
+//! - `PromptEncoder` (feature `encoder`): SAM's prompt encoder, generic over burn's `Backend`.
+//!
+//! # Use
+//! ```toml
+//! [dependencies]
+//! sam-prompt = "0.1"
+//! # Or, with SAM's prompt encoder, which brings burn 0.21:
+//! # sam-prompt = { version = "0.1", features = ["encoder"] }
+//! rand_chacha = { version = "0.10", default-features = false } # or another generator for rand 0.10
+//! ```
+//! The crates in the signatures are re-exported: [`ndarray`], [`rand`] and, with the feature `encoder`, `burn`.
 //!
 //! ```
-//! use ndarray::Array2;
-//! use rand::SeedableRng;
+//! use sam_prompt::ndarray::Array2;
+//! use sam_prompt::rand::SeedableRng;
 //! use sam_prompt::{Label, PointSampler, Prompts, Uniform};
 //!
 //! let organ = Array2::from_shape_fn((64, 64), |(row, column)| row > 20 && column > 30);
@@ -41,6 +52,8 @@ mod prompt;
 mod sampler;
 mod slices;
 
+#[cfg(feature = "encoder")]
+pub use burn;
 pub use distance::distance_transform;
 pub use document::{
     CutAxis, DocumentError, DrawnMask, ObjectPrompts, PatientBox, PatientPoint, PatientPrompts, PromptDocument,
@@ -52,11 +65,20 @@ pub use encoder::{
     LayerNorm2d, PositionEncoding, PromptBatch, PromptEmbeddings, PromptEncoder, PromptEncoderConfig, Token, TokenKind,
 };
 pub use error::PromptError;
-pub use mask::{bounding_box, component_masks, components, dilate, erode};
+pub use mask::{
+    bounding_box, component_boxes, component_masks, components, dilate, erode, is_mask_empty, largest_components,
+    mask_area, mask_iou,
+};
 pub use ndarray;
 pub use prompt::{BoundingBox, Label, Point, Prompts};
+pub use rand;
 pub use sampler::{
     Boundary, BoxJitter, Center, CorrectionClick, JitterRange, Placement, PointSampler, PromptDraw, PromptKind,
-    SamplingScheme, Uniform, draw_points,
+    Replacement, SamplingScheme, Uniform, draw_points,
 };
 pub use slices::{SliceSelection, choose_background};
+
+/// The program of the README, compiled and run with the documentation's tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExample;

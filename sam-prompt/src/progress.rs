@@ -1,10 +1,10 @@
-//! One kind of observer for every long call of the workspace: it is told how far the work is, and can stop it.
+//! The observer of every long call of the workspace: it receives progress and can stop the call. Also, why a call stopped.
 
 use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
-/// What a long call is doing.
+/// The stage of a long call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -27,15 +27,15 @@ pub enum Stage {
     Write,
 }
 
-/// How far a long call is.
+/// The progress of a long call.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// What is being done.
+    /// The current stage.
     pub stage: Stage,
     /// Units of work done in this stage.
     pub done: usize,
-    /// Units of work in this stage, unless it ends early.
+    /// Units of work in this stage, if it does not end early.
     pub total: usize,
     /// The slice that was just finished, counted from 0.
     pub slice: Option<usize>,
@@ -62,7 +62,7 @@ impl Progress {
     }
 }
 
-/// Watches a long call. [`ControlFlow::Break`] stops it as soon as it can stop.
+/// Receives the progress of a long call. Returning [`ControlFlow::Break`] stops the call at its next step.
 ///
 /// ```
 /// use std::ops::ControlFlow;
@@ -77,7 +77,51 @@ impl Progress {
 /// ```
 pub type Observer<'a> = dyn FnMut(&Progress) -> ControlFlow<()> + 'a;
 
-/// An observer that watches nothing and never stops the work.
+/// An observer that ignores progress and never stops the work.
 pub fn ignore_progress() -> impl FnMut(&Progress) -> ControlFlow<()> {
     |_| ControlFlow::Continue(())
+}
+
+/// Why a long call, such as a training, stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum StopReason {
+    /// All work was done.
+    Complete,
+    /// The training converged before its last iteration.
+    Converged,
+    /// The observer stopped it, so that the result is partial.
+    Stopped,
+}
+
+impl StopReason {
+    /// Whether the result is partial, because the observer stopped the call.
+    pub const fn is_partial(self) -> bool {
+        matches!(self, Self::Stopped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn observers_receive_progress_and_can_stop() {
+        let mut losses = Vec::new();
+        let observer: &mut Observer<'_> = &mut |progress: &Progress| {
+            losses.push(progress.loss);
+            if progress.done == progress.total { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        assert!(observer(&Progress::new(Stage::Fit, 1, 2).at_slice(3)).is_continue());
+        assert!(observer(&Progress::new(Stage::Fit, 2, 2).with_loss(0.5)).is_break());
+        assert_eq!(losses, [None, Some(0.5)]);
+        assert!(ignore_progress()(&Progress::new(Stage::Read, 0, 1)).is_continue());
+    }
+
+    #[test]
+    fn only_a_stopped_call_is_partial() {
+        assert!(StopReason::Stopped.is_partial());
+        assert!(!StopReason::Complete.is_partial() && !StopReason::Converged.is_partial());
+    }
 }

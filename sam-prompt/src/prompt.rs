@@ -1,11 +1,11 @@
-//! The vocabulary: points, boxes and masks for one object, in image pixels.
+//! Points, boxes and masks for one object, in image pixels.
 
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use crate::PromptError;
 
-/// What a clicked point says about its pixel.
+/// Whether a clicked pixel belongs to the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Label {
@@ -49,7 +49,8 @@ impl Point {
 /// A box around an object, both corners included.
 ///
 /// Units: pixels of the image, as in [`Point`]: whole numbers are pixel centres, so the box of a single pixel reaches half a pixel to
-/// each side of it.
+/// each side of it, and the box of a whole image from -0.5 to `width - 0.5`. For boxes of other programs, which mostly end at
+/// `x_max = width`, see [`BoundingBox::from_half_open`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BoundingBox {
@@ -69,12 +70,43 @@ impl BoundingBox {
         Self { x_min: -0.5, y_min: -0.5, x_max: width as f32 - 0.5, y_max: height as f32 - 0.5 }
     }
 
-    /// Whether a coordinate lies in the box, edges included. A coordinate that is not a number lies nowhere.
+    /// Whether a coordinate lies in the box, edges included. NaN lies in no box.
     pub fn contains(&self, x: f32, y: f32) -> bool {
         (self.x_min..=self.x_max).contains(&x) && (self.y_min..=self.y_max).contains(&y)
     }
 
-    /// How far a coordinate lies from the box, in pixels; 0 inside it.
+    /// A box of another program, in half-open pixel indices: the columns `x_min..x_max` and the rows `y_min..y_max`.
+    ///
+    /// Most tools write boxes this way (Python slices, COCO, `x_max = width` for a box up to the right border), and so do those that
+    /// count from the edges of pixels instead of their centres. This crate's coordinates are pixel centres, so each edge moves by
+    /// half a pixel, and the box of a whole image is [`BoundingBox::of_image`].
+    ///
+    /// ```
+    /// use sam_prompt::BoundingBox;
+    ///
+    /// assert_eq!(BoundingBox::from_half_open(0.0, 0.0, 120.0, 100.0), BoundingBox::of_image(100, 120));
+    /// ```
+    pub const fn from_half_open(x_min: f32, y_min: f32, x_max: f32, y_max: f32) -> Self {
+        Self { x_min: x_min - 0.5, y_min: y_min - 0.5, x_max: x_max - 0.5, y_max: y_max - 0.5 }
+    }
+
+    /// The smallest box that holds another one, if given, and the pixel in a row and a column.
+    pub(crate) fn around(other: Option<Self>, (row, column): (usize, usize)) -> Self {
+        let pixel = Self {
+            x_min: column as f32 - 0.5,
+            y_min: row as f32 - 0.5,
+            x_max: column as f32 + 0.5,
+            y_max: row as f32 + 0.5,
+        };
+        other.map_or(pixel, |other| Self {
+            x_min: other.x_min.min(pixel.x_min),
+            y_min: other.y_min.min(pixel.y_min),
+            x_max: other.x_max.max(pixel.x_max),
+            y_max: other.y_max.max(pixel.y_max),
+        })
+    }
+
+    /// The distance of a coordinate from the box, in pixels; 0 inside it.
     pub fn distance(&self, x: f32, y: f32) -> f32 {
         let beyond = |at: f32, low: f32, high: f32| (low - at).max(at - high).max(0.0);
         beyond(x, self.x_min, self.x_max).hypot(beyond(y, self.y_min, self.y_max))
@@ -83,8 +115,8 @@ impl BoundingBox {
     /// The box with each edge moved outward by `margin` pixels, or inward where that is negative, and clipped to an image of
     /// `height` x `width` pixels.
     ///
-    /// Of a box that is not inverted, never inverted, and never empty where the box has a part in the image: the middle pixel of
-    /// each side stays, or all of a side shorter than that.
+    /// If the box is valid (not inverted), so is the result. If the box overlaps the image, the result is not empty: a negative
+    /// margin leaves at least the middle pixel of each side, or all of a side shorter than one pixel.
     #[must_use]
     pub fn grown(&self, margin: f32, height: usize, width: usize) -> Self {
         let grown = |low: f32, high: f32, pixels| moved_side((low, high), (low - margin, high + margin), pixels);
@@ -94,7 +126,7 @@ impl BoundingBox {
     }
 }
 
-/// Moves the two edges of a box's side, clipped to an image side of so many pixels and around the exact side's middle pixel.
+/// Moves the two edges of a box's side, clipped to an image side of `pixels`; the middle pixel of the exact side stays inside.
 pub(crate) fn moved_side(exact: (f32, f32), moved: (f32, f32), pixels: usize) -> (f32, f32) {
     let BoundingBox { x_min: start, x_max: end, .. } = BoundingBox::of_image(1, pixels);
     let (low, high) = (exact.0.clamp(start, end), exact.1.clamp(start, end));
@@ -104,25 +136,25 @@ pub(crate) fn moved_side(exact: (f32, f32), moved: (f32, f32), pixels: usize) ->
     (moved.0.min(keep_low).clamp(start, end), moved.1.max(keep_high).clamp(start, end))
 }
 
-/// All that is said about one object on one image.
+/// All prompts for one object on one image.
 ///
-/// With serde, what is absent may be left out.
+/// SAM reads one box at a time. Several boxes are several parts of one object (two lungs, for example): each part is segmented from
+/// its own box and the parts are joined; see [`Prompts::parts`].
 ///
-/// SAM reads one box at a time. Several boxes are several parts of one object (two lungs, say): each part is segmented from its
-/// own box and the parts are joined; see [`Prompts::parts`].
+/// In serialised form, empty fields may be left out.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Prompts {
-    /// Clicks on the object and beside it.
+    /// Clicks inside and outside the object.
     pub points: Vec<Point>,
     /// Boxes, one for each part of the object.
     pub boxes: Vec<BoundingBox>,
-    /// Low-res logits of an earlier prediction, fed back.
+    /// Low-resolution logits of an earlier prediction, fed back to the model.
     pub mask: Option<Array2<f32>>,
-    /// Tokens that another model made, `[tokens, embed_dim]`: put behind the points and boxes as they are.
+    /// Tokens of another model, `[tokens, embed_dim]`, appended unchanged to those of points and boxes.
     ///
-    /// The door for text encoders such as CLIP's. SAM's own text prompts were never released, so the published weights do not
-    /// understand any such token; a prompt encoder or decoder must have been trained with them.
+    /// This is how a text encoder such as CLIP's can prompt. SAM's own text prompts were never released, so the published weights
+    /// do not understand such tokens; a prompt encoder or decoder must have been trained with them.
     pub tokens: Option<Array2<f32>>,
 }
 
@@ -137,27 +169,27 @@ impl Prompts {
         Self { boxes, ..Self::default() }
     }
 
-    /// Whether nothing at all is said.
+    /// Whether there is no prompt at all.
     pub fn is_empty(&self) -> bool {
         self.points.is_empty() && self.boxes.is_empty() && self.mask.is_none() && self.tokens.is_none()
     }
 
-    /// These prompts as SAM can read them: one box at most in each.
+    /// Splits these prompts so that each part has at most one box, as SAM needs it.
     ///
     /// With several boxes, each part keeps its box, the foreground points inside it and all background points; a foreground point
-    /// outside every box goes to the nearest one. With no box or one, the prompts are their only part.
+    /// outside every box goes to the nearest one. With no box or one, the result is these prompts themselves.
     pub fn parts(&self) -> Vec<Self> {
         if self.boxes.len() <= 1 {
             return vec![self.clone()];
         }
-        let speaks_of = |part: &BoundingBox, point: &Point| {
+        let belongs_to = |part: &BoundingBox, point: &Point| {
             let distance = |part: &BoundingBox| part.distance(point.x, point.y);
             point.label == Label::Background || self.boxes.iter().all(|other| distance(part) <= distance(other))
         };
         self.boxes
             .iter()
             .map(|part| Self {
-                points: self.points.iter().filter(|point| speaks_of(part, point)).copied().collect(),
+                points: self.points.iter().filter(|point| belongs_to(part, point)).copied().collect(),
                 boxes: vec![*part],
                 mask: self.mask.clone(),
                 tokens: self.tokens.clone(),
@@ -168,7 +200,7 @@ impl Prompts {
     /// Checks that every coordinate is finite and in the [image's box](BoundingBox::of_image), and that no box is inverted.
     ///
     /// # Errors
-    /// [`PromptError::OutsideImage`] or [`PromptError::InvertedBox`] for the first that is not.
+    /// [`PromptError::OutsideImage`] or [`PromptError::InvertedBox`] for the first that fails.
     pub fn check(&self, height: usize, width: usize) -> Result<(), PromptError> {
         for point in &self.points {
             check_inside("point", [point.x, point.y], height, width)?;

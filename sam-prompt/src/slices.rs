@@ -1,28 +1,31 @@
-//! Which slices of a volume a person is taken to outline.
+//! Which slices of a volume a simulated person outlines.
 
 use std::collections::BTreeSet;
 
 use rand::{Rng, RngExt, seq::index};
 use serde::{Deserialize, Serialize};
 
-/// A way of choosing the slices to annotate from those that show the object.
+/// How to choose the slices to annotate from those that show the object.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum SliceSelection {
     /// Drawn without replacement from a normal distribution around the median foreground slice (the upper one of two), with the
     /// standard deviation of the foreground slices' indices, clipped to their range (paper section 4; that deviation is our
     /// reading of its "std of foreground ranges"). Each draw takes the nearest slice that is left.
     #[default]
     Normal,
-    /// Every foreground slice alike.
+    /// Drawn from the foreground slices with equal probability.
     Uniform,
-    /// At equal distances, the ends left out: what an annotator would choose by eye.
+    /// At equal distances, without the ends, as an annotator would choose by eye.
     Equidistant,
 }
 
 impl SliceSelection {
-    /// Chooses `count` of the foreground slices, given in any order, or all if there are fewer. The order of the result is that of
-    /// choosing, so that its first elements are a smaller choice by the same rule (for equidistant slices they are re-chosen).
+    /// Chooses `count` of the foreground slices, given in any order, or all if there are fewer.
+    ///
+    /// The result is in the order of choosing: except for [`SliceSelection::Equidistant`], its first elements are a smaller choice by
+    /// the same rule.
     pub fn choose(self, foreground: &[usize], count: usize, rng: &mut dyn Rng) -> Vec<usize> {
         let foreground: Vec<usize> = foreground.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
         let count = count.min(foreground.len());
@@ -40,9 +43,9 @@ impl SliceSelection {
     }
 }
 
-/// Chooses `count` of the slices that do not show the object, each as likely, or all if there are fewer (paper section 4).
+/// Chooses `count` of the slices that do not show the object, with equal probability, or all if there are fewer (paper section 4).
 ///
-/// They cost the annotator one look each: nothing is to be outlined there.
+/// They cost the annotator little: there is nothing to outline.
 pub fn choose_background(background: &[usize], count: usize, rng: &mut dyn Rng) -> Vec<usize> {
     SliceSelection::Uniform.choose(background, count, rng)
 }
@@ -67,7 +70,7 @@ fn choose_normal(mut remaining: Vec<usize>, count: usize, rng: &mut dyn Rng) -> 
         .collect()
 }
 
-/// Box and Muller's transform of two uniform numbers.
+/// A standard normal number, by the Box-Muller transform of two uniform ones.
 fn standard_normal(rng: &mut dyn Rng) -> f64 {
     let (radius, angle) = (1.0 - rng.random::<f64>(), rng.random::<f64>());
     (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()

@@ -1,6 +1,8 @@
 //! What holds for every prompt document: it is read as it was written, survives the way to millimetres and back, and says what and
 //! where it is wrong.
 
+use std::error::Error;
+
 use ndarray::Array2;
 use proptest::{
     collection::{btree_map, vec},
@@ -222,6 +224,17 @@ fn on_slice(fields: &str) -> String {
     format!(r#"{{"version": 1, "prompts": {{"pixels": {{"axis": "axial", "objects": [{object}]}}}}}}"#)
 }
 
+/// The text of an error and of its causes.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
 #[test]
 fn bad_documents_say_what_and_where() {
     let cases = [
@@ -242,7 +255,10 @@ fn bad_documents_say_what_and_where() {
         (&on_slice(r#""points": [{"x": 1, "y": 2, "z": 3, "label": "foreground"}]"#), "unknown field `z`"),
         (&on_slice(r#""points": [{"x": 1, "y": 2, "label": "inside"}]"#), "unknown variant `inside`"),
         (&on_slice(r#""points": [{"x": 1e300, "y": 2, "label": "foreground"}]"#), "number out of range at line 1"),
-        (&on_slice(r#""lassos": [{"path": [[1, 2], [3, 4]]}]"#), "slice 41 of object `liver`: a lasso needs 3"),
+        (
+            &on_slice(r#""lassos": [{"path": [[1, 2], [3, 4]]}]"#),
+            "invalid prompt for slice 41 of object `liver`: a lasso needs 3",
+        ),
         (&on_slice(r#""lassos": [{"path": [[1, 2, 3]]}]"#), "line 1 column"),
         (&on_slice(r#""scribbles": [{"label": "background", "path": [], "radius": 1}]"#), "a scribble needs 1"),
         (
@@ -256,7 +272,7 @@ fn bad_documents_say_what_and_where() {
         ),
     ];
     for (text, expected) in cases {
-        let found = PromptDocument::from_json(text).expect_err(text).to_string();
+        let found = chain(&PromptDocument::from_json(text).expect_err(text));
         assert!(found.contains(expected), "{text}\n{found}");
     }
 }
@@ -280,7 +296,9 @@ fn what_could_not_be_read_is_not_written() {
     let points = vec![PatientPoint { at: [0.0, f64::NAN, 0.0], label: Label::Foreground }];
     let object = PatientPrompts { name: "liver".into(), points, ..PatientPrompts::default() };
     let found = PromptDocument::Millimetres { objects: vec![object] }.to_json().expect_err("JSON has no NaN");
-    assert_eq!(found.to_string(), "object `liver`: a number of a point is NaN or infinite; give finite ones");
+    let expected = "the prompt document has an invalid prompt for object `liver`: \
+                    a value in the point is NaN or infinite; give finite numbers";
+    assert_eq!(chain(&found), expected);
     let mask = Some(DrawnMask(Array2::from_elem((1 << 15, 1), true)));
     let slices = vec![SlicePrompts { mask, ..SlicePrompts::default() }];
     let objects = vec![ObjectPrompts { name: "liver".into(), slices }];

@@ -1,11 +1,11 @@
 //! SAP-Net's training on five annotated slices, as a person waits for it: LiteMedSAM's feature size, random features.
 
-use std::{hint::black_box, ops::ControlFlow};
+use std::hint::black_box;
 
 use burn::tensor::{Distribution, Tensor, TensorData, backend::Backend};
 use burn_flex::{Flex, FlexDevice};
 use criterion::{Criterion, criterion_group, criterion_main};
-use sapnet::{AnnotatedSlices, CoarseSegmenter, SapNet, SapNetConfig};
+use sapnet::{AnnotatedSlices, CoarseSegmenter, SapNet, SapNetConfig, progress::ignore_progress};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -33,13 +33,13 @@ fn slices() -> AnnotatedSlices<Flex> {
 fn fit(criterion: &mut Criterion) {
     let slices = slices();
     let config = SapNetConfig::default();
-    let fit = |config: &SapNetConfig| SapNet::fit(&slices, config, &mut |_| ControlFlow::Continue(())).expect("finite");
+    let fit = |config: &SapNetConfig| SapNet::fit(&slices, config, &mut ignore_progress()).expect("finite");
     let mut group = criterion.benchmark_group("sapnet");
     group.sample_size(10);
     group.bench_function(format!("fit/{SLICES} slices/{} iterations", config.iterations), |bencher| {
         bencher.iter(|| black_box(rayon::scope(|_| fit(&config))));
     });
-    let short = fit(&SapNetConfig { iterations: 1, ..config });
+    let short = fit(&config.with_iterations(1));
     group.bench_function(format!("predict/{SLICES} slices"), |bencher| {
         bencher
             .iter(|| black_box(short.predict(slices.features().clone(), [MASK, MASK]).expect("it fits").into_data()));

@@ -1,13 +1,13 @@
-//! What a person annotated, beside the features of it.
+//! Annotated slices: features and masks.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, ElementConversion, Tensor};
 
 use crate::SapnetError;
 
-/// Feature maps of annotated slices with the object on them and what is not it.
+/// Feature maps of annotated slices with masks of the object and the background.
 ///
-/// Slices without the object are welcome: they show what else there is. One slice at least shows the object.
+/// Slices without the object are useful: they show more background. At least one slice must show the object.
 #[derive(Debug, Clone)]
 pub struct AnnotatedSlices<B: Backend> {
     features: Tensor<B, 4>,
@@ -16,15 +16,15 @@ pub struct AnnotatedSlices<B: Backend> {
 }
 
 impl<B: Backend> AnnotatedSlices<B> {
-    /// Puts features and masks together. Pixels in neither mask, such as padding, count nowhere.
+    /// Combines features and masks. Pixels in neither mask, such as padding, are ignored.
     ///
     /// # Shapes
     /// - features: `[slices, channels, height, width]`
     /// - foreground, background: `[slices, mask_height, mask_width]`, a finer grid over the same area
     ///
     /// # Errors
-    /// [`SapnetError::ShapeMismatch`] or [`SapnetError::Empty`] if these do not fit or lack elements;
-    /// [`SapnetError::NotFinite`] if a feature is no number; [`SapnetError::Nowhere`] if no pixel is the object, or none is
+    /// [`SapnetError::ShapeMismatch`] or [`SapnetError::Empty`] if shapes do not fit or have no elements;
+    /// [`SapnetError::NotFinite`] if a feature is NaN or infinite; [`SapnetError::ClassAbsent`] if no pixel is the object, or none is
     /// background.
     pub fn new(
         features: Tensor<B, 4>,
@@ -39,7 +39,7 @@ impl<B: Backend> AnnotatedSlices<B> {
         SapnetError::check_finite("annotated features", &features)?;
         for (class, mask) in [("object", &foreground), ("background", &background)] {
             if !is_any(mask.clone()) {
-                return Err(SapnetError::Nowhere { class });
+                return Err(SapnetError::ClassAbsent { class });
             }
         }
         Ok(Self { features, foreground, background })
@@ -55,17 +55,17 @@ impl<B: Backend> AnnotatedSlices<B> {
         &self.foreground
     }
 
-    /// What is not the object, `[slices, mask_height, mask_width]`.
+    /// The background, `[slices, mask_height, mask_width]`.
     pub fn background(&self) -> &Tensor<B, 3, Bool> {
         &self.background
     }
 
-    /// How many slices there are.
+    /// Number of slices.
     pub fn count(&self) -> usize {
         self.features.dims()[0]
     }
 
-    /// Which slices show the object.
+    /// For each slice, whether it shows the object.
     pub(crate) fn shows_object(&self) -> Vec<bool> {
         (0..self.count()).map(|slice| is_any(self.foreground.clone().narrow(0, slice, 1))).collect()
     }

@@ -1,16 +1,18 @@
-//! Every number of SAP-Net and of its training.
+//! Hyperparameters of SAP-Net and of its training.
 
 use serde::{Deserialize, Serialize};
 
+use crate::setters::setters;
 use crate::{BiasedDiceLossConfig, FourierPositionConfig, SapnetError, SupportConfig};
 
 /// Where the position encoding joins the features.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Fusion {
-    /// Nowhere: the network alone.
+    /// Nowhere: the network has no position encoding.
     None,
-    /// Behind the network, `F = phi(E) (+) PE`: the paper's Eq. 5 as we read it.
+    /// After the network, `F = phi(E) (+) PE`: our reading of the paper's Eq. 5.
     #[default]
     Late,
     /// Before the network, `F = phi(E (+) PE)`.
@@ -20,10 +22,11 @@ pub enum Fusion {
 /// The channels of the small network between the frozen features and the prototypes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct NetworkConfig {
-    /// Channels between its convolutions.
+    /// Hidden channels between its convolutions.
     pub hidden: usize,
-    /// Channels that it gives.
+    /// Output channels.
     pub channels: usize,
 }
 
@@ -33,11 +36,12 @@ impl Default for NetworkConfig {
     }
 }
 
-/// How many annotated slices an episode takes, at the most; the rest waits for another.
+/// The largest numbers of annotated slices in an episode; other slices take part in other episodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct EpisodeConfig {
-    /// Slices that the prototypes come from. One at least shows the object.
+    /// Slices that the prototypes come from. At least one shows the object.
     pub support: usize,
     /// Slices that are segmented with them.
     pub query: usize,
@@ -49,11 +53,12 @@ impl Default for EpisodeConfig {
     }
 }
 
-/// Every number of SAP-Net.
+/// The hyperparameters of SAP-Net. Start from `SapNetConfig::default()` and change them with the `with_*` methods.
 ///
-/// The paper gives the form and hardly a number: where a field says no source, its default is ours, tuned on real scans.
+/// The paper gives the method but hardly any hyperparameters. Defaults without a source are ours, tuned on real scans.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct SapNetConfig {
     /// The trainable network, phi.
     pub network: NetworkConfig,
@@ -61,8 +66,8 @@ pub struct SapNetConfig {
     pub fusion: Fusion,
     /// The position encoding.
     pub position: FourierPositionConfig,
-    /// Length of the network's half of a pixel's vector. Both halves are brought to a length, so that neither drowns
-    /// the other in the cosine. For [`Fusion::Late`] alone.
+    /// Length of the network's half of a pixel's vector. Both halves are scaled to fixed lengths, so that neither dominates
+    /// the cosine. For [`Fusion::Late`] only.
     pub feature_weight: f64,
     /// Length of the position's half.
     pub position_weight: f64,
@@ -84,7 +89,7 @@ pub struct SapNetConfig {
     pub learning_rate: f64,
     /// Decoupled weight decay.
     pub weight_decay: f64,
-    /// Seed of the network's first weights and of the episodes. The position encoding has a seed of its own.
+    /// Seed of the network's initial weights and of the episodes. The position encoding has a separate seed.
     pub seed: u64,
 }
 
@@ -111,10 +116,10 @@ impl Default for SapNetConfig {
 }
 
 impl SapNetConfig {
-    /// Checks every number.
+    /// Checks every hyperparameter. [`SapNet::fit`](crate::SapNet::fit) does it first.
     ///
     /// # Errors
-    /// [`SapnetError::Parameter`] names the first that makes no sense.
+    /// [`SapnetError::Parameter`] for the first that is invalid.
     pub fn check(&self) -> Result<(), SapnetError> {
         for (parameter, count) in [
             ("network.hidden", self.network.hidden),
@@ -147,3 +152,23 @@ impl SapNetConfig {
         Ok(())
     }
 }
+
+setters!(NetworkConfig { with_hidden: hidden: usize, with_channels: channels: usize });
+setters!(EpisodeConfig { with_support: support: usize, with_query: query: usize });
+setters!(SapNetConfig {
+    with_network: network: NetworkConfig,
+    with_fusion: fusion: Fusion,
+    with_position: position: FourierPositionConfig,
+    with_feature_weight: feature_weight: f64,
+    with_position_weight: position_weight: f64,
+    with_support: support: SupportConfig,
+    with_episode: episode: EpisodeConfig,
+    with_cross_entropy_weight: cross_entropy_weight: f64,
+    with_dice_weight: dice_weight: f64,
+    with_dice: dice: BiasedDiceLossConfig,
+    with_alignment_weight: alignment_weight: f64,
+    with_iterations: iterations: usize,
+    with_learning_rate: learning_rate: f64,
+    with_weight_decay: weight_decay: f64,
+    with_seed: seed: u64,
+});

@@ -1,8 +1,8 @@
 //! Convolutions as matrix products, with gradients that are matrix products too.
 //!
-//! burn 0.21 computes the gradient of a convolution's weights as a convolution with kernels of the image's size, which on
-//! a CPU takes longer than all the rest of a step. Maps lie pixel by pixel here, all channels of one together: so the factor that a
-//! CPU's matrix product rearranges is always the weights, and never a map.
+//! burn 0.21 computes the gradient of a convolution's weights as a convolution with kernels of the image's size, which takes
+//! longer on a CPU than the rest of a step. Maps are stored here with the channels of a pixel together, so that a CPU's matrix
+//! product packs the small weights, never the large map.
 
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
@@ -11,7 +11,7 @@ use rand::Rng;
 
 use crate::random::normal_pair;
 
-/// A convolution of 1 x 1 pixel.
+/// A convolution with kernels of 1 x 1 pixel.
 #[derive(Module, Debug)]
 pub(crate) struct Pointwise<B: Backend> {
     /// `[input, output]`.
@@ -35,12 +35,12 @@ impl<B: Backend> Pointwise<B> {
     }
 }
 
-/// A convolution of 3 x 3 pixels, with zeros around the maps.
+/// A convolution with kernels of 3 x 3 pixels and zero padding.
 ///
-/// A pixel's neighbours lie at fixed distances in memory if every line of pixels has a zero behind it; so no neighbour is looked up.
+/// Every row of pixels is followed by a zero, so that a pixel's neighbours lie at fixed distances in memory.
 #[derive(Module, Debug)]
 pub(crate) struct Conv3x3<B: Backend> {
-    /// For the line above, the pixel's own, and the one below: `[3 columns * input, output]`.
+    /// Weights for the row above, the pixel's own row, and the row below: `[3 columns * input, output]`.
     lines: Vec<Param<Tensor<B, 2>>>,
     /// `[1, output]`.
     bias: Param<Tensor<B, 2>>,
@@ -66,7 +66,7 @@ impl<B: Backend> Conv3x3<B> {
             vec![maps.reshape([n, height, width, input]), Tensor::zeros([n, height, 1, input], &device)],
             2,
         );
-        // One line of zeros above and below, and a pixel at both ends for the neighbours of the first and the last.
+        // A row of zeros above and below, and a pixel at both ends for the neighbours of the first and the last pixel.
         let padded = Tensor::cat(vec![zeros(line + 1), lines.reshape([n, height * line, input]), zeros(line + 1)], 1);
         let column = |shift: usize| padded.clone().narrow(1, shift, (height + 2) * line);
         let columns = Tensor::cat(vec![column(0), column(1), column(2)], 2);
@@ -80,7 +80,7 @@ impl<B: Backend> Conv3x3<B> {
     }
 }
 
-/// A bias on every pixel, `[1, pixels, output]`; a matrix product, whose gradient is one too.
+/// A bias for every pixel, `[1, pixels, output]`, by a matrix product, so that its gradient is a matrix product too.
 fn everywhere<B: Backend>(bias: &Param<Tensor<B, 2>>, pixels: usize) -> Tensor<B, 3> {
     let bias = bias.val();
     Tensor::ones([pixels, 1], &bias.device()).matmul(bias).unsqueeze()

@@ -1,10 +1,10 @@
-//! Which annotated slices an episode takes as support, and which as query.
+//! Drawing of episodes: which annotated slices are support, and which are query.
 
 use rand::{Rng, RngExt, seq::SliceRandom};
 
 use crate::config::EpisodeConfig;
 
-/// Slices of one episode, by number.
+/// Slices of one episode, by index.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Episode {
     pub(crate) support: Vec<usize>,
@@ -12,13 +12,13 @@ pub(crate) struct Episode {
 }
 
 impl EpisodeConfig {
-    /// Splits the annotated slices at random: no slice is on both sides, and one at least of the support shows the object.
+    /// Splits the annotated slices at random. No slice is on both sides, and at least one slice of the support shows the object.
     ///
-    /// With one slice that shows it, that slice is always support, and query as well if there is no other.
+    /// If only one slice shows it, that slice is always support; if it is the only slice, it is also the query.
     pub(crate) fn draw(self, shows_object: &[bool], rng: &mut impl Rng) -> Episode {
         let mut rest: Vec<usize> = (0..shows_object.len()).collect();
         rest.shuffle(rng);
-        // An episode without the object in its support could teach nothing.
+        // An episode without the object in its support has nothing to train on.
         let Some(first) = rest.iter().position(|&slice| shows_object[slice]).map(|at| rest.remove(at)) else {
             return Episode { support: rest, query: Vec::new() };
         };

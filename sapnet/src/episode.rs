@@ -1,4 +1,4 @@
-//! Annotated slices that segment other slices, and the check that these would segment them back.
+//! Few-shot episodes: annotated slices segment other slices, and the alignment loss checks the reverse direction.
 
 use burn::backend::Autodiff;
 use burn::tensor::backend::Backend;
@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::loss::two_class_cross_entropy;
 use crate::prototype::{AREA_EPSILON, PixelVectors, averaging_weights};
+use crate::setters::setters;
 use crate::{BilinearResize, SapnetError};
 
 /// How prototypes are compared with pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct SupportConfig {
     /// Factor of the cosine similarity, the paper's "weight factor" alpha (Eq. 4). The paper does not give it; 20 is
     /// PANet's (`calDist`, `scaler=20`).
@@ -24,10 +26,12 @@ impl Default for SupportConfig {
     }
 }
 
-/// An annotated image as episodes want it, prepared once: what its pixels weigh in prototypes, and what they cost in losses.
+setters!(SupportConfig { with_scale: scale: f64 });
+
+/// An annotated image, prepared once for all episodes: its pixels' weights in prototypes and in losses.
 #[derive(Debug, Clone)]
 pub(crate) struct Shot<B: Backend> {
-    /// What the features' pixels weigh in the means of background and object, `[1, 2, pixels]`.
+    /// Weights of the features' pixels in the means of background and object, `[1, 2, pixels]`.
     weights: Tensor<B, 3>,
     /// 1 on the object, `[1, mask_pixels]`.
     pub(crate) object: Tensor<B, 2>,
@@ -36,7 +40,7 @@ pub(crate) struct Shot<B: Backend> {
 }
 
 impl<B: Backend> Shot<B> {
-    /// Pixels in neither mask count nowhere; pixels in both are background to the losses, as in PANet.
+    /// Pixels in neither mask are ignored; pixels in both are background in the losses, as in PANet.
     ///
     /// # Shapes
     /// - foreground, background: `[1, mask_height, mask_width]`, the size that `to_image` leads to
@@ -54,7 +58,7 @@ impl<B: Backend> Shot<B> {
         }
     }
 
-    /// The same, on a backend that differentiates.
+    /// This image on the autodiff backend.
     pub(crate) fn tracked(self) -> Shot<Autodiff<B>> {
         Shot {
             weights: Tensor::from_inner(self.weights),
@@ -65,7 +69,7 @@ impl<B: Backend> Shot<B> {
 }
 
 impl<B: Backend> Shot<Autodiff<B>> {
-    /// The same without a graph.
+    /// This image on the inner backend, without an autodiff graph.
     pub(crate) fn valid(&self) -> Shot<B> {
         Shot {
             weights: self.weights.clone().inner(),
@@ -90,7 +94,7 @@ pub struct Support<B: Backend> {
     to_image: BilinearResize<B>,
 }
 
-/// What [`Support::segment`] says of a batch of images.
+/// The result of [`Support::segment`] for a batch of images.
 #[derive(Debug, Clone)]
 pub struct Segmentation<B: Backend> {
     /// Logits at the features' size, `[n, 1 + ways, height, width]`, class 0 the background.
@@ -100,7 +104,7 @@ pub struct Segmentation<B: Backend> {
 }
 
 impl<B: Backend> Segmentation<B> {
-    /// The likeliest class of every pixel of the images.
+    /// The most likely class of every pixel of the images.
     ///
     /// # Shapes
     /// - output: `[n, image_height, image_width]`, 0 the background, `1 + way` the classes
@@ -110,18 +114,17 @@ impl<B: Backend> Segmentation<B> {
 }
 
 impl<B: Backend> Support<B> {
-    /// Puts annotated images together.
+    /// Combines annotated images.
     ///
-    /// Pixels in neither mask count nowhere; pixels in both are background to the alignment loss, as in PANet. A mask
-    /// may be empty (a slice without the object): it adds a zero vector to the mean over the shots, which the cosine
-    /// does not see.
+    /// Pixels in neither mask are ignored; pixels in both are background in the alignment loss, as in PANet. A mask may be
+    /// empty (a slice without the object): it adds a zero vector to the mean over the shots, which does not change the cosine.
     ///
     /// # Shapes
     /// - features: `[ways, shots, channels, height, width]`
     /// - foreground, background: `[ways, shots, image_height, image_width]`
     ///
     /// # Errors
-    /// [`SapnetError::ShapeMismatch`] or [`SapnetError::Empty`] if these do not fit or lack elements;
+    /// [`SapnetError::ShapeMismatch`] or [`SapnetError::Empty`] if shapes do not fit or have no elements;
     /// [`SapnetError::Parameter`] if the configured scale is not positive.
     pub fn new(
         config: &SupportConfig,
@@ -149,7 +152,7 @@ impl<B: Backend> Support<B> {
         Ok(Self { scale: config.scale, ways, images, expected: [channels, height, width], to_image })
     }
 
-    /// The same of one class, from what was prepared once.
+    /// The support of one class, from prepared images.
     pub(crate) fn of_shots(
         config: SupportConfig,
         images: Vec<(PixelVectors<B>, Shot<B>)>,
@@ -159,8 +162,8 @@ impl<B: Backend> Support<B> {
         Self { scale: config.scale, ways: 1, images, expected, to_image }
     }
 
-    /// One vector per class: per image by [`masked_average`](crate::masked_average), then the mean over the shots; that of the
-    /// background over the ways as well.
+    /// One vector per class: [`masked_average`](crate::masked_average) of each image, then the mean over the shots, and for the
+    /// background also over the ways.
     ///
     /// # Shapes
     /// - output: `[1 + ways, channels]`, the background first
@@ -173,7 +176,7 @@ impl<B: Backend> Support<B> {
         Tensor::cat(vec![background, foreground.mean_dim(1).squeeze_dim(1)], 0)
     }
 
-    /// Segments other images by their features' likeness to the [prototypes](Self::prototypes).
+    /// Segments other images by the similarity of their features to the [prototypes](Self::prototypes).
     ///
     /// # Shapes
     /// - query: `[n, channels, height, width]`, channels and size those of the support
@@ -185,7 +188,7 @@ impl<B: Backend> Support<B> {
         Ok(Segmentation { logits: self.to_image.forward(coarse.clone()), coarse })
     }
 
-    /// [`Segmentation::coarse`] alone, of the images one after the other.
+    /// Only [`Segmentation::coarse`], image by image.
     pub(crate) fn coarse(&self, query: &[PixelVectors<B>]) -> Tensor<B, 4> {
         let prototypes = self.prototypes();
         let logits = query.iter().map(|vectors| self.as_maps(vectors.logits(prototypes.clone(), self.scale)));
@@ -197,12 +200,11 @@ impl<B: Backend> Support<B> {
         self.to_image.forward(maps)
     }
 
-    /// The paper's `L_align`: the query's *predicted* mask gives prototypes, and these have to segment the support.
+    /// The paper's `L_align`: the query's *predicted* mask gives prototypes, and the loss is that of segmenting the support with them.
     ///
-    /// The predicted mask is the likeliest class at the features' size; no gradient runs through it, but through the
-    /// features it selects. Every image of way w is scored on background and w alone, by the cross-entropy over its
-    /// annotated pixels; the loss is the sum of these over ways and shots, divided by their number. A way that the query
-    /// shows nowhere adds nothing.
+    /// The predicted mask is the most likely class at the features' size. It has no gradient, but the features that it selects
+    /// have. Every image of way w is scored on background and w only, by the cross-entropy over its annotated pixels; the loss is
+    /// the mean over all ways and shots. A way that is not predicted anywhere in the query adds 0.
     ///
     /// # Shapes
     /// - query: `[n, channels, height, width]`
@@ -220,7 +222,7 @@ impl<B: Backend> Support<B> {
         Ok(self.alignment(&[self.query(query)?], coarse))
     }
 
-    /// [`Support::alignment_loss`], of the images one after the other.
+    /// [`Support::alignment_loss`], image by image.
     pub(crate) fn alignment(&self, query: &[PixelVectors<B>], coarse: &Tensor<B, 4>) -> Tensor<B, 1> {
         let (prototypes, area) = predicted_prototypes(query, coarse);
         let present = area.greater_elem(0.0).float();
@@ -235,7 +237,7 @@ impl<B: Backend> Support<B> {
         total / self.images.len() as f64
     }
 
-    /// A query's vectors, if it is like the support.
+    /// A query's vectors, if its shape fits the support.
     fn query(&self, query: Tensor<B, 4>) -> Result<PixelVectors<B>, SapnetError> {
         let ([n, ..], [channels, height, width]) = (query.dims(), self.expected);
         SapnetError::check_shape("query features", &[n, channels, height, width], &query.dims())?;
@@ -249,7 +251,7 @@ impl<B: Backend> Support<B> {
     }
 }
 
-/// How much likelier the object is than the background: two logits to their difference, before anything is resized.
+/// The object's logit minus that of the background, before resizing.
 ///
 /// # Shapes
 /// - coarse: `[n, 2, height, width]`

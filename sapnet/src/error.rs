@@ -1,4 +1,4 @@
-//! What can be wrong with an episode or a configuration.
+//! Errors of episodes, trainings and configurations.
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{ElementConversion, Tensor};
@@ -7,8 +7,8 @@ use burn::tensor::{ElementConversion, Tensor};
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SapnetError {
-    /// A tensor does not fit the others. The caller's tensors are at fault.
-    #[error("{tensor} should have shape {expected:?} but has {found:?}")]
+    /// A tensor does not fit the others.
+    #[error("{tensor} must have shape {expected:?} but has {found:?}")]
     ShapeMismatch {
         /// Which tensor.
         tensor: &'static str,
@@ -27,23 +27,23 @@ pub enum SapnetError {
         shape: Vec<usize>,
     },
 
-    /// A tensor holds what is no finite number. The caller's tensor is at fault.
-    #[error("{tensor} holds infinite numbers or NaN: check the encoder that made it")]
+    /// A tensor with NaN or infinite values.
+    #[error("{tensor} contain NaN or infinite values: check the encoder that made them")]
     NotFinite {
         /// Which tensor.
         tensor: &'static str,
     },
 
-    /// A class that no annotated slice shows.
+    /// No pixel of the annotated slices belongs to a class.
     #[error(
         "no pixel of the annotated slices is {class}: annotate at least one slice that shows both object and background"
     )]
-    Nowhere {
+    ClassAbsent {
         /// `object` or `background`.
         class: &'static str,
     },
 
-    /// The loss is not finite any more.
+    /// The loss is no longer finite.
     #[error(
         "training diverged in iteration {iteration}: the loss became {loss}; lower the learning rate (now {learning_rate})"
     )]
@@ -56,20 +56,20 @@ pub enum SapnetError {
         learning_rate: f64,
     },
 
-    /// A configured number lies outside its range. The configuration is at fault.
-    #[error("{parameter} must be {requirement}, not {value}")]
+    /// A hyperparameter outside its valid range.
+    #[error("{parameter} of the SAP-Net configuration must be {requirement}, but is {value}")]
     Parameter {
         /// Which field of the configuration.
         parameter: &'static str,
-        /// What it has to satisfy.
+        /// The valid range.
         requirement: &'static str,
-        /// What it is.
+        /// Its value.
         value: f64,
     },
 }
 
 impl SapnetError {
-    /// Ok if a tensor has the shape that fits and is not empty.
+    /// Checks that a tensor has the expected shape and is not empty.
     pub(crate) fn check_shape(tensor: &'static str, expected: &[usize], found: &[usize]) -> Result<(), Self> {
         if expected != found {
             return Err(Self::ShapeMismatch { tensor, expected: expected.to_vec(), found: found.to_vec() });
@@ -77,7 +77,7 @@ impl SapnetError {
         Self::check_filled(tensor, found)
     }
 
-    /// Ok if a tensor of this shape has elements.
+    /// Checks that a tensor of this shape has elements.
     pub(crate) fn check_filled(tensor: &'static str, shape: &[usize]) -> Result<(), Self> {
         if shape.contains(&0) {
             return Err(Self::Empty { tensor, shape: shape.to_vec() });
@@ -85,27 +85,27 @@ impl SapnetError {
         Ok(())
     }
 
-    /// Ok if all elements are finite.
+    /// Checks that all elements are finite.
     pub(crate) fn check_finite<B: Backend, const D: usize>(
         tensor: &'static str,
         values: &Tensor<B, D>,
     ) -> Result<(), Self> {
-        // A sum of finite numbers may overflow, but NaN and infinity never vanish from one of products with zero.
+        // The plain sum of finite numbers may overflow. Times 0, finite numbers give 0, all others NaN.
         let spoiled = (values.clone() * 0.0).sum().into_scalar().elem::<f32>();
         if spoiled.is_nan() { Err(Self::NotFinite { tensor }) } else { Ok(()) }
     }
 
-    /// Ok if a configured number is finite and greater than zero.
+    /// Checks that a hyperparameter is finite and greater than 0.
     pub(crate) fn check_positive(parameter: &'static str, value: f64) -> Result<(), Self> {
         Self::check(value.is_finite() && value > 0.0, parameter, "finite and greater than 0", value)
     }
 
-    /// Ok if a configured number is finite and at least zero.
+    /// Checks that a hyperparameter is finite and at least 0.
     pub(crate) fn check_not_negative(parameter: &'static str, value: f64) -> Result<(), Self> {
         Self::check(value.is_finite() && value >= 0.0, parameter, "finite and at least 0", value)
     }
 
-    /// Ok if a configured number of things is not zero.
+    /// Checks that a configured count is not 0.
     pub(crate) fn check_count(parameter: &'static str, count: usize) -> Result<(), Self> {
         Self::check(count > 0, parameter, "at least 1", count as f64)
     }

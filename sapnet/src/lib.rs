@@ -1,36 +1,38 @@
-//! SAP-Net, the spatial-aware prototypical network of SAM^auto, and the PANet it extends: feature maps and a few masks
-//! in, coarse masks out.
+//! SAP-Net, the spatial-aware prototypical network of SAM^auto, and PANet, which it extends: few-shot segmentation from feature
+//! maps and a few masks to coarse masks.
 //!
-//! The crate knows no SAM and no image: features may come from any frozen encoder. It is generic over burn's backend and
-//! selects none.
+//! The crate does not depend on SAM: features may come from any frozen encoder. It is generic over burn's backend.
 //!
-//! | Module | Holds | Source |
-//! |---|---|---|
-//! | `annotated` | [`AnnotatedSlices`]: features and masks of the slices a person annotated | – |
-//! | `config` | [`SapNetConfig`]: every number | – |
-//! | `segmenter` | [`CoarseSegmenter`]: what segments other slices, and [`PaNet`], which needs no training | PANet |
-//! | `sap_net` | [`SapNet`]: fitted to annotated slices | paper, section 3.2.2 |
-//! | `learner` | [`Learner`]: its training, step by step | paper, Eq. 3 |
-//! | `network` | the network on frozen features, and positions beside it | paper, Eq. 5 |
-//! | `position` | [`FourierPosition`]: where a pixel is, as channels | paper, Eq. 6 |
-//! | `prototype` | [`masked_average`] and [`cosine_logits`]: a class as one vector, and how alike a pixel is | paper, Eq. 4 |
-//! | `episode` | [`Support`]: N-way, K-shot episodes, with the alignment loss | paper, Eq. 3 and 4 |
-//! | `loss` | [`BiasedDiceLoss`] and [`cross_entropy`] | paper, Eq. 7 |
-//! | `components` | [`largest_components`]: top-K post-processing | paper, section 3.2.2 |
-//! | `resize` | [`BilinearResize`]: bilinear interpolation as two matrix products | – |
-//! | `error` | [`SapnetError`] | – |
+//! - [`AnnotatedSlices`]: features and masks of the annotated slices of a case.
+//! - [`SapNet`]: trained on them, with [`SapNetConfig`] (paper, section 3.2.2); [`SapNetTrainer`] trains step by step.
+//! - [`PaNet`]: the baseline without training.
+//! - [`CoarseSegmenter`]: segments other slices; implemented by both.
+//! - [`Support`]: N-way, K-shot episodes with the alignment loss (paper, Eq. 3 and 4).
+//! - [`masked_average`] and [`cosine_logits`]: a class as one vector, and the similarity of pixels to it (paper, Eq. 4).
+//! - [`FourierPosition`]: position encoding (paper, Eq. 6).
+//! - [`BiasedDiceLoss`] and [`cross_entropy`]: losses (paper, Eq. 7).
+//! - [`BilinearResize`]: bilinear interpolation as two matrix products.
 //!
-//! Prototypes, distances, losses and gradients are held against outputs of PANet's own code, positions against SAM's. Eq. 7
-//! has no code: it is held against values of the formula as we read it.
+//! Top-K post-processing of coarse masks is `sam_prompt::largest_components`.
+//!
+//! Prototypes, distances, losses and gradients are tested against outputs of PANet's own code, positions against SAM's. Eq. 7 has
+//! no reference code: it is tested against values of the formula as we read it.
+//!
+//! # Use
+//! ```toml
+//! [dependencies]
+//! sapnet = "0.1"
+//! burn-flex = "0.21" # or another backend of burn 0.21
+//! ```
+//! [`burn`] is re-exported. Its version must be 0.21: `cargo add burn-flex` takes a later one that does not fit.
 //!
 //! # Example
 //!
 //! One annotated slice segments another; here the features are the grey values and their complement.
 //!
 //! ```
-//! use std::ops::ControlFlow;
-//!
-//! use burn::tensor::{Bool, Tensor, TensorData};
+//! use sapnet::burn::tensor::{Bool, Tensor, TensorData};
+//! use sapnet::progress::ignore_progress;
 //! use sapnet::{AnnotatedSlices, CoarseSegmenter, PaNet, SapNet, SapNetConfig, SupportConfig};
 //! type B = burn_flex::Flex;
 //!
@@ -41,8 +43,8 @@
 //! let annotated = AnnotatedSlices::new(features.clone(), object.clone(), object.bool_not())?;
 //!
 //! let untrained = PaNet::fit(&annotated, &SupportConfig::default())?;
-//! let config = SapNetConfig { iterations: 20, ..SapNetConfig::default() };
-//! let trained = SapNet::fit(&annotated, &config, &mut |_| ControlFlow::Continue(()))?;
+//! let config = SapNetConfig::default().with_iterations(20);
+//! let trained = SapNet::fit(&annotated, &config, &mut ignore_progress())?;
 //!
 //! let other_slice = features.clone().flip([3]);
 //! let mask = untrained.segment(other_slice, [2, 2])?;
@@ -56,13 +58,11 @@
 #![forbid(unsafe_code)]
 
 mod annotated;
-mod components;
 mod config;
 mod conv;
 mod draw;
 mod episode;
 mod error;
-mod learner;
 mod loss;
 mod network;
 mod position;
@@ -71,17 +71,24 @@ mod random;
 mod resize;
 mod sap_net;
 mod segmenter;
+mod setters;
+mod trainer;
 
 pub use annotated::AnnotatedSlices;
-pub use components::largest_components;
+pub use burn;
 pub use config::{EpisodeConfig, Fusion, NetworkConfig, SapNetConfig};
 pub use episode::{Segmentation, Support, SupportConfig};
 pub use error::SapnetError;
-pub use learner::{Ending, Learner, Progress};
 pub use loss::{BiasedDiceLoss, BiasedDiceLossConfig, cross_entropy};
-pub use ndarray;
 pub use position::{FourierPosition, FourierPositionConfig};
 pub use prototype::{cosine_logits, masked_average};
 pub use resize::BilinearResize;
+pub use sam_prompt::progress;
 pub use sap_net::SapNet;
 pub use segmenter::{CoarseSegmenter, PaNet, check_query};
+pub use trainer::SapNetTrainer;
+
+/// The program of the README, compiled and run with the documentation's tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExample;

@@ -1,4 +1,4 @@
-//! What a predicted mask costs.
+//! Losses of predicted masks.
 
 use burn::tensor::activation::{log_sigmoid, log_softmax};
 use burn::tensor::backend::Backend;
@@ -6,17 +6,21 @@ use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::SapnetError;
+use crate::setters::setters;
 
-/// The numbers of a [`BiasedDiceLoss`].
+/// Hyperparameters of a [`BiasedDiceLoss`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct BiasedDiceLossConfig {
-    /// Weight of false positives, beta. 1 gives the plain soft Dice loss; the paper wants more than that and does not
-    /// say how much. 2 is our default, near the Tversky loss's customary 0.7 to 0.3.
+    /// Weight of false positives, beta. 1 gives the plain soft Dice loss; the paper asks for more but
+    /// gives no value. Our default is 2, close to the Tversky loss's usual 0.7 to 0.3.
     pub beta: f64,
-    /// Added to numerator and denominator, so that two empty masks cost nothing.
+    /// Added to numerator and denominator, so that the loss of two empty masks is 0.
     pub epsilon: f64,
 }
+
+setters!(BiasedDiceLossConfig { with_beta: beta: f64, with_epsilon: epsilon: f64 });
 
 impl Default for BiasedDiceLossConfig {
     fn default() -> Self {
@@ -28,7 +32,7 @@ impl BiasedDiceLossConfig {
     /// Makes the loss.
     ///
     /// # Errors
-    /// [`SapnetError::Parameter`] if a number is not finite and greater than 0.
+    /// [`SapnetError::Parameter`] if a hyperparameter is not finite and greater than 0.
     pub fn init(&self) -> Result<BiasedDiceLoss, SapnetError> {
         SapnetError::check_positive("beta", self.beta)?;
         SapnetError::check_positive("epsilon", self.epsilon)?;
@@ -36,10 +40,10 @@ impl BiasedDiceLossConfig {
     }
 }
 
-/// Dice loss that holds false positives dearer: `1 - 2 TP / (2 TP + beta FP + FN)`, with epsilon in both places.
+/// Dice loss that weights false positives by `beta`: `1 - 2 TP / (2 TP + beta FP + FN)`, with epsilon in both places.
 ///
 /// # Source
-/// Paper, Eq. 7. Its symbols are lost in our copy; the wording ("bias weight for the FP term") leaves this form. It is
+/// Paper, Eq. 7. Its symbols are illegible in our copy; the wording ("bias weight for the FP term") suggests this form. It is
 /// a Tversky loss with weights beta/2 and 1/2.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BiasedDiceLoss {
@@ -48,7 +52,7 @@ pub struct BiasedDiceLoss {
 }
 
 impl BiasedDiceLoss {
-    /// The loss of one mask, or of several pooled: all elements given are counted together.
+    /// The loss of one mask, or of several masks pooled: all elements are counted together.
     ///
     /// # Shapes
     /// - probabilities: any, of the foreground, in [0, 1]
@@ -76,7 +80,7 @@ impl BiasedDiceLoss {
 ///
 /// # Shapes
 /// - logits: `[n, classes, height, width]`
-/// - labels: `[n, height, width]`; a pixel whose label is no class (PANet writes 255) is not counted
+/// - labels: `[n, height, width]`; pixels with other labels (PANet writes 255) are ignored
 /// - output: `[1]`
 ///
 /// # Panics
@@ -93,12 +97,12 @@ pub fn cross_entropy<B: Backend>(logits: Tensor<B, 4>, labels: Tensor<B, 3, Int>
     -(log_softmax(logits, 1) * one_hot).sum() / counted
 }
 
-/// Cross-entropy of two classes, of every image, averaged over those of its pixels that were annotated; 0 if none was.
+/// Cross-entropy of two classes for every image, averaged over its annotated pixels; 0 if there are none.
 ///
-/// The same as that of the softmax over both logits, by their difference alone.
+/// It equals the cross-entropy of the softmax over both logits, but needs only their difference.
 ///
 /// # Shapes
-/// - margins: `[n, pixels]`, the object's logit less that of the background
+/// - margins: `[n, pixels]`, the object's logit minus that of the background
 /// - object: the same, 1 on the object
 /// - annotated: the same, 1 on object and background
 /// - output: `[n]`
@@ -108,14 +112,14 @@ pub(crate) fn two_class_cross_entropy<B: Backend>(
     annotated: Tensor<B, 2>,
 ) -> Tensor<B, 1> {
     let counted = annotated.clone().sum_dim(1).clamp_min(1.0);
-    // softplus(m) for every annotated pixel, less m on the object.
+    // softplus(m) for every annotated pixel, minus m on the object.
     let cost = -dot(log_sigmoid(-margins.clone()), annotated) - dot(margins, object);
     (cost / counted).squeeze_dim(1)
 }
 
 /// Products of rows, summed: `[n, pixels]` twice to `[n, 1]`.
 ///
-/// A matrix product, since the gradient of a sum is a broadcast, which CPU backends walk element by element.
+/// A matrix product, since the gradient of a sum is a broadcast, which is slow on CPU backends.
 fn dot<B: Backend>(first: Tensor<B, 2>, second: Tensor<B, 2>) -> Tensor<B, 2> {
     first.unsqueeze_dim::<3>(1).matmul(second.unsqueeze_dim::<3>(2)).squeeze_dim(2)
 }

@@ -1,4 +1,4 @@
-//! From frozen features to the vectors that prototypes are made of (Eq. 5).
+//! The network from frozen features to pixel vectors (Eq. 5).
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -10,10 +10,10 @@ use crate::conv::{Conv3x3, Pointwise};
 use crate::prototype::{PixelVectors, Position};
 use crate::{Fusion, SapNetConfig, SapnetError};
 
-/// Floor of a channel's standard deviation: a channel that never changes says nothing, and is not blown up.
+/// Floor of a channel's standard deviation, so that a constant channel is not amplified.
 const DEVIATION_FLOOR: f64 = 1e-6;
 
-/// Brings every channel to mean 0 and deviation 1 over the annotated slices: encoders differ in their scale by far.
+/// Standardises every channel to mean 0 and deviation 1 over the annotated slices, because the scales of encoders differ greatly.
 #[derive(Module, Debug)]
 pub(crate) struct Standardise<B: Backend> {
     mean: Tensor<B, 3>,
@@ -40,8 +40,8 @@ impl<B: Backend> Standardise<B> {
     }
 }
 
-/// The fully convolutional network phi: 1 x 1 to the hidden channels, 3 x 3, 1 x 1 to those it gives; ReLU between, none at
-/// the end, since the cosine needs signs.
+/// The fully convolutional network phi: 1 x 1 to the hidden channels, 3 x 3, 1 x 1 to the output channels. There is a ReLU after the
+/// first two, but none at the end, since the cosine needs signs.
 #[derive(Module, Debug)]
 struct Fcn<B: Backend> {
     reduce: Pointwise<B>,
@@ -55,7 +55,7 @@ pub(crate) struct Network<B: Backend> {
     /// The encoding that joins the features before the network, `[1, pixels, channels]`.
     before: Option<Tensor<B, 3>>,
     fcn: Fcn<B>,
-    /// The encoding that joins them behind it.
+    /// The encoding that joins them after it.
     behind: Option<Position<B>>,
 }
 

@@ -1,4 +1,4 @@
-//! Where a pixel is, as channels.
+//! Fourier position encoding.
 
 use std::f64::consts::TAU;
 
@@ -11,20 +11,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::SapnetError;
 use crate::random::normal_pair;
+use crate::setters::setters;
 
-/// How a [`FourierPosition`] is drawn. None of these numbers is in the paper.
+/// Hyperparameters of a [`FourierPosition`]. The paper gives none of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct FourierPositionConfig {
     /// Number of frequencies, m; the encoding has twice as many channels.
     pub frequencies: usize,
     /// Standard deviation of the frequencies, sigma, in periods per unit of a coordinate that runs from -1 to 1. The
-    /// likeness of two places falls as `exp(-2 pi² sigma² d²)` with their distance d: with 0.5, to 1/e at 23 % of the
+    /// similarity of two positions falls as `exp(-2 pi² sigma² d²)` with their distance d: with 0.5, to 1/e at 23 % of the
     /// image's width.
     pub sigma: f64,
     /// Seed of the frequencies. The same seed gives the same encoding on every backend; support and query must share it.
     pub seed: u64,
 }
+
+setters!(FourierPositionConfig { with_frequencies: frequencies: usize, with_sigma: sigma: f64, with_seed: seed: u64 });
 
 impl Default for FourierPositionConfig {
     fn default() -> Self {
@@ -51,7 +55,7 @@ impl FourierPositionConfig {
 ///
 /// `PE(v) = [sin(2 pi B v), cos(2 pi B v)]` with `v = (x, y)` the pixel's centre, each coordinate from -1 to 1 across
 /// the image, and B drawn from N(0, sigma²) once and never trained. The frequencies are constants of the module: a burn
-/// record does not hold them, the configuration's seed brings them back.
+/// record does not store them; the configuration's seed reproduces them.
 ///
 /// # Source
 /// Paper, Eq. 6; order of sine and cosine and of x and y as in segment-anything's `PositionEmbeddingRandom`
@@ -62,7 +66,7 @@ pub struct FourierPosition<B: Backend> {
 }
 
 impl<B: Backend> FourierPosition<B> {
-    /// Takes given frequencies, for example SAM's own.
+    /// Makes an encoding from given frequencies, for example SAM's.
     ///
     /// # Shapes
     /// - gaussian: `[2, frequencies]`, the first row for x, the second for y

@@ -1,4 +1,4 @@
-//! A class as one vector, and how alike every pixel is to it.
+//! Prototypes of classes, and the similarity of pixels to them.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -6,23 +6,22 @@ use burn::tensor::backend::Backend;
 
 use crate::BilinearResize;
 
-/// Added to the area of a mask, so that an empty one gives a zero vector (PANet, `models/fewshot.py`, `getFeatures`).
+/// Added to the area of a mask, so that an empty mask gives a zero vector (PANet, `models/fewshot.py`, `getFeatures`).
 pub(crate) const AREA_EPSILON: f64 = 1e-5;
 
-/// Floor of squared lengths: a vector shorter than 1e-8 (`torch.nn.functional.cosine_similarity`'s `eps`) is taken to
-/// be that long. Applied under the root, it keeps the gradient of a zero vector finite.
+/// Floor of squared lengths: a vector shorter than 1e-8 (`torch.nn.functional.cosine_similarity`'s `eps`) counts as
+/// that long. Applied under the root, it keeps the gradient of a zero vector finite.
 const SQUARED_LENGTH_FLOOR: f64 = 1e-16;
 
 /// Masked average pooling: the mean of a feature map under a mask, one vector per image.
 ///
-/// The features count as resized bilinearly to the mask's size, and the weighted mean is taken there: fine masks keep
-/// their detail. (Computed the other way round, with the mask carried back to the features' size by
-/// [`BilinearResize::adjoint`], which is the same sum.) The denominator is the mask's area plus 1e-5; an empty mask
-/// gives the zero vector.
+/// The result is the weighted mean of the features resized bilinearly to the mask's size, so that fine masks keep their detail.
+/// It is computed at the features' size, with the mask carried back by [`BilinearResize::adjoint`], which gives the same sum.
+/// The denominator is the mask's area plus 1e-5; an empty mask gives the zero vector.
 ///
 /// # Shapes
 /// - features: `[n, channels, height, width]`
-/// - masks: `[n, mask_height, mask_width]`, weights of the pixels, 0 and 1 as a rule
+/// - masks: `[n, mask_height, mask_width]`, weights of the pixels, usually 0 and 1
 /// - output: `[n, channels]`
 ///
 /// # Panics
@@ -50,7 +49,7 @@ pub(crate) fn averaging_weights<B: Backend>(masks: Tensor<B, 3>, resize: &Biline
 /// Logits of every pixel for every prototype: cosine similarity times a scale.
 ///
 /// The softmax of these over the classes is the paper's predicted mask, `softmax_j(-alpha d_cos(F(u), p_j))` with
-/// `d_cos = 1 - cos`: the constant drops out.
+/// `d_cos = 1 - cos`, where the constant cancels.
 ///
 /// # Shapes
 /// - features: `[n, channels, height, width]`
@@ -68,10 +67,10 @@ pub fn cosine_logits<B: Backend>(features: Tensor<B, 4>, prototypes: Tensor<B, 2
     PixelVectors::of_maps(features).logits(prototypes, scale).reshape([n, classes, height, width])
 }
 
-/// The vectors of all pixels of some images: what prototypes are made of, and what is compared with them.
+/// The vectors of all pixels of some images, from which prototypes are averaged and with which they are compared.
 ///
-/// A vector is never scaled, nor is a position put behind it, pixel by pixel: sums over pixels and products with prototypes come
-/// to the same, have fewer classes than a vector has channels, and cost a CPU's memory that much less in training.
+/// Scaling and position encoding are never applied pixel by pixel. They are applied to sums over pixels and to products with
+/// prototypes instead: the result is the same, but there are fewer classes than channels, which saves memory traffic in training.
 #[derive(Debug, Clone)]
 pub(crate) struct PixelVectors<B: Backend> {
     /// `[n, pixels, channels]`.
@@ -81,8 +80,7 @@ pub(crate) struct PixelVectors<B: Backend> {
     position: Option<Position<B>>,
 }
 
-/// The half of all vectors that says where a pixel is; the other is brought to a length as well, so that neither drowns the other in
-/// the cosine.
+/// The position half of all vectors. Both halves are scaled to fixed lengths, so that neither dominates the cosine.
 #[derive(Module, Debug)]
 pub(crate) struct Position<B: Backend> {
     /// `[1, pixels, channels]`, all of length 1.
@@ -99,12 +97,12 @@ impl<B: Backend> PixelVectors<B> {
         Self::new(maps.flatten(2, 3).swap_dims(1, 2), None)
     }
 
-    /// Vectors, `[n, pixels, channels]`, as they are; or brought to a length, with a position behind them.
+    /// Vectors, `[n, pixels, channels]`, unchanged, or, with a position, scaled to a fixed length and followed by the position.
     pub(crate) fn new(vectors: Tensor<B, 3>, position: Option<Position<B>>) -> Self {
         Self { shares: lengths(&vectors).recip(), vectors, position }
     }
 
-    /// How many images there are.
+    /// Number of images.
     pub(crate) fn count(&self) -> usize {
         self.vectors.dims()[0]
     }
@@ -149,7 +147,7 @@ impl<B: Backend> PixelVectors<B> {
 
 /// The lengths of all pixels' vectors: `[n, pixels, channels]` to `[n, pixels, 1]`.
 ///
-/// Summed by a matrix product, since the gradient of a sum is a broadcast, which CPU backends walk element by element.
+/// Summed by a matrix product, since the gradient of a sum is a broadcast, which is slow on CPU backends.
 fn lengths<B: Backend>(vectors: &Tensor<B, 3>) -> Tensor<B, 3> {
     let [_, _, channels] = vectors.dims();
     let squares = vectors.clone() * vectors.clone();

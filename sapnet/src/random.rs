@@ -1,4 +1,4 @@
-//! Random numbers that are the same on every backend.
+//! Random numbers that do not depend on the backend.
 
 use std::f64::consts::TAU;
 

@@ -1,61 +1,52 @@
 //! The fitted SAP-Net.
 
-use std::ops::ControlFlow;
-
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use sam_prompt::progress::{Observer, StopReason};
 
 use crate::network::{Network, Standardise};
 use crate::segmenter::{Prototypes, check_query};
-use crate::{AnnotatedSlices, CoarseSegmenter, Learner, Progress, SapNetConfig, SapnetError};
+use crate::trainer::stop_reason;
+use crate::{AnnotatedSlices, CoarseSegmenter, SapNetConfig, SapNetTrainer, SapnetError};
 
 /// The spatial-aware prototypical network: a small network trained on the annotated slices of one case, and the prototypes of
-/// all of them.
+/// these slices.
 ///
-/// It serves that case alone: features of other cases differ, and so do positions.
+/// Use it for slices of that case only: features and positions of other cases differ.
 ///
 /// # Source
 /// Paper, Eq. 3 to 7 (section 3.2.2).
 #[derive(Debug, Clone)]
 pub struct SapNet<B: Backend> {
-    config: SapNetConfig,
-    standardise: Standardise<B>,
-    network: Network<B>,
-    prototypes: Prototypes<B>,
-    expected: [usize; 3],
-    losses: Vec<f32>,
+    pub(crate) config: SapNetConfig,
+    pub(crate) standardise: Standardise<B>,
+    pub(crate) network: Network<B>,
+    pub(crate) prototypes: Prototypes<B>,
+    pub(crate) expected: [usize; 3],
+    pub(crate) losses: Vec<f32>,
 }
 
 impl<B: Backend> SapNet<B> {
-    /// Trains on annotated slices: a [`Learner`] from its first step to its last.
+    /// Trains on annotated slices: a [`SapNetTrainer`] from its first iteration to its last.
     ///
-    /// The observer is called after each iteration; [`ControlFlow::Break`] stops there and keeps what was learned. The same
-    /// seed gives the same result.
+    /// The observer is called after each iteration, with [`Stage::Fit`](sam_prompt::progress::Stage::Fit) and the iteration's loss.
+    /// If it stops the training, the result is the network as trained so far, and its [`SapNet::stop_reason`] is
+    /// [`StopReason::Stopped`]. Such a network can segment; whether it is good enough is the caller's decision. The same seed gives
+    /// the same result.
     ///
     /// # Errors
-    /// [`SapnetError::Parameter`] if the configuration makes no sense; [`SapnetError::Diverged`] if the loss is not finite.
+    /// [`SapnetError::Parameter`] if the configuration is invalid; [`SapnetError::Diverged`] if the loss is not finite.
     pub fn fit(
         slices: &AnnotatedSlices<B>,
         config: &SapNetConfig,
-        observer: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+        observer: &mut Observer<'_>,
     ) -> Result<Self, SapnetError> {
-        let mut learner = Learner::new(slices, config.clone())?;
-        learner.run(observer)?;
-        learner.finish()
+        let mut trainer = SapNetTrainer::new(slices, config.clone())?;
+        trainer.run(observer)?;
+        trainer.finish()
     }
 
-    pub(crate) fn new(
-        config: SapNetConfig,
-        standardise: Standardise<B>,
-        network: Network<B>,
-        prototypes: Prototypes<B>,
-        expected: [usize; 3],
-        losses: Vec<f32>,
-    ) -> Self {
-        Self { config, standardise, network, prototypes, expected, losses }
-    }
-
-    /// Every number it was trained with.
+    /// The configuration of the training.
     pub fn config(&self) -> &SapNetConfig {
         &self.config
     }
@@ -63,6 +54,11 @@ impl<B: Backend> SapNet<B> {
     /// The loss of each iteration.
     pub fn losses(&self) -> &[f32] {
         &self.losses
+    }
+
+    /// Whether all iterations were done, or the observer stopped the training.
+    pub fn stop_reason(&self) -> StopReason {
+        stop_reason(&self.losses, &self.config)
     }
 
     /// The vectors of background and object, `[2, channels]`: the network's channels, then those of the position.

@@ -1,4 +1,4 @@
-//! Coarse masks from prototypes: the trait, and PANet as the case without training.
+//! Coarse masks from prototypes: the trait, and PANet, which needs no training.
 
 use burn::tensor::activation::softmax;
 use burn::tensor::backend::Backend;
@@ -7,9 +7,11 @@ use burn::tensor::{Bool, Tensor};
 use crate::prototype::PixelVectors;
 use crate::{AnnotatedSlices, BilinearResize, SapnetError, Support, SupportConfig};
 
-/// A method that was fitted to annotated slices and finds the object on others.
-pub trait CoarseSegmenter<B: Backend> {
-    /// How probable the object is, for every pixel of images of any size.
+/// A method that was fitted to annotated slices and segments other slices.
+///
+/// The trait is object-safe, and fitted segmenters can be shared between threads.
+pub trait CoarseSegmenter<B: Backend>: Send + Sync {
+    /// The probability of the object for every pixel, at any output size.
     ///
     /// # Shapes
     /// - features: `[n, channels, height, width]`, channels and size those of the annotated slices
@@ -18,10 +20,10 @@ pub trait CoarseSegmenter<B: Backend> {
     ///
     /// # Errors
     /// [`SapnetError::ShapeMismatch`] or [`SapnetError::Empty`] if the features do not fit or the size has no pixel;
-    /// [`SapnetError::NotFinite`] if a feature is no number.
+    /// [`SapnetError::NotFinite`] if a feature is NaN or infinite.
     fn predict(&self, features: Tensor<B, 4>, size: [usize; 2]) -> Result<Tensor<B, 3>, SapnetError>;
 
-    /// Where the object is the likelier of the two.
+    /// The mask of the pixels where the object is more likely than the background.
     ///
     /// # Errors
     /// As [`CoarseSegmenter::predict`].
@@ -30,7 +32,7 @@ pub trait CoarseSegmenter<B: Backend> {
     }
 }
 
-/// Prototypes of background and object, and how pixels are compared with them.
+/// Prototypes of background and object, and the scale of their comparison with pixels.
 #[derive(Debug, Clone)]
 pub(crate) struct Prototypes<B: Backend> {
     /// `[2, channels]`, the background first.
@@ -39,7 +41,7 @@ pub(crate) struct Prototypes<B: Backend> {
 }
 
 impl<B: Backend> Prototypes<B> {
-    /// Those of annotated images.
+    /// The prototypes of annotated images.
     pub(crate) fn of(support: &Support<B>, config: SupportConfig) -> Self {
         Self { vectors: support.prototypes(), scale: config.scale }
     }
@@ -49,7 +51,7 @@ impl<B: Backend> Prototypes<B> {
         &self.vectors
     }
 
-    /// How probable the object is.
+    /// The probability of the object.
     ///
     /// # Shapes
     /// - from: height and width of the features, to: rows and columns of the output
@@ -62,12 +64,12 @@ impl<B: Backend> Prototypes<B> {
     }
 }
 
-/// Ok if features to be segmented are like those of the annotated slices: what every [`CoarseSegmenter`] checks first.
+/// Checks that features to be segmented fit those of the annotated slices. Every [`CoarseSegmenter`] calls it first.
 ///
 /// # Shapes
 /// - features: `[n, channels, height, width]`
 /// - expected: channels, height and width of the annotated slices' features
-/// - size: rows and columns of the wanted map
+/// - size: rows and columns of the output
 ///
 /// # Errors
 /// As [`CoarseSegmenter::predict`].
@@ -82,7 +84,7 @@ pub fn check_query<B: Backend>(
     SapnetError::check_finite("features", features)
 }
 
-/// PANet without training: prototypes of the frozen features as they are.
+/// PANet without training: prototypes of the frozen features.
 ///
 /// # Source
 /// Wang et al. 2019, "PANet: Few-Shot Image Semantic Segmentation with Prototype Alignment".

@@ -1,15 +1,14 @@
 //! Every part against the code it follows; `goldens/subset.py` says where the tensors come from.
 
-mod golden;
-
 use burn::backend::Autodiff;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Int, Tensor};
-use golden::{B, Golden, TestResult, close};
 use sapnet::{
     BiasedDiceLossConfig, BilinearResize, FourierPosition, Support, SupportConfig, cosine_logits, cross_entropy,
     masked_average,
 };
+
+use crate::golden::{B, Golden, TestResult, close};
 
 type A = Autodiff<B>;
 
@@ -87,7 +86,7 @@ fn encodes_positions_like_sam() -> TestResult {
 fn weighs_false_positives_as_we_read_the_paper() -> TestResult {
     let golden = Golden::load()?;
     for beta in [1_u8, 2, 5] {
-        let loss = BiasedDiceLossConfig { beta: beta.into(), ..Default::default() }.init()?;
+        let loss = BiasedDiceLossConfig::default().with_beta(beta.into()).init()?;
         let value = loss.forward(sigmoid(golden.float::<B, 4>("loss.logits")?), golden.float("loss.gt")?);
         close(value, &golden.float(&format!("loss.bias_dice_beta{beta}"))?)?;
     }

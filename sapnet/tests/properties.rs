@@ -106,7 +106,7 @@ proptest! {
     ) {
         let (truth, wrong) = (truth.float(), wrong.float());
         let cost = |beta, prediction: &Tensor<B, 2>| -> Result<f32, SapnetError> {
-            let loss = BiasedDiceLossConfig { beta, ..Default::default() }.init()?;
+            let loss = BiasedDiceLossConfig::default().with_beta(beta).init()?;
             Ok(loss.forward(prediction.clone(), truth.clone()).into_scalar())
         };
         prop_assert!(cost(2.0, &truth)?.abs() < 1e-6);
@@ -116,7 +116,7 @@ proptest! {
 
     #[test]
     fn positions_are_of_one_length_and_follow_the_seed(seed: u64, frequencies in 1_usize..9, size in [1_usize..6, 1..6]) {
-        let config = FourierPositionConfig { frequencies, seed, ..Default::default() };
+        let config = FourierPositionConfig::default().with_frequencies(frequencies).with_seed(seed);
         let encoded = config.init::<B>(&DEVICE)?.forward(size);
         prop_assert_eq!(encoded.dims(), [2 * frequencies, size[0], size[1]]);
         let length = encoded.clone().square().sum_dim(0);
@@ -128,7 +128,7 @@ proptest! {
 #[test]
 fn nearby_positions_are_alike_as_sigma_says() -> TestResult {
     // The expected likeness exp(-2 pi² sigma² d²) is a mean over frequencies: 20 000 of them leave an error near 0.005.
-    let position = FourierPositionConfig { frequencies: 20_000, sigma: 0.5, seed: 0 }.init::<B>(&DEVICE)?;
+    let position = FourierPositionConfig::default().with_frequencies(20_000).with_sigma(0.5).init::<B>(&DEVICE)?;
     let row = position.forward([1, 10]).squeeze_dim::<2>(1);
     let likeness = row.clone().slice([0..40_000, 0..1]).transpose().matmul(row) / 20_000.0;
     for (steps, found) in likeness.into_data().iter::<f64>().enumerate() {
@@ -178,12 +178,12 @@ fn what_does_not_fit_is_refused() {
     assert!(matches!(new(&config, shot_missing, good), Some(SapnetError::ShapeMismatch { tensor: "foreground", .. })));
     assert!(matches!(new(&config, good, shot_missing), Some(SapnetError::ShapeMismatch { tensor: "background", .. })));
     assert!(matches!(new(&config, no_pixels, no_pixels), Some(SapnetError::Empty { tensor: "foreground", .. })));
-    let zero = SupportConfig { scale: 0.0 };
+    let zero = SupportConfig::default().with_scale(0.0);
     assert!(matches!(new(&zero, good, good), Some(SapnetError::Parameter { parameter: "scale", .. })));
 
-    assert!(FourierPositionConfig { frequencies: 0, ..Default::default() }.init::<B>(&DEVICE).is_err());
-    assert!(FourierPositionConfig { sigma: f64::NAN, ..Default::default() }.init::<B>(&DEVICE).is_err());
-    assert!(BiasedDiceLossConfig { beta: -1.0, ..Default::default() }.init().is_err());
+    assert!(FourierPositionConfig::default().with_frequencies(0).init::<B>(&DEVICE).is_err());
+    assert!(FourierPositionConfig::default().with_sigma(f64::NAN).init::<B>(&DEVICE).is_err());
+    assert!(BiasedDiceLossConfig::default().with_beta(-1.0).init().is_err());
 }
 
 #[test]

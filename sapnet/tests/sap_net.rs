@@ -2,14 +2,16 @@
 
 use std::error::Error;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sapnet::{
-    AnnotatedSlices, BiasedDiceLossConfig, CoarseSegmenter, Ending, Fusion, Learner, NetworkConfig, PaNet, Progress,
-    SapNet, SapNetConfig, SapnetError, SupportConfig,
+    AnnotatedSlices, BiasedDiceLossConfig, CoarseSegmenter, Fusion, NetworkConfig, PaNet, SapNet, SapNetConfig,
+    SapNetTrainer, SapnetError, SupportConfig,
+    progress::{Progress, Stage, StopReason, ignore_progress},
 };
 
 type B = burn_flex::Flex;
@@ -64,12 +66,12 @@ fn annotated(slices: &[Vec<Square>], seed: u64) -> Result<AnnotatedSlices<B>, Sa
 
 /// Small, so that a debug build trains it in a moment.
 fn config() -> SapNetConfig {
-    let network = NetworkConfig { hidden: 16, channels: 8 };
-    SapNetConfig { network, iterations: 30, learning_rate: 1e-2, ..SapNetConfig::default() }
+    let network = NetworkConfig::default().with_hidden(16).with_channels(8);
+    SapNetConfig::default().with_network(network).with_iterations(30).with_learning_rate(1e-2)
 }
 
 fn fit(slices: &AnnotatedSlices<B>, config: &SapNetConfig) -> Result<SapNet<B>, SapnetError> {
-    SapNet::fit(slices, config, &mut |_| ControlFlow::Continue(()))
+    SapNet::fit(slices, config, &mut ignore_progress())
 }
 
 fn dice(found: Tensor<B, 3, Bool>, truth: Tensor<B, 3, Bool>) -> f64 {
@@ -93,7 +95,7 @@ fn finds_the_object_on_other_slices() -> TestResult {
     let test = vec![vec![(3, 3, 4)], vec![(2, 3, 2)]];
     // Before the network, positions invite it to learn the few annotated places by heart.
     for (fusion, least) in [(Fusion::None, 0.85), (Fusion::Late, 0.85), (Fusion::Early, 0.75)] {
-        let net = fit(&slices, &SapNetConfig { fusion, ..config() })?;
+        let net = fit(&slices, &config().with_fusion(fusion))?;
         let dice = dice(net.segment(features(&test, 1), [16, 16])?, masks(&test));
         assert!(dice > least, "{fusion:?}: Dice {dice}");
         let (first, last) = (net.losses()[0], net.losses()[29]);
@@ -108,7 +110,7 @@ fn finds_the_object_on_other_slices() -> TestResult {
 #[test]
 fn one_annotated_slice_is_enough() -> TestResult {
     // One slice tells one place alone, and position at its full weight would hold the object to it.
-    let config = SapNetConfig { position_weight: 0.5, ..config() };
+    let config = config().with_position_weight(0.5);
     let net = fit(&annotated(&[vec![(2, 2, 3)]], 0)?, &config)?;
     let test = vec![vec![(2, 3, 3)]];
     let dice = dice(net.segment(features(&test, 1), [16, 16])?, masks(&test));
@@ -143,7 +145,7 @@ fn positions_tell_apart_what_looks_the_same() -> TestResult {
     let slices = AnnotatedSlices::new(noisy_features(&twins, 0.0, 0), object.clone(), object.bool_not())?;
     let test = vec![vec![(2, 1, 2), (2, 5, 2)]];
     let dice_with = |fusion| -> Result<f64, SapnetError> {
-        let net = fit(&slices, &SapNetConfig { fusion, iterations: 60, ..config() })?;
+        let net = fit(&slices, &config().with_fusion(fusion).with_iterations(60))?;
         Ok(dice(net.segment(noisy_features(&test, 0.0, 0), [16, 16])?, masks(&test)))
     };
     let (without, with) = (dice_with(Fusion::None)?, dice_with(Fusion::Late)?);
@@ -154,31 +156,51 @@ fn positions_tell_apart_what_looks_the_same() -> TestResult {
 #[test]
 fn the_seed_decides_and_nothing_else() -> TestResult {
     let slices = annotated(&five_and_one(), 0)?;
-    let short = SapNetConfig { iterations: 5, ..config() };
-    let [one, same, other] = [0, 0, 1].map(|seed| fit(&slices, &SapNetConfig { seed, ..short.clone() }));
+    let short = config().with_iterations(5);
+    let [one, same, other] = [0, 0, 1].map(|seed| fit(&slices, &short.clone().with_seed(seed)));
     let (one, same, other) = (one?, same?, other?);
     assert_eq!(one.losses(), same.losses());
     assert!(is_same(one.prototypes(), same.prototypes()));
     assert_ne!(one.losses(), other.losses());
 
-    let mut learner = Learner::new(&slices, short)?;
-    assert_eq!(learner.run(&mut |_| ControlFlow::Break(()))?, Ending::Stopped);
-    assert_eq!(learner.losses().len(), 1);
-    assert_eq!(learner.run(&mut |_| ControlFlow::Continue(()))?, Ending::Complete);
-    assert!(is_same(learner.finish()?.prototypes(), one.prototypes()));
+    let mut trainer = SapNetTrainer::new(&slices, short)?;
+    assert_eq!(trainer.run(&mut |_| ControlFlow::Break(()))?, StopReason::Stopped);
+    assert_eq!(trainer.losses().len(), 1);
+    assert!(format!("{trainer:?}").contains("slices: 6"));
+    assert_eq!(trainer.run(&mut ignore_progress())?, StopReason::Complete);
+    let resumed = trainer.finish()?;
+    assert!(is_same(resumed.prototypes(), one.prototypes()));
+    assert_eq!(resumed.stop_reason(), StopReason::Complete);
     Ok(())
 }
 
 #[test]
-fn the_observer_hears_of_every_iteration_and_can_stop() -> TestResult {
+fn the_observer_is_called_after_each_iteration_and_can_stop_the_training() -> TestResult {
     let slices = annotated(&five_and_one(), 0)?;
     let mut heard = Vec::new();
-    let net = SapNet::fit(&slices, &config(), &mut |Progress { iteration, iterations, loss }| {
-        heard.push(loss);
-        assert_eq!((iteration + 1, iterations), (heard.len(), 30));
-        if iteration == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    let net = SapNet::fit(&slices, &config(), &mut |progress: &Progress| {
+        heard.extend(progress.loss);
+        assert_eq!((progress.stage, progress.done, progress.total), (Stage::Fit, heard.len(), 30));
+        if progress.done == 4 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     assert_eq!((net.losses(), heard.len()), (&heard[..], 4));
+    assert_eq!(net.stop_reason(), StopReason::Stopped, "a partial result is marked");
+    Ok(())
+}
+
+#[test]
+fn fitted_segmenters_are_shared_between_threads() -> TestResult {
+    fn is_shared<T: std::fmt::Debug + Send + Sync + 'static>() {}
+    is_shared::<SapNet<B>>();
+    is_shared::<PaNet<B>>();
+    is_shared::<SapNetTrainer<B>>();
+    is_shared::<SapnetError>();
+    let slices = annotated(&five_and_one(), 0)?;
+    let segmenter: Arc<dyn CoarseSegmenter<B>> = Arc::new(PaNet::fit(&slices, &SupportConfig::default())?);
+    let here = segmenter.segment(slices.features().clone(), [16, 16])?;
+    let (shared, features) = (Arc::clone(&segmenter), slices.features().clone());
+    let there = std::thread::spawn(move || shared.segment(features, [16, 16])).join();
+    there.expect("no panic")?.into_data().assert_eq(&here.into_data(), true);
     Ok(())
 }
 
@@ -186,7 +208,7 @@ fn the_observer_hears_of_every_iteration_and_can_stop() -> TestResult {
 fn divergence_is_an_error() -> TestResult {
     let slices = annotated(&five_and_one(), 0)?;
     for iterations in [1, 30] {
-        let found = fit(&slices, &SapNetConfig { learning_rate: 1e38, iterations, ..config() }).err();
+        let found = fit(&slices, &config().with_learning_rate(1e38).with_iterations(iterations)).err();
         assert!(matches!(found, Some(SapnetError::Diverged { .. })), "{iterations} iterations: {found:?}");
     }
     Ok(())
@@ -201,8 +223,8 @@ fn annotations_that_make_no_sense_are_refused() {
     let background = object.clone().bool_not();
     let nothing = object.clone().bool_and(background.clone());
     assert_eq!(new(&features, &object, &background), None);
-    assert_eq!(new(&features, &nothing, &background), Some(SapnetError::Nowhere { class: "object" }));
-    assert_eq!(new(&features, &object, &nothing), Some(SapnetError::Nowhere { class: "background" }));
+    assert_eq!(new(&features, &nothing, &background), Some(SapnetError::ClassAbsent { class: "object" }));
+    assert_eq!(new(&features, &object, &nothing), Some(SapnetError::ClassAbsent { class: "background" }));
     let two = features.clone().narrow(0, 0, 2);
     assert!(matches!(new(&two, &object, &background), Some(SapnetError::ShapeMismatch { .. })));
     for value in [f32::NAN, f32::INFINITY] {
@@ -213,7 +235,7 @@ fn annotations_that_make_no_sense_are_refused() {
 
 #[test]
 fn slices_unlike_the_annotated_ones_are_refused() -> TestResult {
-    let net = fit(&annotated(&five_and_one(), 0)?, &SapNetConfig { iterations: 0, ..config() })?;
+    let net = fit(&annotated(&five_and_one(), 0)?, &config().with_iterations(0))?;
     let predict = |features: Tensor<B, 4>, size| net.predict(features, size).err();
     let zeros = |width| Tensor::zeros([1, 4, 8, width], &DEVICE);
     assert_eq!(predict(zeros(8), [16, 16]), None);
@@ -228,7 +250,7 @@ fn numbers_that_make_no_sense_are_refused() -> TestResult {
     let changed = |json: &str| serde_json::from_str::<SapNetConfig>(json);
     assert_eq!(changed("{}")?, SapNetConfig::default());
     assert_eq!(changed(&serde_json::to_string(&config())?)?, config());
-    assert_eq!(changed(r#"{"dice": {"beta": 3}}"#)?.dice, BiasedDiceLossConfig { beta: 3.0, ..Default::default() });
+    assert_eq!(changed(r#"{"dice": {"beta": 3}}"#)?.dice, BiasedDiceLossConfig::default().with_beta(3.0));
     assert!(changed(r#"{"iteration": 3}"#).is_err());
     for (json, field) in [
         (r#"{"network": {"hidden": 0}}"#, "network.hidden"),
@@ -258,7 +280,7 @@ proptest! {
         let shuffled = AnnotatedSlices::new(
             slices.features().clone().select(0, order.clone()), mask(slices.foreground()), mask(slices.background())
         )?;
-        let untrained = SapNetConfig { iterations: 0, seed, ..config() };
+        let untrained = config().with_iterations(0).with_seed(seed);
         let (first, second) = (fit(&slices, &untrained)?.prototypes(), fit(&shuffled, &untrained)?.prototypes());
         prop_assert!(first.all_close(second, Some(1e-4), Some(1e-4)));
     }

@@ -1,4 +1,4 @@
-//! What a prompt card says of itself.
+//! Metadata of a prompt card.
 
 use sam_core::SamConfig;
 use serde::{Deserialize, Serialize};
@@ -6,35 +6,35 @@ use serde::{Deserialize, Serialize};
 use super::is_sha256;
 use crate::AssistConfig;
 
-/// What a [`PromptCard`](super::PromptCard) says of itself: where it may be used, and how it came about.
+/// Where a [`PromptCard`](super::PromptCard) may be used, and how it was made.
 ///
-/// The caller knows all of it, the time too: no clock is read here, so that the same learning gives the same file.
+/// The caller provides all of it, the date too: no clock is read here, so that the same learning gives the same file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CardMetadata {
     /// The structure that was learned.
     pub structure: String,
-    /// The intensity window by its name, such as `abdomen` or `-160:240`: other scans have to be seen through the same.
+    /// Name of the intensity window, such as `abdomen` or `-160:240`: other scans need the same.
     pub window: String,
     /// Shape and preprocessing of the model.
     pub model: SamConfig,
     /// SHA-256 of the model's weights: 64 hexadecimal digits.
     pub weights_sha256: String,
-    /// Every number of the learning.
+    /// Configuration of the learning.
     pub learning: AssistConfig,
-    /// What was learned from.
+    /// The slices that it was learned from.
     pub training: TrainingSlices,
-    /// Mean Dice over the annotated slices, each segmented by what was learned from the others; `None` where nobody checked.
+    /// Mean Dice of [`self_check`](crate::self_check); `None` if it was not run.
     pub self_check_dice: Option<f64>,
-    /// When it was learned; a date as in RFC 3339 is best.
+    /// Date or time of the learning, best as in RFC 3339.
     pub created: Option<String>,
 }
 
 /// The slices that a card was learned from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrainingSlices {
-    /// The scan's name.
+    /// Name of the scan.
     pub scan: String,
-    /// The axis along which the scan was cut: `axial` and the like, or `i`, `j`, `k` for a voxel index.
+    /// The axis along which the scan was sliced: an anatomical plane such as `axial`, or `i`, `j`, `k` for a voxel axis.
     pub axis: String,
     /// The slices that show the structure, counted from 0.
     pub indices: Vec<usize>,
@@ -43,7 +43,7 @@ pub struct TrainingSlices {
 }
 
 impl CardMetadata {
-    /// Says what is wrong with it, if anything is.
+    /// Returns what is wrong with the metadata.
     pub(super) fn check(&self) -> Result<(), String> {
         let texts = [
             ("structure", Some(&self.structure)),
@@ -64,7 +64,7 @@ impl CardMetadata {
         if !is_sha256(hash) {
             return Err(format!("expected 64 hexadecimal digits as its weights' SHA-256, found {hash:?}"));
         }
-        self.learning.check().map_err(|error| error.to_string())?;
+        self.learning.check_stored().map_err(|error| error.to_string())?;
         match self.self_check_dice {
             Some(dice) if !(0.0..=1.0).contains(&dice) => {
                 Err(format!("its self-check's Dice is {dice}, not within 0 to 1"))

@@ -1,4 +1,4 @@
-//! The prompt card: what was learned, kept for other scans.
+//! The prompt card: learned parameters in a file, for other scans.
 
 mod metadata;
 
@@ -12,38 +12,37 @@ use burn::{module::AutodiffModule, tensor::backend::Backend};
 use sam_core::SamPredictor;
 
 use crate::{
-    Adaptation, AssistConfig, AssistError, parameters,
-    sealed::{Content, Kind, check_finite},
+    Adaptation, AssistConfig, AssistError,
+    checksummed::{Content, Format, check_finite},
+    parameters,
 };
 pub use metadata::{CardMetadata, TrainingSlices};
 
-/// As which cards are written.
-const KIND: Kind = Kind { name: "prompt card", entry: "prompt_card", version: 2 };
+/// Format of the files.
+const FORMAT: Format = Format { name: "prompt card", entry: "prompt_card", version: 2 };
 
-/// What was learned about one structure, with all that is needed to use it again.
+/// The learned parameters of one structure, with all that is needed to use them again.
 ///
-/// A card holds the parameters that its learning could change, and nothing that the model has anyway: of a prompt encoder some 25 KB. As
-/// a file it is safetensors, with the metadata as JSON in the header, and is read without running any code; a damaged one is refused.
+/// A card holds the parameters that were trained, and none of the others: some 25 KB for a prompt encoder. Its file is safetensors with
+/// the metadata as JSON in the header; reading it runs no code, and damaged files are refused.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PromptCard(Content<CardMetadata>);
 
 impl PromptCard {
-    /// Ending of the files' names.
+    /// Extension of card files.
     pub const ENDING: &str = "safetensors";
 
-    /// Puts what was learned on a card.
+    /// Makes a card of learned parameters.
     ///
     /// # Errors
-    /// [`AssistError::CardContent`] if the metadata make no sense, if they name another [`Trained`](crate::Trained) than was learned, or
-    /// if a parameter is not finite.
+    /// [`AssistError::CardContent`] if the metadata are invalid, if their config names another [`Trained`](crate::Trained) or number of
+    /// members than was learned, or if a parameter is not finite.
     pub fn of<B: Backend>(metadata: CardMetadata, learned: &Adaptation<B>) -> Result<Self, AssistError> {
         let structure = metadata.structure.clone();
         let AssistConfig { trained, members, .. } = metadata.learning;
         let refuse = |reason| AssistError::CardContent { structure: structure.clone(), reason };
         if !learned.is_of(trained, members) {
-            return Err(refuse(format!(
-                "its learning says {members} times {trained:?}, which is not what was learned"
-            )));
+            return Err(refuse(format!("its config says {members} times {trained:?}, which is not what was learned")));
         }
         let learned = Adaptation::from_inner(learned.clone()).trainable(trained);
         let content = Content::new(metadata, parameters::read(&learned));
@@ -51,7 +50,7 @@ impl PromptCard {
         Ok(Self(content))
     }
 
-    /// What the card says of itself.
+    /// The metadata.
     pub fn metadata(&self) -> &CardMetadata {
         &self.0.about
     }
@@ -66,80 +65,96 @@ impl PromptCard {
         self.0.tensors.iter().map(|(path, data)| (path.clone(), data.shape.to_vec())).collect()
     }
 
-    /// What was learned, ready for the model that it was learned on. Whatever did not learn is shared with the model, not copied.
+    /// The learned parameters. Parameters that were not trained are shared with the model.
     ///
     /// # Errors
-    /// [`AssistError::OtherWeights`] as [`PromptCard::check_weights`]; [`AssistError::OtherShape`] if the model does not have exactly the
-    /// card's parameters, in their shapes.
-    pub fn adaptation<B: Backend>(
+    /// [`AssistError::OtherWeights`] if the model has other weights than the card was made for; [`AssistError::OtherShape`] if it does
+    /// not have exactly the card's parameters, in their shapes; [`AssistError::UnknownWeights`] if it does not know its weights' SHA-256.
+    pub fn adaptation<B: Backend>(&self, predictor: &SamPredictor<B>) -> Result<Adaptation<B>, AssistError> {
+        self.adaptation_for(predictor, predictor.weights_sha256().ok_or(AssistError::UnknownWeights)?)
+    }
+
+    /// The model as it was after learning: applies [`PromptCard::adaptation`].
+    ///
+    /// # Errors
+    /// As [`PromptCard::adaptation`].
+    pub fn apply<B: Backend>(&self, predictor: &SamPredictor<B>) -> Result<SamPredictor<B>, AssistError> {
+        Ok(self.adaptation(predictor)?.apply(predictor))
+    }
+
+    /// As [`PromptCard::adaptation`], for a model whose weights have this SHA-256.
+    ///
+    /// # Errors
+    /// As [`PromptCard::adaptation`].
+    pub fn adaptation_for<B: Backend>(
         &self,
         predictor: &SamPredictor<B>,
         weights_sha256: &str,
     ) -> Result<Adaptation<B>, AssistError> {
         self.check_weights(weights_sha256)?;
         let learning = &self.metadata().learning;
-        let unlearned = parameters::unlearned(predictor, learning.trained, learning.members);
-        Ok(parameters::fill(unlearned, &self.0.tensors, &self.title())?.valid())
+        let untrained = Adaptation::untrained(predictor, learning.trained, learning.members);
+        Ok(parameters::fill(untrained, &self.0.tensors, &self.title())?.valid())
     }
 
-    /// The model as it was after learning: [`PromptCard::adaptation`], applied.
+    /// As [`PromptCard::apply`], for a model whose weights have this SHA-256.
     ///
     /// # Errors
     /// As [`PromptCard::adaptation`].
-    pub fn apply<B: Backend>(
+    pub fn apply_for<B: Backend>(
         &self,
         predictor: &SamPredictor<B>,
         weights_sha256: &str,
     ) -> Result<SamPredictor<B>, AssistError> {
-        Ok(self.adaptation(predictor, weights_sha256)?.apply(predictor))
+        Ok(self.adaptation_for(predictor, weights_sha256)?.apply(predictor))
     }
 
-    /// Refuses weights that the card was not made for: what it learned means nothing to them.
+    /// Refuses weights that the card was not made for.
     ///
     /// # Errors
-    /// [`AssistError::OtherWeights`] if the SHA-256, in hexadecimal, is another one.
+    /// [`AssistError::OtherWeights`] if the SHA-256, in hexadecimal, differs.
     pub fn check_weights(&self, sha256: &str) -> Result<(), AssistError> {
         check_weights(&self.title(), &self.metadata().weights_sha256, sha256)
     }
 
-    /// Writes the card, whole or not at all.
+    /// Writes the card atomically.
     ///
     /// # Errors
     /// [`AssistError::Unwritable`].
     pub fn save(&self, path: impl AsRef<Path>) -> Result<(), AssistError> {
-        KIND.save(&self.0, path.as_ref())
+        FORMAT.save(&self.0, path.as_ref())
     }
 
     /// Reads a card.
     ///
     /// # Errors
-    /// [`AssistError::Unreadable`]; [`AssistError::NotWhole`] if the file holds something else or is damaged;
-    /// [`AssistError::FormatVersion`] if it is of another format.
+    /// [`AssistError::Unreadable`]; [`AssistError::Corrupt`] if the file holds something else or is damaged;
+    /// [`AssistError::FormatVersion`] if it has another format version.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, AssistError> {
-        KIND.load(path.as_ref(), check).map(Self)
+        FORMAT.load(path.as_ref(), check).map(Self)
     }
 
-    /// Every card of a folder by its path, those that cannot be read with the reason why.
+    /// Reads every card of a folder, by path; unreadable ones with the error.
     ///
-    /// All files that end in [`PromptCard::ENDING`] are taken for cards; folders within are not entered.
+    /// All files with the extension [`PromptCard::ENDING`] count as cards; subfolders are not entered.
     ///
     /// # Errors
     /// [`AssistError::Unreadable`] if the folder itself cannot be read.
     pub fn list(folder: impl AsRef<Path>) -> Result<BTreeMap<PathBuf, Result<Self, AssistError>>, AssistError> {
         let folder = folder.as_ref();
         let entries = || fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>();
-        let paths = entries().map_err(|source| KIND.unreadable(folder, source))?;
+        let paths = entries().map_err(|source| FORMAT.unreadable(folder, source))?;
         let cards = paths.into_iter().filter(|path| path.extension().is_some_and(|ending| ending == Self::ENDING));
         Ok(cards.map(|path| (path.clone(), Self::load(path))).collect())
     }
 
-    /// As errors call it.
+    /// Name in error messages.
     fn title(&self) -> String {
         format!("the prompt card of {}", self.metadata().structure)
     }
 }
 
-/// Says what is wrong with a card, if anything is.
+/// Returns what is wrong with a card.
 fn check(content: &Content<CardMetadata>) -> Result<(), String> {
     let Content { about, tensors, .. } = content;
     about.check()?;
@@ -147,7 +162,7 @@ fn check(content: &Content<CardMetadata>) -> Result<(), String> {
     check_finite(tensors)
 }
 
-/// Refuses other weights than those that `what` was learned with.
+/// Checks that these are the weights that `what` was learned with.
 pub(crate) fn check_weights(what: &str, expected: &str, found: &str) -> Result<(), AssistError> {
     if expected.eq_ignore_ascii_case(found) {
         return Ok(());

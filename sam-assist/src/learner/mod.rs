@@ -1,60 +1,43 @@
-//! Prompt learning (paper Eq. 1) step by step: prompts are drawn anew in each iteration, the image encoder never changes.
+//! Prompt learning (paper Eq. 1) step by step: prompts are drawn in each iteration, the image encoder is frozen.
 
 mod state;
 
-use std::{ops::ControlFlow, sync::OnceLock, time::Instant};
+use std::{fmt, time::Instant};
 
 use burn::{
     backend::Autodiff,
     module::AutodiffModule,
     optim::{AdamW, AdamWConfig, GradientsParams, Optimizer, adaptor::OptimizerAdaptor},
-    tensor::{ElementConversion, Tensor, TensorData, backend::Backend},
+    tensor::{ElementConversion, Tensor, backend::Backend},
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use sam_core::SamPredictor;
-use sam_prompt::PromptBatch;
+use sam_core::{AnnotatedSlice, SamPredictor};
+use sam_prompt::{
+    PromptBatch,
+    progress::{Observer, Progress, Stage, StopReason, ignore_progress},
+};
+use sam_threads::train;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Adaptation, AnnotatedSlice, AssistConfig, AssistError, EarlyStopping,
+    Adaptation, AssistConfig, AssistError, EarlyStopping,
     decoding::Decoding,
     draw::{Sample, draw},
     gradients,
     loss::{binary_cross_entropy, dice_loss},
-    target::low_res_target,
+    slice::TrainingSlice,
+    target::Targets,
 };
 
-/// Keeps `AdamW`'s division from zero.
+/// Keeps `AdamW` from dividing by zero.
 const ADAM_EPSILON: f32 = 1e-8;
 
-/// The generator's stream that new parameters are drawn from; prompts are drawn from stream 0, so that they stay the same whatever
-/// learns.
+/// New parameters are drawn from this stream of the generator. Prompts are drawn from stream 0, so they do not depend on what is
+/// trained.
 const PARAMETER_STREAM: u64 = 1;
 
-/// Where learning stands; told to the observer after each iteration.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Progress {
-    /// The iteration just done, counted from 0.
-    pub iteration: usize,
-    /// How many there will be, unless learning ends early.
-    pub iterations: usize,
-    /// Its loss.
-    pub loss: f32,
-}
-
-/// Why learning paused or ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// All iterations are done.
-    Complete,
-    /// The loss no longer fell, see [`EarlyStopping`].
-    Converged,
-    /// The observer asked for it; the learner can go on from there.
-    Stopped,
-}
-
-/// Seconds that learning took, by what they were spent on; the rest went into drawing prompts and preparing images.
+/// Seconds that training spent on each part of a step; the rest went into drawing prompts and preparing images.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Timing {
@@ -66,49 +49,62 @@ pub struct Timing {
     pub optimiser: f64,
 }
 
-/// What came out of learning.
+/// The result of learning.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Learned<B: Backend> {
-    /// What changed, to be put into the model by [`Adaptation::apply`].
+    /// The learned parameters; [`Adaptation::apply`] puts them into the model.
     pub adaptation: Adaptation<B>,
-    /// How it was learned.
+    /// The config that it was learned with.
     pub config: AssistConfig,
+    /// Why learning ended; [`StopReason::Stopped`] marks a partial result.
+    pub stop_reason: StopReason,
     /// The loss of each iteration.
     pub losses: Vec<f32>,
-    /// How long it took, embeddings and pauses not included.
+    /// Training time in seconds, without embedding and pauses.
     pub seconds: f64,
-    /// What of that went into the steps.
+    /// Time of the parts of a step.
     pub timing: Timing,
 }
 
-/// Learning in progress: it can stop after any iteration and go on later, to the very same result; in another process too, by
+/// Learning in progress. It can stop after any iteration and continue to the same result, also in another process: see
 /// [`Learner::save`] and [`Learner::resume`].
+///
+/// # Threads
+///
+/// Two trainings at once on one rayon pool can deadlock: burn-autodiff holds a graph lock while it blocks on the pool, so a worker
+/// that steals the second training waits for itself. [`Learner::run`] and [`Learner::step`] therefore run one at a time in this
+/// process; callers on other threads wait for their turn. An observer must not wait for a training on another thread.
 ///
 /// ```
 /// # use burn_flex::Flex;
 /// # use ndarray::{Array2, Array3};
-/// # use sam_assist::{AnnotatedSlice, AssistConfig, Ending, Learner};
-/// # use sam_core::{SamConfig, SamPredictor, ViTConfig};
+/// # use sam_assist::{AssistConfig, Learner};
+/// # use sam_core::{AnnotatedSlice, SamConfig, SamPredictor, ViTConfig};
 /// # let config = SamConfig::vit(ViTConfig::new(32, 1, 2).with_image_size(64));
 /// # let predictor = SamPredictor::new(config.init::<Flex>(&Default::default()), config.preprocess);
-/// # let image = Array3::from_shape_fn((40, 50, 1), |(row, _, _)| row as f32);
+/// # let image = Array3::from_shape_fn((40, 50, 1), |(row, _, _)| row as u8);
 /// # let outline = Array2::from_shape_fn((40, 50), |(row, column)| row > 20 && column > 25);
-/// # let slices = [AnnotatedSlice::new(predictor.embed(image.view())?, outline)?];
+/// # let slices = [AnnotatedSlice::new(0, predictor.embed(image.view())?, outline)?];
 /// use std::ops::ControlFlow;
 ///
-/// let mut learner = Learner::new(&predictor, &slices, AssistConfig { iterations: 3, ..AssistConfig::points() })?;
+/// use sam_prompt::progress::{StopReason, ignore_progress};
+///
+/// let mut learner = Learner::new(&predictor, &slices, AssistConfig::points().with_iterations(3))?;
 /// learner.step()?;
-/// assert_eq!(learner.run(&mut |_| ControlFlow::Break(()))?, Ending::Stopped); // after one more
-/// assert_eq!(learner.run(&mut |_| ControlFlow::Continue(()))?, Ending::Complete);
+/// assert_eq!(learner.run(&mut |_| ControlFlow::Break(()))?, StopReason::Stopped); // after one more
+/// assert_eq!(learner.run(&mut ignore_progress())?, StopReason::Complete);
 /// let predictor = learner.finish().adaptation.apply(&predictor);
 /// # Ok::<(), sam_assist::AssistError>(())
 /// ```
 pub struct Learner<B: Backend> {
     config: AssistConfig,
-    slices: Vec<AnnotatedSlice<B>>,
+    slices: Vec<TrainingSlice<B>>,
     targets: Targets<B>,
     decoding: Decoding<B>,
     device: B::Device,
+    /// Of the model's weights, if the model knows it.
+    weights_sha256: Option<String>,
     adaptation: Adaptation<Autodiff<B>>,
     optimiser: OptimizerAdaptor<AdamW, Adaptation<Autodiff<B>>, Autodiff<B>>,
     rng: ChaCha8Rng,
@@ -117,45 +113,59 @@ pub struct Learner<B: Backend> {
     timing: Timing,
 }
 
+impl<B: Backend> fmt::Debug for Learner<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Learner")
+            .field("config", &self.config)
+            .field("slices", &self.slices.len())
+            .field("iterations_done", &self.losses.len())
+            .field("seconds", &self.seconds)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<B: Backend> Learner<B> {
-    /// Prepares learning: projects each slice once, and draws what is new.
+    /// Prepares learning: projects each slice once and draws new parameters. Slices with an empty outline are skipped.
     ///
     /// # Errors
-    /// [`AssistError::NoSlices`]; [`AssistError::Config`].
+    /// [`AssistError::NoSlices`] if no slice shows the structure; [`AssistError::Config`].
     pub fn new(
         predictor: &SamPredictor<B>,
         slices: &[AnnotatedSlice<B>],
         config: AssistConfig,
     ) -> Result<Self, AssistError> {
         config.check()?;
+        let started = Instant::now();
+        let slices: Vec<_> = slices.iter().filter_map(TrainingSlice::new).collect();
         if slices.is_empty() {
             return Err(AssistError::NoSlices);
         }
-        let started = Instant::now();
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
         rng.set_stream(PARAMETER_STREAM);
         let adaptation = Adaptation::start(predictor, config.trained, config.members, config.initial_spread, &mut rng);
         let optimiser = AdamWConfig::new().with_epsilon(ADAM_EPSILON).with_weight_decay(config.weight_decay as f32);
         Ok(Self {
-            targets: Targets::new(slices),
-            decoding: Decoding::new(predictor, slices, config.trained),
+            targets: Targets::new(&slices),
+            decoding: Decoding::new(predictor, &slices, config.trained),
             device: predictor.device(),
+            weights_sha256: predictor.weights_sha256().map(str::to_owned),
             adaptation: Adaptation::from_inner(adaptation).trainable(config.trained),
             optimiser: optimiser.init(),
             rng: ChaCha8Rng::seed_from_u64(config.seed),
             losses: Vec::with_capacity(config.iterations),
-            slices: slices.to_vec(),
+            slices,
             config,
             seconds: started.elapsed().as_secs_f64(),
             timing: Timing::default(),
         })
     }
 
-    /// Prepares learning that goes on from what was learned before, of the same structure on the same model: from other slices perhaps,
-    /// and in fewer iterations, see [`AssistConfig::warm`]. The optimiser starts anew.
+    /// Prepares learning that continues from an earlier result of the same structure and model, with the same or other slices; see
+    /// [`AssistConfig::warm`] for the number of iterations. The optimiser starts with zero moments.
     ///
     /// # Errors
-    /// As [`Learner::new`]; [`AssistError::OtherLearning`] if something else was learned than `config` says.
+    /// As [`Learner::new`]; [`AssistError::OtherLearning`] if `start` was learned with another [`Trained`](crate::Trained) or number of
+    /// members.
     pub fn warm(
         predictor: &SamPredictor<B>,
         slices: &[AnnotatedSlice<B>],
@@ -170,7 +180,7 @@ impl<B: Backend> Learner<B> {
         Ok(Self { adaptation, ..Self::new(predictor, slices, config)? })
     }
 
-    /// How learning is done.
+    /// The configuration.
     pub fn config(&self) -> &AssistConfig {
         &self.config
     }
@@ -180,38 +190,62 @@ impl<B: Backend> Learner<B> {
         &self.losses
     }
 
-    /// Whether nothing is left to do, and why; [`Learner::step`] would go on all the same.
-    pub fn ending(&self) -> Option<Ending> {
+    /// Why learning is at its end, or `None` if iterations are left. [`Learner::step`] would continue all the same.
+    pub fn stop_reason(&self) -> Option<StopReason> {
         let converged = |stopping: EarlyStopping| stopping.has_converged(&self.losses);
         if self.losses.len() >= self.config.iterations {
-            Some(Ending::Complete)
+            Some(StopReason::Complete)
         } else {
-            self.config.early_stopping.is_some_and(converged).then_some(Ending::Converged)
+            self.config.early_stopping.is_some_and(converged).then_some(StopReason::Converged)
         }
     }
 
-    /// One iteration: draws prompts, decodes them, and changes the parameters of the member whose turn it is.
+    /// Runs one iteration: draws prompts, decodes them, and updates one ensemble member. Waits while another training runs, see
+    /// [`Learner`].
     ///
     /// # Errors
     /// [`AssistError::Diverged`] if the loss is not finite; the parameters are then those before the step.
     pub fn step(&mut self) -> Result<Progress, AssistError> {
+        train(|_| self.step_alone(), &mut ignore_progress())
+    }
+
+    /// Runs until all iterations are done, the loss no longer falls, or the observer stops it. Waits while another training runs, see
+    /// [`Learner`]. The observer is called after each iteration, on this thread.
+    ///
+    /// # Errors
+    /// [`AssistError::Diverged`], as [`Learner::step`].
+    pub fn run(&mut self, observer: &mut Observer<'_>) -> Result<StopReason, AssistError> {
+        train(|report| self.run_alone(report), observer)
+    }
+
+    fn run_alone(&mut self, observer: &mut Observer<'_>) -> Result<StopReason, AssistError> {
+        loop {
+            if let Some(reason) = self.stop_reason() {
+                return Ok(reason);
+            }
+            if observer(&self.step_alone()?).is_break() {
+                return Ok(StopReason::Stopped);
+            }
+        }
+    }
+
+    /// The result so far.
+    pub fn finish(self) -> Learned<B> {
+        let stop_reason = self.stop_reason().unwrap_or(StopReason::Stopped);
+        let Self { adaptation, config, losses, seconds, timing, .. } = self;
+        Learned { adaptation: adaptation.valid(), config, stop_reason, losses, seconds, timing }
+    }
+
+    /// One iteration, while no other training runs.
+    fn step_alone(&mut self) -> Result<Progress, AssistError> {
         let started = Instant::now();
         let iteration = self.losses.len();
         let samples = draw(&self.slices, iteration, &self.config, &mut self.rng)?;
         let prompts = self.batch(&samples)?;
         let target = Tensor::from_inner(self.targets.of(&samples, &self.slices, &self.device));
-        let drawn: Vec<_> = samples.iter().map(|sample| sample.slice).collect();
 
         let forward = Instant::now();
-        let member = &self.adaptation.members[iteration % self.config.members];
-        let logits = self.decoding.forward(member, &drawn, &prompts)?.low_res;
-        let loss =
-            dice_loss(logits.clone(), target.clone()) * self.config.dice_weight + binary_cross_entropy(logits, target);
-        let value = loss.clone().into_scalar().elem::<f32>();
-        if !value.is_finite() {
-            let learning_rate = self.config.rates(iteration).prompts;
-            return Err(AssistError::Diverged { iteration, loss: value, learning_rate });
-        }
+        let (loss, value) = self.loss(&samples, &prompts, target)?;
         let backward = Instant::now();
         let gradients = GradientsParams::from_grads(loss.backward(), &self.adaptation);
         self.wait();
@@ -225,45 +259,44 @@ impl<B: Backend> Learner<B> {
         self.timing.optimiser += (end - optimiser).as_secs_f64();
         self.seconds += (end - started).as_secs_f64();
         self.losses.push(value);
-        Ok(Progress { iteration, iterations: self.config.iterations, loss: value })
+        Ok(Progress::new(Stage::Learn, iteration + 1, self.config.iterations).with_loss(value))
     }
 
-    /// Goes on until all iterations are done, the loss no longer falls, or the observer stops it with [`ControlFlow::Break`].
-    ///
-    /// The observer is called after each iteration.
-    ///
-    /// # Errors
-    /// [`AssistError::Diverged`], as [`Learner::step`].
-    pub fn run(&mut self, observer: &mut dyn FnMut(Progress) -> ControlFlow<()>) -> Result<Ending, AssistError> {
-        loop {
-            if let Some(ending) = self.ending() {
-                return Ok(ending);
-            }
-            if observer(self.step()?).is_break() {
-                return Ok(Ending::Stopped);
-            }
+    /// The loss of the samples as a tensor and as a number, which is finite.
+    fn loss(
+        &mut self,
+        samples: &[Sample],
+        prompts: &PromptBatch<Autodiff<B>>,
+        target: Tensor<Autodiff<B>, 4>,
+    ) -> Result<(Tensor<Autodiff<B>, 1>, f32), AssistError> {
+        let iteration = self.losses.len();
+        let drawn: Vec<_> = samples.iter().map(|sample| sample.slice).collect();
+        let member = &self.adaptation.members[iteration % self.config.members];
+        let logits = self.decoding.forward(member, &drawn, prompts)?.low_res;
+        let loss =
+            dice_loss(logits.clone(), target.clone()) * self.config.dice_weight + binary_cross_entropy(logits, target);
+        let value = loss.clone().into_scalar().elem::<f32>();
+        if value.is_finite() {
+            return Ok((loss, value));
         }
+        let learning_rate = self.config.rates(iteration).prompts;
+        Err(AssistError::Diverged { iteration, loss: value, learning_rate })
     }
 
-    /// What was learned so far.
-    pub fn finish(self) -> Learned<B> {
-        let Self { adaptation, config, losses, seconds, timing, .. } = self;
-        Learned { adaptation: adaptation.valid(), config, losses, seconds, timing }
-    }
-
-    /// The samples' prompts, each in its own slice's frame.
+    /// The prompts of the samples, each scaled from its own slice's frame.
     fn batch(&self, samples: &[Sample]) -> Result<PromptBatch<Autodiff<B>>, AssistError> {
-        let scale = |sample: &Sample| self.slices[sample.slice].embedding().frame.scale();
+        let scale = |sample: &Sample| self.slices[sample.slice].embedding().frame().scale();
         let prompts: Vec<_> = samples.iter().map(|sample| (&sample.prompts, scale(sample))).collect();
         Ok(PromptBatch::new(&prompts, &self.device)?)
     }
 
-    /// Changes the parameters, each part at its own rate.
+    /// Updates the parameters, the decoder's at their own rate.
     fn update(&mut self, gradients: GradientsParams, iteration: usize) {
         let rates = self.config.rates(iteration);
+        // A clone shares its tensors; the optimiser replaces those that have gradients.
         let mut adaptation = self.adaptation.clone();
-        let mut gradients = match self.config.largest_gradient {
-            Some(largest) => gradients::clip(gradients, &adaptation, largest),
+        let mut gradients = match self.config.max_grad_norm {
+            Some(max_norm) => gradients::clip(gradients, &adaptation, max_norm),
             None => gradients,
         };
         let member = &adaptation.members[iteration % self.config.members];
@@ -279,60 +312,9 @@ impl<B: Backend> Learner<B> {
         self.adaptation = self.optimiser.step(rates.prompts, adaptation, gradients);
     }
 
-    /// Until the device has done what it was told, so that each part's time is its own.
+    /// Waits until the device has finished its queue, so that each part's time is its own.
     fn wait(&self) {
-        // A device that fails here fails the next operation, which says so.
+        // A device that fails here fails the next operation with its own error.
         let _ = B::sync(&self.device);
-    }
-}
-
-impl EarlyStopping {
-    /// Whether the exponential mean of the losses has been without a new lowest for too long.
-    fn has_converged(self, losses: &[f32]) -> bool {
-        let mut losses = losses.iter().map(|&loss| f64::from(loss));
-        let Some(mut mean) = losses.next() else { return false };
-        let (mut lowest, mut waited) = (mean, 0);
-        for loss in losses {
-            mean = self.smoothing * mean + (1.0 - self.smoothing) * loss;
-            waited += 1;
-            if mean < lowest - self.least_gain {
-                (lowest, waited) = (mean, 0);
-            }
-        }
-        waited >= self.patience
-    }
-}
-
-/// What the decoder should answer: each outline on the grid of the low-res logits, made when it is first asked for.
-struct Targets<B: Backend> {
-    side: usize,
-    /// Of each slice: the whole outline, then each component; `[1, 1, side, side]`.
-    slices: Vec<Vec<OnceLock<Tensor<B, 4>>>>,
-}
-
-impl<B: Backend> Targets<B> {
-    /// Low-res logits are so many times larger than the embedding.
-    const UPSCALING: usize = 4;
-
-    fn new(slices: &[AnnotatedSlice<B>]) -> Self {
-        let side = slices.first().map_or(0, |slice| Self::UPSCALING * slice.embedding().features.dims()[2]);
-        let unmade = |slice: &AnnotatedSlice<B>| (0..=slice.parts().len()).map(|_| OnceLock::new()).collect();
-        Self { side, slices: slices.iter().map(unmade).collect() }
-    }
-
-    /// The samples' answers: `[n, 1, side, side]`.
-    fn of(&self, samples: &[Sample], slices: &[AnnotatedSlice<B>], device: &B::Device) -> Tensor<B, 4> {
-        let target = |sample: &Sample| {
-            let slice = &slices[sample.slice];
-            let known = &self.slices[sample.slice][sample.part.map_or(0, |part| part + 1)];
-            let rasterise = || {
-                let answer = sample.part.map_or(slice.outline(), |part| &slice.parts()[part].mask);
-                let values = low_res_target(answer.view(), &slice.embedding().frame, self.side);
-                let values: Vec<f32> = values.into_iter().collect();
-                Tensor::from_data(TensorData::new(values, [1, 1, self.side, self.side]), device)
-            };
-            known.get_or_init(rasterise).clone()
-        };
-        Tensor::cat(samples.iter().map(target).collect(), 0)
     }
 }

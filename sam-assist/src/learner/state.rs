@@ -1,4 +1,4 @@
-//! A learner that goes on in another process: all that changes from step to step, in one file.
+//! Saves a learner and resumes it in another process: one file holds all that changes from step to step.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -8,37 +8,39 @@ use burn::{
     optim::{AdamW, AdamWState, AdaptiveMomentumState, Optimizer, adaptor::OptimizerAdaptor, record::AdaptorRecord},
     tensor::{DType, Tensor, TensorData, backend::Backend},
 };
-use sam_core::{SamPredictor, hexadecimal};
+use sam_core::{AnnotatedSlice, SamPredictor};
+use sam_files::hexadecimal;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Learner, Timing};
 use crate::{
-    Adaptation, AnnotatedSlice, AssistConfig, AssistError,
+    Adaptation, AssistConfig, AssistError,
     card::{check_weights, is_sha256},
+    checksummed::{Content, Format, Tensors, check_finite},
     parameters::{self, keep_path},
-    sealed::{Content, Kind, Tensors, check_finite},
+    slice::TrainingSlice,
     token_side::Path as ModulePath,
 };
 
-/// As which states are written.
-const KIND: Kind = Kind { name: "state of a learner", entry: "learner_state", version: 2 };
+/// Format of the files.
+const FORMAT: Format = Format { name: "state of a learner", entry: "learner_state", version: 2 };
 /// Name of the tensor that holds the loss of each iteration.
 const LOSSES: &str = "losses";
-/// What the names of the parameters begin with, and those of their moments.
+/// Prefixes of the names of parameters and of their moments.
 const PARAMETERS: &str = "parameters.";
 const MOMENTS: [&str; 2] = ["moment_1.", "moment_2."];
 
-/// What is no tensor.
+/// The part of a state that is not tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct State {
     weights_sha256: String,
     /// SHA-256 of the outlines.
     outlines_sha256: String,
     config: AssistConfig,
-    /// Where the generator stands that prompts are drawn from.
+    /// Position of the generator that prompts are drawn from.
     drawn_words: u64,
-    /// How often each parameter was changed: none that no prompt has asked yet.
+    /// Number of updates of each parameter; parameters that no prompt has reached yet are missing.
     steps: BTreeMap<String, usize>,
     seconds: f64,
     timing: Timing,
@@ -48,11 +50,20 @@ type Optimiser<B> = OptimizerAdaptor<AdamW, Adaptation<Autodiff<B>>, Autodiff<B>
 type OptimiserRecord<B> = <Optimiser<B> as Optimizer<Adaptation<Autodiff<B>>, Autodiff<B>>>::Record;
 
 impl<B: Backend> Learner<B> {
-    /// Writes where learning stands, whole or not at all, so that [`Learner::resume`] can go on from there.
+    /// Writes the state atomically, so that [`Learner::resume`] can continue from it.
     ///
     /// # Errors
-    /// [`AssistError::Unwritable`]; [`AssistError::StateContent`] if the weights' SHA-256 is none.
-    pub fn save(&self, path: impl AsRef<Path>, weights_sha256: &str) -> Result<(), AssistError> {
+    /// [`AssistError::Unwritable`]; [`AssistError::UnknownWeights`] if the model does not know its weights' SHA-256.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<(), AssistError> {
+        let sha256 = self.weights_sha256.as_deref().ok_or(AssistError::UnknownWeights)?;
+        self.save_for(path, sha256)
+    }
+
+    /// As [`Learner::save`], for a model whose weights have this SHA-256.
+    ///
+    /// # Errors
+    /// [`AssistError::Unwritable`]; [`AssistError::StateContent`] if `weights_sha256` is not a SHA-256 in hexadecimal.
+    pub fn save_for(&self, path: impl AsRef<Path>, weights_sha256: &str) -> Result<(), AssistError> {
         let mut moments = ReadMoments {
             record: self.optimiser.to_record(),
             tensors: Tensors::new(),
@@ -68,7 +79,7 @@ impl<B: Backend> Learner<B> {
             weights_sha256: weights_sha256.to_owned(),
             outlines_sha256: outlines_sha256(&self.slices),
             config: self.config.clone(),
-            // Thirty-two bits a word: no learning draws 2^64 of them.
+            // A word has 32 bits: no training draws 2^64 of them.
             drawn_words: self.rng.get_word_pos() as u64,
             steps,
             seconds: self.seconds,
@@ -76,30 +87,43 @@ impl<B: Backend> Learner<B> {
         };
         let content = Content::new(state, tensors);
         check(&content).map_err(|reason| AssistError::StateContent { reason })?;
-        KIND.save(&content, path.as_ref())
+        FORMAT.save(&content, path.as_ref())
     }
 
-    /// Goes on where a learner was saved, with the same model and the same slices: to the very result of one that was never stopped, on
-    /// the same backend.
+    /// Continues a saved learner with the same model and slices, to the same result as one that was never stopped on this backend.
     ///
     /// # Errors
-    /// [`AssistError::Unreadable`], [`AssistError::NotWhole`], [`AssistError::FormatVersion`] if there is no such state in the file;
+    /// [`AssistError::Unreadable`], [`AssistError::Corrupt`], [`AssistError::FormatVersion`] if the file is not a learner's state;
     /// [`AssistError::OtherWeights`], [`AssistError::OtherShape`] or [`AssistError::OtherSlices`] if it belongs to another model or to
-    /// other outlines. Images are not compared: backends embed them differently in the last bits.
+    /// other outlines; [`AssistError::UnknownWeights`] if the model does not know its weights' SHA-256. Images are not compared,
+    /// since backends embed them with different last bits.
     pub fn resume(
+        path: impl AsRef<Path>,
+        predictor: &SamPredictor<B>,
+        slices: &[AnnotatedSlice<B>],
+    ) -> Result<Self, AssistError> {
+        let sha256 = predictor.weights_sha256().ok_or(AssistError::UnknownWeights)?;
+        Self::resume_for(path, predictor, sha256, slices)
+    }
+
+    /// As [`Learner::resume`], for a model whose weights have this SHA-256.
+    ///
+    /// # Errors
+    /// As [`Learner::resume`].
+    pub fn resume_for(
         path: impl AsRef<Path>,
         predictor: &SamPredictor<B>,
         weights_sha256: &str,
         slices: &[AnnotatedSlice<B>],
     ) -> Result<Self, AssistError> {
         let path = path.as_ref();
-        let Content { about: state, tensors, .. } = KIND.load(path, check)?;
+        let Content { about: state, tensors, .. } = FORMAT.load(path, check)?;
         let what = format!("the learner of {}", path.display());
         check_weights(&what, &state.weights_sha256, weights_sha256)?;
-        if state.outlines_sha256 != outlines_sha256(slices) {
+        let mut learner = Self::new(predictor, slices, state.config)?;
+        if state.outlines_sha256 != outlines_sha256(&learner.slices) {
             return Err(AssistError::OtherSlices { path: path.to_path_buf() });
         }
-        let mut learner = Self::new(predictor, slices, state.config)?;
         learner.adaptation = parameters::fill(learner.adaptation, &under(PARAMETERS, &tensors), &what)?;
         let mut moments = FillMoments {
             record: learner.optimiser.to_record(),
@@ -117,10 +141,10 @@ impl<B: Backend> Learner<B> {
     }
 }
 
-/// Says what is wrong with a state, if anything is.
+/// Returns what is wrong with a state.
 fn check(content: &Content<State>) -> Result<(), String> {
     let Content { about, tensors, .. } = content;
-    about.config.check().map_err(|error| error.to_string())?;
+    about.config.check_stored().map_err(|error| error.to_string())?;
     for hash in [&about.weights_sha256, &about.outlines_sha256] {
         if !is_sha256(hash) {
             return Err(format!("expected 64 hexadecimal digits as a SHA-256, found {hash:?}"));
@@ -141,20 +165,20 @@ fn check(content: &Content<State>) -> Result<(), String> {
     check_finite(tensors)
 }
 
-/// The tensors whose names begin with a prefix, without it.
+/// The tensors whose names begin with a prefix, under their names without it.
 fn under(prefix: &str, tensors: &Tensors) -> Tensors {
     tensors.iter().filter_map(|(name, data)| Some((name.strip_prefix(prefix)?.to_owned(), data.clone()))).collect()
 }
 
-/// SHA-256 of all outlines in their order, each with its size.
-fn outlines_sha256<B: Backend>(slices: &[AnnotatedSlice<B>]) -> String {
+/// SHA-256 of all training outlines in their order, each with its size.
+fn outlines_sha256<B: Backend>(slices: &[TrainingSlice<B>]) -> String {
     let mut hasher = Sha256::new();
     for slice in slices {
         let outline = slice.outline();
         hasher.update(format!("{:?}", outline.dim()));
         hasher.update(outline.iter().map(|&inside| u8::from(inside)).collect::<Vec<_>>());
     }
-    hexadecimal(&hasher.finalize())
+    hexadecimal(hasher.finalize())
 }
 
 /// Collects the moments of each parameter.
@@ -179,7 +203,7 @@ impl<B: Backend> ModuleVisitor<Autodiff<B>> for ReadMoments<B> {
     }
 }
 
-/// Gives each parameter the moments that were saved of it.
+/// Restores the moments of each parameter.
 struct FillMoments<'a, B: Backend> {
     record: OptimiserRecord<B>,
     tensors: &'a Tensors,

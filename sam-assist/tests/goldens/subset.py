@@ -4,7 +4,7 @@
 
 FOLDER holds the outputs of facebookresearch/segment-anything dca509f: its own modules in a small configuration (image 128, 32
 channels, 4 heads in the decoder) with random weights, its prompt encoder trained for three steps of Adam through the frozen
-decoder, made with torch 2.15 on a CPU. Nothing is computed here.
+decoder, as sam-core/tests/goldens/generate_official.py writes them. Nothing is computed here.
 """
 
 import shutil

@@ -1,30 +1,30 @@
-//! Between an image and the square that a SAM's features cover.
+//! Conversion between an image and the square input of the model.
 
 use burn::tensor::{Bool, Tensor, TensorData, backend::Backend};
 use ndarray::Array2;
 use sam_core::Frame;
 use sapnet::BilinearResize;
 
-/// Masks on the grid of the model's input: the object, and what is not it; the padding is neither.
+/// Masks on the grid of the model's input: the structure, and the background; the padding is neither.
 ///
 /// # Shapes
 /// - output: `[n, padded, padded]` each
 pub(super) fn masks<'a, B: Backend>(
-    outlines: impl Iterator<Item = (&'a Array2<bool>, &'a Frame)> + Clone,
+    outlines: impl Iterator<Item = (&'a Array2<bool>, Frame)> + Clone,
     device: &B::Device,
 ) -> [Tensor<B, 3, Bool>; 2] {
     [true, false].map(|wanted| {
-        let mask = |(outline, frame): (&Array2<bool>, &Frame)| {
+        let mask = |(outline, frame): (&Array2<bool>, Frame)| {
             let side = frame.padded;
             let values =
-                (0..side * side).map(|at| at_model_pixel(outline, frame, at / side, at % side) == Some(wanted));
+                (0..side * side).map(|at| at_model_pixel(outline, &frame, at / side, at % side) == Some(wanted));
             Tensor::from_data(TensorData::new(values.collect::<Vec<bool>>(), [1, side, side]), device)
         };
         Tensor::cat(outlines.clone().map(mask).collect(), 0)
     })
 }
 
-/// What lies under the centre of a pixel of the model's input; nothing in the padding.
+/// The outline at the centre of a pixel of the model's input; `None` in the padding.
 fn at_model_pixel(outline: &Array2<bool>, frame: &Frame, row: usize, column: usize) -> Option<bool> {
     let (rows, columns) = frame.resized;
     let nearest = |at: usize, resized: usize, original: usize| (2 * at + 1) * original / (2 * resized);
@@ -32,7 +32,7 @@ fn at_model_pixel(outline: &Array2<bool>, frame: &Frame, row: usize, column: usi
         .then(|| outline[(nearest(row, rows, outline.nrows()), nearest(column, columns, outline.ncols()))])
 }
 
-/// A map of the model's input as one of the image: the padding is cut off, the rest resized.
+/// Converts a map of the model's input to one of the image: the padding is cut off, the rest resized.
 ///
 /// # Shapes
 /// - map: `[1, padded, padded]`
@@ -61,7 +61,7 @@ mod tests {
     fn a_mask_goes_to_the_model_and_comes_back() {
         let truth = Array2::from_shape_fn((40, 100), |(row, column)| (10..30).contains(&row) && column > 60);
         let frame = Frame::new(40, 100, 50);
-        let [object, background] = masks::<Flex>(std::iter::once((&truth, &frame)), &FlexDevice);
+        let [object, background] = masks::<Flex>(std::iter::once((&truth, frame)), &FlexDevice);
         let annotated = object.clone().int().sum().into_scalar() + background.int().sum().into_scalar();
         assert_eq!(annotated, 20 * 50);
         let back = to_image(object.float(), &frame).mapv(|share| share > 0.5);

@@ -1,28 +1,33 @@
-//! Prompts from a coarse map: how probable the object is, pixel by pixel, as a method fitted to SAM's features says.
+//! Prompts from a coarse map: the probability of the structure at each pixel, from a method fitted to SAM's features.
 //!
-//! SAP-Net and PANet come from the crate sapnet, whose [`CoarseSegmenter`] the linear classifier implements, and others can as well.
+//! SAP-Net and PANet are in the crate sapnet. Its trait [`CoarseSegmenter`] is implemented here for the linear classifier, and can be
+//! implemented for others.
 
-mod classifier;
+mod classification;
 mod framing;
 
-use std::{fmt, ops::ControlFlow, rc::Rc};
+use std::{fmt, sync::Arc};
 
 use burn::tensor::{Tensor, backend::Backend};
 use ndarray::Array2;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use sam_core::ImageEmbedding;
-use sam_prompt::Prompts;
+use sam_core::{AnnotatedSlice, ImageEmbedding};
+use sam_prompt::{Prompts, progress::Observer};
 use sapnet::{AnnotatedSlices, CoarseSegmenter, PaNet, SapNet, SapNetConfig, SupportConfig};
 use serde::{Deserialize, Serialize};
 
-pub use classifier::{ClassifierConfig, LinearClassifier};
+pub use classification::{ClassifierConfig, LinearClassifier};
 
-use crate::{AutoError, HandOver, PromptGenerator, SliceContext, SupportSlice};
+use crate::{AutoError, PromptExtraction, PromptGenerator, SliceContext};
 
-/// What makes the coarse map.
+/// A coarse segmenter that can be stored and shared between threads.
+pub type SharedSegmenter<B> = Arc<dyn CoarseSegmenter<B>>;
+
+/// Method that predicts the coarse map.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum CoarseMethod {
     /// Prototypes of the frozen features: nothing is trained.
     Panet(SupportConfig),
@@ -38,55 +43,78 @@ impl Default for CoarseMethod {
     }
 }
 
-/// Every number of a generator from coarse maps.
+/// Configuration of a generator from coarse maps.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct CoarseConfig {
-    /// What makes the map.
+    /// Method that predicts the map.
     pub method: CoarseMethod,
-    /// What of it is handed on.
-    pub hand_over: HandOver,
+    /// Which prompts are extracted from it.
+    #[serde(rename = "hand_over", alias = "extraction")]
+    pub extraction: PromptExtraction,
 }
+
+sam_assist::__setters!(CoarseConfig {
+    with_method => method: CoarseMethod,
+    with_extraction => extraction: PromptExtraction,
+});
 
 impl CoarseConfig {
-    /// Fits the method to the annotated slices. SAP-Net takes some seconds.
+    /// Fits the method to the annotated slices, those with an empty outline included. SAP-Net takes some seconds; the observer is
+    /// called after each of its iterations. May be called on several threads at once: trainings wait for each other.
     ///
     /// # Errors
-    /// [`AutoError::Config`]; [`AutoError::NothingAnnotated`]; [`AutoError::Coarse`] if the method cannot be fitted.
-    pub fn fit<B: Backend>(&self, annotated: &[SupportSlice<B>]) -> Result<CoarseGenerator<B>, AutoError> {
-        self.hand_over.check()?;
+    /// [`AutoError::Config`]; [`AutoError::NothingAnnotated`]; [`AutoError::Coarse`] if the method cannot be fitted;
+    /// [`AutoError::Stopped`] if the observer stops it, as a half-trained network is of no use.
+    pub fn fit<B: Backend>(
+        &self,
+        annotated: &[AnnotatedSlice<B>],
+        observer: &mut Observer<'_>,
+    ) -> Result<CoarseGenerator<B>, AutoError> {
+        self.extraction.check()?;
         let slices = annotated_slices(annotated)?;
-        let segmenter: Rc<dyn CoarseSegmenter<B>> = match &self.method {
-            CoarseMethod::Panet(config) => Rc::new(PaNet::fit(&slices, config)?),
-            CoarseMethod::Sapnet(config) => Rc::new(SapNet::fit(&slices, config, &mut |_| ControlFlow::Continue(()))?),
-            CoarseMethod::Classifier(config) => Rc::new(config.fit(&slices)?),
+        let segmenter: SharedSegmenter<B> = match &self.method {
+            CoarseMethod::Panet(config) => Arc::new(PaNet::fit(&slices, config)?),
+            CoarseMethod::Sapnet(config) => Arc::new(train_sapnet(&slices, config, observer)?),
+            CoarseMethod::Classifier(config) => Arc::new(config.fit(&slices)?),
         };
-        CoarseGenerator::new(segmenter, self.hand_over.clone())
+        CoarseGenerator::new(segmenter, self.extraction.clone())
     }
 }
 
-/// The annotated slices as sapnet takes them.
-fn annotated_slices<B: Backend>(annotated: &[SupportSlice<B>]) -> Result<AnnotatedSlices<B>, AutoError> {
-    if annotated.iter().all(|slice| slice.pixels() == 0) {
+/// Trains a SAP-Net to its end, while no other training of the process runs.
+fn train_sapnet<B: Backend>(
+    slices: &AnnotatedSlices<B>,
+    config: &SapNetConfig,
+    observer: &mut Observer<'_>,
+) -> Result<SapNet<B>, AutoError> {
+    let trained = sam_threads::train(|report| SapNet::fit(slices, config, report), observer)?;
+    if trained.stop_reason().is_partial() { Err(AutoError::Stopped) } else { Ok(trained) }
+}
+
+/// Features and masks of the annotated slices, on the grid of the model's input.
+fn annotated_slices<B: Backend>(annotated: &[AnnotatedSlice<B>]) -> Result<AnnotatedSlices<B>, AutoError> {
+    if annotated.iter().all(AnnotatedSlice::is_empty) {
         return Err(AutoError::NothingAnnotated);
     }
-    let features: Vec<_> = annotated.iter().map(|slice| slice.embedding().features.clone()).collect();
+    let features: Vec<_> = annotated.iter().map(|slice| slice.embedding().features().clone()).collect();
     let device = features[0].device();
-    let outlines = annotated.iter().map(|slice| (slice.outline(), &slice.embedding().frame));
+    let outlines = annotated.iter().map(|slice| (slice.outline(), slice.embedding().frame()));
     let [object, background] = framing::masks::<B>(outlines, &device);
     Ok(AnnotatedSlices::new(Tensor::cat(features, 0), object, background)?)
 }
 
-/// Prompts from the coarse maps of a fitted method.
+/// Prompts slices from the coarse maps of a fitted method. A clone shares the fitted method.
 #[derive(Clone)]
 pub struct CoarseGenerator<B: Backend> {
-    segmenter: Rc<dyn CoarseSegmenter<B>>,
-    hand_over: HandOver,
+    segmenter: SharedSegmenter<B>,
+    extraction: PromptExtraction,
 }
 
 impl<B: Backend> fmt::Debug for CoarseGenerator<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CoarseGenerator").field("hand_over", &self.hand_over).finish_non_exhaustive()
+        f.debug_struct("CoarseGenerator").field("extraction", &self.extraction).finish_non_exhaustive()
     }
 }
 
@@ -94,34 +122,34 @@ impl<B: Backend> CoarseGenerator<B> {
     /// From any fitted method.
     ///
     /// # Errors
-    /// [`AutoError::Config`] if nothing would be handed over.
-    pub fn new(segmenter: Rc<dyn CoarseSegmenter<B>>, hand_over: HandOver) -> Result<Self, AutoError> {
-        hand_over.check()?;
-        Ok(Self { segmenter, hand_over })
+    /// [`AutoError::Config`] if no prompt would be extracted.
+    pub fn new(segmenter: SharedSegmenter<B>, extraction: PromptExtraction) -> Result<Self, AutoError> {
+        extraction.check()?;
+        Ok(Self { segmenter, extraction })
     }
 
-    /// The same fitted method with something else handed on.
+    /// The same fitted method with another extraction.
     ///
     /// # Errors
     /// As [`CoarseGenerator::new`].
-    pub fn with_hand_over(&self, hand_over: HandOver) -> Result<Self, AutoError> {
-        Self::new(self.segmenter.clone(), hand_over)
+    pub fn with_extraction(&self, extraction: PromptExtraction) -> Result<Self, AutoError> {
+        Self::new(self.segmenter.clone(), extraction)
     }
 
-    /// How probable the object is.
+    /// Probability of the structure.
     ///
     /// # Shapes
     /// - output: `[rows, columns]` of the image, in [0, 1]
     ///
     /// # Errors
-    /// [`AutoError::Coarse`] if the features are unlike those of the annotated slices.
+    /// [`AutoError::Coarse`] if the features have another shape than those of the annotated slices.
     pub fn map(&self, embedding: &ImageEmbedding<B>) -> Result<Array2<f32>, AutoError> {
-        let frame = &embedding.frame;
-        let map = self.segmenter.predict(embedding.features.clone(), [frame.padded; 2])?;
-        Ok(framing::to_image(map, frame))
+        let frame = embedding.frame();
+        let map = self.segmenter.predict(embedding.features().clone(), [frame.padded; 2])?;
+        Ok(framing::to_image(map, &frame))
     }
 
-    /// Where the object is the likelier of the two, as prompts see it: components that are too small or too many are gone.
+    /// Where the structure is likelier than the background, without the components that the extraction ignores.
     ///
     /// # Shapes
     /// - output: `[rows, columns]` of the image
@@ -133,29 +161,29 @@ impl<B: Backend> CoarseGenerator<B> {
     }
 
     fn cleaned(&self, map: &Array2<f32>) -> Array2<bool> {
-        let parts = self.hand_over.parts(map.mapv(|share| share > 0.5).view());
+        let parts = self.extraction.parts(map.mapv(|probability| probability > 0.5).view());
         parts.iter().fold(Array2::from_elem(map.dim(), false), |whole, part| whole | part)
     }
 
-    /// The map as low-res logits, on the grid of the model's own.
+    /// The map as low-res logits, on the grid of the decoder's.
     fn logits(&self, embedding: &ImageEmbedding<B>) -> Result<Array2<f32>, AutoError> {
-        let [.., height, width] = embedding.features.dims();
-        let map = self.segmenter.predict(embedding.features.clone(), [4 * height, 4 * width])?;
-        let strength = self.hand_over.mask_strength;
+        let [.., height, width] = embedding.features().dims();
+        let map = self.segmenter.predict(embedding.features().clone(), [4 * height, 4 * width])?;
+        let strength = self.extraction.mask_strength;
         Ok(framing::to_array(map).mapv(|share| (share / (1.0 - share)).ln().clamp(-strength, strength)))
     }
 }
 
 impl<B: Backend> PromptGenerator<B> for CoarseGenerator<B> {
     fn generate(&self, slice: &SliceContext<'_, B>) -> Result<Option<Prompts>, AutoError> {
-        let mut rng = ChaCha8Rng::seed_from_u64(self.hand_over.seed);
-        // Each slice draws its own points, whatever was drawn on others before.
+        let mut rng = ChaCha8Rng::seed_from_u64(self.extraction.seed);
+        // A stream per slice, so that points do not depend on the order of slices.
         rng.set_stream(slice.index as u64);
         let map = self.map(slice.embedding)?;
-        let (mask, confidence) = (self.cleaned(&map), self.hand_over.point_confidence);
-        let is_sure = |at: (usize, usize)| (2.0 * map[at] - 1.0).abs() >= confidence;
-        let Some(prompts) = self.hand_over.prompts_where(mask.view(), &is_sure, &mut rng)? else { return Ok(None) };
-        let logits = if self.hand_over.mask { Some(self.logits(slice.embedding)?) } else { None };
+        let (mask, confidence) = (self.cleaned(&map), self.extraction.point_confidence);
+        let is_certain = |at: (usize, usize)| (2.0 * map[at] - 1.0).abs() >= confidence;
+        let Some(prompts) = self.extraction.prompts_where(mask.view(), &is_certain, &mut rng)? else { return Ok(None) };
+        let logits = if self.extraction.mask { Some(self.logits(slice.embedding)?) } else { None };
         Ok(Some(Prompts { mask: logits, ..prompts }))
     }
 }

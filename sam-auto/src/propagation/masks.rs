@@ -1,6 +1,6 @@
-//! Masks are handed on: each slice is prompted by its segmented neighbour's.
+//! Mask propagation: each slice is prompted from the mask of its neighbour.
 //!
-//! The neighbour's mask as box and points is what `LiteMedSAM`'s and micro-sam's 3-D modes do; the walk ends where the mask
+//! The 3-D modes of `LiteMedSAM` and micro-sam prompt in this way with the neighbour's box and points. Propagation ends where the mask
 //! vanishes or jumps.
 
 use std::{
@@ -12,34 +12,47 @@ use burn::tensor::backend::Backend;
 use ndarray::Array2;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use sam_core::SamPredictor;
+use sam_assist::ConfigError;
+use sam_core::{SamPredictor, SliceSource};
+use sam_prompt::{
+    is_mask_empty, mask_area,
+    progress::{Observer, Progress, Stage},
+};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    AutoError, HandOver, SegmentedSlice, SliceSource,
-    masks::{overlap, pixels},
-};
+use crate::{AutoError, PromptExtraction, Segmentation, SegmentedSlice, mask_stats::overlap};
 
-/// How masks are handed from slice to slice.
+/// Configuration of mask propagation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct MaskPropagationConfig {
-    /// What of the neighbour's mask is handed on. A mask prompt is not: the neighbour's logits are not kept.
-    pub hand_over: HandOver,
-    /// A mask that overlaps its neighbour's with a lower intersection over union has jumped.
+    /// Which prompts are extracted from the neighbour's mask: points or boxes. There is no mask prompt, because the neighbour's
+    /// logits are not kept.
+    #[serde(rename = "hand_over", alias = "extraction")]
+    pub extraction: PromptExtraction,
+    /// A mask has jumped if its intersection over union with the neighbour's mask is lower.
     pub min_iou: f32,
-    /// A mask with more than this many times its neighbour's pixels has jumped: what grows that fast has leaked.
+    /// A mask has jumped if it has more than this many times the pixels of the neighbour's: it has leaked.
     pub max_growth: f32,
-    /// A mask that the model itself gives a lower intersection over union has jumped.
+    /// A mask has jumped if the model's own estimate of its intersection over union is lower.
     pub min_predicted_iou: f32,
-    /// The walk goes at most this many slices far: what is far from an annotated slice drifts.
+    /// Maximum distance from an annotated slice, in slices, because masks drift; `None` for no limit.
     pub max_distance: Option<usize>,
 }
+
+sam_assist::__setters!(MaskPropagationConfig {
+    with_extraction => extraction: PromptExtraction,
+    with_min_iou => min_iou: f32,
+    with_max_growth => max_growth: f32,
+    with_min_predicted_iou => min_predicted_iou: f32,
+    with_max_distance => max_distance: Option<usize>,
+});
 
 impl Default for MaskPropagationConfig {
     fn default() -> Self {
         Self {
-            hand_over: HandOver::default(),
+            extraction: PromptExtraction::default(),
             min_iou: 0.3,
             max_growth: 1.25,
             min_predicted_iou: 0.0,
@@ -49,106 +62,191 @@ impl Default for MaskPropagationConfig {
 }
 
 impl MaskPropagationConfig {
-    /// The same with another seed of the drawn points.
+    /// Sets the random seed of the points.
     #[must_use]
     pub fn with_seed(self, seed: u64) -> Self {
-        Self { hand_over: HandOver { seed, ..self.hand_over }, ..self }
+        Self { extraction: PromptExtraction { seed, ..self.extraction }, ..self }
     }
 
-    /// Checks every number.
+    /// Checks every value.
     ///
     /// # Errors
-    /// [`AutoError::Config`] names the first that makes no sense.
-    pub fn check(&self) -> Result<(), AutoError> {
-        self.hand_over.check()?;
-        let speaks = self.hand_over.points > 0 || self.hand_over.boxes;
-        AutoError::check(
-            speaks,
-            "hand_over",
-            || "a mask alone".to_owned(),
-            "points or boxes: no logits are handed on here",
-        )?;
-        AutoError::check(!self.min_iou.is_nan(), "min_iou", || "NaN".to_owned(), "a number")?;
+    /// [`ConfigError`] names the first one that is out of range.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.extraction.check()?;
+        let has_prompts = self.extraction.points > 0 || self.extraction.boxes;
+        let found = || "a mask alone".to_owned();
+        ConfigError::check(has_prompts, "extraction", found, "points or boxes: propagation keeps no logits")?;
+        ConfigError::check(!self.min_iou.is_nan(), "min_iou", || "NaN".to_owned(), "a number")?;
         let predicted = self.min_predicted_iou;
-        AutoError::check(!predicted.is_nan(), "min_predicted_iou", || "NaN".to_owned(), "a number")?;
-        AutoError::check(self.max_growth > 0.0, "max_growth", || self.max_growth.to_string(), "a number above 0")
+        ConfigError::check(!predicted.is_nan(), "min_predicted_iou", || "NaN".to_owned(), "a number")?;
+        ConfigError::check(self.max_growth > 0.0, "max_growth", || self.max_growth.to_string(), "a number above 0")
     }
 }
 
 /// Segments the slices that are not annotated, outwards from those that are.
 ///
-/// Each slice is reached from its nearest annotated slice first; where that walk has ended, from the other side. Between two annotated
-/// slices the object cannot have ended: where both walks jump, the steadier of the two masks is taken. An annotated slice with an
-/// empty outline says "no object here": no walk passes it. `reached` is told each slice that is done.
+/// The predictor should have learned prompts of every kind: [`AssistConfig::mixed`](sam_assist::AssistConfig::mixed).
+///
+/// Each slice is prompted from the side of its nearest annotated slice; if propagation has ended there, from the other side. Between
+/// two annotated slices with the structure it cannot have ended: if the masks from both sides jump, the one that overlaps its
+/// neighbour more is kept. An annotated slice with an empty outline ends propagation.
+///
+/// The observer is called after each prediction; a slice that is predicted from both sides is counted once. If the observer stops
+/// the call, the result is partial: see [`Segmentation::stopped`].
+///
+/// # Shapes
+/// - annotated: `[rows, columns]` of the slice, by its index
 ///
 /// # Errors
-/// [`AutoError::Config`]; [`AutoError::NothingAnnotated`]; [`AutoError::NoSuchSlice`]; [`AutoError::Slice`] if a slice cannot be had.
+/// [`AutoError::Config`]; [`AutoError::NothingAnnotated`]; [`AutoError::NoSuchSlice`]; [`AutoError::OutlineSize`] if an outline has
+/// another size than the slice beside it; [`AutoError::Slice`] if a slice cannot be read or embedded.
 pub fn propagate_masks<B: Backend>(
     predictor: &SamPredictor<B>,
-    source: &mut dyn SliceSource<B>,
+    source: &dyn SliceSource<B>,
     annotated: &BTreeMap<usize, Array2<bool>>,
     config: &MaskPropagationConfig,
-    reached: &mut dyn FnMut(usize),
-) -> Result<Vec<SegmentedSlice>, AutoError> {
+    observer: &mut Observer<'_>,
+) -> Result<Segmentation, AutoError> {
     config.check()?;
-    let count = source.count();
-    let is_object = |mask: &Array2<bool>| mask.iter().any(|&inside| inside);
-    if !annotated.values().any(is_object) {
-        return Err(AutoError::NothingAnnotated);
-    }
-    let mut slices = vec![SegmentedSlice::Empty; count];
-    let mut walks = BinaryHeap::new();
-    for (&index, outline) in annotated {
-        if index >= count {
-            return Err(AutoError::NoSuchSlice { index, count });
-        }
-        slices[index] = SegmentedSlice::Annotated(outline.clone());
-        if is_object(outline) {
-            walks.extend([-1, 1].map(|step| Reverse((1, index, step))));
+    let mut work = Propagation::new(predictor, source, annotated, config)?;
+    let total = work.count - annotated.len();
+    let mut stopped = false;
+    while let Some(front) = work.fronts.pop() {
+        let Some(reached) = work.advance(front.0)? else { continue };
+        let done = work.done();
+        let progress = Progress::new(Stage::Segment, done, total).at_slice(reached);
+        if observer(&progress).is_break() && !work.fronts.is_empty() {
+            stopped = true;
+            break;
         }
     }
-    let mut rng = ChaCha8Rng::seed_from_u64(config.hand_over.seed);
-    let mut jumped: BTreeMap<usize, (f32, SegmentedSlice)> = BTreeMap::new();
-    // Nearest first, so that every slice is reached from its nearest annotated one.
-    while let Some(Reverse((distance, from, step))) = walks.pop() {
-        let Some(next) = from.checked_add_signed(step).filter(|&next| next < count) else { continue };
-        let is_far = config.max_distance.is_some_and(|most| distance > most);
-        if is_far || annotated.contains_key(&next) || slices[next].mask().is_some() {
-            continue;
+    Ok(work.finish(stopped))
+}
+
+/// The end of a propagation, from where it advances by one slice. Nearer to an annotated slice is smaller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Front {
+    /// Distance of the next slice from the annotated slice where the propagation started.
+    distance: usize,
+    /// The last slice that was segmented.
+    from: usize,
+    /// Direction: -1 or 1.
+    step: isize,
+}
+
+/// A mask that jumped, kept in case the slice lies between annotated slices.
+#[derive(Debug)]
+struct Jumped {
+    overlap: f32,
+    slice: SegmentedSlice,
+}
+
+/// A propagation in progress.
+struct Propagation<'a, B: Backend> {
+    predictor: &'a SamPredictor<B>,
+    source: &'a dyn SliceSource<B>,
+    annotated: &'a BTreeMap<usize, Array2<bool>>,
+    config: &'a MaskPropagationConfig,
+    count: usize,
+    slices: Vec<SegmentedSlice>,
+    jumped: BTreeMap<usize, Jumped>,
+    /// Nearest first, so that every slice is prompted from its nearest annotated one.
+    fronts: BinaryHeap<Reverse<Front>>,
+    rng: ChaCha8Rng,
+}
+
+impl<'a, B: Backend> Propagation<'a, B> {
+    /// Fronts on both sides of each annotated slice that shows the structure.
+    fn new(
+        predictor: &'a SamPredictor<B>,
+        source: &'a dyn SliceSource<B>,
+        annotated: &'a BTreeMap<usize, Array2<bool>>,
+        config: &'a MaskPropagationConfig,
+    ) -> Result<Self, AutoError> {
+        if annotated.values().all(|outline| is_mask_empty(outline.view())) {
+            return Err(AutoError::NothingAnnotated);
         }
-        let Some(mask) = slices[from].mask() else { continue };
-        let Some(prompts) = config.hand_over.prompts(mask.view(), &mut rng)? else { continue };
-        let embedding = source.embedding(next).map_err(|source| AutoError::Slice { index: next, source })?;
-        let prediction = predictor.predict(&embedding, &prompts)?;
+        let count = source.count();
+        let mut slices = vec![SegmentedSlice::NotReached; count];
+        let mut fronts = BinaryHeap::new();
+        for (&index, outline) in annotated {
+            if index >= count {
+                return Err(AutoError::NoSuchSlice { index, count });
+            }
+            slices[index] = SegmentedSlice::Annotated(outline.clone());
+            if !is_mask_empty(outline.view()) {
+                fronts.extend([-1, 1].map(|step| Reverse(Front { distance: 1, from: index, step })));
+            }
+        }
+        let rng = ChaCha8Rng::seed_from_u64(config.extraction.seed);
+        Ok(Self { predictor, source, annotated, config, count, slices, jumped: BTreeMap::new(), fronts, rng })
+    }
+
+    /// Segments the slice next to a front; `None` if there is none to segment.
+    fn advance(&mut self, front: Front) -> Result<Option<usize>, AutoError> {
+        let Front { distance, from, step } = front;
+        let Some(next) = from.checked_add_signed(step).filter(|&next| next < self.count) else { return Ok(None) };
+        let is_far = self.config.max_distance.is_some_and(|most| distance > most);
+        if is_far || self.slices[next].mask().is_some() {
+            return Ok(None);
+        }
+        let Some(mask) = self.slices[from].mask() else { return Ok(None) };
+        let Some(prompts) = self.config.extraction.prompts(mask.view(), &mut self.rng)? else { return Ok(None) };
+        let embedding = self.source.embedding(next)?;
+        let (found, expected) = (mask.dim(), embedding.frame().original);
+        if found != expected {
+            return Err(AutoError::OutlineSize { index: from, found, expected });
+        }
+        let prediction = self.predictor.predict(&embedding, &prompts)?;
         let found = prediction.mask();
         let (overlap, growth) = (overlap(mask, &found), growth(mask, &found));
         let predicted_iou = prediction.iou[prediction.best()];
         let slice = SegmentedSlice::Predicted { mask: found, predicted_iou };
+        let Self { config, jumped, .. } = self;
         if overlap >= config.min_iou && growth <= config.max_growth && predicted_iou >= config.min_predicted_iou {
-            slices[next] = slice;
-            walks.push(Reverse((distance + 1, next, step)));
-        } else if jumped.get(&next).is_none_or(|(other, _)| overlap > *other) {
-            jumped.insert(next, (overlap, slice));
+            self.slices[next] = slice;
+            self.fronts.push(Reverse(Front { distance: distance + 1, from: next, step }));
+        } else if jumped.get(&next).is_none_or(|other| overlap > other.overlap) {
+            jumped.insert(next, Jumped { overlap, slice });
         }
-        reached(next);
+        Ok(Some(next))
     }
-    for (index, (_, slice)) in jumped {
-        if slices[index] == SegmentedSlice::Empty && is_between(index, annotated) {
-            slices[index] = slice;
+
+    /// Number of slices that were predicted at least once.
+    fn done(&self) -> usize {
+        let predicted = |(index, slice): (usize, &SegmentedSlice)| {
+            matches!(slice, SegmentedSlice::Predicted { .. }) || self.jumped.contains_key(&index)
+        };
+        self.slices.iter().enumerate().filter(|&slice| predicted(slice)).count()
+    }
+
+    /// Keeps masks that jumped between annotated slices. Slices without a mask are empty, or not reached if the work was stopped.
+    fn finish(self, stopped: bool) -> Segmentation {
+        let Self { mut slices, jumped, annotated, .. } = self;
+        for (index, other) in jumped {
+            if slices[index] == SegmentedSlice::NotReached {
+                slices[index] = if is_between(index, annotated) { other.slice } else { SegmentedSlice::Empty };
+            }
         }
+        if !stopped {
+            for slice in slices.iter_mut().filter(|slice| **slice == SegmentedSlice::NotReached) {
+                *slice = SegmentedSlice::Empty;
+            }
+        }
+        Segmentation { stopped, ..Segmentation::new(slices) }
     }
-    Ok(slices)
 }
 
-/// Whether the nearest annotated slices on both sides show the object.
+/// Whether the nearest annotated slices on both sides show the structure.
 fn is_between(index: usize, annotated: &BTreeMap<usize, Array2<bool>>) -> bool {
     let shows = |neighbour: Option<(&usize, &Array2<bool>)>| {
-        neighbour.is_some_and(|(_, outline)| outline.iter().any(|&inside| inside))
+        neighbour.is_some_and(|(_, outline)| !is_mask_empty(outline.view()))
     };
     shows(annotated.range(..index).next_back()) && shows(annotated.range(index + 1..).next())
 }
 
-/// How many times the pixels of one mask another has.
+/// How many times the pixels of `before` the mask `after` has.
 fn growth(before: &Array2<bool>, after: &Array2<bool>) -> f32 {
-    pixels(after) as f32 / (pixels(before) as f32).max(1.0)
+    mask_area(after.view()) as f32 / (mask_area(before.view()) as f32).max(1.0)
 }

@@ -1,10 +1,11 @@
-//! From the annotated slices to their neighbours, and on to theirs.
+//! Propagation from the annotated slices to their neighbours, and on to theirs.
 //!
-//! - [`seeds`]: the paper's Algorithm 1. Points are handed on where intensities stay alike; SAM is asked afterwards.
-//! - [`masks`]: the segmented neighbour's mask is handed on as prompts; SAM is asked at each step, and mistakes can end the walk.
+//! - [`points`]: the paper's Algorithm 1. Points move on where intensities stay similar; SAM segments afterwards.
+//! - [`masks`]: each slice is prompted from the mask of its neighbour; SAM segments at each step, and a mask that fails ends the
+//!   propagation.
 
 mod masks;
-mod seeds;
+mod points;
 
 pub use masks::{MaskPropagationConfig, propagate_masks};
-pub use seeds::{SeedGenerator, SeedPropagationConfig};
+pub use points::{PointGenerator, PointPropagationConfig};

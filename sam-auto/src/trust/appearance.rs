@@ -1,37 +1,35 @@
-//! What the annotated slices look like within their outlines and around them.
+//! Appearance of the annotated structure: its histogram and features, and those around it.
 
 use burn::tensor::backend::Backend;
 use ndarray::{Array2, ArrayView3};
-use sam_core::ImageEmbedding;
+use sam_core::{AnnotatedSlice, ImageEmbedding};
 use sam_prompt::dilate;
 
-use crate::SupportSlice;
-
-/// Levels of a histogram; images have 256.
+/// Number of histogram bins for the 256 levels of an image.
 const BINS: usize = 16;
 
-/// The share of pixels by level, the mean of all channels.
+/// The fraction of pixels in each bin of levels, averaged over channels.
 type Histogram = [f32; BINS];
 
-/// How bright and of what features the outlined structure is, and what lies around it.
+/// Histogram and features of the outlined structure, and features of its surroundings.
 #[derive(Debug, Clone)]
 pub(super) struct Appearance {
-    /// How wide the surroundings are, in image pixels.
+    /// Width of the surroundings, in image pixels.
     ring: usize,
     histogram: Histogram,
     /// Unit vectors, one for each annotated slice with the structure.
     inside: Vec<Vec<f32>>,
     around: Vec<Vec<f32>>,
-    /// The mean of those, before they became unit vectors.
+    /// The mean of all of them before normalisation.
     centre: Vec<f32>,
 }
 
 impl Appearance {
-    /// Of the annotated slices with the structure, of which there is one.
+    /// From the annotated slices with the structure, at least one.
     ///
     /// # Shapes
     /// - images: `[rows, columns, channels]`, 8-bit levels, in the slices' order
-    pub(super) fn of<B: Backend>(annotated: &[(&SupportSlice<B>, ArrayView3<'_, f32>)], ring: usize) -> Self {
+    pub(super) fn of<B: Backend>(annotated: &[(&AnnotatedSlice<B>, ArrayView3<'_, u8>)], ring: usize) -> Self {
         let mut pooled = [0.0; BINS];
         let (mut inside, mut around) = (Vec::new(), Vec::new());
         for (slice, image) in annotated {
@@ -49,22 +47,22 @@ impl Appearance {
         Self { ring, histogram: pooled, inside: direct(inside), around: direct(around), centre }
     }
 
-    /// How much of a mask's histogram is that of the outlines, from 0 to 1.
-    pub(super) fn intensity(&self, image: ArrayView3<'_, f32>, mask: &Array2<bool>) -> f32 {
+    /// Overlap of a mask's histogram with that of the outlines, from 0 to 1.
+    pub(super) fn intensity(&self, image: ArrayView3<'_, u8>, mask: &Array2<bool>) -> f32 {
         histogram(image, mask).iter().zip(self.histogram).map(|(own, known)| own.min(known)).sum()
     }
 
-    /// How much more a mask's inside is like the outlines' inside than like what lies around them, and its surroundings the other way
-    /// round: from 0 to 1, a half where there is no telling.
+    /// How much more similar the features inside a mask are to those inside the outlines than to those around them, and the reverse for
+    /// its surroundings: from 0 to 1, and 0.5 if there is no difference.
     pub(super) fn prototype<B: Backend>(&self, embedding: &ImageEmbedding<B>, mask: &Array2<bool>) -> f32 {
         let margin = |part: &Array2<bool>| {
             let features = mean_features(embedding, part)?;
             let own = direction(features, &self.centre);
-            let likest = |known: &[Vec<f32>]| {
+            let most_similar = |known: &[Vec<f32>]| {
                 let cosines = known.iter().map(|other| other.iter().zip(&own).map(|(a, b)| a * b).sum::<f32>());
                 cosines.reduce(f32::max)
             };
-            Some((likest(&self.inside)? - likest(&self.around)?) / 2.0)
+            Some((most_similar(&self.inside)? - most_similar(&self.around)?) / 2.0)
         };
         let (inside, around) = (margin(mask).unwrap_or(0.0), margin(&surroundings(mask, self.ring)).unwrap_or(0.0));
         0.5 + (inside - around) / 4.0
@@ -78,24 +76,24 @@ fn surroundings(mask: &Array2<bool>, ring: usize) -> Array2<bool> {
     around
 }
 
-/// The share of a mask's pixels by level; nothing, if it has none.
-fn histogram(image: ArrayView3<'_, f32>, mask: &Array2<bool>) -> Histogram {
+/// Histogram of a mask's pixels; all zero for an empty mask.
+fn histogram(image: ArrayView3<'_, u8>, mask: &Array2<bool>) -> Histogram {
     let mut counts = [0.0; BINS];
     let channels = image.dim().2 as f32;
     for ((row, column), _) in mask.indexed_iter().filter(|&(_, &inside)| inside) {
-        let level = (0..image.dim().2).map(|channel| image[(row, column, channel)]).sum::<f32>() / channels;
+        let level = (0..image.dim().2).map(|channel| f32::from(image[(row, column, channel)])).sum::<f32>() / channels;
         counts[((level / 256.0 * BINS as f32) as usize).min(BINS - 1)] += 1.0;
     }
     let total = counts.iter().sum::<f32>();
     if total > 0.0 { counts.map(|count| count / total) } else { counts }
 }
 
-/// The mean of the features under a mask; `None` where no pixel of it lies on a feature.
+/// Mean features under a mask; `None` for an empty mask.
 fn mean_features<B: Backend>(embedding: &ImageEmbedding<B>, mask: &Array2<bool>) -> Option<Vec<f32>> {
-    let [_, channels, height, width] = embedding.features.dims();
-    let frame = &embedding.frame;
+    let [_, channels, height, width] = embedding.features().dims();
+    let frame = embedding.frame();
     let ((rows, columns), (resized_rows, resized_columns)) = (frame.original, frame.resized);
-    // How many pixels of the mask lie on each feature.
+    // Number of mask pixels on each feature.
     let mut weights = vec![0.0_f32; height * width];
     for ((row, column), _) in mask.indexed_iter().filter(|&(_, &inside)| inside) {
         let place = |at: usize, of: usize, resized: usize, fields: usize| {
@@ -109,13 +107,13 @@ fn mean_features<B: Backend>(embedding: &ImageEmbedding<B>, mask: &Array2<bool>)
     if total <= 0.0 {
         return None;
     }
-    let features: Vec<f32> = embedding.features.to_data().iter::<f32>().collect();
+    let features: Vec<f32> = embedding.features().to_data().iter::<f32>().collect();
     let mean = |of: &[f32]| of.iter().zip(&weights).map(|(value, weight)| value * weight).sum::<f32>() / total;
     let means: Vec<f32> = features.chunks_exact(height * width).take(channels).map(mean).collect();
     Some(means)
 }
 
-/// The unit vector from a centre to some features; nothing, if they are the centre.
+/// The unit vector from a centre to some features; zero if they are the centre.
 fn direction(mut features: Vec<f32>, centre: &[f32]) -> Vec<f32> {
     features.iter_mut().zip(centre).for_each(|(value, centre)| *value -= centre);
     let length = features.iter().map(|value| value * value).sum::<f32>().sqrt();

@@ -1,9 +1,9 @@
-//! How well masks of neighbouring slices fit each other.
+//! Agreement of the masks of neighbouring slices.
 
 use ndarray::{Array2, Zip};
-use sam_prompt::distance_transform;
+use sam_prompt::{distance_transform, is_mask_empty, mask_area};
 
-use crate::masks::{overlap, pixels};
+use crate::mask_stats::overlap;
 
 /// The mask half-way between two: where the mean of their signed distances is positive.
 ///
@@ -16,15 +16,15 @@ fn between(a: &Array2<bool>, b: &Array2<bool>) -> Array2<bool> {
     Zip::from(&depth(a)).and(&depth(b)).map_collect(|a, b| a + b > 0.0)
 }
 
-/// How well a mask fits between its neighbours': see [`Signal::Neighbours`](super::Signal::Neighbours). At the volume's end there is
-/// one neighbour; where one of two is empty, the structure may end, and the other counts half; without any, nothing speaks against it.
+/// How well a mask fits between those of its neighbours: see [`Signal::Neighbours`](super::Signal::Neighbours). At the volume's end there
+/// is one neighbour. If one of two is empty, the structure may end there, and the other counts half. Without neighbours it is 1.
 pub(super) fn fit(mask: &Array2<bool>, neighbours: &[Option<&Array2<bool>>]) -> f32 {
     match neighbours {
         [] => 1.0,
         [Some(before), Some(after)] => {
             let expected = between(before, after);
-            // Neighbours that do not meet have nothing between them: each is asked for itself.
-            if pixels(&expected) == 0 {
+            // Neighbours that do not overlap have nothing between them, so each is compared by itself.
+            if is_mask_empty(expected.view()) {
                 overlap(mask, before).max(overlap(mask, after))
             } else {
                 overlap(mask, &expected)
@@ -36,18 +36,19 @@ pub(super) fn fit(mask: &Array2<bool>, neighbours: &[Option<&Array2<bool>>]) -> 
     }
 }
 
-/// The smaller of a mask's pixels and the mean of its neighbours' over the larger. Neighbours without a mask count as having no pixel,
-/// unless all have none; without neighbours, nothing speaks against it.
+/// Ratio of a mask's area to the mean area of its neighbours, the smaller over the larger. A neighbour without a mask has area 0;
+/// without neighbours it is 1.
 pub(super) fn area(mask: &Array2<bool>, neighbours: &[Option<&Array2<bool>>]) -> f32 {
     if neighbours.is_empty() {
         return 1.0;
     }
-    let sizes: Vec<f32> = neighbours.iter().map(|neighbour| neighbour.map_or(0, pixels) as f32).collect();
-    let (own, mean) = (pixels(mask) as f32, sizes.iter().sum::<f32>() / sizes.len() as f32);
+    let sizes: Vec<f32> =
+        neighbours.iter().map(|neighbour| neighbour.map_or(0, |mask| mask_area(mask.view())) as f32).collect();
+    let (own, mean) = (mask_area(mask.view()) as f32, sizes.iter().sum::<f32>() / sizes.len() as f32);
     if own.max(mean) > 0.0 { own.min(mean) / own.max(mean) } else { 1.0 }
 }
 
-/// The share of the neighbours without a mask; 1 without neighbours.
+/// The fraction of neighbours without a mask; 1 without neighbours.
 pub(super) fn share_empty(neighbours: &[Option<&Array2<bool>>]) -> f32 {
     let empty = neighbours.iter().filter(|neighbour| neighbour.is_none()).count();
     if neighbours.is_empty() { 1.0 } else { empty as f32 / neighbours.len() as f32 }

@@ -1,45 +1,56 @@
 //! Measures the signals of a segmented volume.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use burn::tensor::backend::Backend;
 use ndarray::Array2;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use sam_core::{ImageEmbedding, SamPredictor};
-use sam_prompt::{BoxJitter, Prompts, bounding_box, component_masks};
+use sam_assist::ConfigError;
+use sam_core::{AnnotatedSlice, ImageEmbedding, SamPredictor, SliceSource};
+use sam_prompt::{
+    BoxJitter, Prompts, component_boxes, is_mask_empty, mask_area,
+    progress::{Observer, Progress, Stage},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{Signal, TrustSignals, appearance::Appearance, masks};
-use crate::{
-    AutoError, CoarseGenerator, Gate, Segmentation, SegmentedSlice, SliceSource, SupportSlice,
-    masks::{overlap, pixels},
-};
+use crate::{AutoError, CoarseGenerator, Gate, Segmentation, SegmentedSlice, mask_stats::overlap};
 
-/// Logits this far on both sides of the threshold say how vague a border is (`stability_score_offset` in segment-anything's `amg.py`).
+/// Stability compares the logits this far above and below the threshold (`stability_score_offset` in segment-anything's `amg.py`).
 const STABILITY_OFFSET: f32 = 1.0;
-/// A gate's score of a quarter on either side of 0 is a clear answer: the logistic function of so many times the score is the signal.
+/// Slope of the logistic function that turns a gate's score into a signal: a score of 0.25 on either side of 0 is a clear answer.
 const GATE_SLOPE: f32 = 4.0;
-/// Nearness is a half at one in so many parts of the annotated extent.
+/// Nearness is 0.5 at this fraction of the annotated extent: one in so many parts.
 const NEARNESS_PARTS: f32 = 4.0;
 
-/// Every number of the measuring.
+/// Configuration of the measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TrustMeterConfig {
-    /// How many jittered boxes are asked for, beside the exact ones. Each takes one call of the decoder for each component.
+    /// Number of predictions from jittered boxes, in addition to the exact ones. Each takes one call of the decoder.
     pub jittered: usize,
-    /// How far edges of boxes move.
+    /// How boxes are jittered.
     pub jitter: BoxJitter,
-    /// Components of fewer pixels are not asked for.
+    /// Components of fewer pixels are not predicted again.
     pub min_pixels: usize,
-    /// How wide the surroundings of a mask are, as a share of the image's longer side.
+    /// Width of the surroundings of a mask, as a fraction of the image's longer side.
     pub ring: f32,
-    /// Annotated slices that span fewer slices than this are taken to span so many: of few slices, the extent is not known.
+    /// Minimum extent, in slices, of the annotated slices: with few of them the true extent is unknown.
     pub least_extent: usize,
-    /// Seed of the jitter.
+    /// Random seed of the jitter.
     pub seed: u64,
 }
+
+sam_assist::__setters!(TrustMeterConfig {
+    with_jittered => jittered: usize,
+    with_jitter => jitter: BoxJitter,
+    with_min_pixels => min_pixels: usize,
+    with_ring => ring: f32,
+    with_least_extent => least_extent: usize,
+    with_seed => seed: u64,
+});
 
 impl Default for TrustMeterConfig {
     fn default() -> Self {
@@ -48,60 +59,75 @@ impl Default for TrustMeterConfig {
 }
 
 impl TrustMeterConfig {
-    /// Checks every number.
+    /// Checks every value.
     ///
     /// # Errors
-    /// [`AutoError::Config`] names the first that makes no sense.
-    pub fn check(&self) -> Result<(), AutoError> {
+    /// [`ConfigError`] names the first one that is out of range.
+    pub fn check(&self) -> Result<(), ConfigError> {
         let ring = self.ring;
-        AutoError::check(ring > 0.0 && ring < 1.0, "trust.ring", || ring.to_string(), "above 0 and below 1")?;
-        AutoError::check(self.least_extent > 0, "trust.least_extent", || "0".to_owned(), "at least 1 slice")
+        ConfigError::check(ring > 0.0 && ring < 1.0, "trust.ring", || ring.to_string(), "above 0 and below 1")?;
+        ConfigError::check(self.least_extent > 0, "trust.least_extent", || "0".to_owned(), "at least 1 slice")
     }
 }
 
-/// Measures the signals of a volume's slices: holds what was learned, and opinions that know nothing of the masks.
-#[derive(Debug)]
-pub struct TrustMeter<'a, B: Backend> {
-    predictor: &'a SamPredictor<B>,
-    gate: &'a Gate,
-    coarse: &'a CoarseGenerator<B>,
+/// The signals of the slices of a volume.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Measurement {
+    /// By slice.
+    pub signals: BTreeMap<usize, TrustSignals>,
+    /// Whether the observer stopped it: slices that were not measured are missing.
+    pub stopped: bool,
+}
+
+/// Measures the signals of a volume's slices. It owns the predictor, and a gate and a coarse map that masks are compared with.
+#[derive(Debug, Clone)]
+pub struct TrustMeter<B: Backend> {
+    predictor: SamPredictor<B>,
+    gate: Arc<Gate>,
+    coarse: CoarseGenerator<B>,
     config: TrustMeterConfig,
     appearance: Appearance,
-    /// Places of the annotated slices.
+    /// Positions of the annotated slices.
     annotated: Vec<usize>,
-    /// From the first slice annotated with the structure to the last.
+    /// From the first annotated slice with the structure to the last.
     extent: f32,
     /// Pixels of the smallest outline.
     smallest: f32,
 }
 
-impl<'a, B: Backend> TrustMeter<'a, B> {
-    /// Looks at the annotated slices.
+impl<B: Backend> TrustMeter<B> {
+    /// Prepares a meter from the annotated slices. [`TrustConfig::meter`](crate::TrustConfig::meter) and
+    /// [`FittedGenerators::trust_meter`](crate::FittedGenerators::trust_meter) do so from fitted generators.
     ///
-    /// `predictor` is what learned on them and segmented the volume; `gate` and `coarse` were fitted to them.
+    /// `predictor` learned on the annotated slices and segmented the volume; `gate` and `coarse` were fitted to them.
     ///
     /// # Errors
-    /// [`AutoError::Config`]; [`AutoError::NothingAnnotated`] if no slice shows the structure; [`AutoError::Slice`] if a slice cannot
-    /// be had.
+    /// [`AutoError::Config`]; [`AutoError::NothingAnnotated`] if no slice shows the structure; [`AutoError::OutlineSize`] if a slice
+    /// has another size than its outline; [`AutoError::Slice`] if a slice cannot be read.
     pub fn new(
-        predictor: &'a SamPredictor<B>,
-        gate: &'a Gate,
-        coarse: &'a CoarseGenerator<B>,
-        source: &mut dyn SliceSource<B>,
-        annotated: &[SupportSlice<B>],
+        predictor: SamPredictor<B>,
+        gate: Arc<Gate>,
+        coarse: CoarseGenerator<B>,
+        source: &dyn SliceSource<B>,
+        annotated: &[AnnotatedSlice<B>],
         config: TrustMeterConfig,
     ) -> Result<Self, AutoError> {
         config.check()?;
-        let shown: Vec<_> = annotated.iter().filter(|slice| slice.pixels() > 0).collect();
+        let shown: Vec<_> = annotated.iter().filter(|slice| !slice.is_empty()).collect();
         let places = || shown.iter().map(|slice| slice.index());
         let (Some(first), Some(last)) = (places().min(), places().max()) else {
             return Err(AutoError::NothingAnnotated);
         };
-        let image = |slice: &&SupportSlice<B>| {
-            let index = slice.index();
-            source.image(index).map_err(|source| AutoError::Slice { index, source })
-        };
-        let images = shown.iter().map(image).collect::<Result<Vec<_>, _>>()?;
+        let mut images = Vec::with_capacity(shown.len());
+        for slice in &shown {
+            let image = source.image(slice.index())?;
+            let (found, expected) = (slice.outline().dim(), (image.dim().0, image.dim().1));
+            if found != expected {
+                return Err(AutoError::OutlineSize { index: slice.index(), found, expected });
+            }
+            images.push(image);
+        }
         let seen: Vec<_> = shown.iter().zip(&images).map(|(slice, image)| (*slice, image.view())).collect();
         let longer_side = images.iter().map(|image| image.dim().0.max(image.dim().1)).max().unwrap_or(1);
         let ring = ((config.ring * longer_side as f32).round() as usize).max(1);
@@ -110,47 +136,53 @@ impl<'a, B: Backend> TrustMeter<'a, B> {
             gate,
             coarse,
             appearance: Appearance::of(&seen, ring),
-            annotated: annotated.iter().map(SupportSlice::index).collect(),
+            annotated: annotated.iter().map(AnnotatedSlice::index).collect(),
             extent: (last - first).max(config.least_extent) as f32,
-            smallest: shown.iter().map(|slice| slice.pixels()).min().unwrap_or(1) as f32,
+            smallest: shown.iter().map(|slice| slice.area()).min().unwrap_or(1) as f32,
             config,
         })
     }
 
-    /// The signals of every slice that nobody annotated. `reached` is told each slice that is done.
+    /// Measures every slice that is not annotated; slices that a stopped segmentation did not reach are left out. The observer is called
+    /// after each; if it stops the call, the result is partial.
     ///
     /// # Errors
-    /// [`AutoError::Slice`] if a slice cannot be had; those of the predictor and the coarse map.
+    /// [`AutoError::Slice`] if a slice cannot be read or embedded; errors of the predictor and the coarse map.
     pub fn measure(
         &self,
-        source: &mut dyn SliceSource<B>,
+        source: &dyn SliceSource<B>,
         segmentation: &Segmentation,
-        reached: &mut dyn FnMut(usize),
-    ) -> Result<BTreeMap<usize, TrustSignals>, AutoError> {
-        let mut measured = BTreeMap::new();
-        for index in 0..segmentation.slices.len() {
-            if !matches!(segmentation.slices[index], SegmentedSlice::Annotated(_)) {
-                measured.insert(index, self.measure_slice(source, segmentation, index)?);
-                reached(index);
+        observer: &mut Observer<'_>,
+    ) -> Result<Measurement, AutoError> {
+        let is_open =
+            |slice: &SegmentedSlice| !matches!(slice, SegmentedSlice::Annotated(_) | SegmentedSlice::NotReached);
+        let slices = segmentation.slices.iter().enumerate();
+        let open: Vec<_> = slices.filter(|(_, slice)| is_open(slice)).map(|(index, _)| index).collect();
+        let mut measured = Measurement::default();
+        for (done, &index) in open.iter().enumerate() {
+            measured.signals.insert(index, self.measure_slice(source, segmentation, index)?);
+            let progress = Progress::new(Stage::Rank, done + 1, open.len()).at_slice(index);
+            if observer(&progress).is_break() && done + 1 < open.len() {
+                measured.stopped = true;
+                break;
             }
         }
         Ok(measured)
     }
 
-    /// The signals of one slice as it was segmented, whether a person annotated it or not.
+    /// Measures one segmented slice, annotated or not.
     ///
     /// # Errors
     /// [`AutoError::NoSuchSlice`]; as [`TrustMeter::measure`].
     pub fn measure_slice(
         &self,
-        source: &mut dyn SliceSource<B>,
+        source: &dyn SliceSource<B>,
         segmentation: &Segmentation,
         index: usize,
     ) -> Result<TrustSignals, AutoError> {
         let count = segmentation.slices.len();
         let slice = segmentation.slices.get(index).ok_or(AutoError::NoSuchSlice { index, count })?;
-        let failed = |source| AutoError::Slice { index, source };
-        let embedding = source.embedding(index).map_err(failed)?;
+        let embedding = source.embedding(index)?;
         let neighbours = neighbours(&segmentation.slices, index);
         let mut signals = TrustSignals::new(slice.mask().is_some()).with(Signal::Nearness, self.nearness(index));
         if let Some(agreement) = segmentation.agreement.get(&index) {
@@ -162,13 +194,14 @@ impl<'a, B: Backend> TrustMeter<'a, B> {
             return Ok(signals
                 .with(Signal::Neighbours, masks::share_empty(&neighbours))
                 .with(Signal::Gate, 1.0 - presence)
-                .with(Signal::Coarse, 1.0 - pixels(&coarse) as f32 / self.smallest));
+                .with(Signal::Coarse, 1.0 - mask_area(coarse.view()) as f32 / self.smallest));
         };
         if let SegmentedSlice::Predicted { predicted_iou, .. } = slice {
             signals.set(Signal::PredictedIou, *predicted_iou);
         }
-        let image = source.image(index).map_err(failed)?;
-        self.ask_again(&mut signals, index, &embedding, mask)?;
+        check_sizes(index, mask, &neighbours)?;
+        let image = source.image(index)?;
+        self.predict_again(&mut signals, index, &embedding, mask)?;
         Ok(signals
             .with(Signal::Neighbours, masks::fit(mask, &neighbours))
             .with(Signal::Area, masks::area(mask, &neighbours))
@@ -178,31 +211,29 @@ impl<'a, B: Backend> TrustMeter<'a, B> {
             .with(Signal::Intensity, self.appearance.intensity(image.view(), mask)))
     }
 
-    /// 1 beside an annotated slice, less further away.
+    /// 1 beside an annotated slice, less farther away.
     fn nearness(&self, index: usize) -> f32 {
         let nearest = self.annotated.iter().map(|place| place.abs_diff(index)).min().unwrap_or(0);
         1.0 / (1.0 + NEARNESS_PARTS * nearest.saturating_sub(1) as f32 / self.extent)
     }
 
-    /// Asks the predictor for the mask's own boxes, as they are and jittered: how vague the border is, and how far the answers agree with
-    /// the mask.
-    fn ask_again(
+    /// Predicts from the boxes of the mask, exact and jittered, and measures stability and agreement with the mask.
+    fn predict_again(
         &self,
         signals: &mut TrustSignals,
         index: usize,
         embedding: &ImageEmbedding<B>,
         mask: &Array2<bool>,
     ) -> Result<(), AutoError> {
-        let parts = component_masks(mask.view(), self.config.min_pixels.max(1));
-        let exact: Vec<_> = parts.iter().filter_map(|part| bounding_box(part.view())).collect();
+        let exact = component_boxes(mask.view(), self.config.min_pixels.max(1));
         if exact.is_empty() {
-            // Nothing but specks.
+            // Specks have no box.
             signals.set(Signal::Stability, 0.0);
             signals.set(Signal::Jitter, 0.0);
             return Ok(());
         }
         let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
-        // Each slice draws its own, whatever was drawn on others before.
+        // A stream per slice, so that boxes do not depend on the order of slices.
         rng.set_stream(index as u64);
         let (rows, columns) = mask.dim();
         let mut agreeing = 0.0;
@@ -214,20 +245,33 @@ impl<'a, B: Backend> TrustMeter<'a, B> {
                     .map(|exact| self.config.jitter.apply(*exact, rows, columns, &mut rng))
                     .collect::<Result<_, _>>()?,
             };
-            let answer = self.predictor.predict(embedding, &Prompts::from_boxes(boxes))?;
+            let prediction = self.predictor.predict(embedding, &Prompts::from_boxes(boxes))?;
             if draw == 0 {
-                signals.set(Signal::Stability, answer.stability(STABILITY_OFFSET)[answer.best()]);
+                signals.set(Signal::Stability, prediction.stability(STABILITY_OFFSET)[prediction.best()]);
             }
-            agreeing += overlap(mask, &answer.mask());
+            agreeing += overlap(mask, &prediction.mask());
         }
         signals.set(Signal::Jitter, agreeing / (1 + self.config.jittered) as f32);
         Ok(())
     }
 }
 
-/// The masks of the slices beside one; at the volume's ends there is only one.
+/// Refuses neighbours of another size: they are not slices of one volume.
+fn check_sizes(index: usize, mask: &Array2<bool>, neighbours: &[Option<&Array2<bool>>]) -> Result<(), AutoError> {
+    let expected = mask.dim();
+    match neighbours.iter().flatten().map(|neighbour| neighbour.dim()).find(|&found| found != expected) {
+        Some(found) => Err(AutoError::NotAVolume { index, found, expected }),
+        None => Ok(()),
+    }
+}
+
+/// The masks of the slices on both sides of one; at the ends of the volume there is one neighbour. Slices that were not reached are
+/// no neighbours.
 fn neighbours(slices: &[SegmentedSlice], index: usize) -> Vec<Option<&Array2<bool>>> {
     let places = [index.checked_sub(1), index.checked_add(1)];
-    let shown = |mask: &&Array2<bool>| mask.iter().any(|&inside| inside);
-    places.into_iter().flatten().filter_map(|place| slices.get(place)).map(|slice| slice.mask().filter(shown)).collect()
+    let known = places.into_iter().flatten().filter_map(|place| slices.get(place));
+    known
+        .filter(|slice| **slice != SegmentedSlice::NotReached)
+        .map(|slice| slice.mask().filter(|mask| !is_mask_empty(mask.view())))
+        .collect()
 }

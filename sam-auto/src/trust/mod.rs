@@ -1,18 +1,21 @@
-//! How far each slice of a segmented volume can be trusted, and so where a person should look first.
+//! Estimates how far each slice of a segmented volume can be trusted, and so where a person should look first.
 //!
-//! - [`Signal`]: what can be known of a slice without its truth; a [`TrustMeter`] measures them all.
-//! - [`TrustModel`]: what they say together: the Dice to be expected of the slice.
-//! - [`rank`]: the slices in the order in which they should be looked at, each with its main reason.
+//! - [`Signal`]: evidence about a slice that needs no ground truth; a [`TrustMeter`] measures all signals.
+//! - [`TrustModel`]: combines them into the expected Dice of the slice.
+//! - [`rank`]: the slices in the order in which a person should look at them, each with its main reason.
 //! - [`suggest_next`]: the slice to outline next.
+//! - [`TrustConfig`]: all of it for a volume in one call.
 
 mod appearance;
+mod config;
 mod masks;
 mod meter;
 mod model;
-mod ranking;
+mod rank;
 mod signals;
 
-pub use meter::{TrustMeter, TrustMeterConfig};
+pub use config::{Ranking, TrustConfig};
+pub use meter::{Measurement, TrustMeter, TrustMeterConfig};
 pub use model::{LinearTrust, TrustModel};
-pub use ranking::{RankedSlice, rank, suggest_next};
+pub use rank::{RankedSlice, rank, suggest_next};
 pub use signals::{Signal, TrustSignals};

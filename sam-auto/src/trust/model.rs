@@ -1,31 +1,31 @@
-//! What the signals say together: the Dice to be expected of a slice.
+//! Combines the signals into the expected Dice of a slice.
 
 use std::collections::BTreeMap;
 
+use sam_assist::ConfigError;
 use serde::{Deserialize, Serialize};
 
 use super::{Signal, TrustSignals};
-use crate::AutoError;
 
-/// Rounds of the fit through all weights; far more than it takes.
+/// Rounds of the fit over all weights, far more than it needs.
 const ROUNDS: usize = 400;
-/// The logistic function is nowhere steeper than this.
+/// Maximum slope of the logistic function.
 const STEEPEST: f32 = 0.25;
 
-/// A logistic model of Dice: a bias and a weight for each signal. No weight is below 0, so that more of any signal is never less trust.
+/// A logistic model of Dice: a bias and a weight for each signal. Weights are not negative, so that a higher signal never lowers trust.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LinearTrust {
-    /// The logit of Dice where all signals are 0.
+    /// Logit of the expected Dice if all signals are 0.
     pub bias: f32,
-    /// By signal; 0 for those that are not named.
+    /// Weight of each signal; 0 for those that are missing.
     pub weights: BTreeMap<Signal, f32>,
 }
 
 impl LinearTrust {
-    /// Of slices with a mask. Set by hand, before any measurement, and not bettered by weights fitted to other data sets (the example
-    /// `trust_ranking`, 17 structures): a slice whose signals are all 0.85 is expected to have a Dice of 0.96,
-    /// one whose signals are all 0.4, of 0.16.
+    /// For slices with a mask. The weights were set by hand before any measurement, and weights fitted to other data sets did not improve
+    /// on them (example `trust_ranking`, 17 structures): a slice whose signals are all 0.85 has an expected Dice of 0.96, one whose
+    /// signals are all 0.4, of 0.16.
     fn found() -> Self {
         let weights = [
             (Signal::Agreement, 1.0),
@@ -43,14 +43,15 @@ impl LinearTrust {
         Self { bias: -6.0, weights: weights.into() }
     }
 
-    /// Of slices without, by hand as well: one between two with the structure, and that looks like them, is as likely wrong as right. The
-    /// bias was raised from -2 after two spleens (of MSD and `TotalSegmentator`), where rightly empty slices came before poor masks.
+    /// For slices without a mask, set by hand as well: a slice between two with the structure that looks like them is as likely wrong as
+    /// right. The bias was raised from -2 after two spleens (of MSD and `TotalSegmentator`), where correctly empty slices were ranked
+    /// before poor masks.
     fn empty() -> Self {
         let weights = [(Signal::Neighbours, 2.0), (Signal::Gate, 2.0), (Signal::Coarse, 2.0)];
         Self { bias: 0.0, weights: weights.into() }
     }
 
-    /// A weight, 0 if it is not named.
+    /// The weight of a signal; 0 if it is missing.
     pub fn weight(&self, signal: Signal) -> f32 {
         self.weights.get(&signal).copied().unwrap_or(0.0)
     }
@@ -60,51 +61,68 @@ impl LinearTrust {
         logistic(self.bias + weighted)
     }
 
-    fn check(&self, name: &'static str) -> Result<(), AutoError> {
+    fn check(&self, name: &'static str) -> Result<(), ConfigError> {
         let bias = self.bias;
-        AutoError::check(bias.is_finite(), name, || format!("a bias of {bias}"), "a finite bias")?;
+        ConfigError::check(bias.is_finite(), name, || format!("a bias of {bias}"), "a finite bias")?;
         let wrong = self.weights.iter().find(|(_, weight)| !(weight.is_finite() && **weight >= 0.0));
         let found = || wrong.map_or_else(String::new, |(signal, weight)| format!("a weight of {weight} of {signal:?}"));
-        AutoError::check(wrong.is_none(), name, found, "finite weights of at least 0")
+        ConfigError::check(wrong.is_none(), name, found, "finite weights of at least 0")
     }
 
-    /// The same, moved towards some slices' true Dice: the least cross-entropy plus `strength` / 2 times the squared distance from
-    /// here. Each weight goes in turn to the least of a parabola that lies above, so that no step ever makes it worse.
+    /// Fits the model to slices of known Dice: minimises the cross-entropy plus `strength` / 2 times the squared distance from the
+    /// present weights.
+    ///
+    /// Coordinate descent: each weight in turn moves to the minimum of a parabola that bounds the loss from above, so that no step
+    /// increases the loss.
     fn fitted(&self, known: &[(&TrustSignals, f32)], strength: f32) -> Self {
         let mut fitted = self.clone();
         if known.is_empty() {
             return fitted;
         }
-        let rows: Vec<_> = known.iter().map(|(signals, _)| Signal::ALL.map(|signal| signals.get(signal))).collect();
-        let curvature = |values: &dyn Fn(usize) -> f32| {
-            strength + STEEPEST * (0..rows.len()).map(|row| values(row).powi(2)).sum::<f32>()
-        };
-        let mut logits: Vec<f32> = known.iter().map(|(signals, _)| logit_of(&fitted, signals)).collect();
-        let slope = |logits: &[f32], values: &dyn Fn(usize) -> f32, moved: f32| {
-            let errors = logits.iter().zip(known).map(|(logit, (_, dice))| logistic(*logit) - dice);
-            strength * moved + errors.enumerate().map(|(row, error)| error * values(row)).sum::<f32>()
-        };
+        let rows: Vec<_> = known.iter().map(|(signals, _)| Signal::EVERY.map(|signal| signals.get(signal))).collect();
+        let mut fit = Fit { known, strength, logits: known.iter().map(|(of, _)| logit_of(&fitted, of)).collect() };
         for _ in 0..ROUNDS {
-            let step = slope(&logits, &|_| 1.0, fitted.bias - self.bias) / curvature(&|_| 1.0);
+            let step = fit.slope(&|_| 1.0, fitted.bias - self.bias) / fit.curvature(&|_| 1.0);
             fitted.bias -= step;
-            for logit in &mut logits {
+            for logit in &mut fit.logits {
                 *logit -= step;
             }
-            for (column, signal) in Signal::ALL.into_iter().enumerate() {
+            for (column, signal) in Signal::EVERY.into_iter().enumerate() {
                 let values = |row: usize| rows[row][column];
                 let (before, start) = (fitted.weight(signal), self.weight(signal));
-                let curvature = curvature(&values);
+                let curvature = fit.curvature(&values);
                 if curvature <= 0.0 {
                     continue;
                 }
-                let after = (before - slope(&logits, &values, before - start) / curvature).max(0.0);
+                let after = (before - fit.slope(&values, before - start) / curvature).max(0.0);
                 if after > 0.0 || before > 0.0 {
                     fitted.weights.insert(signal, after);
                 }
-                logits.iter_mut().enumerate().for_each(|(row, logit)| *logit += (after - before) * values(row));
+                fit.logits.iter_mut().enumerate().for_each(|(row, logit)| *logit += (after - before) * values(row));
             }
         }
         fitted
+    }
+}
+
+/// The state of a fit.
+struct Fit<'a> {
+    known: &'a [(&'a TrustSignals, f32)],
+    strength: f32,
+    /// Of the known slices under the present weights.
+    logits: Vec<f32>,
+}
+
+impl Fit<'_> {
+    /// Upper bound of the second derivative along one weight, whose signal has these values.
+    fn curvature(&self, values: &dyn Fn(usize) -> f32) -> f32 {
+        self.strength + STEEPEST * (0..self.known.len()).map(|row| values(row).powi(2)).sum::<f32>()
+    }
+
+    /// Derivative along one weight that has `moved` from its start.
+    fn slope(&self, values: &dyn Fn(usize) -> f32, moved: f32) -> f32 {
+        let errors = self.logits.iter().zip(self.known).map(|(logit, (_, dice))| logistic(*logit) - dice);
+        self.strength * moved + errors.enumerate().map(|(row, error)| error * values(row)).sum::<f32>()
     }
 }
 
@@ -116,17 +134,17 @@ fn logistic(logit: f32) -> f32 {
     1.0 / (1.0 + (-logit).exp())
 }
 
-/// The Dice to be expected of a slice: one model of slices with a mask, one of slices that were judged empty.
+/// Predicts the Dice of a slice, with one model for slices with a mask and one for slices without.
 ///
-/// Of an empty slice, the expected Dice is the probability that nothing is there.
+/// For an empty slice, the expected Dice is the probability that the structure is absent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrustModel {
-    /// Of slices with a mask.
+    /// For slices with a mask.
     pub found: LinearTrust,
-    /// Of slices without.
+    /// For slices without a mask.
     pub empty: LinearTrust,
-    /// How strongly [`TrustModel::fit`] holds on to these weights.
+    /// Strength of the prior in [`TrustModel::fit`], which keeps the weights near these.
     pub strength: f32,
 }
 
@@ -137,30 +155,29 @@ impl Default for TrustModel {
 }
 
 impl TrustModel {
-    /// Checks every number.
+    /// Checks every value.
     ///
     /// # Errors
-    /// [`AutoError::Config`] names the first that makes no sense.
-    pub fn check(&self) -> Result<(), AutoError> {
+    /// [`ConfigError`] names the first one that is out of range.
+    pub fn check(&self) -> Result<(), ConfigError> {
         self.found.check("trust.found")?;
         self.empty.check("trust.empty")?;
         let strength = self.strength;
         let is_strength = strength.is_finite() && strength > 0.0;
-        AutoError::check(is_strength, "trust.strength", || strength.to_string(), "a finite number above 0")
+        ConfigError::check(is_strength, "trust.strength", || strength.to_string(), "a finite number above 0")
     }
 
-    /// The Dice to be expected of a slice, in [0, 1].
+    /// The expected Dice of a slice, in [0, 1].
     pub fn expected_dice(&self, signals: &TrustSignals) -> f32 {
         self.of(signals.found()).expected_dice(signals)
     }
 
-    /// The model of slices with a mask, or of those without.
+    /// The model for slices with a mask, or for those without.
     pub fn of(&self, found: bool) -> &LinearTrust {
         if found { &self.found } else { &self.empty }
     }
 
-    /// The same, moved towards slices whose Dice is known: the annotated ones, each segmented by what the others teach. Without any,
-    /// nothing changes.
+    /// Fits the model to slices of known Dice, such as annotated slices that were left out in turn. Without any, nothing changes.
     #[must_use]
     pub fn fit(&self, known: &[(TrustSignals, f32)]) -> Self {
         let own = |found: bool| {
@@ -182,9 +199,9 @@ mod tests {
     use super::*;
 
     fn slice() -> impl Strategy<Value = TrustSignals> {
-        let values = proptest::collection::vec(0.0_f32..=1.0, Signal::ALL.len());
+        let values = proptest::collection::vec(0.0_f32..=1.0, Signal::EVERY.len());
         (any::<bool>(), values).prop_map(|(found, values)| {
-            let each = Signal::ALL.into_iter().zip(values);
+            let each = Signal::EVERY.into_iter().zip(values);
             each.fold(TrustSignals::new(found), |signals, (signal, value)| signals.with(signal, value))
         })
     }
@@ -195,7 +212,7 @@ mod tests {
             let model = TrustModel::default();
             let trust = model.expected_dice(&signals);
             prop_assert!((0.0..=1.0).contains(&trust));
-            for signal in Signal::ALL {
+            for signal in Signal::EVERY {
                 let better = signals.clone().with(signal, signals.get(signal) + more);
                 prop_assert!(model.expected_dice(&better) >= trust, "{signal:?}");
             }

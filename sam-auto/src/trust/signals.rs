@@ -1,43 +1,46 @@
-//! What speaks for a slice's mask, and what against it.
+//! Evidence for and against the mask of a slice.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Something that can be known of a segmented slice without its truth. Each is measured in [0, 1]: 1 where nothing speaks against the
-/// slice, 0 where all does.
+/// Evidence about a segmented slice that needs no ground truth, from 0 (the slice is probably wrong) to 1 (nothing is wrong with it).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Signal {
-    /// How far several generators agree on the slice: [`Agreement`](crate::Agreement)'s mean.
+    /// Agreement of several generators on the slice: the mean of [`Agreement`](crate::Agreement).
     Agreement,
     /// The model's own estimate of its mask's intersection over union.
     PredictedIou,
-    /// How little the mask depends on the threshold of its logits: the area above 1 over the area above -1.
+    /// Stability of the mask against the threshold of its logits: the area above 1 over the area above -1.
     Stability,
-    /// The mean overlap of the mask with what the model answers to its own boxes, as they are and jittered.
+    /// Mean overlap of the mask with the predictions from its own boxes, exact and jittered.
     Jitter,
-    /// The overlap of the mask with what the masks of the two neighbours lead to expect between them. Of an empty slice, the share of
-    /// its neighbours that are empty.
+    /// Overlap of the mask with the shape interpolated between the masks of its two neighbours. For an empty slice, the fraction of its
+    /// neighbours that are empty.
     Neighbours,
-    /// How near the mask's area is to the mean of its neighbours': the smaller over the larger.
+    /// Ratio of the mask's area to the mean area of its neighbours, the smaller over the larger.
     Area,
-    /// How clearly the whole slice looks like those with the structure, as the [`Gate`](crate::Gate) sees it; of an empty slice, like
+    /// How similar the whole slice is to those with the structure, by the score of the [`Gate`](crate::Gate); for an empty slice, to
     /// those without.
     Gate,
-    /// How near an annotated slice lies: 1 beside it, a half at a quarter of the annotated extent.
+    /// Nearness of an annotated slice: 1 beside it, 0.5 at a quarter of the annotated extent.
     Nearness,
-    /// The overlap of the mask with a coarse map that knows nothing of it. Of an empty slice, how little the map claims there.
+    /// Overlap of the mask with a coarse map that does not depend on it. For an empty slice, how little the map marks there.
     Coarse,
-    /// How much more the features within the mask are like those within the outlines than like those around them.
+    /// How much more similar the features inside the mask are to those inside the outlines than to those around them.
     Prototype,
-    /// How much of the mask's histogram of levels is that of the outlines.
+    /// Overlap of the histogram of levels inside the mask with that inside the outlines.
     Intensity,
 }
 
 impl Signal {
-    /// All of them.
-    pub const ALL: [Self; 11] = [
+    /// Every signal.
+    pub const ALL: &'static [Self] = &Self::EVERY;
+
+    /// Every signal, as an array for tables of values.
+    pub(super) const EVERY: [Self; 11] = [
         Self::Agreement,
         Self::PredictedIou,
         Self::Stability,
@@ -51,7 +54,7 @@ impl Signal {
         Self::Intensity,
     ];
 
-    /// What a low value means, in words for the person who looks; `found` says whether anything was found on the slice.
+    /// What a low value means, in words for the person who looks; `found` is whether the slice has a mask.
     pub const fn reason(self, found: bool) -> &'static str {
         match (self, found) {
             (Self::Agreement, _) => "generators disagree",
@@ -72,7 +75,7 @@ impl Signal {
     }
 }
 
-/// The signals of one slice that nobody annotated.
+/// The signals of one slice.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrustSignals {
     found: bool,
@@ -80,12 +83,12 @@ pub struct TrustSignals {
 }
 
 impl TrustSignals {
-    /// A slice on which something was found, or nothing. Nothing is measured so far.
+    /// No signal yet, for a slice with a mask or without one.
     pub fn new(found: bool) -> Self {
         Self { found, values: BTreeMap::new() }
     }
 
-    /// The same with a signal measured. What is no number is 0: it could not be measured on such a mask.
+    /// Sets a signal, clamped to [0, 1]. NaN is stored as 0 (the signal is undefined for this mask).
     #[must_use]
     pub fn with(mut self, signal: Signal, value: f32) -> Self {
         self.set(signal, value);
@@ -96,12 +99,12 @@ impl TrustSignals {
         self.values.insert(signal, if value.is_nan() { 0.0 } else { value.clamp(0.0, 1.0) });
     }
 
-    /// Whether anything was found on the slice: "no object here" is an answer, too, and can be wrong.
+    /// Whether the slice has a mask. "The structure is absent" is a result, too, and can be wrong.
     pub fn found(&self) -> bool {
         self.found
     }
 
-    /// A signal in [0, 1]; 1 where it was not measured, as nothing speaks against the slice.
+    /// A signal in [0, 1]; 1 if it was not measured.
     pub fn get(&self, signal: Signal) -> f32 {
         self.values.get(&signal).map_or(1.0, |value| value.clamp(0.0, 1.0))
     }

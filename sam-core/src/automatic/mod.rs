@@ -2,70 +2,27 @@
 //!
 //! Source: `SamAutomaticMaskGenerator` in segment-anything's `automatic_mask_generator.py` and `utils/amg.py`.
 
+mod config;
 mod grid;
 mod nms;
 mod regions;
 mod rle;
 
 use burn::tensor::backend::Backend;
-use ndarray::{Array2, ArrayView2, ArrayView3, Axis, s};
-use sam_prompt::{BoundingBox, Label, Point, Prompts};
+use ndarray::{Array2, ArrayView2, ArrayView3, Axis};
+use sam_prompt::{
+    BoundingBox, Label, Point, Prompts,
+    progress::{Observer, Progress, Stage},
+};
 use serde::{Deserialize, Serialize};
 
+pub use config::AutomaticConfig;
 pub use grid::{CropBox, crop_boxes, point_grid};
 pub use nms::non_maximum_suppression;
 pub use regions::{SmallRegions, remove_small_regions};
 pub use rle::RunLengths;
 
-use crate::{CoreError, MaskOutput, SamPredictor};
-
-/// How everything on an image is found.
-///
-/// Defaults are the official generator's.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct AutomaticConfig {
-    /// Clicks along each side of the image.
-    pub points_per_side: usize,
-    /// Clicks whose masks are held at once; the predictor decodes up to 64 of them together.
-    pub points_per_batch: usize,
-    /// Masks of a lower predicted IoU are dropped; 0 keeps all.
-    pub pred_iou_threshold: f32,
-    /// Masks of a lower stability are dropped; 0 keeps all.
-    pub stability_threshold: f32,
-    /// How far the threshold moves in measuring stability, in logits.
-    pub stability_offset: f32,
-    /// Of two masks of one crop whose boxes overlap by more, the one of lower predicted IoU is dropped.
-    pub box_nms_threshold: f32,
-    /// Layers of crops beside the whole image; layer `i` has `2^i` crops along each side.
-    pub crop_layers: usize,
-    /// Of two masks of different crops whose boxes overlap by more, the one of the larger crop is dropped.
-    pub crop_nms_threshold: f32,
-    /// How far crops of the first layer overlap, as a fraction of the shorter side.
-    pub crop_overlap: f64,
-    /// Layer `i` has this factor to the power `i` fewer clicks along a side, and at least one.
-    pub crop_downscale: usize,
-    /// Holes and islands of fewer pixels are filled and removed; 0 leaves masks as they are.
-    pub min_region_area: usize,
-}
-
-impl Default for AutomaticConfig {
-    fn default() -> Self {
-        Self {
-            points_per_side: 32,
-            points_per_batch: 64,
-            pred_iou_threshold: 0.88,
-            stability_threshold: 0.95,
-            stability_offset: 1.0,
-            box_nms_threshold: 0.7,
-            crop_layers: 0,
-            crop_nms_threshold: 0.7,
-            crop_overlap: 512.0 / 1500.0,
-            crop_downscale: 1,
-            min_region_area: 0,
-        }
-    }
-}
+use crate::{CoreError, MaskOutput, SamPredictor, axes::within, transform::MIN_SIDE};
 
 /// One thing that was found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -97,28 +54,32 @@ impl AutomaticMask {
 const EDGE_TOLERANCE: f32 = 20.0;
 
 impl AutomaticConfig {
-    /// Finds everything on an image; `on_crop` is told how many crops are done, of how many.
+    /// Finds everything on an image, crop by crop. `None` if the observer stopped it.
     ///
-    /// Masks come in the order of the official generator: by predicted IoU, those of smaller crops first.
+    /// Masks come in the order of the official generator: by predicted IoU, those of smaller crops first. Crops with a side below 4
+    /// pixels are left out.
     ///
     /// # Shapes
     /// - image: as in [`SamPredictor::embed`]
     ///
     /// # Errors
-    /// [`CoreError::Image`] if the image cannot be read; [`CoreError::Config`] if a number of the configuration makes no sense.
+    /// [`CoreError::Image`] if the image cannot be read; [`CoreError::Config`] if a value of this config makes no sense.
     pub fn generate<B: Backend>(
         &self,
         predictor: &SamPredictor<B>,
-        image: ArrayView3<'_, f32>,
-        on_crop: &mut dyn FnMut(usize, usize),
-    ) -> Result<Vec<AutomaticMask>, CoreError> {
+        image: ArrayView3<'_, u8>,
+        observer: &mut Observer<'_>,
+    ) -> Result<Option<Vec<AutomaticMask>>, CoreError> {
         self.check()?;
         let (height, width, _) = image.dim();
-        let crops = crop_boxes(height, width, self.crop_layers, self.crop_overlap);
+        let mut crops = crop_boxes(height, width, self.crop_layers, self.crop_overlap);
+        crops.retain(|crop| crop.layer == 0 || (crop.right - crop.left).min(crop.bottom - crop.top) >= MIN_SIDE);
         let mut found = Vec::new();
         for (done, crop) in crops.iter().enumerate() {
             found.extend(self.process_crop(predictor, image, *crop)?);
-            on_crop(done + 1, crops.len());
+            if observer(&Progress::new(Stage::Segment, done + 1, crops.len())).is_break() {
+                return Ok(None);
+            }
         }
         if crops.len() > 1 {
             // Masks of smaller crops are finer.
@@ -128,60 +89,16 @@ impl AutomaticConfig {
         if self.min_region_area > 0 {
             found = self.without_small_regions(found);
         }
-        Ok(found)
-    }
-
-    fn check(&self) -> Result<(), CoreError> {
-        let refuse = |name, found: String, expected| Err(CoreError::Config { name, found, expected });
-        if self.points_per_side == 0 {
-            return refuse("points_per_side", "0".to_owned(), "at least 1");
-        }
-        if self.points_per_batch == 0 {
-            return refuse("points_per_batch", "0".to_owned(), "at least 1");
-        }
-        if self.crop_downscale == 0 {
-            return refuse("crop_downscale", "0".to_owned(), "at least 1");
-        }
-        // More layers than that have crops of no pixel on any image that fits into memory.
-        if self.crop_layers > 8 {
-            return refuse("crop_layers", self.crop_layers.to_string(), "at most 8");
-        }
-        if self.clicks_along(self.crop_layers) == 0 {
-            return refuse(
-                "crop_downscale",
-                self.crop_downscale.to_string(),
-                "a factor that leaves a click in every layer",
-            );
-        }
-        if !(0.0..1.0).contains(&self.crop_overlap) {
-            return refuse("crop_overlap", self.crop_overlap.to_string(), "a fraction from 0 to below 1");
-        }
-        for (name, value) in [
-            ("pred_iou_threshold", self.pred_iou_threshold),
-            ("stability_threshold", self.stability_threshold),
-            ("stability_offset", self.stability_offset),
-            ("box_nms_threshold", self.box_nms_threshold),
-            ("crop_nms_threshold", self.crop_nms_threshold),
-        ] {
-            if value.is_nan() {
-                return refuse(name, value.to_string(), "a number");
-            }
-        }
-        Ok(())
-    }
-
-    /// Clicks along each side of a layer's crops.
-    fn clicks_along(&self, layer: usize) -> usize {
-        (0..layer).fold(self.points_per_side, |clicks, _| clicks / self.crop_downscale)
+        Ok(Some(found))
     }
 
     fn process_crop<B: Backend>(
         &self,
         predictor: &SamPredictor<B>,
-        image: ArrayView3<'_, f32>,
+        image: ArrayView3<'_, u8>,
         crop: CropBox,
     ) -> Result<Vec<AutomaticMask>, CoreError> {
-        let cropped = image.slice(s![crop.top..crop.bottom, crop.left..crop.right, ..]);
+        let cropped = image.slice_each_axis(within([crop.top..crop.bottom, crop.left..crop.right]));
         let embedding = predictor.embed(cropped)?;
         let (height, width) = (crop.bottom - crop.top, crop.right - crop.left);
         let clicks: Vec<(f64, f64)> = point_grid(self.clicks_along(crop.layer))
@@ -221,7 +138,7 @@ impl AutomaticConfig {
             return None;
         }
         let mut mask = Array2::from_elem((height, width), false);
-        let mut inside = mask.slice_mut(s![crop.top..crop.bottom, crop.left..crop.right]);
+        let mut inside = mask.slice_each_axis_mut(within([crop.top..crop.bottom, crop.left..crop.right]));
         inside.zip_mut_with(&logits, |pixel, &logit| *pixel = logit > 0.0);
         let bounds = pixel_bounds(mask.view(), (crop.left, crop.top));
         if is_cut_off(bounds, crop, (height, width)) {

@@ -42,6 +42,11 @@ pub(super) fn is_buffer(name: &str) -> bool {
         || name.starts_with("image_encoder.norm_head.")
 }
 
+/// Whether a SAM asks for a file's tensor of this name.
+pub(super) fn is_needed(name: &str) -> bool {
+    official(name).is_some_and(|name| !is_buffer(name))
+}
+
 /// The official name of a tensor at a path of our modules.
 pub(super) fn from_module_path(path: &str) -> String {
     NUMBERED

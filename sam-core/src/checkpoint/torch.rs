@@ -8,20 +8,18 @@ use std::{
     fs::File,
     io::{BufReader, Read, Seek, SeekFrom},
     path::Path,
-    rc::Rc,
+    sync::Arc,
 };
 
-use burn::{
-    module::ParamId,
-    tensor::{DType, TensorData},
-};
-use burn_store::{TensorSnapshot, TensorSnapshotError};
+use burn::tensor::DType;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::{
     names,
     pickle::{Node, Pickle, Value},
+    stored::{Storage, StoredTensor},
 };
+use crate::ReadError;
 
 /// What files of the older format begin with: a pickle of one number.
 const OLDER: [u8; 15] = [0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, b'.'];
@@ -31,54 +29,46 @@ const MAX_DEPTH: usize = 16;
 const MAX_NAME: usize = 256;
 
 /// All tensors of a file by their names, to be read when they are needed; the error says what is wrong with the file.
-pub(super) fn read_tensors(path: &Path) -> Result<BTreeMap<String, TensorSnapshot>, String> {
-    let mut file = BufReader::new(File::open(path).map_err(|error| error.to_string())?);
-    let length = file.seek(SeekFrom::End(0)).map_err(|error| error.to_string())?;
-    file.rewind().map_err(|error| error.to_string())?;
+pub(super) fn read_tensors(path: &Path) -> Result<BTreeMap<String, StoredTensor>, ReadError> {
+    let mut file = BufReader::new(File::open(path)?);
+    let length = file.seek(SeekFrom::End(0))?;
+    file.rewind()?;
     let mut start = Vec::new();
-    file.by_ref().take(OLDER.len() as u64).read_to_end(&mut start).map_err(|error| error.to_string())?;
+    file.by_ref().take(OLDER.len() as u64).read_to_end(&mut start)?;
     let (pickle, storages) = if start == OLDER {
         read_older(&mut file, length)?
     } else if start.starts_with(b"PK") {
         read_archive(file, length)?
     } else {
-        return Err("it is neither a file that PyTorch's torch.save writes nor safetensors".to_owned());
+        return Err("it is neither a file that PyTorch's torch.save writes nor safetensors".into());
     };
-    let tensors = Tensors { pickle: &pickle, storages: &storages }.all()?;
+    let tensors = Tensors { file: path.into(), pickle: &pickle, storages: &storages }.all()?;
     // No SAM has two tensors that share their elements; so no file asks for more memory than it has bytes.
-    let of_sam = tensors.iter().filter(|(name, _)| is_needed(name));
+    let of_sam = tensors.iter().filter(|(name, _)| names::is_needed(name));
     let needed = of_sam.map(|(_, tensor)| tensor.length() as u64).fold(0, u64::saturating_add);
     if needed > length {
         return Err(format!(
             "its tensors need {needed} bytes, and it has {length}: it is cut off, or tensors share their values; save each by itself"
-        ));
+        )
+        .into());
     }
-    let file: Rc<Path> = path.into();
-    Ok(tensors.into_iter().map(|(name, tensor)| (name, tensor.snapshot(&file))).collect())
-}
-
-/// Where the values of some tensors lie in a file, and of what type they are.
-#[derive(Debug, Clone, Copy)]
-struct Storage {
-    dtype: DType,
-    start: u64,
-    bytes: u64,
+    Ok(tensors)
 }
 
 /// Storages by their keys.
 type Storages = HashMap<String, Storage>;
 
-fn read_archive(file: BufReader<File>, length: u64) -> Result<(Pickle, Storages), String> {
-    let mut archive = ZipArchive::new(file).map_err(|error| format!("its archive cannot be read: {error}"))?;
+fn read_archive(file: BufReader<File>, length: u64) -> Result<(Pickle, Storages), ReadError> {
+    let mut archive = ZipArchive::new(file).map_err(damaged)?;
     let mut places = HashMap::new();
     let (mut pickled, mut is_big_endian) = (None, false);
     for index in 0..archive.len() {
-        let mut entry = archive.by_index_raw(index).map_err(|error| format!("its archive is damaged: {error}"))?;
-        let name = entry.name().map_err(|error| format!("its archive is damaged: {error}"))?.into_owned();
+        let mut entry = archive.by_index_raw(index).map_err(damaged)?;
+        let name = entry.name().map_err(damaged)?.into_owned();
         let is_plain = entry.compression() == CompressionMethod::Stored && !entry.encrypted();
         let place = entry.data_start().filter(|start| start.checked_add(entry.size()).is_some_and(|end| end <= length));
         let (true, Some(start)) = (is_plain, place) else {
-            return Err(format!("{name:?} in it is packed, encrypted or cut off: save it with torch.save"));
+            return Err(format!("{name:?} in it is packed, encrypted or cut off: save it with torch.save").into());
         };
         let bytes = entry.size();
         // All lie in one folder, of any name.
@@ -86,14 +76,14 @@ fn read_archive(file: BufReader<File>, length: u64) -> Result<(Pickle, Storages)
             "data.pkl" => pickled = Some(Pickle::read(&mut entry)?),
             "byteorder" => {
                 let mut order = String::new();
-                entry.take(8).read_to_string(&mut order).map_err(|error| error.to_string())?;
+                entry.take(8).read_to_string(&mut order)?;
                 is_big_endian = order.trim() == "big";
             }
             rest => drop(rest.strip_prefix("data/").map(|key| places.insert(key.to_owned(), (start, bytes)))),
         }
     }
     if is_big_endian {
-        return Err(big_endian());
+        return Err(big_endian().into());
     }
     let pickle = pickled.ok_or("its archive has no data.pkl: save it with torch.save, not torch.jit.save")?;
     let named = storage_types(&pickle);
@@ -105,22 +95,22 @@ fn read_archive(file: BufReader<File>, length: u64) -> Result<(Pickle, Storages)
     Ok((pickle, storages))
 }
 
-fn read_older(file: &mut BufReader<File>, length: u64) -> Result<(Pickle, Storages), String> {
+fn read_older(file: &mut BufReader<File>, length: u64) -> Result<(Pickle, Storages), ReadError> {
     // Behind the first come the protocol's version and facts of the machine.
     Pickle::read(file)?;
     let machine = Pickle::read(file)?;
     if let Some(Node::Dict(facts)) = machine.node(machine.root)
         && facts.iter().any(|&(key, value)| machine.text(key) == Some("little_endian") && value == Value::Bool(false))
     {
-        return Err(big_endian());
+        return Err(big_endian().into());
     }
     let (pickle, keys) = (Pickle::read(file)?, Pickle::read(file)?);
     let Some(Node::List(order)) = keys.node(keys.root) else {
-        return Err("the list of its storages is missing".to_owned());
+        return Err("the list of its storages is missing".into());
     };
     let named = storage_types(&pickle);
     let mut storages = Storages::new();
-    let mut place = file.stream_position().map_err(|error| error.to_string())?;
+    let mut place = file.stream_position()?;
     for &key in order {
         let key = keys.text(key).ok_or("the list of its storages holds something else than names")?;
         let dtype =
@@ -134,6 +124,10 @@ fn read_older(file: &mut BufReader<File>, length: u64) -> Result<(Pickle, Storag
         storages.insert(key.to_owned(), Storage { dtype, start, bytes: place - start });
     }
     Ok((pickle, storages))
+}
+
+fn damaged(error: impl std::error::Error + Send + Sync + 'static) -> ReadError {
+    ReadError::Archive(Box::new(error))
 }
 
 fn big_endian() -> String {
@@ -167,79 +161,9 @@ fn storage_type(class: &str) -> Option<DType> {
     })
 }
 
-/// A tensor that lies in its file.
-#[derive(Debug, Clone)]
-struct StoredTensor {
-    storage: Storage,
-    /// Elements before its first one.
-    offset: usize,
-    shape: Vec<usize>,
-    strides: Vec<usize>,
-}
-
-impl StoredTensor {
-    fn elements(&self) -> usize {
-        self.shape.iter().product()
-    }
-
-    fn length(&self) -> usize {
-        self.elements() * self.storage.dtype.size()
-    }
-
-    /// How many elements lie between its first and its last one, both counted.
-    fn extent(shape: &[usize], strides: &[usize]) -> Option<usize> {
-        if shape.contains(&0) {
-            return Some(0);
-        }
-        let mut steps = shape.iter().zip(strides).map(|(size, stride)| (size - 1).checked_mul(*stride));
-        steps.try_fold(1_usize, |sum, step| sum.checked_add(step?))
-    }
-
-    /// The element's place among those that lie in the file, counted in the order of the shape.
-    fn place(&self, mut element: usize) -> usize {
-        let dims = self.shape.iter().zip(&self.strides).rev();
-        dims.map(|(size, stride)| {
-            let index = element % size;
-            element /= size;
-            index * stride
-        })
-        .sum()
-    }
-
-    /// Whether its elements lie in the file one after the other, as nearly all tensors' do.
-    fn is_in_order(&self) -> bool {
-        let mut step = 1;
-        self.shape.iter().zip(&self.strides).rev().all(|(&size, &stride)| {
-            let fits = size == 1 || stride == step;
-            step *= size;
-            fits
-        })
-    }
-
-    fn read(&self, path: &Path) -> std::io::Result<TensorData> {
-        let Storage { dtype, start, .. } = self.storage;
-        let extent = Self::extent(&self.shape, &self.strides).unwrap_or_default();
-        let mut bytes = vec![0; extent * dtype.size()];
-        let mut file = File::open(path)?;
-        file.seek(SeekFrom::Start(start + (self.offset * dtype.size()) as u64))?;
-        file.read_exact(&mut bytes)?;
-        if !self.is_in_order() {
-            let elements = self.elements();
-            let element = |place: usize| &bytes[place * dtype.size()..(place + 1) * dtype.size()];
-            bytes = (0..elements).flat_map(|number| element(self.place(number)).iter().copied()).collect();
-        }
-        Ok(TensorData::from_bytes_vec(bytes, self.shape.clone(), dtype))
-    }
-
-    fn snapshot(self, path: &Rc<Path>) -> TensorSnapshot {
-        let (path, dtype, shape) = (Rc::clone(path), self.storage.dtype, self.shape.clone());
-        let read = move || self.read(&path).map_err(|error| TensorSnapshotError::IoError(error.to_string()));
-        TensorSnapshot::from_closure(Rc::new(read), dtype, shape.into(), Vec::new(), Vec::new(), ParamId::new())
-    }
-}
-
 /// The tensors of a pickle.
 struct Tensors<'a> {
+    file: Arc<Path>,
     pickle: &'a Pickle,
     storages: &'a Storages,
 }
@@ -276,7 +200,7 @@ impl Tensors<'_> {
                 Some(Node::Call { .. }) => match self.tensor(value) {
                     Ok(tensor) => drop(tensors.insert(name, tensor)),
                     // Others than SAM's may be of any kind.
-                    Err(reason) if is_needed(&name) => {
+                    Err(reason) if names::is_needed(&name) => {
                         return Err(format!("its {name:?} {reason}"));
                     }
                     Err(_) => {}
@@ -335,13 +259,8 @@ impl Tensors<'_> {
                 "of shape {shape:?} is larger than what is stored of it; the file is damaged or cut off"
             ));
         }
-        Ok(StoredTensor { storage, offset, shape, strides })
+        Ok(StoredTensor { file: Arc::clone(&self.file), storage, offset, shape, strides })
     }
-}
-
-/// Whether a SAM asks for a tensor of this name.
-fn is_needed(name: &str) -> bool {
-    names::official(name).is_some_and(|name| !names::is_buffer(name))
 }
 
 fn calls(name: &str) -> String {

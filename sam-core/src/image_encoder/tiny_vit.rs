@@ -4,23 +4,24 @@ use burn::{
     config::Config,
     module::{Module, Param},
     nn::{
-        BatchNorm, BatchNormConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig, PaddingConfig2d,
+        Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig, PaddingConfig2d,
         conv::{Conv2d, Conv2dConfig},
     },
     tensor::{Int, Tensor, TensorData, backend::Backend, module::conv2d, ops::ConvOptions},
 };
 
-use super::{ImageEncoder, Neck};
+use super::Neck;
 use crate::kernels::{
     Bottleneck, MapAttention, PairBias, QkvOrder, affine, affine_gelu, depthwise, gelu, layer_norm, linear,
     linear_onto, perceptron,
 };
 
-/// Of the norms over channels, PyTorch's default.
+/// Of all norms, PyTorch's default.
 const EPSILON: f64 = 1e-5;
 
 /// The shape of a [`TinyVit`].
 #[derive(Config, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct TinyVitConfig {
     /// Side of the (square) input, in pixels.
     pub image_size: usize,
@@ -90,7 +91,7 @@ impl TinyVitConfig {
 
 /// `TinyViT` with SAM's neck.
 ///
-/// Source: Wu et al. 2022 and the `tiny_vit_sam.py` of `MobileSAM` and `LiteMedSAM`. Batch norms use their running statistics always:
+/// Source: Wu et al. 2022 and the `tiny_vit_sam.py` of `MobileSAM` and `LiteMedSAM`. Batch norms use their stored statistics always:
 /// this encoder is frozen. The parts are public for those who look inside.
 #[derive(Module, Debug)]
 pub struct TinyVit<B: Backend> {
@@ -102,8 +103,8 @@ pub struct TinyVit<B: Backend> {
     pub neck: Neck<B>,
 }
 
-impl<B: Backend> ImageEncoder<B> for TinyVit<B> {
-    fn forward(&self, images: Tensor<B, 4>) -> Tensor<B, 4> {
+impl<B: Backend> TinyVit<B> {
+    pub(super) fn embed(&self, images: Tensor<B, 4>) -> Tensor<B, 4> {
         let maps = self.patch_embed.forward(images);
         let maps = self.layers.iter().fold(maps, |maps, layer| layer.forward(maps));
         self.neck.forward(maps.permute([0, 3, 1, 2]))
@@ -114,7 +115,37 @@ impl<B: Backend> ImageEncoder<B> for TinyVit<B> {
 #[derive(Module, Debug)]
 struct ConvNorm<B: Backend> {
     c: Conv2d<B>,
-    bn: BatchNorm<B>,
+    bn: FrozenBatchNorm<B>,
+}
+
+/// A batch norm that uses its stored statistics always, as this encoder is frozen.
+///
+/// Not burn's own, whose statistics all clones of a module share: casting one clone would change the others.
+#[derive(Module, Debug)]
+struct FrozenBatchNorm<B: Backend> {
+    weight: Param<Tensor<B, 1>>,
+    bias: Param<Tensor<B, 1>>,
+    running_mean: Param<Tensor<B, 1>>,
+    running_var: Param<Tensor<B, 1>>,
+}
+
+impl<B: Backend> FrozenBatchNorm<B> {
+    fn new(channels: usize, device: &B::Device) -> Self {
+        let filled = |value: Initializer| value.init([channels], device);
+        Self {
+            weight: filled(Initializer::Ones),
+            bias: filled(Initializer::Zeros),
+            running_mean: filled(Initializer::Zeros),
+            running_var: filled(Initializer::Ones),
+        }
+    }
+
+    /// What the norm multiplies by and adds, each `[channels]`.
+    fn scale_and_offset(&self) -> (Tensor<B, 1>, Tensor<B, 1>) {
+        let scale = self.weight.val() / (self.running_var.val() + EPSILON).sqrt();
+        let offset = self.bias.val() - self.running_mean.val() * scale.clone();
+        (scale, offset)
+    }
 }
 
 impl<B: Backend> ConvNorm<B> {
@@ -125,7 +156,7 @@ impl<B: Backend> ConvNorm<B> {
             .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding))
             .with_groups(groups)
             .with_bias(false);
-        Self { c: convolution.init(device), bn: BatchNormConfig::new(channels[1]).init(device) }
+        Self { c: convolution.init(device), bn: FrozenBatchNorm::new(channels[1], device) }
     }
 
     fn pointwise(input: usize, output: usize, device: &B::Device) -> Self {
@@ -138,8 +169,7 @@ impl<B: Backend> ConvNorm<B> {
 
     /// The kernel `[output, input, side, side]`, and the bias.
     fn kernel(&self) -> (Tensor<B, 4>, Tensor<B, 1>) {
-        let scale = self.bn.gamma.val() / (self.bn.running_var.value() + self.bn.epsilon).sqrt();
-        let bias = self.bn.beta.val() - self.bn.running_mean.value() * scale.clone();
+        let (scale, bias) = self.bn.scale_and_offset();
         let channels = scale.dims()[0];
         (self.c.weight.val() * scale.reshape([channels, 1, 1, 1]), bias)
     }

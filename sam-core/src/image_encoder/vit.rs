@@ -10,7 +10,7 @@ use burn::{
     tensor::{Int, Tensor, TensorData, backend::Backend},
 };
 
-use super::{ImageEncoder, Neck};
+use super::Neck;
 use crate::{
     kernels::{MapAttention, PairBias, QkvOrder, affine, layer_norm, linear, linear_onto, perceptron},
     resize,
@@ -21,6 +21,7 @@ const EPSILON: f64 = 1e-6;
 
 /// The shape of an [`ImageEncoderViT`].
 #[derive(Config, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct ViTConfig {
     /// Width of every token.
     pub embed_dim: usize,
@@ -102,8 +103,8 @@ pub struct ImageEncoderViT<B: Backend> {
     pub neck: Neck<B>,
 }
 
-impl<B: Backend> ImageEncoder<B> for ImageEncoderViT<B> {
-    fn forward(&self, images: Tensor<B, 4>) -> Tensor<B, 4> {
+impl<B: Backend> ImageEncoderViT<B> {
+    pub(super) fn embed(&self, images: Tensor<B, 4>) -> Tensor<B, 4> {
         let tokens = self.patch_embed.forward(images) + self.pos_embed.val();
         let tokens = self.blocks.iter().fold(tokens, |tokens, block| block.forward(tokens));
         self.neck.forward(tokens.permute([0, 3, 1, 2]))
@@ -117,6 +118,8 @@ pub struct PatchEmbed<B: Backend> {
 }
 
 impl<B: Backend> PatchEmbed<B> {
+    /// Embeds each patch by itself.
+    ///
     /// # Shapes
     /// - images: `[n, 3, size, size]`; output: `[n, h, w, embed_dim]`
     pub fn forward(&self, images: Tensor<B, 4>) -> Tensor<B, 4> {
@@ -163,6 +166,8 @@ impl<B: Backend> Block<B> {
         }
     }
 
+    /// Runs the block, residual connections included.
+    ///
     /// # Shapes
     /// - input and output: `[n, h, w, embed_dim]`
     pub fn forward(&self, tokens: Tensor<B, 4>) -> Tensor<B, 4> {
@@ -266,7 +271,7 @@ mod tests {
     #[test]
     fn pixels_beyond_the_last_whole_patch_are_left_out() {
         let encoder = ViTConfig::new(32, 1, 2).with_image_size(100).init::<Flex>(&FlexDevice);
-        let output = encoder.forward(Tensor::ones([2, 3, 100, 100], &FlexDevice));
+        let output = encoder.embed(Tensor::ones([2, 3, 100, 100], &FlexDevice));
         assert_eq!(output.dims(), [2, 256, 6, 6]);
     }
 }

@@ -3,7 +3,7 @@
     python subset.py FOLDER
 
 FOLDER holds the outputs of facebookresearch/segment-anything dca509f: its own modules in a small configuration (image 128, ViT
-of 4 blocks of 64 channels, 4 heads in the decoder) with random weights, made with torch 2.15 on a CPU. Nothing is computed here;
+of 4 blocks of 64 channels, 4 heads in the decoder) with random weights, as `generate_official.py` beside this script writes them. Nothing is computed here;
 large maps are thinned to every third row and column, images of whole numbers are stored as bytes.
 """
 

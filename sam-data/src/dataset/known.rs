@@ -1,6 +1,6 @@
 //! The sets by name: their layouts and label values, all in one place, so that a correction is one line.
 
-use std::{fmt, path::Path, str::FromStr};
+use std::{fmt, path::Path};
 
 use serde::{Deserialize, Serialize};
 
@@ -8,14 +8,15 @@ use super::{
     Collection,
     layout::{Pattern, cases_of, msd_tables},
 };
-use crate::{DataError, LabelTable, case::CaseKind};
+use crate::{DataError, LabelTable, case::CaseKind, named::named};
 
 /// The data sets of the paper (Table 1).
 ///
-/// What the layouts were taken from stands with each; "unconfirmed" is what no source that we saw says.
-/// A set travels by its name on the command line, in JSON too.
+/// Each names the source of its layout; "unconfirmed" means that no source confirms it. A set has one name on command lines and in
+/// JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
+#[non_exhaustive]
 pub enum KnownSet {
     /// Kidney and its tumours in CT: `case_00000/imaging.nii.gz` with `segmentation.nii.gz` (README of neheller/kits19). Slices lie along
     /// the first array axis; the affine says so.
@@ -86,31 +87,11 @@ impl fmt::Display for KnownSet {
     }
 }
 
-impl FromStr for KnownSet {
-    type Err = DataError;
-
-    fn from_str(word: &str) -> Result<Self, DataError> {
-        ALL.into_iter().find(|set| set.to_string() == word).ok_or_else(|| DataError::Word {
-            expected: "kits19, ct2us-kidney, lits, ct-org, prostatex-gland, prostatex-peripheral, msd, lizard, scgm, scgm-rater-1 to \
-                       scgm-rater-4, or btcv",
-            found: word.to_owned(),
-        })
-    }
-}
-
-impl From<KnownSet> for String {
-    fn from(set: KnownSet) -> Self {
-        set.to_string()
-    }
-}
-
-impl TryFrom<String> for KnownSet {
-    type Error = DataError;
-
-    fn try_from(word: String) -> Result<Self, DataError> {
-        word.parse()
-    }
-}
+named!(
+    KnownSet,
+    ALL,
+    "kits19, ct2us-kidney, lits, ct-org, prostatex-gland, prostatex-peripheral, msd, lizard, scgm, scgm-rater-1 to scgm-rater-4, or btcv"
+);
 
 impl KnownSet {
     /// The name as papers write it.
@@ -172,7 +153,7 @@ impl KnownSet {
         source(self) == source(other)
     }
 
-    /// What to say where one set is learned from and the other tested, though they share scans; `None` where all is well.
+    /// The warning for training on one set and testing on the other, if they share scans.
     pub fn leakage(self, other: Self) -> Option<String> {
         (self.name() != other.name() && self.shares_scans_with(other)).then(|| {
             let (one, other) = (self.name(), other.name());
@@ -188,8 +169,9 @@ impl KnownSet {
     /// Looks through a folder; reads no image.
     ///
     /// # Errors
-    /// [`DataError::Layout`] says what was looked for where nothing fits; [`DataError::Word`] for a rater that there is not.
-    pub fn open(self, folder: &Path) -> Result<Collection, DataError> {
+    /// [`DataError::Layout`] says what was looked for where nothing fits; [`DataError::Word`] for a rater that does not exist.
+    pub fn open(self, folder: impl AsRef<Path>) -> Result<Collection, DataError> {
+        let folder = folder.as_ref();
         if let Self::ScgmRater(rater) = self
             && !(1..=4).contains(&rater)
         {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::LeftOut;
 use crate::{
-    Case, DataError, LabelTable,
+    Case, DataError, LabelTable, LayoutError,
     case::{CaseFiles, CaseKind},
     files::files_below,
 };
@@ -37,12 +37,9 @@ pub(super) fn cases_of(folder: &Path, pattern: &Pattern) -> Result<Found, DataEr
         for path in &files {
             let Some(key) = key_of(pattern, path) else { continue };
             if let Some(other) = found.insert(key.clone(), path.clone()) {
-                let reason = format!(
-                    "{} and {} would both be {pattern} of case {key}; keep one of them",
-                    other.display(),
-                    path.display()
-                );
-                return Err(DataError::Layout { path: folder.to_path_buf(), reason });
+                let role = format!("{pattern} of case {key}");
+                let source = LayoutError::Ambiguous { first: other, second: path.clone(), role };
+                return Err(DataError::Layout { path: folder.to_path_buf(), source });
             }
         }
         Ok(found)
@@ -71,7 +68,7 @@ pub(super) fn cases_of(folder: &Path, pattern: &Pattern) -> Result<Found, DataEr
     if cases.is_empty() {
         return Err(DataError::Layout {
             path: folder.to_path_buf(),
-            reason: nothing_found(pattern, files.len(), images.len(), &left_out),
+            source: LayoutError::NothingFound(nothing_found(pattern, files.len(), images.len(), &left_out)),
         });
     }
     Ok((cases, left_out))
@@ -115,7 +112,7 @@ fn key_of(pattern: &str, path: &Path) -> Option<String> {
     Some(key)
 }
 
-/// The same of one part of a path: empty where the part has no `KEY`.
+/// What stands for `KEY` in one part of a path: empty where the part has no `KEY`.
 fn key_in(pattern: &str, text: &str) -> Option<String> {
     let matches = |pattern: &str, text: &str| match pattern.split_once('*') {
         None => pattern == text,
@@ -148,17 +145,16 @@ struct MsdPair {
 /// A task of the Medical Segmentation Decathlon: its own table, and the pairs that it lists.
 pub(super) fn msd_tables(folder: &Path) -> Result<(LabelTable, Found), DataError> {
     let path = folder.join("dataset.json");
-    let layout = |reason: String| DataError::Layout { path: folder.to_path_buf(), reason };
+    let layout = |source| DataError::Layout { path: folder.to_path_buf(), source };
     if !path.is_file() {
-        return Err(layout("looked for dataset.json; give the folder of one task, such as Task09_Spleen".to_owned()));
+        let looked = "looked for dataset.json; give the folder of one task, such as Task09_Spleen";
+        return Err(layout(LayoutError::NothingFound(looked.to_owned())));
     }
     let text = std::fs::read_to_string(&path).map_err(|source| DataError::Read { path: path.clone(), source })?;
-    let task: MsdTask = serde_json::from_str(&text).map_err(|error| {
-        layout(format!("dataset.json is not that of a Decathlon task, with labels and training: {error}"))
-    })?;
+    let task: MsdTask = serde_json::from_str(&text).map_err(|error| layout(LayoutError::Task(error)))?;
     let parse = |(value, name): (String, String)| match value.parse::<u16>() {
         Ok(value) => Ok((value, name)),
-        Err(_) => Err(layout(format!("dataset.json has the label \"{value}\", no whole number from 0 to 65535"))),
+        Err(_) => Err(layout(LayoutError::TaskLabel { found: value })),
     };
     let table = task.labels.into_iter().map(parse).collect::<Result<LabelTable, _>>()?;
     let (mut cases, mut left_out) = (Vec::new(), Vec::new());
@@ -175,7 +171,8 @@ pub(super) fn msd_tables(folder: &Path) -> Result<(LabelTable, Found), DataError
         }
     }
     if cases.is_empty() {
-        return Err(layout(format!("none of the {} scans that dataset.json lists is there", left_out.len())));
+        let nothing = format!("none of the {} scans that dataset.json lists is there", left_out.len());
+        return Err(layout(LayoutError::NothingFound(nothing)));
     }
     cases.sort_by(|first, second| first.name.cmp(&second.name));
     Ok((table, (cases, left_out)))
@@ -190,8 +187,8 @@ fn inside(folder: &Path, listed: &str) -> Result<PathBuf, DataError> {
     if stays {
         return Ok(folder.join(relative));
     }
-    let reason = format!("dataset.json lists \"{listed}\", which is not below the folder");
-    Err(DataError::Layout { path: folder.to_path_buf(), reason })
+    let source = LayoutError::Outside { found: listed.to_owned() };
+    Err(DataError::Layout { path: folder.to_path_buf(), source })
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What a reader did not take, and why.
+//! Files that a data set does not use, and why.
 
 use std::{fmt, path::PathBuf};
 

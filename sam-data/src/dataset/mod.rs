@@ -1,7 +1,7 @@
 //! The paper's data sets as they lie on disk.
 //!
-//! Whoever has one of them points at its folder: [`KnownSet::open`] pairs scans with masks, names the label values, and lists what it
-//! left out and why. All data are read when a [`Case`] is loaded, none before.
+//! [`KnownSet::open`] pairs the scans of a folder with masks, names the label values, and lists what it left out and why. Data are read
+//! when a [`Case`] is loaded, not before.
 
 mod known;
 mod layout;
@@ -26,7 +26,7 @@ pub trait Dataset {
         None
     }
 
-    /// What the label values mean.
+    /// Names of the label values.
     fn table(&self) -> &LabelTable;
 
     /// Every structure that has a name.
@@ -34,10 +34,10 @@ pub trait Dataset {
         self.table().structures()
     }
 
-    /// All cases with a mask, by name. Each is read when it is asked for, and cut into slices by [`Case::slices`].
+    /// All cases with a mask, by name. [`Case::load`] reads one, [`Case::stack`] cuts it into slices.
     fn cases(&self) -> &[Case];
 
-    /// What lies there and is no case.
+    /// Files that are part of no case, and why.
     fn left_out(&self) -> &[LeftOut];
 }
 
@@ -96,7 +96,8 @@ impl Dataset for Collection {
 ///
 /// # Errors
 /// [`DataError::Layout`] says what was looked for, and what was found.
-pub fn open_dataset(folder: &Path, set: Option<KnownSet>) -> Result<Box<dyn Dataset>, DataError> {
+pub fn open_dataset(folder: impl AsRef<Path>, set: Option<KnownSet>) -> Result<Box<dyn Dataset>, DataError> {
+    let folder = folder.as_ref();
     Ok(match set {
         Some(set) => Box::new(set.open(folder)?),
         None => Box::new(Folder::open(folder)?),

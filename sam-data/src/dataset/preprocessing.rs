@@ -1,6 +1,6 @@
-//! What the paper does to each data set before SAM sees it, as far as it is known.
+//! How the paper prepares each data set, as far as it is known.
 //!
-//! The paper refers to a supplement that cannot be had. So each value says where it comes from: [`Provenance::Stated`] in the paper's
+//! The paper refers to a supplement that is not available. So each value names its origin: [`Provenance::Stated`] in the paper's
 //! text, or [`Provenance::Derived`] by us, and from what.
 
 use serde::Serialize;
@@ -11,6 +11,7 @@ use crate::Window;
 /// Where a value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Provenance {
     /// The paper's text says it.
     Stated,
@@ -29,9 +30,10 @@ pub struct Marked<T> {
     pub source: &'static str,
 }
 
-/// Between what a set is divided into annotated and tested. Slices that do not show the structure are on neither side.
+/// What is divided into an annotated and a tested part. Slices that do not show the structure belong to neither.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Division {
     /// Each volume by itself: some slices are annotated, the others tested.
     SlicesOfEachCase,
@@ -39,8 +41,9 @@ pub enum Division {
     Images,
 }
 
-/// How a data set is prepared: what `--set` takes where nothing else is asked for.
+/// How a data set is prepared by default.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Preprocessing {
     /// The intensity window.
     pub window: Marked<Window>,

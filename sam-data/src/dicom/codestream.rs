@@ -2,7 +2,8 @@
 //!
 //! Decoders reserve what a stream's own header announces, which need not be what the file's header says.
 
-use super::pixels::Wanted;
+use super::pixel_format::PixelFormat;
+use crate::DicomError;
 
 /// Bytes before the first run: the number of segments and where each begins.
 const RLE_HEADER: usize = 64;
@@ -19,17 +20,22 @@ pub(super) struct Announced {
 
 impl Announced {
     /// Checks that it is the frame that the file's header speaks of.
-    pub(super) fn check(&self, wanted: &Wanted) -> Result<(), String> {
-        let expected = (wanted.rows, wanted.columns, 1);
+    pub(super) fn check(&self, format: &PixelFormat) -> Result<(), DicomError> {
+        let expected = (format.rows, format.columns, 1);
         let found = (self.rows, self.columns, self.channels);
-        let width = self.bits.map_or(wanted.levels.bytes(), |bits| usize::from(bits.div_ceil(8)));
-        if expected == found && width == wanted.levels.bytes() && width <= 2 {
+        let width = self.bits.map_or(format.levels.bytes(), |bits| usize::from(bits.div_ceil(8)));
+        if expected == found && width == format.levels.bytes() && width <= 2 {
             return Ok(());
         }
-        Err(format!(
-            "expected {} x {} pixels of {} bits, found compressed ones of {} x {}, {} channel(s), {width} byte(s) each",
-            wanted.rows, wanted.columns, wanted.levels.allocated, self.rows, self.columns, self.channels
-        ))
+        Err(DicomError::Compressed {
+            rows: format.rows,
+            columns: format.columns,
+            bits: format.levels.allocated,
+            found_rows: self.rows,
+            found_columns: self.columns,
+            channels: self.channels,
+            bytes: width,
+        })
     }
 }
 
@@ -75,25 +81,25 @@ fn number<const BYTES: usize>(bytes: &[u8], position: usize) -> Option<usize> {
 }
 
 /// Unpacks run lengths: a segment for each byte of a pixel, the highest first. Source: DICOM PS3.5, annex G.
-pub(super) fn unpack_rle(packed: &[u8], area: usize, width: usize) -> Result<Vec<u8>, String> {
+pub(super) fn unpack_rle(packed: &[u8], area: usize, width: usize) -> Result<Vec<u8>, DicomError> {
     let word = |position: usize| {
         let bytes = packed.get(position..position + 4)?;
         Some(bytes.iter().rev().fold(0, |number, &byte| number << 8 | usize::from(byte)))
     };
     let count = word(0).filter(|_| packed.len() >= RLE_HEADER);
     if count != Some(width) {
-        return Err(format!("expected {width} segments of run lengths, found {}", count.unwrap_or(0)));
+        return Err(DicomError::RunSegments { expected: width, found: count.unwrap_or(0) });
     }
     let mut unpacked = vec![0; area * width];
     for segment in 0..width {
         let begin = word(4 * (segment + 1)).unwrap_or(0);
         let end = if segment + 1 < width { word(4 * (segment + 2)).unwrap_or(0) } else { packed.len() };
         let runs = packed.get(begin..end).filter(|_| begin >= RLE_HEADER);
-        let runs = runs.ok_or("its run lengths lie outside of its pixels; copy or download it again")?;
+        let runs = runs.ok_or(DicomError::RunsOutside)?;
         let mut place = unpacked.iter_mut().skip(width - 1 - segment).step_by(width);
         let found = unpack_runs(runs, &mut place);
         if found < area {
-            return Err(format!("expected {area} pixels in run lengths, found {found}; copy or download it again"));
+            return Err(DicomError::RunsTooFew { expected: area, found });
         }
     }
     Ok(unpacked)
@@ -151,7 +157,7 @@ mod tests {
     fn run_lengths() {
         // Three of 7, then 1 and 2; the low bytes 0 to 4.
         let two = packed(&[64, 70], &[254, 7, 1, 1, 2, 128, 4, 0, 1, 2, 3, 4]);
-        assert_eq!(unpack_rle(&two, 5, 2), Ok(vec![0, 7, 1, 7, 2, 7, 3, 1, 4, 2]));
+        assert_eq!(unpack_rle(&two, 5, 2).expect("whole"), [0, 7, 1, 7, 2, 7, 3, 1, 4, 2]);
         assert!(unpack_rle(&two, 6, 2).is_err(), "too few");
         assert!(unpack_rle(&two, 4, 2).is_ok(), "padding");
         assert!(unpack_rle(&two, 5, 1).is_err(), "another width");

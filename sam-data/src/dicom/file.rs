@@ -9,7 +9,7 @@ use std::{
     path::Path,
 };
 
-use dicom_core::{Tag, VR};
+use dicom_core::{DataElementHeader, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_encoding::{
     decode::{Decode, file_header_decoder},
@@ -23,8 +23,7 @@ use dicom_parser::{
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 use flate2::read::DeflateDecoder;
 
-use super::causes;
-use crate::DataError;
+use crate::{DataError, DicomError};
 
 /// `DICM` stands behind so many bytes.
 const PREAMBLE: u64 = 128;
@@ -55,7 +54,7 @@ pub(super) enum PixelBytes {
 /// Opens a file, or passes it over where it is no DICOM file at all.
 pub(super) fn open(path: &Path, part: Part) -> Result<Option<(DefaultDicomObject, Option<PixelBytes>)>, DataError> {
     let read = |source| DataError::Read { path: path.to_path_buf(), source };
-    let refuse = |reason: String| DataError::Dicom { path: path.to_path_buf(), reason };
+    let refuse = |source| DataError::Dicom { path: path.to_path_buf(), source };
     let mut file = BufReader::new(File::open(path).map_err(read)?);
     let length = file.get_ref().metadata().map_err(read)?.len();
     let mut start = [0; PREAMBLE as usize + MAGIC.len()];
@@ -65,38 +64,45 @@ pub(super) fn open(path: &Path, part: Part) -> Result<Option<(DefaultDicomObject
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
         Err(error) => return Err(read(error)),
     }
-    let damaged = |error: &dyn std::error::Error| refuse(format!("{}; copy or download it again", causes(error)));
-    walk_meta(&mut file, length).map_err(|error| damaged(&error))?;
+    walk_meta(&mut file, length).map_err(|error| refuse(damaged(error)))?;
     file.seek(SeekFrom::Start(PREAMBLE)).map_err(read)?;
-    let meta = FileMetaTable::from_reader(&mut file).map_err(|error| damaged(&error))?;
-    let syntax = TransferSyntaxRegistry.get(meta.transfer_syntax());
-    let syntax = syntax.ok_or_else(|| refuse(format!("its transfer syntax {} is unknown", meta.transfer_syntax())))?;
+    let meta = FileMetaTable::from_reader(&mut file).map_err(|error| refuse(damaged(error)))?;
+    let uid = meta.transfer_syntax();
+    let syntax =
+        TransferSyntaxRegistry.get(uid).ok_or_else(|| refuse(DicomError::UnknownSyntax { uid: uid.to_owned() }))?;
     let walked = if matches!(syntax.codec(), Codec::Dataset(_)) {
-        let mut inflated = Vec::new();
-        let inflating = DeflateDecoder::new(file).take(MAX_INFLATED + 1).read_to_end(&mut inflated);
-        inflating.map_err(|source| DataError::Damaged { path: path.to_path_buf(), source })?;
-        if inflated.len() as u64 > MAX_INFLATED {
-            return Err(refuse(format!("it unpacks to more than {MAX_INFLATED} bytes; store it uncompressed")));
-        }
+        let inflated = inflate(file).map_err(|source| DataError::Damaged { path: path.to_path_buf(), source })?;
+        let inflated = inflated.ok_or_else(|| refuse(DicomError::Inflated { most: MAX_INFLATED }))?;
         let length = inflated.len() as u64;
         let explicit = TransferSyntaxRegistry.get(uids::EXPLICIT_VR_LITTLE_ENDIAN).unwrap_or(syntax);
-        walk(Cursor::new(inflated), length, explicit, part)
+        Walk::new(length, part).run(Cursor::new(inflated), explicit)
     } else {
-        walk(file, length, syntax, part)
+        Walk::new(length, part).run(file, syntax)
     };
     let pixels = walked.map_err(|flaw| match flaw {
         Flaw::Truncated { what, expected, found } => {
             DataError::Truncated { path: path.to_path_buf(), what, expected, found }
         }
-        Flaw::Other(reason) => refuse(format!("{reason}; copy or download it again")),
+        Flaw::Other(source) => refuse(source),
     })?;
     let options = OpenFileOptions::new();
     let options = match part {
         Part::Header => options.read_until(tags::PIXEL_DATA),
         Part::Pixels => options.read_to(tags::PIXEL_DATA),
     };
-    let object = options.open_file(path).map_err(|error| damaged(&error))?;
+    let object = options.open_file(path).map_err(|error| refuse(damaged(error)))?;
     Ok(Some((object, pixels)))
+}
+
+fn damaged(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> DicomError {
+    DicomError::Damaged(error.into())
+}
+
+/// The rest of a deflated file; `None` where it is too large.
+fn inflate(file: impl Read) -> io::Result<Option<Vec<u8>>> {
+    let mut inflated = Vec::new();
+    DeflateDecoder::new(file).take(MAX_INFLATED + 1).read_to_end(&mut inflated)?;
+    Ok((inflated.len() as u64 <= MAX_INFLATED).then_some(inflated))
 }
 
 /// What an element lies in.
@@ -109,7 +115,13 @@ enum Level {
 /// What is wrong with a file.
 enum Flaw {
     Truncated { what: &'static str, expected: usize, found: usize },
-    Other(String),
+    Other(DicomError),
+}
+
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for Flaw {
+    fn from(error: E) -> Self {
+        Self::Other(damaged(error))
+    }
 }
 
 /// Goes through the file's own header, as dicom-rs does.
@@ -138,67 +150,100 @@ fn walk_meta(file: &mut (impl Read + Seek), length: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Goes through a data set until its pixels, or until what comes behind them; tells how many bytes of them there are.
+/// A way through a data set, element by element, until its pixels or until what comes behind them.
 ///
 /// As dicom-rs does: what comes behind has a higher tag, and what has a lower one is read wherever it stands.
-fn walk(
-    source: impl Read + Seek,
+struct Walk {
+    /// Bytes of the data set.
     length: u64,
-    syntax: &TransferSyntax,
     part: Part,
-) -> Result<Option<PixelBytes>, Flaw> {
-    let other = |error: &dyn std::error::Error| Flaw::Other(causes(error));
-    let mut reader = LazyDataSetReader::new_with_ts(source, syntax).map_err(|error| other(&error))?;
-    let (mut within, mut pixels) = (Vec::new(), None);
-    let mut walked = 0;
-    while let Some(token) = reader.advance() {
-        match token.map_err(|error| other(&error))? {
-            LazyDataToken::ElementHeader(header) if within.is_empty() && header.tag > tags::PIXEL_DATA => break,
-            LazyDataToken::SequenceStart { .. } => within.push(Level::Sequence),
-            LazyDataToken::PixelSequenceStart => {
-                within.push(Level::Sequence);
-                if within.len() == 1 {
-                    pixels = Some(PixelBytes::Compressed(length.saturating_sub(walked)));
-                    if part == Part::Header {
-                        break;
-                    }
-                }
-            }
-            LazyDataToken::ItemStart { .. } if within.last() == Some(&Level::Sequence) => within.push(Level::Item),
-            LazyDataToken::ItemEnd if within.last() == Some(&Level::Item) => drop(within.pop()),
-            LazyDataToken::SequenceEnd if within.last() == Some(&Level::Sequence) => drop(within.pop()),
-            // dicom-rs would look for the sequence that it belongs to, and panic.
-            LazyDataToken::ItemStart { .. } | LazyDataToken::ItemEnd | LazyDataToken::SequenceEnd => {
-                return Err(Flaw::Other("its sequences and their items do not begin and end in turn".to_owned()));
-            }
-            LazyDataToken::LazyValue { header, decoder } => {
-                if !header.len.0.is_multiple_of(unit(header.vr)) {
-                    // dicom-rs reads whole numbers alone and would go on in the midst of a value.
-                    return Err(Flaw::Other(format!(
-                        "{} bytes of {} {} are no whole numbers",
-                        header.len.0, header.tag, header.vr
-                    )));
-                }
-                walked = end_of(decoder, header.tag, header.len.0, length)?;
-                if within.is_empty() && header.tag == tags::PIXEL_DATA {
-                    pixels = Some(PixelBytes::Native(u64::from(header.len.0)));
-                    if part == Part::Header {
-                        break;
-                    }
-                }
-                decoder.skip_bytes(header.len.0).map_err(|error| other(&error))?;
-            }
-            LazyDataToken::LazyItemValue { len, decoder } => {
-                walked = end_of(decoder, tags::PIXEL_DATA, len, length)?;
-                decoder.skip_bytes(len).map_err(|error| other(&error))?;
-            }
-            _ => {}
-        }
-        if within.len() > 2 * MAX_DEPTH {
-            return Err(Flaw::Other(format!("its sequences are nested more than {MAX_DEPTH} deep")));
-        }
+    /// The sequences and items that the current element lies in.
+    within: Vec<Level>,
+    /// Where the last value ended.
+    end: u64,
+    pixels: Option<PixelBytes>,
+}
+
+impl Walk {
+    fn new(length: u64, part: Part) -> Self {
+        Self { length, part, within: Vec::new(), end: 0, pixels: None }
     }
-    Ok(pixels)
+
+    /// Goes through a data set, and returns how many bytes of pixels there are.
+    fn run(mut self, source: impl Read + Seek, syntax: &TransferSyntax) -> Result<Option<PixelBytes>, Flaw> {
+        let mut reader = LazyDataSetReader::new_with_ts(source, syntax)?;
+        while let Some(token) = reader.advance() {
+            let goes_on = match token? {
+                LazyDataToken::ElementHeader(header) => !(self.within.is_empty() && header.tag > tags::PIXEL_DATA),
+                LazyDataToken::SequenceStart { .. } => self.enter(Level::Sequence),
+                LazyDataToken::PixelSequenceStart => self.compressed_pixels(),
+                LazyDataToken::ItemStart { .. } if self.is_in(Level::Sequence) => self.enter(Level::Item),
+                LazyDataToken::ItemEnd if self.is_in(Level::Item) => self.leave(),
+                LazyDataToken::SequenceEnd if self.is_in(Level::Sequence) => self.leave(),
+                // dicom-rs would look for the sequence that it belongs to, and panic.
+                LazyDataToken::ItemStart { .. } | LazyDataToken::ItemEnd | LazyDataToken::SequenceEnd => {
+                    return Err(Flaw::Other(DicomError::Nesting));
+                }
+                LazyDataToken::LazyValue { header, decoder } => self.value(&header, decoder)?,
+                LazyDataToken::LazyItemValue { len, decoder } => {
+                    self.end = end_of(decoder, tags::PIXEL_DATA, len, self.length)?;
+                    decoder.skip_bytes(len)?;
+                    true
+                }
+                _ => true,
+            };
+            if !goes_on {
+                break;
+            }
+            if self.within.len() > 2 * MAX_DEPTH {
+                return Err(Flaw::Other(DicomError::TooDeep { most: MAX_DEPTH }));
+            }
+        }
+        Ok(self.pixels)
+    }
+
+    fn is_in(&self, level: Level) -> bool {
+        self.within.last() == Some(&level)
+    }
+
+    fn enter(&mut self, level: Level) -> bool {
+        self.within.push(level);
+        true
+    }
+
+    fn leave(&mut self) -> bool {
+        self.within.pop();
+        true
+    }
+
+    /// Enters a sequence of compressed pixels; whether the way goes on.
+    fn compressed_pixels(&mut self) -> bool {
+        self.within.push(Level::Sequence);
+        if self.within.len() > 1 {
+            return true;
+        }
+        self.pixels = Some(PixelBytes::Compressed(self.length.saturating_sub(self.end)));
+        self.part != Part::Header
+    }
+
+    /// Passes over a value; whether the way goes on.
+    fn value(&mut self, header: &DataElementHeader, decoder: &mut impl StatefulDecode) -> Result<bool, Flaw> {
+        let length = header.len.0;
+        if !length.is_multiple_of(unit(header.vr)) {
+            // dicom-rs reads whole numbers alone and would go on in the midst of a value.
+            let element = format!("{} {}", header.tag, header.vr);
+            return Err(Flaw::Other(DicomError::OddLength { length, element }));
+        }
+        self.end = end_of(decoder, header.tag, length, self.length)?;
+        if self.within.is_empty() && header.tag == tags::PIXEL_DATA {
+            self.pixels = Some(PixelBytes::Native(u64::from(length)));
+            if self.part == Part::Header {
+                return Ok(false);
+            }
+        }
+        decoder.skip_bytes(length)?;
+        Ok(true)
+    }
 }
 
 /// Bytes of one number, of one letter for texts.

@@ -8,9 +8,9 @@ use dicom_object::{DefaultDicomObject, InMemDicomObject};
 
 use super::{
     file::PixelBytes,
-    pixels::{Levels, Wanted},
+    pixel_format::{Levels, PixelFormat},
 };
-use crate::DataError;
+use crate::{DataError, DicomError};
 
 /// No compression packs more densely than deflate, whose limit this is.
 const MAX_RATIO: u64 = 1032;
@@ -64,108 +64,115 @@ impl Header {
 
     /// The file's frames.
     pub(super) fn frames(&self, path: &Path) -> Result<Vec<Frame>, DataError> {
+        self.read_frames(&path.into()).map_err(|source| DataError::Dicom { path: path.to_path_buf(), source })
+    }
+
+    fn read_frames(&self, path: &Arc<Path>) -> Result<Vec<Frame>, DicomError> {
         let object = &*self.object;
-        let refuse = |reason: String| DataError::Dicom { path: path.to_path_buf(), reason };
         let samples = whole(object, tags::SAMPLES_PER_PIXEL).unwrap_or(1);
         if samples != 1 {
-            return Err(refuse(format!(
-                "its pixels have {samples} channels; grey is expected: save colour images as PNG"
-            )));
+            return Err(DicomError::Channels { found: samples });
         }
-        let size = |tag: Tag| whole(object, tag).filter(|&side| side > 0);
-        let (Some(rows), Some(columns)) = (size(tags::ROWS), size(tags::COLUMNS)) else {
-            return Err(refuse("it says no number of rows or columns".to_owned()));
-        };
+        let positive = |tag: Tag| whole(object, tag).filter(|&count| count > 0);
+        let (rows, columns) = positive(tags::ROWS).zip(positive(tags::COLUMNS)).ok_or(DicomError::NoSize)?;
         let count = whole(object, tags::NUMBER_OF_FRAMES).unwrap_or(1);
         let each = items(object, tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE);
-        let shared = items(object, tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE).first();
         if count == 0 {
-            return Err(refuse("it holds no frames".to_owned()));
+            return Err(DicomError::NoFrames);
         }
         if count > 1 && each.len() != count {
-            return Err(refuse(format!(
-                "it holds {count} frames, but says of {} where they lie: a film or an old multi-frame file is no volume",
-                each.len()
-            )));
+            return Err(DicomError::NotPlaced { frames: count, placed: each.len() });
         }
-        self.check_pixels(rows, columns, count).map_err(refuse)?;
-        let path: Arc<Path> = path.into();
+        self.check_pixels(rows, columns, count)?;
+        let shared = items(object, tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE).first();
         let frame = |number: usize| {
-            let places = [each.get(number), shared];
-            let numbers = |group: Tag, tag: Tag| {
-                let in_group = |place: &&InMemDicomObject| decimals(items(place, group).first()?, tag);
-                places.iter().flatten().find_map(in_group).or_else(|| decimals(object, tag))
-            };
-            let missing = |what: &str| refuse(format!("frame {} does not say its {what}", number + 1));
-            let wanted = |group, tag, what: &str, count: usize| {
-                numbers(group, tag)
-                    .filter(|found| found.len() == count && found.iter().all(|number| number.is_finite()))
-                    .ok_or_else(|| missing(what))
-            };
-            let position =
-                wanted(tags::PLANE_POSITION_SEQUENCE, tags::IMAGE_POSITION_PATIENT, "position (0020,0032)", 3)?;
-            let cosines = wanted(
-                tags::PLANE_ORIENTATION_SEQUENCE,
-                tags::IMAGE_ORIENTATION_PATIENT,
-                "orientation (0020,0037)",
-                6,
-            )?;
-            let spacing = wanted(tags::PIXEL_MEASURES_SEQUENCE, tags::PIXEL_SPACING, "pixel spacing (0028,0030)", 2)?;
-            let thickness = numbers(tags::PIXEL_MEASURES_SEQUENCE, tags::SLICE_THICKNESS);
-            if spacing.iter().any(|&step| step <= 0.0) {
-                return Err(refuse(format!("its pixel spacing is {spacing:?}; expected two positive numbers")));
-            }
-            let rescale = |tag: Tag, unless: f64| {
-                let found = numbers(tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE, tag);
-                found.and_then(|found| found.first().copied()).unwrap_or(unless)
-            };
-            let levels = Levels {
-                slope: rescale(tags::RESCALE_SLOPE, 1.0),
-                intercept: rescale(tags::RESCALE_INTERCEPT, 0.0),
-                ..stored_levels(object)
-            };
-            Ok(Frame {
-                path: path.clone(),
-                number: number as u32,
-                of: count as u32,
-                class: text(object, tags::SOP_CLASS_UID).unwrap_or_default(),
-                instance: text(object, tags::SOP_INSTANCE_UID).unwrap_or_default(),
-                size: (rows, columns),
-                spacing: [spacing[0], spacing[1]],
-                position: [position[0], position[1], position[2]],
-                directions: [[cosines[0], cosines[1], cosines[2]], [cosines[3], cosines[4], cosines[5]]],
-                thickness: thickness.and_then(|found| found.first().copied()).filter(|&thickness| thickness > 0.0),
-                levels: levels.checked().map_err(refuse)?,
-            })
+            let attributes = FrameAttributes { number, groups: [each.get(number), shared], object };
+            attributes.frame(path.clone(), count as u32, (rows, columns))
         };
         (0..count).map(frame).collect()
     }
 
     /// Checks that the file can hold as many pixels as it announces, before memory is reserved for them.
-    fn check_pixels(&self, rows: usize, columns: usize, frames: usize) -> Result<(), String> {
+    fn check_pixels(&self, rows: usize, columns: usize, frames: usize) -> Result<(), DicomError> {
         let bits = u64::from(stored_levels(&self.object).allocated);
         let announced = [rows, columns, frames].iter().try_fold(bits, |bits, &side| bits.checked_mul(side as u64));
         let announced = announced.map_or(u64::MAX, |bits| bits.div_ceil(8));
         let (found, at_most) = match self.pixels {
             Some(PixelBytes::Native(found)) => (found, found),
             Some(PixelBytes::Compressed(found)) => (found, found.saturating_mul(MAX_RATIO).max(HARMLESS)),
-            None => return Err("it holds no pixels; copy or download it again".to_owned()),
+            None => return Err(DicomError::NoPixels),
         };
         if announced <= at_most {
             return Ok(());
         }
-        Err(format!(
-            "it announces {frames} frame(s) of {rows} x {columns} pixels of {bits} bits, but holds {found} bytes of them; copy or \
-             download it again"
-        ))
+        Err(DicomError::TooFewBytes { frames, rows, columns, bits, found })
+    }
+}
+
+/// Where the attributes of one frame are looked for: in its own functional groups, in those that all frames share, in the file itself.
+struct FrameAttributes<'a> {
+    /// The frame within its file, from 0.
+    number: usize,
+    groups: [Option<&'a InMemDicomObject>; 2],
+    object: &'a InMemDicomObject,
+}
+
+impl FrameAttributes<'_> {
+    fn frame(&self, path: Arc<Path>, of: u32, size: (usize, usize)) -> Result<Frame, DicomError> {
+        let position =
+            self.exactly(tags::PLANE_POSITION_SEQUENCE, tags::IMAGE_POSITION_PATIENT, "position (0020,0032)")?;
+        let cosines: [f64; 6] =
+            self.exactly(tags::PLANE_ORIENTATION_SEQUENCE, tags::IMAGE_ORIENTATION_PATIENT, "orientation (0020,0037)")?;
+        let spacing = self.exactly(tags::PIXEL_MEASURES_SEQUENCE, tags::PIXEL_SPACING, "pixel spacing (0028,0030)")?;
+        if spacing.iter().any(|&step: &f64| step <= 0.0) {
+            return Err(DicomError::PixelSpacing { found: spacing.to_vec() });
+        }
+        let thickness = self.first(tags::PIXEL_MEASURES_SEQUENCE, tags::SLICE_THICKNESS);
+        let rescale =
+            |tag: Tag, unless: f64| self.first(tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE, tag).unwrap_or(unless);
+        let levels = Levels {
+            slope: rescale(tags::RESCALE_SLOPE, 1.0),
+            intercept: rescale(tags::RESCALE_INTERCEPT, 0.0),
+            ..stored_levels(self.object)
+        };
+        Ok(Frame {
+            path,
+            number: self.number as u32,
+            of,
+            class: text(self.object, tags::SOP_CLASS_UID).unwrap_or_default(),
+            instance: text(self.object, tags::SOP_INSTANCE_UID).unwrap_or_default(),
+            size,
+            spacing,
+            position,
+            directions: [[cosines[0], cosines[1], cosines[2]], [cosines[3], cosines[4], cosines[5]]],
+            thickness: thickness.filter(|&thickness| thickness > 0.0),
+            levels: levels.checked()?,
+        })
+    }
+
+    /// The numbers of an attribute, by the group that it belongs to.
+    fn numbers(&self, group: Tag, tag: Tag) -> Option<Vec<f64>> {
+        let in_group = |place: &&InMemDicomObject| decimals(items(place, group).first()?, tag);
+        self.groups.iter().flatten().find_map(in_group).or_else(|| decimals(self.object, tag))
+    }
+
+    fn first(&self, group: Tag, tag: Tag) -> Option<f64> {
+        self.numbers(group, tag)?.first().copied()
+    }
+
+    /// An attribute of so many finite numbers, which every frame must have.
+    fn exactly<const N: usize>(&self, group: Tag, tag: Tag, what: &'static str) -> Result<[f64; N], DicomError> {
+        let numbers = self.numbers(group, tag).filter(|found| found.iter().all(|number| number.is_finite()));
+        let numbers = numbers.and_then(|numbers| numbers.try_into().ok());
+        numbers.ok_or(DicomError::Lacks { frame: self.number + 1, what })
     }
 }
 
 impl Frame {
     /// What unpacking must know of it.
-    pub(super) fn wanted(&self) -> Wanted {
+    pub(super) fn format(&self) -> PixelFormat {
         let (rows, columns) = self.size;
-        Wanted { number: self.number as usize, of: self.of as usize, rows, columns, levels: self.levels }
+        PixelFormat { number: self.number as usize, of: self.of as usize, rows, columns, levels: self.levels }
     }
 }
 

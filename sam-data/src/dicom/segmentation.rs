@@ -4,18 +4,20 @@
 
 use std::{collections::BTreeSet, io, path::Path};
 
-use dicom_core::{DataElement, PrimitiveValue, Tag, VR, value::DataSetSequence};
+use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject, mem::InMemElement};
 use ndarray::{ArrayView2, ArrayView3, Axis};
+use sam_files::{check_writable, write_atomic};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 
 use super::{
-    DicomSeries, causes,
+    DicomSeries,
+    element::{Code, code, decimals, item, items, line, number, words},
     frame::{Frame, text},
 };
-use crate::{DataError, write_atomically};
+use crate::{DataError, SegmentationError};
 
 /// A structure of a mask.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,16 +44,9 @@ const SHARED: [(Tag, VR); 12] = [
     (tags::POSITION_REFERENCE_INDICATOR, VR::LO),
 ];
 
-/// A code of a terminology: value, scheme, meaning.
-type Code = (&'static str, &'static str, &'static str);
 const ANATOMY: Code = ("123037004", "SCT", "Anatomical Structure");
 const SEGMENTATION: Code = ("113076", "DCM", "Segmentation");
 const SOURCE_IMAGE: Code = ("121322", "DCM", "Source image for image processing operation");
-
-/// The longest decimal string that DICOM allows.
-const MAX_DECIMAL: usize = 16;
-/// The longest text of one line, such as a segment's label.
-const MAX_WORDS: usize = 64;
 
 /// Writes a mask as DICOM SEG that refers to the series it was made on.
 ///
@@ -63,22 +58,24 @@ const MAX_WORDS: usize = 64;
 /// - labels: those of the volume that [`super::read_dicom`] gave: `[columns, rows, slices]`
 ///
 /// # Errors
-/// [`DataError::Shape`]; [`DataError::Segmentation`] where there is no structure or a label value belongs to none or two of them;
+/// [`DataError::Extension`] unless the name ends in `.dcm`; [`DataError::Shape`]; [`DataError::Segmentation`] where there is no structure or a label value belongs to none or two of them;
 /// [`DataError::Write`].
 pub fn write_segmentation(
-    path: &Path,
+    path: impl AsRef<Path>,
     labels: ArrayView3<'_, u16>,
     series: &DicomSeries,
     segments: &[Segment],
     description: &str,
 ) -> Result<(), DataError> {
+    let path = path.as_ref();
+    check_extension(path)?;
     let (rows, columns) = series.slices[0].size;
     let (i, j, k) = labels.dim();
     let expected = [columns, rows, series.slices.len()];
     if [i, j, k] != expected {
         return Err(DataError::Shape { expected, found: [i, j, k] });
     }
-    let refuse = |reason: String| DataError::Segmentation { path: path.to_path_buf(), reason };
+    let refuse = |source| DataError::Segmentation { path: path.to_path_buf(), source };
     check(labels, segments).map_err(refuse)?;
     let now = OffsetDateTime::now_utc();
     let names = Names::of(labels, series, segments, now);
@@ -87,29 +84,43 @@ pub fn write_segmentation(
         .media_storage_sop_class_uid(uids::SEGMENTATION_STORAGE)
         .media_storage_sop_instance_uid(names.instance.as_str())
         .transfer_syntax(uids::EXPLICIT_VR_LITTLE_ENDIAN);
-    let file = object.with_meta(meta).map_err(|error| refuse(causes(&error)))?;
-    write_atomically(path, |out| file.write_all(out).map_err(io::Error::other))
+    let file = object.with_meta(meta).map_err(|error| refuse(SegmentationError::Encode(Box::new(error))))?;
+    Ok(write_atomic(path, |out| file.write_all(out).map_err(io::Error::other))?)
+}
+
+/// Checks that a mask can be written as DICOM SEG under a name, before hours of work depend on it.
+///
+/// # Errors
+/// [`DataError::Extension`] unless the name ends in `.dcm`; [`DataError::Write`] if its folder does not exist or cannot be written to.
+pub fn check_segmentation_output(path: impl AsRef<Path>) -> Result<(), DataError> {
+    let path = path.as_ref();
+    check_extension(path)?;
+    Ok(check_writable(path)?)
+}
+
+fn check_extension(path: &Path) -> Result<(), DataError> {
+    if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("dcm")) {
+        return Ok(());
+    }
+    Err(DataError::Extension { path: path.to_path_buf(), expected: ".dcm" })
 }
 
 /// Checks that each label belongs to one structure, and that the format can hold them.
-fn check(labels: ArrayView3<'_, u16>, segments: &[Segment]) -> Result<(), String> {
+fn check(labels: ArrayView3<'_, u16>, segments: &[Segment]) -> Result<(), SegmentationError> {
     let mut named = BTreeSet::new();
     if let Some(twice) = segments.iter().find(|segment| !named.insert(segment.value)) {
-        return Err(format!("two structures have the label value {}; give each its own", twice.value));
+        return Err(SegmentationError::SameValue { value: twice.value });
     }
     if named.is_empty() || named.contains(&0) {
-        return Err("expected one or more structures with label values from 1 on".to_owned());
+        return Err(SegmentationError::NoSegment);
     }
-    if let Some(label) = labels.iter().find(|&&label| label != 0 && !named.contains(&label)) {
-        return Err(format!("the mask holds the label value {label}, which no structure has; name it, too"));
+    if let Some(&value) = labels.iter().find(|&&label| label != 0 && !named.contains(&label)) {
+        return Err(SegmentationError::Unnamed { value });
     }
     let (columns, rows, slices) = labels.dim();
     let bits = [rows, slices, segments.len()].iter().try_fold(columns, |bits, &side| bits.checked_mul(side));
     if bits.is_none_or(|bits| bits / 8 >= u32::MAX as usize) {
-        return Err(format!(
-            "{} structures on {slices} slices may take more than 4 GiB; write fewer of them",
-            segments.len()
-        ));
+        return Err(SegmentationError::TooLarge { segments: segments.len(), slices });
     }
     Ok(())
 }
@@ -324,63 +335,4 @@ fn referenced_image(source: &Frame) -> InMemDicomObject {
         words(tags::REFERENCED_SOP_CLASS_UID, VR::UI, &source.class),
         words(tags::REFERENCED_SOP_INSTANCE_UID, VR::UI, &source.instance),
     ])
-}
-
-fn code(tag: Tag, (value, scheme, meaning): Code) -> InMemElement {
-    items(
-        tag,
-        vec![item([
-            words(tags::CODE_VALUE, VR::SH, value),
-            words(tags::CODING_SCHEME_DESIGNATOR, VR::SH, scheme),
-            words(tags::CODE_MEANING, VR::LO, meaning),
-        ])],
-    )
-}
-
-fn item<const N: usize>(elements: [InMemElement; N]) -> InMemDicomObject {
-    InMemDicomObject::from_element_iter(elements)
-}
-
-fn items(tag: Tag, items: Vec<InMemDicomObject>) -> InMemElement {
-    DataElement::new(tag, VR::SQ, DataSetSequence::from(items))
-}
-
-/// A text that fits into one line: a backslash would begin another value.
-fn line(text: &str) -> String {
-    text.chars().filter(|&letter| letter != '\\').take(MAX_WORDS).collect()
-}
-
-fn words(tag: Tag, vr: VR, words: &str) -> InMemElement {
-    DataElement::new(tag, vr, PrimitiveValue::from(words))
-}
-
-fn number(tag: Tag, number: usize) -> InMemElement {
-    DataElement::new(tag, VR::US, PrimitiveValue::from(number as u16))
-}
-
-fn decimals(tag: Tag, numbers: &[f64]) -> InMemElement {
-    let texts: Vec<String> = numbers.iter().map(|&number| decimal(number)).collect();
-    words(tag, VR::DS, &texts.join("\\"))
-}
-
-/// As many digits as 16 characters hold.
-fn decimal(number: f64) -> String {
-    let fits = |text: &String| text.len() <= MAX_DECIMAL;
-    let plain = (0..=12).rev().map(|digits| format!("{number:.digits$}")).find(fits);
-    plain.unwrap_or_else(|| format!("{number:.8e}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn decimals_fit_into_sixteen_characters() {
-        for (number, text) in
-            [(0.5, "0.500000000000"), (-57.617_565_642_283, "-57.617565642283"), (-123_456.75, "-123456.75000000")]
-        {
-            assert_eq!(decimal(number), text);
-        }
-        assert!(decimal(-1.234_567_891_234e-20).len() <= MAX_DECIMAL && decimal(1e300).len() <= MAX_DECIMAL);
-    }
 }

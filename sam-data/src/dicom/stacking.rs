@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::frame::Frame;
 use crate::{
-    DataError,
+    DataError, DicomError,
     geometry::{cross, dot, norm},
 };
 
@@ -27,48 +27,22 @@ pub(super) struct Stacking {
 impl Stacking {
     /// Orders the frames along their common normal, and checks that they lie at equal distances.
     pub(super) fn of(folder: &Path, frames: &mut [Frame]) -> Result<Self, DataError> {
-        let refuse = |reason: String| Err(DataError::Dicom { path: folder.to_path_buf(), reason });
+        Self::order(frames).map_err(|source| DataError::Dicom { path: folder.to_path_buf(), source })
+    }
+
+    fn order(frames: &mut [Frame]) -> Result<Self, DicomError> {
         let first = frames[0].clone();
-        for frame in &*frames {
-            if let Some(difference) = difference(&first, frame) {
-                return refuse(format!(
-                    "{} and {} differ in {difference}: they are no slices of one volume; move one of them away, or choose a series",
-                    first.name(),
-                    frame.name()
-                ));
-            }
+        let other = frames.iter().find_map(|frame| Some((frame, difference(&first, frame)?)));
+        if let Some((other, what)) = other {
+            return Err(DicomError::Differ { first: first.name(), second: other.name(), what });
         }
         let normal = cross(first.directions[0], first.directions[1]);
         let along = |frame: &Frame| dot(normal, frame.position);
         frames.sort_by(|one, other| along(one).total_cmp(&along(other)));
         let length = usual_distance(frames, normal);
-        for pair in frames.windows(2) {
-            let gap = along(&pair[1]) - along(&pair[0]);
-            let (one, other) = (pair[0].name(), pair[1].name());
-            if gap <= SAME_PLACE * length.max(f64::MIN_POSITIVE) {
-                return refuse(format!(
-                    "{one} and {other} lie at one place: the series holds several volumes, or files twice; keep one of each"
-                ));
-            }
-            if (gap - length).abs() > STEP_TOLERANCE * length {
-                return refuse(format!(
-                    "between {one} and {other} are {gap:.3} mm, elsewhere {length:.3} mm: slices are missing, or their distance \
-                     changes; complete the series, or resample it to equal distances"
-                ));
-            }
-        }
-        let origin = frames[0].position;
-        let step = step(frames, normal);
-        for (index, frame) in frames.iter().enumerate() {
-            let expected = [0, 1, 2].map(|axis| origin[axis] + step[axis] * index as f64);
-            let off = norm([0, 1, 2].map(|axis| frame.position[axis] - expected[axis]));
-            if off > STEP_TOLERANCE * length {
-                return refuse(format!(
-                    "{} lies {off:.3} mm off the line of the others: the series holds several volumes; move its files away",
-                    frame.name()
-                ));
-            }
-        }
+        check_distances(frames, normal, length)?;
+        let (origin, step) = (frames[0].position, step(frames, normal));
+        check_line(frames, step, length)?;
         let [columns, rows] = first.directions;
         let [between_rows, between_columns] = first.spacing;
         // DICOM counts towards the patient's left and back, the affine towards right and front.
@@ -79,6 +53,37 @@ impl Stacking {
         let affine = [row(0, -1.0), row(1, -1.0), row(2, 1.0), [0.0, 0.0, 0.0, 1.0]];
         Ok(Self { size: first.size, affine })
     }
+}
+
+/// Checks that neighbours are as far apart as usual.
+fn check_distances(sorted: &[Frame], normal: [f64; 3], length: f64) -> Result<(), DicomError> {
+    let along = |frame: &Frame| dot(normal, frame.position);
+    for pair in sorted.windows(2) {
+        let gap = along(&pair[1]) - along(&pair[0]);
+        let names = || (pair[0].name(), pair[1].name());
+        if gap <= SAME_PLACE * length.max(f64::MIN_POSITIVE) {
+            let (first, second) = names();
+            return Err(DicomError::SamePlace { first, second });
+        }
+        if (gap - length).abs() > STEP_TOLERANCE * length {
+            let (first, second) = names();
+            return Err(DicomError::Gap { first, second, found_mm: gap, expected_mm: length });
+        }
+    }
+    Ok(())
+}
+
+/// Checks that slices lie on one line.
+fn check_line(sorted: &[Frame], step: [f64; 3], length: f64) -> Result<(), DicomError> {
+    let origin = sorted[0].position;
+    for (index, frame) in sorted.iter().enumerate() {
+        let expected = [0, 1, 2].map(|axis| origin[axis] + step[axis] * index as f64);
+        let off_mm = norm([0, 1, 2].map(|axis| frame.position[axis] - expected[axis]));
+        if off_mm > STEP_TOLERANCE * length {
+            return Err(DicomError::OffLine { image: frame.name(), off_mm });
+        }
+    }
+    Ok(())
 }
 
 /// The median distance between neighbours: a gap or a double moves it least.

@@ -1,13 +1,13 @@
 //! Voxel index to millimetres: what a header says, and a rotation as a header stores it.
 
-use super::header::Complaint;
+use super::issue::HeaderIssue;
 use crate::SourceHeader;
 
 /// The sform, else the qform, else one made of the voxel sizes: the precedence of nibabel.
 ///
 /// The `nifti` crate offers the same for NIfTI-1 behind a feature that brings a linear algebra library, and panics where a voxel size
 /// is negative; nibabel repairs such sizes, and so does this.
-pub(super) fn of_header(header: &SourceHeader) -> Result<[[f64; 4]; 4], Complaint> {
+pub(super) fn of_header(header: &SourceHeader) -> Result<[[f64; 4]; 4], HeaderIssue> {
     let version = header.version();
     let affine = if header.integer(version.sform_code, 0) > 0 {
         let row = |row: usize| header.reals(version.srow, 4 * row);
@@ -20,7 +20,7 @@ pub(super) fn of_header(header: &SourceHeader) -> Result<[[f64; 4]; 4], Complain
     if affine.iter().flatten().all(|value| value.is_finite()) {
         return Ok(affine);
     }
-    Err(Complaint { expected: "an affine of finite numbers", found: format!("{:?}", &affine[..3]) })
+    Err(HeaderIssue { expected: "an affine of finite numbers", found: format!("{:?}", &affine[..3]) })
 }
 
 const BOTTOM: [f64; 4] = [0.0, 0.0, 0.0, 1.0];
@@ -56,12 +56,12 @@ fn base(header: &SourceHeader) -> [[f64; 4]; 4] {
 ///
 /// A quaternion that rounding has made longer than 1 is shortened, as in `nifti1_io.c`; nibabel refuses it.
 #[allow(clippy::many_single_char_names, reason = "the standard's names")]
-fn qform(header: &SourceHeader) -> Result<[[f64; 4]; 4], Complaint> {
+fn qform(header: &SourceHeader) -> Result<[[f64; 4]; 4], HeaderIssue> {
     let version = header.version();
     let stored: [f64; 3] = header.reals(version.quatern, 0);
     let length = stored.iter().map(|part| part * part).sum::<f64>();
     if length > 1.0 + LENGTH_TOLERANCE {
-        return Err(Complaint {
+        return Err(HeaderIssue {
             expected: "a qform whose quaternion is not longer than 1",
             found: format!("{stored:?}; set the scan's orientation anew"),
         });

@@ -5,15 +5,9 @@ use ::nifti::{NiftiHeader, NiftiType};
 use super::{
     affine, decode,
     fields::{NIFTI_1, NIFTI_2},
+    issue::HeaderIssue,
 };
 use crate::SourceHeader;
-
-/// What was expected of a header and what it says instead.
-#[derive(Debug)]
-pub(super) struct Complaint {
-    pub(super) expected: &'static str,
-    pub(super) found: String,
-}
 
 /// A header that has been checked.
 #[derive(Debug)]
@@ -40,21 +34,21 @@ pub(super) const MOST_EXTENSIONS: usize = 64 << 20;
 const NIFTI: &str = "a NIfTI file: .nii, .nii.gz, or a pair of .hdr and .img";
 
 /// Length of a header and whether its numbers are stored low byte first, told by its first four bytes.
-pub(super) fn length_and_order(first: [u8; 4]) -> Result<(usize, bool), Complaint> {
+pub(super) fn length_and_order(first: [u8; 4]) -> Result<(usize, bool), HeaderIssue> {
     let [little, big] = [u32::from_le_bytes(first), u32::from_be_bytes(first)].map(|length| length as usize);
     let lengths = [NIFTI_1.length, NIFTI_2.length];
     let known = [(little, true), (big, false)].into_iter().find(|(length, _)| lengths.contains(length));
-    known.ok_or_else(|| Complaint { expected: NIFTI, found: format!("a file that begins with the bytes {first:?}") })
+    known.ok_or_else(|| HeaderIssue { expected: NIFTI, found: format!("a file that begins with the bytes {first:?}") })
 }
 
 impl Layout {
     /// Understands a header whose length is one of the two known.
-    pub(super) fn parse(header: &SourceHeader) -> Result<Self, Complaint> {
+    pub(super) fn parse(header: &SourceHeader) -> Result<Self, HeaderIssue> {
         let pair = is_pair(header)?;
         let version = header.version();
         let rank = header.integer(version.dim, 0);
         if !(1..=7).contains(&rank) {
-            return Err(Complaint { expected: "1 to 7 dimensions", found: rank.to_string() });
+            return Err(HeaderIssue { expected: "1 to 7 dimensions", found: rank.to_string() });
         }
         let code = header.integer(version.datatype, 0);
         let kind = number_type(code);
@@ -62,7 +56,7 @@ impl Layout {
         let (Some(kind), Some(size)) = (kind, size) else {
             let name = kind.map_or("unknown".to_owned(), |kind| format!("{kind:?}"));
             let found = format!("data type {code} ({name}); convert it to one such number for each voxel");
-            return Err(Complaint { expected: "integers or floats of up to 64 bits", found });
+            return Err(HeaderIssue { expected: "integers or floats of up to 64 bits", found });
         };
         let sides = sides(header, rank as usize)?;
         let shape = [sides[0], sides[1], sides[2]];
@@ -73,7 +67,7 @@ impl Layout {
             length.checked_mul(*volumes).is_some_and(|bytes| bytes < (i64::MAX / 2) as usize)
         });
         let Some((length, volumes)) = countable else {
-            return Err(Complaint { expected: "a file of a size that exists", found: format!("sides of {sides:?}") });
+            return Err(HeaderIssue { expected: "a file of a size that exists", found: format!("sides of {sides:?}") });
         };
         Ok(Self {
             little_endian: header.little_endian,
@@ -96,7 +90,7 @@ fn number_type(code: i64) -> Option<NiftiType> {
 }
 
 /// Tells by the magic whether voxels are in a file of their own.
-fn is_pair(header: &SourceHeader) -> Result<bool, Complaint> {
+fn is_pair(header: &SourceHeader) -> Result<bool, HeaderIssue> {
     let (magic, version) = (header.magic(), header.version());
     if magic == version.single || magic == version.pair {
         return Ok(magic == version.pair);
@@ -107,15 +101,15 @@ fn is_pair(header: &SourceHeader) -> Result<bool, Complaint> {
         let expected = version.single[..3].escape_ascii();
         format!("the magic \"{}\" instead of \"{expected}\" of NIfTI-{}", magic.escape_ascii(), version.number)
     };
-    Err(Complaint { expected: NIFTI, found })
+    Err(HeaderIssue { expected: NIFTI, found })
 }
 
 /// All seven sides, 1 beyond the file's own dimensions.
-fn sides(header: &SourceHeader, rank: usize) -> Result<[usize; 7], Complaint> {
+fn sides(header: &SourceHeader, rank: usize) -> Result<[usize; 7], HeaderIssue> {
     let mut sides = [1; 7];
     for dimension in 1..=rank {
         let side = header.integer(header.version().dim, dimension);
-        sides[dimension - 1] = usize::try_from(side).ok().filter(|&side| side > 0).ok_or_else(|| Complaint {
+        sides[dimension - 1] = usize::try_from(side).ok().filter(|&side| side > 0).ok_or_else(|| HeaderIssue {
             expected: "at least one voxel a side",
             found: format!("{side} along dimension {dimension}"),
         })?;
@@ -124,7 +118,7 @@ fn sides(header: &SourceHeader, rank: usize) -> Result<[usize; 7], Complaint> {
 }
 
 /// Where voxels begin, in the file that holds them.
-fn offset(header: &SourceHeader, pair: bool) -> Result<usize, Complaint> {
+fn offset(header: &SourceHeader, pair: bool) -> Result<usize, HeaderIssue> {
     let version = header.version();
     let offset = header.real(version.vox_offset, 0);
     let (least, expected) = match (pair, version.number) {
@@ -135,18 +129,18 @@ fn offset(header: &SourceHeader, pair: bool) -> Result<usize, Complaint> {
     if (least as f64..=(least + MOST_EXTENSIONS) as f64).contains(&offset) {
         return Ok(offset as usize);
     }
-    Err(Complaint { expected, found: format!("byte {offset}") })
+    Err(HeaderIssue { expected, found: format!("byte {offset}") })
 }
 
 /// Slope and intercept as nibabel takes them: none where the slope is zero or not finite.
-fn scaling(header: &SourceHeader) -> Result<(f64, f64), Complaint> {
+fn scaling(header: &SourceHeader) -> Result<(f64, f64), HeaderIssue> {
     let version = header.version();
     let (slope, intercept) = (header.real(version.scl_slope, 0), header.real(version.scl_inter, 0));
     if slope == 0.0 || !slope.is_finite() {
         return Ok((1.0, 0.0));
     }
     if !intercept.is_finite() {
-        return Err(Complaint {
+        return Err(HeaderIssue {
             expected: "a finite intercept beside the slope",
             found: format!("scl_slope {slope} and scl_inter {intercept}; correct the header"),
         });

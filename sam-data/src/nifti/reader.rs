@@ -16,10 +16,10 @@ use super::{
 };
 use crate::{DataError, Grid, SlicePlane, SourceHeader};
 
-/// Neighbouring slices of a file are read together, as many as fit into so many bytes.
+/// Bytes of a band: neighbouring slices of a file that are read together.
 const BAND: usize = 32 << 20;
 
-/// A volume whose slices are decoded when they are asked for.
+/// A volume on disk whose slices are decoded on demand.
 ///
 /// # Memory
 /// - An unpacked file: 32 MiB or one slice in the file's own type, whichever is larger, and the slice that is decoded. Slices across
@@ -35,7 +35,7 @@ const BAND: usize = 32 << 20;
 ///
 /// # let folder = tempfile::tempdir().expect("a temporary folder");
 /// # let path = folder.path().join("scan.nii");
-/// let phantom = PhantomConfig { shape: [48, 40, 12], ..PhantomConfig::default() }.generate();
+/// let phantom = PhantomConfig::default().with_shape([48, 40, 12]).generate();
 /// write_volume(&path, &phantom.volume)?;
 ///
 /// let mut reader = VolumeReader::open(&path)?;
@@ -60,17 +60,19 @@ impl VolumeReader {
     ///
     /// # Errors
     /// As [`read_volume`](crate::read_volume). Voxels that are NaN or infinite are met later, with their slices.
-    pub fn open(path: &Path) -> Result<Self, DataError> {
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, DataError> {
+        let path = path.as_ref();
         Self::open_with(path, &ReadOptions::default())
     }
 
-    /// Opens a volume as told by the options.
+    /// Opens a volume with options.
     ///
     /// # Errors
     /// As [`VolumeReader::open`], and [`DataError::NoSuchVolume`].
-    pub fn open_with(path: &Path, options: &ReadOptions) -> Result<Self, DataError> {
+    pub fn open_with(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Self, DataError> {
+        let path = path.as_ref();
         let (voxels, layout, header) = Source::open(path, options.time)?.raw()?;
-        let grid = Grid::new(layout.shape, layout.affine);
+        let grid = layout.grid(path)?;
         Ok(Self { path: path.to_path_buf(), layout, grid, header, options: *options, voxels, band: Band::of(BAND) })
     }
 
@@ -87,13 +89,11 @@ impl VolumeReader {
     /// Decodes a slice: what [`SlicePlane::extract`] cuts out of the whole volume.
     ///
     /// # Errors
-    /// [`DataError::Read`]; [`DataError::NonFinite`] counts the voxels of this slice alone.
-    ///
-    /// # Panics
-    /// If the plane belongs to a grid of another shape, or the index is beyond [`SlicePlane::count`].
+    /// [`DataError::Read`]; [`DataError::NonFinite`] counts the voxels of this slice alone; [`DataError::Shape`] if the plane belongs
+    /// to a grid of another shape; [`DataError::NoSuchSlice`].
     pub fn slice(&mut self, plane: &SlicePlane, index: usize) -> Result<Array2<f32>, DataError> {
-        plane.check(&self.grid.shape);
-        assert!(index < plane.count(), "slice {index} of {}", plane.count());
+        let [i, j, k] = self.grid.shape;
+        plane.check((i, j, k), index)?;
         let cut = Cut::new(&self.layout, plane.axis());
         let bytes = match &mut self.voxels {
             // What is in memory is a band of all slices.
@@ -111,8 +111,7 @@ impl VolumeReader {
             count,
             first: cut.voxel(index, first),
         })?;
-        let slice = ArrayView2::from_shape(cut.sides.f(), &values).expect("as many bytes as a slice needs");
-        Ok(plane.turn(slice))
+        Ok(plane.turn(cut.view(&values)))
     }
 }
 
@@ -147,6 +146,11 @@ impl Cut {
             slice.extend_from_slice(&block[number * self.run..][..self.run]);
         }
         slice
+    }
+
+    /// The decoded voxels of a slice as an array.
+    fn view<'a>(&self, values: &'a [f32]) -> ArrayView2<'a, f32> {
+        ArrayView2::from_shape(self.sides.f(), values).expect("as many bytes as a slice needs")
     }
 
     /// The array index of the voxel at a position in a slice.

@@ -11,7 +11,8 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::{
     decode,
-    header::{self, Complaint, Layout, MOST_EXTENSIONS},
+    header::{self, Layout, MOST_EXTENSIONS},
+    issue::HeaderIssue,
 };
 use crate::{DataError, SourceHeader};
 
@@ -40,7 +41,7 @@ impl Source {
             }
             outcome => outcome?,
         };
-        let layout = Layout::parse(&header).map_err(|complaint| stream.complain(complaint))?;
+        let layout = Layout::parse(&header).map_err(|issue| stream.refuse(issue))?;
         let wanted = match time {
             Some(time) if time < layout.volumes => time,
             Some(asked) => return Err(DataError::NoSuchVolume { path: stream.path, asked, found: layout.volumes }),
@@ -188,7 +189,7 @@ impl Stream {
     fn header(&mut self) -> Result<SourceHeader, DataError> {
         let mut bytes = self.part(4, "header")?;
         let first = [bytes[0], bytes[1], bytes[2], bytes[3]];
-        let (length, little_endian) = header::length_and_order(first).map_err(|complaint| self.complain(complaint))?;
+        let (length, little_endian) = header::length_and_order(first).map_err(|issue| self.refuse(issue))?;
         bytes.extend(self.part(length - 4, "header")?);
         Ok(SourceHeader { bytes, extensions: Vec::new(), little_endian })
     }
@@ -264,8 +265,8 @@ impl Stream {
         outcome.map(drop).map_err(|source| self.failure(source))
     }
 
-    fn complain(&self, complaint: Complaint) -> DataError {
-        DataError::Format { path: self.path.clone(), expected: complaint.expected, found: complaint.found }
+    fn refuse(&self, HeaderIssue { expected, found }: HeaderIssue) -> DataError {
+        DataError::Format { path: self.path.clone(), expected, found }
     }
 
     fn failure(&self, source: io::Error) -> DataError {

@@ -7,12 +7,13 @@ use std::{
 
 use flate2::{Compression, write::GzEncoder};
 use ndarray::ArrayView3;
+use sam_files::{check_writable, write_atomic};
 
 use super::{
     affine::{self, Rotation},
     fields::NIFTI_1,
 };
-use crate::{DataError, Grid, SourceHeader, Volume, check_folder, write_atomically};
+use crate::{DataError, Grid, SourceHeader, Volume};
 
 /// The code of an affine in scanner coordinates.
 const SCANNER: f64 = 1.0;
@@ -48,7 +49,8 @@ impl Stored {
 /// # Errors
 /// [`DataError::Shape`] if the labels do not have the shape of the image and of its header; [`DataError::Extension`] unless the name
 /// ends in `.nii` or `.nii.gz`; [`DataError::Write`]; for an image without a header [`DataError::Sides`].
-pub fn write_labels(path: &Path, labels: ArrayView3<'_, u16>, image: &Volume) -> Result<(), DataError> {
+pub fn write_labels(path: impl AsRef<Path>, labels: ArrayView3<'_, u16>, image: &Volume) -> Result<(), DataError> {
+    let path = path.as_ref();
     write_labels_on(path, labels, &image.grid, image.header.as_ref())
 }
 
@@ -58,11 +60,12 @@ pub fn write_labels(path: &Path, labels: ArrayView3<'_, u16>, image: &Volume) ->
 /// # Errors
 /// As [`write_labels`].
 pub fn write_labels_on(
-    path: &Path,
+    path: impl AsRef<Path>,
     labels: ArrayView3<'_, u16>,
     grid: &Grid,
     header: Option<&SourceHeader>,
 ) -> Result<(), DataError> {
+    let path = path.as_ref();
     let (i, j, k) = labels.dim();
     if [i, j, k] != grid.shape {
         return Err(DataError::Shape { expected: grid.shape, found: [i, j, k] });
@@ -82,10 +85,12 @@ pub fn write_labels_on(
 /// Checks that a mask can be written under a name, before hours of work hang on it.
 ///
 /// # Errors
-/// [`DataError::Extension`] unless the name ends in `.nii` or `.nii.gz`; [`DataError::Write`] if its folder does not exist.
-pub fn check_output(path: &Path) -> Result<(), DataError> {
+/// [`DataError::Extension`] unless the name ends in `.nii` or `.nii.gz`; [`DataError::Write`] if its folder does not exist or
+/// cannot be written to.
+pub fn check_output(path: impl AsRef<Path>) -> Result<(), DataError> {
+    let path = path.as_ref();
     packing(path)?;
-    check_folder(path)
+    Ok(check_writable(path)?)
 }
 
 /// Whether a name asks for gzip; an error for a name that is no NIfTI's.
@@ -106,7 +111,8 @@ fn packing(path: &Path) -> Result<bool, DataError> {
 /// # Errors
 /// [`DataError::Shape`] if voxels and grid differ in shape; [`DataError::Sides`]; [`DataError::Extension`] unless the name ends in
 /// `.nii` or `.nii.gz`; [`DataError::Write`].
-pub fn write_volume(path: &Path, volume: &Volume) -> Result<(), DataError> {
+pub fn write_volume(path: impl AsRef<Path>, volume: &Volume) -> Result<(), DataError> {
+    let path = path.as_ref();
     let (i, j, k) = volume.voxels.dim();
     if [i, j, k] != volume.grid.shape {
         return Err(DataError::Shape { expected: volume.grid.shape, found: [i, j, k] });
@@ -139,13 +145,13 @@ fn write_file<T: Copy>(
         Ok(())
     };
     if !is_packed {
-        return write_atomically(path, content);
+        return Ok(write_atomic(path, content)?);
     }
-    write_atomically(path, |file| {
+    Ok(write_atomic(path, |file| {
         let mut packed = io::BufWriter::new(GzEncoder::new(file, Compression::default()));
         content(&mut packed)?;
         packed.into_inner().map_err(io::IntoInnerError::into_error)?.finish().map(drop)
-    })
+    })?)
 }
 
 impl SourceHeader {

@@ -67,7 +67,7 @@ pub(super) struct Blob {
     turn: f32,
     /// 2 for an ellipsoid, larger for a boxier body.
     exponent: f32,
-    /// The same along the height: a large one makes a tube.
+    /// The exponent along the height: a large one makes a tube.
     taper: f32,
     sway: [Wave; 2],
     swell: Wave,
@@ -94,7 +94,7 @@ impl Blob {
         }
     }
 
-    /// The same body, as wide at its ends as in its middle.
+    /// This body, as wide at its ends as in its middle.
     fn tube(self) -> Self {
         Self { taper: 8.0, ..self }
     }
@@ -195,7 +195,7 @@ impl Anatomy {
         }
     }
 
-    /// HU and label at a place. Bodies that lie in front are asked first.
+    /// HU and label at a place. Bodies that lie in front come first.
     pub(super) fn tissue(&self, at: [f32; 3]) -> (f32, u16) {
         let wall = self.wall(at);
         if wall > 1.0 {

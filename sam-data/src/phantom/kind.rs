@@ -1,6 +1,6 @@
 //! The phantoms by name.
 
-use std::{fmt, fs, path::Path, str::FromStr};
+use std::{fmt, fs, path::Path};
 
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
@@ -10,14 +10,16 @@ use crate::{
     Case, Collection, DataError, LabelTable, LoadedCase, Volume,
     folder::TABLE,
     image::{write_grey, write_mask, write_rgb},
+    named::named,
     write_labels, write_volume,
 };
 
 /// A kind of synthetic data, with which every program runs without a data set.
 ///
-/// Nothing was measured on a patient. A seed decides all; what is drawn, plainly simplified, says each kind.
+/// Nothing was measured on a patient. A seed determines everything; each kind describes its simplified anatomy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
+#[non_exhaustive]
 pub enum PhantomKind {
     /// A volume of the upper abdomen in CT: organs of [`PhantomConfig`], with liver lesions and a kidney tumour.
     Abdomen,
@@ -49,11 +51,11 @@ impl PhantomKind {
         }
     }
 
-    /// Makes one case. The same seed gives the same one.
+    /// Makes one case; the same seed gives the same case.
     pub fn generate(self, seed: u64) -> LoadedCase {
         match self {
             Self::Abdomen => {
-                let phantom = PhantomConfig { tumours: true, seed, ..PhantomConfig::default() }.generate();
+                let phantom = PhantomConfig::default().with_tumours(true).with_seed(seed).generate();
                 LoadedCase::Volume { volume: phantom.volume, labels: phantom.labels }
             }
             Self::SpinalCord => cord::generate(seed),
@@ -87,7 +89,8 @@ impl PhantomKind {
     ///
     /// # Errors
     /// [`DataError::Write`].
-    pub fn write(self, folder: &Path, cases: usize, seed: u64) -> Result<(), DataError> {
+    pub fn write(self, folder: impl AsRef<Path>, cases: usize, seed: u64) -> Result<(), DataError> {
+        let folder = folder.as_ref();
         let make = |folder: &Path| {
             fs::create_dir_all(folder).map_err(|source| DataError::Write { path: folder.to_path_buf(), source })
         };
@@ -97,8 +100,8 @@ impl PhantomKind {
                 LoadedCase::Volume { volume, labels } => {
                     let own = folder.join(&case.name);
                     make(&own)?;
-                    write_volume(&own.join("image.nii.gz"), &Volume { header: None, ..volume.clone() })?;
-                    write_labels(&own.join("label.nii.gz"), labels.labels.view(), &volume)?;
+                    write_volume(own.join("image.nii.gz"), &Volume { header: None, ..volume.clone() })?;
+                    write_labels(own.join("label.nii.gz"), labels.labels.view(), &volume)?;
                 }
                 LoadedCase::Image { image, labels } => {
                     let [images, masks] = ["images", "masks"].map(|part| folder.join(part));
@@ -106,15 +109,15 @@ impl PhantomKind {
                     make(&masks)?;
                     let (file, levels) = (format!("{}.png", case.name), image.mapv(|level| level as u8));
                     match levels.dim().2 {
-                        1 => write_grey(&images.join(&file), levels.index_axis(Axis(2), 0))?,
-                        _ => write_rgb(&images.join(&file), levels.view())?,
+                        1 => write_grey(images.join(&file), levels.index_axis(Axis(2), 0))?,
+                        _ => write_rgb(images.join(&file), levels.view())?,
                     }
                     let labels = case.instances()?.unwrap_or(labels);
-                    write_mask(&masks.join(&file), labels.view())?;
+                    write_mask(masks.join(&file), labels.view())?;
                 }
             }
         }
-        self.table().write(&folder.join(TABLE))
+        self.table().write(folder.join(TABLE))
     }
 }
 
@@ -130,27 +133,4 @@ impl fmt::Display for PhantomKind {
     }
 }
 
-impl FromStr for PhantomKind {
-    type Err = DataError;
-
-    fn from_str(word: &str) -> Result<Self, DataError> {
-        Self::ALL.into_iter().find(|kind| kind.to_string() == word).ok_or_else(|| DataError::Word {
-            expected: "abdomen, spinal-cord, kidney-ultrasound or nuclei",
-            found: word.to_owned(),
-        })
-    }
-}
-
-impl From<PhantomKind> for String {
-    fn from(kind: PhantomKind) -> Self {
-        kind.to_string()
-    }
-}
-
-impl TryFrom<String> for PhantomKind {
-    type Error = DataError;
-
-    fn try_from(word: String) -> Result<Self, DataError> {
-        word.parse()
-    }
-}
+named!(PhantomKind, Self::ALL, "abdomen, spinal-cord, kidney-ultrasound or nuclei");

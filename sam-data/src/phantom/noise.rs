@@ -22,7 +22,7 @@ pub(super) fn normal(rng: &mut dyn Rng) -> f32 {
     (0..3).map(|_| rng.random_range(-1.0_f32..1.0)).sum()
 }
 
-/// White noise, blurred so many times along rows and along columns, of variance 1 again.
+/// White noise, blurred the given number of times along rows and along columns, of variance 1 again.
 pub(super) fn smooth_noise(size: (usize, usize), (down, across): (usize, usize), rng: &mut dyn Rng) -> Array2<f32> {
     let mut noise = Array2::from_shape_simple_fn(size, || normal(rng));
     for (axis, times) in [(0, down), (1, across)] {

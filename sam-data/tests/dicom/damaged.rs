@@ -7,7 +7,9 @@ use peak_alloc::PeakAlloc;
 use proptest::prelude::*;
 use sam_data::read_dicom;
 
-use crate::written;
+use crate::chain;
+
+use super::written;
 
 /// Far above what these series need, far below what a wrong length can announce.
 const ENOUGH_MIB: f32 = 512.0;
@@ -23,7 +25,7 @@ fn sequences_within_sequences_without_end() {
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
     fs::write(folder.path().join("deep"), &bytes).expect("a writable folder");
-    let message = read_dicom(folder.path(), None).expect_err("no end").to_string();
+    let message = chain(&read_dicom(folder.path(), None).expect_err("no end"));
     assert!(message.contains("nested"), "{message}");
 }
 
@@ -39,7 +41,7 @@ fn items_of_no_sequence() {
     bytes.extend(item);
     let folder = tempfile::tempdir().expect("a temporary folder");
     fs::write(folder.path().join("ends"), &bytes).expect("a writable folder");
-    let message = read_dicom(folder.path(), None).expect_err("no sequence").to_string();
+    let message = chain(&read_dicom(folder.path(), None).expect_err("no sequence"));
     assert!(message.contains("begin and end in turn"), "{message}");
 }
 

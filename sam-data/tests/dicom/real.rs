@@ -1,16 +1,12 @@
 //! A real series, where there is one: a T2-weighted MR of the `PROSTATEx` collection, 19 slices.
 
-use std::path::PathBuf;
-
 use sam_data::{Segment, read_dicom, write_segmentation};
 
 #[test]
+#[ignore = "needs SAM_MED_DATA"]
 fn a_series_of_a_scanner() {
-    let Some(data) = std::env::var_os("SAM_MED_DATA").map(PathBuf::from) else {
-        eprintln!("SKIPPED: no real series was read; set SAM_MED_DATA to the folder that holds prostatex0000_t2_dicom");
-        return;
-    };
-    let (volume, series) = read_dicom(&data.join("prostatex0000_t2_dicom"), None).expect("a series without fault");
+    let (volume, series) =
+        read_dicom(crate::data_folder().join("prostatex0000_t2_dicom"), None).expect("a series without fault");
     assert_eq!(volume.grid.shape, [384, 384, 19]);
     assert_eq!(series.modality, "MR");
     let spacing = volume.grid.spacing();
@@ -24,6 +20,6 @@ fn a_series_of_a_scanner() {
     let labels = volume.voxels.mapv(|voxel| u16::from(voxel > 0.5 * brightest));
     let folder = tempfile::tempdir().expect("a temporary folder");
     let segment = Segment { value: 1, name: "bright".to_owned() };
-    write_segmentation(&folder.path().join("mask.dcm"), labels.view(), &series, &[segment], "")
+    write_segmentation(folder.path().join("mask.dcm"), labels.view(), &series, &[segment], "")
         .expect("a writable folder");
 }

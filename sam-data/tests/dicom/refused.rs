@@ -7,12 +7,14 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 use sam_data::{DataError, read_dicom};
 
-use crate::written::{self, SERIES, decimals, number, words};
+use crate::chain;
+
+use super::written::{self, SERIES, decimals, number, words};
 
 #[track_caller]
 fn refusal(images: &[InMemDicomObject]) -> String {
     let folder = written::folder_of(images);
-    read_dicom(folder.path(), None).expect_err("it is no volume").to_string()
+    chain(&read_dicom(folder.path(), None).expect_err("it is no volume"))
 }
 
 #[track_caller]
@@ -64,7 +66,7 @@ fn several_series_must_be_told_apart() {
     let folder = written::folder_of(&images);
     let (_, series) = read_dicom(folder.path(), Some("1.2.3.5")).expect("it is named");
     assert_eq!(series.description, "topogram");
-    let message = read_dicom(folder.path(), Some("1.2.3.6")).expect_err("there is none").to_string();
+    let message = chain(&read_dicom(folder.path(), Some("1.2.3.6")).expect_err("there is none"));
     assert_tells(&message, &["no series 1.2.3.6", "topogram"]);
 }
 
@@ -98,12 +100,12 @@ fn images_that_do_not_say_enough() {
 #[test]
 fn what_is_no_dicom() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let message = read_dicom(folder.path(), None).expect_err("empty").to_string();
+    let message = chain(&read_dicom(folder.path(), None).expect_err("empty"));
     assert_tells(&message, &["looked for DICOM images"]);
     fs::write(folder.path().join("scan.dcm"), vec![0; 5000]).expect("a writable folder");
     assert!(matches!(read_dicom(folder.path(), None), Err(DataError::Layout { .. })));
-    assert!(matches!(read_dicom(&folder.path().join("scan.dcm"), None), Err(DataError::Layout { .. })));
-    assert!(read_dicom(&folder.path().join("nowhere"), None).is_err());
+    assert!(matches!(read_dicom(folder.path().join("scan.dcm"), None), Err(DataError::Layout { .. })));
+    assert!(read_dicom(folder.path().join("nowhere"), None).is_err());
 }
 
 #[test]
@@ -117,7 +119,7 @@ fn headers_that_announce_more_than_there_is() {
         image.put(number(tags::COLUMNS, 40_000));
         let folder = tempfile::tempdir().expect("a temporary folder");
         written::write(folder.path(), &[image], syntax);
-        read_dicom(folder.path(), None).expect_err("it lies").to_string()
+        chain(&read_dicom(folder.path(), None).expect_err("it lies"))
     };
     for (syntax, compressed) in [
         (uids::EXPLICIT_VR_LITTLE_ENDIAN, false),

@@ -8,7 +8,7 @@ use dicom_object::{DefaultDicomObject, InMemDicomObject, open_file};
 use ndarray::Array3;
 use sam_data::{DataError, DicomSeries, Segment, read_dicom, write_segmentation};
 
-use crate::written::{self, SERIES, SHAPE, position};
+use super::written::{self, SERIES, SHAPE, position};
 
 fn text(object: &InMemDicomObject, tag: Tag) -> String {
     object.get(tag).expect("it is written").to_str().expect("it is a text").trim_end_matches(['\0', ' ']).to_owned()
@@ -108,7 +108,7 @@ fn masks_that_cannot_be_told() {
     };
     assert!(matches!(refusal(Array3::zeros((2, 2, 2)), &[segment(1, "a")]), DataError::Shape { .. }));
     let tells = |segments: &[Segment], words: &str| {
-        let message = refusal(labels(), segments).to_string();
+        let message = crate::chain(&refusal(labels(), segments));
         assert!(message.contains(words), "{message}");
     };
     tells(&[], "expected one or more");

@@ -1,4 +1,4 @@
-//! Objects found, made up and missed, and the scores that follow from their counts.
+//! Detection counts of objects and the scores computed from them.
 
 use std::iter::Sum;
 use std::ops::{Add, AddAssign};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::EmptyPolicy;
 use crate::overlap::ratio;
 
-/// Counts of objects found, made up and missed.
+/// Counts of matched, false-positive and missed objects.
 ///
 /// Counts add up: the sum over the images of a set gives the precision, recall, F1 and panoptic quality of their objects together.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -24,27 +24,27 @@ pub struct Detection {
 }
 
 impl Detection {
-    /// The share of predicted objects that were matched, `TP / (TP + FP)`, in [0, 1]; what `policy` says if there are neither predicted nor
-    /// true objects, NaN if only predicted ones are lacking.
+    /// Precision, `TP / (TP + FP)`, in [0, 1]; the value of `policy` if there are neither predicted nor true objects, NaN if only
+    /// predicted ones are missing.
     pub fn precision(&self, policy: EmptyPolicy) -> f64 {
         self.share(self.true_positive + self.false_positive, policy)
     }
 
-    /// The share of true objects that were matched, `TP / (TP + FN)`, in [0, 1]; what `policy` says if there are neither predicted nor true
-    /// objects, NaN if only true ones are lacking.
+    /// Recall, `TP / (TP + FN)`, in [0, 1]; the value of `policy` if there are neither predicted nor true objects, NaN if only true
+    /// ones are missing.
     pub fn recall(&self, policy: EmptyPolicy) -> f64 {
         self.share(self.true_positive + self.false_negative, policy)
     }
 
-    /// F1 of the objects, `2 TP / (2 TP + FP + FN)`, in [0, 1], or what `policy` says if there are none. It is the recognition quality (RQ) of
+    /// F1 of the objects, `2 TP / (2 TP + FP + FN)`, in [0, 1], or the value of `policy` if there are none. It is the recognition quality (RQ) of
     /// panoptic quality.
     pub fn f1(&self, policy: EmptyPolicy) -> f64 {
         let twice = 2 * self.true_positive;
         ratio(twice, twice + self.wrong(), policy)
     }
 
-    /// Segmentation quality (SQ): the mean intersection over union of the matches, in [0, 1]; what `policy` says if there are no objects at
-    /// all, NaN if there are some but no match.
+    /// Segmentation quality (SQ): the mean intersection over union of the matches, in [0, 1]; the value of `policy` if there are no
+    /// objects, NaN if there are objects but no match.
     pub fn segmentation_quality(&self, policy: EmptyPolicy) -> f64 {
         if self.true_positive == 0 {
             return self.share(0, policy);
@@ -52,18 +52,18 @@ impl Detection {
         self.iou_sum / self.true_positive as f64
     }
 
-    /// Panoptic quality (PQ) of one class, `sum of IoU / (TP + FP / 2 + FN / 2)`, in [0, 1], or what `policy` says if there are no objects.
-    /// It is SQ times RQ, and 0 where SQ is undefined because nothing matched.
+    /// Panoptic quality (PQ) of one class, `sum of IoU / (TP + FP / 2 + FN / 2)`, in [0, 1], or the value of `policy` if there are no
+    /// objects. It is SQ times RQ, and 0 if SQ is undefined because nothing matched.
     ///
     /// # Source
-    /// A. Kirillov et al., "Panoptic segmentation", CVPR 2019, equations 1 and 2. There matches lie above an intersection over union of
-    /// 0.5, which is up to [`InstanceOverlaps::detection`](crate::InstanceOverlaps::detection). MONAI (`metrics/panoptic_quality.py`) adds 1e-6 to the denominators.
+    /// A. Kirillov et al., "Panoptic segmentation", CVPR 2019, equations 1 and 2. There, matches have an intersection over union above
+    /// 0.5; here the caller sets the threshold in [`InstanceOverlaps::detection`](crate::InstanceOverlaps::detection). MONAI (`metrics/panoptic_quality.py`) adds 1e-6 to the denominators.
     pub fn panoptic_quality(&self, policy: EmptyPolicy) -> f64 {
         let objects = self.true_positive as f64 + self.wrong() as f64 / 2.0;
         if objects > 0.0 { self.iou_sum / objects } else { policy.score() }
     }
 
-    /// The matches among some objects.
+    /// The matches as a share of `of` objects.
     fn share(&self, of: u64, policy: EmptyPolicy) -> f64 {
         if of == 0 && self.wrong() > 0 { f64::NAN } else { ratio(self.true_positive, of, policy) }
     }

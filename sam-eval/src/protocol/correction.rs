@@ -1,46 +1,45 @@
-//! A slice segmented by someone who clicks where the prediction is wrong: the paper's active sampling.
+//! Interactive segmentation of a slice with correcting clicks: the paper's active sampling.
 
 use ndarray::{Array2, ArrayView2};
 use rand_chacha::rand_core::Rng;
 use sam_prompt::{BoundingBox, CorrectionClick, Label, Point, PromptError, Prompts};
 
-/// What a segmenter found on a slice.
+/// The prediction of a segmenter for a slice.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Found<S = ()> {
-    /// Where the object is: `[rows, columns]`.
+pub struct Prediction<S = ()> {
+    /// The object: `[rows, columns]`.
     pub mask: Array2<bool>,
-    /// How good the segmenter takes it to be: intersection over union, in [0, 1], if it says so.
+    /// The segmenter's own estimate of the intersection over union, in [0, 1], if it gives one.
     pub predicted_iou: Option<f64>,
-    /// Whatever the segmenter wants back when this is corrected, for example SAM's low-res logits.
+    /// State that the segmenter needs to correct this prediction, for example SAM's low-res logits.
     pub state: S,
 }
 
-/// Finds one part of an object. Given what was found there before, it may feed that back.
-pub(crate) type Segment<'a, S, E> = dyn FnMut(&Prompts, Option<&Found<S>>) -> Result<Found<S>, E> + 'a;
+/// Segments one part of an object. The second argument is its earlier prediction, which it may feed back.
+pub(crate) type Segment<'a, S, E> = dyn FnMut(&Prompts, Option<&Prediction<S>>) -> Result<Prediction<S>, E> + 'a;
 
-/// What came of each interaction.
+/// The predictions after each interaction.
 #[derive(Debug, Clone, Default)]
-pub struct Series {
+pub struct InteractionSeries {
     /// All boxes, and all clicks in their order.
     pub prompts: Prompts,
-    /// The object as found after each interaction. Fewer than asked for where it was found exactly.
+    /// The mask after each interaction. There are fewer than requested if the object was segmented exactly.
     pub masks: Vec<Array2<bool>>,
-    /// How good the last one was predicted to be, where it was found in one piece and the segmenter says so.
+    /// The segmenter's estimate of the last mask's intersection over union, if it gives one and the object has one part.
     pub predicted_iou: Option<f64>,
 }
 
-/// A part of the object, with prompts of its own: SAM understands one box at a time.
+/// A part of the object with its own prompts, because SAM reads one box at a time.
 struct Part<S> {
     prompts: Prompts,
-    found: Option<Found<S>>,
+    prediction: Option<Prediction<S>>,
 }
 
-/// Segments a slice from boxes, one for each part of the object, and then from up to `clicks` clicks, each at the largest error so
-/// far. Without boxes, the first click is on the object.
+/// Segments a slice from boxes, one for each part of the object, and then from up to `clicks` clicks, each at the largest remaining
+/// error. Without boxes, the first click is on the object.
 ///
-/// Which part a click goes to, a person would see: on a place that is missed, to the part whose box is nearest; on a place that is
-/// too much, to every part that found it there. Only those parts are segmented anew. A clicked pixel is not clicked again, whatever
-/// is found there.
+/// A foreground click goes to the part whose box is nearest, a background click to every part whose mask holds it. Only those parts
+/// are segmented again. A clicked pixel is not clicked again, whatever the prediction there is.
 ///
 /// # Errors
 /// Those of the segmenter, or of the click's sampler.
@@ -51,10 +50,10 @@ pub(crate) fn correct<S, E: From<PromptError>>(
     correction: CorrectionClick,
     rng: &mut dyn Rng,
     segment: &mut Segment<'_, S, E>,
-) -> Result<Series, E> {
+) -> Result<InteractionSeries, E> {
     let whole = boxes.is_empty();
-    let mut series = Series { prompts: Prompts::from_boxes(boxes.clone()), ..Series::default() };
-    let part = |prompts| Part { prompts, found: None };
+    let mut series = InteractionSeries { prompts: Prompts::from_boxes(boxes.clone()), ..InteractionSeries::default() };
+    let part = |prompts| Part { prompts, prediction: None };
     let of_box = |one: BoundingBox| part(Prompts::from_boxes(vec![one]));
     let mut parts: Vec<Part<S>> =
         if whole { vec![part(Prompts::default())] } else { boxes.into_iter().map(of_box).collect() };
@@ -69,36 +68,36 @@ pub(crate) fn correct<S, E: From<PromptError>>(
         }
         let Some(click) = correction.next(seen.view(), truth, rng)? else { break };
         series.prompts.points.push(click);
-        for part in concerned(&mut parts, click) {
+        for part in parts_of(&mut parts, click) {
             part.prompts.points.push(click);
             part.segment(segment)?;
         }
         series.masks.push(union(&parts, truth.dim()));
     }
-    if let [Part { found: Some(found), .. }] = &parts[..] {
-        series.predicted_iou = found.predicted_iou;
+    if let [Part { prediction: Some(prediction), .. }] = &parts[..] {
+        series.predicted_iou = prediction.predicted_iou;
     }
     Ok(series)
 }
 
 impl<S> Part<S> {
     fn segment<E>(&mut self, segment: &mut Segment<'_, S, E>) -> Result<(), E> {
-        self.found = Some(segment(&self.prompts, self.found.as_ref())?);
+        self.prediction = Some(segment(&self.prompts, self.prediction.as_ref())?);
         Ok(())
     }
 
-    /// How far a click is from the part's box: 0 inside it, and where there is none.
+    /// The distance of a click from the part's box: 0 inside it, and without a box.
     fn distance(&self, click: Point) -> f32 {
         self.prompts.boxes.first().map_or(0.0, |part| part.distance(click.x, click.y))
     }
 
     fn holds(&self, click: Point) -> bool {
-        self.found.as_ref().is_some_and(|found| found.mask[pixel(&click)])
+        self.prediction.as_ref().is_some_and(|prediction| prediction.mask[pixel(&click)])
     }
 }
 
-/// The parts that a click speaks of.
-fn concerned<S>(parts: &mut [Part<S>], click: Point) -> Vec<&mut Part<S>> {
+/// The parts that a click corrects.
+fn parts_of<S>(parts: &mut [Part<S>], click: Point) -> Vec<&mut Part<S>> {
     match click.label {
         Label::Foreground => {
             parts.iter_mut().min_by(|a, b| a.distance(click).total_cmp(&b.distance(click))).into_iter().collect()
@@ -109,7 +108,7 @@ fn concerned<S>(parts: &mut [Part<S>], click: Point) -> Vec<&mut Part<S>> {
 
 fn union<S>(parts: &[Part<S>], size: (usize, usize)) -> Array2<bool> {
     let nothing = Array2::from_elem(size, false);
-    parts.iter().filter_map(|part| part.found.as_ref()).fold(nothing, |all, found| all | &found.mask)
+    parts.iter().filter_map(|part| part.prediction.as_ref()).fold(nothing, |all, prediction| all | &prediction.mask)
 }
 
 /// Row and column of a click, which lies on a pixel's centre.
@@ -120,14 +119,14 @@ fn pixel(click: &Point) -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
-    use sam_prompt::{component_masks, dilate};
+    use sam_prompt::{component_boxes, component_masks, dilate};
 
     use super::*;
 
     type Segment<'a> = super::Segment<'a, (), PromptError>;
 
-    fn found(mask: Array2<bool>) -> Found {
-        Found { mask, predicted_iou: Some(1.0), state: () }
+    fn found(mask: Array2<bool>) -> Prediction {
+        Prediction { mask, predicted_iou: Some(1.0), state: () }
     }
 
     /// Two squares, apart.
@@ -138,18 +137,17 @@ mod tests {
     }
 
     fn square_boxes() -> Vec<BoundingBox> {
-        let parts = component_masks(squares().view(), 1);
-        parts.iter().filter_map(|part| sam_prompt::bounding_box(part.view())).collect()
+        component_boxes(squares().view(), 1)
     }
 
-    fn run(boxes: Vec<BoundingBox>, clicks: usize, segment: &mut Segment<'_>) -> Series {
+    fn run(boxes: Vec<BoundingBox>, clicks: usize, segment: &mut Segment<'_>) -> InteractionSeries {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let correction = CorrectionClick::default();
         correct(boxes, squares().view(), clicks, correction, &mut rng, segment).expect("the segmenter never fails")
     }
 
     /// Finds what lies in the box or, without one, the components that were clicked on.
-    fn perfect(prompts: &Prompts) -> Found {
+    fn perfect(prompts: &Prompts) -> Prediction {
         let hit = |part: &Array2<bool>| {
             let boxed = part.indexed_iter().any(|((row, column), &inside)| {
                 inside && prompts.boxes.iter().any(|part| part.contains(column as f32, row as f32))

@@ -1,4 +1,4 @@
-//! What a slice is prompted with in a test, by name.
+//! The prompts of a test, by name.
 
 use std::{fmt, str::FromStr};
 
@@ -9,20 +9,21 @@ use crate::EvalError;
 
 /// Prompts of a test, all simulated from the ground truth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TestPrompt {
     /// All at once.
     Once(PromptKind),
-    /// The paper's active sampling: a box for each component, then up to this many clicks that correct what was found.
+    /// The paper's active sampling: a box for each component, then up to this many correcting clicks.
     Active(usize),
-    /// Up to this many correcting clicks and no box; nothing is found before the first, so it lies on the object.
+    /// Up to this many correcting clicks and no box; the first lies on the object.
     Clicks(usize),
 }
 
 impl TestPrompt {
-    /// What can be asked for, for help and messages.
+    /// The known names, for help texts and error messages.
     pub const SYNTAX: &str = "points:N, box, box+points:N, active:N or clicks:N";
 
-    /// Most interactions of a series, the first prompt among them; `None` where there is one prompt only.
+    /// The largest number of interactions in a series, with the first prompt; `None` if all prompts are given at once.
     pub const fn interactions(self) -> Option<usize> {
         match self {
             Self::Once(_) => None,
@@ -32,7 +33,7 @@ impl TestPrompt {
     }
 }
 
-/// As in records: `points-5`, `active-5`.
+/// The name in records: `points-5`, `active-5`.
 impl fmt::Display for TestPrompt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -43,24 +44,21 @@ impl fmt::Display for TestPrompt {
     }
 }
 
-/// As on the command line, `points:5`, `active:5`, or as in records.
+/// Reads names of the command line, `points:5`, `active:5`, and of records, `points-5`.
 impl FromStr for TestPrompt {
     type Err = EvalError;
 
     fn from_str(text: &str) -> Result<Self, EvalError> {
         let refuse = |expected| EvalError::TestPrompt { expected, found: text.to_owned() };
-        let (name, number) = text.split_once([':', '-']).map_or((text, None), |(name, number)| (name, Some(number)));
-        let count = || match number.unwrap_or_default().parse::<usize>() {
-            Ok(count @ 1..) => Ok(count),
-            _ => Err(refuse(format!("{name}:N with a number of at least 1"))),
-        };
-        match name {
-            "box" if number.is_none() => Ok(Self::Once(PromptKind::Box)),
-            "points" => Ok(Self::Once(PromptKind::Points(count()?))),
-            "box+points" => Ok(Self::Once(PromptKind::BoxAndPoints(count()?))),
-            "active" => Ok(Self::Active(count()?)),
-            "clicks" => Ok(Self::Clicks(count()?)),
-            _ => Err(refuse(Self::SYNTAX.to_owned())),
+        let (name, number) = text.split_once([':', '-']).unwrap_or((text, ""));
+        let count = number.parse().ok().filter(|&count: &usize| count > 0);
+        match (name, count) {
+            ("active", Some(count)) => Ok(Self::Active(count)),
+            ("clicks", Some(count)) => Ok(Self::Clicks(count)),
+            ("active" | "clicks" | "points" | "box+points", None) => {
+                Err(refuse(format!("{name}:N with a number of at least 1")))
+            }
+            _ => text.parse().map(Self::Once).map_err(|_| refuse(Self::SYNTAX.to_owned())),
         }
     }
 }

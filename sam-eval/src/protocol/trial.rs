@@ -1,89 +1,92 @@
-//! Which slices of a case are annotated, and which are tested.
+//! Division of a case into annotated and tested slices.
 
 use ndarray::Array2;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
-use sam_prompt::{PromptError, Prompts, SliceSelection, choose_background};
+use sam_prompt::{PromptError, Prompts, SliceSelection, choose_background, mask_area};
 use serde::{Deserialize, Serialize};
 
-use super::{Found, SimulatedUser, TestPrompt, TestedSlice};
+use super::{Prediction, SimulatedUser, TestPrompt, TestedSlice};
 use crate::EvalError;
 
 /// Which slices of a case count as showing a structure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SurveyConfig {
-    /// Volumes of more slices are taken at a step that leaves at most this many.
+    /// The largest number of slices; of longer volumes, every n-th slice is used.
     pub max_slices: usize,
-    /// Slices with fewer pixels of the structure, but some, are neither annotated nor tested.
+    /// Slices that show the structure with fewer pixels are neither annotated nor tested.
     pub min_object_pixels: usize,
 }
 
-/// Slices of a case by what they show, in ascending order.
+/// The slices of a case with and without a structure, in ascending order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survey {
     /// Slices with the structure.
     pub shown: Vec<usize>,
-    /// Slices without a pixel of it.
+    /// Slices without it.
     pub empty: Vec<usize>,
 }
 
-/// How a case is divided into what is learned from and what is tested.
+/// How a case is divided into annotated and tested slices.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Protocol {
     /// The paper's per-case protocol of volumes.
     FewSlices(FewSlices),
     /// The paper's protocol of 2-D sets.
     TrainTest(TrainTest),
-    /// Each of so many annotated slices is tested with what was learned from the others: what someone without a ground truth can do.
+    /// Each of the annotated slices is tested with a model trained on the others. It needs no other ground truth.
     LeaveOneOut {
-        /// How many slices are annotated.
+        /// Number of annotated slices.
         annotated: usize,
         /// How they are chosen.
         selection: SliceSelection,
     },
 }
 
-/// Learn on a few slices of a case, test on the others; every case is learned by itself (paper section 4).
+/// Train on a few slices of a case and test on the others, separately for every case (paper section 4).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FewSlices {
-    /// Numbers of annotated slices with the structure, one trial each. Fewer are always among more, and all are tested on the same.
+    /// Numbers of annotated slices with the structure, one trial each. A smaller set is part of the larger ones, and all trials have the
+    /// same test slices.
     pub annotated: Vec<usize>,
     /// Slices without the structure that are annotated as empty, in every trial.
     pub annotated_empty: usize,
-    /// At most so many of the other slices with the structure are tested, at equal distances.
+    /// The largest number of other slices with the structure that are tested, at equal distances.
     pub tested: usize,
-    /// At most so many of the other slices without it are tested, at equal distances.
+    /// The largest number of other slices without it that are tested, at equal distances.
     pub tested_empty: usize,
     /// How slices are chosen for annotation.
     pub selection: SliceSelection,
 }
 
-/// Learn on some images of a set, test on others, all drawn alike: images have no order (paper section 4: Kidney-US, Nuclear-Hist).
+/// Train on some images of a set and test on others, all drawn with equal probability, since images have no order (paper section 4:
+/// Kidney-US, Nuclear-Hist).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrainTest {
-    /// Images that are learned from.
+    /// Number of training images.
     pub train: usize,
-    /// At most so many of the others are tested.
+    /// The largest number of test images.
     pub tested: usize,
 }
 
-/// What is learned from and what is tested, by place in the stack.
+/// Annotated and tested slices, by index in the stack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trial {
-    /// Annotated slices, in the order of choosing; those that were chosen as empty stand last.
+    /// Annotated slices, in the order of choosing; slices without the structure come last.
     pub annotated: Vec<usize>,
-    /// Tested slices, in ascending order; none of the annotated is among them.
+    /// Tested slices, in ascending order; none of them is annotated.
     pub tested: Vec<usize>,
-    /// Seed of all that is drawn.
+    /// Seed of all random choices.
     pub seed: u64,
 }
 
 impl Survey {
-    /// Looks at the masks of a case's slices.
+    /// Sorts a case's slices by their masks.
     pub fn of(config: SurveyConfig, slices: usize, mask: impl Fn(usize) -> Array2<bool>) -> Self {
         let mut survey = Self { shown: Vec::new(), empty: Vec::new() };
         for index in (0..slices).step_by(slices.div_ceil(config.max_slices.max(1)).max(1)) {
-            match mask(index).iter().filter(|&&inside| inside).count() {
+            match mask_area(mask(index).view()) {
                 0 => survey.empty.push(index),
                 pixels if pixels >= config.min_object_pixels => survey.shown.push(index),
                 _ => {}
@@ -124,14 +127,14 @@ impl Protocol {
     }
 }
 
-/// A trial for each slice, learned from the others.
+/// One trial for each slice, trained on the others.
 pub fn leave_one_out(annotated: &[usize], seed: u64) -> Vec<Trial> {
     let others = |left_out: usize| annotated.iter().copied().filter(|&slice| slice != left_out).collect();
     annotated.iter().map(|&slice| Trial { annotated: others(slice), tested: vec![slice], seed }).collect()
 }
 
 impl FewSlices {
-    /// The most slices that are annotated.
+    /// The largest number of annotated slices.
     pub fn most(&self) -> usize {
         self.annotated.iter().copied().max().unwrap_or(0)
     }
@@ -163,17 +166,17 @@ impl FewSlices {
 }
 
 impl Trial {
-    /// Prompts each tested slice as a simulated user does, and scores what is found. `truth` gives a slice's ground truth, `segment`
-    /// what is found there from prompts, given what was found before where that is fed back; `done` is called after each slice.
+    /// Prompts each tested slice as a simulated annotator and scores the predictions. `truth` gives a slice's ground truth. `segment`
+    /// segments a slice from prompts and, if it is fed back, the earlier prediction. `done` is called after each slice.
     ///
     /// # Errors
-    /// Those of the segmenter, and of prompts that cannot be drawn: an empty slice has none.
+    /// Those of the segmenter, and those of drawing prompts, for example on an empty slice.
     pub fn test<S, E: From<EvalError> + From<PromptError>>(
         &self,
         user: &SimulatedUser,
         prompt: TestPrompt,
         truth: impl Fn(usize) -> Array2<bool>,
-        mut segment: impl FnMut(usize, &Prompts, Option<&Found<S>>) -> Result<Found<S>, E>,
+        mut segment: impl FnMut(usize, &Prompts, Option<&Prediction<S>>) -> Result<Prediction<S>, E>,
         mut done: impl FnMut(&TestedSlice),
     ) -> Result<Vec<TestedSlice>, E> {
         let test = |&slice: &usize| {

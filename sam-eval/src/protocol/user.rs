@@ -1,29 +1,31 @@
-//! Simulated prompts in, scores out: how every comparison with a ground truth is made.
+//! A simulated annotator: prompts drawn from the ground truth, and scores against it.
 
 use ndarray::{Array2, ArrayView2};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
-use sam_prompt::{CorrectionClick, PromptDraw, PromptError, PromptKind, Prompts, SamplingScheme};
+use sam_prompt::{
+    BoundingBox, CorrectionClick, PromptDraw, PromptError, PromptKind, Prompts, Replacement, SamplingScheme,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Series, TestPrompt,
+    InteractionSeries, Prediction, TestPrompt,
     correction::{Segment, correct},
 };
 use crate::{Confusion, EmptyPolicy, EvalError, InteractionSummary, Record, SliceScore, Summary, best_score, dice};
 
-/// Someone who prompts test slices as an annotator would, but sees the ground truth: every number of it.
+/// The configuration of a simulated annotator, who prompts test slices from their ground truth.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimulatedUser {
-    /// How prompts are drawn from the ground truth; boxes are off by its jitter.
+    /// How prompts are drawn from the ground truth, with the jitter of boxes.
     pub draw: PromptDraw,
-    /// Where points are drawn.
+    /// How points are drawn.
     pub sampling: SamplingScheme,
-    /// Where correcting clicks lie.
+    /// How correcting clicks are placed.
     pub correction: CorrectionClick,
-    /// Whether a corrected prediction starts from the one before.
+    /// Whether the earlier prediction is fed back to the segmenter.
     pub feed_back: bool,
-    /// Values of Dice whose NoC (number of clicks) is counted in series of interactions.
+    /// The Dice scores for which the number of clicks (NoC) is counted in series of interactions.
     pub targets: Vec<f64>,
 }
 
@@ -40,26 +42,26 @@ impl Default for SimulatedUser {
     }
 }
 
-/// What came of testing a slice.
+/// The result of testing a slice.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TestedSlice {
-    /// Its place in the stack.
+    /// Its index in the stack.
     pub index: usize,
     /// All prompts that were given.
     pub prompts: Prompts,
-    /// What was found in the end: `[rows, columns]`.
+    /// The final mask: `[rows, columns]`.
     pub mask: Array2<bool>,
-    /// Dice after each interaction; one where all prompts were given at once.
+    /// Dice after each interaction; a single one if all prompts were given at once.
     pub dice: Vec<f64>,
-    /// Intersection over union of what was found in the end.
+    /// Intersection over union of the final mask.
     pub iou: f64,
-    /// What the segmenter predicted of it, where the object was found in one piece.
+    /// The segmenter's estimate of it, if it gives one and the object has one part.
     pub predicted_iou: Option<f64>,
 }
 
-/// What is tested upon.
+/// The structure of a case that is tested, for records.
 #[derive(Debug, Clone, Copy)]
-pub struct Subject<'a> {
+pub struct TestSubject<'a> {
     /// Data set.
     pub dataset: &'a str,
     /// Case within it.
@@ -70,19 +72,19 @@ pub struct Subject<'a> {
     pub seed: u64,
 }
 
-/// What is tested.
+/// The method that is tested, for records.
 #[derive(Debug, Clone, Copy)]
-pub struct Method<'a> {
+pub struct TestedMethod<'a> {
     /// Its name in records.
     pub name: &'a str,
-    /// How many slices it learned from.
+    /// Number of slices that it was trained on.
     pub annotated_slices: usize,
-    /// How long it learned.
+    /// Duration of the training.
     pub train_seconds: f64,
 }
 
-impl Method<'static> {
-    /// SAM with the prompt encoder it came with.
+impl TestedMethod<'static> {
+    /// SAM with its original prompt encoder.
     pub const ORIGINAL: Self = Self { name: "original", annotated_slices: 0, train_seconds: 0.0 };
 
     /// SAM with a learned prompt encoder.
@@ -91,17 +93,29 @@ impl Method<'static> {
     }
 }
 
+impl TestedSlice {
+    /// Scores the predictions of a slice.
+    fn score(index: usize, series: InteractionSeries, truth: ArrayView2<'_, bool>) -> Result<Self, EvalError> {
+        let score = |mask: &Array2<bool>| dice(mask, &truth, EmptyPolicy::Nan);
+        let dice = series.masks.iter().map(score).collect::<Result<_, _>>()?;
+        let nothing = || Array2::from_elem(truth.dim(), false);
+        let mask = series.masks.into_iter().last().unwrap_or_else(nothing);
+        let iou = Confusion::count(&mask, &truth)?.iou(EmptyPolicy::Nan);
+        Ok(Self { index, prompts: series.prompts, mask, dice, iou, predicted_iou: series.predicted_iou })
+    }
+}
+
 impl SimulatedUser {
-    /// Prompts a slice, given by its place in the stack, and scores what is found.
+    /// Prompts a slice, given by its index in the stack, and scores the predictions.
     ///
-    /// Seed and slice alone decide what is drawn, so that every segmenter meets the same prompts; correcting clicks depend on what
-    /// they correct.
+    /// Random prompts depend only on the seed and the slice, so that every segmenter gets the same ones; correcting clicks also depend
+    /// on the prediction that they correct.
     ///
     /// # Shapes
-    /// - truth, and each mask that is found: `[rows, columns]`
+    /// - truth, and the mask of each prediction: `[rows, columns]`
     ///
     /// # Errors
-    /// If the truth is empty, if a mask has another size than the truth, and those of the segmenter.
+    /// If the truth is empty, if a mask and the truth differ in size, and those of the segmenter.
     pub fn test<S, E: From<EvalError> + From<PromptError>>(
         &self,
         index: usize,
@@ -110,47 +124,45 @@ impl SimulatedUser {
         seed: u64,
         segment: &mut Segment<'_, S, E>,
     ) -> Result<TestedSlice, E> {
-        let series = self.prompt(index, truth, prompt, seed, segment)?;
-        let score = |mask: &Array2<bool>| dice(mask, &truth, EmptyPolicy::Nan);
-        let dice = series.masks.iter().map(score).collect::<Result<_, _>>()?;
-        let nothing = || Array2::from_elem(truth.dim(), false);
-        let mask = series.masks.into_iter().last().unwrap_or_else(nothing);
-        let iou = Confusion::count(&mask, &truth)?.iou(EmptyPolicy::Nan);
-        Ok(TestedSlice { index, prompts: series.prompts, mask, dice, iou, predicted_iou: series.predicted_iou })
-    }
-
-    fn prompt<S, E: From<PromptError>>(
-        &self,
-        index: usize,
-        truth: ArrayView2<'_, bool>,
-        prompt: TestPrompt,
-        seed: u64,
-        segment: &mut Segment<'_, S, E>,
-    ) -> Result<Series, E> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(1 + index as u64);
-        // An object may have fewer pixels than points are asked for.
-        let sampler = self.sampling.sampler(true);
+        // With replacement, because an object may have fewer pixels than requested points.
+        let sampler = self.sampling.sampler(Replacement::With);
         let mut draw = |kind| self.draw.draw(kind, truth, &*sampler, &mut rng);
-        let (boxes, clicks) = match prompt {
+        let series = match prompt {
             TestPrompt::Once(kind) => {
                 let prompts = draw(kind)?;
-                let found = segment(&prompts, None)?;
-                return Ok(Series { prompts, masks: vec![found.mask], predicted_iou: found.predicted_iou });
+                let Prediction { mask, predicted_iou, .. } = segment(&prompts, None)?;
+                InteractionSeries { prompts, masks: vec![mask], predicted_iou }
             }
-            TestPrompt::Active(clicks) => (draw(PromptKind::Box)?.boxes, clicks),
-            TestPrompt::Clicks(clicks) => (Vec::new(), clicks),
+            TestPrompt::Active(clicks) => {
+                let boxes = draw(PromptKind::Box)?.boxes;
+                self.correct(boxes, truth, clicks, &mut rng, segment)?
+            }
+            TestPrompt::Clicks(clicks) => self.correct(Vec::new(), truth, clicks, &mut rng, segment)?,
         };
-        correct(boxes, truth, clicks, self.correction, &mut rng, &mut |prompts, earlier| {
+        TestedSlice::score(index, series, truth).map_err(E::from)
+    }
+
+    /// Corrects predictions with clicks, and feeds earlier ones back if this annotator does so.
+    fn correct<S, E: From<PromptError>>(
+        &self,
+        boxes: Vec<BoundingBox>,
+        truth: ArrayView2<'_, bool>,
+        clicks: usize,
+        rng: &mut ChaCha8Rng,
+        segment: &mut Segment<'_, S, E>,
+    ) -> Result<InteractionSeries, E> {
+        correct(boxes, truth, clicks, self.correction, rng, &mut |prompts, earlier| {
             segment(prompts, earlier.filter(|_| self.feed_back))
         })
     }
 
-    /// Sums up the tested slices of one run.
+    /// Summarises the tested slices of one run.
     pub fn record(
         &self,
-        subject: Subject<'_>,
-        method: Method<'_>,
+        subject: TestSubject<'_>,
+        method: TestedMethod<'_>,
         prompt: TestPrompt,
         tested: &[TestedSlice],
     ) -> Record {
@@ -176,7 +188,6 @@ impl SimulatedUser {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::Found;
 
     /// Two discs.
     fn discs(rows: usize, columns: usize) -> Array2<bool> {
@@ -188,14 +199,14 @@ mod tests {
     }
 
     /// What a poor segmenter finds: squares around the clicks on the object, and boxes; counts how often it was given its last answer.
-    fn squares(truth: &Array2<bool>, prompts: &Prompts, earlier: Option<&Found<usize>>) -> Found<usize> {
+    fn squares(truth: &Array2<bool>, prompts: &Prompts, earlier: Option<&Prediction<usize>>) -> Prediction<usize> {
         let mask = Array2::from_shape_fn(truth.dim(), |(row, column)| {
             let (x, y) = (column as f32, row as f32);
             let near = |point: &sam_prompt::Point| (point.x - x).abs().max((point.y - y).abs()) <= 3.0;
             prompts.boxes.iter().any(|part| part.contains(x, y))
                 || prompts.points.iter().any(|point| point.label == sam_prompt::Label::Foreground && near(point))
         });
-        Found { mask, predicted_iou: Some(0.5), state: earlier.map_or(0, |found| found.state + 1) }
+        Prediction { mask, predicted_iou: Some(0.5), state: earlier.map_or(0, |found| found.state + 1) }
     }
 
     fn test(user: &SimulatedUser, truth: &Array2<bool>, prompt: TestPrompt) -> TestedSlice {
@@ -228,7 +239,8 @@ mod tests {
             assert_eq!(one, prompts());
             one
         };
-        let [uniform, center, boundary] = SamplingScheme::ALL.map(drawn);
+        let [uniform, center, boundary] =
+            [SamplingScheme::Uniform, SamplingScheme::Center, SamplingScheme::Boundary].map(drawn);
         assert!(uniform != center && center != boundary && boundary != uniform);
     }
 
@@ -254,9 +266,9 @@ mod tests {
 
     #[test]
     fn an_empty_slice_and_a_mask_of_another_size_are_refused() {
-        let segment = |prompts: &Prompts, _: Option<&Found>| -> Result<Found, anyhow::Error> {
+        let segment = |prompts: &Prompts, _: Option<&Prediction>| -> Result<Prediction, anyhow::Error> {
             assert!(!prompts.points.is_empty());
-            Ok(Found { mask: Array2::from_elem((2, 2), true), predicted_iou: None, state: () })
+            Ok(Prediction { mask: Array2::from_elem((2, 2), true), predicted_iou: None, state: () })
         };
         let prompt = TestPrompt::Once(PromptKind::Points(1));
         let user = SimulatedUser::default();
@@ -276,9 +288,14 @@ mod tests {
             iou: 0.6,
             predicted_iou: Some(0.7),
         };
-        let subject = Subject { dataset: "abdomen", case: "1", structure: "liver", seed: 3 };
+        let subject = TestSubject { dataset: "abdomen", case: "1", structure: "liver", seed: 3 };
         let record = |prompt| {
-            SimulatedUser::default().record(subject, Method::assist(2, 9.5), prompt, std::slice::from_ref(&tested))
+            SimulatedUser::default().record(
+                subject,
+                TestedMethod::assist(2, 9.5),
+                prompt,
+                std::slice::from_ref(&tested),
+            )
         };
         let active = record(TestPrompt::Active(2));
         assert_eq!((active.dice.mean, active.prompt.as_str(), active.annotated_slices), (Some(0.95), "active-2", 2));

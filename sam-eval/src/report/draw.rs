@@ -1,4 +1,4 @@
-//! Plots as SVG: title, legend, axes. What stands between the axes is drawn by the kinds' own modules.
+//! Plots as SVG: title, legend and axes. Modules for each kind of plot draw the data.
 
 mod bars;
 mod boxes;
@@ -14,26 +14,26 @@ use plotters::{
 
 use self::words::{text, text_width};
 use super::{Plot, Source, number};
-use crate::EvalError;
+use crate::{EvalError, error::Cause};
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Chart<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 type Drawn<'a, T = ()> = Result<T, DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>>;
 
-/// Height of the axes with their labels, in the picture's own units.
+/// Height of the axes with their labels, in units of the picture.
 const HEIGHT: u32 = 320;
-/// The narrowest plot, and the widest.
+/// Smallest and largest width of a plot.
 const WIDTHS: (f64, f64) = (720.0, 1600.0);
-/// Room for the labels of the vertical axis, and to the right of the plot.
+/// Space for the labels of the vertical axis, and to the right of the plot.
 const SIDES: (i32, i32) = (70, 16);
-/// Room to the left of the vertical axis' label.
+/// Space to the left of the vertical axis' label.
 const GAP: i32 = 10;
 /// Height of a line of text.
 const LINE: i32 = 17;
 const INK: RGBColor = RGBColor(31, 41, 51);
 
 impl Plot {
-    /// The plot as a picture of its own (SVG), dark on white.
+    /// Draws the plot as an SVG picture, dark on white.
     ///
     /// # Errors
     /// [`EvalError::Render`] if it cannot be drawn.
@@ -45,7 +45,10 @@ impl Plot {
         // plotters' errors borrow the text that is being written.
         let drawn = frame.draw(&area, self).map_err(|error| error.to_string());
         drop(area);
-        drawn.map_err(|cause| EvalError::Render { what: format!("the plot {:?}", self.title()), cause })?;
+        drawn.map_err(|cause| EvalError::Render {
+            what: format!("the plot {:?}", self.title()),
+            cause: Cause::new(cause),
+        })?;
         Ok(svg)
     }
 
@@ -64,12 +67,12 @@ impl Plot {
     }
 }
 
-/// All that surrounds the data of a plot.
+/// Title, legend and axes of a plot.
 struct Frame<'a> {
     title: &'a str,
     x_label: &'a str,
     y_label: &'a str,
-    /// Names of the series in order of their colours, and where they come from.
+    /// Names of the series, in the order of their colours, and their sources.
     series: Vec<(&'a str, Source)>,
     x: Horizontal<'a>,
     y: Range<f64>,
@@ -79,9 +82,9 @@ struct Frame<'a> {
 
 /// The horizontal axis.
 enum Horizontal<'a> {
-    /// Numbers; whole ones are labelled as such.
+    /// Numbers; whole numbers are labelled without decimals.
     Numbers(Range<f64>),
-    /// Groups, each one unit wide, with so many slots for boxes or bars.
+    /// Groups, each one unit wide, with a number of slots for boxes or bars.
     Groups { labels: Vec<&'a str>, slots: usize },
 }
 
@@ -108,7 +111,7 @@ impl Frame<'_> {
         self.legend().last().map_or(50, |entry| entry.y + 28)
     }
 
-    /// Room for the labels of the horizontal axis.
+    /// Space for the labels of the horizontal axis.
     fn bottom(&self) -> i32 {
         self.lines().iter().map(Vec::len).max().unwrap_or(1) as i32 * LINE + 36
     }
@@ -159,7 +162,7 @@ impl Frame<'_> {
         Ok(chart)
     }
 
-    /// Middle of a slot of a group, and half the width of what stands there, in the axis' units.
+    /// Middle of a slot of a group and half the width of its box or bar, in units of the axis.
     fn slot(&self, group: usize, slot: usize) -> (f64, f64) {
         let slots = match self.x {
             Horizontal::Groups { slots, .. } => slots.max(1),
@@ -169,7 +172,7 @@ impl Frame<'_> {
         (group as f64 + 0.1 + (slot as f64 + 0.5) * width, (width * 0.42).min(0.16))
     }
 
-    /// Moves what lies beyond the axis to its end.
+    /// Clamps a value to the axis.
     fn clamp(&self, y: f64) -> f64 {
         y.clamp(self.y.start, self.y.end)
     }
@@ -178,7 +181,7 @@ impl Frame<'_> {
         self.series.iter().position(|&series| series == (name, source)).unwrap_or(0)
     }
 
-    /// The colour of a series: the paper's own has that of what was measured under the same name.
+    /// The colour of a series: a series of the paper has that of the measured series of the same name.
     fn colour(&self, name: &str) -> RGBColor {
         let mut names: Vec<&str> = self.series.iter().map(|&(name, _)| name).collect();
         let mut seen = HashSet::new();
@@ -198,8 +201,8 @@ fn distinct<'a>(series: impl Iterator<Item = (&'a str, Source)>) -> Vec<(&'a str
     all
 }
 
-/// The axis that holds all values: as asked for, 0 to 1 for scores, else from zero or a little below the lowest to a
-/// little above the highest.
+/// The range of an axis: the given one, 0 to 1 for scores, else from 0 or slightly below the lowest value to slightly above the
+/// highest.
 fn axis(asked: Option<(f64, f64)>, values: impl Iterator<Item = f64>) -> Range<f64> {
     if let Some((low, high)) = asked.filter(|(low, high)| low < high && low.is_finite() && high.is_finite()) {
         return low..high;

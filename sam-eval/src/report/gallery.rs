@@ -1,4 +1,4 @@
-//! Pictures of slices, with what was outlined and what was found.
+//! Pictures of slices with the contours of truth and prediction.
 
 use image::{
     ExtendedColorType, ImageEncoder,
@@ -8,33 +8,33 @@ use ndarray::{Array2, Array3, ArrayView2, ArrayView3};
 use serde::{Deserialize, Serialize};
 
 use super::number;
-use crate::EvalError;
+use crate::{EvalError, error::Cause};
 
 /// A colour, red, green and blue.
 type Rgb = [u8; 3];
 
 /// Contour of the ground truth.
 pub(super) const TRUTH: Rgb = [80, 220, 100];
-/// Contour of what was found.
+/// Contour of the prediction.
 pub(super) const FOUND: Rgb = [255, 90, 60];
-/// Pictures are enlarged to about this many pixels a side, so that small scans can be looked at.
+/// Pictures are enlarged to about this many pixels a side, so that small scans are visible.
 const SIDE: usize = 384;
 /// Length of the dashes where both contours run along the same pixels.
 const DASH: usize = 5;
 
-/// Cases to look at, shown from the poorest score to the best.
+/// Pictures of cases, shown from the lowest score to the highest.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Gallery {
-    /// What is shown.
+    /// Heading.
     pub caption: String,
     /// The cases, in any order.
     pub items: Vec<GalleryItem>,
 }
 
-/// One case: slices to move through.
+/// One case with its slices.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct GalleryItem {
-    /// What it is, for example case and structure.
+    /// Heading, for example case and structure.
     pub title: String,
     /// Its score; NaN if undefined.
     #[serde(deserialize_with = "number::nan")]
@@ -46,7 +46,7 @@ pub struct GalleryItem {
 /// One picture of a case.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct GallerySlice {
-    /// What it is, for example `slice 41, Dice 0.93`.
+    /// Heading, for example `slice 41, Dice 0.93`.
     pub label: String,
     /// The picture as a PNG file, for example from [`overlay_png`]; in JSON as base64.
     #[serde(serialize_with = "number::write_base64", deserialize_with = "number::read_base64")]
@@ -54,7 +54,7 @@ pub struct GallerySlice {
 }
 
 impl Gallery {
-    /// The cases from the poorest score to the best; those without one come first.
+    /// The cases from the lowest score to the highest; those without a score come first.
     pub(super) fn ordered(&self) -> Vec<&GalleryItem> {
         let mut items: Vec<&GalleryItem> = self.items.iter().collect();
         let score = |item: &GalleryItem| if item.score.is_nan() { f64::NEG_INFINITY } else { item.score };
@@ -63,11 +63,11 @@ impl Gallery {
     }
 }
 
-/// PNG of a slice with the contours of the ground truth (green) and of what was found (orange) upon it; where both run
-/// along the same pixels their colours alternate.
+/// Draws a slice with the contours of the ground truth (green) and of the prediction (orange) as a PNG file; where both
+/// contours share pixels, their colours alternate.
 ///
-/// The image has 8-bit levels, `[rows, columns, channels]` with 1 or 3 channels; a level beyond 0 to 255 is brought to
-/// that range, an undefined one is black. A small image is enlarged by a whole factor, pixels staying squares.
+/// The image has 8-bit levels, `[rows, columns, channels]` with 1 or 3 channels; levels are clamped to 0 to 255,
+/// and NaN is black. Small images are enlarged by a whole factor, so that pixels stay squares.
 ///
 /// # Errors
 /// [`EvalError::Picture`] if the image has no pixels or other channels, or if a mask is not of its size.
@@ -103,7 +103,7 @@ pub fn overlay_png(
     encode(&pixels)
 }
 
-/// Pixels on either side of a mask's border, the mask enlarged; the image's own edge is no border.
+/// The pixels on both sides of an enlarged mask's border; the image's edge does not count as border.
 fn contour(mask: ArrayView2<'_, bool>, factor: usize) -> Array2<bool> {
     let (rows, columns) = (mask.nrows() * factor, mask.ncols() * factor);
     let inside = |row: usize, column: usize| mask[(row / factor, column / factor)];
@@ -122,7 +122,7 @@ fn encode(pixels: &Array3<u8>) -> Result<Vec<u8>, EvalError> {
     let mut png = Vec::new();
     PngEncoder::new_with_quality(&mut png, CompressionType::Default, FilterType::Adaptive)
         .write_image(&bytes, width as u32, height as u32, ExtendedColorType::Rgb8)
-        .map_err(|error| EvalError::Render { what: "a picture".to_owned(), cause: error.to_string() })?;
+        .map_err(|error| EvalError::Render { what: "a picture".to_owned(), cause: Cause::new(error) })?;
     Ok(png)
 }
 

@@ -1,15 +1,15 @@
-//! Reports as one page of HTML that needs nothing else.
+//! Reports as one self-contained HTML page.
 
 use askama::Template;
 
 use super::{Finding, Gallery, GalleryItem, GallerySlice, Plot, Report, ReportColumn, ReportTable, Section, Source};
 use super::{gallery, number};
-use crate::EvalError;
+use crate::{EvalError, error::Cause};
 
 impl Report {
-    /// The report as one page: no other file, nothing from outside; light or dark as the reader's system is.
+    /// Renders the report as one self-contained HTML page, light or dark as the reader's system.
     ///
-    /// All text is escaped. Plots and pictures are within the page, and its own policy forbids it to load anything.
+    /// All text is escaped. Plots and pictures are embedded, and the page's content security policy forbids it to load anything.
     ///
     /// # Errors
     /// [`EvalError::Render`] if a plot cannot be drawn.
@@ -25,11 +25,11 @@ impl Report {
             truth: hex(gallery::TRUTH),
             found: hex(gallery::FOUND),
         };
-        page.render().map_err(|error| EvalError::Render { what: "the page".to_owned(), cause: error.to_string() })
+        page.render().map_err(|error| EvalError::Render { what: "the page".to_owned(), cause: Cause::new(error) })
     }
 }
 
-/// What the template fills in.
+/// The data of the template.
 #[derive(Template)]
 #[template(path = "report.html")]
 struct Page<'a> {
@@ -59,7 +59,7 @@ struct TableView<'a> {
 
 struct ColumnView {
     column: ReportColumn,
-    /// Who says it, and whether in words.
+    /// The source, and its mark in text.
     class: String,
 }
 
@@ -74,7 +74,7 @@ struct PlotView {
     svg: String,
     width: u32,
     height: u32,
-    /// The narrowest it is shown, so that its text stays readable.
+    /// The smallest width on the screen, so that text stays readable.
     narrowest: u32,
     description: String,
 }
@@ -97,7 +97,7 @@ struct SliceView<'a> {
     png: String,
 }
 
-/// How many claims came out in one way.
+/// The number of claims with the same outcome.
 struct Verdict {
     class: &'static str,
     sign: &'static str,
@@ -178,7 +178,7 @@ impl Finding {
     }
 }
 
-/// How many claims hold, do not hold, and cannot be told; what never came out is left out.
+/// The numbers of claims that hold, do not hold, and cannot be decided; outcomes that do not occur are left out.
 fn verdicts<'a>(findings: impl Iterator<Item = &'a Finding>) -> Vec<Verdict> {
     let outcomes = [Some(true), Some(false), None].map(|holds| Finding { holds, ..Finding::default() });
     let mut verdicts = outcomes.map(|finding| {
@@ -191,7 +191,7 @@ fn verdicts<'a>(findings: impl Iterator<Item = &'a Finding>) -> Vec<Verdict> {
     verdicts.into_iter().map(|(_, verdict)| verdict).filter(|verdict| verdict.count > 0).collect()
 }
 
-/// Names for links to sections: what an address can hold of their ids, each once.
+/// Unique anchors of sections: their ids, reduced to characters that a URL can hold.
 fn anchors(sections: &[Section]) -> Vec<String> {
     let mut anchors: Vec<String> = Vec::new();
     for section in sections {

@@ -5,18 +5,18 @@ use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
 use crate::lines::MISSING;
 
-/// Reads `null`, as which JSON holds a number that is not finite, as NaN.
+/// Reads `null`, which stands in JSON for a number that is not finite, as NaN.
 pub(super) fn nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
-/// The same for many numbers.
+/// Reads a list of numbers, with `null` as NaN.
 pub(super) fn nans<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
     let numbers: Vec<Option<f64>> = Deserialize::deserialize(deserializer)?;
     Ok(numbers.into_iter().map(|number| number.unwrap_or(f64::NAN)).collect())
 }
 
-/// The same for a pair, which is no pair if one of its numbers is undefined.
+/// Reads a pair of numbers; `None` if one of them is `null`.
 pub(super) fn pair<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<(f64, f64)>, D::Error> {
     let pair: Option<(Option<f64>, Option<f64>)> = Deserialize::deserialize(deserializer)?;
     Ok(pair.and_then(|(low, high)| low.zip(high)))
@@ -34,7 +34,7 @@ pub(super) fn read_base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     STANDARD.decode(String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
-/// A number with at most `decimals` of them, without zeros at its end; a dash if it is undefined.
+/// A number with at most `decimals` decimals, without trailing zeros; a dash if it is undefined.
 pub(super) fn short(number: f64, decimals: usize) -> String {
     if !number.is_finite() {
         return MISSING.to_owned();
@@ -44,7 +44,7 @@ pub(super) fn short(number: f64, decimals: usize) -> String {
     if text == "-0" { "0".to_owned() } else { text.to_owned() }
 }
 
-/// A number beside an axis: thousands and millions from ten thousand on.
+/// A number as the label of an axis, in thousands or millions from ten thousand on.
 pub(super) fn tick(number: f64) -> String {
     match number.abs() {
         1e6.. => format!("{}M", short(number / 1e6, 3)),

@@ -1,6 +1,6 @@
-//! Plots, as the data behind them.
+//! The data of plots.
 //!
-//! A value that is not finite is left out, never drawn as 0; in JSON it is `null`.
+//! Values that are not finite are left out, never drawn as 0; in JSON they are `null`.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,11 +10,11 @@ use super::{Source, number};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Plot {
-    /// Spread of scores.
+    /// Box plots of scores.
     Boxes(BoxPlot),
-    /// A value over another.
+    /// Curves of one value over another.
     Curves(CurvePlot),
-    /// Single values side by side.
+    /// Bars of single values.
     Bars(BarPlot),
 }
 
@@ -25,11 +25,11 @@ pub enum Plot {
 pub struct BoxPlot {
     /// Heading.
     pub title: String,
-    /// What the groups are.
+    /// Label of the axis of groups.
     pub x_label: String,
-    /// What the scores are.
+    /// Label of the axis of scores.
     pub y_label: String,
-    /// Ends of the axis of scores; `None`: 0 to 1 if all lie there, else what holds them all.
+    /// Ends of the axis of scores; `None`: 0 to 1 if all lie there, else a range that holds all.
     #[serde(deserialize_with = "number::pair")]
     pub y_range: Option<(f64, f64)>,
     /// Groups from left to right.
@@ -41,7 +41,7 @@ pub struct BoxPlot {
 pub struct BoxGroup {
     /// Name below the boxes.
     pub label: String,
-    /// One box each. Series of one name have one colour throughout the plot.
+    /// The boxes. Series of the same name have the same colour throughout the plot.
     pub series: Vec<BoxSeries>,
 }
 
@@ -55,17 +55,17 @@ pub struct BoxSeries {
     pub scores: Vec<f64>,
 }
 
-/// Lines, with a band about them where there is a spread.
+/// Curves, with bands where a spread is given.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CurvePlot {
     /// Heading.
     pub title: String,
-    /// What is varied.
+    /// Label of the horizontal axis.
     pub x_label: String,
-    /// What came of it.
+    /// Label of the vertical axis.
     pub y_label: String,
-    /// Ends of the vertical axis; `None`: 0 to 1 if all values lie there, else what holds them all.
+    /// Ends of the vertical axis; `None`: 0 to 1 if all values lie there, else a range that holds all.
     #[serde(deserialize_with = "number::pair")]
     pub y_range: Option<(f64, f64)>,
     /// The lines.
@@ -77,7 +77,7 @@ pub struct CurvePlot {
 pub struct Curve {
     /// Name in the legend.
     pub name: String,
-    /// Where it comes from; the paper's own are dashed.
+    /// Its source; curves of the paper are dashed.
     #[serde(default)]
     pub source: Source,
     /// Points by rising x. An undefined value interrupts the line.
@@ -87,10 +87,10 @@ pub struct Curve {
 /// One point of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct CurvePoint {
-    /// What was varied.
+    /// Position on the horizontal axis.
     #[serde(deserialize_with = "number::nan")]
     pub x: f64,
-    /// What came of it.
+    /// Value.
     #[serde(deserialize_with = "number::nan")]
     pub y: f64,
     /// Lower and upper end of the band.
@@ -104,14 +104,14 @@ pub struct CurvePoint {
 pub struct BarPlot {
     /// Heading.
     pub title: String,
-    /// What the bars are.
+    /// Label of the horizontal axis.
     pub x_label: String,
-    /// What their length is.
+    /// Label of the vertical axis.
     pub y_label: String,
-    /// Ends of the vertical axis; `None`: 0 to 1 if all values lie there, else what holds them all.
+    /// Ends of the vertical axis; `None`: 0 to 1 if all values lie there, else a range that holds all.
     #[serde(deserialize_with = "number::pair")]
     pub y_range: Option<(f64, f64)>,
-    /// Bars. Those of one label stand together, in the order in which the labels first appear.
+    /// Bars. Bars of the same label form a group, in the order in which the labels first appear.
     pub bars: Vec<Bar>,
 }
 
@@ -123,7 +123,7 @@ pub struct Bar {
     /// Name in the legend, which decides the colour; may be empty if there is one series only.
     #[serde(default)]
     pub series: String,
-    /// Where it comes from; the paper's own are hollow.
+    /// Its source; bars of the paper are hollow.
     #[serde(default)]
     pub source: Source,
     /// Its length; a bar without a defined one is left out.
@@ -159,7 +159,7 @@ impl Plot {
         }
     }
 
-    /// Every value that the plot is drawn from: row (group, x or label), series, where it comes from, value.
+    /// Every value of the plot: row (group, x or label), series, source, value.
     pub(super) fn values(&self) -> Vec<(String, &str, Source, f64)> {
         match self {
             Self::Boxes(plot) => {
@@ -177,7 +177,7 @@ impl Plot {
         }
     }
 
-    /// The plot in words, for who cannot see it.
+    /// A description of the plot for screen readers.
     pub(super) fn description(&self) -> String {
         let (kind, x_label, y_label) = match self {
             Self::Boxes(plot) => ("Box plot", &plot.x_label, &plot.y_label),

@@ -6,7 +6,7 @@ use super::{Finding, Report, ReportTable, Section, Source, number};
 use crate::lines::{MISSING, markdown};
 
 impl Report {
-    /// The report in Markdown, without its plots and pictures: their titles stand in their place.
+    /// Renders the report as Markdown, with titles in place of plots and pictures.
     pub fn to_markdown(&self) -> String {
         let mut out = format!("# {}\n", plain(&self.title));
         out.extend(self.notes.iter().map(|note| format!("\n> **Note:** {}\n", plain(note))));
@@ -18,11 +18,11 @@ impl Report {
         out
     }
 
-    /// Every number of the report on a line of its own, for other programs: section, table, row, column, source
-    /// (`measured` or `paper`), value. Titles of the paper's columns end in "(paper)" as well.
+    /// Renders the report as CSV for other programs, one number on each line: section, table, row, column, source (`measured` or
+    /// `paper`), value. Titles of the paper's columns also end in "(paper)".
     ///
-    /// Rows are named by their columns of names. The values behind plots and the scores of pictures follow the tables
-    /// of their section; a value that is undefined is empty.
+    /// Rows are named by their label columns. The values of plots and the scores of pictures follow the tables of their section;
+    /// undefined values are empty.
     pub fn to_csv(&self) -> String {
         let mut lines = csv::Writer::from_writer(Vec::new());
         let mut line = |fields: [&str; 6]| {
@@ -84,7 +84,7 @@ impl Section {
 }
 
 impl Finding {
-    /// The sign of whether it holds, and that in words.
+    /// The outcome as a sign and in words.
     pub(super) fn verdict(&self) -> (&'static str, &'static str) {
         match self.holds {
             Some(true) => ("✓", "holds"),
@@ -128,12 +128,12 @@ impl ReportTable {
     }
 }
 
-/// A number as it is, nothing if it is undefined.
+/// A number in full precision; empty if it is undefined.
 fn exact(number: f64) -> String {
     if number.is_finite() { number.to_string() } else { String::new() }
 }
 
-/// Text on one line that Markdown takes as text: no tags.
+/// Text on one line, with Markdown and HTML escaped.
 fn plain(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace('<', r"\<")
 }

@@ -1,53 +1,57 @@
-//! Files of a report.
+//! Writing the files of a report.
 
-use std::{fs, io::Write, path::Path};
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
 
 use super::Report;
-use crate::EvalError;
+use crate::{EvalError, error::Cause};
 
 impl Report {
-    /// Writes `report.html`, `report.md`, `report.csv` and `report.json` into a folder, which is made if need be.
+    /// Writes `report.html`, `report.md`, `report.csv` and `report.json` into a folder, which is created if it does not exist.
     ///
-    /// Each is written under a temporary name and renamed when it is complete. The JSON holds everything:
-    /// `serde_json` reads it back as a [`Report`].
+    /// Each file is written under a temporary name and renamed when it is complete. The JSON is the whole report: `serde_json`
+    /// reads it back as a [`Report`].
     ///
     /// # Errors
     /// [`EvalError::Render`] if a plot cannot be drawn (nothing is written then), [`EvalError::Write`] if a file cannot
     /// be written.
     pub fn write(&self, folder: &Path) -> Result<(), EvalError> {
         let json = serde_json::to_string_pretty(self)
-            .map_err(|error| EvalError::Render { what: "the JSON".to_owned(), cause: error.to_string() })?;
+            .map_err(|error| EvalError::Render { what: "the JSON".to_owned(), cause: Cause::new(error) })?;
         let texts = [
             ("report.html", self.to_html()?),
             ("report.md", self.to_markdown()),
             ("report.csv", self.to_csv()),
             ("report.json", json),
         ];
-        fs::create_dir_all(folder).map_err(|error| failed(folder, &error))?;
-        texts.iter().try_for_each(|(name, text)| whole_file(&folder.join(name), text))
+        let failed = |path: PathBuf| |error: io::Error| EvalError::Write { path, cause: Cause::new(error) };
+        fs::create_dir_all(folder).map_err(failed(folder.to_path_buf()))?;
+        texts.iter().try_for_each(|(name, text)| {
+            let path = folder.join(name);
+            write_atomic(&path, |file| file.write_all(text.as_bytes())).map_err(failed(path))
+        })
     }
 }
 
-fn whole_file(path: &Path, text: &str) -> Result<(), EvalError> {
-    let attempt = || {
-        let mut builder = tempfile::Builder::new();
-        // Temporary files are private by default; a result is as readable as any other file.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file = builder.prefix(".unfinished-").tempfile_in(path.parent().unwrap_or(Path::new(".")))?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)
-    };
-    attempt().map(drop).map_err(|error| failed(path, &error))
-}
-
-fn failed(path: &Path, error: &dyn std::fmt::Display) -> EvalError {
-    EvalError::Write { path: path.to_path_buf(), cause: error.to_string() }
+/// Writes a file under a temporary name in its own folder, flushes it to the disk and renames it.
+fn write_atomic(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut builder = tempfile::Builder::new();
+    // Temporary files are private by default; a result is as readable as any other file.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.prefix(".unfinished-").tempfile_in(path.parent().unwrap_or(Path::new(".")))?;
+    write(&mut file)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map(drop).map_err(|error| error.error)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error;
+
     use super::*;
     use crate::report::{
         Bar, BarPlot, BoxGroup, BoxPlot, BoxSeries, Curve, CurvePlot, CurvePoint, Gallery, GalleryItem, GallerySlice,
@@ -95,6 +99,9 @@ mod tests {
 
         fs::write(root.path().join("file"), "").expect("a writable folder");
         let blocked = root.path().join("file").join("within");
-        assert!(matches!(report.write(&blocked), Err(EvalError::Write { path, .. }) if path == blocked));
+        let error = report.write(&blocked).expect_err("a file is no folder");
+        assert!(matches!(&error, EvalError::Write { path, .. } if *path == blocked));
+        let cause = error.source().expect("the system's error").to_string();
+        assert!(!error.to_string().contains(&cause), "{error} repeats {cause}");
     }
 }

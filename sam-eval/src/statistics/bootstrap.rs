@@ -7,23 +7,23 @@ use serde::{Deserialize, Serialize};
 use crate::EvalError;
 use crate::ranks::percentile;
 
-/// How to resample.
+/// Settings of the resampling.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct BootstrapConfig {
     /// Number of resamples, each as large as the sample.
     pub resamples: usize,
     /// Share of the resamples that the interval spans, in (0, 1).
     pub level: f64,
-    /// Seed of the resampling: the same seed, the same interval.
+    /// Seed of the resampling. The same seed gives the same interval.
     pub seed: u64,
 }
 
 impl BootstrapConfig {
-    /// Enough for the second digit of a bound not to depend on the seed (scipy's default, too).
+    /// Enough resamples that the second digit of a bound does not depend on the seed (also scipy's default).
     pub const DEFAULT_RESAMPLES: usize = 9_999;
     /// The usual 95 %.
     pub const DEFAULT_LEVEL: f64 = 0.95;
-    /// Any would do.
+    /// An arbitrary seed.
     pub const DEFAULT_SEED: u64 = 0;
 
     fn check(&self) -> Result<(), EvalError> {
@@ -44,30 +44,30 @@ impl Default for BootstrapConfig {
     }
 }
 
-/// A statistic of a sample, and between which bounds it would fall in others like it.
+/// A statistic of a sample with its confidence interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ConfidenceInterval {
     /// The statistic of the sample itself; `None` if it is undefined.
     pub estimate: Option<f64>,
-    /// Lower bound; `None` for fewer than two items, which say nothing of their spread, or if no resample had a defined statistic.
+    /// Lower bound; `None` for fewer than two items, or if no resample had a defined statistic.
     pub low: Option<f64>,
-    /// Upper bound, as the lower one.
+    /// Upper bound; `None` as the lower one.
     pub high: Option<f64>,
     /// Share of the resamples between the bounds.
     pub level: f64,
     /// Number of items in the sample.
     pub n: usize,
-    /// Number of items left out of it: scores that are not finite.
+    /// Number of items left out, because their score is not finite.
     pub undefined: usize,
     /// Number of resamples whose statistic was not finite; they are left out of the bounds.
     pub undefined_resamples: usize,
 }
 
-/// The percentile interval of any statistic of a sample: its items are drawn again with replacement, and the interval spans the middle of the
-/// statistics found.
+/// The percentile bootstrap interval of a statistic: the sample's items are resampled with replacement, and the interval spans the
+/// middle share of the statistics.
 ///
-/// Items are taken for independent. Slices of one scan are not: resample the scans' means, or intervals come out too narrow. With few items
-/// they do as well.
+/// The items must be independent. Slices of one scan are not: resample the means of scans, or the intervals are too narrow. They are
+/// also too narrow for very small samples.
 ///
 /// # Errors
 /// [`EvalError::Setting`] if there are no resamples, or the level is not in (0, 1).

@@ -1,11 +1,11 @@
-//! Whether one of two methods scores higher on the same cases.
+//! A paired test of two methods on the same cases.
 
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal};
 
 use crate::ranks::{average_ranks, tie_sizes};
 
-/// Wilcoxon's signed-rank test of paired scores, two-sided: could the differences as well have the opposite signs?
+/// Wilcoxon's signed-rank test of paired scores, two-sided: are the differences symmetric about 0?
 ///
 /// Pairs of which either score is not finite are left out and counted. Pairs without a difference are dropped, as Wilcoxon did, and counted;
 /// equal differences share their mean rank.
@@ -29,9 +29,9 @@ pub struct Wilcoxon {
     pub negative_ranks: f64,
     /// Two-sided p-value; `None` without a pair that differs.
     pub p_value: Option<f64>,
-    /// How the p-value was found.
+    /// Distribution of the p-value.
     pub method: WilcoxonMethod,
-    /// Number of pairs that differ, those behind the p-value.
+    /// Number of pairs that differ, from which the p-value is computed.
     pub n: usize,
     /// Number of pairs without a difference, dropped.
     pub zeros: usize,
@@ -39,23 +39,23 @@ pub struct Wilcoxon {
     pub undefined: usize,
 }
 
-/// From which distribution a p-value comes.
+/// The distribution from which a p-value is computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WilcoxonMethod {
-    /// All ways to give the differences signs.
+    /// The exact distribution over all sign patterns.
     Exact,
     /// The normal distribution of the same mean and variance, with corrections for ties and for continuity.
     Normal,
 }
 
 impl Wilcoxon {
-    /// Most pairs for the exact distribution, if no two differences are equally large.
+    /// The largest number of pairs for the exact distribution without ties.
     pub const EXACT: usize = 50;
-    /// Most pairs for the exact distribution if some are.
+    /// The largest number of pairs for the exact distribution with ties.
     pub const EXACT_WITH_TIES: usize = 13;
 
-    /// Tests pairs of scores (of the first method, of the second). Differences are equal only where they are to the last bit.
+    /// Tests pairs of scores (of the first method, of the second). Differences are tied only if they are equal to the last bit.
     ///
     /// # Source
     /// F. Wilcoxon, "Individual comparisons by ranking methods", Biometrics Bulletin 1, 1945. The limits of the exact distribution are those

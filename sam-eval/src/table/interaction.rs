@@ -1,4 +1,4 @@
-//! What series of interactions reached: one line for each structure, method and prompt.
+//! The table of interactive results: one line for each structure, method and prompt.
 
 use std::collections::HashMap;
 use std::fmt::{Display, Formatter};
@@ -14,7 +14,7 @@ use crate::{
 /// Best Dice, Dice after the last click and NoC (number of clicks) of every record that has an
 /// [`InteractionSummary`], pooled over the test slices of all repeats: every slice counts once.
 ///
-/// Where there are several structures, lines with their means close the table, each structure counting once.
+/// If there are several structures, the table ends with their means, each structure counting once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InteractionTable {
     rows: Vec<Row>,
@@ -24,7 +24,7 @@ pub struct InteractionTable {
     lines: Vec<Vec<Option<Line>>>,
 }
 
-/// The numbers of one line.
+/// The values of one line.
 #[derive(Debug, Clone, PartialEq)]
 struct Line {
     best: Option<f64>,
@@ -36,7 +36,7 @@ struct Line {
 }
 
 impl InteractionTable {
-    /// Sorts the records that have an interaction into lines; the others are left out.
+    /// Groups the records that have an interaction into lines; the others are ignored.
     ///
     /// # Errors
     /// [`EvalError::DuplicateRecord`] if two records are of the same run.
@@ -81,7 +81,7 @@ impl InteractionTable {
         self.lines.iter().filter_map(|lines| lines[column].as_ref()).collect()
     }
 
-    /// What the numbers are, in sentences.
+    /// The caption, in sentences.
     pub fn caption(&self) -> String {
         "Series of interactions: best Dice along it (an oracle's pick, the paper's score), Dice after the last click, and NoC, the \
          number of interactions until a Dice is reached; in brackets the share of slices that never reached it, which count with all \
@@ -94,7 +94,7 @@ impl InteractionTable {
         format!("{}\n\n{}", self.caption(), markdown(&self.cells()))
     }
 
-    /// Head and lines.
+    /// Header and lines.
     fn cells(&self) -> Vec<Vec<String>> {
         let mut head = vec![String::new(), "method".to_owned(), "best".to_owned(), "last".to_owned()];
         head.extend(self.targets.iter().map(|target| format!("NoC@{target:.2}")));

@@ -6,8 +6,8 @@ use super::{Cell, Column, ResultsTable, Row, Spread};
 use crate::lines::{MISSING, aligned, markdown};
 
 impl ResultsTable {
-    /// What the numbers are, in sentences: the metric, what ± spans, whether prompts were simulated, and what counts where
-    /// there is more than one prediction for a slice.
+    /// The caption, in sentences: the metric, the meaning of ±, whether prompts were simulated, and which prediction counts if
+    /// there are several for a slice.
     pub fn caption(&self) -> String {
         let spread = match self.spread {
             Spread::Repeats => "mean ± standard deviation over repeats (cases and seeds)",

@@ -2,9 +2,9 @@
 
     python subset.py MASKS.safetensors METRICS.json
 
-MASKS holds `caseNN.pred` and `caseNN.gt`, binary u8 masks in 2-D and 3-D. METRICS is a list of {"case", "dice", "iou",
-...}: 2|A n B| / (|A| + |B|) and |A n B| / |A u B| in double precision, `null` where both masks are empty; "spacing" in
-millimetres; and what MONAI 1.6.1 (monai_*) and medpy 0.5.2 (medpy_*) say of the surfaces, where both masks have one.
+Both are written by `generate_metrics.py`. MASKS holds `caseNN.pred` and `caseNN.gt`, binary u8 masks in 2-D and 3-D. METRICS is a
+list of {"case", "dice", "iou", ...}: 2|A n B| / (|A| + |B|) and |A n B| / |A u B| in double precision, `null` where both masks are
+empty; "spacing" in millimetres; and what MONAI 1.6.1 (monai_*) and medpy 0.5.2 (medpy_*) say of the surfaces, where both masks have one.
 Writes masks.safetensors and expected.json beside this script. Needs numpy and safetensors.
 """
 

@@ -1,4 +1,6 @@
-//! What can be wrong with a prompt document.
+//! Errors of prompt documents.
+
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -6,32 +8,34 @@ use super::CutAxis;
 use crate::PromptError;
 
 /// Why a prompt document could not be read, written or converted.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum DocumentError {
-    /// What is not JSON, or not of the schema.
-    #[error("this is no prompt document: {0}")]
-    Json(#[from] serde_json::Error),
-    /// A version of the schema that is not known here.
-    #[error("the prompt document has version {found} of the schema, but only version {expected} is known; convert it")]
+    /// Text that is not JSON, or not of the schema. The source says what was expected, with line and column.
+    #[error("this is not a prompt document in JSON")]
+    Json(#[source] Arc<serde_json::Error>),
+    /// An unknown version of the schema.
+    #[error(
+        "the prompt document has schema version {found}, but this program reads version {expected}; convert it or update"
+    )]
     Version {
         /// Version of the document.
         found: u64,
-        /// The version that is known.
+        /// The version that is read here.
         expected: u64,
     },
-    /// Two entries about one thing.
+    /// Two entries for the same object or slice.
     #[error("the prompt document has {place} twice; join its entries")]
     Repeated {
         /// Object or slice.
         place: String,
     },
-    /// A drawing that cannot be right in any image.
-    #[error("{place}: {source}")]
+    /// A prompt that is invalid in every image.
+    #[error("the prompt document has an invalid prompt for {place}")]
     Drawing {
         /// Object or slice.
         place: String,
-        /// What is wrong.
+        /// What is invalid.
         source: PromptError,
     },
     /// A mask larger than any slice.
@@ -43,15 +47,15 @@ pub enum DocumentError {
         rows: usize,
         /// Columns of the mask.
         columns: usize,
-        /// The most rows or columns.
+        /// The largest number of rows or columns.
         longest: usize,
     },
-    /// Slices of another cut than the volume is shown in.
+    /// Slices along another axis than the volume's.
     #[error("the prompts were drawn on slices of axis {}, but the volume is cut along {}", found.name(), expected.name())]
     OtherAxis {
-        /// Cut of the document.
+        /// Axis of the document.
         found: CutAxis,
-        /// Cut of the volume.
+        /// Axis of the volume.
         expected: CutAxis,
     },
     /// A position between or beyond the slices.
@@ -94,4 +98,10 @@ pub enum DocumentError {
         /// Number of the slice, from 0.
         slice: usize,
     },
+}
+
+impl From<serde_json::Error> for DocumentError {
+    fn from(cause: serde_json::Error) -> Self {
+        Self::Json(Arc::new(cause))
+    }
 }

@@ -1,4 +1,4 @@
-//! From patient millimetres to pixels of slices, and back.
+//! Conversion between patient millimetres and pixels of slices.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{BoundingBox, Lasso, Point, Scribble};
 
-/// Where the slices of a volume lie in the patient: all that conversion needs to know of the volume.
+/// The position of a volume's slices in the patient, for conversions between millimetres and pixels.
 ///
 /// Units: positions `[x, y, z]` in patient millimetres (RAS+), pixels `[x, y]` as in [`Point`].
 pub trait SliceGeometry {
@@ -19,11 +19,11 @@ pub trait SliceGeometry {
 }
 
 impl PromptDocument {
-    /// The document in pixels of the slices that `geometry` describes, cut along `axis`.
+    /// Converts the document to pixels of the slices along `axis` that `geometry` describes.
     ///
     /// # Errors
-    /// [`DocumentError::OtherAxis`] if it is in pixels of another cut, [`DocumentError::OffSlices`] for the first position on no
-    /// slice, [`DocumentError::SeveralSlices`] for the first box or drawing on more than one, and those of
+    /// [`DocumentError::OtherAxis`] if it is in pixels of slices along another axis, [`DocumentError::OffSlices`] for the first position
+    /// on no slice, [`DocumentError::SeveralSlices`] for the first box or drawing on more than one, and those of
     /// [`PromptDocument::check`].
     pub fn into_pixels(self, axis: CutAxis, geometry: &impl SliceGeometry) -> Result<Self, DocumentError> {
         self.check()?;
@@ -35,10 +35,10 @@ impl PromptDocument {
         Ok(document)
     }
 
-    /// The document in patient millimetres, if its pixels are those of the slices that `geometry` describes, cut along `axis`.
+    /// Converts the document from pixels of the slices along `axis` that `geometry` describes to patient millimetres.
     ///
     /// # Errors
-    /// [`DocumentError::OtherAxis`] if it is in pixels of another cut, [`DocumentError::NoSlice`] for the first slice that the volume
+    /// [`DocumentError::OtherAxis`] if it is in pixels of slices along another axis, [`DocumentError::NoSlice`] for the first slice that the volume
     /// does not have, [`DocumentError::MaskInMillimetres`] for the first mask, and those of [`PromptDocument::check`].
     pub fn into_millimetres(self, axis: CutAxis, geometry: &impl SliceGeometry) -> Result<Self, DocumentError> {
         self.check()?;
@@ -58,14 +58,14 @@ impl PromptDocument {
     }
 }
 
-/// One object in one volume.
+/// An object's prompts and the geometry of their volume.
 struct Placed<'a, G> {
     object: &'a str,
     geometry: &'a G,
 }
 
 impl<G: SliceGeometry> Placed<'_, G> {
-    /// What is said in millimetres, sorted by slices.
+    /// Converts prompts to pixels, grouped by slice.
     fn on_slices(&self, prompts: &PatientPrompts) -> Result<ObjectPrompts, DocumentError> {
         let mut slices = BTreeMap::new();
         for &PatientPoint { at, label } in &prompts.points {
@@ -74,7 +74,7 @@ impl<G: SliceGeometry> Placed<'_, G> {
         }
         for PatientBox { corners } in &prompts.boxes {
             let (slice, corners) = self.pixels("box", corners)?;
-            // Which corner is the upper left one depends on the cut.
+            // Which corner is the upper left one depends on the axis.
             on(&mut slices, slice).boxes.extend(Lasso { path: corners }.bounding_box());
         }
         for Scribble { label, path, radius } in &prompts.scribbles {
@@ -89,7 +89,7 @@ impl<G: SliceGeometry> Placed<'_, G> {
         Ok(ObjectPrompts { name: self.object.to_owned(), slices: slices.into_values().collect() })
     }
 
-    /// What is said on slices, in millimetres.
+    /// Converts prompts on slices to millimetres.
     fn in_patient(&self, prompts: &ObjectPrompts) -> Result<PatientPrompts, DocumentError> {
         let mut patient = PatientPrompts { name: self.object.to_owned(), ..PatientPrompts::default() };
         prompts.slices.iter().try_for_each(|slice| self.add_slice(slice, &mut patient))?;
@@ -143,7 +143,8 @@ impl<G: SliceGeometry> Placed<'_, G> {
         path.iter().map(|&pixel| self.position(slice, pixel)).collect()
     }
 
-    /// Side of a pixel in millimetres; where width and height differ, their geometric mean, for the pen is round on the screen.
+    /// Side of a pixel in millimetres. For anisotropic pixels, the geometric mean of the two spacings, since pen strokes are round in
+    /// screen space.
     fn pixel_side(&self, slice: usize) -> Result<f64, DocumentError> {
         let corner = self.position(slice, [0.0, 0.0])?;
         let length_to = |pixel| -> Result<f64, DocumentError> {

@@ -1,4 +1,4 @@
-//! Prompts in a file: one schema for every program.
+//! The file format of prompts.
 
 mod error;
 mod frames;
@@ -15,23 +15,23 @@ pub use runs::DrawnMask;
 use serde::{Deserialize, Serialize};
 pub use slices::{ObjectPrompts, SlicePrompts};
 
-/// The version of the schema that is read and written here.
+/// The schema version that is read and written here.
 const VERSION: u64 = 1;
 
-/// Prompts for any number of objects in a volume or image, as JSON.
+/// Prompts for any number of objects in a volume or image, stored as JSON.
 ///
 /// # Schema
-/// The document is an object with `version`, which is 1, and `prompts`, which holds either `pixels` or `millimetres`. Lists may be
-/// left out where they are empty, and no other fields are allowed. Labels are `"foreground"` or `"background"`.
+/// The document is an object with `version`, which is 1, and `prompts`, which holds either `pixels` or `millimetres`. Empty lists
+/// may be left out; other fields are not allowed. Labels are `"foreground"` or `"background"`.
 ///
-/// `pixels` are what a viewer shows: `axis` names the cut ([`CutAxis`]), and each of `objects` has a `name` and `slices`. A slice has
-/// its number `slice`, counted from 0, and
+/// `pixels` are those of a viewer: `axis` names the axis of the slices ([`CutAxis`]), and each of `objects` has a `name` and
+/// `slices`. A slice has its index `slice`, counted from 0, and
 /// - `points`: `{"x", "y", "label"}`; whole numbers are pixel centres, `x` is the column and `y` the row;
 /// - `boxes`: `{"x_min", "y_min", "x_max", "y_max"}`, both corners included, in the same pixels;
 /// - `scribbles`: `{"label", "path": [[x, y], ...], "radius"}`, see [`Scribble`](crate::Scribble);
 /// - `lassos`: `{"path": [[x, y], ...]}` of three vertices or more, see [`Lasso`](crate::Lasso);
-/// - `mask`: `{"rows", "columns", "runs"}`, a drawn mask. Runs are counts of pixels in scan order, in turn outside and inside, the
-///   first outside; see [`DrawnMask`].
+/// - `mask`: `{"rows", "columns", "runs"}`, a drawn mask. Runs count pixels in scan order, alternately outside and inside, starting
+///   outside; see [`DrawnMask`].
 ///
 /// ```
 /// # let text = r#"
@@ -64,9 +64,9 @@ const VERSION: u64 = 1;
 /// # Ok::<(), sam_prompt::DocumentError>(())
 /// ```
 ///
-/// `millimetres` are where things lie in the patient, whatever the cut: positions are `[x, y, z]`, growing to the patient's right,
-/// front and head (RAS+, as in NIfTI). Each of `objects` has a `name`, and `points`, `boxes` of two opposite `corners`, `scribbles`
-/// and `lassos`; each drawing lies on one slice. Radii are in millimetres too. There are no masks, for they are made of pixels.
+/// `millimetres` are positions in the patient, independent of slices: `[x, y, z]`, growing to the patient's right, front and head
+/// (RAS+, as in NIfTI). Each of `objects` has a `name`, and `points`, `boxes` of two opposite `corners`, `scribbles` and `lassos`;
+/// each drawing lies on one slice. Radii are in millimetres too. There are no masks, because they consist of pixels.
 ///
 /// ```
 /// # let text = r#"
@@ -96,19 +96,19 @@ const VERSION: u64 = 1;
 pub enum PromptDocument {
     /// On the pixels of slices.
     Pixels {
-        /// How the slices are cut.
+        /// The axis of the slices.
         axis: CutAxis,
-        /// The objects, each of another name.
+        /// The objects; names are unique.
         objects: Vec<ObjectPrompts>,
     },
-    /// In the patient.
+    /// In patient millimetres (RAS+).
     Millimetres {
-        /// The objects, each of another name.
+        /// The objects; names are unique.
         objects: Vec<PatientPrompts>,
     },
 }
 
-/// How the slices of a document were cut and turned for viewing.
+/// The axis along which the slices of a document are taken, and with it their orientation on the screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CutAxis {
@@ -124,7 +124,7 @@ pub enum CutAxis {
     J,
     /// Along the third voxel index.
     K,
-    /// Not at all: an image by itself, whose only slice is 0.
+    /// None: a single image, whose only slice is 0.
     Image,
 }
 
@@ -143,7 +143,7 @@ impl CutAxis {
     }
 }
 
-/// The outermost object of the file.
+/// The root object of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Versioned<T> {
@@ -155,10 +155,10 @@ impl PromptDocument {
     /// Reads a document.
     ///
     /// # Errors
-    /// [`DocumentError::Version`] for a version that is not known here, [`DocumentError::Json`], with line and column, for what is
-    /// not of the schema, and the errors of [`PromptDocument::check`].
+    /// [`DocumentError::Version`] for an unknown version, [`DocumentError::Json`] for text that is not of the schema, and the errors of
+    /// [`PromptDocument::check`].
     pub fn from_json(text: &str) -> Result<Self, DocumentError> {
-        // The version first: in another one, everything else may look different.
+        // Read the version first: in another version, everything else may look different.
         #[derive(Deserialize)]
         struct Header {
             version: u64,
@@ -172,19 +172,19 @@ impl PromptDocument {
         Ok(prompts)
     }
 
-    /// Writes a document, in one line; every number is read back as it was.
+    /// Writes a document in one line. Reading it gives the same numbers to the last bit.
     ///
     /// # Errors
-    /// Those of [`PromptDocument::check`], so that what is written can be read.
+    /// Those of [`PromptDocument::check`]: an invalid document is not written.
     pub fn to_json(&self) -> Result<String, DocumentError> {
         self.check()?;
         Ok(serde_json::to_string(&Versioned { version: VERSION, prompts: self })?)
     }
 
-    /// Checks all that can be wrong without knowing the image.
+    /// Checks everything that does not depend on the image.
     ///
     /// # Errors
-    /// [`DocumentError::Repeated`] if two objects have one name or an object has a slice twice; [`DocumentError::Drawing`] for a
+    /// [`DocumentError::Repeated`] if two objects have the same name or an object has a slice twice; [`DocumentError::Drawing`] for a
     /// coordinate or radius that is not finite, a negative radius, an inverted box or a path too short; [`DocumentError::MaskSize`]
     /// for a mask larger than any slice.
     pub fn check(&self) -> Result<(), DocumentError> {
@@ -205,7 +205,7 @@ fn object_called(name: &str) -> String {
     format!("object `{name}`")
 }
 
-/// Checks that no place in the document comes twice.
+/// Checks that no place in the document occurs twice.
 fn distinct(places: impl Iterator<Item = String>) -> Result<(), DocumentError> {
     let mut known = HashSet::new();
     for place in places {

@@ -1,15 +1,15 @@
-//! Prompts in patient millimetres.
+//! Prompts in patient millimetres (RAS+).
 
 use serde::{Deserialize, Serialize};
 
 use super::{DocumentError, object_called};
 use crate::{Label, Lasso, PromptError, Scribble, drawing::check_finite};
 
-/// What is said about one object in patient millimetres.
+/// All prompts for one object, in patient millimetres (RAS+, see [`PatientPoint`]).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PatientPrompts {
-    /// What the object is called.
+    /// Name of the object.
     pub name: String,
     /// Clicks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -17,7 +17,7 @@ pub struct PatientPrompts {
     /// Boxes, one for each part of the object.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub boxes: Vec<PatientBox>,
-    /// Strokes over the object or beside it.
+    /// Strokes inside or outside the object.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scribbles: Vec<Scribble<[f64; 3]>>,
     /// Outlines, one for each part of the object.
@@ -25,26 +25,31 @@ pub struct PatientPrompts {
     pub lassos: Vec<Lasso<[f64; 3]>>,
 }
 
-/// A click in patient millimetres.
+/// A click, in patient millimetres.
+///
+/// Units: millimetres along `[x, y, z]`, which grow to the patient's right, front and head (RAS+, as in NIfTI). DICOM's positions
+/// grow to the left and back (LPS+): negate x and y.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PatientPoint {
-    /// Position `[x, y, z]`.
+    /// Position `[x, y, z]` in RAS+ millimetres.
     pub at: [f64; 3],
-    /// Whether the place belongs to the object.
+    /// Whether the position belongs to the object.
     pub label: Label,
 }
 
 /// A box on one slice, in patient millimetres.
+///
+/// Units: RAS+ millimetres, as in [`PatientPoint`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PatientBox {
-    /// Positions `[x, y, z]` of two opposite corners.
+    /// Positions `[x, y, z]` of two opposite corners, in RAS+ millimetres.
     pub corners: [[f64; 3]; 2],
 }
 
 impl PatientPrompts {
-    /// All that can be wrong without knowing the volume.
+    /// Checks everything that does not depend on the volume.
     pub(super) fn check(&self) -> Result<(), DocumentError> {
         let wrong = |source| DocumentError::Drawing { place: object_called(&self.name), source };
         self.check_drawings().map_err(wrong)

@@ -5,18 +5,18 @@ use std::iter::repeat_n;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
-/// A drawn mask, `[rows, columns]`, that a document keeps as run lengths.
+/// A drawn mask, `[rows, columns]`, stored in documents as run lengths.
 ///
-/// In JSON: `{"rows", "columns", "runs"}`, where runs count the pixels in scan order, row by row: so many outside, so many inside,
-/// so many outside again. They add up to all pixels; the first is 0 where the first pixel is inside.
+/// In JSON: `{"rows", "columns", "runs"}`. Runs count the pixels in scan order, row by row, alternately outside and inside, starting
+/// outside. They add up to the number of pixels; the first is 0 if the first pixel is inside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "RunLengths", into = "RunLengths")]
 pub struct DrawnMask(pub Array2<bool>);
 
-/// More rows or columns than any slice has.
+/// The largest number of rows or columns: more than any slice has.
 pub(super) const LONGEST_SIDE: usize = 1 << 14;
 
-/// More pixels than any slice has, a square of 8192: a few digits in a file must not fill the memory.
+/// The largest number of pixels, a square of 8192: a small file must not be able to fill the memory.
 const MOST_PIXELS: usize = 1 << 26;
 
 #[derive(Serialize, Deserialize)]
@@ -45,7 +45,7 @@ impl TryFrom<RunLengths> for DrawnMask {
             return Err(format!("a mask of {rows} x {columns} pixels is too large: no side may exceed {LONGEST_SIDE}"));
         }
         if rows * columns > MOST_PIXELS {
-            return Err(format!("a mask of {rows} x {columns} pixels is too large: {MOST_PIXELS} are the most in all"));
+            return Err(format!("a mask of {rows} x {columns} pixels is too large: the limit is {MOST_PIXELS} in all"));
         }
         let covered = runs.iter().try_fold(0_usize, |sum, &run| sum.checked_add(run));
         if covered != Some(rows * columns) {

@@ -6,19 +6,19 @@ use serde::{Deserialize, Serialize};
 use super::{DocumentError, DrawnMask, distinct, object_called, runs::LONGEST_SIDE};
 use crate::{BoundingBox, Lasso, Point, PromptError, Prompts, Scribble, drawing::check_finite};
 
-/// What is said about one object, slice by slice.
+/// All prompts for one object, slice by slice.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ObjectPrompts {
-    /// What the object is called.
+    /// Name of the object.
     pub name: String,
-    /// The slices that show it, each at most once.
+    /// The slices with prompts, each at most once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slices: Vec<SlicePrompts>,
 }
 
 impl ObjectPrompts {
-    /// All that can be wrong without knowing the image.
+    /// Checks everything that does not depend on the image.
     pub(super) fn check(&self) -> Result<(), DocumentError> {
         distinct(self.slices.iter().map(|slice| self.place(slice)))?;
         for slice in &self.slices {
@@ -36,11 +36,11 @@ impl ObjectPrompts {
     }
 }
 
-/// What is said about one object on one slice.
+/// All prompts for one object on one slice.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SlicePrompts {
-    /// Number of the slice, from 0.
+    /// Index of the slice, from 0.
     pub slice: usize,
     /// Clicks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -48,7 +48,7 @@ pub struct SlicePrompts {
     /// Boxes, one for each part of the object.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub boxes: Vec<BoundingBox>,
-    /// Strokes over the object or beside it.
+    /// Strokes inside or outside the object.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scribbles: Vec<Scribble>,
     /// Outlines, one for each part of the object.
@@ -60,13 +60,13 @@ pub struct SlicePrompts {
 }
 
 impl SlicePrompts {
-    /// Everything but the mask as SAM reads it: each scribble becomes `count` points, each lasso a box and `count` points.
+    /// Converts all prompts but the mask to what SAM reads: each scribble to `count` points, each lasso to a box and `count` points.
     ///
-    /// For the mask see [`mask_logits`](crate::mask_logits), which needs to know the model's frame. The generator decides between
+    /// For the mask use [`mask_logits`](crate::mask_logits), which needs the model's frame. The random generator decides between
     /// equally good points, as in [`Center`](crate::Center).
     ///
     /// # Errors
-    /// The first [`PromptError`] of a drawing, point or box, as where they do not lie on the slice of `height` and `width`.
+    /// The first [`PromptError`] of a drawing, point or box, for example if it does not lie on a slice of `height` x `width` pixels.
     pub fn prompts(
         &self,
         count: usize,
@@ -87,7 +87,7 @@ impl SlicePrompts {
         Ok(prompts)
     }
 
-    /// All that can be wrong without knowing the image.
+    /// Checks everything that does not depend on the image.
     fn check(&self) -> Result<(), PromptError> {
         self.points.iter().try_for_each(|point| check_finite("point", [point.x, point.y]))?;
         self.boxes.iter().try_for_each(|&BoundingBox { x_min, y_min, x_max, y_max }| {

@@ -24,19 +24,20 @@ where
     P: Copy + IntoIterator<Item = T>,
     T: Into<f64>,
 {
-    /// All that can be wrong without knowing the image.
+    /// Checks everything that does not depend on the image.
     pub(crate) fn check_form(&self) -> Result<(), PromptError> {
         check_path(WHAT, &self.path, 3)
     }
 }
 
 impl Lasso {
-    /// The pixels whose centres lie inside, by the even-odd rule: what a line crosses twice is outside again.
+    /// The pixels whose centres lie inside, by the even-odd rule: areas that the line encloses twice are outside.
     ///
-    /// A centre on the line itself belongs if the inside is at its right, or below it where the line is horizontal. So lassos that
-    /// share a side share no pixel and leave none out.
+    /// A centre on the line itself belongs to the mask if the inside is to its right, or below it for a horizontal line. So lassos
+    /// that share a side share no pixel and leave no gap.
     ///
-    /// Shapes: `[height, width]`.
+    /// # Shapes
+    /// - output: `[height, width]`
     ///
     /// # Errors
     /// [`PromptError::ShortPath`] below three vertices, [`PromptError::NotFinite`] or [`PromptError::OutsideImage`] if the path leaves

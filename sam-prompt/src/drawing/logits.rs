@@ -4,20 +4,21 @@ use ndarray::{Array2, ArrayView2};
 
 use crate::PromptError;
 
-/// Logit of a drawn pixel: certain, yet within the range of SAM's own low-res logits, which run to about 10 to 20 on either side.
+/// Logit of a drawn pixel: confident, but within the range of SAM's own low-res logits, whose magnitude reaches about 10 to 20.
 ///
 /// Source: SAM 2 feeds given masks to its memory as logits of -10 and 10 (`sam2_base.py`, `_use_mask_as_output`).
 pub const MASK_STRENGTH: f32 = 10.0;
 
-/// A drawn mask as low-res logits for [`Prompts::mask`](crate::Prompts): `strength` where SAM should see the object, `-strength`
-/// elsewhere.
+/// Converts a drawn mask to low-res logits for [`Prompts::mask`](crate::Prompts): `strength` inside the object, `-strength` outside.
 ///
 /// SAM reads mask prompts in the frame of its own input: an image is resized to `resized` rows and columns, then padded at the
 /// bottom and right to a square of side `padded`, and `low_res` logits cover each side of that square. Each logit is the share of
 /// its square that the mask covers, from 0 to 1, stretched to `-strength..=strength`; so logits are negative on padding, and 0 where
 /// the mask covers one half.
 ///
-/// Shapes: mask `[rows, columns]` of the image to `[low_res, low_res]`; SAM has `padded` 1024 and `low_res` 256.
+/// # Shapes
+/// - mask: `[rows, columns]` of the image
+/// - output: `[low_res, low_res]`; SAM has `padded` 1024 and `low_res` 256
 ///
 /// # Errors
 /// [`PromptError::MaskFrame`] if the image is empty or does not fit the square, [`PromptError::InvalidRange`] if the strength is

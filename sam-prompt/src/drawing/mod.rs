@@ -1,4 +1,4 @@
-//! Freehand drawings, reduced to what SAM reads: points, boxes and low-res logits.
+//! Freehand drawings, converted to what SAM reads: points, boxes and low-res logits.
 
 mod lasso;
 mod logits;
@@ -10,7 +10,7 @@ pub use scribble::Scribble;
 
 use crate::{PromptError, prompt};
 
-/// Checks that coordinates, of any unit, are numbers.
+/// Checks that coordinates, of any unit, are finite.
 pub(crate) fn check_finite<T: Into<f64>>(
     what: &'static str,
     position: impl IntoIterator<Item = T>,
@@ -19,7 +19,7 @@ pub(crate) fn check_finite<T: Into<f64>>(
     if finite { Ok(()) } else { Err(PromptError::NotFinite { what }) }
 }
 
-/// Checks that a path, of any unit, has the vertices it needs.
+/// Checks that a path, of any unit, has enough vertices and that they are finite.
 fn check_path<P, T>(what: &'static str, path: &[P], needed: usize) -> Result<(), PromptError>
 where
     P: Copy + IntoIterator<Item = T>,

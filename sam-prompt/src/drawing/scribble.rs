@@ -10,7 +10,7 @@ use crate::{Label, Point, PromptError};
 
 const WHAT: &str = "scribble";
 
-/// A stroke of a round pen over the object or beside it.
+/// A stroke of a round pen inside or outside the object.
 ///
 /// Units: positions `[x, y]` are in pixels of the image, as in [`Point`]; with `P` as `[f64; 3]` they are in patient millimetres.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,7 +18,7 @@ const WHAT: &str = "scribble";
 pub struct Scribble<P = [f32; 2]> {
     /// Whether the pixels under the pen belong to the object.
     pub label: Label,
-    /// Vertices of the line that the middle of the pen followed; one vertex is a dab.
+    /// Vertices of the line along which the pen's centre moved; a single vertex is a dot.
     pub path: Vec<P>,
     /// Half the width of the pen, in the unit of the path.
     pub radius: f32,
@@ -29,7 +29,7 @@ where
     P: Copy + IntoIterator<Item = T>,
     T: Into<f64>,
 {
-    /// All that can be wrong without knowing the image.
+    /// Checks everything that does not depend on the image.
     pub(crate) fn check_form(&self) -> Result<(), PromptError> {
         check_path(WHAT, &self.path, 1)?;
         if self.radius.is_finite() && self.radius >= 0.0 {
@@ -45,7 +45,8 @@ impl Scribble {
     ///
     /// The pen is never thinner than a pixel's diagonal, so that each pixel that the path passes is under it.
     ///
-    /// Shapes: `[height, width]`.
+    /// # Shapes
+    /// - output: `[height, width]`
     ///
     /// # Errors
     /// [`PromptError::ShortPath`] if the path is empty, [`PromptError::NotFinite`] or [`PromptError::OutsideImage`] if it leaves the
@@ -69,7 +70,7 @@ impl Scribble {
 
     /// `count` points on the path at equal distances along it, the first and last half a distance from its ends.
     ///
-    /// A path of no length gives its only place once.
+    /// A path of length 0 gives its only position once.
     ///
     /// # Errors
     /// As [`Scribble::rasterise`].
@@ -150,14 +151,14 @@ impl Segment {
         along.x.hypot(along.y)
     }
 
-    /// The place at a fraction of the way from start to end.
+    /// The position at a fraction of the way from start to end.
     fn at(&self, fraction: f64) -> Place {
         let along = self.end - self.start;
         Place { x: self.start.x + fraction * along.x, y: self.start.y + fraction * along.y }
     }
 
-    /// Whether a place lies within a distance, given as its square. No quotient or root is taken, so that on the pixel grid no
-    /// rounding depends on the direction of the stroke.
+    /// Whether a position lies within a distance, given as its square. There is no division or root, so that on the pixel grid rounding
+    /// does not depend on the direction of the stroke.
     fn is_near(&self, place: Place, reach_squared: f64) -> bool {
         let along = self.end - self.start;
         let (from_start, from_end) = (place - self.start, place - self.end);

@@ -1,13 +1,13 @@
-//! Prompts of one or more objects, as tensors in the model's own pixels.
+//! Prompts of one or more objects, as tensors in pixels of the model's input.
 
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 
 use crate::{Label, PromptError, Prompts, drawing::check_finite};
 
-/// What one sparse token says; each kind has its learned embedding.
+/// The meaning of one sparse token; each kind has its learned embedding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenKind {
-    /// SAM's label -1: stands for the box that a prompt of points does not have.
+    /// SAM's label -1: a placeholder for the missing box of a prompt of points.
     Padding,
     /// A background click.
     Background,
@@ -20,7 +20,7 @@ pub enum TokenKind {
 }
 
 impl TokenKind {
-    /// How many kinds there are.
+    /// Number of kinds.
     pub const COUNT: usize = 5;
 
     fn one_hot(self) -> [f32; Self::COUNT] {
@@ -30,10 +30,10 @@ impl TokenKind {
     }
 }
 
-/// One sparse token: what it says, and where, in pixels of the model's input.
+/// One sparse token: its kind and its position in pixels of the model's input.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Token {
-    /// What it says.
+    /// Its meaning.
     pub kind: TokenKind,
     /// Column.
     pub x: f32,
@@ -41,9 +41,9 @@ pub struct Token {
     pub y: f32,
 }
 
-/// Prompts of equal make-up, one for each object or slice, in pixels of the model's input.
+/// Prompts with the same numbers of points and boxes, one for each object or slice, in pixels of the model's input.
 ///
-/// [`Prompts`] is in image pixels, this in model pixels: the types keep the two frames apart.
+/// [`Prompts`] is in image pixels, this type in model pixels, so that the two frames cannot be confused.
 #[derive(Debug, Clone)]
 pub struct PromptBatch<B: Backend> {
     /// Token coordinates `(x, y)`, half a pixel added: `[n, tokens, 2]`. `None` without points and boxes.
@@ -52,13 +52,13 @@ pub struct PromptBatch<B: Backend> {
     pub(super) kinds: Option<Tensor<B, 3>>,
     /// Mask logits: `[n, 1, 4 h, 4 w]` for an embedding of `h` x `w`.
     pub(super) masks: Option<Tensor<B, 4>>,
-    /// Tokens of another model, put behind the others: `[n, tokens, embed_dim]`.
+    /// Tokens of another model, appended to the others: `[n, tokens, embed_dim]`.
     pub(super) external: Option<Tensor<B, 3>>,
     size: usize,
 }
 
 impl<B: Backend> PromptBatch<B> {
-    /// Puts prompts into tensors, each with its coordinates multiplied by its own image's scale.
+    /// Converts prompts to tensors, with each prompt's coordinates multiplied by its own image's scale.
     ///
     /// A scale is `(x, y)`: the resized image's width over the original's, and height over height. Tokens come in SAM's order:
     /// points, then the padding token if there are points and no box, then the box's corners.
@@ -85,14 +85,14 @@ impl<B: Backend> PromptBatch<B> {
         })
     }
 
-    /// A batch of tokens in model pixels, for those who speak SAM's own language.
+    /// A batch of given tokens in model pixels.
     ///
     /// # Shapes
-    /// - tokens: as many for each prompt; masks: `[n, 1, 4 h, 4 w]` for an embedding of `h` x `w`
+    /// - tokens: the same number for each prompt; masks: `[n, 1, 4 h, 4 w]` for an embedding of `h` x `w`
     ///
     /// # Errors
-    /// [`PromptError::EmptyBatch`]; [`PromptError::UnevenBatch`] if token counts differ; [`PromptError::MaskCount`] if there are not
-    /// as many masks as prompts.
+    /// [`PromptError::EmptyBatch`]; [`PromptError::UnevenBatch`] if token counts differ; [`PromptError::MaskCount`] if the
+    /// numbers of masks and prompts differ.
     pub fn from_tokens(
         tokens: &[Vec<Token>],
         masks: Option<Tensor<B, 4>>,
@@ -115,22 +115,25 @@ impl<B: Backend> PromptBatch<B> {
         Ok(Self { coordinates, kinds, masks, external: None, size })
     }
 
-    /// The batch with tokens of another model behind its own, such as a text encoder's: `[n, tokens, embed_dim]`.
+    /// Appends tokens of another model, such as a text encoder's, to those of each prompt.
+    ///
+    /// # Shapes
+    /// - tokens: `[n, tokens, embed_dim]`
     ///
     /// # Panics
-    /// If there are not as many rows as prompts.
+    /// If `n` is not the number of prompts.
     #[must_use]
     pub fn with_external(self, tokens: Tensor<B, 3>) -> Self {
-        assert_eq!(tokens.dims()[0], self.size, "external tokens come for each prompt of the batch");
+        assert_eq!(tokens.dims()[0], self.size, "external tokens must be given for each prompt of the batch");
         Self { external: Some(tokens), ..self }
     }
 
-    /// How many prompts the batch holds.
+    /// Number of prompts in the batch.
     pub fn len(&self) -> usize {
         self.size
     }
 
-    /// Whether the batch holds no prompt; [`PromptBatch::new`] never makes such a one.
+    /// Whether the batch has no prompt; [`PromptBatch::new`] refuses to make such a batch.
     pub fn is_empty(&self) -> bool {
         self.size == 0
     }

@@ -1,4 +1,4 @@
-//! SAM's prompt encoder: clicks, boxes and masks to the tokens and maps that the mask decoder reads.
+//! SAM's prompt encoder: from clicks, boxes and masks to the tokens and maps that the mask decoder reads.
 
 mod batch;
 mod norm;
@@ -20,8 +20,9 @@ pub use position::PositionEncoding;
 
 use crate::PromptError;
 
-/// The shape of a [`PromptEncoder`].
+/// The hyperparameters of a [`PromptEncoder`]. Build it with `PromptEncoderConfig::new()` and its `with_*` methods.
 #[derive(Config, Debug, Copy)]
+#[non_exhaustive]
 pub struct PromptEncoderConfig {
     /// Channels of the image embedding and of every token.
     #[config(default = 256)]
@@ -38,7 +39,7 @@ pub struct PromptEncoderConfig {
 }
 
 impl PromptEncoderConfig {
-    /// A prompt encoder with random weights.
+    /// Makes a prompt encoder with random weights.
     pub fn init<B: Backend>(&self, device: &B::Device) -> PromptEncoder<B> {
         let token = || EmbeddingConfig::new(1, self.embed_dim).init(device);
         PromptEncoder {
@@ -53,7 +54,7 @@ impl PromptEncoderConfig {
     }
 }
 
-/// Embeds prompts for the mask decoder; the only part of SAM that SAM^assist learns.
+/// Embeds prompts for the mask decoder. It is the only part of SAM that SAM^assist trains.
 ///
 /// Source: `PromptEncoder` in segment-anything's `modeling/prompt_encoder.py`; field names follow its checkpoint.
 #[derive(Module, Debug)]
@@ -71,20 +72,21 @@ pub struct PromptEncoder<B: Backend> {
 /// Embedded prompts, as the mask decoder reads them.
 #[derive(Debug, Clone)]
 pub struct PromptEmbeddings<B: Backend> {
-    /// A token for each point and box corner, then the external ones: `[n, tokens, embed_dim]`; `None` where there is no token.
+    /// A token for each point and box corner, then the external ones: `[n, tokens, embed_dim]`; `None` if there is no token.
     pub sparse: Option<Tensor<B, 3>>,
-    /// The mask at each cell of the embedding: `[n, embed_dim, h, w]`; or its absence, alike at all cells: `[n, embed_dim, 1, 1]`.
+    /// The mask at each cell of the image embedding: `[n, embed_dim, h, w]`; without a mask, one vector for all cells:
+    /// `[n, embed_dim, 1, 1]`.
     pub dense: Tensor<B, 4>,
 }
 
 impl<B: Backend> PromptEmbeddings<B> {
-    /// The same with further tokens behind those of every prompt, such as learned ones that no click stands for.
+    /// Appends tokens to those of every prompt, such as learned ones that belong to no click.
     ///
     /// # Shapes
     /// - tokens: `[tokens, embed_dim]`
     ///
     /// # Panics
-    /// If the tokens are not as wide as the others.
+    /// If the tokens have another number of channels than the others.
     #[must_use]
     pub fn with_tokens(self, tokens: Tensor<B, 2>) -> Self {
         let ([n, _, _, _], [count, width]) = (self.dense.dims(), tokens.dims());
@@ -105,13 +107,13 @@ impl<B: Backend> PromptEncoder<B> {
     ///
     /// # Errors
     /// [`PromptError::MaskSize`] if mask prompts are not four times the embedding's size; [`PromptError::TokenWidth`] if external
-    /// tokens are not as wide as this encoder's.
+    /// tokens have another number of channels than this encoder's.
     pub fn forward(&self, batch: &PromptBatch<B>) -> Result<PromptEmbeddings<B>, PromptError> {
         let sparse = batch.coordinates.as_ref().zip(batch.kinds.as_ref()).map(|(coordinates, kinds)| {
             let position = self.pe_layer.encode(coordinates.clone(), self.image_size, self.image_size);
-            // The padding token stands nowhere: it has no position, only its own embedding.
-            let is_somewhere = kinds.clone().slice([0..batch.len(), 0..kinds.dims()[1], 0..1]).neg() + 1.0;
-            position * is_somewhere + kinds.clone().matmul(self.kind_embeddings().unsqueeze())
+            // The padding token has no position, only its own embedding.
+            let has_position = kinds.clone().slice([0..batch.len(), 0..kinds.dims()[1], 0..1]).neg() + 1.0;
+            position * has_position + kinds.clone().matmul(self.kind_embeddings().unsqueeze())
         });
         let external = batch.external.clone().map(|tokens| self.fitting(tokens)).transpose()?;
         let sparse = match (sparse, external) {
@@ -121,16 +123,16 @@ impl<B: Backend> PromptEncoder<B> {
         Ok(PromptEmbeddings { sparse, dense: self.dense(batch)? })
     }
 
-    /// This encoder with its learned parameters marked for gradients; the fixed frequencies are left out.
+    /// Marks the learned parameters for gradients, but not the fixed frequencies.
     ///
-    /// Needed after [`AutodiffModule::from_inner`](burn::module::AutodiffModule::from_inner): a backend without gradients forgets
-    /// the mark.
+    /// Needed after [`AutodiffModule::from_inner`](burn::module::AutodiffModule::from_inner), because parameters on a backend without
+    /// gradients lose the mark.
     #[must_use]
     pub fn trainable(self) -> Self {
-        let mut marked = self.map(&mut RequireGradient);
-        let frequencies = marked.pe_layer.positional_encoding_gaussian_matrix;
-        marked.pe_layer.positional_encoding_gaussian_matrix = frequencies.set_require_grad(false);
-        marked
+        let mut encoder = self.map(&mut RequireGradient);
+        let frequencies = encoder.pe_layer.positional_encoding_gaussian_matrix;
+        encoder.pe_layer.positional_encoding_gaussian_matrix = frequencies.set_require_grad(false);
+        encoder
     }
 
     /// Channels of the image embedding and of every token.
@@ -143,7 +145,7 @@ impl<B: Backend> PromptEncoder<B> {
         self.pe_layer.grid(self.embedding_size, self.embedding_size)
     }
 
-    /// External tokens, if they are as wide as this encoder's.
+    /// External tokens, if they have as many channels as this encoder's.
     fn fitting(&self, tokens: Tensor<B, 3>) -> Result<Tensor<B, 3>, PromptError> {
         let (expected, found) = (self.embed_dim(), tokens.dims()[2]);
         if found == expected { Ok(tokens) } else { Err(PromptError::TokenWidth { expected, found }) }
@@ -178,7 +180,7 @@ impl<B: Backend> ModuleMapper<B> for RequireGradient {
     }
 }
 
-/// Brings a mask prompt down to the embedding's size: two strided convolutions, then one to the embedding's channels.
+/// Reduces a mask prompt to the embedding's size: two strided convolutions, then one to the embedding's channels.
 #[derive(Module, Debug)]
 struct MaskDownscaling<B: Backend> {
     conv1: Conv2d<B>,

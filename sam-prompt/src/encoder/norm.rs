@@ -20,7 +20,7 @@ impl<B: Backend> LayerNorm2d<B> {
     /// Added to the variance.
     pub const EPSILON: f64 = 1e-6;
 
-    /// The identity scale and offset for maps of `channels`.
+    /// A normalisation with scale 1 and offset 0 for maps of `channels` channels.
     pub fn new(channels: usize, device: &B::Device) -> Self {
         Self {
             weight: Param::from_tensor(Tensor::ones([channels], device)),
@@ -28,6 +28,8 @@ impl<B: Backend> LayerNorm2d<B> {
         }
     }
 
+    /// Normalises maps.
+    ///
     /// # Shapes
     /// - input and output: `[n, channels, height, width]`
     pub fn forward(&self, maps: Tensor<B, 4>) -> Tensor<B, 4> {

@@ -1,4 +1,4 @@
-//! The pixels along the region's edge.
+//! Points along the region's contour.
 
 use ndarray::ArrayView2;
 use rand::Rng;
@@ -7,18 +7,18 @@ use serde::{Deserialize, Serialize};
 use super::{PointSampler, Pool};
 use crate::{
     Label, Point, PromptError,
-    distance::{Beyond, squared_distances},
+    distance::{Border, squared_distances},
 };
 
-/// Draws every pixel of a band along the region's contour with equal probability: clicks where the outline is decided.
+/// Draws pixels of a band along the region's contour, each with equal probability.
 ///
-/// The band holds the pixels of the region that lie at most `width` from a pixel of the image outside it. The image's border is no
-/// contour, for nothing is decided there: neither where it cuts through the object nor around the background. Only a region that
-/// fills the image has its band along the border.
+/// The band holds the pixels of the region that lie at most `width` from a pixel of the image outside it. The image's border does
+/// not count as contour, neither where it cuts through the object nor around the background. Only a region that fills the image has
+/// its band along the border.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Boundary {
-    /// How far into the region the band reaches, in pixels; at least 1, which is the region's outermost pixels.
+    /// Width of the band in pixels; at least 1, which is the region's outermost pixels.
     pub width: f32,
     /// Whether a pixel may be drawn twice. Without replacement (the default), a band smaller than the count is an error.
     pub replacement: bool,
@@ -34,8 +34,8 @@ impl PointSampler for Boundary {
     /// Draws `count` points from the band.
     ///
     /// # Errors
-    /// As the trait says of the region, here of the band, and [`PromptError::InvalidRange`] if the width is less than 1 or not
-    /// finite.
+    /// Those of [`PointSampler::sample`], for the band instead of the region, and [`PromptError::InvalidRange`] if the width is less
+    /// than 1 or not finite.
     fn sample(
         &self,
         region: ArrayView2<'_, bool>,
@@ -47,8 +47,8 @@ impl PointSampler for Boundary {
             return Err(PromptError::InvalidRange { name: "boundary width", least: 1.0, value: self.width });
         }
         let mut band = Pool::of_region(region, label);
-        let beyond = if band.pixels.len() == region.len() { Beyond::Outside } else { Beyond::Unknown };
-        let distances = squared_distances(region, beyond);
+        let border = if band.pixels.len() == region.len() { Border::Outside } else { Border::Ignored };
+        let distances = squared_distances(region, border);
         band.pixels.retain(|&pixel| (distances[pixel] as f32).sqrt() <= self.width);
         band.place = "boundary band";
         band.draw(count, self.replacement, rng)

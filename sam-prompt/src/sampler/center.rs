@@ -1,4 +1,4 @@
-//! The innermost pixels of the region.
+//! Points deep inside the region.
 
 use std::cmp::Reverse;
 
@@ -9,19 +9,19 @@ use serde::{Deserialize, Serialize};
 use super::{PointSampler, Pool};
 use crate::{
     Label, Point, PromptError,
-    distance::{Beyond, squared_distances},
+    distance::{Border, squared_distances},
     mask::components,
 };
 
-/// Draws the innermost pixels of the region: where an annotator clicks who wants to be sure.
+/// Draws the innermost pixels of the region, where a careful annotator clicks.
 ///
-/// The points go round the region's 8-connected components, the largest first and of equally large ones the deepest; a component
-/// whose pixels are all drawn is passed over. Within a component, each point is the pixel farthest from everything outside the
-/// region, the image's border included, and from the component's earlier points: first the peak of its
-/// [`distance_transform`](crate::distance_transform), then pixels at once deep inside and apart from each other. The generator
-/// decides between equally far ones.
+/// The points are dealt in rounds to the region's 8-connected components: the largest component first, of equally large ones the
+/// deepest. A component whose pixels are all drawn is skipped. Within a component, each point is the pixel farthest from everything
+/// outside the region, the image's border included, and from the component's earlier points. So the first point is the peak of the
+/// [`distance_transform`](crate::distance_transform), and later points are both deep inside and apart from each other. The random
+/// generator decides between equally far pixels.
 ///
-/// Takes time proportional to the count times the region's pixels.
+/// The time is proportional to the count times the region's pixels.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Center {
@@ -55,13 +55,13 @@ impl PointSampler for Center {
     }
 }
 
-/// What is left of a component to draw from.
+/// The pixels of a component that are not drawn yet.
 #[derive(Clone, Default)]
 struct Part {
     candidates: Vec<Candidate>,
 }
 
-/// A pixel and its squared distance to what a point should keep away from.
+/// A pixel and its squared distance to the nearest outside pixel or earlier point.
 #[derive(Clone, Copy)]
 struct Candidate {
     pixel: (usize, usize),
@@ -74,7 +74,7 @@ impl Part {
         self.candidates.iter().map(|candidate| candidate.clearance).max()
     }
 
-    /// Takes a candidate of the largest clearance and lets the others keep away from it.
+    /// Takes a candidate of the largest clearance and updates the clearance of the others.
     fn take_innermost(&mut self, rng: &mut dyn Rng) -> Option<(usize, usize)> {
         let depth = self.depth()?;
         let peaks = (0..self.candidates.len()).filter(|&at| self.candidates[at].clearance == depth);
@@ -90,7 +90,7 @@ impl Part {
 /// The components of a region, largest and then deepest first.
 fn parts(region: ArrayView2<'_, bool>, pixels: &[(usize, usize)]) -> Vec<Part> {
     let (labels, count) = components(region);
-    let squared = squared_distances(region, Beyond::Outside);
+    let squared = squared_distances(region, Border::Outside);
     let mut parts = vec![Part::default(); count];
     for &pixel in pixels {
         parts[labels[pixel] as usize - 1].candidates.push(Candidate { pixel, clearance: squared[pixel] });

@@ -7,21 +7,22 @@ use serde::{Deserialize, Serialize};
 use super::{Center, PointSampler, Uniform};
 use crate::{Label, Point, PromptError, mask::ranked_components};
 
-/// Where in an error the correcting click lies.
+/// Position of the correcting click within an error.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Placement {
-    /// At its innermost pixel: the peak of its [`distance_transform`](crate::distance_transform).
+    /// The innermost pixel: the peak of the [`distance_transform`](crate::distance_transform).
     #[default]
     Peak,
-    /// At any of its pixels, all alike.
+    /// Any pixel, with equal probability.
     Random,
 }
 
 /// The next click of a person who corrects a prediction: on the largest error.
 ///
-/// An error is an 8-connected component of the pixels that the prediction misses (the click is foreground there) or of those that
-/// it has too many (background). Of equally large errors, a missed one comes first, then the first in scan order.
+/// An error is an 8-connected component of the false negatives (the click is foreground there) or of the false positives
+/// (background). Of equally large errors, false negatives come first, then the first in scan order.
 ///
 /// # Source
 /// The protocol of interactive segmentation, as in K. Sofiiuk et al., "Reviving iterative training with mask guidance for
@@ -29,14 +30,15 @@ pub enum Placement {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CorrectionClick {
-    /// Where in the largest error the click lies.
+    /// Position of the click within the largest error.
     pub placement: Placement,
 }
 
 impl CorrectionClick {
-    /// The next click, or `None` if the prediction is right.
+    /// The next click, on a pixel centre, or `None` if the prediction is right.
     ///
-    /// Shapes: both masks `[rows, columns]`. Units: the click is a pixel centre.
+    /// # Shapes
+    /// - predicted, truth: `[rows, columns]`
     ///
     /// # Errors
     /// [`PromptError::UnequalMasks`] if the masks differ in shape.
@@ -46,11 +48,8 @@ impl CorrectionClick {
         truth: ArrayView2<'_, bool>,
         rng: &mut dyn Rng,
     ) -> Result<Option<Point>, PromptError> {
-        let ((predicted_height, predicted_width), (true_height, true_width)) = (predicted.dim(), truth.dim());
-        if predicted.dim() != truth.dim() {
-            return Err(PromptError::UnequalMasks { predicted_height, predicted_width, true_height, true_width });
-        }
-        // Where the first holds and the second does not: the largest component's pixel count, the component, and its label.
+        PromptError::check_equal_masks(&predicted, &truth)?;
+        // Of the pixels of the first mask alone: the largest component's pixel count, the component, and the click's label.
         let largest = |has: ArrayView2<'_, bool>, lacks: ArrayView2<'_, bool>, label| {
             let error = Zip::from(has).and(lacks).map_collect(|&has, &lacks| has && !lacks);
             let (labels, sizes) = ranked_components(error.view());

@@ -1,19 +1,22 @@
 //! Whole prompts drawn from an outline: points, boxes, or both.
 
-use std::{fmt, slice};
+use std::{fmt, str::FromStr};
 
 use ndarray::{Array2, ArrayView2};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::{BoxJitter, PointSampler, draw_points};
-use crate::{BoundingBox, Label, PromptError, Prompts, bounding_box, component_masks};
+use crate::{BoundingBox, Label, PromptError, Prompts, bounding_box, component_boxes, component_masks};
 
-/// Which prompts are drawn.
+/// Which kind of prompts is drawn.
+///
+/// The text form is `points-5`, `box` or `box+points-5`; `points:5` is read as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum PromptKind {
-    /// Points on the object, and as many beside it unless [`PromptDraw::background`] is off.
+    /// So many points inside the object, and as many outside it unless [`PromptDraw::background`] is off.
     Points(usize),
     /// A box around each component.
     Box,
@@ -26,11 +29,28 @@ impl PromptKind {
         matches!(self, Self::Box | Self::BoxAndPoints(_))
     }
 
-    /// How many points of each label.
+    /// Number of points of each label.
     const fn points(self) -> usize {
         match self {
             Self::Points(count) | Self::BoxAndPoints(count) => count,
             Self::Box => 0,
+        }
+    }
+}
+
+impl FromStr for PromptKind {
+    type Err = PromptError;
+
+    fn from_str(text: &str) -> Result<Self, PromptError> {
+        let unknown = || PromptError::UnknownPromptKind { found: text.to_owned() };
+        let Some((name, count)) = text.split_once([':', '-']) else {
+            return if text == "box" { Ok(Self::Box) } else { Err(unknown()) };
+        };
+        let count = count.parse().ok().filter(|&count| count > 0).ok_or_else(unknown)?;
+        match name {
+            "points" => Ok(Self::Points(count)),
+            "box+points" => Ok(Self::BoxAndPoints(count)),
+            _ => Err(unknown()),
         }
     }
 }
@@ -45,15 +65,15 @@ impl fmt::Display for PromptKind {
     }
 }
 
-/// How prompts are simulated from an outline: what a person would click, drawn at random.
+/// Simulates a person's prompts from an outline, drawn at random.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PromptDraw {
-    /// How far boxes are off.
+    /// How inaccurate boxes are.
     pub jitter: BoxJitter,
-    /// Whether as many points are drawn beside the object as on it.
+    /// Whether as many points are drawn outside the object as inside it.
     pub background: bool,
-    /// Components of fewer pixels get no box and no prompts of their own, unless all are that small.
+    /// Components of fewer pixels get no box and no separate prompts, unless all components are that small.
     pub min_box_pixels: usize,
 }
 
@@ -67,7 +87,7 @@ impl PromptDraw {
     /// Draws prompts of a kind from an outline.
     ///
     /// # Errors
-    /// [`PromptError::EmptyRegion`] if the outline is empty, or [`PromptError::TooFewPixels`] as the sampler says.
+    /// [`PromptError::EmptyRegion`] if the outline is empty, and those of the sampler.
     pub fn draw(
         &self,
         kind: PromptKind,
@@ -75,7 +95,12 @@ impl PromptDraw {
         sampler: &dyn PointSampler,
         rng: &mut dyn Rng,
     ) -> Result<Prompts, PromptError> {
-        let boxes = if kind.has_box() { self.boxes(&self.parts(outline)?, rng)? } else { Vec::new() };
+        let boxes = if kind.has_box() {
+            let exact = self.each_component(|min_pixels| component_boxes(outline, min_pixels))?;
+            self.jittered(&exact, outline.dim(), rng)?
+        } else {
+            Vec::new()
+        };
         Ok(Prompts {
             points: draw_points(sampler, outline, kind.points(), self.background_points(kind), rng)?,
             boxes,
@@ -83,10 +108,10 @@ impl PromptDraw {
         })
     }
 
-    /// Draws prompts of a kind for each component of an outline alone, largest first: the components that [`PromptDraw::draw`]
-    /// gives boxes.
+    /// Draws prompts of a kind for each component of an outline separately, largest first, for the components that
+    /// [`PromptDraw::draw`] gives boxes.
     ///
-    /// The foreground points lie in that component, the background points beside the whole outline.
+    /// The foreground points lie in that component, the background points outside the whole outline.
     ///
     /// # Errors
     /// As [`PromptDraw::draw`], for any of the components.
@@ -97,38 +122,59 @@ impl PromptDraw {
         sampler: &dyn PointSampler,
         rng: &mut dyn Rng,
     ) -> Result<Vec<Prompts>, PromptError> {
-        let beside = outline.mapv(|inside| !inside);
+        let outside = outline.mapv(|inside| !inside);
+        let parts = self.each_component(|min_pixels| component_masks(outline, min_pixels))?;
         let prompts_of = |part: &Array2<bool>| {
-            let boxes = if kind.has_box() { self.boxes(slice::from_ref(part), rng)? } else { Vec::new() };
+            let exact = bounding_box(part.view()).filter(|_| kind.has_box());
+            let boxes = self.jittered(exact.as_slice(), part.dim(), rng)?;
             let mut points = sampler.sample(part.view(), Label::Foreground, kind.points(), rng)?;
-            points.extend(sampler.sample(beside.view(), Label::Background, self.background_points(kind), rng)?);
+            points.extend(sampler.sample(outside.view(), Label::Background, self.background_points(kind), rng)?);
             Ok(Prompts { points, boxes, ..Prompts::default() })
         };
-        self.parts(outline)?.iter().map(prompts_of).collect()
+        parts.iter().map(prompts_of).collect()
     }
 
     const fn background_points(&self, kind: PromptKind) -> usize {
         if self.background { kind.points() } else { 0 }
     }
 
-    /// The components that prompts speak of, largest first.
-    fn parts(&self, outline: ArrayView2<'_, bool>) -> Result<Vec<Array2<bool>>, PromptError> {
-        let mut parts = component_masks(outline, self.min_box_pixels);
-        if parts.is_empty() {
-            parts = component_masks(outline, 1);
+    /// The components that get prompts, largest first, as `find` gives those of at least some number of pixels.
+    fn each_component<T>(&self, find: impl Fn(usize) -> Vec<T>) -> Result<Vec<T>, PromptError> {
+        let mut found = find(self.min_box_pixels);
+        if found.is_empty() {
+            found = find(1);
         }
-        if parts.is_empty() {
+        if found.is_empty() {
             return Err(PromptError::EmptyRegion { requested: 1, label: Label::Foreground.name() });
         }
-        Ok(parts)
+        Ok(found)
     }
 
-    /// A jittered box around each component.
-    fn boxes(&self, parts: &[Array2<bool>], rng: &mut dyn Rng) -> Result<Vec<BoundingBox>, PromptError> {
-        parts
-            .iter()
-            .filter_map(|part| bounding_box(part.view()).map(|exact| (exact, part.dim())))
-            .map(|(exact, (height, width))| self.jitter.apply(exact, height, width, rng))
-            .collect()
+    /// The boxes, each jittered, on an image of some height and width.
+    fn jittered(
+        &self,
+        exact: &[BoundingBox],
+        (height, width): (usize, usize),
+        rng: &mut dyn Rng,
+    ) -> Result<Vec<BoundingBox>, PromptError> {
+        exact.iter().map(|&exact| self.jitter.apply(exact, height, width, rng)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_read_as_they_are_written() {
+        for kind in [PromptKind::Points(5), PromptKind::Box, PromptKind::BoxAndPoints(10)] {
+            let text = kind.to_string();
+            assert_eq!(text.parse(), Ok(kind));
+            assert_eq!(text.replace('-', ":").parse(), Ok(kind));
+        }
+        for text in ["", "boxes", "box:2", "points", "points:", "points:0", "points:-1", "points:1:2", "Box"] {
+            let found = text.parse::<PromptKind>();
+            assert_eq!(found, Err(PromptError::UnknownPromptKind { found: text.to_owned() }));
+        }
     }
 }

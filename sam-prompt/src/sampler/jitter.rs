@@ -1,4 +1,4 @@
-//! Boxes as a hand draws them: a little off.
+//! Boxes as inaccurate as those drawn by hand.
 
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
@@ -8,25 +8,26 @@ use crate::{BoundingBox, PromptError, prompt::moved_side};
 /// How far an edge of a box may move.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum JitterRange {
     /// A number of image pixels.
     Pixels(f32),
-    /// A fraction of the box's own side.
+    /// A fraction of the box's side.
     SideFraction(f32),
-    /// A fraction of the image's longer side, so that the range is the same at the model's input whatever the image's size.
+    /// A fraction of the image's longer side: the same range at the model's input for every image size.
     ImageFraction(f32),
 }
 
 /// Moves each edge of a box by a uniform random amount.
 ///
-/// The paper jitters boxes in learning and at inference without stating by how much. The default, 5 pixels of 256 both ways, is as
-/// far as `LiteMedSAM`'s training moves edges outward (`bbox_shift` of its `train_one_gpu.py`).
+/// The paper jitters boxes in training and at inference but does not give the range. The default is 5 pixels of 256 in both
+/// directions: `LiteMedSAM`'s training moves edges outward by up to as much (`bbox_shift` in its `train_one_gpu.py`).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BoxJitter {
     /// How far an edge may move.
     pub range: JitterRange,
-    /// Whether edges move outward only (`MedSAM`'s way) or both ways.
+    /// Whether edges move outward only, as in `MedSAM`, or in both directions.
     pub outward_only: bool,
 }
 
@@ -37,13 +38,13 @@ impl Default for BoxJitter {
 }
 
 impl BoxJitter {
-    /// No jitter at all.
+    /// No jitter.
     pub const NONE: Self = Self { range: JitterRange::Pixels(0.0), outward_only: false };
 
     /// The box with each edge moved, clipped to an image of `height` x `width` pixels.
     ///
-    /// Never inverted, and never empty where the box has a part in the image: the middle pixel of each exact side stays, or all of
-    /// a side shorter than that.
+    /// The result is never inverted. If the box overlaps the image, the result is not empty: it holds at least the middle pixel of
+    /// each exact side, or all of a side shorter than one pixel.
     ///
     /// # Errors
     /// [`PromptError::InvalidRange`] if the range is negative or not finite; [`PromptError::InvertedBox`] if the box is inverted or not
@@ -62,7 +63,7 @@ impl BoxJitter {
             return Err(PromptError::InvalidRange { name: "box jitter", least: 0.0, value: amount });
         }
         let BoundingBox { x_min, y_min, x_max, y_max } = exact;
-        // A NaN compares to nothing, so it is refused as well.
+        // Comparisons with NaN are false, so NaN is refused as well.
         let is_box = |low: f32, high: f32| low <= high && low.is_finite() && high.is_finite();
         if !(is_box(x_min, x_max) && is_box(y_min, y_max)) {
             return Err(PromptError::InvertedBox { x_min, x_max, y_min, y_max });

@@ -1,4 +1,4 @@
-//! Prompts drawn from a mask, as the paper simulates them for learning (section 3.2.1).
+//! Prompts drawn from a mask, as the paper simulates them for training (section 3.2.1).
 
 mod boundary;
 mod center;
@@ -9,6 +9,8 @@ mod pool;
 mod scheme;
 mod uniform;
 
+use std::fmt::Debug;
+
 use ndarray::ArrayView2;
 use rand::Rng;
 
@@ -17,24 +19,28 @@ pub use center::Center;
 pub use correction::{CorrectionClick, Placement};
 pub use draw::{PromptDraw, PromptKind};
 pub use jitter::{BoxJitter, JitterRange};
-pub use scheme::SamplingScheme;
+pub use scheme::{Replacement, SamplingScheme};
 pub use uniform::Uniform;
 
 use self::pool::Pool;
 use crate::{Label, Point, PromptError};
 
-/// A way of choosing pixels of a region to click on.
+/// Chooses pixels of a region to click on.
 ///
-/// Object-safe, so that the scheme can be chosen at run time. All randomness comes from the generator that is passed in: the same
-/// seed gives the same points.
-pub trait PointSampler {
+/// The trait is object-safe, so that the sampler can be chosen at run time; samplers can be shared between threads. All randomness
+/// comes from the generator that is passed in: the same seed gives the same points.
+pub trait PointSampler: Debug + Send + Sync {
     /// Draws `count` points with the given label from the pixels where `region` is true.
     ///
-    /// Shapes: region `[rows, columns]`. Units: the points are pixel centres.
+    /// # Shapes
+    /// - region: `[rows, columns]`
+    ///
+    /// # Units
+    /// The points are pixel centres.
     ///
     /// # Errors
-    /// [`PromptError::EmptyRegion`] if points are asked of a region without pixels; [`PromptError::TooFewPixels`] if the scheme
-    /// draws without replacement and the region is too small.
+    /// [`PromptError::EmptyRegion`] if points are requested but the region has no pixel; [`PromptError::TooFewPixels`] if the sampler
+    /// draws without replacement and the region has fewer pixels than requested.
     fn sample(
         &self,
         region: ArrayView2<'_, bool>,

@@ -1,4 +1,4 @@
-//! What the samplers share: pixels to draw from, and what is asked of them.
+//! The pixels that a sampler draws from.
 
 use ndarray::ArrayView2;
 use rand::{Rng, RngExt, seq::index};
@@ -7,11 +7,11 @@ use crate::{Label, Point, PromptError};
 
 /// Pixels that points of one label are drawn from.
 pub(super) struct Pool {
-    /// Row and column of each, all different.
+    /// Row and column of each pixel, all different.
     pub(super) pixels: Vec<(usize, usize)>,
-    /// Where these pixels lie, for messages.
+    /// Name of the area of these pixels, for messages.
     pub(super) place: &'static str,
-    /// What the points will say.
+    /// The label of the drawn points.
     pub(super) label: Label,
 }
 

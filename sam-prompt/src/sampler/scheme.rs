@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::{Boundary, Center, PointSampler, Uniform};
 use crate::PromptError;
 
-/// The paper's three ways of choosing points, by name: for configurations and command lines.
+/// The paper's three samplers by name, for configurations and command lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum SamplingScheme {
     /// [`Uniform`].
     #[default]
@@ -20,12 +21,23 @@ pub enum SamplingScheme {
     Boundary,
 }
 
+/// Whether a sampler may draw the same pixel twice.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Replacement {
+    /// A pixel may be drawn again, so that any region with a pixel has enough of them.
+    With,
+    /// Each pixel is drawn at most once; a region with fewer pixels than requested points is an error.
+    #[default]
+    Without,
+}
+
 impl SamplingScheme {
     /// Every scheme.
-    pub const ALL: [Self; 3] = [Self::Uniform, Self::Center, Self::Boundary];
+    pub const ALL: &'static [Self] = &[Self::Uniform, Self::Center, Self::Boundary];
 
-    /// The scheme's sampler, which may draw a pixel twice if `replacement` is true.
-    pub fn sampler(self, replacement: bool) -> Box<dyn PointSampler> {
+    /// The scheme's sampler, which draws with or without replacement.
+    pub fn sampler(self, replacement: Replacement) -> Box<dyn PointSampler> {
+        let replacement = replacement == Replacement::With;
         match self {
             Self::Uniform => Box::new(Uniform { replacement }),
             Self::Center => Box::new(Center { replacement }),
@@ -52,7 +64,7 @@ impl FromStr for SamplingScheme {
     type Err = PromptError;
 
     fn from_str(name: &str) -> Result<Self, PromptError> {
-        let named = Self::ALL.into_iter().find(|scheme| scheme.name() == name);
+        let named = Self::ALL.iter().copied().find(|scheme| scheme.name() == name);
         named.ok_or_else(|| PromptError::UnknownScheme { found: name.to_owned() })
     }
 }

@@ -1,4 +1,4 @@
-//! Every pixel of the region alike.
+//! Points anywhere in the region.
 
 use ndarray::ArrayView2;
 use rand::Rng;

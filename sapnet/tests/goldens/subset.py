@@ -2,7 +2,7 @@
 
     python subset.py FEWSHOT.safetensors
 
-FEWSHOT was made with kaixin96/PANet 1695bf3, `models/fewshot.py`, on torch for CPU, its encoder replaced with
+FEWSHOT is written by `generate_fewshot.py` with kaixin96/PANet 1695bf3, `models/fewshot.py`, on torch for CPU, its encoder replaced with
 AvgPool2d(4), so that features are pooled images:
 
 - map.*   masked average pooling of `fts` under `mask`: `prototype`, and the gradient of the sum of its squares

@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use super::{Chart, Drawn, Frame, Horizontal, INK, axis, distinct};
 use crate::report::{BoxPlot, Source};
 
-/// From this many scores on, quartiles say more than the scores themselves.
+/// From this number of scores on, a box is drawn instead of dots.
 const ENOUGH: usize = 5;
 
 pub(super) fn frame(plot: &BoxPlot) -> Frame<'_> {
@@ -36,20 +36,20 @@ pub(super) fn draw<'a>(chart: &mut Chart<'a>, plot: &BoxPlot, frame: &Frame<'_>)
     Ok(())
 }
 
-/// What a box shows.
+/// The values that a box shows.
 #[derive(Debug, Clone, PartialEq)]
 struct Spread {
     /// First quartile, median, third quartile; interpolated linearly, NumPy's default.
     quartiles: [f64; 3],
     /// The last scores within 1.5 times the box's length.
     whiskers: (f64, f64),
-    /// The scores beyond, or all of them if they are few.
+    /// The outliers, or all scores if there are few.
     dots: Vec<f64>,
     few: bool,
 }
 
 impl Spread {
-    /// Of the defined scores; `None` if there is none.
+    /// The values of the defined scores; `None` if there are none.
     fn of(scores: &[f64]) -> Option<Self> {
         let mut sorted: Vec<f64> = scores.iter().copied().filter(|score| score.is_finite()).collect();
         sorted.sort_by(f64::total_cmp);

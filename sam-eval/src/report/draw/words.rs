@@ -1,4 +1,4 @@
-//! What is written about the axes: the legend, and the labels below.
+//! Text of plots: the legend and the labels of axes.
 
 use plotters::{
     prelude::*,
@@ -8,7 +8,7 @@ use plotters::{
 use super::{Area, Chart, Drawn, Frame, Horizontal, INK, LINE, SIDES};
 use crate::report::Source;
 
-/// Size of all text but the title; plotters writes it smaller by a fifth.
+/// Size of all text except the title; plotters writes it a fifth smaller.
 const TEXT: i32 = 16;
 /// Where the legend begins.
 const LEGEND: (i32, i32) = (16, 46);
@@ -29,7 +29,7 @@ impl Entry<'_> {
 }
 
 impl Frame<'_> {
-    /// The legend's entries, in lines; none if there is nothing to tell apart.
+    /// The legend's entries, in lines; empty if there is only one series.
     pub(super) fn legend(&self) -> Vec<Entry<'_>> {
         let (mut x, mut y) = LEGEND;
         let mut entries = Vec::new();
@@ -100,7 +100,7 @@ pub(super) fn text() -> TextStyle<'static> {
     ("sans-serif", TEXT).into_font().color(&INK)
 }
 
-/// About how wide a text is: the picture is drawn without fonts.
+/// Approximate width of a text, since the picture is drawn without fonts.
 pub(super) fn text_width(text: &str) -> f64 {
     text.chars().count() as f64 * f64::from(TEXT) * 0.45
 }

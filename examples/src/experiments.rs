@@ -1,0 +1,118 @@
+//! The command line of an experiment.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, Result};
+use burn::tensor::backend::Backend;
+use clap::Parser;
+use sam_annotate::Weights;
+use sam_core::{CacheConfig, EmbeddingCache};
+use sam_eval::report::Report;
+use sam_experiments::{DataSource, Environment, Experiment, Journal, Plan, Setup, run_experiments, write_page};
+use sam_med::{backend::Job, console::Console, exit, options::ModelOptions, progress::ExperimentBars, stop::Stop};
+
+/// Measure results of the paper here, and write a page with both.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Data to measure on, as often as there are some: DIR, DIR:STRUCTURES or DIR:STRUCTURES@WINDOW, for example
+    /// "scans:liver,cord=1+2@-160:240"; with SET= before it, a known data set as it was downloaded: btcv=DIR. Phantoms if none is given.
+    #[arg(long, value_name = "SOURCE", value_parser = data_source)]
+    data: Vec<DataSource>,
+    /// Number of repeats, each with other slices and prompts; the same ones for every method.
+    #[arg(long, default_value_t = 1)]
+    repeats: u64,
+    /// Seed of the first repeat.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// At most this many slices are tested for each structure of a case, at equal distances.
+    #[arg(long, value_name = "COUNT", default_value_t = 8)]
+    test_slices: usize,
+    /// Folder for the page and the journal. An interrupted run continues there; results/NAME if none is given.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Which model.
+    #[command(flatten)]
+    model: ModelOptions,
+    /// Folder that keeps embedded slices; embeddings/ in the folder of results if none is given.
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+}
+
+/// Shows the causes of an error, too.
+fn data_source(text: &str) -> Result<DataSource, String> {
+    text.parse().map_err(|error| format!("{:#}", anyhow::Error::from(error)))
+}
+
+impl Options {
+    fn out(&self, experiments: &[Experiment]) -> PathBuf {
+        let name = if let [experiment] = experiments { experiment.id() } else { "overview" };
+        self.out.clone().unwrap_or_else(|| PathBuf::from("results").join(name))
+    }
+
+    fn plan(&self) -> Result<Plan> {
+        let seeds = (self.seed..self.seed.saturating_add(self.repeats)).collect();
+        Ok(Plan::new(self.data.clone(), seeds, self.test_slices)?)
+    }
+}
+
+/// Does experiments with the options of the command line, writes the page, and prints which findings of the paper hold.
+pub fn run(experiments: &[Experiment]) -> ExitCode {
+    exit::run(|| try_run(experiments, &Options::parse())).into()
+}
+
+fn try_run(experiments: &[Experiment], options: &Options) -> Result<()> {
+    let console = Console::new(false, false, Stop::on_signals().context("cannot watch for Ctrl-C")?);
+    let out = options.out(experiments);
+    std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
+    let plan = options.plan()?;
+    let journal = Journal::open(&out.join("journal.jsonl"))?;
+    if !journal.is_empty() {
+        eprintln!("Continuing with {} results of {}", journal.len(), out.display());
+    }
+    let weights = options.model.locate(&console)?;
+    let job = ExperimentsJob { experiments, plan: &plan, options, out: &out, journal, weights, console: &console };
+    let page = options.model.backend.run(job)?;
+    for finding in page.sections.iter().flat_map(|section| &section.findings) {
+        let mark = finding.holds.map_or("?", |holds| if holds { "holds" } else { "does not hold" });
+        println!("{mark}: {} ({})", finding.claim, finding.evidence);
+    }
+    println!("Wrote report.html, report.md, report.csv, report.json and config.json to {}", out.display());
+    Ok(())
+}
+
+/// Experiments on one backend.
+struct ExperimentsJob<'a> {
+    experiments: &'a [Experiment],
+    plan: &'a Plan,
+    options: &'a Options,
+    out: &'a Path,
+    journal: Journal,
+    weights: Weights,
+    console: &'a Console,
+}
+
+impl Job for ExperimentsJob<'_> {
+    type Output = Report;
+
+    fn run<B: Backend>(self, device: &B::Device) -> Result<Report> {
+        let title = match self.experiments {
+            [experiment] => experiment.title(),
+            _ => "SAM^Med: the paper's claims, measured here",
+        };
+        let model = &self.options.model;
+        let predictor = model.predictor::<B>(&self.weights, device)?;
+        let environment = Environment::new(model.backend, &predictor);
+        let mut bars = ExperimentBars::new(self.console);
+        let cache = self.options.cache.clone().unwrap_or_else(|| self.out.join("embeddings"));
+        let setup = Setup::new(predictor)
+            .with_cache(EmbeddingCache::open(&cache, CacheConfig::default())?)
+            .with_journal(self.journal)
+            .with_observer(move |event| bars.event(event));
+        let page = run_experiments(self.experiments, title, &setup, self.plan, &environment)?;
+        write_page(self.out, &page, self.plan, &environment)?;
+        Ok(page)
+    }
+}

@@ -1,0 +1,122 @@
+//! The result: a segmented scan.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use sam_assist::PromptCard;
+use sam_auto::{RankedSlice, SegmentedSlice};
+use sam_data::{LabelVolume, ResolvedWindow, Scan, Segment, SliceAxis};
+use serde_json::{Map, Value, json};
+
+use crate::{AnnotateConfig, AnnotateError, Output};
+
+/// A segmented scan.
+///
+/// If [`Annotated::stopped`] is set, it is a partial result: it has the structures that were learned, segmented and ranked before the
+/// annotator was stopped, and nothing of the others but the person's outlines.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Annotated {
+    /// Label values on the scan's grid; the person's slices are as they were annotated.
+    pub labels: LabelVolume,
+    /// The structures, in the order of their label values.
+    pub structures: Vec<AnnotatedStructure>,
+    /// The axis along which the scan was cut.
+    pub axis: SliceAxis,
+    /// The intensities that the model saw as black and white.
+    pub window: ResolvedWindow,
+    /// The configuration.
+    pub config: AnnotateConfig,
+    /// Whether the events' receiver stopped the work, so that structures are missing.
+    pub stopped: bool,
+}
+
+/// One structure of a segmented scan.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct AnnotatedStructure {
+    /// Its label value.
+    pub value: u16,
+    /// Its name.
+    pub name: String,
+    /// Number of annotated slices, those without the structure included.
+    pub annotated: usize,
+    /// Its mask on each slice, before structures that overlap were joined.
+    pub slices: Vec<SegmentedSlice>,
+    /// How far the generators of an ensemble agree on each slice, from 0 to 1; empty for one generator.
+    pub agreement: BTreeMap<usize, f32>,
+    /// The slices that nobody annotated, the least trusted first.
+    pub ranking: Vec<RankedSlice>,
+    /// What was learned, or the card that was given.
+    pub card: PromptCard,
+    /// Seconds that learning took, embedding not included; `None` if a card was given.
+    pub learning_seconds: Option<f64>,
+}
+
+impl Annotated {
+    /// All slices that nobody annotated and how far each can be trusted, the least trusted first: of several structures, the least trusted
+    /// one counts.
+    pub fn to_check(&self) -> Vec<(usize, f32)> {
+        let ranked = self.structures.iter().flat_map(|structure| &structure.ranking);
+        least_trusted(ranked.map(|slice| (slice.slice, slice.trust)))
+    }
+
+    /// The cards that were learned, by label value. Cards that were given are left out.
+    pub fn learned_cards(&self) -> BTreeMap<u16, PromptCard> {
+        let learned = self.structures.iter().filter(|structure| structure.learning_seconds.is_some());
+        learned.map(|structure| (structure.value, structure.card.clone())).collect()
+    }
+
+    /// Writes the mask, DICOM SEG if wanted, and the record: configuration and results. Returns the mask's paths.
+    ///
+    /// # Errors
+    /// [`AnnotateError::Write`]; [`AnnotateError::Segmentation`]; [`AnnotateError::Record`].
+    pub fn save(&self, scan: &Scan, output: &Output) -> Result<Vec<PathBuf>, AnnotateError> {
+        let segment = |structure: &AnnotatedStructure| Segment { value: structure.value, name: structure.name.clone() };
+        let segments: Vec<_> = self.structures.iter().map(segment).collect();
+        output.write(scan, &self.labels, &segments, "", self.record())
+    }
+
+    /// Configuration and results, as they are written beside the mask.
+    pub fn record(&self) -> Map<String, Value> {
+        let given = self.structures.iter().filter(|structure| structure.learning_seconds.is_none());
+        let cards: Vec<_> = given.map(|structure| structure.card.metadata()).collect();
+        let learning = cards.is_empty().then_some(&self.config.learning);
+        let agreement: BTreeMap<_, _> = self.by_name(|structure| &structure.agreement);
+        let agreement: BTreeMap<_, _> = agreement.into_iter().filter(|(_, slices)| !slices.is_empty()).collect();
+        let record = json!({
+            "axis": self.axis, "window": self.window, "learning": learning, "cards": cards, "prompting": self.config.strategy,
+            "agreement": agreement, "trust": self.config.trust, "ranking": self.by_name(|structure| &structure.ranking),
+        });
+        let Value::Object(mut record) = record else { return Map::new() };
+        if self.stopped {
+            record.insert("stopped".to_owned(), Value::Bool(true));
+        }
+        record
+    }
+
+    fn by_name<'a, T>(&'a self, part: impl Fn(&'a AnnotatedStructure) -> T) -> BTreeMap<&'a str, T> {
+        self.structures.iter().map(|structure| (structure.name.as_str(), part(structure))).collect()
+    }
+}
+
+/// Each slice once with its least trust, the least trusted first.
+fn least_trusted(slices: impl Iterator<Item = (usize, f32)>) -> Vec<(usize, f32)> {
+    let mut least = BTreeMap::new();
+    for (slice, trust) in slices {
+        least.entry(slice).and_modify(|known: &mut f32| *known = known.min(trust)).or_insert(trust);
+    }
+    let mut slices: Vec<_> = least.into_iter().collect();
+    slices.sort_by(|(_, one), (_, other)| one.total_cmp(other));
+    slices
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_structures_the_least_trusted_counts() {
+        let ranked = [(3, 0.5), (1, 0.75), (1, 0.25), (3, 0.5), (2, 0.5)];
+        assert_eq!(least_trusted(ranked.into_iter()), [(1, 0.25), (2, 0.5), (3, 0.5)]);
+    }
+}

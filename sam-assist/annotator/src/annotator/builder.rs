@@ -1,0 +1,84 @@
+//! How an annotator is put together.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use burn::tensor::backend::Backend;
+use sam_core::{EmbeddingCache, SamPredictor};
+use sam_data::{Scan, SliceAxis, Window};
+
+use super::Annotator;
+use crate::{AnnotateConfig, AnnotateError, cards};
+
+/// Puts an [`Annotator`] together: see [`Annotator::builder`].
+#[derive(Debug)]
+#[must_use]
+pub struct AnnotatorBuilder<B: Backend> {
+    predictor: SamPredictor<B>,
+    scan: Arc<Scan>,
+    cache: Option<EmbeddingCache>,
+    axis: SliceAxis,
+    window: Window,
+    config: AnnotateConfig,
+    cards: Option<PathBuf>,
+}
+
+impl<B: Backend> AnnotatorBuilder<B> {
+    pub(super) fn new(predictor: SamPredictor<B>, scan: Arc<Scan>) -> Self {
+        Self {
+            predictor,
+            scan,
+            cache: None,
+            axis: SliceAxis::Auto,
+            window: Window::Auto,
+            config: AnnotateConfig::default(),
+            cards: None,
+        }
+    }
+
+    /// How structures are learned, segmented and ranked.
+    pub fn config(self, config: AnnotateConfig) -> Self {
+        Self { config, ..self }
+    }
+
+    /// The axis along which the scan is cut. By default the axis along which slices are outlined.
+    pub fn axis(self, axis: SliceAxis) -> Self {
+        Self { axis, ..self }
+    }
+
+    /// The intensity window. By default it is chosen from the scan's intensities.
+    pub fn window(self, window: Window) -> Self {
+        Self { window, ..self }
+    }
+
+    /// A folder that keeps embeddings for later runs; annotators and processes can share it.
+    pub fn cache(self, cache: EmbeddingCache) -> Self {
+        Self { cache: Some(cache), ..self }
+    }
+
+    /// Writes the card of each structure as soon as it is learned: to this file, or to one for each label value (`NAME-1.safetensors`)
+    /// if there are several structures.
+    pub fn save_cards(self, path: impl AsRef<Path>) -> Self {
+        Self { cards: Some(path.as_ref().to_path_buf()), ..self }
+    }
+
+    /// Checks everything, and builds the annotator. Nothing is embedded yet.
+    ///
+    /// # Errors
+    /// [`AnnotateError::UnknownWeights`]; [`AnnotateError::Config`]; [`AnnotateError::Window`]; [`AnnotateError::CardFile`] if cards could
+    /// not be written.
+    pub fn build(self) -> Result<Annotator<B>, AnnotateError> {
+        let Self { predictor, scan, cache, axis, window, config, cards } = self;
+        config.check()?;
+        cards.as_ref().map_or(Ok(()), cards::check_output)?;
+        let weights_sha256 = predictor.weights_sha256().ok_or(AnnotateError::UnknownWeights)?.to_owned();
+        let model = predictor.config().ok_or(AnnotateError::UnknownWeights)?.clone();
+        let embedded = Mutex::new(None);
+        let annotator =
+            Annotator { predictor, weights_sha256, model, scan, cache, axis, window, config, cards, embedded };
+        annotator.view(annotator.axis, &annotator.window)?;
+        Ok(annotator)
+    }
+}

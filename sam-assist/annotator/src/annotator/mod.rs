@@ -1,0 +1,174 @@
+//! The annotator: a scan and a model, ready to learn and to segment.
+
+mod builder;
+mod reporter;
+mod run;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use burn::tensor::backend::Backend;
+use sam_core::{EmbeddingCache, EmbeddingStore, ImageFn, SamConfig, SamPredictor, StoreCounts};
+use sam_data::{ResolvedWindow, Scan, SliceAxis, SlicePlane, Stack, Window};
+
+pub use self::{builder::AnnotatorBuilder, run::Start};
+use crate::{AnnotateConfig, AnnotateError, Annotated, Annotations, Events};
+
+/// A scan and a model, ready to learn structures from outlined slices and to segment the others.
+///
+/// It owns or shares all it needs, and every call takes `&self`: keep it in a struct, share it between threads, send it to another one.
+/// Embeddings of the scan's slices are computed when they are first needed, and kept for later calls.
+#[derive(Debug)]
+pub struct Annotator<B: Backend> {
+    predictor: SamPredictor<B>,
+    weights_sha256: String,
+    model: SamConfig,
+    scan: Arc<Scan>,
+    cache: Option<EmbeddingCache>,
+    axis: SliceAxis,
+    window: Window,
+    config: AnnotateConfig,
+    cards: Option<PathBuf>,
+    /// The view that was embedded last.
+    embedded: Mutex<Option<(View, Arc<EmbeddingStore<B>>)>>,
+}
+
+/// How a scan is looked at.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct View {
+    pub(crate) axis: SliceAxis,
+    window: Window,
+    pub(crate) resolved: ResolvedWindow,
+}
+
+impl<B: Backend> Annotator<B> {
+    /// Starts to build an annotator of a scan.
+    pub fn builder(predictor: SamPredictor<B>, scan: Arc<Scan>) -> AnnotatorBuilder<B> {
+        AnnotatorBuilder::new(predictor, scan)
+    }
+
+    /// The scan.
+    pub fn scan(&self) -> &Arc<Scan> {
+        &self.scan
+    }
+
+    /// The model, before it learns.
+    pub fn predictor(&self) -> &SamPredictor<B> {
+        &self.predictor
+    }
+
+    /// SHA-256 of the model's weights, in hexadecimal.
+    pub fn weights_sha256(&self) -> &str {
+        &self.weights_sha256
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &AnnotateConfig {
+        &self.config
+    }
+
+    /// The axis along which the scan is cut; `Auto` is replaced by the one along which slices are outlined.
+    pub fn axis(&self) -> SliceAxis {
+        self.axis
+    }
+
+    /// The intensity window.
+    pub fn window(&self) -> &Window {
+        &self.window
+    }
+
+    /// Name of the backend that computes, as sessions record it.
+    pub fn backend(&self) -> String {
+        let name = B::name(&self.predictor.device());
+        // burn's GPU backends name their runtime: `cubecl<cuda>`.
+        name.strip_prefix("cubecl<").and_then(|rest| rest.strip_suffix('>')).map(str::to_owned).unwrap_or(name)
+    }
+
+    /// Learns the outlined structures, segments the slices that are not annotated, and ranks them by trust.
+    ///
+    /// The person's slices stay as they are. Structures are worked on one after the other: learned or taken from a card, segmented,
+    /// ranked; in the end, overlapping structures are joined. On a CPU this takes seconds a structure and about a second a slice.
+    ///
+    /// If `events` returns [`ControlFlow::Break`](std::ops::ControlFlow::Break), the result is partial: [`Annotated::stopped`] is set, and it has the structures that
+    /// were complete by then. The structure that was worked on is left out.
+    ///
+    /// # Errors
+    /// [`AnnotateError`], with the structure or slice in its text.
+    pub fn annotate(
+        &self,
+        annotations: &Annotations,
+        start: Start,
+        events: &mut Events<'_>,
+    ) -> Result<Annotated, AnnotateError> {
+        let axis = annotations.labels.outlined_axis(self.axis);
+        let view = self.view(axis, &self.window)?;
+        self.annotate_as(&view, annotations, &self.config, &start, events)
+    }
+
+    /// The slices of the scan along an axis with their embeddings, through this annotator's window.
+    ///
+    /// Later calls for the same axis share them, and so do [`Annotator::annotate`] and rounds of sessions.
+    ///
+    /// # Errors
+    /// [`AnnotateError::Window`].
+    pub fn slices(&self, axis: SliceAxis) -> Result<Arc<EmbeddingStore<B>>, AnnotateError> {
+        self.embedded(&self.view(axis, &self.window)?)
+    }
+
+    /// How many embeddings were computed, and how many were read from the cache, for the view that was used last.
+    pub fn embedding_counts(&self) -> StoreCounts {
+        let embedded = self.embedded.lock().unwrap_or_else(PoisonError::into_inner);
+        embedded.as_ref().map(|(_, slices)| slices.counts()).unwrap_or_default()
+    }
+
+    /// How the scan is cut along an axis.
+    pub fn plane(&self, axis: SliceAxis) -> SlicePlane {
+        SlicePlane::new(self.scan.grid(), axis)
+    }
+
+    /// The window's intensities in this scan.
+    pub(crate) fn view(&self, axis: SliceAxis, window: &Window) -> Result<View, AnnotateError> {
+        let resolved = window.resolve(self.scan.volume().voxels.view());
+        let resolved = resolved.map_err(|source| AnnotateError::Window { scan: self.scan.name(), source })?;
+        Ok(View { axis, window: *window, resolved })
+    }
+
+    /// The embedded slices of a view.
+    pub(crate) fn embedded(&self, view: &View) -> Result<Arc<EmbeddingStore<B>>, AnnotateError> {
+        let mut embedded = self.embedded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, slices)) = embedded.as_ref().filter(|(known, _)| known == view) {
+            return Ok(Arc::clone(slices));
+        }
+        let slices = Arc::new(self.embedding_store(view)?);
+        *embedded = Some((view.clone(), Arc::clone(&slices)));
+        Ok(slices)
+    }
+
+    /// A store of the slices of a view. It keeps all of them in memory: they are needed several times, in several orders.
+    fn embedding_store(&self, view: &View) -> Result<EmbeddingStore<B>, AnnotateError> {
+        let stack = Stack::new(self.scan.name(), Arc::clone(self.scan.volume()), view.axis, &view.window);
+        let stack = stack.map_err(|source| AnnotateError::Window { scan: self.scan.name(), source })?;
+        let count = stack.len();
+        let images = ImageFn::new(count, move |index| Ok(stack.image(index)));
+        let store = EmbeddingStore::new(self.predictor.clone(), images).with_capacity(count);
+        match &self.cache {
+            Some(cache) => store.with_disk(cache.clone()).map_err(|_| AnnotateError::UnknownWeights),
+            None => Ok(store),
+        }
+    }
+
+    /// Annotates a view of the scan.
+    pub(crate) fn annotate_as(
+        &self,
+        view: &View,
+        annotations: &Annotations,
+        config: &AnnotateConfig,
+        start: &Start,
+        events: &mut Events<'_>,
+    ) -> Result<Annotated, AnnotateError> {
+        let run = run::Run::new(self, view, annotations, config, start)?;
+        sam_threads::in_pool(|| run.annotate(events))
+    }
+}

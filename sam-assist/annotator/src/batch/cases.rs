@@ -1,0 +1,206 @@
+//! The table of cases.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use sam_files::Sha256Id;
+use thiserror::Error;
+
+use super::BatchError;
+use crate::session::BoxError;
+
+/// A scan to be annotated; `W` is what the caller needs to do it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Case<W> {
+    /// Its line in the table, counted from 1; the first line has the names of the columns.
+    pub line: u64,
+    /// The scan: the column `image`.
+    pub image: PathBuf,
+    /// The mask that is written: the column `out`. It names the case for people.
+    pub mask: PathBuf,
+    /// What names the case in the folder of records: SHA-256 of its fields and of what all cases share.
+    pub id: Sha256Id,
+    /// How it is done.
+    pub work: W,
+}
+
+/// The fields of a line: names of columns and their values. Empty cells are left out.
+pub type Fields = [(String, String)];
+
+impl<W> Case<W> {
+    /// Its name for people: its mask.
+    pub fn name(&self) -> String {
+        self.mask.display().to_string()
+    }
+}
+
+/// Reads a CSV table with the columns `image` and `out`, and any others.
+///
+/// `common` is what all cases share, in words: another value makes other cases of them. `parse` makes the work of a case from its fields.
+///
+/// # Errors
+/// [`BatchError`] if the table cannot be read, `parse` refuses a line, or two cases would write the same mask; it names the lines.
+pub fn read_cases<W, E: Into<BoxError>>(
+    path: impl AsRef<Path>,
+    common: &[String],
+    mut parse: impl FnMut(&Fields) -> Result<W, E>,
+) -> Result<Vec<Case<W>>, BatchError> {
+    let path = path.as_ref();
+    let unreadable = |source| BatchError::Table { path: path.to_path_buf(), source };
+    let mut reader = csv::Reader::from_path(path).map_err(unreadable)?;
+    let columns = reader.headers().map_err(unreadable)?.clone();
+    for column in ["image", "out"] {
+        if !columns.iter().any(|found| found.trim() == column) {
+            return Err(BatchError::MissingColumn { path: path.to_path_buf(), column });
+        }
+    }
+    let (mut cases, mut masks) = (Vec::new(), BTreeMap::new());
+    for row in reader.records() {
+        let row = row.map_err(unreadable)?;
+        let line = row.position().map_or(0, csv::Position::line);
+        let cells = columns.iter().zip(&row).map(|(column, cell)| (column.trim().to_owned(), cell.trim().to_owned()));
+        let fields: Vec<_> = cells.filter(|(_, cell)| !cell.is_empty()).collect();
+        let cell = |column: &'static str| match fields.iter().find(|(found, _)| found == column) {
+            Some((_, cell)) => Ok(PathBuf::from(cell)),
+            None => Err(BatchError::MissingCell { path: path.to_path_buf(), line, column }),
+        };
+        let (image, mask) = (cell("image")?, cell("out")?);
+        let refused = |error: E| BatchError::Line { path: path.to_path_buf(), line, source: error.into() };
+        let work = parse(&fields).map_err(refused)?;
+        if let Some(first) = masks.insert(mask.clone(), line) {
+            return Err(BatchError::SameMask { table: path.to_path_buf(), mask, first, second: line });
+        }
+        cases.push(Case { line, image, mask, id: id_of(&fields, common), work });
+    }
+    if cases.is_empty() { Err(BatchError::NoCases { path: path.to_path_buf() }) } else { Ok(cases) }
+}
+
+/// SHA-256 of a case, written as the command line that the first version ran for it: its records are still found.
+fn id_of(fields: &Fields, common: &[String]) -> Sha256Id {
+    let mut words = vec!["annotate".to_owned()];
+    words.extend(common.iter().cloned());
+    words.extend(fields.iter().map(|(column, cell)| format!("--{column}={cell}")));
+    Sha256Id::of(words.join("\0"))
+}
+
+/// A part of all cases: every `of`th, starting with the `part`th. As text: `2/4`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shard {
+    part: usize,
+    of: usize,
+}
+
+/// A text that is not a part of all cases.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("expected a part such as 2/4, where the first is 1/4, found {found:?}")]
+pub struct ParseShardError {
+    /// The text.
+    pub found: String,
+}
+
+impl Shard {
+    /// The cases of this part.
+    pub fn select<W>(self, cases: &[Case<W>]) -> impl Iterator<Item = &Case<W>> {
+        cases.iter().skip(self.part - 1).step_by(self.of)
+    }
+}
+
+impl Default for Shard {
+    /// All cases.
+    fn default() -> Self {
+        Self { part: 1, of: 1 }
+    }
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.part, self.of)
+    }
+}
+
+impl FromStr for Shard {
+    type Err = ParseShardError;
+
+    fn from_str(text: &str) -> Result<Self, ParseShardError> {
+        let parse = || {
+            let (part, of) = text.split_once('/')?;
+            Some(Self { part: part.parse().ok()?, of: of.parse().ok()? })
+        };
+        let shard = parse().filter(|shard| (1..=shard.of).contains(&shard.part));
+        shard.ok_or_else(|| ParseShardError { found: text.to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::*;
+    use crate::testing::chain;
+
+    type Words = Vec<(String, String)>;
+
+    fn read(text: &str) -> Result<Vec<Case<Words>>, Box<dyn Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("cases.csv");
+        std::fs::write(&path, text)?;
+        let parse = |fields: &Fields| match fields.iter().find(|(column, _)| column == "colour") {
+            Some((_, colour)) => Err(format!("no colour {colour}")),
+            None => Ok(fields.to_vec()),
+        };
+        Ok(read_cases(&path, &["--seed=7".to_owned()], parse)?)
+    }
+
+    #[test]
+    fn columns_are_fields_and_empty_cells_are_left_out() -> Result<(), Box<dyn Error>> {
+        let cases = read("image,annotations,out,empty\na.nii,b.nii,c.nii,\"0,60\"\nd.nii,e.nii,f.nii,\n")?;
+        assert_eq!((cases[0].line, cases[1].line), (2, 3));
+        assert_eq!((cases[0].work.len(), cases[1].work.len()), (4, 3));
+        assert_eq!(cases[0].work[3], ("empty".to_owned(), "0,60".to_owned()));
+        assert_eq!((cases[1].image.as_path(), cases[1].mask.as_path()), (Path::new("d.nii"), Path::new("f.nii")));
+        assert_ne!(cases[0].id, cases[1].id);
+        Ok(())
+    }
+
+    #[test]
+    fn a_case_has_the_name_that_the_first_version_gave_it() -> Result<(), Box<dyn Error>> {
+        let cases = read("image,out\na.nii,c.nii\n")?;
+        assert_eq!(cases[0].id, Sha256Id::of("annotate\0--seed=7\0--image=a.nii\0--out=c.nii"));
+        Ok(())
+    }
+
+    #[test]
+    fn a_table_that_makes_no_sense_is_refused_before_any_work() {
+        for (text, part) in [
+            ("image,annotations,out\n", "has no case"),
+            ("image,annotations\na.nii,c.nii\n", "no column \"out\""),
+            ("image,out\na.nii,\n", "line 2"),
+            ("image,annotations,out,colour\na.nii,b.nii,c.nii,red\n", "no colour red"),
+            ("image,annotations,out\na.nii,b.nii,c.nii\nd.nii,e.nii,c.nii\n", "lines 2 and 3"),
+            ("image,annotations,out\na.nii,b.nii\n", "cannot read"),
+        ] {
+            let error = chain(&*read(text).expect_err("it makes no sense"));
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_case_is_in_one_shard() -> Result<(), Box<dyn Error>> {
+        let rows: Vec<_> = (0..7).map(|number| format!("a.nii,{number}.nii")).collect();
+        let cases = read(&format!("image,out\n{}\n", rows.join("\n")))?;
+        let shards = (1..=3).map(|part| Shard { part, of: 3 });
+        let mut lines: Vec<_> = shards.flat_map(|shard| shard.select(&cases).map(|case| case.line)).collect();
+        lines.sort_unstable();
+        assert_eq!(lines, [2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!("2/4".parse(), Ok(Shard { part: 2, of: 4 }));
+        for text in ["0/4", "5/4", "1", "1/0", "a/b"] {
+            assert!(text.parse::<Shard>().is_err(), "{text}");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,152 @@
+//! What can go wrong in annotating a scan.
+
+use std::path::PathBuf;
+
+use sam_assist::AssistError;
+use sam_auto::AutoError;
+use sam_core::SliceError;
+use sam_data::{DataError, GridMismatch};
+use thiserror::Error;
+
+use crate::{cards::CardError, rounds::DecisionError, session::SessionError};
+
+/// Why a scan could not be annotated.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum AnnotateError {
+    /// The model was not loaded from a checkpoint, so that cards could not say which weights they belong to.
+    #[error("the predictor does not know its weights' SHA-256; load it from a checkpoint file with `Weights::open`")]
+    UnknownWeights,
+    /// The configuration makes no sense.
+    #[error("the configuration of the annotator makes no sense")]
+    Config(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The intensity window does not fit the scan.
+    #[error("the intensity window cannot be applied to {scan}; choose another window")]
+    Window {
+        /// The scan's name.
+        scan: String,
+        /// Why not.
+        #[source]
+        source: DataError,
+    },
+    /// The annotations lie elsewhere than the scan.
+    #[error("the annotations do not lie on the grid of {scan}; resample them onto the scan's grid")]
+    OtherGrid {
+        /// The scan's name.
+        scan: String,
+        /// What differs.
+        #[source]
+        source: GridMismatch,
+    },
+    /// Nothing is outlined.
+    #[error("no structure is outlined; outline the structure on 2 to 5 slices of {scan}")]
+    NothingOutlined {
+        /// The scan's name.
+        scan: String,
+    },
+    /// A slice in the list of empty slices does not exist.
+    #[error("slice {slice} is listed as empty, but {scan} has {count} slices, numbered from 0 to {}", count.saturating_sub(1))]
+    NoSuchSlice {
+        /// The slice.
+        slice: usize,
+        /// The scan's name.
+        scan: String,
+        /// Number of its slices.
+        count: usize,
+    },
+    /// A slice in the list of empty slices has an outline.
+    #[error("slice {slice} is listed as empty, but has an outline; do one of both")]
+    OutlinedAndEmpty {
+        /// The slice.
+        slice: usize,
+    },
+    /// A card that cannot be used, made or written.
+    #[error("the prompt card of {structure} cannot be used, made or written")]
+    Card {
+        /// The structure.
+        structure: String,
+        /// Why not.
+        #[source]
+        source: AssistError,
+    },
+    /// A card's name is wrong.
+    #[error(transparent)]
+    CardFile(#[from] CardError),
+    /// A slice cannot be embedded.
+    #[error("{scan} cannot be embedded")]
+    Embed {
+        /// The scan's name.
+        scan: String,
+        /// Which slice, and why not.
+        #[source]
+        source: SliceError,
+    },
+    /// A structure cannot be learned.
+    #[error("{structure} cannot be learned")]
+    Learn {
+        /// The structure.
+        structure: String,
+        /// Why not.
+        #[source]
+        source: AssistError,
+    },
+    /// A structure cannot be segmented.
+    #[error("{structure} cannot be segmented")]
+    Segment {
+        /// The structure.
+        structure: String,
+        /// Why not.
+        #[source]
+        source: AutoError,
+    },
+    /// The slices of a structure cannot be ranked.
+    #[error("the slices of {structure} cannot be ranked")]
+    Rank {
+        /// The structure.
+        structure: String,
+        /// Why not.
+        #[source]
+        source: AutoError,
+    },
+    /// The structures of a slice cannot be joined.
+    #[error("the structures on slice {slice} cannot be joined")]
+    Join {
+        /// The slice.
+        slice: usize,
+        /// Why not.
+        #[source]
+        source: AssistError,
+    },
+    /// The scan cannot be read.
+    #[error("the scan cannot be read")]
+    Scan(#[source] DataError),
+    /// A mask cannot be written.
+    #[error("the mask cannot be written")]
+    Write(#[source] DataError),
+    /// The mask is written, but not its DICOM SEG.
+    #[error("the mask is in {}, but could not be written as DICOM SEG", mask.display())]
+    Segmentation {
+        /// The mask.
+        mask: PathBuf,
+        /// Why not.
+        #[source]
+        source: DataError,
+    },
+    /// The record beside a mask cannot be written.
+    #[error("the record of the mask cannot be written")]
+    Record(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The round that a replay starts from is missing.
+    #[error("there is no round {wanted} that round {round} could have started from")]
+    NoSuchRound {
+        /// The round that is replayed.
+        round: usize,
+        /// The round whose cards it needs.
+        wanted: usize,
+    },
+    /// Corrections that contradict themselves or the session.
+    #[error(transparent)]
+    Decision(#[from] DecisionError),
+    /// The session.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+}

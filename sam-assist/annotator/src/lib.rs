@@ -1,0 +1,42 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod annotated;
+mod annotations;
+mod annotator;
+pub mod batch;
+pub mod cards;
+mod config;
+mod error;
+mod event;
+mod output;
+pub mod rounds;
+pub mod session;
+mod slice_list;
+#[cfg(test)]
+mod testing;
+pub mod weights;
+
+pub use annotated::{Annotated, AnnotatedStructure};
+pub use annotations::Annotations;
+pub use annotator::{Annotator, AnnotatorBuilder, Start};
+pub use config::AnnotateConfig;
+pub use error::AnnotateError;
+pub use event::{Event, Events, ignore_events};
+pub use output::Output;
+pub use rounds::{Corrections, DecisionError, Decisions, RoundOutcome, RoundStart};
+pub use session::{Session, SessionError};
+pub use slice_list::{ParseSliceListError, SliceList};
+pub use weights::{Weights, WeightsError};
+
+// The crates in this crate's signatures, and the types that most programs need of them.
+pub use burn;
+#[cfg(feature = "flex")]
+#[cfg_attr(docsrs, doc(cfg(feature = "flex")))]
+pub use burn_flex::{self, Flex};
+pub use sam_assist::{self, AssistConfig, PromptCard};
+pub use sam_auto;
+pub use sam_core::{self, EmbeddingCache, Precision, SamPredictor};
+pub use sam_data::{self, LabelVolume, Scan, SliceAxis, Window};
+pub use sam_prompt::{self, ndarray, progress};

@@ -1,0 +1,95 @@
+//! Where a mask is written: NIfTI, DICOM SEG, and a record beside it.
+
+use std::path::{Path, PathBuf};
+
+use sam_data::{LabelVolume, Scan, Segment};
+use sam_files::write_atomic;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{AnnotateError, session::BoxError};
+
+/// Where a mask is written, and what its record says in addition to the results.
+///
+/// The record is a JSON file with the mask's name and the ending `.json`.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Output {
+    /// The mask: `.nii` or `.nii.gz`.
+    pub mask: PathBuf,
+    /// The mask as DICOM SEG: `.dcm`, for scans that are DICOM series.
+    pub segmentation: Option<PathBuf>,
+    /// Fields of the record that the program adds, such as its options.
+    pub fields: Map<String, Value>,
+}
+
+impl Output {
+    /// A NIfTI mask.
+    pub fn new(mask: impl AsRef<Path>) -> Self {
+        Self { mask: mask.as_ref().to_path_buf(), segmentation: None, fields: Map::new() }
+    }
+
+    /// This output, and DICOM SEG.
+    #[must_use]
+    pub fn with_segmentation(self, path: impl AsRef<Path>) -> Self {
+        Self { segmentation: Some(path.as_ref().to_path_buf()), ..self }
+    }
+
+    /// This output, with a field in the record. A value that is not JSON, such as a map whose keys are not texts, is stored as `null`.
+    #[must_use]
+    pub fn with_field(mut self, name: &str, value: impl Serialize) -> Self {
+        self.fields.insert(name.to_owned(), serde_json::to_value(value).unwrap_or(Value::Null));
+        self
+    }
+
+    /// Checks, before the work, that all files can be written.
+    ///
+    /// # Errors
+    /// [`AnnotateError::Write`] if a name or folder is wrong, or DICOM SEG is wanted of a scan that is not DICOM.
+    pub fn check(&self, scan: &Scan) -> Result<(), AnnotateError> {
+        sam_data::check_output(&self.mask).map_err(AnnotateError::Write)?;
+        let Some(path) = &self.segmentation else { return Ok(()) };
+        scan.check_segmentation_output(path).map_err(AnnotateError::Write)
+    }
+
+    /// Where the record is written.
+    pub fn record(&self) -> PathBuf {
+        self.mask.with_extension("").with_extension("json")
+    }
+
+    /// Writes a mask of the scan and its record, and returns the mask's paths. `description` is at most 64 characters for DICOM.
+    ///
+    /// [`Annotated::save`](crate::Annotated::save) and [`Session::save`](crate::Session::save) call it with what they found; call it for
+    /// masks that come from elsewhere.
+    ///
+    /// # Errors
+    /// [`AnnotateError::Write`]; [`AnnotateError::Segmentation`]; [`AnnotateError::Record`].
+    pub fn write(
+        &self,
+        scan: &Scan,
+        mask: &LabelVolume,
+        segments: &[Segment],
+        description: &str,
+        record: Map<String, Value>,
+    ) -> Result<Vec<PathBuf>, AnnotateError> {
+        let labels = mask.labels.view();
+        scan.write_labels(&self.mask, labels).map_err(AnnotateError::Write)?;
+        let mut written = vec![self.mask.clone()];
+        if let Some(path) = &self.segmentation {
+            scan.write_segmentation(path, labels, segments, description)
+                .map_err(|source| AnnotateError::Segmentation { mask: self.mask.clone(), source })?;
+            written.push(path.clone());
+        }
+        self.write_record(record)?;
+        Ok(written)
+    }
+
+    fn write_record(&self, mut record: Map<String, Value>) -> Result<(), AnnotateError> {
+        record.extend(self.fields.clone());
+        let write = || -> Result<(), BoxError> {
+            let text = serde_json::to_string_pretty(&record)?;
+            Ok(write_atomic(self.record(), |file| file.write_all(text.as_bytes()))?)
+        };
+        write().map_err(AnnotateError::Record)
+    }
+}

@@ -1,0 +1,263 @@
+//! What a person decided since the last round, read from the label map that they hand back.
+
+use std::collections::BTreeSet;
+
+use sam_data::{GridMismatch, LabelVolume};
+use sam_prompt::ndarray::Array2;
+use thiserror::Error;
+
+use crate::{
+    SliceList,
+    session::{Session, SessionError},
+};
+
+/// A label map and its scan may lie this far apart, in mm, since editors round affines.
+pub(crate) const GRID_TOLERANCE_MM: f64 = 0.01;
+
+/// What a person hands back after a round: usually a corrected copy of the mask, and lists of slices.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Corrections {
+    /// Before the first round a label map with a few outlined slices, later the last mask with a few corrected slices.
+    pub labels: Option<LabelVolume>,
+    /// Slices of the last mask that are right as they are.
+    pub accept: SliceList,
+    /// Slices of the last mask that are wrong.
+    pub reject: SliceList,
+    /// Slices that show none of the structures.
+    pub empty: SliceList,
+}
+
+impl Corrections {
+    /// No correction.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// These corrections, with a label map: a few outlined slices before the first round, a corrected copy of the last mask afterwards.
+    #[must_use]
+    pub fn with_labels(self, labels: LabelVolume) -> Self {
+        Self { labels: Some(labels), ..self }
+    }
+
+    /// These corrections, with slices of the last mask that are right as they are.
+    #[must_use]
+    pub fn with_accepted(self, slices: impl IntoIterator<Item = usize>) -> Self {
+        Self { accept: slices.into_iter().collect(), ..self }
+    }
+
+    /// These corrections, with slices of the last mask that are wrong.
+    #[must_use]
+    pub fn with_rejected(self, slices: impl IntoIterator<Item = usize>) -> Self {
+        Self { reject: slices.into_iter().collect(), ..self }
+    }
+
+    /// These corrections, with slices that show none of the structures.
+    #[must_use]
+    pub fn with_empty(self, slices: impl IntoIterator<Item = usize>) -> Self {
+        Self { empty: slices.into_iter().collect(), ..self }
+    }
+}
+
+/// Corrections that contradict themselves or the session.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DecisionError {
+    /// The label map lies elsewhere than the scan.
+    #[error("the label map does not lie on the grid of {scan}; resample it onto the scan's grid")]
+    OtherGrid {
+        /// The scan's name.
+        scan: String,
+        /// What differs.
+        #[source]
+        source: GridMismatch,
+    },
+    /// A slice is listed as empty, and the label map has an outline there.
+    #[error("slice {slice} is listed as empty, but the label map has an outline there; do one of both")]
+    OutlinedAndEmpty {
+        /// The slice.
+        slice: usize,
+    },
+    /// A slice is accepted and rejected.
+    #[error("slice {slice} is accepted and rejected at the same time; do one of both")]
+    AcceptedAndRejected {
+        /// The slice.
+        slice: usize,
+    },
+    /// A slice is corrected and rejected.
+    #[error("slice {slice} is corrected and rejected at the same time; do one of both")]
+    CorrectedAndRejected {
+        /// The slice.
+        slice: usize,
+    },
+    /// The label map has a few outlines alone: all other slices would be taken for emptied.
+    #[error(
+        "the label map keeps no slice of the last mask, and has nothing on slices {emptied}; correct a copy of the last mask instead of a \
+         map of outlines alone, or list these slices as empty if nothing is on them"
+    )]
+    NotACorrectedMask {
+        /// The slices that would be emptied.
+        emptied: SliceList,
+    },
+    /// The session cannot be read or written.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+}
+
+/// What a person decided, ready to be recorded in a session.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Decisions {
+    drawn: Vec<(usize, Array2<u16>)>,
+    accepted: Vec<usize>,
+    rejected: Vec<usize>,
+}
+
+impl Decisions {
+    /// Compares corrections with what the session knows. Nothing is written yet.
+    ///
+    /// Slices that differ from the person's earlier labels and from every mask that was found are drawn. Slices that are the person's
+    /// already need not be accepted, and are left out.
+    ///
+    /// # Errors
+    /// [`DecisionError`] if the label map is not a corrected mask, or the lists contradict it or each other;
+    /// [`SessionError::NoSuchSlice`].
+    pub fn new(session: &Session, corrections: &Corrections) -> Result<Self, DecisionError> {
+        let Corrections { labels, accept, reject, empty } = corrections;
+        for slice in accept.iter().chain(reject.iter()).chain(empty.iter()) {
+            session.check_slice(slice)?;
+        }
+        let mut drawn = Vec::new();
+        if let Some(given) = labels {
+            let scan = &session.header().scan;
+            if let Err(source) = scan.grid.compare(&given.grid, GRID_TOLERANCE_MM) {
+                return Err(DecisionError::OtherGrid { scan: scan.name.clone(), source });
+            }
+            drawn = corrected(session, given)?;
+            check_corrected(session, given, &drawn, empty)?;
+        }
+        for slice in empty.iter() {
+            let nothing = Array2::zeros(session.plane().size());
+            match drawn.iter().find(|(index, _)| *index == slice) {
+                Some((_, labels)) if !is_empty(labels) => return Err(DecisionError::OutlinedAndEmpty { slice }),
+                None if decided(session, slice)?.as_ref() != Some(&nothing) => drawn.push((slice, nothing)),
+                _ => {}
+            }
+        }
+        let is_drawn = |slice: usize| drawn.iter().any(|(index, _)| *index == slice);
+        for slice in reject.iter() {
+            if accept.contains(slice) {
+                return Err(DecisionError::AcceptedAndRejected { slice });
+            }
+            if is_drawn(slice) {
+                return Err(DecisionError::CorrectedAndRejected { slice });
+            }
+        }
+        let state = session.state();
+        let accepted = accept.iter().filter(|&slice| !state.slices.contains_key(&slice) && !is_drawn(slice)).collect();
+        let rejected = reject.iter().filter(|slice| !state.rejected.contains(slice)).collect();
+        Ok(Self { drawn, accepted, rejected })
+    }
+
+    /// The slices that were outlined or corrected.
+    pub fn drawn(&self) -> SliceList {
+        self.drawn.iter().map(|(slice, _)| *slice).collect()
+    }
+
+    /// The slices that are accepted as they were found.
+    pub fn accepted(&self) -> SliceList {
+        self.accepted.iter().copied().collect()
+    }
+
+    /// The slices that are rejected.
+    pub fn rejected(&self) -> SliceList {
+        self.rejected.iter().copied().collect()
+    }
+
+    /// Whether nothing was decided.
+    pub fn is_empty(&self) -> bool {
+        self.drawn.is_empty() && self.accepted.is_empty() && self.rejected.is_empty()
+    }
+
+    /// Records all decisions in the session, one after the other. A call that was interrupted can be repeated with
+    /// [`Decisions::new`], which leaves out what is recorded already.
+    ///
+    /// # Errors
+    /// [`SessionError::NothingToAccept`] before the first round; those of [`Session::draw`].
+    pub fn record(&self, session: &mut Session) -> Result<(), SessionError> {
+        for (slice, labels) in &self.drawn {
+            session.draw(*slice, labels.view())?;
+        }
+        if !self.accepted.is_empty() {
+            let found = session.found()?.ok_or(SessionError::NothingToAccept)?;
+            for &slice in &self.accepted {
+                let labels = session.plane().extract(found.labels.view(), slice);
+                session.accept_as(slice, labels.view())?;
+            }
+        }
+        self.rejected.iter().try_for_each(|&slice| session.reject(slice).map(drop))
+    }
+}
+
+/// Slices that differ from the person's labels and from every mask that was found there, so that they were drawn since.
+fn corrected(session: &Session, given: &LabelVolume) -> Result<Vec<(usize, Array2<u16>)>, SessionError> {
+    let plane = session.plane();
+    let cut = |slice: usize| plane.extract(given.labels.view(), slice);
+    let mut open = BTreeSet::new();
+    for slice in 0..plane.count() {
+        if decided(session, slice)?.is_none_or(|labels| labels != cut(slice)) {
+            open.insert(slice);
+        }
+    }
+    // Masks of undone rounds as well: a person may have corrected a copy of one.
+    let current = session.state().round.as_ref();
+    for (_, round) in session.rounds() {
+        match session.mask_of(round) {
+            Ok(mask) => open.retain(|&slice| plane.extract(mask.labels.view(), slice) != cut(slice)),
+            Err(error) if current == Some(round) => return Err(error),
+            Err(error) => {
+                tracing::warn!(
+                    round = round.number,
+                    error = &error as &dyn std::error::Error,
+                    "skipped an unreadable mask"
+                );
+            }
+        }
+    }
+    // Before the first round nobody has looked at a slice without a label.
+    let drawn = open.into_iter().map(|slice| (slice, cut(slice)));
+    Ok(drawn.filter(|(_, labels)| current.is_some() || !is_empty(labels)).collect())
+}
+
+/// Refuses a map of a few outlines in place of a corrected mask.
+fn check_corrected(
+    session: &Session,
+    given: &LabelVolume,
+    drawn: &[(usize, Array2<u16>)],
+    empty: &SliceList,
+) -> Result<(), DecisionError> {
+    let Some(mask) = session.found()? else { return Ok(()) };
+    let plane = session.plane();
+    let found = |slice: usize| plane.extract(mask.labels.view(), slice);
+    let is_emptied = |(slice, labels): &&(usize, Array2<u16>)| {
+        is_empty(labels) && !is_empty(&found(*slice)) && !empty.contains(*slice)
+    };
+    let emptied: SliceList = drawn.iter().filter(is_emptied).map(|(slice, _)| *slice).collect();
+    let is_kept = |slice: usize| {
+        let found = found(slice);
+        let is_persons = session.state().slices.contains_key(&slice);
+        !is_persons && !is_empty(&found) && found == plane.extract(given.labels.view(), slice)
+    };
+    if emptied.is_empty() || (0..plane.count()).any(is_kept) {
+        return Ok(());
+    }
+    Err(DecisionError::NotACorrectedMask { emptied })
+}
+
+/// The person's labels of a slice, if it is theirs.
+fn decided(session: &Session, slice: usize) -> Result<Option<Array2<u16>>, SessionError> {
+    session.state().slices.get(&slice).map(|person| session.labels_of(slice, person)).transpose()
+}
+
+fn is_empty(labels: &Array2<u16>) -> bool {
+    labels.iter().all(|&label| label == 0)
+}

@@ -1,0 +1,196 @@
+//! Rounds: an [`Annotator`] works in a [`Session`], which records what the person decides and what comes of it.
+//!
+//! A round learns from all of the person's slices and segments the others. Then the person corrects, accepts or rejects slices of the
+//! mask ([`Corrections`], [`Decisions`]), and the next round learns from more.
+
+mod decisions;
+mod replay;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use burn::tensor::backend::Backend;
+use sam_assist::PromptCard;
+use sam_data::{Scan, Segment, SliceAxis, Window};
+use serde_json::Map;
+
+pub use self::{
+    decisions::{Corrections, DecisionError, Decisions},
+    replay::{Replay, ReplayedRound},
+};
+use crate::{
+    AnnotateConfig, AnnotateError, Annotated, Annotations, Annotator, Events, Output, Start,
+    annotator::View,
+    session::{Header, Round, RoundResult, Session, SessionError},
+};
+pub(crate) use decisions::GRID_TOLERANCE_MM;
+
+/// What a round's learning starts from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RoundStart {
+    /// The model.
+    #[default]
+    Model,
+    /// The cards of the round before, where this round learns the same parameters: in half the time, but not as well so far. The model
+    /// where it does not, and in the first round.
+    LastRound,
+}
+
+/// How a round ended.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct RoundOutcome {
+    /// What was found.
+    pub annotated: Annotated,
+    /// The round's number, counted from 1; `None` if the round was stopped: it is not recorded then, and the session is as it was.
+    pub number: Option<usize>,
+    /// The round whose cards its learning started from, if any.
+    pub warm_start: Option<usize>,
+}
+
+impl<B: Backend> Annotator<B> {
+    /// Begins a session in a folder, with the structures that are outlined or named in `annotations`. Nothing of them is recorded yet:
+    /// that is what [`Decisions`] are for.
+    ///
+    /// # Errors
+    /// [`AnnotateError::NothingOutlined`]; [`AnnotateError::OtherGrid`]; [`SessionError::Exists`] and others.
+    pub fn create_session(
+        &self,
+        folder: impl AsRef<Path>,
+        annotations: &Annotations,
+    ) -> Result<Session, AnnotateError> {
+        let (scan, labels) = (self.scan(), &annotations.labels);
+        if labels.values().is_empty() {
+            return Err(AnnotateError::NothingOutlined { scan: scan.name() });
+        }
+        if let Err(source) = scan.grid().compare(&labels.grid, GRID_TOLERANCE_MM) {
+            return Err(AnnotateError::OtherGrid { scan: scan.name(), source });
+        }
+        let view = self.view(self.voxel_axis(labels.outlined_axis(self.axis())), self.window())?;
+        Ok(Session::create(folder, self.header(view, annotations.structures())?)?)
+    }
+
+    /// Opens a session of this scan and model. An axis or window that is `Auto` is the session's; any other one must be the same as then.
+    ///
+    /// # Errors
+    /// [`SessionError::NotFound`]; [`SessionError::OtherSetting`] if it was begun with another scan, axis, window or model; and others.
+    pub fn open_session(&self, folder: impl AsRef<Path>) -> Result<Session, AnnotateError> {
+        let folder = folder.as_ref();
+        let missing = || SessionError::NotFound { folder: folder.to_path_buf() };
+        let begun = Header::read(folder)?.ok_or_else(missing)?;
+        let axis = if self.axis() == SliceAxis::Auto { begun.axis } else { self.axis() };
+        let view = if *self.window() == Window::Auto {
+            self.view(self.voxel_axis(axis), &self.window_of(&begun)?)?
+        } else {
+            self.view(self.voxel_axis(axis), self.window())?
+        };
+        Ok(Session::open(folder, &self.header(view, begun.structures)?)?)
+    }
+
+    /// Runs a round: learns from all of the person's slices, segments the others, ranks them, and records the result in the session.
+    ///
+    /// The configuration is this annotator's, with another seed in each round: what one round did not draw, the next may. If `events`
+    /// stops the round, nothing is recorded.
+    ///
+    /// # Errors
+    /// [`AnnotateError::NothingOutlined`] if no slice of the person's shows a structure; those of [`Annotator::annotate`];
+    /// [`SessionError`] if something is damaged or cannot be written.
+    pub fn round(
+        &self,
+        session: &mut Session,
+        start: RoundStart,
+        events: &mut Events<'_>,
+    ) -> Result<RoundOutcome, AnnotateError> {
+        let number = session.next_round();
+        let config = self.config().clone();
+        let seed = config.seed().wrapping_add(number as u64 - 1);
+        let config = config.with_seed(seed);
+        let before = session.state().round.clone().filter(|_| start == RoundStart::LastRound);
+        let warm = before.as_ref().map(|round| warm_start(session, round, &config)).transpose()?.flatten();
+        let warm_start = before.filter(|_| warm.is_some()).map(|round| round.number);
+        let annotations = session.annotations()?;
+        let annotated = self.annotate_in(session, &annotations, &config, warm, events)?;
+        if annotated.stopped {
+            return Ok(RoundOutcome { annotated, number: None, warm_start });
+        }
+        let result = RoundResult {
+            seed,
+            config,
+            backend: self.backend(),
+            warm_start,
+            cards: &annotated.learned_cards(),
+            labels: annotated.labels.labels.view(),
+            ranking: Some(&annotated.to_check()),
+        };
+        session.record_round(result, self.scan().volume())?;
+        Ok(RoundOutcome { annotated, number: Some(number), warm_start })
+    }
+
+    /// Annotates as the session says.
+    fn annotate_in(
+        &self,
+        session: &Session,
+        annotations: &Annotations,
+        config: &AnnotateConfig,
+        warm: Option<BTreeMap<u16, PromptCard>>,
+        events: &mut Events<'_>,
+    ) -> Result<Annotated, AnnotateError> {
+        let view = self.view(session.header().axis, &self.window_of(session.header())?)?;
+        let start = warm.map_or(Start::Model, Start::Warm);
+        self.annotate_as(&view, annotations, config, &start, events)
+    }
+
+    /// The window that a session was begun with.
+    fn window_of(&self, header: &Header) -> Result<Window, AnnotateError> {
+        let refused = |source| AnnotateError::Window { scan: self.scan().name(), source };
+        header.window.name.parse().map_err(refused)
+    }
+
+    /// The voxel index along which an axis runs.
+    fn voxel_axis(&self, axis: SliceAxis) -> SliceAxis {
+        [SliceAxis::I, SliceAxis::J, SliceAxis::K][self.plane(axis).axis()]
+    }
+
+    /// The header of a session on this scan and model.
+    fn header(&self, view: View, structures: BTreeMap<u16, String>) -> Result<Header, AnnotateError> {
+        let scan = self.scan().identity().map_err(AnnotateError::Scan)?;
+        let weights = self.weights_sha256().to_owned();
+        let header = Header::new(scan, view.axis, view.resolved, structures, weights, self.config().clone());
+        Ok(header.with_precision(self.predictor().encoder_precision()))
+    }
+}
+
+/// The cards of a round, if learning can continue from them.
+fn warm_start(
+    session: &Session,
+    round: &Round,
+    config: &AnnotateConfig,
+) -> Result<Option<BTreeMap<u16, PromptCard>>, SessionError> {
+    let cards = session.cards_of(round)?;
+    let wanted = (config.learning.trained, config.learning.members);
+    let fits = |card: &PromptCard| (card.metadata().learning.trained, card.metadata().learning.members) == wanted;
+    Ok(cards.values().all(fits).then_some(cards))
+}
+
+impl Session {
+    /// Writes the current mask with all of the person's slices in it, DICOM SEG if wanted, and a record of where it comes from. Returns
+    /// the mask's paths, or `None` if there is no mask: every round is undone, or none was run.
+    ///
+    /// # Errors
+    /// [`SessionError::Object`] if something is missing or damaged; [`AnnotateError::Write`] and others if something cannot be written.
+    pub fn save(&self, scan: &Scan, output: &Output) -> Result<Option<Vec<PathBuf>>, AnnotateError> {
+        let Some(mask) = self.current()? else { return Ok(None) };
+        let values = mask.values();
+        let shown = |(value, _): &(&u16, &String)| values.is_empty() || values.contains(value);
+        let segment = |(&value, name): (&u16, &String)| Segment { value, name: name.clone() };
+        let segments: Vec<_> = self.header().structures.iter().filter(shown).map(segment).collect();
+        let record = Map::from_iter([("session".to_owned(), self.provenance())]);
+        output.write(scan, &mask, &segments, &self.describe(), record).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! All rounds of a session once more: does each mask come out the same?
+
+use burn::tensor::backend::Backend;
+use sam_prompt::ndarray::Zip;
+
+use crate::{AnnotateError, Annotator, Events, session::Session};
+
+/// The rounds of a session, repeated.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Replay {
+    /// The rounds that were repeated, in their order.
+    pub rounds: Vec<ReplayedRound>,
+    /// Whether the events' receiver stopped it before all rounds were repeated.
+    pub stopped: bool,
+}
+
+/// A round that was repeated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReplayedRound {
+    /// Its number.
+    pub number: usize,
+    /// Number of voxels whose label differs from the recorded mask.
+    pub different: u64,
+    /// Number of voxels.
+    pub voxels: u64,
+    /// The backend that computed it then: another one rounds differently.
+    pub backend: String,
+}
+
+impl Replay {
+    /// Whether all rounds were repeated, each with the same mask to the bit.
+    pub fn is_same(&self) -> bool {
+        !self.stopped && self.rounds.iter().all(|round| round.different == 0)
+    }
+}
+
+impl<B: Backend> Annotator<B> {
+    /// Repeats every round of a session, undone or not, and compares its mask with the recorded one. Writes nothing.
+    ///
+    /// # Errors
+    /// Those of [`Annotator::round`]; [`AnnotateError::NoSuchRound`] if the log names a round that does not exist.
+    pub fn replay(&self, session: &Session, events: &mut Events<'_>) -> Result<Replay, AnnotateError> {
+        let mut replay = Replay::default();
+        for (before, round) in session.rounds() {
+            let number = round.number;
+            let warm = match round.warm_start {
+                Some(wanted) => {
+                    let started = session.rounds().map(|(_, round)| round).find(|round| round.number == wanted);
+                    Some(session.cards_of(started.ok_or(AnnotateError::NoSuchRound { round: number, wanted })?)?)
+                }
+                None => None,
+            };
+            let annotations = session.annotations_of(&before)?;
+            let found = self.annotate_in(session, &annotations, &round.config, warm, events)?;
+            if found.stopped {
+                replay.stopped = true;
+                break;
+            }
+            let recorded = session.mask_of(round)?;
+            let different = Zip::from(&found.labels.labels)
+                .and(&recorded.labels)
+                .fold(0, |sum, now, then| sum + u64::from(now != then));
+            let (voxels, backend) = (recorded.labels.len() as u64, round.backend.clone());
+            replay.rounds.push(ReplayedRound { number, different, voxels, backend });
+        }
+        Ok(replay)
+    }
+}

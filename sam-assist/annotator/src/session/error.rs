@@ -1,0 +1,288 @@
+//! What can go wrong with a session.
+
+use std::{error::Error, io, path::PathBuf};
+
+use sam_data::GridMismatch;
+use thiserror::Error;
+
+/// An error of any kind that is the cause of another one.
+pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Why a session cannot be begun, opened, read or continued.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The folder holds no session.
+    #[error("there is no session in {}; check the folder's name, or begin a session with a few outlined slices", folder.display())]
+    NotFound {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The folder holds a session already.
+    #[error("there is a session in {} already; resume it, or choose another folder", folder.display())]
+    Exists {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The folder cannot be created or written to.
+    #[error("cannot begin a session in {}; choose a folder that can be written to", folder.display())]
+    Create {
+        /// The folder.
+        folder: PathBuf,
+        /// Why not.
+        #[source]
+        source: BoxError,
+    },
+    /// A file of the session is a symbolic link: what it points to would be read, and written to.
+    #[error("{} is a symbolic link; put what it points to in its place", path.display())]
+    Link {
+        /// The link.
+        path: PathBuf,
+    },
+    /// There is a log without a header.
+    #[error("{} is missing, but the session has a log; restore the file from a copy of the session", path.display())]
+    MissingHeader {
+        /// Where the header belongs.
+        path: PathBuf,
+    },
+    /// A file of the session cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The header is damaged, or the file is something else.
+    #[error("{} is not the header of a session, or is damaged; restore it from a copy of the session", path.display())]
+    Header {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: BoxError,
+    },
+    /// The session has another format.
+    #[error(
+        "{} has format version {found}, and this program reads version {expected}; use the program that wrote it, or begin another \
+         session", path.display()
+    )]
+    FormatVersion {
+        /// The header's file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The version that is read here.
+        expected: u32,
+    },
+    /// The session was begun with another scan, axis, window or model.
+    #[error("the session in {} was begun with the {what} {begun}, found {found}; use the {what} of then, or begin another session", folder.display())]
+    OtherSetting {
+        /// The folder.
+        folder: PathBuf,
+        /// What differs.
+        what: Setting,
+        /// What it was when the session began.
+        begun: String,
+        /// What it is now.
+        found: String,
+    },
+    /// The scan has the same content as then, but another grid.
+    #[error("the session in {} was begun with the same scan on another grid; use the scan of then, or begin another session", folder.display())]
+    OtherGrid {
+        /// The folder.
+        folder: PathBuf,
+        /// What differs.
+        #[source]
+        source: GridMismatch,
+    },
+    /// Another process has the session open.
+    #[error("the session in {} is in use by another process; wait until it has finished, or end it", folder.display())]
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A line of the log was altered, dropped or moved.
+    #[error("{} is damaged in line {line}; restore the session from a copy", path.display())]
+    Damaged {
+        /// The log.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        #[source]
+        source: LineError,
+    },
+    /// Something that the log names is missing or damaged.
+    #[error("{what} cannot be read; {advice}")]
+    Object {
+        /// What it is.
+        what: String,
+        /// What helps.
+        advice: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: BoxError,
+    },
+    /// A decision or a round that could not be written.
+    #[error(
+        "{what} could not be saved in {}, and nothing has changed; make room there, or check that the folder is writable, and repeat it",
+        folder.display()
+    )]
+    NotSaved {
+        /// What was to be saved.
+        what: String,
+        /// The session's folder.
+        folder: PathBuf,
+        /// Why not.
+        #[source]
+        source: BoxError,
+    },
+    /// The scan has fewer slices.
+    #[error("there is no slice {slice}: {scan} has {count}, numbered from 0 to {}", count.saturating_sub(1))]
+    NoSuchSlice {
+        /// The slice.
+        slice: usize,
+        /// The scan's name.
+        scan: String,
+        /// Number of its slices.
+        count: usize,
+    },
+    /// Labels of another size than the scan's slices.
+    #[error("slice {slice} has {} x {} pixels (rows x columns), the labels have {} x {}", expected.0, expected.1, found.0, found.1)]
+    SliceSize {
+        /// The slice.
+        slice: usize,
+        /// Its rows and columns.
+        expected: (usize, usize),
+        /// Rows and columns of the labels.
+        found: (usize, usize),
+    },
+    /// A label that is none of the session's structures.
+    #[error(
+        "slice {slice} has the label value {label}, and the session was begun with {structures}; draw with these values, or begin another \
+         session"
+    )]
+    UnknownLabel {
+        /// The slice.
+        slice: usize,
+        /// The label value.
+        label: u16,
+        /// The session's structures.
+        structures: String,
+    },
+    /// A slice cannot be accepted before there is a mask.
+    #[error("there is nothing to accept yet; run the first round, which segments the slices")]
+    NothingToAccept,
+    /// Every event is undone.
+    #[error("there is nothing to undo")]
+    NothingToUndo,
+    /// A round's mask that contradicts what the person decided. A defect of the caller.
+    #[error(
+        "the round's mask differs from what the person decided for slice {slice}; copy the person's slices into the mask"
+    )]
+    RoundContradicts {
+        /// The slice.
+        slice: usize,
+    },
+}
+
+/// What a session is bound to from its beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Setting {
+    /// The scan, by the SHA-256 of its files.
+    Scan,
+    /// The axis along which it is cut.
+    Axis,
+    /// The intensity window.
+    Window,
+    /// The model's weights, by their SHA-256.
+    Weights,
+    /// The floating-point precision of the image encoder.
+    Precision,
+}
+
+impl std::fmt::Display for Setting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Scan => "scan",
+            Self::Axis => "axis",
+            Self::Window => "window",
+            Self::Weights => "weights",
+            Self::Precision => "precision",
+        })
+    }
+}
+
+/// What is wrong with a line of the log.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum LineError {
+    /// It is not UTF-8.
+    #[error("it is not text")]
+    NotText(#[source] std::str::Utf8Error),
+    /// Its checksum is missing or wrong.
+    #[error("its checksum does not fit")]
+    Checksum(#[source] sam_files::SealError),
+    /// It is not an event of this format.
+    #[error("it has another format")]
+    Format(#[source] JsonError),
+    /// Its number is not that of its line.
+    #[error("its event has the number {found}, expected {expected}")]
+    Number {
+        /// The number.
+        found: u64,
+        /// The line's.
+        expected: u64,
+    },
+    /// The line before it is another one than it was written after.
+    #[error("it does not follow the line before it: lines, or the header, were altered, dropped or moved")]
+    Order,
+    /// The scan has fewer slices.
+    #[error("its event names slice {slice}, and the scan has {count}, counted from 0")]
+    NoSuchSlice {
+        /// The slice.
+        slice: usize,
+        /// Number of the scan's slices.
+        count: usize,
+    },
+    /// Rounds are numbered one by one.
+    #[error("it is round {found}, expected round {expected}")]
+    RoundNumber {
+        /// The round's number.
+        found: usize,
+        /// The number of the next round.
+        expected: usize,
+    },
+    /// Only the last event in effect can be undone.
+    #[error("it undoes event {event}, and the last one in effect is {}", last.map_or_else(|| "none".to_owned(), |last| last.to_string()))]
+    NotUndoable {
+        /// The event.
+        event: u64,
+        /// The last one that is not undone.
+        last: Option<u64>,
+    },
+    /// The event cannot be stored in JSON.
+    #[error(
+        "the event cannot be written as JSON and read back unchanged: check its configuration for numbers that are not finite"
+    )]
+    NotReadable,
+}
+
+/// A text that is not the JSON that was expected. The parser's message, safe to print: it may quote the text.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct JsonError(String);
+
+impl JsonError {
+    pub(crate) fn new(error: &serde_json::Error) -> Self {
+        Self(sam_files::sanitize(&error.to_string()))
+    }
+}
+
+/// Parses JSON.
+pub(crate) fn from_json<T: serde::de::DeserializeOwned>(text: &[u8]) -> Result<T, JsonError> {
+    serde_json::from_slice(text).map_err(|error| JsonError::new(&error))
+}

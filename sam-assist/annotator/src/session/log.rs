@@ -1,0 +1,119 @@
+//! `log.jsonl`: what happened, one event a line, each bound to the one before.
+
+use std::path::Path;
+
+use sam_files::{AppendLines, OpenLinesError, Sha256Id};
+
+use super::{
+    error::{BoxError, LineError},
+    event::{LogEntry, SessionEvent},
+};
+
+/// Name of the log's file.
+pub(super) const FILE_NAME: &str = "log.jsonl";
+
+/// The events of a session, each on the disk before anything follows from it.
+#[derive(Debug)]
+pub(super) struct Log {
+    lines: AppendLines,
+    events: Events,
+    /// SHA-256 of the last line; of the header, where there is none.
+    last: Sha256Id,
+}
+
+/// Events that make sense, one after the other.
+#[derive(Debug)]
+struct Events {
+    entries: Vec<LogEntry>,
+    /// Numbers of those that were not undone: the last one is the next to be undone.
+    in_effect: Vec<u64>,
+    rounds: usize,
+    /// Number of the scan's slices.
+    slices: usize,
+}
+
+impl Log {
+    /// Opens a log, or creates it, and locks it until it is dropped.
+    ///
+    /// # Errors
+    /// [`OpenLinesError`] if the file cannot be read or written, or is in use; if a line was altered, dropped or moved.
+    pub(super) fn open(path: &Path, header: Sha256Id, slices: usize) -> Result<Self, OpenLinesError<LineError>> {
+        let mut events = Events { entries: Vec::new(), in_effect: Vec::new(), rounds: 0, slices };
+        let mut last = header;
+        let lines = AppendLines::open(path, |number, line| {
+            let (entry, id) = LogEntry::from_line(line)?;
+            if entry.number != number as u64 {
+                return Err(LineError::Number { found: entry.number, expected: number as u64 });
+            }
+            if entry.before != last {
+                return Err(LineError::Order);
+            }
+            events.check(&entry.event)?;
+            last = id;
+            events.push(entry);
+            Ok(())
+        })?;
+        Ok(Self { lines, events, last })
+    }
+
+    /// Adds an event, and returns its number.
+    pub(super) fn push(&mut self, event: SessionEvent) -> Result<u64, BoxError> {
+        self.events.check(&event)?;
+        let number = self.entries().len() as u64 + 1;
+        let entry = LogEntry::now(number, self.last, event);
+        let (line, id) = entry.to_line()?;
+        self.lines.push(line.as_bytes())?;
+        self.last = id;
+        self.events.push(entry);
+        Ok(number)
+    }
+
+    pub(super) fn entries(&self) -> &[LogEntry] {
+        &self.events.entries
+    }
+
+    /// The last event that was not undone.
+    pub(super) fn last_in_effect(&self) -> Option<&LogEntry> {
+        let &number = self.events.in_effect.last()?;
+        self.entries().get(number as usize - 1)
+    }
+
+    pub(super) fn last(&self) -> Sha256Id {
+        self.last
+    }
+}
+
+impl Events {
+    /// Refuses an event that makes no sense after those before it.
+    fn check(&self, event: &SessionEvent) -> Result<(), LineError> {
+        match event {
+            SessionEvent::Drawn { slice, .. }
+            | SessionEvent::Accepted { slice, .. }
+            | SessionEvent::Rejected { slice } => {
+                let (slice, count) = (*slice, self.slices);
+                if slice < count { Ok(()) } else { Err(LineError::NoSuchSlice { slice, count }) }
+            }
+            SessionEvent::Round(round) => {
+                let (found, expected) = (round.number, self.rounds + 1);
+                if found == expected { Ok(()) } else { Err(LineError::RoundNumber { found, expected }) }
+            }
+            SessionEvent::Undone { event } => {
+                let last = self.in_effect.last().copied();
+                if last == Some(*event) { Ok(()) } else { Err(LineError::NotUndoable { event: *event, last }) }
+            }
+        }
+    }
+
+    /// Adds an entry that was checked.
+    fn push(&mut self, entry: LogEntry) {
+        match &entry.event {
+            SessionEvent::Undone { .. } => drop(self.in_effect.pop()),
+            SessionEvent::Round(_) => {
+                self.rounds += 1;
+                self.in_effect.push(entry.number);
+            }
+            _ => self.in_effect.push(entry.number),
+        }
+        self.entries.push(entry);
+    }
+}

@@ -1,0 +1,350 @@
+//! A session: what a person outlined, accepted and rejected on one scan, what was learned from it and what was found.
+//!
+//! A folder contains
+//! - `session.json`: the [`Header`], which says which scan and which model it is about; written once.
+//! - `log.jsonl`: one [`LogEntry`] a line. It only grows, and each line is on the disk before anything follows from it, so that a decision
+//!   survives any crash. Each line contains the SHA-256 of the one before, so that damage is found, and located.
+//! - `objects/`: files that events name by their SHA-256: labels of slices, prompt cards, masks, rankings. They are written before the
+//!   event, and never changed.
+//!
+//! The state is not stored; it follows from the events: [`Session::state`]. Nothing is ever deleted; undoing is an event like the others.
+//! `FORMAT.md` of this crate describes every field, and when the format's version is raised.
+
+mod error;
+mod event;
+mod header;
+mod log;
+mod objects;
+mod provenance;
+mod read;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use sam_assist::PromptCard;
+use sam_core::Precision;
+use sam_data::{ScanIdentity, SlicePlane, Volume};
+use sam_files::{OpenLinesError, Sha256Id, sync_folder, write_atomic};
+use sam_prompt::ndarray::{ArrayView2, ArrayView3};
+
+pub(crate) use self::error::BoxError;
+pub use self::{
+    error::{JsonError, LineError, SessionError, Setting},
+    event::{LogEntry, Round, SessionEvent},
+    header::{FORMAT_VERSION, Header},
+    state::{Origin, PersonSlice, SessionState},
+};
+use self::{
+    log::Log,
+    objects::{ObjectKind, Objects},
+};
+use crate::AnnotateConfig;
+
+/// Name of the objects' folder.
+const OBJECTS: &str = "objects";
+
+/// An open session. No other process can open it meanwhile.
+#[derive(Debug)]
+pub struct Session {
+    folder: PathBuf,
+    header: Header,
+    plane: SlicePlane,
+    objects: Objects,
+    log: Log,
+    state: SessionState,
+}
+
+/// The result of a round, to be recorded in a session.
+#[derive(Debug)]
+pub struct RoundResult<'a> {
+    /// Seed of everything random in it.
+    pub seed: u64,
+    /// Its configuration.
+    pub config: AnnotateConfig,
+    /// The backend that computed it.
+    pub backend: String,
+    /// The round whose cards its learning started from, if any.
+    pub warm_start: Option<usize>,
+    /// What was learned, by label value.
+    pub cards: &'a BTreeMap<u16, PromptCard>,
+    /// The label map that was found, with the person's slices in it: `[i, j, k]`.
+    pub labels: ArrayView3<'a, u16>,
+    /// Slices and how far each can be trusted, the least trusted first, if that was estimated.
+    pub ranking: Option<&'a [(usize, f32)]>,
+}
+
+impl Session {
+    /// Whether a folder holds a session.
+    pub fn exists(folder: impl AsRef<Path>) -> bool {
+        folder.as_ref().join(header::FILE_NAME).exists()
+    }
+
+    /// Opens the session of a folder, or begins one there.
+    ///
+    /// # Errors
+    /// As [`Session::open`] and [`Session::create`].
+    pub fn start(folder: impl AsRef<Path>, header: Header) -> Result<Self, SessionError> {
+        let folder = folder.as_ref();
+        if Header::read(folder)?.is_some() { Self::open(folder, &header) } else { Self::create(folder, header) }
+    }
+
+    /// Opens a session with the axis, window and structures that it was begun with.
+    ///
+    /// # Errors
+    /// As [`Session::open`].
+    pub fn resume(
+        folder: impl AsRef<Path>,
+        scan: ScanIdentity,
+        weights_sha256: &str,
+        precision: Precision,
+    ) -> Result<Self, SessionError> {
+        let folder = folder.as_ref();
+        let begun = Header::read(folder)?.ok_or_else(|| SessionError::NotFound { folder: folder.to_path_buf() })?;
+        Self::open(folder, &Header { scan, weights_sha256: weights_sha256.to_owned(), precision, ..begun })
+    }
+
+    /// Begins a session.
+    ///
+    /// # Errors
+    /// [`SessionError::Exists`]; [`SessionError::InUse`]; [`SessionError::Create`] if the folder cannot be written to.
+    pub fn create(folder: impl AsRef<Path>, header: Header) -> Result<Self, SessionError> {
+        let folder = folder.as_ref();
+        let failed = |source: BoxError| SessionError::Create { folder: folder.to_path_buf(), source };
+        fs::create_dir_all(folder).map_err(|error| failed(error.into()))?;
+        refuse_links(folder)?;
+        let plane = SlicePlane::new(&header.scan.grid, header.axis);
+        let bytes = header.to_bytes().map_err(|error| failed(error.into()))?;
+        let path = folder.join(header::FILE_NAME);
+        let check_free = || {
+            if path.exists() { Err(SessionError::Exists { folder: folder.to_path_buf() }) } else { Ok(()) }
+        };
+        check_free()?;
+        let log = open_log(folder, Sha256Id::of(&bytes), plane.count())?;
+        // The folder is locked now; until here another process may have begun a session in it.
+        check_free()?;
+        if !log.entries().is_empty() {
+            return Err(SessionError::MissingHeader { path });
+        }
+        let write = || -> Result<Objects, BoxError> {
+            let objects = Objects::open(&folder.join(OBJECTS))?;
+            write_atomic(&path, |file| file.write_all(&bytes))?;
+            sync_folder(folder)?;
+            if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                sync_folder(parent)?;
+            }
+            Ok(objects)
+        };
+        let objects = write().map_err(failed)?;
+        Ok(Self { folder: folder.to_path_buf(), header, plane, objects, log, state: SessionState::default() })
+    }
+
+    /// Opens a session to continue it with the scan, axis, window and model of `now`.
+    ///
+    /// # Errors
+    /// [`SessionError::NotFound`]; [`SessionError::Header`] and [`SessionError::Damaged`] if it is damaged; [`SessionError::InUse`];
+    /// [`SessionError::OtherSetting`] and [`SessionError::OtherGrid`] if it was begun with something else.
+    pub fn open(folder: impl AsRef<Path>, now: &Header) -> Result<Self, SessionError> {
+        let folder = folder.as_ref();
+        let missing = || SessionError::NotFound { folder: folder.to_path_buf() };
+        let (header, hash) = Header::read_with_hash(folder)?.ok_or_else(missing)?;
+        header.check_same(folder, now)?;
+        refuse_links(folder)?;
+        let plane = SlicePlane::new(&header.scan.grid, header.axis);
+        let log = open_log(folder, hash, plane.count())?;
+        let path = folder.join(OBJECTS);
+        let objects = Objects::open(&path).map_err(|source| SessionError::Read { path, source })?;
+        let state = SessionState::after(log.entries());
+        Ok(Self { folder: folder.to_path_buf(), header, plane, objects, log, state })
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What it is about.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// How the scan is cut into slices.
+    pub fn plane(&self) -> &SlicePlane {
+        &self.plane
+    }
+
+    /// Its current state.
+    pub fn state(&self) -> &SessionState {
+        &self.state
+    }
+
+    /// All events, in their order.
+    pub fn entries(&self) -> &[LogEntry] {
+        self.log.entries()
+    }
+
+    /// The last event that is not undone: what [`Session::undo`] undoes next.
+    pub fn last(&self) -> Option<&SessionEvent> {
+        self.log.last_in_effect().map(|entry| &entry.event)
+    }
+
+    /// Records a slice as the person outlined or corrected it; without any label, as one that shows no structure. Returns the event's
+    /// number.
+    ///
+    /// # Shapes
+    /// - labels: `[rows, columns]` of [`Session::plane`]
+    ///
+    /// # Errors
+    /// [`SessionError::NoSuchSlice`]; [`SessionError::SliceSize`]; [`SessionError::UnknownLabel`]; [`SessionError::NotSaved`]. Nothing has
+    /// then changed.
+    pub fn draw(&mut self, slice: usize, labels: ArrayView2<'_, u16>) -> Result<u64, SessionError> {
+        self.check_labels(slice, labels)?;
+        let stored = self.objects.put_slice(labels).map_err(BoxError::from);
+        let kept = stored.and_then(|labels| self.push(SessionEvent::Drawn { slice, labels }));
+        kept.map_err(|source| self.not_saved(format!("slice {slice}, as drawn,"), source))
+    }
+
+    /// Records a slice as accepted as the current round found it. Returns the event's number.
+    ///
+    /// # Errors
+    /// [`SessionError::NothingToAccept`] before the first round; [`SessionError::NoSuchSlice`]; [`SessionError::Object`] if the mask is
+    /// damaged; [`SessionError::NotSaved`]. Nothing has then changed.
+    pub fn accept(&mut self, slice: usize) -> Result<u64, SessionError> {
+        let found = self.found()?.ok_or(SessionError::NothingToAccept)?;
+        self.check_slice(slice)?;
+        let labels = self.plane.extract(found.labels.view(), slice);
+        self.accept_as(slice, labels.view())
+    }
+
+    /// Records a slice as accepted, with the labels that the current round found there. Returns the event's number.
+    ///
+    /// # Errors
+    /// As [`Session::draw`].
+    pub fn accept_as(&mut self, slice: usize, labels: ArrayView2<'_, u16>) -> Result<u64, SessionError> {
+        self.check_labels(slice, labels)?;
+        let stored = self.objects.put_slice(labels).map_err(BoxError::from);
+        let kept = stored.and_then(|labels| self.push(SessionEvent::Accepted { slice, labels }));
+        kept.map_err(|source| self.not_saved(format!("slice {slice}, as accepted,"), source))
+    }
+
+    /// Records that a slice is wrong; if it was the person's, it no longer is. Returns the event's number.
+    ///
+    /// # Errors
+    /// [`SessionError::NoSuchSlice`]; [`SessionError::NotSaved`]. Nothing has then changed.
+    pub fn reject(&mut self, slice: usize) -> Result<u64, SessionError> {
+        self.check_slice(slice)?;
+        let kept = self.push(SessionEvent::Rejected { slice });
+        kept.map_err(|source| self.not_saved(format!("slice {slice}, as rejected,"), source))
+    }
+
+    /// Records the result of a round; its mask is the current one from now on. Returns the event's number.
+    ///
+    /// `image` gives the mask's file its header.
+    ///
+    /// # Errors
+    /// [`SessionError::RoundContradicts`] if the mask differs from a slice of the person's; [`SessionError::NotSaved`]. Nothing has then
+    /// changed.
+    pub fn record_round(&mut self, result: RoundResult<'_>, image: &Volume) -> Result<u64, SessionError> {
+        for (&slice, person) in &self.state.slices {
+            if self.plane.extract(result.labels, slice) != self.labels_of(slice, person)? {
+                return Err(SessionError::RoundContradicts { slice });
+            }
+        }
+        let recorded = self.store_round(result, image).and_then(|round| self.push(SessionEvent::Round(round)));
+        recorded.map_err(|source| self.not_saved("the round".to_owned(), source))
+    }
+
+    /// Stores the objects of a round.
+    fn store_round(&self, result: RoundResult<'_>, image: &Volume) -> Result<Round, BoxError> {
+        let RoundResult { seed, config, backend, warm_start, .. } = result;
+        let put = |(&value, card): (&u16, &PromptCard)| {
+            Ok((value, self.objects.put(ObjectKind::Card, |path| card.save(path))?))
+        };
+        let cards = result.cards.iter().map(put).collect::<Result<_, BoxError>>()?;
+        let mask = self.objects.put(ObjectKind::Mask, |path| sam_data::write_labels(path, result.labels, image))?;
+        let put_ranking = |ranking: &[(usize, f32)]| -> Result<Sha256Id, BoxError> {
+            let text = serde_json::to_vec(ranking)?;
+            Ok(self.objects.put(ObjectKind::Ranking, |path| write_atomic(path, |file| file.write_all(&text)))?)
+        };
+        let ranking = result.ranking.map(put_ranking).transpose()?;
+        Ok(Round { number: self.next_round(), seed, config, backend, warm_start, cards, mask, ranking })
+    }
+
+    /// The number of the next round, counted from 1; rounds that were undone keep theirs.
+    pub fn next_round(&self) -> usize {
+        state::rounds(self.entries()).count() + 1
+    }
+
+    /// Undoes the last event that is not undone yet, and returns it.
+    ///
+    /// # Errors
+    /// [`SessionError::NothingToUndo`]; [`SessionError::NotSaved`].
+    pub fn undo(&mut self) -> Result<SessionEvent, SessionError> {
+        let last = self.log.last_in_effect().ok_or(SessionError::NothingToUndo)?.clone();
+        let kept = self.push(SessionEvent::Undone { event: last.number });
+        kept.map_err(|source| self.not_saved("the undoing".to_owned(), source))?;
+        Ok(last.event)
+    }
+
+    fn push(&mut self, event: SessionEvent) -> Result<u64, BoxError> {
+        let number = self.log.push(event)?;
+        self.state = SessionState::after(self.log.entries());
+        Ok(number)
+    }
+
+    fn not_saved(&self, what: String, source: BoxError) -> SessionError {
+        SessionError::NotSaved { what, folder: self.folder.clone(), source }
+    }
+
+    pub(crate) fn check_slice(&self, slice: usize) -> Result<(), SessionError> {
+        let count = self.plane.count();
+        if slice < count {
+            return Ok(());
+        }
+        Err(SessionError::NoSuchSlice { slice, scan: self.header.scan.name.clone(), count })
+    }
+
+    fn check_labels(&self, slice: usize, labels: ArrayView2<'_, u16>) -> Result<(), SessionError> {
+        self.check_slice(slice)?;
+        let (expected, found) = (self.plane.size(), labels.dim());
+        if found != expected {
+            return Err(SessionError::SliceSize { slice, expected, found });
+        }
+        let structures = &self.header.structures;
+        match labels.iter().find(|&&label| label != 0 && !structures.contains_key(&label)) {
+            Some(&label) => {
+                let named: Vec<_> = structures.iter().map(|(value, name)| format!("{value} ({name})")).collect();
+                Err(SessionError::UnknownLabel { slice, label, structures: named.join(", ") })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Opens and locks the log of a session.
+fn open_log(folder: &Path, header: Sha256Id, slices: usize) -> Result<Log, SessionError> {
+    Log::open(&folder.join(log::FILE_NAME), header, slices).map_err(|error| match error {
+        OpenLinesError::InUse { .. } => SessionError::InUse { folder: folder.to_path_buf() },
+        OpenLinesError::Line { path, number, source } => SessionError::Damaged { path, line: number, source },
+        OpenLinesError::Open { path, source } => SessionError::Read { path, source },
+        other => SessionError::Create { folder: folder.to_path_buf(), source: other.into() },
+    })
+}
+
+/// Refuses links: a session from somebody else could lead out of its folder.
+fn refuse_links(folder: &Path) -> Result<(), SessionError> {
+    for name in [header::FILE_NAME, log::FILE_NAME, OBJECTS] {
+        let path = folder.join(name);
+        match fs::symlink_metadata(&path) {
+            Ok(found) if found.is_symlink() => return Err(SessionError::Link { path }),
+            Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(SessionError::Read { path, source }),
+            _ => {}
+        }
+    }
+    Ok(())
+}

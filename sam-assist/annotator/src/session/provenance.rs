@@ -1,0 +1,37 @@
+//! Where a mask comes from, as JSON beside it and as a line of DICOM.
+
+use serde_json::{Value, json};
+
+use super::{Origin, Session};
+
+impl Session {
+    /// What is written beside a mask: the scan, the model, whose slices it contains, and the hashes that prove it.
+    pub fn provenance(&self) -> Value {
+        let state = self.state();
+        let round = state.round.as_ref().map(|round| {
+            json!({
+                "number": round.number, "seed": round.seed, "backend": round.backend, "warm_start": round.warm_start,
+                "cards": round.cards, "mask": round.mask, "ranking": round.ranking, "config": round.config,
+            })
+        });
+        json!({
+            "header": self.header(),
+            "events": self.entries().len(),
+            "log_sha256": self.log.last(),
+            "drawn": state.slices_of(Origin::Drawn),
+            "accepted": state.slices_of(Origin::Accepted),
+            "rejected": state.rejected,
+            "labels": state.slices,
+            "round": round,
+        })
+    }
+
+    /// Where the mask comes from in at most 64 characters, as a text attribute of DICOM holds them.
+    pub fn describe(&self) -> String {
+        let state = self.state();
+        let [drawn, accepted] = [Origin::Drawn, Origin::Accepted].map(|origin| state.slices_of(origin).len());
+        let round = state.round.as_ref().map_or(0, |round| round.number);
+        let log: String = self.log.last().to_string().chars().take(12).collect();
+        format!("Session {log}, round {round}: {drawn} drawn, {accepted} accepted")
+    }
+}

@@ -1,0 +1,150 @@
+//! What is read back from a session: the person's slices, masks, cards and rankings.
+
+use std::{collections::BTreeMap, fs};
+
+use sam_assist::PromptCard;
+use sam_data::{Grid, LabelVolume};
+use sam_files::Sha256Id;
+use sam_prompt::ndarray::{Array2, Array3};
+use thiserror::Error;
+
+use super::{
+    PersonSlice, Round, Session, SessionError, SessionState,
+    error::{BoxError, from_json},
+    objects::ObjectKind,
+    state,
+};
+use crate::Annotations;
+
+/// A ranking that names a slice which the scan does not have.
+#[derive(Debug, Error)]
+#[error("it names slice {slice}, but the scan has {count}, counted from 0")]
+struct ForeignSlice {
+    slice: usize,
+    count: usize,
+}
+
+impl Session {
+    /// All rounds in their order, undone or not, each with the state of the session before it.
+    pub fn rounds(&self) -> impl Iterator<Item = (SessionState, &Round)> {
+        let entries = self.entries();
+        state::rounds(entries).map(|(place, round)| (SessionState::after(&entries[..place]), round))
+    }
+
+    /// Whether the current round was learned from the person's current slices.
+    pub fn is_up_to_date(&self) -> bool {
+        let Some(current) = &self.state().round else { return false };
+        self.rounds().any(|(before, round)| round.number == current.number && before.has_same_labels(self.state()))
+    }
+
+    /// The person's current slices, as annotations to learn from.
+    ///
+    /// # Errors
+    /// [`SessionError::Object`] if a slice is missing or damaged.
+    pub fn annotations(&self) -> Result<Annotations, SessionError> {
+        self.annotations_of(self.state())
+    }
+
+    /// The person's slices in an earlier state, as annotations to learn from.
+    ///
+    /// # Errors
+    /// [`SessionError::Object`] if a slice is missing or damaged.
+    pub fn annotations_of(&self, state: &SessionState) -> Result<Annotations, SessionError> {
+        let Grid { shape, affine, .. } = self.header().scan.grid;
+        let (mut labels, mut empty) = (Array3::zeros(shape), Vec::new());
+        for (&slice, person) in &state.slices {
+            let drawn = self.labels_of(slice, person)?;
+            if drawn.iter().all(|&label| label == 0) {
+                empty.push(slice);
+            }
+            self.plane().insert(&mut labels, slice, drawn.view());
+        }
+        let annotations = Annotations::new(LabelVolume::new(labels, affine)).with_empty(empty);
+        Ok(annotations.with_names(self.header().structures.clone()))
+    }
+
+    /// The labels of one of the person's slices.
+    ///
+    /// # Errors
+    /// [`SessionError::Object`] if they are missing or damaged.
+    pub fn labels_of(&self, slice: usize, person: &PersonSlice) -> Result<Array2<u16>, SessionError> {
+        let read = self.objects.slice(person.labels, self.plane().size());
+        read.map_err(|source| {
+            unreadable(format!("the person's slice {slice}"), "outlining it again repairs it", source)
+        })
+    }
+
+    /// The mask of the current round as it was found; `None` before the first round.
+    ///
+    /// # Errors
+    /// [`SessionError::Object`] if it is missing or damaged.
+    pub fn found(&self) -> Result<Option<LabelVolume>, SessionError> {
+        self.state().round.as_ref().map(|round| self.mask_of(round)).transpose()
+    }
+
+    /// The mask of a round as it was found.
+    ///
+    /// # Errors
+    /// [`SessionError::Object`] if it is missing or damaged.
+    pub fn mask_of(&self, round: &Round) -> Result<LabelVolume, SessionError> {
+        let read = || -> Result<LabelVolume, BoxError> {
+            let mask = sam_data::read_labels(&self.objects.find(ObjectKind::Mask, round.mask)?)?;
+            self.header().scan.grid.compare_shape(&mask.grid)?;
+            Ok(mask)
+        };
+        let what = || format!("the mask of round {}", round.number);
+        read().map_err(|source| unreadable(what(), "undoing the round goes back to the one before", source))
+    }
+
+    /// The cards of a round, by label value.
+    ///
+    /// # Errors
+    /// [`SessionError::Object`] if one is missing or damaged, or was made for other weights.
+    pub fn cards_of(&self, round: &Round) -> Result<BTreeMap<u16, PromptCard>, SessionError> {
+        let read = |(&value, &id): (&u16, &Sha256Id)| -> Result<_, BoxError> {
+            let card = PromptCard::load(self.objects.find(ObjectKind::Card, id)?)?;
+            card.check_weights(&self.header().weights_sha256)?;
+            Ok((value, card))
+        };
+        let cards = round.cards.iter().map(read).collect::<Result<_, _>>();
+        let what = || format!("a card of round {}", round.number);
+        cards.map_err(|source| unreadable(what(), "a round that learns from the model does not need it", source))
+    }
+
+    /// The ranking of a round: slices and how far each can be trusted, the least trusted first; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`SessionError::Object`] if it is missing or damaged, or names a slice that the scan does not have.
+    pub fn ranking_of(&self, round: &Round) -> Result<Option<Vec<(usize, f32)>>, SessionError> {
+        let read = |id| -> Result<_, BoxError> {
+            let ranking: Vec<(usize, f32)> = from_json(&fs::read(self.objects.find(ObjectKind::Ranking, id)?)?)?;
+            let count = self.plane().count();
+            match ranking.iter().find(|&&(slice, _)| slice >= count) {
+                Some(&(slice, _)) => Err(ForeignSlice { slice, count }.into()),
+                None => Ok(ranking),
+            }
+        };
+        let what = || format!("the ranking of round {}", round.number);
+        round
+            .ranking
+            .map(read)
+            .transpose()
+            .map_err(|source| unreadable(what(), "another round ranks the slices again", source))
+    }
+
+    /// The current round's mask with all of the person's slices in it: what is to be written. `None` before the first round.
+    ///
+    /// # Errors
+    /// [`SessionError::Object`] if something is missing or damaged.
+    pub fn current(&self) -> Result<Option<LabelVolume>, SessionError> {
+        let Some(mut mask) = self.found()? else { return Ok(None) };
+        for (&slice, person) in &self.state().slices {
+            self.plane().insert(&mut mask.labels, slice, self.labels_of(slice, person)?.view());
+        }
+        Ok(Some(mask))
+    }
+}
+
+fn unreadable(what: String, advice: &'static str, source: impl Into<BoxError>) -> SessionError {
+    SessionError::Object { what, advice, source: source.into() }
+}

@@ -1,0 +1,99 @@
+//! Where a session stands: what follows from its events.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sam_files::Sha256Id;
+use serde::Serialize;
+
+use super::event::{LogEntry, Round, SessionEvent};
+
+/// How a slice became the person's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// The person outlined or corrected it.
+    Drawn,
+    /// The person accepted what was found.
+    Accepted,
+}
+
+/// A slice that a person has decided on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PersonSlice {
+    /// How it became theirs.
+    pub origin: Origin,
+    /// Its labels, by the SHA-256 of their file.
+    pub labels: Sha256Id,
+}
+
+/// Where a session stands.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct SessionState {
+    /// The person's slices: their labels stay as they are.
+    pub slices: BTreeMap<usize, PersonSlice>,
+    /// Slices that the person found to be wrong, and has not corrected.
+    pub rejected: BTreeSet<usize>,
+    /// The round whose mask is the current one.
+    pub round: Option<Round>,
+}
+
+impl SessionState {
+    /// The state after events; those that were undone have no effect.
+    pub(super) fn after(entries: &[LogEntry]) -> Self {
+        let mut state = Self::default();
+        in_effect(entries).for_each(|entry| state.apply(&entry.event));
+        state
+    }
+
+    fn apply(&mut self, event: &SessionEvent) {
+        match event {
+            SessionEvent::Drawn { slice, labels } => self.decide(*slice, Origin::Drawn, *labels),
+            SessionEvent::Accepted { slice, labels } => self.decide(*slice, Origin::Accepted, *labels),
+            SessionEvent::Rejected { slice } => {
+                self.slices.remove(slice);
+                self.rejected.insert(*slice);
+            }
+            SessionEvent::Round(round) => self.round = Some(round.clone()),
+            SessionEvent::Undone { .. } => {}
+        }
+    }
+
+    fn decide(&mut self, slice: usize, origin: Origin, labels: Sha256Id) {
+        self.slices.insert(slice, PersonSlice { origin, labels });
+        self.rejected.remove(&slice);
+    }
+
+    /// The person's slices of one origin, in rising order.
+    pub fn slices_of(&self, origin: Origin) -> Vec<usize> {
+        self.slices.iter().filter(|(_, slice)| slice.origin == origin).map(|(&index, _)| index).collect()
+    }
+
+    /// Whether the person's slices and their labels are the same as in another state.
+    pub fn has_same_labels(&self, other: &Self) -> bool {
+        let labels =
+            |state: &Self| state.slices.iter().map(|(&index, slice)| (index, slice.labels)).collect::<Vec<_>>();
+        labels(self) == labels(other)
+    }
+}
+
+/// All rounds, undone or not, each with the number of events before it.
+pub(super) fn rounds(entries: &[LogEntry]) -> impl Iterator<Item = (usize, &Round)> {
+    entries.iter().enumerate().filter_map(|(place, entry)| match &entry.event {
+        SessionEvent::Round(round) => Some((place, round)),
+        _ => None,
+    })
+}
+
+/// The events that were not undone, without the undoing itself.
+fn in_effect(entries: &[LogEntry]) -> impl Iterator<Item = &LogEntry> {
+    let undone = entries.iter().filter_map(|entry| match entry.event {
+        SessionEvent::Undone { event } => Some(event),
+        _ => None,
+    });
+    let undone: BTreeSet<u64> = undone.collect();
+    let is_in_effect =
+        move |entry: &&LogEntry| !undone.contains(&entry.number) && !matches!(entry.event, SessionEvent::Undone { .. });
+    entries.iter().filter(is_in_effect)
+}

@@ -1,0 +1,25 @@
+//! Helpers of this crate's unit tests.
+
+use std::{error::Error, iter::successors};
+
+use sam_auto::{CleanUp, GeneratorKind, GeneratorStrategy, Strategy};
+
+use crate::AnnotateConfig;
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let causes = successors(error.source(), |&cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// A configuration.
+pub(crate) fn config() -> AnnotateConfig {
+    AnnotateConfig::default()
+}
+
+/// Both strategies; the generators with this threshold of the gate.
+pub(crate) fn strategies(threshold: f32) -> [Strategy; 2] {
+    let mut generators = GeneratorStrategy::new(GeneratorKind::Ensemble).with_clean_up(CleanUp::Volume(1));
+    generators.config.gate.threshold = threshold;
+    [Strategy::default(), Strategy::Generators(generators)]
+}

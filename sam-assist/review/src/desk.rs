@@ -1,0 +1,150 @@
+//! What a person does at the review page, whatever program is behind it.
+
+use sam_prompt::{
+    Prompts,
+    ndarray::{Array2, Array3},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{DeskError, RankedSlice};
+
+/// What a person does at the review page.
+///
+/// The page's server checks every slice, structure and coordinate first: slices are below the length of [`Overview::slices`], structures
+/// are among [`Overview::structures`], and prompts lie on the slice.
+pub trait Desk: Send {
+    /// Everything that the page shows beside the slices themselves.
+    fn overview(&self) -> Overview;
+
+    /// A slice as the model sees it, in 8-bit levels: `[rows, columns, channels]`, one channel for grey and three for colour.
+    ///
+    /// # Errors
+    /// If the slice cannot be read.
+    fn image(&self, slice: usize) -> Result<Array3<u8>, DeskError>;
+
+    /// The present label values of a slice: `[rows, columns]`.
+    ///
+    /// # Errors
+    /// If the slice cannot be read.
+    fn labels(&self, slice: usize) -> Result<Array2<u16>, DeskError>;
+
+    /// The person now views this slice: the next click can be prepared.
+    fn viewing(&mut self, slice: usize);
+
+    /// Proposes the outline of a structure on a slice. Nothing is kept until [`Decision::Keep`]; the next proposal replaces this one.
+    ///
+    /// # Errors
+    /// If the model fails.
+    fn propose(&mut self, slice: usize, structure: u16, prompts: &Prompts) -> Result<Proposal, DeskError>;
+
+    /// Decides on a slice.
+    ///
+    /// # Errors
+    /// [`DeskError::NotNow`] if a proposal is to be kept and there is none; [`DeskError::Store`] if the decision cannot be kept.
+    fn decide(&mut self, slice: usize, decision: Decision) -> Result<(), DeskError>;
+
+    /// Takes the last decision back and returns its slice; `None` if there is none.
+    ///
+    /// # Errors
+    /// If that cannot be kept.
+    fn undo(&mut self) -> Result<Option<usize>, DeskError>;
+
+    /// Writes the mask on the scan's own grid, whole or not at all.
+    ///
+    /// # Errors
+    /// If it cannot be written. Nothing is lost then, and it can be tried again.
+    fn save(&mut self) -> Result<Saved, DeskError>;
+}
+
+/// A scan under review.
+#[derive(Debug, Clone, Serialize)]
+pub struct Overview {
+    /// The scan's name.
+    pub name: String,
+    /// Where the mask goes.
+    pub out: String,
+    /// Rows of a slice.
+    pub rows: usize,
+    /// Columns of a slice.
+    pub columns: usize,
+    /// Distance between rows and between columns, in mm.
+    pub spacing_mm: (f64, f64),
+    /// The structures that can be segmented.
+    pub structures: Vec<StructureOverview>,
+    /// The state of each slice.
+    pub slices: Vec<SliceOverview>,
+    /// Slices to look at; those that need it most come first.
+    pub ranking: Vec<RankedSlice>,
+    /// How many changes would be lost if the program stopped without saving.
+    pub unsaved: usize,
+    /// Whether there is a decision to take back.
+    pub can_undo: bool,
+}
+
+/// A structure of the scan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StructureOverview {
+    /// Its label value.
+    pub value: u16,
+    /// Its name.
+    pub name: String,
+    /// Its colour on the page, `#rrggbb`.
+    pub colour: String,
+}
+
+/// The state of a slice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct SliceOverview {
+    /// What was decided.
+    pub state: SliceState,
+    /// Whether no structure is on it.
+    pub is_blank: bool,
+}
+
+/// What was decided on a slice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SliceState {
+    /// Nothing so far: its labels were computed.
+    Predicted,
+    /// A person drew it, by clicks and boxes.
+    Drawn,
+    /// A person found its labels right.
+    Accepted,
+    /// A person found its labels wrong. They are still shown, but not written.
+    Rejected,
+    /// A person found that it shows no structure.
+    Empty,
+}
+
+/// What a person decides on a slice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decision {
+    /// Keep the proposal.
+    Keep,
+    /// The labels are right as they stand.
+    Accept,
+    /// The labels are wrong.
+    Reject,
+    /// No structure is here.
+    Empty,
+}
+
+/// A proposed outline.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proposal {
+    /// The label values that the slice would have, of all structures: `[rows, columns]`.
+    pub labels: Array2<u16>,
+    /// The IoU that the model predicts for it.
+    pub predicted_iou: f32,
+}
+
+/// A mask that was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Saved {
+    /// Its path.
+    pub path: String,
+    /// Rejected slices, which were left blank in the mask.
+    pub left_out: Vec<usize>,
+}

@@ -1,0 +1,164 @@
+//! What can go wrong in a review.
+
+use std::{error::Error, io, path::PathBuf};
+
+use sam_annotate::session::SessionError;
+use thiserror::Error;
+
+/// An error of another crate or of a caller's own code.
+pub type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Why a review cannot be opened or served.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ReviewError {
+    /// The port is taken, or the system does not allow it.
+    #[error("cannot open port {port} of this machine: choose another one, or 0 for any that is free")]
+    Port {
+        /// The port that was asked for.
+        port: u16,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The page's address needs a random token.
+    #[error("the operating system gives no random numbers for the page's address")]
+    Random(#[source] getrandom::Error),
+    /// The port failed while the page was served.
+    #[error("the review page's port failed")]
+    Serve(#[source] io::Error),
+    /// The thread that embeds slices in advance cannot be started.
+    #[error("cannot start the thread that embeds slices in advance")]
+    Thread(#[source] io::Error),
+    /// The ranking cannot be read.
+    #[error("cannot read the ranking {}", path.display())]
+    RankingFile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: RankingError,
+    },
+    /// The model cannot be used with a structure's card.
+    #[error("the prompt card of structure {structure} cannot be used with this model")]
+    Card {
+        /// The structure, counted from 0.
+        structure: usize,
+        /// Why not.
+        source: BoxError,
+    },
+    /// Something of the session cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a list of slices is no ranking.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RankingError {
+    /// The file cannot be opened or read.
+    #[error("the file cannot be read")]
+    Read(#[source] io::Error),
+    /// The text is not such a list.
+    #[error("expected a ranking such as [{{\"slice\": 3, \"trust\": 0.2}}]")]
+    Json(#[source] serde_json::Error),
+    /// A slice that the scan does not have.
+    #[error("the ranking names slice {slice}, but the scan has {count} slices, counted from 0")]
+    NoSuchSlice {
+        /// The slice named.
+        slice: usize,
+        /// Slices of the scan.
+        count: usize,
+    },
+    /// A slice is named more than once.
+    #[error("the ranking names slice {slice} twice")]
+    Twice {
+        /// The slice named.
+        slice: usize,
+    },
+    /// Trust outside its range.
+    #[error("the trust in slice {slice} is {trust}, expected a value from 0 to 1")]
+    Trust {
+        /// The slice named.
+        slice: usize,
+        /// The value found.
+        trust: f64,
+    },
+}
+
+/// Why a decision could not be kept or read back.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The session has no mask to review.
+    #[error(
+        "this session has no mask to review yet: run `sam-med annotate --session` with a few slices outlined first"
+    )]
+    NothingToReview,
+    /// Slices that nobody decided on are not stored.
+    #[error("slice {slice} cannot be stored as {state:?}: nobody decided on it")]
+    NoDecision {
+        /// The slice.
+        slice: usize,
+        /// Its state.
+        state: crate::SliceState,
+    },
+    /// Something of the session is missing or damaged, or cannot be written. Nothing has changed.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// A store of the caller's own failed. Nothing has changed.
+    #[error(transparent)]
+    Failed(BoxError),
+}
+
+/// Why something was not done at a desk.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DeskError {
+    /// It cannot be done in the present state; the message says why.
+    #[error("{0}")]
+    NotNow(String),
+    /// There is no structure with this label value.
+    #[error("no structure has the label value {0}")]
+    NoSuchStructure(u16),
+    /// The decision could not be kept: nothing has changed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The mask is written, but not its DICOM SEG.
+    #[error("the mask is in {}, but could not be written as DICOM SEG", mask.display())]
+    Segmentation {
+        /// The mask.
+        mask: PathBuf,
+        /// Why not.
+        source: BoxError,
+    },
+    /// The mask is written, but not the file beside it that says what was decided.
+    #[error("the mask is written, but not the file that says what was decided")]
+    Record(#[source] BoxError),
+    /// It was tried, and failed.
+    #[error(transparent)]
+    Failed(BoxError),
+}
+
+impl DeskError {
+    /// An error of the caller's own code, shown to the person with all its causes.
+    pub fn failed(error: impl Into<BoxError>) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// An error and its causes as one line: `what: why: why`.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_cause_is_said_once() {
+        let full = io::Error::other("the disk is full");
+        let error = DeskError::Store(StoreError::Failed(Box::new(ReviewError::Serve(full))));
+        assert_eq!(chain(&error), "the review page's port failed: the disk is full");
+    }
+}

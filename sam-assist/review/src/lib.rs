@@ -1,0 +1,61 @@
+//! The review page: a person looks through the slices of a segmented scan in a browser, corrects them with clicks and boxes, and accepts
+//! or rejects them.
+//!
+//! - [`Desk`]: what a person can do at the page. [`ScanDesk`] does it on a scan with a mask; a program may bring its own.
+//! - [`DecisionStore`]: where decisions are kept: a [`MemoryStore`] until the mask is saved, or a [`SessionStore`] at once.
+//! - [`SliceSegmenter`]: the model that answers clicks, [`ScanModel`] on the slices of one scan. [`Prefetch`] embeds slices before they
+//!   are clicked on.
+//! - [`Ranking`]: which slices to look at first.
+//! - [`Server`]: serves the page on this machine, to whoever has its address only.
+//!
+//! The page itself is hand-written and loads nothing from elsewhere; it lies in `src/page/`.
+#![forbid(unsafe_code)]
+
+mod access;
+mod desk;
+mod error;
+mod model;
+mod prefetch;
+mod ranking;
+mod request;
+mod scan_desk;
+mod segmenter;
+mod server;
+mod store;
+
+pub use desk::{Decision, Desk, Overview, Proposal, Saved, SliceOverview, SliceState, StructureOverview};
+pub use error::{BoxError, DeskError, RankingError, ReviewError, StoreError};
+pub use model::ScanModel;
+pub use prefetch::Prefetch;
+pub use ranking::{RankedSlice, Ranking};
+pub use sam_annotate;
+pub use sam_prompt::{self, ndarray};
+pub use scan_desk::{ReviewCase, ScanDesk};
+pub use segmenter::{SliceSegmenter, StructureMask};
+pub use server::Server;
+pub use store::{DecisionStore, MemoryStore, Provenance, SessionStore, SliceReview};
+
+#[cfg(test)]
+mod tests {
+    use burn_flex::Flex;
+
+    use super::*;
+
+    /// A desk and its parts can be shared by the threads of a server.
+    #[test]
+    fn everything_can_be_sent_and_shared_between_threads() {
+        fn is_send<T: Send>() {}
+        fn is_shared<T: Send + Sync + 'static>() {}
+        is_send::<ScanDesk>();
+        is_shared::<std::sync::Mutex<ScanDesk>>();
+        is_shared::<ScanModel<Flex>>();
+        is_shared::<ReviewCase>();
+        is_shared::<Server>();
+        is_shared::<SessionStore>();
+        is_shared::<MemoryStore>();
+        is_shared::<Ranking>();
+        is_shared::<ReviewError>();
+        is_shared::<DeskError>();
+        is_shared::<StoreError>();
+    }
+}

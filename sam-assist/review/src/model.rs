@@ -1,0 +1,56 @@
+//! A SAM behind the page: slices embedded once, clicks answered at once.
+
+use std::sync::Arc;
+
+use burn::tensor::backend::Backend;
+use sam_assist::PromptCard;
+use sam_core::{EmbeddingStore, SamPredictor, SliceSource};
+use sam_prompt::Prompts;
+
+use crate::{BoxError, ReviewError, SliceSegmenter, StructureMask};
+
+/// A SAM on the slices of one scan, with what was learned of each structure.
+#[derive(Debug)]
+pub struct ScanModel<B: Backend> {
+    slices: Arc<EmbeddingStore<B>>,
+    /// The model of each structure; all share one image encoder.
+    structures: Vec<SamPredictor<B>>,
+}
+
+impl<B: Backend> ScanModel<B> {
+    /// A model for a scan's slices. There is one card or `None` for each structure: without a card, the model answers as it was loaded.
+    ///
+    /// # Errors
+    /// [`ReviewError::Card`] if a card was made for other weights.
+    pub fn new<'a>(
+        slices: Arc<EmbeddingStore<B>>,
+        cards: impl IntoIterator<Item = Option<&'a PromptCard>>,
+    ) -> Result<Self, ReviewError> {
+        let learned = |(structure, card): (usize, Option<&PromptCard>)| match card {
+            Some(card) => {
+                card.apply(slices.predictor()).map_err(|source| ReviewError::Card { structure, source: source.into() })
+            }
+            None => Ok(slices.predictor().clone()),
+        };
+        let structures = cards.into_iter().enumerate().map(learned).collect::<Result<_, _>>()?;
+        Ok(Self { slices, structures })
+    }
+}
+
+impl<B: Backend> SliceSegmenter for ScanModel<B> {
+    fn is_embedded(&self, slice: usize) -> bool {
+        self.slices.is_in_memory(slice)
+    }
+
+    fn embed(&self, slice: usize) -> Result<(), BoxError> {
+        self.slices.embedding(slice)?;
+        Ok(())
+    }
+
+    fn segment(&self, slice: usize, structure: usize, prompts: &Prompts) -> Result<StructureMask, BoxError> {
+        let embedding = self.slices.embedding(slice)?;
+        let predictor = &self.structures[structure];
+        let found = sam_threads::in_pool(|| predictor.predict(&embedding, prompts))?;
+        Ok(StructureMask { mask: found.mask(), predicted_iou: found.iou[found.best()] })
+    }
+}

@@ -1,0 +1,205 @@
+//! A desk on a scan with a mask.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use sam_core::ImageSource;
+use sam_data::{Scan, Segment, SlicePlane};
+use sam_prompt::{
+    Prompts,
+    ndarray::{Array2, Array3, Zip},
+};
+
+use crate::{
+    Decision, DecisionStore, Desk, DeskError, Overview, Prefetch, Proposal, Provenance, Ranking, ReviewError, Saved,
+    SliceOverview, SliceReview, SliceSegmenter, SliceState, StructureOverview,
+};
+
+/// Colours of the structures, in their order. Most colour-blind people can tell them apart on grey, too (after Okabe and Ito).
+const COLOURS: [&str; 8] = ["#ff8c42", "#3fb8f0", "#2fc59a", "#f2e14c", "#e07bb5", "#5b8ff9", "#d9534f", "#b8c0cc"];
+
+/// The scan to review, and where its mask is written.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ReviewCase {
+    /// The scan.
+    pub scan: Arc<Scan>,
+    /// How it is cut into slices.
+    pub plane: SlicePlane,
+    /// The structures; the model knows them by their place in this list.
+    pub structures: Vec<Segment>,
+    /// Which slices to look at first.
+    pub ranking: Ranking,
+    /// The mask: `.nii` or `.nii.gz`.
+    pub mask: PathBuf,
+    /// The mask as DICOM SEG: `.dcm`, for scans that are DICOM series.
+    pub segmentation: Option<PathBuf>,
+    /// Fields of the file beside the mask that the program adds, such as its options.
+    pub record: serde_json::Map<String, serde_json::Value>,
+}
+
+impl ReviewCase {
+    /// A scan with its structures and the file of its mask; its slices are looked at in their own order.
+    pub fn new(scan: Arc<Scan>, plane: SlicePlane, structures: Vec<Segment>, mask: impl Into<PathBuf>) -> Self {
+        let ranking = Ranking::in_order(plane.count());
+        let (mask, record) = (mask.into(), serde_json::Map::new());
+        Self { scan, plane, structures, ranking, mask, segmentation: None, record }
+    }
+}
+
+/// A person's review of one scan.
+pub struct ScanDesk {
+    case: ReviewCase,
+    images: Arc<dyn ImageSource>,
+    slices: Vec<SliceReview>,
+    model: Arc<dyn SliceSegmenter>,
+    prefetch: Prefetch,
+    /// The last proposal, and its slice.
+    proposal: Option<(usize, Array2<u16>)>,
+    /// Where decisions are kept.
+    store: Box<dyn DecisionStore>,
+    /// How many changes the written mask lacks.
+    unsaved: usize,
+}
+
+impl ScanDesk {
+    /// A desk with all slices of a scan: their images as the model sees them, and their labels.
+    ///
+    /// # Errors
+    /// [`ReviewError::Thread`] if the system gives no thread for slices that are embedded in advance.
+    pub fn new(
+        case: ReviewCase,
+        images: Arc<dyn ImageSource>,
+        slices: Vec<SliceReview>,
+        store: Box<dyn DecisionStore>,
+        model: Arc<dyn SliceSegmenter>,
+    ) -> Result<Self, ReviewError> {
+        let prefetch = Prefetch::new(Arc::clone(&model), case.ranking.clone(), slices.len())?;
+        Ok(Self { case, images, slices, model, prefetch, proposal: None, store, unsaved: 0 })
+    }
+
+    /// The decisions by slice; slices that nobody decided on are left out.
+    pub fn states(&self) -> BTreeMap<usize, SliceState> {
+        let states = self.slices.iter().map(SliceReview::state).enumerate();
+        states.filter(|&(_, state)| state != SliceState::Predicted).collect()
+    }
+
+    /// Slices that are left blank in the mask: rejected ones, unless a later round segments them again.
+    fn left_out(&self) -> Vec<usize> {
+        let is_left_out = |slice: &SliceReview| slice.state() == SliceState::Rejected && !self.store.writes_rejected();
+        (0..self.slices.len()).filter(|&slice| is_left_out(&self.slices[slice])).collect()
+    }
+
+    /// The mask as it is written.
+    fn mask(&self, left_out: &[usize]) -> Array3<u16> {
+        let mut mask = Array3::zeros(self.case.scan.volume().voxels.dim());
+        for (index, slice) in self.slices.iter().enumerate().filter(|(index, _)| !left_out.contains(index)) {
+            self.case.plane.insert(&mut mask, index, slice.labels().view());
+        }
+        mask
+    }
+
+    /// Writes the decisions beside the mask, and what the program adds.
+    fn write_record(&self) -> Result<(), sam_files::WriteError> {
+        let Provenance { ending, field, content } = self.store.provenance(&self.states());
+        let mut record = self.case.record.clone();
+        record.insert(field.to_owned(), content);
+        let path = self.case.mask.with_extension("").with_extension(ending);
+        sam_files::write_atomic(&path, |file| writeln!(file, "{:#}", serde_json::Value::Object(record)))
+    }
+}
+
+impl Desk for ScanDesk {
+    fn overview(&self) -> Overview {
+        let (rows, columns) = self.case.plane.size();
+        let structure = |(segment, colour): (&Segment, &&str)| StructureOverview {
+            value: segment.value,
+            name: segment.name.clone(),
+            colour: (*colour).to_owned(),
+        };
+        let slice = |slice: &SliceReview| SliceOverview { state: slice.state(), is_blank: slice.is_blank() };
+        Overview {
+            name: self.case.scan.name(),
+            out: self.case.mask.display().to_string(),
+            rows,
+            columns,
+            spacing_mm: self.case.plane.spacing(),
+            structures: self.case.structures.iter().zip(COLOURS.iter().cycle()).map(structure).collect(),
+            slices: self.slices.iter().map(slice).collect(),
+            ranking: self.case.ranking.slices().to_vec(),
+            unsaved: self.unsaved,
+            can_undo: self.store.can_undo(),
+        }
+    }
+
+    fn image(&self, slice: usize) -> Result<Array3<u8>, DeskError> {
+        self.images.image(slice).map_err(DeskError::failed)
+    }
+
+    fn labels(&self, slice: usize) -> Result<Array2<u16>, DeskError> {
+        Ok(self.slices[slice].labels().clone())
+    }
+
+    fn viewing(&mut self, slice: usize) {
+        self.prefetch.viewing(slice);
+    }
+
+    fn propose(&mut self, slice: usize, structure: u16, prompts: &Prompts) -> Result<Proposal, DeskError> {
+        let place = self.case.structures.iter().position(|segment| segment.value == structure);
+        let place = place.ok_or(DeskError::NoSuchStructure(structure))?;
+        let found = self.model.segment(slice, place, prompts).map_err(DeskError::Failed)?;
+        let mut labels = self.slices[slice].labels().clone();
+        // A structure that a person points out takes its pixels from other structures.
+        Zip::from(&mut labels).and(&found.mask).for_each(|label, &inside| {
+            if inside {
+                *label = structure;
+            } else if *label == structure {
+                *label = 0;
+            }
+        });
+        self.proposal = Some((slice, labels.clone()));
+        Ok(Proposal { labels, predicted_iou: found.predicted_iou })
+    }
+
+    fn decide(&mut self, slice: usize, decision: Decision) -> Result<(), DeskError> {
+        let before = &self.slices[slice];
+        let decided = match decision {
+            Decision::Keep => match &self.proposal {
+                Some((proposed, labels)) if *proposed == slice => SliceReview::new(labels.clone(), SliceState::Drawn),
+                _ => return Err(DeskError::NotNow(format!("nothing is proposed on slice {slice}: click on it first"))),
+            },
+            Decision::Accept if before.is_blank() => before.clone().with_state(SliceState::Empty),
+            Decision::Accept => before.clone().with_state(SliceState::Accepted),
+            Decision::Reject => before.clone().with_state(SliceState::Rejected),
+            Decision::Empty => SliceReview::new(Array2::zeros(before.labels().dim()), SliceState::Empty),
+        };
+        self.slices[slice] = self.store.keep(slice, before, decided)?;
+        self.proposal = None;
+        self.unsaved += 1;
+        Ok(())
+    }
+
+    fn undo(&mut self) -> Result<Option<usize>, DeskError> {
+        let Some((slice, restored)) = self.store.undo()? else { return Ok(None) };
+        self.slices[slice] = restored;
+        self.proposal = None;
+        self.unsaved += 1;
+        Ok(Some(slice))
+    }
+
+    fn save(&mut self) -> Result<Saved, DeskError> {
+        let ReviewCase { scan, structures, mask, segmentation, .. } = &self.case;
+        let left_out = self.left_out();
+        let labels = self.mask(&left_out);
+        scan.write_labels(mask, labels.view()).map_err(DeskError::failed)?;
+        if let Some(path) = segmentation {
+            let written = scan.write_segmentation(path, labels.view(), structures, &self.store.describe());
+            written.map_err(|source| DeskError::Segmentation { mask: mask.clone(), source: source.into() })?;
+        }
+        self.write_record().map_err(|error| DeskError::Record(error.into()))?;
+        self.unsaved = 0;
+        Ok(Saved { path: mask.display().to_string(), left_out })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,301 @@
+use std::sync::Mutex;
+
+use sam_annotate::{
+    AnnotateConfig,
+    session::{Header, RoundResult, Session},
+};
+use sam_data::{LabelVolume, PhantomConfig, ResolvedWindow, SliceAxis, Window};
+use sam_prompt::{BoundingBox, Label, Point, ndarray::Axis};
+use tempfile::TempDir;
+
+use super::*;
+use crate::{BoxError, MemoryStore, RankedSlice, SessionStore, StoreError, StructureMask};
+
+type Result<T, E = BoxError> = std::result::Result<T, E>;
+
+/// Finds whatever lies in the box, and records the slices that it embedded.
+#[derive(Debug, Default)]
+struct BoxModel {
+    size: (usize, usize),
+    embedded: Mutex<Vec<usize>>,
+}
+
+impl SliceSegmenter for BoxModel {
+    fn is_embedded(&self, slice: usize) -> bool {
+        self.embedded.lock().expect("no panic").contains(&slice)
+    }
+
+    fn embed(&self, slice: usize) -> Result<()> {
+        self.embedded.lock().expect("no panic").push(slice);
+        Ok(())
+    }
+
+    fn segment(&self, _: usize, structure: usize, prompts: &Prompts) -> Result<StructureMask> {
+        assert!(structure < 2, "only two structures");
+        let inside = |(row, column)| prompts.boxes.iter().any(|part| part.contains(column as f32, row as f32));
+        Ok(StructureMask { mask: Array2::from_shape_fn(self.size, inside), predicted_iou: 0.75 })
+    }
+}
+
+/// Slices of 12 x 16 pixels, 2 structures: 1 in the left half of slice 0, 5 nowhere.
+struct Scratch {
+    folder: TempDir,
+    scan: Arc<Scan>,
+    plane: SlicePlane,
+    mask: Array3<u16>,
+}
+
+impl Scratch {
+    fn new() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let volume = PhantomConfig::default().with_shape([16, 12, 4]).generate().volume;
+        let path = folder.path().join("scan.nii.gz");
+        sam_data::write_volume(&path, &volume)?;
+        let plane = SlicePlane::new(&volume.grid, SliceAxis::Axial);
+        let mut mask = Array3::zeros((16, 12, 4));
+        plane.insert(&mut mask, 0, Array2::from_shape_fn((12, 16), |(_, column)| u16::from(column < 8)).view());
+        Ok(Self { scan: Arc::new(Scan::open(&path, None)?), folder, plane, mask })
+    }
+
+    fn window(&self) -> Result<ResolvedWindow> {
+        Ok(Window::Abdomen.resolve(self.scan.volume().voxels.view())?)
+    }
+
+    fn desk(&self, slices: Vec<SliceReview>, store: Box<dyn DecisionStore>) -> Result<ScanDesk> {
+        let window = self.window()?;
+        let segment = |value| Segment { value, name: format!("label {value}") };
+        let mut case = ReviewCase::new(
+            Arc::clone(&self.scan),
+            self.plane.clone(),
+            vec![segment(1), segment(5)],
+            self.folder.path().join("reviewed.nii.gz"),
+        );
+        case.record = serde_json::json!({ "window": window }).as_object().cloned().unwrap_or_default();
+        let cut = |slice| self.plane.extract(self.scan.volume().voxels.view(), slice);
+        let image = |slice| window.apply(cut(slice).view()).insert_axis(Axis(2));
+        let images: Vec<Array3<u8>> = (0..self.plane.count()).map(image).collect();
+        let model = Arc::new(BoxModel { size: self.plane.size(), ..BoxModel::default() });
+        Ok(ScanDesk::new(case, Arc::new(images), slices, store, model)?)
+    }
+
+    /// A desk on the mask alone.
+    fn in_memory(&self) -> Result<ScanDesk> {
+        let labels = |slice| self.plane.extract(self.mask.view(), slice);
+        let review = |slice| SliceReview::new(labels(slice), SliceState::Predicted);
+        self.desk((0..self.plane.count()).map(review).collect(), Box::new(MemoryStore::new()))
+    }
+
+    /// The folder's session.
+    fn session(&self) -> Result<Session> {
+        let structures = [(1, "label 1".to_owned()), (5, "label 5".to_owned())].into();
+        let axis = [SliceAxis::I, SliceAxis::J, SliceAxis::K][self.plane.axis()];
+        let (scan, config) = (self.scan.identity()?, AnnotateConfig::default());
+        let header = Header::new(scan, axis, self.window()?, structures, "0".repeat(64), config);
+        Ok(Session::start(self.folder.path().join("session"), header)?)
+    }
+
+    /// A round of the session that found the mask.
+    fn find(&self, session: &mut Session) -> Result<u64> {
+        let result = RoundResult {
+            seed: 0,
+            config: session.header().config.clone(),
+            backend: "none".to_owned(),
+            warm_start: None,
+            cards: &BTreeMap::new(),
+            labels: self.mask.view(),
+            ranking: None,
+        };
+        Ok(session.record_round(result, self.scan.volume())?)
+    }
+
+    /// A desk on a session.
+    fn in_session(&self, session: Session) -> Result<ScanDesk> {
+        let store = SessionStore::new(session)?;
+        self.desk(store.slices()?, Box::new(store))
+    }
+
+    fn written(&self) -> Result<LabelVolume> {
+        Ok(sam_data::read_labels(self.folder.path().join("reviewed.nii.gz"))?)
+    }
+
+    fn record(&self, name: &str) -> Result<serde_json::Value> {
+        Ok(serde_json::from_str(&std::fs::read_to_string(self.folder.path().join(name))?)?)
+    }
+}
+
+fn part(x_min: f32, x_max: f32) -> Prompts {
+    Prompts::from_boxes(vec![BoundingBox { x_min, x_max, y_min: 0.0, y_max: 11.0 }])
+}
+
+/// Columns with a label value in the first row.
+fn columns(labels: &Array2<u16>, value: u16) -> Vec<usize> {
+    labels.row(0).iter().enumerate().filter(|&(_, &label)| label == value).map(|(column, _)| column).collect()
+}
+
+fn states(desk: &ScanDesk) -> Vec<SliceState> {
+    desk.overview().slices.iter().map(|slice| slice.state).collect()
+}
+
+#[test]
+fn what_is_proposed_is_kept_only_when_it_is_decided_and_takes_its_pixels_from_others() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let mut desk = scratch.in_memory()?;
+    let overview = desk.overview();
+    assert_eq!((overview.rows, overview.columns, overview.spacing_mm), (12, 16, (2.0, 2.0)));
+    assert_eq!(overview.slices.iter().map(|slice| slice.is_blank).collect::<Vec<_>>(), [false, true, true, true]);
+    assert_eq!(overview.ranking[1], RankedSlice { slice: 1, trust: None });
+    assert_eq!(desk.image(0)?.dim(), (12, 16, 1));
+
+    let answer = desk.propose(0, 5, &part(6.0, 9.0))?;
+    assert_eq!((columns(&answer.labels, 1), columns(&answer.labels, 5)), ((0..6).collect(), (6..10).collect()));
+    assert_eq!((desk.labels(0)?[(0, 7)], desk.overview().unsaved), (1, 0));
+    assert!(matches!(desk.decide(1, Decision::Keep), Err(DeskError::NotNow(_))), "nothing is proposed there");
+    desk.decide(0, Decision::Keep)?;
+    assert_eq!((desk.labels(0)?, desk.overview().unsaved), (answer.labels, 1));
+    assert!(matches!(desk.decide(0, Decision::Keep), Err(DeskError::NotNow(_))), "it was kept already");
+
+    // A structure drawn anew leaves where it was.
+    desk.propose(0, 5, &part(9.0, 11.0))?;
+    desk.decide(0, Decision::Keep)?;
+    assert_eq!(columns(&desk.labels(0)?, 5), [9, 10, 11]);
+    // A decision made meanwhile outdates what was proposed.
+    desk.propose(0, 5, &part(0.0, 11.0))?;
+    desk.decide(0, Decision::Accept)?;
+    assert!(matches!(desk.decide(0, Decision::Keep), Err(DeskError::NotNow(_))));
+    Ok(())
+}
+
+#[test]
+fn every_decision_can_be_taken_back() -> Result<()> {
+    use SliceState::{Accepted, Drawn, Empty, Predicted, Rejected};
+    let scratch = Scratch::new()?;
+    let mut desk = scratch.in_memory()?;
+    let before = desk.labels(0)?;
+    assert_eq!(desk.undo()?, None);
+    desk.decide(0, Decision::Accept)?;
+    desk.decide(1, Decision::Accept)?;
+    desk.propose(2, 1, &part(0.0, 3.0))?;
+    desk.decide(2, Decision::Keep)?;
+    desk.decide(0, Decision::Empty)?;
+    desk.decide(3, Decision::Reject)?;
+    assert_eq!(states(&desk), [Empty, Empty, Drawn, Rejected], "a blank slice that is right is an empty one");
+    assert!(columns(&desk.labels(0)?, 1).is_empty());
+    assert_eq!((desk.undo()?, desk.undo()?), (Some(3), Some(0)));
+    assert_eq!((states(&desk), desk.labels(0)?), (vec![Accepted, Empty, Drawn, Predicted], before));
+    assert_eq!((desk.undo()?, desk.undo()?, desk.undo()?, desk.undo()?), (Some(2), Some(1), Some(0), None));
+    assert_eq!(states(&desk), [Predicted; 4]);
+    assert!(!desk.overview().can_undo);
+    Ok(())
+}
+
+#[test]
+fn the_mask_is_saved_on_the_scans_grid_without_what_was_rejected() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let mut desk = scratch.in_memory()?;
+    desk.propose(1, 5, &part(2.0, 4.0))?;
+    desk.decide(1, Decision::Keep)?;
+    desk.decide(0, Decision::Reject)?;
+    let saved = desk.save()?;
+    assert_eq!((saved.left_out, desk.overview().unsaved), (vec![0], 0));
+    let mask = scratch.written()?;
+    assert_eq!(mask.grid, scratch.scan.volume().grid);
+    let written = |slice| scratch.plane.extract(mask.labels.view(), slice);
+    assert_eq!((written(1), written(0)), (desk.labels(1)?, Array2::zeros((12, 16))));
+    let record = scratch.record("reviewed.review.json")?;
+    assert_eq!(record["slices"], serde_json::json!({ "0": "rejected", "1": "drawn" }));
+    assert_eq!(record["window"]["name"], "abdomen");
+
+    // What cannot be written is still there, and unsaved.
+    desk.undo()?;
+    std::fs::remove_dir_all(scratch.folder.path())?;
+    let error = crate::error::chain(&desk.save().expect_err("the folder is gone"));
+    assert!(error.contains("reviewed.nii.gz"), "{error}");
+    assert_eq!((desk.overview().unsaved, columns(&desk.labels(0)?, 1).len()), (1, 8));
+    Ok(())
+}
+
+#[test]
+fn decisions_on_a_session_are_kept_at_once_and_taken_back_as_far_as_the_round() -> Result<()> {
+    use SliceState::{Accepted, Drawn, Empty, Predicted, Rejected};
+    let scratch = Scratch::new()?;
+    let mut session = scratch.session()?;
+    session.draw(3, Array2::zeros((12, 16)).view())?;
+    scratch.find(&mut session)?;
+    let mut desk = scratch.in_session(session)?;
+    assert_eq!((states(&desk), desk.overview().can_undo), (vec![Predicted, Predicted, Predicted, Empty], false));
+    assert_eq!((desk.undo()?, columns(&desk.labels(0)?, 1).len()), (None, 8), "a round is no decision");
+    desk.decide(0, Decision::Accept)?;
+    desk.propose(1, 5, &part(2.0, 4.0))?;
+    desk.decide(1, Decision::Keep)?;
+    desk.decide(2, Decision::Reject)?;
+    let decided = [Accepted, Drawn, Rejected, Empty];
+    assert_eq!((states(&desk), desk.overview().unsaved), (decided.to_vec(), 3));
+
+    // The program ends without saving.
+    drop(desk);
+    let mut desk = scratch.in_session(scratch.session()?)?;
+    assert_eq!((states(&desk), columns(&desk.labels(1)?, 5)), (decided.to_vec(), vec![2, 3, 4]));
+    desk.decide(0, Decision::Reject)?;
+    assert_eq!(desk.undo()?, Some(0));
+    assert_eq!((states(&desk), columns(&desk.labels(0)?, 1).len()), (decided.to_vec(), 8));
+    assert_eq!((desk.undo()?, desk.undo()?, desk.undo()?, desk.undo()?), (Some(2), Some(1), Some(0), None));
+    assert_eq!((states(&desk), desk.overview().can_undo), (vec![Predicted, Predicted, Predicted, Empty], false));
+    Ok(())
+}
+
+#[test]
+fn the_mask_of_a_session_is_the_one_that_annotate_writes() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let mut session = scratch.session()?;
+    scratch.find(&mut session)?;
+    let mut desk = scratch.in_session(session)?;
+    desk.propose(1, 5, &part(2.0, 4.0))?;
+    desk.decide(1, Decision::Keep)?;
+    // What is wrong is found anew; until then it stands. Were it blank, it would be taken for drawn as blank.
+    desk.decide(0, Decision::Reject)?;
+    // So is one that was the person's.
+    desk.propose(2, 1, &part(0.0, 5.0))?;
+    desk.decide(2, Decision::Keep)?;
+    desk.decide(2, Decision::Reject)?;
+    assert!(columns(&desk.labels(2)?, 1).is_empty(), "what was found stands again");
+    assert_eq!(desk.save()?.left_out, Vec::<usize>::new());
+    drop(desk);
+    assert_eq!(Some(scratch.written()?), scratch.session()?.current()?);
+    let record = scratch.record("reviewed.json")?;
+    assert_eq!(
+        (&record["session"]["drawn"], &record["session"]["rejected"]),
+        (&serde_json::json!([1]), &serde_json::json!([0, 2]))
+    );
+    Ok(())
+}
+
+#[test]
+fn a_session_without_a_round_has_nothing_to_review() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let error = SessionStore::new(scratch.session()?).expect_err("nothing was found");
+    assert!(matches!(error, StoreError::NothingToReview), "{error}");
+    Ok(())
+}
+
+#[test]
+fn what_a_session_cannot_keep_is_not_shown_as_kept() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let mut session = scratch.session()?;
+    scratch.find(&mut session)?;
+    let mut desk = scratch.in_session(session)?;
+    std::fs::remove_dir_all(scratch.folder.path().join("session").join("objects"))?;
+    let error = desk.decide(0, Decision::Accept).expect_err("there is no place for it").to_string();
+    assert!(error.contains("nothing has changed"), "{error}");
+    assert_eq!((states(&desk)[0], desk.overview().unsaved), (SliceState::Predicted, 0));
+    Ok(())
+}
+
+#[test]
+fn clicks_without_a_structure_fail_in_words() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let mut desk = scratch.in_memory()?;
+    let click = Prompts::from_points(vec![Point { x: 1.0, y: 1.0, label: Label::Foreground }]);
+    let error = desk.propose(0, 2, &click).expect_err("no such structure").to_string();
+    assert!(error.contains("label value 2"), "{error}");
+    Ok(())
+}

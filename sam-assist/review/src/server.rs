@@ -1,0 +1,298 @@
+//! The page and its requests.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, Path, Request, State, rejection::JsonRejection, rejection::PathRejection},
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{MethodRouter, get, post},
+};
+use serde::Serialize;
+use serde_json::json;
+use tokio::{net::TcpListener, task::spawn_blocking};
+
+use crate::{
+    Decision, Desk, DeskError, Overview, ReviewError,
+    access::Guard,
+    error::chain,
+    request::{DecideRequest, EmptyRequest, RequestError, SegmentRequest, ViewRequest, check_slice},
+};
+
+/// The largest request body in bytes: twice what a hundred clicks take.
+const LARGEST_BODY: usize = 16 * 1024;
+
+/// Headers of every response: the page loads from here only, runs its own script only, and cannot be framed by another page.
+const HEADERS: [(HeaderName, &str); 7] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
+         form-action 'none'; frame-ancestors 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CACHE_CONTROL, "no-store"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+/// State that requests share: the desk, one request at a time, and the number of its last proposal.
+#[derive(Clone)]
+struct Service {
+    desk: Arc<Mutex<dyn Desk>>,
+    proposals: Arc<AtomicU64>,
+}
+
+/// Serves the page of a desk, on this machine alone.
+pub struct Server {
+    listener: TcpListener,
+    guard: Arc<Guard>,
+}
+
+impl Server {
+    /// Opens a port of this machine; 0 takes any free one.
+    ///
+    /// # Errors
+    /// [`ReviewError::Port`] if the port cannot be opened; [`ReviewError::Random`] if the system gives no random numbers.
+    pub async fn bind(port: u16) -> Result<Self, ReviewError> {
+        let failed = |source| ReviewError::Port { port, source };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(failed)?;
+        let address: SocketAddr = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, guard: Arc::new(Guard::new(address)?) })
+    }
+
+    /// The page's address, which holds a secret token. Only whoever has it can open the page.
+    pub fn address(&self) -> String {
+        self.guard.address()
+    }
+
+    /// The routes and their checks, for a caller that serves them itself.
+    pub fn router(&self, desk: Arc<Mutex<dyn Desk>>) -> Router {
+        router(desk, Arc::clone(&self.guard))
+    }
+
+    /// Serves the desk until `shutdown` completes; requests that have begun are still answered.
+    ///
+    /// # Errors
+    /// [`ReviewError::Serve`] if the port fails.
+    pub async fn serve(
+        self,
+        desk: Arc<Mutex<dyn Desk>>,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), ReviewError> {
+        let routes = self.router(desk);
+        axum::serve(self.listener, routes).with_graceful_shutdown(shutdown).await.map_err(ReviewError::Serve)
+    }
+}
+
+fn router(desk: Arc<Mutex<dyn Desk>>, guard: Arc<Guard>) -> Router {
+    let page = Router::new()
+        .route("/", file("text/html; charset=utf-8", include_str!("page/index.html")))
+        .route("/review.css", file("text/css; charset=utf-8", include_str!("page/review.css")))
+        .route("/review.js", file("text/javascript; charset=utf-8", include_str!("page/review.js")))
+        .route("/desk.js", file("text/javascript; charset=utf-8", include_str!("page/desk.js")))
+        .route("/panel.js", file("text/javascript; charset=utf-8", include_str!("page/panel.js")))
+        .route("/view.js", file("text/javascript; charset=utf-8", include_str!("page/view.js")))
+        .route("/icon.svg", file("image/svg+xml", include_str!("page/icon.svg")))
+        .route("/overview", get(overview))
+        .route("/image/{slice}", get(image))
+        .route("/labels/{slice}", get(labels))
+        .route("/look", post(look))
+        .route("/ask", post(ask))
+        .route("/decide", post(decide))
+        .route("/undo", post(undo))
+        .route("/save", post(save));
+    // The guard checks the token before any route is matched.
+    Router::new()
+        .nest(&guard.prefix(), page)
+        .fallback(|| async { Refusal(StatusCode::NOT_FOUND, "there is nothing under this address".to_owned()) })
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(middleware::from_fn_with_state(guard, protect))
+        .with_state(Service { desk, proposals: Arc::default() })
+}
+
+/// Refuses requests from elsewhere, and sets the headers of every response.
+async fn protect(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+    let mut response = match guard.check(request.uri(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err((status, reason)) => Refusal(status, reason.to_owned()).into_response(),
+    };
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// A file of the page, compiled into the program.
+fn file(kind: &'static str, text: &'static str) -> MethodRouter<Service> {
+    get(move || async move { ([(header::CONTENT_TYPE, kind)], text) })
+}
+
+/// Why a request was refused or failed, for the page to show.
+#[derive(Debug)]
+struct Refusal(StatusCode, String);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.0, Json(json!({ "error": self.1 }))).into_response()
+    }
+}
+
+impl From<JsonRejection> for Refusal {
+    fn from(rejection: JsonRejection) -> Self {
+        Self(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for Refusal {
+    fn from(rejection: PathRejection) -> Self {
+        Self(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<RequestError> for Refusal {
+    fn from(error: RequestError) -> Self {
+        let status = match error {
+            RequestError::Slice { .. } | RequestError::Structure(_) => StatusCode::NOT_FOUND,
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        Self(status, chain(&error))
+    }
+}
+
+impl From<DeskError> for Refusal {
+    fn from(error: DeskError) -> Self {
+        let status = match error {
+            DeskError::NotNow(_) => StatusCode::CONFLICT,
+            DeskError::NoSuchStructure(_) => StatusCode::NOT_FOUND,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self(status, chain(&error))
+    }
+}
+
+/// A request's body, or why it could not be read.
+type Body<T> = Result<Json<T>, JsonRejection>;
+
+/// Works at the desk on a thread that may block.
+///
+/// A panic fails that request alone: earlier decisions are still there and can be saved.
+async fn at_desk<T: Send + 'static>(
+    desk: Arc<Mutex<dyn Desk>>,
+    work: impl FnOnce(&mut dyn Desk) -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    let done = spawn_blocking(move || work(&mut *desk.lock().unwrap_or_else(PoisonError::into_inner))).await;
+    done.unwrap_or_else(|_| {
+        let reason = "the program failed at this request; earlier decisions are still there";
+        Err(Refusal(StatusCode::INTERNAL_SERVER_ERROR, reason.to_owned()))
+    })
+}
+
+async fn overview(State(service): State<Service>) -> Result<Json<Overview>, Refusal> {
+    at_desk(service.desk, |desk| Ok(Json(desk.overview()))).await
+}
+
+/// Pixels of a slice, row by row.
+async fn image(State(service): State<Service>, slice: Result<Path<usize>, PathRejection>) -> Result<Vec<u8>, Refusal> {
+    let Path(slice) = slice?;
+    at_desk(service.desk, move |desk| {
+        check_slice(slice, &desk.overview())?;
+        Ok(desk.image(slice)?.into_iter().collect())
+    })
+    .await
+}
+
+/// Label values of a slice, row by row, as little-endian 16-bit numbers.
+async fn labels(State(service): State<Service>, slice: Result<Path<usize>, PathRejection>) -> Result<Vec<u8>, Refusal> {
+    let Path(slice) = slice?;
+    at_desk(service.desk, move |desk| {
+        check_slice(slice, &desk.overview())?;
+        Ok(desk.labels(slice)?.into_iter().flat_map(u16::to_le_bytes).collect())
+    })
+    .await
+}
+
+async fn look(State(service): State<Service>, viewed: Body<ViewRequest>) -> Result<StatusCode, Refusal> {
+    let Json(ViewRequest { slice }) = viewed?;
+    at_desk(service.desk, move |desk| {
+        check_slice(slice, &desk.overview())?;
+        desk.viewing(slice);
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
+}
+
+/// A proposal as the page reads it.
+#[derive(Serialize)]
+struct ProposalResponse {
+    /// The number by which the proposal can be kept.
+    answer: u64,
+    /// Label values row by row as runs: value, pixels, value, pixels.
+    runs: Vec<usize>,
+    predicted_iou: f32,
+    milliseconds: u64,
+}
+
+async fn ask(State(service): State<Service>, request: Body<SegmentRequest>) -> Result<Json<ProposalResponse>, Refusal> {
+    let Json(request) = request?;
+    at_desk(service.desk, move |desk| {
+        let (slice, structure) = (request.slice, request.structure);
+        let prompts = request.check(&desk.overview())?;
+        let start = Instant::now();
+        let proposal = desk.propose(slice, structure, &prompts)?;
+        let labels: Vec<u16> = proposal.labels.into_iter().collect();
+        let runs = labels.chunk_by(u16::eq).flat_map(|run| [usize::from(run[0]), run.len()]);
+        Ok(Json(ProposalResponse {
+            answer: service.proposals.fetch_add(1, Ordering::Relaxed) + 1,
+            runs: runs.collect(),
+            predicted_iou: proposal.predicted_iou,
+            milliseconds: start.elapsed().as_millis() as u64,
+        }))
+    })
+    .await
+}
+
+async fn decide(State(service): State<Service>, request: Body<DecideRequest>) -> Result<Json<Overview>, Refusal> {
+    let Json(DecideRequest { slice, decision, answer }) = request?;
+    at_desk(service.desk, move |desk| {
+        check_slice(slice, &desk.overview())?;
+        // The desk holds one proposal; with two open windows, each can keep only the proposal that it has shown.
+        if decision == Decision::Keep && answer != Some(service.proposals.load(Ordering::Relaxed)) {
+            return Err(DeskError::NotNow("another outline was proposed since: click once more".to_owned()).into());
+        }
+        desk.decide(slice, decision)?;
+        Ok(Json(desk.overview()))
+    })
+    .await
+}
+
+async fn undo(State(service): State<Service>, request: Body<EmptyRequest>) -> Result<Response, Refusal> {
+    let Json(EmptyRequest {}) = request?;
+    at_desk(service.desk, |desk| {
+        let slice = desk.undo()?;
+        Ok(Json(json!({ "slice": slice, "overview": desk.overview() })).into_response())
+    })
+    .await
+}
+
+async fn save(State(service): State<Service>, request: Body<EmptyRequest>) -> Result<Response, Refusal> {
+    let Json(EmptyRequest {}) = request?;
+    at_desk(service.desk, |desk| {
+        let saved = desk.save()?;
+        Ok(Json(json!({ "saved": saved, "overview": desk.overview() })).into_response())
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! Where the decisions of a review are kept: in memory until the mask is saved, or in a session at once.
+
+use std::collections::BTreeMap;
+
+use sam_annotate::session::{Origin, Session, SessionError, SessionEvent};
+use sam_data::LabelVolume;
+use sam_prompt::ndarray::Array2;
+use serde_json::{Value, json};
+
+use crate::{SliceState, StoreError};
+
+/// The labels of a slice, and what was decided about them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SliceReview {
+    labels: Array2<u16>,
+    state: SliceState,
+    is_blank: bool,
+}
+
+impl SliceReview {
+    /// Labels in a state: `[rows, columns]`.
+    pub fn new(labels: Array2<u16>, state: SliceState) -> Self {
+        let is_blank = is_blank(&labels);
+        Self { labels, state, is_blank }
+    }
+
+    /// Label values: `[rows, columns]`.
+    pub fn labels(&self) -> &Array2<u16> {
+        &self.labels
+    }
+
+    /// What was decided.
+    pub fn state(&self) -> SliceState {
+        self.state
+    }
+
+    /// Whether no structure is on it.
+    pub fn is_blank(&self) -> bool {
+        self.is_blank
+    }
+
+    /// The same labels in another state.
+    #[must_use]
+    pub fn with_state(self, state: SliceState) -> Self {
+        Self { state, ..self }
+    }
+}
+
+fn is_blank(labels: &Array2<u16>) -> bool {
+    labels.iter().all(|&label| label == 0)
+}
+
+/// What is written beside a mask about the decisions in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Provenance {
+    /// The ending of the file's name, after the mask's name without its own ending.
+    pub ending: &'static str,
+    /// The field of the JSON object in that file.
+    pub field: &'static str,
+    /// The field's value.
+    pub content: Value,
+}
+
+/// Keeps decisions, and takes them back.
+pub trait DecisionStore: Send {
+    /// Keeps a decision, and returns the slice's new state; `before` is its state before.
+    ///
+    /// # Errors
+    /// If it cannot be kept. Nothing has changed then.
+    fn keep(&mut self, slice: usize, before: &SliceReview, decided: SliceReview) -> Result<SliceReview, StoreError>;
+
+    /// Whether there is a decision to take back.
+    fn can_undo(&self) -> bool;
+
+    /// Takes the last decision back, and returns its slice with its new state; `None` if there is none.
+    ///
+    /// # Errors
+    /// If that cannot be kept. Nothing has changed then.
+    fn undo(&mut self) -> Result<Option<(usize, SliceReview)>, StoreError>;
+
+    /// Whether a mask shows the labels of rejected slices, because a later round segments them again.
+    fn writes_rejected(&self) -> bool;
+
+    /// Where a mask comes from, in at most 64 characters.
+    fn describe(&self) -> String;
+
+    /// What is written beside a mask with these decisions in it.
+    fn provenance(&self, states: &BTreeMap<usize, SliceState>) -> Provenance;
+}
+
+/// Keeps the state of slices before each decision. What is not saved is lost with the program.
+#[derive(Debug, Default)]
+pub struct MemoryStore(Vec<(usize, SliceReview)>);
+
+impl MemoryStore {
+    /// No decisions yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl DecisionStore for MemoryStore {
+    fn keep(&mut self, slice: usize, before: &SliceReview, decided: SliceReview) -> Result<SliceReview, StoreError> {
+        self.0.push((slice, before.clone()));
+        Ok(decided)
+    }
+
+    fn can_undo(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    fn undo(&mut self) -> Result<Option<(usize, SliceReview)>, StoreError> {
+        Ok(self.0.pop())
+    }
+
+    fn writes_rejected(&self) -> bool {
+        false
+    }
+
+    fn describe(&self) -> String {
+        "reviewed".to_owned()
+    }
+
+    fn provenance(&self, states: &BTreeMap<usize, SliceState>) -> Provenance {
+        Provenance { ending: "review.json", field: "slices", content: json!(states) }
+    }
+}
+
+/// Keeps each decision in a session: it is on the disk before the page shows it.
+#[derive(Debug)]
+pub struct SessionStore {
+    session: Session,
+    /// The current round's mask as it was found.
+    found: LabelVolume,
+}
+
+impl SessionStore {
+    /// Continues a session that has a round to review.
+    ///
+    /// # Errors
+    /// [`StoreError::NothingToReview`] if it has none yet; [`StoreError::Session`] if its mask is missing or damaged.
+    pub fn new(session: Session) -> Result<Self, StoreError> {
+        let found = session.found()?.ok_or(StoreError::NothingToReview)?;
+        Ok(Self { session, found })
+    }
+
+    /// The session.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The state of every slice.
+    ///
+    /// # Errors
+    /// [`StoreError::Session`] if one of the person's slices is missing or damaged.
+    pub fn slices(&self) -> Result<Vec<SliceReview>, StoreError> {
+        (0..self.session.plane().count()).map(|slice| Ok(self.slice(slice)?)).collect()
+    }
+
+    fn slice(&self, slice: usize) -> Result<SliceReview, SessionError> {
+        let state = self.session.state();
+        let Some(person) = state.slices.get(&slice) else {
+            let labels = self.session.plane().extract(self.found.labels.view(), slice);
+            let is_rejected = state.rejected.contains(&slice);
+            let state = if is_rejected { SliceState::Rejected } else { SliceState::Predicted };
+            return Ok(SliceReview::new(labels, state));
+        };
+        let labels = self.session.labels_of(slice, person)?;
+        let state = match person.origin {
+            _ if is_blank(&labels) => SliceState::Empty,
+            Origin::Drawn => SliceState::Drawn,
+            Origin::Accepted => SliceState::Accepted,
+        };
+        Ok(SliceReview::new(labels, state))
+    }
+}
+
+impl DecisionStore for SessionStore {
+    /// A rejected slice is no longer the person's: its labels are again those that the round found.
+    fn keep(&mut self, slice: usize, _: &SliceReview, decided: SliceReview) -> Result<SliceReview, StoreError> {
+        let labels = decided.labels.view();
+        match decided.state {
+            SliceState::Drawn | SliceState::Empty => self.session.draw(slice, labels)?,
+            SliceState::Accepted => self.session.accept_as(slice, labels)?,
+            SliceState::Rejected => {
+                self.session.reject(slice)?;
+                return Ok(self.slice(slice)?);
+            }
+            state @ SliceState::Predicted => return Err(StoreError::NoDecision { slice, state }),
+        };
+        Ok(decided)
+    }
+
+    /// A round is no decision; `sam-med annotate --undo` takes it back.
+    fn can_undo(&self) -> bool {
+        self.session.last().is_some_and(|last| last.slice().is_some())
+    }
+
+    fn undo(&mut self) -> Result<Option<(usize, SliceReview)>, StoreError> {
+        let Some(slice) = self.session.last().and_then(SessionEvent::slice) else { return Ok(None) };
+        self.session.undo()?;
+        Ok(Some((slice, self.slice(slice)?)))
+    }
+
+    fn writes_rejected(&self) -> bool {
+        true
+    }
+
+    fn describe(&self) -> String {
+        self.session.describe()
+    }
+
+    fn provenance(&self, _: &BTreeMap<usize, SliceState>) -> Provenance {
+        Provenance { ending: "json", field: "session", content: self.session.provenance() }
+    }
+}

@@ -1,0 +1,156 @@
+//! `sam-med annotate`: a whole scan from a few outlined slices, once or round after round in a session.
+
+mod report;
+mod session;
+
+use std::{path::PathBuf, sync::Arc};
+
+use anyhow::{Context, Result};
+use burn::tensor::backend::Backend;
+use clap::Args;
+use sam_annotate::{Annotations, Annotator, Output, SliceList, Start, Weights, cards};
+use sam_data::{LabelVolume, Scan};
+use serde::Serialize;
+
+use self::report::AnnotateReport;
+use crate::{
+    backend::Job,
+    console::Console,
+    exit::Failure,
+    options::{
+        AutoOptions, CacheOptions, LearningOptions, ModelOptions, OutputOptions, ScanOptions, SessionOptions,
+        StructureOptions,
+    },
+    progress::ProgressBars,
+};
+
+/// Segment a whole scan from a few outlined slices.
+#[derive(Debug, Clone, Args, Serialize)]
+#[command(
+    override_usage = "sam-med annotate --image PATH --annotations FILE --out FILE [--session DIR] [OPTIONS]",
+    after_help = "\
+Examples:
+  sam-med annotate --image ct.nii.gz --annotations few.nii.gz --out mask.nii.gz --session work
+  sam-med annotate --image ct.nii.gz --annotations few.nii.gz --out mask.nii.gz --auto sapnet"
+)]
+pub struct Options {
+    #[command(flatten)]
+    #[serde(flatten)]
+    scan: ScanOptions,
+    #[command(flatten)]
+    #[serde(flatten)]
+    output: OutputOptions,
+    /// Label map with a few outlined slices; later a corrected mask
+    #[arg(long, value_name = "FILE", required_unless_present = "session")]
+    annotations: Option<PathBuf>,
+    /// Slices that show no structure, counted from 0, such as 3,60-64
+    #[arg(long, value_name = "SLICES", default_value_t, hide_default_value = true)]
+    empty: SliceList,
+    #[command(flatten)]
+    #[serde(flatten)]
+    structures: StructureOptions,
+    #[command(flatten)]
+    #[serde(flatten)]
+    learning: LearningOptions,
+    #[command(flatten)]
+    #[serde(flatten)]
+    auto: AutoOptions,
+    #[command(flatten)]
+    #[serde(flatten)]
+    session: SessionOptions,
+    #[command(flatten)]
+    #[serde(flatten)]
+    model: ModelOptions,
+    #[command(flatten)]
+    #[serde(flatten)]
+    cache: CacheOptions,
+}
+
+/// Annotates a scan, and prints the result.
+///
+/// # Errors
+/// If something cannot be read, does not fit, or cannot be written; the message says what to do. [`Failure::Stopped`].
+pub fn run(options: &Options, console: &Console) -> Result<()> {
+    console.result(&annotate(options, console)?)
+}
+
+/// Annotates a scan.
+pub(super) fn annotate(options: &Options, console: &Console) -> Result<AnnotateReport> {
+    let scan = Arc::new(options.scan.read()?);
+    let output = options.output(&scan)?;
+    if let Some(path) = &options.learning.save_card {
+        cards::check_output(path)?;
+    }
+    let annotations = options.annotations.as_deref();
+    let labels = annotations.map(|path| ScanOptions::read_labels(&scan, path)).transpose()?;
+    let weights = options.model.locate(console)?;
+    let backend = options.model.backend;
+    backend.run(AnnotateJob { options, console, scan, output, labels, weights: &weights })
+}
+
+impl Options {
+    /// Where the mask goes, with what the record says of these options.
+    fn output(&self, scan: &Scan) -> Result<Output> {
+        let mut inputs = vec![("--image", self.scan.image.as_path())];
+        // A session has its own copy of what was outlined, so that a mask may be corrected in its place.
+        let annotations = self.annotations.as_deref().filter(|_| self.session.session.is_none());
+        inputs.extend(annotations.map(|path| ("--annotations", path)));
+        Ok(self.output.check(scan, &inputs)?.with_field("options", self))
+    }
+}
+
+/// An annotation, ready for a backend.
+struct AnnotateJob<'a> {
+    options: &'a Options,
+    console: &'a Console,
+    scan: Arc<Scan>,
+    output: Output,
+    labels: Option<LabelVolume>,
+    weights: &'a Weights,
+}
+
+impl Job for AnnotateJob<'_> {
+    type Output = AnnotateReport;
+
+    fn run<B: Backend>(self, device: &B::Device) -> Result<AnnotateReport> {
+        let Options { structures, learning, model, session, .. } = self.options;
+        let predictor = model.predictor::<B>(self.weights, device)?;
+        let output =
+            self.output.clone().with_field("environment", crate::record::environment(model.backend, &predictor));
+        let cards = structures.cards(self.weights.sha256())?;
+        let mut builder = Annotator::builder(predictor, Arc::clone(&self.scan))
+            .axis(structures.axis)
+            .window(cards::window(structures.window, &cards)?)
+            .config(learning.config(&self.options.auto)?);
+        if let Some(cache) = self.options.cache.open()? {
+            builder = builder.cache(cache);
+        }
+        if let Some(path) = &learning.save_card {
+            builder = builder.save_cards(path);
+        }
+        let annotator = builder.build()?;
+        if let Some(folder) = &session.session {
+            return self.in_session(&annotator, folder, &output);
+        }
+        let start = if cards.is_empty() { Start::Model } else { Start::Cards(cards) };
+        self.once(&annotator, start, &output)
+    }
+}
+
+impl AnnotateJob<'_> {
+    /// Annotates without a session.
+    fn once<B: Backend>(&self, annotator: &Annotator<B>, start: Start, output: &Output) -> Result<AnnotateReport> {
+        let labels =
+            self.labels.clone().context("--annotations FILE is needed: a label map with a few outlined slices")?;
+        let names = self.options.structures.names()?;
+        let annotations = Annotations::new(labels).with_empty(self.options.empty.iter()).with_names(names);
+        let mut bars = ProgressBars::new(self.console);
+        let annotated = annotator.annotate(&annotations, start, &mut |event| bars.event(event))?;
+        drop(bars);
+        if annotated.stopped {
+            return Err(Failure::Stopped("nothing was written").into());
+        }
+        let written = annotated.save(&self.scan, output)?;
+        Ok(AnnotateReport::new(&annotated.structures, written, output))
+    }
+}

@@ -1,0 +1,167 @@
+//! What `annotate` prints: as text, or as JSON.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use sam_annotate::{AnnotatedStructure, Output, RoundOutcome, SliceList};
+use serde::Serialize;
+
+/// Slices of a ranking that are named.
+const NAMED: usize = 5;
+
+/// The result of `annotate`.
+#[derive(Debug, Serialize)]
+pub(in crate::commands) struct AnnotateReport {
+    /// The files of the mask.
+    written: Vec<PathBuf>,
+    /// The file of the config and the ranking.
+    record: Option<PathBuf>,
+    /// The structures that were segmented.
+    structures: Vec<StructureReport>,
+    session: Option<SessionReport>,
+    /// Rounds that were repeated, all with the same masks.
+    replayed: Option<usize>,
+}
+
+/// A structure that was segmented.
+#[derive(Debug, Serialize)]
+struct StructureReport {
+    value: u16,
+    name: String,
+    /// Number of annotated slices.
+    annotated: usize,
+    /// Number of slices that show it.
+    found: usize,
+    /// Number of all slices.
+    slices: usize,
+    learning_seconds: Option<f64>,
+    /// The slices to look at first.
+    look_first: Vec<LookAt>,
+}
+
+/// A slice to look at.
+#[derive(Debug, Serialize)]
+struct LookAt {
+    slice: usize,
+    trust: f32,
+    reason: String,
+}
+
+/// A session after the run.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct SessionReport {
+    pub(super) folder: PathBuf,
+    /// The last round.
+    pub(super) round: Option<usize>,
+    /// Whether that round was run now.
+    pub(super) is_new_round: bool,
+    /// The round that it continued from.
+    pub(super) warm_start: Option<usize>,
+    /// Decisions of this run.
+    pub(super) decided: BTreeMap<String, SliceList>,
+    /// What was undone.
+    pub(super) undone: Option<String>,
+    pub(super) drawn: SliceList,
+    pub(super) accepted: SliceList,
+    pub(super) rejected: SliceList,
+}
+
+impl SessionReport {
+    pub(super) fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_path_buf(), ..Self::default() }
+    }
+}
+
+impl AnnotateReport {
+    pub(super) fn new(structures: &[AnnotatedStructure], written: Vec<PathBuf>, output: &Output) -> Self {
+        let record = (!written.is_empty()).then(|| output.record());
+        let structures = structures.iter().map(StructureReport::new).collect();
+        Self { written, record, structures, session: None, replayed: None }
+    }
+
+    pub(super) fn replayed(folder: &Path, rounds: usize) -> Self {
+        let session = Some(SessionReport::new(folder));
+        Self { written: Vec::new(), record: None, structures: Vec::new(), session, replayed: Some(rounds) }
+    }
+
+    pub(super) fn in_session(self, session: SessionReport, round: Option<&RoundOutcome>) -> Self {
+        let (is_new_round, warm_start) = (round.is_some(), round.and_then(|round| round.warm_start));
+        Self { session: Some(SessionReport { is_new_round, warm_start, ..session }), ..self }
+    }
+}
+
+impl StructureReport {
+    fn new(structure: &AnnotatedStructure) -> Self {
+        let look_at = |ranked: &sam_auto::RankedSlice| LookAt {
+            slice: ranked.slice,
+            trust: ranked.trust,
+            reason: ranked.reason.clone(),
+        };
+        Self {
+            value: structure.value,
+            name: structure.name.clone(),
+            annotated: structure.annotated,
+            found: structure.slices.iter().filter(|slice| slice.mask().is_some()).count(),
+            slices: structure.slices.len(),
+            learning_seconds: structure.learning_seconds,
+            look_first: structure.ranking.iter().take(NAMED).map(look_at).collect(),
+        }
+    }
+}
+
+impl fmt::Display for AnnotateReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(rounds) = self.replayed {
+            return writeln!(f, "All {rounds} rounds gave the same mask to the bit");
+        }
+        if let Some(session) = &self.session {
+            write!(f, "{session}")?;
+        }
+        for structure in &self.structures {
+            let StructureReport { name, annotated, found, slices, look_first, .. } = structure;
+            writeln!(f, "{name}: on {found} of {slices} slices, {annotated} of them annotated")?;
+            if !look_first.is_empty() {
+                let named = look_first.iter().map(|LookAt { slice, reason, .. }| format!("{slice} ({reason})"));
+                writeln!(f, "{name}: look first at slices {}", named.collect::<Vec<_>>().join(", "))?;
+            }
+        }
+        for path in self.written.iter().chain(&self.record) {
+            writeln!(f, "Wrote {}", path.display())?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for SessionReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (what, slices) in &self.decided {
+            writeln!(f, "Slices {what}: {slices}")?;
+        }
+        match (&self.undone, self.round) {
+            (Some(undone), _) => writeln!(f, "Undone: {undone}")?,
+            (None, Some(round)) if !self.is_new_round => {
+                writeln!(f, "Nothing has changed since round {round}: --anew learns again")?;
+            }
+            (None, Some(round)) => match self.warm_start {
+                Some(before) => writeln!(f, "Round {round}, learned on from round {before}")?,
+                None => writeln!(f, "Round {round}, learned from the model")?,
+            },
+            (None, None) => {}
+        }
+        for (what, slices) in [("Drawn", &self.drawn), ("Accepted", &self.accepted)] {
+            if !slices.is_empty() {
+                writeln!(f, "{what} by you: slices {slices}")?;
+            }
+        }
+        if !self.rejected.is_empty() {
+            writeln!(f, "Rejected, to be corrected or accepted: slices {}", self.rejected)?;
+        }
+        if self.round.is_none() {
+            writeln!(f, "There is no mask: no round is left")?;
+        }
+        Ok(())
+    }
+}

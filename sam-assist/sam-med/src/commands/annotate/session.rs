@@ -1,0 +1,150 @@
+//! `annotate --session`: what the user decided is kept, then a round learns from all of it.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use burn::tensor::backend::Backend;
+use sam_annotate::{
+    Annotations, Annotator, Corrections, Decisions, Output, RoundOutcome, RoundStart, Session, SliceList,
+    session::{Origin, SessionEvent},
+};
+
+use super::{
+    AnnotateJob,
+    report::{AnnotateReport, SessionReport},
+};
+use crate::{exit::Failure, progress::ProgressBars};
+
+impl AnnotateJob<'_> {
+    /// Begins or continues a session.
+    pub(super) fn in_session<B: Backend>(
+        &self,
+        annotator: &Annotator<B>,
+        folder: &Path,
+        output: &Output,
+    ) -> Result<AnnotateReport> {
+        let options = &self.options.session;
+        let mut session = self.open(annotator, folder)?;
+        if options.replay {
+            return self.replay(annotator, &session);
+        }
+        let mut report = SessionReport::new(folder);
+        let mut round = None;
+        if options.undo {
+            report.undone = Some(describe(&session.undo()?));
+        } else {
+            self.decide(&mut session, &mut report)?;
+            if !session.is_up_to_date() || options.anew {
+                round = Some(self.round(annotator, &mut session)?);
+            }
+        }
+        report.read(&session);
+        let structures = round.as_ref().map_or(&[][..], |round| &round.annotated.structures);
+        let written = session.save(&self.scan, output)?.unwrap_or_default();
+        Ok(AnnotateReport::new(structures, written, output).in_session(report, round.as_ref()))
+    }
+
+    /// Opens the session, or begins it with what is outlined.
+    fn open<B: Backend>(&self, annotator: &Annotator<B>, folder: &Path) -> Result<Session> {
+        if Session::exists(folder) {
+            if self.options.structures.labels.is_some() {
+                self.console.warn("note: --labels is not read: the session keeps the names that it was begun with");
+            }
+            return Ok(annotator.open_session(folder)?);
+        }
+        let Some(labels) = self.labels.clone() else {
+            bail!(
+                "there is no session in {} yet: begin it with --annotations FILE, a label map with a few outlined slices",
+                folder.display()
+            );
+        };
+        let annotations = Annotations::new(labels).with_names(self.options.structures.names()?);
+        Ok(annotator.create_session(folder, &annotations)?)
+    }
+
+    /// Records what the user decided since the last round.
+    fn decide(&self, session: &mut Session, report: &mut SessionReport) -> Result<()> {
+        let options = &self.options.session;
+        let corrections = Corrections::none()
+            .with_accepted(options.accept.iter())
+            .with_rejected(options.reject.iter())
+            .with_empty(self.options.empty.iter());
+        let corrections = match &self.labels {
+            Some(labels) => corrections.with_labels(labels.clone()),
+            None => corrections,
+        };
+        let decisions = Decisions::new(session, &corrections)?;
+        decisions.record(session)?;
+        report.decided(&decisions);
+        Ok(())
+    }
+
+    fn round<B: Backend>(&self, annotator: &Annotator<B>, session: &mut Session) -> Result<RoundOutcome> {
+        let start = if self.options.session.warm { RoundStart::LastRound } else { RoundStart::Model };
+        let mut bars = ProgressBars::new(self.console);
+        let round = annotator.round(session, start, &mut |event| bars.event(event))?;
+        if round.number.is_none() {
+            drop(bars);
+            return Err(Failure::Stopped("your decisions are in the session, the unfinished round is not").into());
+        }
+        Ok(round)
+    }
+
+    /// Repeats every round, and compares its mask with the recorded one.
+    fn replay<B: Backend>(&self, annotator: &Annotator<B>, session: &Session) -> Result<AnnotateReport> {
+        let mut bars = ProgressBars::new(self.console);
+        let replay = annotator.replay(session, &mut |event| bars.event(event))?;
+        drop(bars);
+        if replay.stopped {
+            return Err(Failure::Stopped("the session is as it was").into());
+        }
+        let backend = self.options.model.backend.to_string();
+        for round in &replay.rounds {
+            let (number, different, voxels) = (round.number, round.different, round.voxels);
+            if different > 0 {
+                self.console.warn(format_args!("Round {number}: {different} of {voxels} voxels differ"));
+            }
+            if round.backend != backend {
+                self.console
+                    .note(format_args!("Round {number} was computed by {}, which rounds differently", round.backend));
+            }
+        }
+        let differing = replay.rounds.iter().filter(|round| round.different > 0).map(|round| round.number);
+        let differing: SliceList = differing.collect();
+        if !differing.is_empty() {
+            bail!("the masks of rounds {differing} came out differently");
+        }
+        Ok(AnnotateReport::replayed(session.folder(), replay.rounds.len()))
+    }
+}
+
+impl SessionReport {
+    /// Whose slices the session has now.
+    fn read(&mut self, session: &Session) {
+        let state = session.state();
+        self.drawn = state.slices_of(Origin::Drawn).into_iter().collect();
+        self.accepted = state.slices_of(Origin::Accepted).into_iter().collect();
+        self.rejected = state.rejected.iter().copied().collect();
+        self.round = state.round.as_ref().map(|round| round.number);
+    }
+
+    /// What was decided in this run.
+    fn decided(&mut self, decisions: &Decisions) {
+        let lists =
+            [("drawn", decisions.drawn()), ("accepted", decisions.accepted()), ("rejected", decisions.rejected())];
+        let named = lists.into_iter().filter(|(_, slices)| !slices.is_empty());
+        self.decided = named.map(|(what, slices)| (what.to_owned(), slices)).collect();
+    }
+}
+
+/// An event as people speak of it.
+fn describe(event: &SessionEvent) -> String {
+    match event {
+        SessionEvent::Drawn { slice, .. } => format!("slice {slice} was drawn"),
+        SessionEvent::Accepted { slice, .. } => format!("slice {slice} was accepted"),
+        SessionEvent::Rejected { slice } => format!("slice {slice} was rejected"),
+        SessionEvent::Round(round) => format!("round {}", round.number),
+        SessionEvent::Undone { event } => format!("undoing event {event}"),
+        _ => "the last event".to_owned(),
+    }
+}

@@ -1,0 +1,60 @@
+//! `sam-med convert`: a checkpoint as safetensors, smaller in half precision.
+
+use std::{fmt, path::PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use sam_core::{Checkpoint, EncoderConfig, Precision};
+use serde::Serialize;
+
+use crate::console::Console;
+
+/// Convert a checkpoint to safetensors: smaller in half precision, opened without copying.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "\
+Names become the official ones; what is not part of a SAM, such as an optimizer's state, is left out.
+
+Examples:
+  sam-med convert --weights sam_vit_b_01ec64.pth --out sam_vit_b.safetensors
+  sam-med convert --weights sam_vit_b_01ec64.pth --out sam_vit_b.safetensors --precision f16")]
+pub struct Options {
+    /// The checkpoint: .pth, .pt or .safetensors
+    #[arg(long, value_name = "FILE")]
+    weights: PathBuf,
+    /// The new file: .safetensors
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Precision of the stored numbers: f32, f16 or bf16
+    #[arg(long, default_value_t, value_name = "TYPE")]
+    precision: Precision,
+}
+
+/// Converts.
+///
+/// # Errors
+/// If the checkpoint cannot be read, or the new file not be written.
+pub fn run(options: &Options, console: &Console) -> Result<()> {
+    let checkpoint = Checkpoint::open(&options.weights)?;
+    let model = match checkpoint.config()?.encoder {
+        EncoderConfig::Vit(vit) => format!("ViT of {} blocks at {} pixels", vit.depth, vit.image_size),
+        EncoderConfig::TinyVit(tiny) => format!("TinyViT at {} pixels", tiny.image_size),
+        _ => "another image encoder".to_owned(),
+    };
+    checkpoint.save_safetensors(&options.out, options.precision)?;
+    console.result(&ConvertReport { model, tensors: checkpoint.shapes().len(), written: options.out.clone() })
+}
+
+/// The result of `convert`.
+#[derive(Debug, Serialize)]
+struct ConvertReport {
+    model: String,
+    tensors: usize,
+    written: PathBuf,
+}
+
+impl fmt::Display for ConvertReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { model, tensors, written } = self;
+        write!(f, "Wrote a SAM with a {model}, {tensors} tensors, to {}", written.display())
+    }
+}

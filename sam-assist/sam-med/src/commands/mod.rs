@@ -1,0 +1,15 @@
+//! The commands, one a file, each with its `Options` and its `run`.
+
+pub mod annotate;
+pub mod automatic;
+pub mod batch;
+pub mod cards;
+pub mod coarse;
+pub mod convert;
+pub mod embed;
+pub mod evaluate;
+pub mod parity;
+pub mod predict;
+pub mod quickstart;
+pub mod review;
+pub mod shell;

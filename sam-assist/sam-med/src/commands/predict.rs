@@ -1,0 +1,252 @@
+//! `sam-med predict`: segment what prompts in a JSON file point at.
+//!
+//! The prompts are points, boxes, scribbles, lassos and drawn masks for any number of objects and slices, in pixels or in patient
+//! millimetres; the schema is in the docs of [`sam_prompt::PromptDocument`].
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use burn::tensor::backend::Backend;
+use clap::Args;
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+use sam_annotate::{Annotator, Weights};
+use sam_assist::resolve_overlap;
+use sam_core::{ImageEmbedding, MaskOutput, SliceSource};
+use sam_data::{
+    LabelVolume, Scan, Segment, SliceAxis, SlicePlane, Window,
+    ndarray::{Array2, Array3, Axis},
+};
+use sam_prompt::{
+    MASK_STRENGTH, ObjectPrompts, PromptDocument, Prompts, SlicePrompts, mask_logits,
+    progress::{Progress, Stage},
+};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    backend::Job,
+    console::Console,
+    exit::Failure,
+    options::{CacheOptions, ModelOptions, OutputOptions, ScanOptions},
+    progress::ProgressBars,
+    record,
+};
+
+/// Segment what points, boxes, scribbles, lassos or drawn masks in a file point at.
+#[derive(Debug, Clone, Args, Serialize)]
+#[command(after_help = "\
+The mask has label 1 for the first object of the file, 2 for the second and so on; where objects
+overlap, the larger logit decides. The documentation of sam_prompt::PromptDocument describes the file.
+
+Examples:
+  sam-med predict --image scan.nii.gz --prompts prompts.json --out mask.nii.gz
+  sam-med predict --image dicom-folder --prompts prompts.json --out mask.nii.gz --seg mask.dcm")]
+pub struct Options {
+    #[command(flatten)]
+    #[serde(flatten)]
+    scan: ScanOptions,
+    #[command(flatten)]
+    #[serde(flatten)]
+    output: OutputOptions,
+    /// The prompts: .json
+    #[arg(long, value_name = "FILE", help_heading = "Prompts")]
+    prompts: PathBuf,
+    /// auto, abdomen, lung, brain, bone, percentile or LO:HI
+    #[arg(long, default_value = "auto", allow_hyphen_values = true, help_heading = "Prompts")]
+    window: Window,
+    /// Points that each scribble and each lasso becomes
+    #[arg(long, default_value_t = 3, help_heading = "Prompts")]
+    points: usize,
+    /// Seed that decides between equally good points of a lasso
+    #[arg(long, default_value_t = 0, help_heading = "Prompts")]
+    seed: u64,
+    #[command(flatten)]
+    #[serde(flatten)]
+    model: ModelOptions,
+    #[command(flatten)]
+    #[serde(flatten)]
+    cache: CacheOptions,
+}
+
+/// Segments, and writes the mask with its record.
+///
+/// # Errors
+/// If something cannot be read, does not fit, or cannot be written. [`Failure::Stopped`].
+pub fn run(options: &Options, console: &Console) -> Result<()> {
+    let scan = Arc::new(options.scan.read()?);
+    let output = options.output.check(&scan, &[("--image", &options.scan.image)])?;
+    let (plane, objects) = read_prompts(&options.prompts, &scan)?;
+    let weights = options.model.locate(console)?;
+    let job = PredictJob { options, console, scan: &scan, plane: &plane, objects: &objects, weights: &weights };
+    let Predicted { labels, record } = options.model.backend.run(job)?;
+
+    let segment = |(object, value): (&ObjectPrompts, u16)| Segment { value, name: object.name.clone() };
+    let segments: Vec<_> = objects.iter().zip(1..).map(segment).collect();
+    let mask = LabelVolume { labels, grid: scan.volume().grid.clone() };
+    let written = output.write(&scan, &mask, &segments, "", record)?;
+    let report = |(object, value): (&ObjectPrompts, u16)| ObjectReport {
+        name: object.name.clone(),
+        value,
+        voxels: mask.labels.iter().filter(|&&label| label == value).count(),
+        slices: object.slices.len(),
+    };
+    console.result(&PredictReport { objects: objects.iter().zip(1..).map(report).collect(), written })
+}
+
+/// Reads prompts, and brings them to pixels of slices.
+fn read_prompts(path: &Path, scan: &Scan) -> Result<(SlicePlane, Vec<ObjectPrompts>)> {
+    let shown = path.display();
+    let grid = &scan.volume().grid;
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+    let document = PromptDocument::from_json(&text).with_context(|| format!("{shown}"))?;
+    let axis = match &document {
+        PromptDocument::Pixels { axis, .. } => SliceAxis::from_cut(*axis)
+            .with_context(|| format!("the prompts of {shown} are for an image, but {} is a scan", scan.name()))?,
+        PromptDocument::Millimetres { .. } => SliceAxis::Auto,
+    };
+    let plane = SlicePlane::new(grid, axis);
+    let document = match document {
+        pixels @ PromptDocument::Pixels { .. } => pixels,
+        patient => patient.into_pixels(plane.cut_axis(), &plane).with_context(|| format!("{shown}"))?,
+    };
+    let PromptDocument::Pixels { objects, .. } = document else {
+        bail!("the prompts of {shown} could not be converted to pixels")
+    };
+    ensure!(
+        u16::try_from(objects.len()).is_ok(),
+        "{shown} has {} objects, at most {} are possible",
+        objects.len(),
+        u16::MAX
+    );
+    let mut slices = objects.iter().flat_map(|object| &object.slices).map(|slice| slice.slice).peekable();
+    ensure!(slices.peek().is_some(), "{shown} has no prompt");
+    if let Some(slice) = slices.find(|&slice| slice >= plane.count()) {
+        bail!(
+            "{shown} has a prompt on slice {slice}, but {} has {} slices, counted from 0",
+            scan.name(),
+            plane.count()
+        );
+    }
+    Ok((plane, objects))
+}
+
+/// A prediction, ready for a backend.
+struct PredictJob<'a> {
+    options: &'a Options,
+    console: &'a Console,
+    scan: &'a Arc<Scan>,
+    plane: &'a SlicePlane,
+    objects: &'a [ObjectPrompts],
+    weights: &'a Weights,
+}
+
+/// What was found, and what it was computed with.
+struct Predicted {
+    labels: Array3<u16>,
+    record: Map<String, Value>,
+}
+
+impl Job for PredictJob<'_> {
+    type Output = Predicted;
+
+    fn run<B: Backend>(self, device: &B::Device) -> Result<Predicted> {
+        let Options { model, window, cache, .. } = self.options;
+        let predictor = model.predictor::<B>(self.weights, device)?;
+        let environment = record::environment(model.backend, &predictor);
+        let axis = [SliceAxis::I, SliceAxis::J, SliceAxis::K][self.plane.axis()];
+        let mut builder = Annotator::builder(predictor, Arc::clone(self.scan)).axis(axis).window(*window);
+        if let Some(cache) = cache.open()? {
+            builder = builder.cache(cache);
+        }
+        let annotator = builder.build()?;
+        let slices = annotator.slices(axis)?;
+        let mut by_slice: BTreeMap<usize, Vec<(u16, &SlicePrompts)>> = BTreeMap::new();
+        for (object, label) in self.objects.iter().zip(1..) {
+            for slice in &object.slices {
+                by_slice.entry(slice.slice).or_default().push((label, slice));
+            }
+        }
+        let mut bars = ProgressBars::new(self.console);
+        let mut labels = Array3::zeros(self.scan.volume().voxels.dim());
+        let count = by_slice.len();
+        for (done, (index, asked)) in by_slice.into_iter().enumerate() {
+            let found = self.slice(&annotator, &*slices, index, &asked).with_context(|| format!("slice {index}"))?;
+            self.plane.insert(&mut labels, index, found.view());
+            if bars.show("slices", &Progress::new(Stage::Segment, done + 1, count).at_slice(index)).is_break() {
+                return Err(Failure::Stopped("nothing was written").into());
+            }
+        }
+        let record = [("options".to_owned(), json!(self.options)), ("environment".to_owned(), json!(environment))];
+        Ok(Predicted { labels, record: record.into_iter().collect() })
+    }
+}
+
+impl PredictJob<'_> {
+    /// The labels of one slice: all its objects are decoded together, and the largest logit decides where they overlap.
+    fn slice<B: Backend>(
+        &self,
+        annotator: &Annotator<B>,
+        slices: &dyn SliceSource<B>,
+        index: usize,
+        asked: &[(u16, &SlicePrompts)],
+    ) -> Result<Array2<u16>> {
+        let embedding = slices.embedding(index)?;
+        let prompts = asked.iter().map(|(_, drawn)| self.prompts(&embedding, drawn)).collect::<Result<Vec<_>>>()?;
+        let requests: Vec<_> = prompts.iter().map(|prompts| (&embedding, prompts)).collect();
+        let found = annotator.predictor().predict_batch(&requests, MaskOutput::Single)?;
+        let logits: Vec<_> = found.iter().map(|found| Some(found.logits.index_axis(Axis(0), 0))).collect();
+        let labels = resolve_overlap(self.plane.size(), &logits)?;
+        // The first of the slice's objects is 1 here; its label may be any.
+        let label = |place: u16| place.checked_sub(1).map_or(0, |place| asked[usize::from(place)].0);
+        Ok(labels.mapv(label))
+    }
+
+    /// Prompts as SAM reads them.
+    fn prompts<B: Backend>(&self, embedding: &ImageEmbedding<B>, drawn: &SlicePrompts) -> Result<Prompts> {
+        let Options { points, seed, .. } = self.options;
+        let frame = embedding.frame();
+        let (height, width) = frame.original;
+        let mut prompts = drawn.prompts(*points, height, width, &mut ChaCha8Rng::seed_from_u64(*seed))?;
+        if let Some(mask) = &drawn.mask {
+            let (found_height, found_width) = mask.0.dim();
+            ensure!(
+                (found_height, found_width) == (height, width),
+                "the drawn mask has {found_height} x {found_width} pixels, the slice {height} x {width}"
+            );
+            // The prompt encoder reads four logits for each cell of the embedding.
+            let low_res = 4 * embedding.features().dims()[2];
+            prompts.mask = Some(mask_logits(mask.0.view(), frame.resized, frame.padded, low_res, MASK_STRENGTH)?);
+        }
+        Ok(prompts)
+    }
+}
+
+/// The result of `predict`.
+#[derive(Debug, Serialize)]
+struct PredictReport {
+    objects: Vec<ObjectReport>,
+    written: Vec<PathBuf>,
+}
+
+/// An object that was segmented.
+#[derive(Debug, Serialize)]
+struct ObjectReport {
+    name: String,
+    value: u16,
+    voxels: usize,
+    slices: usize,
+}
+
+impl fmt::Display for PredictReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for ObjectReport { name, value, voxels, slices } in &self.objects {
+            writeln!(f, "{name} ({value}): {voxels} voxels on {slices} slices")?;
+        }
+        self.written.iter().try_for_each(|path| writeln!(f, "Wrote {}", path.display()))
+    }
+}

@@ -1,0 +1,192 @@
+//! `sam-med quickstart`: the whole idea in one run, on a synthetic scan or on one of the user's.
+
+use std::{fmt, path::PathBuf};
+
+use anyhow::{Result, bail};
+use burn::tensor::backend::Backend;
+use clap::Args;
+use sam_annotate::Weights;
+use sam_assist::AssistConfig;
+use sam_auto::MaskPropagationConfig;
+use sam_data::{LabelTable, LabelVolume, PhantomConfig, SliceAxis, Volume, Window};
+use sam_eval::{
+    Record, ResultsTable, Spread,
+    protocol::{SimulatedUser, TestPrompt},
+};
+use sam_experiments::{
+    Environment, Setup,
+    quickstart::{Quickstart, QuickstartResult},
+};
+use sam_prompt::{PromptKind, SliceSelection};
+use serde::Serialize;
+
+use crate::{backend::Job, console::Console, options::ModelOptions, progress::ExperimentBars, record};
+
+/// Label maps and scans may lie this far apart, in mm, since editors round affines.
+const GRID_TOLERANCE_MM: f64 = 0.01;
+
+/// Learn a structure of a synthetic scan from two outlined slices, and segment the rest.
+#[derive(Debug, Clone, Args, Serialize)]
+#[command(after_help = "\
+Needs no arguments: it makes a synthetic CT, fetches LiteMedSAM's weights once (39 MB), takes the outlines
+of two slices from the truth, and writes mask.nii.gz, image.nii.gz, overlay.png, results.json and
+options.json. Takes two to four minutes on 2 cores.
+
+Examples:
+  sam-med quickstart
+  sam-med quickstart --structure liver --slices 3
+  sam-med quickstart --image scan.nii.gz --labels truth.nii.gz --structure 1 --out results")]
+pub struct Options {
+    /// A scan in place of the synthetic one: .nii or .nii.gz
+    #[arg(long, value_name = "FILE", requires = "labels")]
+    image: Option<PathBuf>,
+    /// Its label map
+    #[arg(long, value_name = "FILE", requires = "image")]
+    labels: Option<PathBuf>,
+    /// Name of a structure (liver, spleen, right kidney, ...) or a label value
+    #[arg(long, default_value = "spleen")]
+    structure: String,
+    /// auto, abdomen, lung, brain, bone, percentile or LO:HI
+    #[arg(long, default_value = "auto", allow_hyphen_values = true)]
+    window: Window,
+    /// Number of outlined slices
+    #[arg(long, default_value_t = 2, value_name = "COUNT")]
+    slices: usize,
+    /// Seed of the synthetic scan and of everything random
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Folder for the results
+    #[arg(long, value_name = "DIR", default_value = "quickstart-results")]
+    out: PathBuf,
+    #[command(flatten)]
+    #[serde(flatten)]
+    model: ModelOptions,
+}
+
+/// A scan with its truth.
+struct Known {
+    name: &'static str,
+    volume: Volume,
+    labels: LabelVolume,
+    table: LabelTable,
+}
+
+/// Learns, segments, compares, and writes the results.
+///
+/// # Errors
+/// If the scan or the weights cannot be read, the structure is on too few slices, or the results cannot be written.
+/// [`sam_experiments::ExperimentError::Stopped`].
+pub fn run(options: &Options, console: &Console) -> Result<()> {
+    let Known { name, volume, labels, table } = options.known()?;
+    let weights = options.model.locate(console)?;
+    record::create_folder(&options.out)?;
+    let quickstart = Quickstart {
+        scan: name.to_owned(),
+        structure: table.parse_structures(&options.structure)?.remove(0),
+        window: options.window,
+        axis: SliceAxis::Auto,
+        slices: options.slices,
+        selection: SliceSelection::Equidistant,
+        prompts: [PromptKind::Points(1), PromptKind::Points(5), PromptKind::Box].map(TestPrompt::Once).to_vec(),
+        pictured: TestPrompt::Once(PromptKind::Points(5)),
+        user: SimulatedUser::default(),
+        learning: AssistConfig::mixed().with_seed(options.seed),
+        propagation: MaskPropagationConfig::default().with_seed(options.seed),
+        seed: options.seed,
+    };
+    let job = QuickstartJob {
+        options,
+        console,
+        quickstart: &quickstart,
+        volume: &volume,
+        labels: &labels,
+        weights: &weights,
+    };
+    let (result, environment) = options.model.backend.run(job)?;
+
+    let path = |name: &str| options.out.join(name);
+    sam_data::write_labels(path("mask.nii.gz"), result.mask.view(), &volume)?;
+    sam_data::write_volume(path("image.nii.gz"), &volume)?;
+    sam_data::write_rgb(path("overlay.png"), result.picture.view())?;
+    let results = serde_json::json!({ "config": quickstart, "environment": environment, "records": result.records });
+    record::write_json(&path("results.json"), &results)?;
+    record::write_json(&path("options.json"), &record::saved_options("quickstart", options))?;
+    console.result(&QuickstartReport {
+        folder: options.out.clone(),
+        structure: quickstart.structure.name,
+        outlined: result.outlined,
+        learning_seconds: result.learning_seconds,
+        volume_dice: result.volume_dice,
+        table: ResultsTable::new(&result.records, Spread::Slices)?.to_string(),
+        records: result.records,
+    })
+}
+
+impl Options {
+    /// The user's scan, or a synthetic one.
+    fn known(&self) -> Result<Known> {
+        let (Some(image), Some(path)) = (&self.image, &self.labels) else {
+            let phantom = PhantomConfig::default().with_seed(self.seed).generate();
+            let (volume, labels, table) = (phantom.volume, phantom.labels, phantom.table);
+            return Ok(Known { name: "synthetic abdomen", volume, labels, table });
+        };
+        let (volume, labels) = (sam_data::read_volume(image)?, sam_data::read_labels(path)?);
+        if let Err(mismatch) = volume.grid.compare(&labels.grid, GRID_TOLERANCE_MM) {
+            bail!("{} does not lie on the grid of {}: {mismatch}", path.display(), image.display());
+        }
+        // A table of names may lie beside the label map.
+        let names = path.with_file_name("labels.json");
+        let table = if names.is_file() { LabelTable::read(&names)? } else { LabelTable::default() };
+        Ok(Known { name: "scan", volume, labels, table })
+    }
+}
+
+/// A quickstart, ready for a backend.
+struct QuickstartJob<'a> {
+    options: &'a Options,
+    console: &'a Console,
+    quickstart: &'a Quickstart,
+    volume: &'a Volume,
+    labels: &'a LabelVolume,
+    weights: &'a Weights,
+}
+
+impl Job for QuickstartJob<'_> {
+    type Output = (QuickstartResult, Environment);
+
+    fn run<B: Backend>(self, device: &B::Device) -> Result<Self::Output> {
+        let model = &self.options.model;
+        let predictor = model.predictor::<B>(self.weights, device)?;
+        let environment = record::environment(model.backend, &predictor);
+        let mut bars = ExperimentBars::new(self.console);
+        let setup = Setup::new(predictor).with_observer(move |event| bars.event(event));
+        Ok((self.quickstart.run(&setup, self.volume, self.labels)?, environment))
+    }
+}
+
+/// The result of `quickstart`.
+#[derive(Debug, Serialize)]
+struct QuickstartReport {
+    folder: PathBuf,
+    structure: String,
+    outlined: Vec<usize>,
+    learning_seconds: f64,
+    volume_dice: f64,
+    records: Vec<Record>,
+    #[serde(skip)]
+    table: String,
+}
+
+impl fmt::Display for QuickstartReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { folder, structure, outlined, learning_seconds, volume_dice, table, .. } = self;
+        writeln!(f, "{table}")?;
+        writeln!(f, "Outlined slices {outlined:?}; learned in {learning_seconds:.0} s.")?;
+        writeln!(f, "Whole {structure}, without a click on the other slices: Dice {volume_dice:.3}")?;
+        writeln!(
+            f,
+            "Wrote mask.nii.gz, image.nii.gz, overlay.png, results.json and options.json to {}",
+            folder.display()
+        )
+    }
+}

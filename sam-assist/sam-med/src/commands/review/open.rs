@@ -1,0 +1,155 @@
+//! From the command line to a desk: what is reviewed, with which model, and where decisions are kept.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::{Context, Result, ensure};
+use burn::tensor::backend::Backend;
+use sam_annotate::{Annotator, Session, Weights, cards};
+use sam_assist::PromptCard;
+use sam_data::{LabelVolume, Scan, Segment, SliceAxis, SlicePlane, Window};
+use sam_review::{
+    DecisionStore, MemoryStore, RankedSlice, Ranking, ReviewCase, ScanDesk, ScanModel, SessionStore, SliceReview,
+    SliceState,
+};
+use serde_json::{Map, json};
+
+use super::Options;
+use crate::{backend::Job, console::Console, exit::Failure, record};
+
+/// Reads the scan, and a mask or session of it; loads the model.
+///
+/// # Errors
+/// If something cannot be read or does not fit the rest, or the mask could not be written.
+pub(super) fn open(options: &Options, console: &Console) -> Result<ScanDesk> {
+    let scan = Arc::new(options.scan.read()?);
+    options.output.check(&scan, &[("--image", &options.scan.image)])?;
+    let weights = options.model.locate(console)?;
+    let reviewed = match (&options.session, &options.mask) {
+        (Some(folder), _) => Reviewed::of_session(options, folder, &scan, &weights)?,
+        (None, Some(mask)) => Reviewed::of_mask(options, mask, &scan, &weights)?,
+        (None, None) => return Err(Failure::usage("there is nothing to review: give --mask FILE or --session DIR")),
+    };
+    options.model.backend.run(DeskJob { options, scan, weights: &weights, reviewed })
+}
+
+/// What is reviewed of a scan.
+struct Reviewed {
+    axis: SliceAxis,
+    window: Window,
+    structures: Vec<Segment>,
+    /// The card of each structure, if there is one.
+    cards: Vec<Option<PromptCard>>,
+    ranking: Ranking,
+    slices: Vec<SliceReview>,
+    store: Box<dyn DecisionStore>,
+}
+
+impl Reviewed {
+    /// The current mask of a session, with the session's structures, cards and ranking.
+    fn of_session(options: &Options, folder: &Path, scan: &Scan, weights: &Weights) -> Result<Self> {
+        let session = Session::resume(folder, scan.identity()?, weights.sha256(), options.model.precision)?;
+        let header = session.header().clone();
+        let (mut learned, ranked) = match &session.state().round {
+            Some(round) => (session.cards_of(round)?, session.ranking_of(round)?),
+            None => Default::default(),
+        };
+        let count = session.plane().count();
+        let trust = |(slice, trust): (usize, f32)| RankedSlice { slice, trust: Some(trust.into()) };
+        let ranking = match ranked {
+            Some(ranked) => Ranking::new(ranked.into_iter().map(trust).collect(), count)
+                .with_context(|| format!("the ranking in {}", folder.display()))?,
+            None => Ranking::in_order(count),
+        };
+        let cards = header.structures.keys().map(|value| learned.remove(value)).collect();
+        let structures = header.structures.into_iter().map(|(value, name)| Segment { value, name }).collect();
+        let store = SessionStore::new(session)?;
+        let slices = store.slices()?;
+        let window = header.window.name.parse()?;
+        Ok(Self { axis: header.axis, window, structures, cards, ranking, slices, store: Box::new(store) })
+    }
+
+    /// A mask on its own, as the command line says.
+    fn of_mask(options: &Options, path: &Path, scan: &Scan, weights: &Weights) -> Result<Self> {
+        check_out(&options.output.out, path)?;
+        let mask = scan.read_labels(path)?;
+        let structures = structures(options, path, &mask)?;
+        let cards = options.structures.cards(weights.sha256())?;
+        let names: Vec<_> = structures.iter().map(|structure| structure.name.clone()).collect();
+        let window = cards::window(options.structures.window, &cards)?;
+        let cards = if cards.is_empty() {
+            vec![None; structures.len()]
+        } else {
+            cards::check_count(&cards, &names)?;
+            cards.into_iter().map(Some).collect()
+        };
+        let plane = SlicePlane::new(scan.grid(), options.structures.axis);
+        let ranking = match &options.ranking {
+            Some(path) => Ranking::read(path, plane.count())?,
+            None => Ranking::in_order(plane.count()),
+        };
+        let review = |slice| SliceReview::new(plane.extract(mask.labels.view(), slice), SliceState::Predicted);
+        let slices = (0..plane.count()).map(review).collect();
+        let axis = [SliceAxis::I, SliceAxis::J, SliceAxis::K][plane.axis()];
+        Ok(Self { axis, window, structures, cards, ranking, slices, store: Box::new(MemoryStore::new()) })
+    }
+}
+
+/// An earlier review is not overwritten, but can be continued.
+fn check_out(out: &Path, mask: &Path) -> Result<()> {
+    let continues = || Ok::<_, std::io::Error>(out.canonicalize()? == mask.canonicalize()?);
+    ensure!(
+        !out.exists() || continues().with_context(|| format!("cannot read {}", mask.display()))?,
+        "{} exists already: give it as --mask to continue with it, or choose another name",
+        out.display()
+    );
+    Ok(())
+}
+
+/// The structures of the mask, and those that have a name.
+fn structures(options: &Options, path: &Path, mask: &LabelVolume) -> Result<Vec<Segment>> {
+    let names = options.structures.names()?;
+    let mut values = mask.values();
+    values.extend(names.keys().copied());
+    ensure!(!values.is_empty(), "{} shows no structure: name those that are to be drawn with --labels", path.display());
+    let name = |value| names.get(&value).cloned().unwrap_or_else(|| format!("label {value}"));
+    Ok(values.into_iter().map(|value| Segment { value, name: name(value) }).collect())
+}
+
+/// A desk, ready for a backend.
+struct DeskJob<'a> {
+    options: &'a Options,
+    scan: Arc<Scan>,
+    weights: &'a Weights,
+    reviewed: Reviewed,
+}
+
+impl Job for DeskJob<'_> {
+    type Output = ScanDesk;
+
+    fn run<B: Backend>(self, device: &B::Device) -> Result<ScanDesk> {
+        let Self { options, scan, weights, reviewed } = self;
+        let Reviewed { axis, window, structures, cards, ranking, slices, store } = reviewed;
+        let predictor = options.model.predictor::<B>(weights, device)?;
+        let environment = record::environment(options.model.backend, &predictor);
+        let mut builder = Annotator::builder(predictor, Arc::clone(&scan)).axis(axis).window(window);
+        if let Some(cache) = options.cache.open()? {
+            builder = builder.cache(cache);
+        }
+        let annotator = builder.build()?;
+        let embedded = annotator.slices(axis)?;
+
+        let metadata: Vec<_> = cards.iter().map(|card| card.as_ref().map(PromptCard::metadata)).collect();
+        let resolved = window.resolve(scan.volume().voxels.view())?;
+        let mut case = ReviewCase::new(scan, annotator.plane(axis), structures, &options.output.out);
+        case.ranking = ranking;
+        case.segmentation.clone_from(&options.output.seg);
+        case.record = Map::from_iter([
+            ("options".to_owned(), json!(options)),
+            ("window".to_owned(), json!(resolved)),
+            ("cards".to_owned(), json!(metadata)),
+            ("environment".to_owned(), json!(environment)),
+        ]);
+        let model = ScanModel::new(Arc::clone(&embedded), cards.iter().map(Option::as_ref))?;
+        Ok(ScanDesk::new(case, Arc::clone(embedded.images()), slices, store, Arc::new(model))?)
+    }
+}

@@ -1,0 +1,231 @@
+//! `--config FILE`: options from a file, usually the one that was saved beside a result.
+//!
+//! The file is a JSON object of options by their long names, with `_` or `-` between words, or a record with such an object in the field
+//! `options`. Objects within it group options and are read as if their options stood one level higher. Options on the command line win:
+//! an option of the file is left out if it is given there, or conflicts with one that is. Actions are never read back, such as
+//! `--accept` or `--undo`: they belong to one run.
+
+use std::{
+    collections::BTreeSet,
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use clap::{Arg, ArgAction, Command};
+use serde_json::{Map, Value};
+
+use crate::exit::Failure;
+
+/// Options that do something to a session once: they are not part of a configuration.
+const ACTIONS: [&str; 6] = ["accept", "reject", "undo", "anew", "replay", "config"];
+
+/// The command line with the options of its config file put in; unchanged if there is none.
+///
+/// # Errors
+/// If the file cannot be read, is no object of options, belongs to another command, or has an option that the command does not have.
+pub fn expand(program: &Command, words: Vec<OsString>) -> Result<Vec<OsString>> {
+    let Some(path) = config_path(&words) else { return Ok(words) };
+    let names: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+    let place = names.iter().skip(1).position(|word| program.find_subcommand(&**word).is_some());
+    // Without a command clap says what is wrong.
+    let Some(place) = place.map(|place| place + 1) else { return Ok(words) };
+    let Some(command) = program.find_subcommand(&*names[place]) else { return Ok(words) };
+    let options = read(&path, command.get_name())?;
+    let more = Expansion { command, given: given(command, &words[place + 1..]), path: &path }.words(&options)?;
+    let (before, after) = words.split_at(place + 1);
+    Ok([before, &more, after].concat())
+}
+
+/// The value of `--config`, before the words of `--`.
+fn config_path(words: &[OsString]) -> Option<PathBuf> {
+    let mut words = words.iter().take_while(|word| *word != "--");
+    while let Some(word) = words.next() {
+        if word == "--config" {
+            return words.next().map(PathBuf::from);
+        }
+        if let Some(path) = word.to_str().and_then(|word| word.strip_prefix("--config=")) {
+            return Some(path.into());
+        }
+    }
+    None
+}
+
+/// The long names of the options that are on the command line.
+fn given(command: &Command, words: &[OsString]) -> BTreeSet<String> {
+    let words = words.iter().take_while(|word| *word != "--").filter_map(|word| word.to_str());
+    let names = words.filter_map(|word| Some(word.strip_prefix("--")?.split('=').next()?.to_owned()));
+    // clap does not accept abbreviations, so that other words are wrong or values.
+    names.filter(|name| argument(command, name).is_some()).collect()
+}
+
+fn argument<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
+    command.get_arguments().find(|argument| argument.get_long() == Some(name))
+}
+
+/// The file's options.
+fn read(path: &Path, command: &str) -> Result<Map<String, Value>> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the config file {shown}"))?;
+    let value: Value = serde_json::from_str(&text).with_context(|| format!("the config file {shown} is not JSON"))?;
+    let Value::Object(mut record) = value else { bail!("the config file {shown} is not a JSON object of options") };
+    if let Some(Value::String(other)) = record.get("command")
+        && other != command
+    {
+        bail!("the config file {shown} was saved by `sam-med {other}`: give it to that command");
+    }
+    match record.remove("options") {
+        Some(Value::Object(options)) => Ok(options),
+        Some(_) => bail!("the field `options` of the config file {shown} is not a JSON object"),
+        None => Ok(record),
+    }
+}
+
+/// A config file on its way to a command line.
+struct Expansion<'a> {
+    command: &'a Command,
+    /// Options on the command line.
+    given: BTreeSet<String>,
+    path: &'a Path,
+}
+
+impl Expansion<'_> {
+    fn words(&self, options: &Map<String, Value>) -> Result<Vec<OsString>> {
+        let mut words = Vec::new();
+        for (name, value) in options {
+            let name = name.replace('_', "-");
+            match (argument(self.command, &name), value) {
+                // A group of options, which may have the name of one of them.
+                (_, Value::Object(group)) => words.extend(self.words(group)?),
+                _ if ACTIONS.contains(&&*name) => {}
+                (Some(argument), value) if !self.is_overridden(argument) => {
+                    words.extend(self.option(argument, &name, value)?);
+                }
+                (None, value) if !value.is_null() => {
+                    let (path, command) = (self.path.display(), self.command.get_name());
+                    return Err(Failure::usage(format_args!(
+                        "the config file {path} has the option {name:?}, which `sam-med {command}` does not have"
+                    )));
+                }
+                _ => {}
+            }
+        }
+        Ok(words)
+    }
+
+    /// Whether the command line has this option, or one that it conflicts with.
+    fn is_overridden(&self, argument: &Arg) -> bool {
+        let is_given = |argument: &Arg| argument.get_long().is_some_and(|long| self.given.contains(long));
+        let conflicts = |one: &Arg, other: &Arg| self.command.get_arg_conflicts_with(one).contains(&other);
+        let others = || self.command.get_arguments().filter(|other| is_given(other));
+        is_given(argument) || others().any(|other| conflicts(argument, other) || conflicts(other, argument))
+    }
+
+    /// An option as words; none for a value that says "not given".
+    fn option(&self, argument: &Arg, name: &str, value: &Value) -> Result<Vec<OsString>> {
+        let is_flag = !argument.get_action().takes_values();
+        let word = |value: &str| OsString::from(format!("--{name}={value}"));
+        let is_default =
+            |value: &str| argument.get_default_values().iter().any(|default| default.to_str() == Some(value));
+        Ok(match value {
+            Value::Null | Value::Bool(false) => Vec::new(),
+            Value::Bool(true) if is_flag => vec![OsString::from(format!("--{name}"))],
+            // A default that is spelled out would conflict with other options, and need those that it requires.
+            Value::String(text) if is_default(text) => Vec::new(),
+            Value::String(text) if !is_flag => vec![word(text)],
+            Value::Number(number) if !is_flag && is_default(&number.to_string()) => Vec::new(),
+            Value::Number(number) if !is_flag => vec![word(&number.to_string())],
+            Value::Array(values) if !is_flag => {
+                let texts = values.iter().map(|value| self.text(name, value)).collect::<Result<Vec<_>>>()?;
+                let is_repeated =
+                    matches!(argument.get_action(), ArgAction::Append) && argument.get_value_delimiter().is_none();
+                match texts.is_empty() || is_default(&texts.join(",")) {
+                    true => Vec::new(),
+                    false if is_repeated => texts.iter().map(|text| word(text)).collect(),
+                    false => vec![word(&texts.join(","))],
+                }
+            }
+            _ => return Err(self.wrong(name, value)),
+        })
+    }
+
+    fn text(&self, name: &str, value: &Value) -> Result<String> {
+        match value {
+            Value::String(text) => Ok(text.clone()),
+            Value::Number(number) => Ok(number.to_string()),
+            _ => Err(self.wrong(name, value)),
+        }
+    }
+
+    fn wrong(&self, name: &str, value: &Value) -> anyhow::Error {
+        Failure::usage(format_args!(
+            "the config file {} gives the option {name:?} the value {value}, which it cannot have",
+            self.path.display()
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+    use crate::program::Program;
+
+    /// The words that follow `sam-med annotate`.
+    fn expanded(file: &str, more: &[&str]) -> Result<Vec<String>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("mask.json");
+        std::fs::write(&path, file)?;
+        let path = path.to_string_lossy().into_owned();
+        let words = ["sam-med", "annotate", "--config", &path].iter().chain(more).map(OsString::from).collect();
+        let mut program = Program::command();
+        program.build();
+        let words = expand(&program, words)?;
+        Program::try_parse_from(&words)?;
+        let own = words.len() - 2 - more.len();
+        Ok(words[2..own].iter().map(|word| word.to_string_lossy().into_owned()).collect())
+    }
+
+    #[test]
+    fn options_of_a_record_are_read_and_the_command_line_wins() -> Result<()> {
+        let record = r#"{"environment": {}, "options": {
+            "image": "scan.nii.gz", "annotations": "partial.nii.gz", "out": "mask.nii.gz", "seed": 3, "members": 1,
+            "cache": {"cache": "embeddings"}, "empty": [3, 60], "auto": null, "generators": "{}", "card": [], "warm": false,
+            "accept": [4], "undo": true, "window": "lung"}}"#;
+        let words = expanded(record, &["--window", "bone"])?;
+        let expected = [
+            "--annotations=partial.nii.gz",
+            "--cache=embeddings",
+            "--empty=3,60",
+            "--image=scan.nii.gz",
+            "--out=mask.nii.gz",
+            "--seed=3",
+        ];
+        assert_eq!(words, expected);
+        Ok(())
+    }
+
+    #[test]
+    fn an_option_that_conflicts_with_the_command_line_is_left_out() -> Result<()> {
+        let record = r#"{"image": "a.nii", "out": "b.nii", "annotations": "c.nii", "session": "work"}"#;
+        let words = expanded(record, &["--card", "liver.safetensors"])?;
+        assert_eq!(words, ["--annotations=c.nii", "--image=a.nii", "--out=b.nii"]);
+        Ok(())
+    }
+
+    #[test]
+    fn files_that_are_no_options_are_refused() {
+        for (file, part) in [
+            ("[]", "not a JSON object"),
+            ("{", "is not JSON"),
+            (r#"{"options": 3}"#, "field `options`"),
+            (r#"{"command": "evaluate", "options": {}}"#, "`sam-med evaluate`"),
+            (r#"{"colour": "red"}"#, "does not have"),
+            (r#"{"seed": true}"#, "cannot have"),
+        ] {
+            let error = format!("{:#}", expanded(file, &[]).expect_err("it is refused"));
+            assert!(error.contains(part), "{file}: {error}");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! How the program ends: its exit codes, and what it says on the error stream.
+
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    process::ExitCode,
+};
+
+use anyhow::Result;
+use sam_experiments::ExperimentError;
+use thiserror::Error;
+
+/// An exit code of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Status {
+    /// Everything was done.
+    Done = 0,
+    /// Something of the input is missing, damaged or does not fit, or a result cannot be written.
+    Input = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// A defect of the program.
+    Internal = 3,
+    /// The user stopped it (Ctrl-C or SIGTERM).
+    Stopped = 130,
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> Self {
+        Self::from(status as u8)
+    }
+}
+
+/// An end that is no ordinary error.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The user stopped the command.
+    #[error("stopped: {0}")]
+    Stopped(&'static str),
+    /// The options do not go together.
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl Failure {
+    /// Options that do not go together.
+    pub fn usage(message: impl fmt::Display) -> anyhow::Error {
+        Self::Usage(message.to_string()).into()
+    }
+}
+
+impl Status {
+    /// The exit code for an error.
+    pub fn of(error: &anyhow::Error) -> Self {
+        for cause in error.chain() {
+            if matches!(cause.downcast_ref(), Some(ExperimentError::Stopped)) {
+                return Self::Stopped;
+            }
+            match cause.downcast_ref() {
+                Some(Failure::Stopped(_)) => return Self::Stopped,
+                Some(Failure::Usage(_)) => return Self::Usage,
+                None => {}
+            }
+        }
+        Self::Input
+    }
+}
+
+/// Runs a command, says on the error stream how it failed, and returns its exit code. A panic is a defect of the program.
+pub fn run(command: impl FnOnce() -> Result<()>) -> Status {
+    match catch_unwind(AssertUnwindSafe(command)) {
+        Ok(Ok(())) => Status::Done,
+        Ok(Err(error)) => {
+            eprintln!("error: {}", printable(&format!("{error:#}")));
+            Status::of(&error)
+        }
+        // The panic's own message is on the error stream already.
+        Err(_) => {
+            eprintln!(
+                "error: this is a defect of sam-med {}; please report it with the lines above at {}/issues",
+                env!("CARGO_PKG_VERSION"),
+                env!("CARGO_PKG_REPOSITORY")
+            );
+            Status::Internal
+        }
+    }
+}
+
+/// A text of several lines in which file names and structures cannot steer a terminal.
+pub(crate) fn printable(text: &str) -> String {
+    text.lines().map(sam_files::sanitize).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context, anyhow};
+
+    use super::*;
+
+    #[test]
+    fn each_end_has_its_code() {
+        assert_eq!(run(|| Ok(())), Status::Done);
+        assert_eq!(run(|| Err(anyhow!("no such file"))), Status::Input);
+        assert_eq!(run(|| Err(Failure::usage("--a needs --b"))), Status::Usage);
+        assert_eq!(run(|| Err(Failure::Stopped("nothing was written")).context("annotating")), Status::Stopped);
+        assert_eq!(run(|| Err(ExperimentError::Stopped).context("evaluating")), Status::Stopped);
+        assert_eq!(run(|| panic!("a defect on purpose")), Status::Internal);
+        let codes = [Status::Done, Status::Input, Status::Usage, Status::Internal, Status::Stopped];
+        assert_eq!(codes.map(|status| status as u8), [0, 1, 2, 3, 130]);
+    }
+}

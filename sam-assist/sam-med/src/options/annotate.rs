@@ -1,0 +1,108 @@
+//! How `annotate` learns, prompts and keeps what the user decided.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use sam_annotate::{AnnotateConfig, SliceList};
+use sam_auto::{CleanUp, GeneratorConfig, GeneratorKind, GeneratorStrategy, PromptParts, Strategy};
+use serde::Serialize;
+
+use crate::exit::Failure;
+
+/// What is learned.
+#[derive(Debug, Clone, Args, Serialize)]
+#[command(next_help_heading = "Learning")]
+pub struct LearningOptions {
+    /// Save what is learned as a prompt card, .safetensors
+    #[arg(long, value_name = "FILE", conflicts_with = "card")]
+    pub save_card: Option<PathBuf>,
+    /// Ensemble size: 3 are better, and take 3 times as long
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub members: u8,
+    /// Seed of everything random
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// How slices without an outline are prompted.
+#[derive(Debug, Clone, Args, Serialize)]
+#[command(next_help_heading = "Prompts for the other slices, in place of their neighbours' masks")]
+pub struct AutoOptions {
+    /// Generator: propagation, classification, panet, sapnet, ensemble
+    #[arg(long, value_name = "KIND")]
+    pub auto: Option<GeneratorKind>,
+    /// What it gives to SAM: points, box (default), mask, together
+    #[arg(long, value_name = "PARTS", requires = "auto")]
+    pub hand_over: Option<PromptParts>,
+    /// Higher, from -2 to 2: fewer false positives, more misses
+    #[arg(long, value_name = "SCORE", requires = "auto", allow_hyphen_values = true)]
+    pub gate: Option<f32>,
+    /// Keep only the largest components of each structure
+    #[arg(long, value_name = "COUNT", requires = "auto")]
+    pub components: Option<usize>,
+    /// Config as JSON, such as {"sapnet": {"iterations": 160}}
+    #[arg(long, value_name = "JSON", default_value = "{}", requires = "auto", hide_default_value = true)]
+    pub generators: String,
+}
+
+/// What is done in a session.
+#[derive(Debug, Clone, Args, Serialize)]
+#[command(next_help_heading = "Session")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub struct SessionOptions {
+    /// Folder that keeps every outline, decision and round
+    #[arg(long, value_name = "DIR", conflicts_with = "card")]
+    pub session: Option<PathBuf>,
+    /// Slices of the last mask that are right, such as 12,40-44, from 0
+    #[arg(long, value_name = "SLICES", default_value_t, hide_default_value = true, requires = "session")]
+    pub accept: SliceList,
+    /// Slices of the last mask that are wrong
+    #[arg(long, value_name = "SLICES", default_value_t, hide_default_value = true, requires = "session")]
+    pub reject: SliceList,
+    /// Take back the last round or decision, and write the mask as it was
+    #[arg(long, requires = "session", conflicts_with_all = ["annotations", "accept", "reject", "empty", "anew", "warm", "replay"])]
+    pub undo: bool,
+    /// Learn again even if nothing has changed
+    #[arg(long, requires = "session")]
+    pub anew: bool,
+    /// Continue learning from the last round: half the time, slightly worse
+    #[arg(long, requires = "session")]
+    pub warm: bool,
+    /// Repeat all rounds and compare their masks; writes nothing
+    #[arg(long, requires = "session", conflicts_with_all = ["annotations", "accept", "reject", "empty", "anew", "warm"])]
+    pub replay: bool,
+}
+
+impl AutoOptions {
+    /// How slices without an outline are segmented.
+    ///
+    /// # Errors
+    /// If the config of the generators cannot be read.
+    pub fn strategy(&self) -> Result<Strategy> {
+        let Some(kind) = self.auto else { return Ok(Strategy::default()) };
+        let mut config: GeneratorConfig = serde_json::from_str(&self.generators)
+            .with_context(|| format!("cannot read the config {:?} of --generators", self.generators))?;
+        if let Some(gate) = self.gate {
+            if gate.is_nan() {
+                return Err(Failure::usage("--gate has to be a number, found NaN"));
+            }
+            // The lowest finite number lets every slice pass as well, and JSON can store it.
+            config.gate.threshold = gate.max(f32::MIN);
+        }
+        let clean_up = self.components.map_or(CleanUp::default(), CleanUp::Volume);
+        let strategy = GeneratorStrategy::new(kind).with_config(config).with_clean_up(clean_up);
+        let parts = self.hand_over.unwrap_or(kind.parts());
+        Ok(Strategy::Generators(strategy.with_parts(parts)))
+    }
+}
+
+impl LearningOptions {
+    /// The config of a run.
+    ///
+    /// # Errors
+    /// If the config of the generators cannot be read.
+    pub fn config(&self, auto: &AutoOptions) -> Result<AnnotateConfig> {
+        Ok(AnnotateConfig::new(auto.strategy()?).with_members(usize::from(self.members)).with_seed(self.seed))
+    }
+}

@@ -1,0 +1,27 @@
+//! Embeddings that outlive the program: `--cache`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use sam_core::{CacheConfig, EmbeddingCache};
+use serde::Serialize;
+
+/// Where embeddings are kept.
+#[derive(Debug, Clone, Default, Args, Serialize)]
+pub struct CacheOptions {
+    /// Folder that keeps embedded slices for later runs, up to 4 GiB
+    #[arg(long, value_name = "DIR", help_heading = "Model")]
+    pub cache: Option<PathBuf>,
+}
+
+impl CacheOptions {
+    /// Opens the folder, if one is given; creates it if it does not exist.
+    ///
+    /// # Errors
+    /// If the folder cannot be created.
+    pub fn open(&self) -> Result<Option<EmbeddingCache>> {
+        let open = |folder| EmbeddingCache::open(folder, CacheConfig::default());
+        Ok(self.cache.as_ref().map(open).transpose()?)
+    }
+}

@@ -1,0 +1,41 @@
+//! Which scans to evaluate on, and how they are prepared.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use sam_data::{KnownSet, PhantomKind, Window};
+use sam_experiments::DataSource;
+use serde::Serialize;
+
+/// A folder of scans with masks, or synthetic ones.
+#[derive(Debug, Clone, Default, Args, Serialize)]
+#[command(next_help_heading = "Data")]
+pub struct DataOptions {
+    /// Folder of case folders, of one volume, or of images/ and masks/
+    #[arg(long, value_name = "DIR", required_unless_present = "phantom")]
+    pub data: Option<PathBuf>,
+    /// Known data set in the folder, as README lists them
+    #[arg(long, value_name = "NAME", requires = "data")]
+    pub set: Option<KnownSet>,
+    /// Synthetic data: abdomen, spinal-cord, kidney-ultrasound or nuclei
+    #[arg(long, value_name = "KIND", conflicts_with_all = ["data", "set"])]
+    pub phantom: Option<PhantomKind>,
+    /// all, or by name or label value: "liver,spleen,cord=1+2"
+    #[arg(long)]
+    pub structures: Option<String>,
+    /// auto, abdomen, lung, brain, bone, minmax, percentile or LO:HI
+    #[arg(long, allow_hyphen_values = true)]
+    pub window: Option<Window>,
+}
+
+impl DataOptions {
+    /// The data as protocols read them.
+    pub fn source(&self) -> DataSource {
+        let source = match (&self.data, self.phantom) {
+            (Some(folder), _) => DataSource::folder(folder, self.set),
+            (None, Some(kind)) => DataSource::phantom(kind),
+            (None, None) => DataSource::default(),
+        };
+        source.with_structures(self.structures.clone()).with_window(self.window)
+    }
+}

@@ -1,0 +1,54 @@
+//! Which model computes, and where.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use burn::tensor::backend::Backend;
+use clap::Args;
+use sam_annotate::{Weights, weights};
+use sam_core::{Precision, SamPredictor};
+use serde::Serialize;
+
+use crate::{backend::BackendChoice, console::Console};
+
+/// Which model computes, in which precision, on which backend.
+#[derive(Debug, Clone, Default, Args, Serialize)]
+#[command(next_help_heading = "Model")]
+pub struct ModelOptions {
+    /// Checkpoint of any SAM [default: LiteMedSAM's, fetched once]
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
+    /// Of the image encoder: f32, f16 (GPUs), bf16 (GPUs, AMX)
+    #[arg(long, default_value_t, value_name = "TYPE")]
+    pub precision: Precision,
+    /// Backend that computes: flex, ndarray or cuda, if built in
+    #[arg(long, value_enum, default_value_t, value_name = "NAME", hide_possible_values = true)]
+    pub backend: BackendChoice,
+}
+
+impl ModelOptions {
+    /// The checkpoint: the one given, else LiteMedSAM's from the user's cache folder, else a fresh download.
+    ///
+    /// # Errors
+    /// If the file does not exist or is not a checkpoint, or LiteMedSAM's cannot be fetched; the message says what to do.
+    pub fn locate(&self, console: &Console) -> Result<Weights> {
+        if let Some(path) = &self.weights {
+            return Ok(Weights::open(path)?);
+        }
+        if !weights::is_lite_medsam_cached() {
+            console.note(format_args!(
+                "Fetching LiteMedSAM's weights (39 MB) into {}",
+                weights::lite_medsam_path()?.display()
+            ));
+        }
+        Ok(weights::lite_medsam()?)
+    }
+
+    /// Loads the model.
+    ///
+    /// # Errors
+    /// If the file is not a checkpoint of a SAM, or the backend cannot compute in this precision.
+    pub fn predictor<B: Backend>(&self, weights: &Weights, device: &B::Device) -> Result<SamPredictor<B>> {
+        Ok(weights.predictor(device, self.precision)?)
+    }
+}

@@ -1,0 +1,107 @@
+//! Which scan, and where a mask of it is written.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use sam_annotate::Output;
+use sam_data::{LabelVolume, Scan};
+use serde::Serialize;
+
+use crate::exit::Failure;
+
+/// Which scan.
+#[derive(Debug, Clone, Args, Serialize)]
+#[command(next_help_heading = "Scan and mask")]
+pub struct ScanOptions {
+    /// The scan: .nii, .nii.gz, or a DICOM folder or multi-frame file
+    #[arg(long, value_name = "PATH")]
+    pub image: PathBuf,
+    /// Series Instance UID, if the folder has several DICOM series
+    #[arg(long, value_name = "UID")]
+    pub series: Option<String>,
+}
+
+/// Where a mask is written.
+#[derive(Debug, Clone, Args, Serialize)]
+#[command(next_help_heading = "Scan and mask")]
+pub struct OutputOptions {
+    /// The mask to write: .nii or .nii.gz
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Also write it as DICOM SEG of the series: .dcm
+    #[arg(long, value_name = "FILE")]
+    pub seg: Option<PathBuf>,
+}
+
+impl ScanOptions {
+    /// Reads the scan.
+    ///
+    /// # Errors
+    /// If it cannot be read, or `--series` is given for a scan that is not DICOM.
+    pub fn read(&self) -> Result<Scan> {
+        Ok(Scan::open(&self.image, self.series.as_deref())?)
+    }
+
+    /// Reads a label map of the scan.
+    ///
+    /// # Errors
+    /// If it cannot be read, or does not lie on the scan's grid.
+    pub fn read_labels(scan: &Scan, path: &Path) -> Result<LabelVolume> {
+        Ok(scan.read_labels(path)?)
+    }
+}
+
+impl OutputOptions {
+    /// The output, checked before the work: names and folders are right, and no input is overwritten.
+    ///
+    /// # Errors
+    /// If the mask cannot be written under this name, DICOM SEG is wanted of a scan that is not DICOM, or a file of `inputs` would be
+    /// overwritten.
+    pub fn check(&self, scan: &Scan, inputs: &[(&'static str, &Path)]) -> Result<Output> {
+        for (option, input) in inputs {
+            for (written, path) in [("--out", Some(&self.out)), ("--seg", self.seg.as_ref())] {
+                if path.is_some_and(|path| is_same_file(path, input)) {
+                    return Err(Failure::usage(format_args!(
+                        "{written} would overwrite {option} {}: choose another name for the mask",
+                        input.display()
+                    )));
+                }
+            }
+        }
+        let output = Output::new(&self.out);
+        let output = if let Some(seg) = &self.seg { output.with_segmentation(seg) } else { output };
+        output.check(scan)?;
+        Ok(output)
+    }
+}
+
+/// Whether two paths lead to one file that exists.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let [one, other] = [one, other].map(Path::canonicalize);
+    matches!((one, other), (Ok(one), Ok(other)) if one == other)
+}
+
+#[cfg(test)]
+mod tests {
+    use sam_data::PhantomConfig;
+
+    use super::*;
+
+    #[test]
+    fn a_mask_never_replaces_what_it_is_made_from() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let image = folder.path().join("scan.nii.gz");
+        let phantom = PhantomConfig::default().with_shape([12, 10, 4]).generate();
+        sam_data::write_volume(&image, &phantom.volume)?;
+        let options = ScanOptions { image: image.clone(), series: None };
+        let scan = options.read()?;
+        let check = |out: PathBuf| OutputOptions { out, seg: None }.check(&scan, &[("--image", &image)]);
+        let error = check(folder.path().join("./scan.nii.gz")).expect_err("it is the scan").to_string();
+        assert!(error.contains("--out would overwrite --image"), "{error}");
+        check(folder.path().join("mask.nii.gz"))?;
+        assert!(check(folder.path().join("mask.png")).is_err());
+        assert!(ScanOptions { series: Some("1.2".to_owned()), ..options }.read().is_err());
+        Ok(())
+    }
+}

@@ -1,0 +1,49 @@
+//! Comparison with reference tensors of the official implementations.
+//!
+//! A folder of goldens holds safetensors files, each named after a part of the model, and the configuration of that model
+//! (`sam_tiny_config.json`); the checks run their inputs through the public API and compare the outputs. All sizes come from that
+//! configuration and from the tensors' shapes. `sam-core/tests/goldens/generate_official.py` makes such folders.
+//!
+//! A tensor passes if no element is farther from its reference than [`Report::TOLERANCE`] times the reference's largest magnitude: sums
+//! of large terms that cancel are no more exact than those terms. How many elements also agree by their own magnitude is reported
+//! beside it.
+
+mod config;
+mod goldens;
+mod lite;
+mod official;
+mod report;
+
+use anyhow::Result;
+use burn::tensor::backend::Backend;
+
+pub use goldens::Goldens;
+pub use report::{Comparison, Report};
+
+use crate::backend::Job;
+
+/// All checks that a folder of goldens has data for.
+#[derive(Debug)]
+pub struct ParityJob<'a> {
+    /// The folder.
+    pub goldens: &'a Goldens,
+    /// `LiteMedSAM`'s checkpoint, if it is at hand.
+    pub lite_weights: Option<&'a std::path::Path>,
+}
+
+impl Job for ParityJob<'_> {
+    type Output = Report;
+
+    fn run<B: Backend>(self, device: &B::Device) -> Result<Report> {
+        let mut report = Report::default();
+        official::check::<B>(self.goldens, device, &mut report)?;
+        match self.lite_weights {
+            _ if !self.goldens.has("lite_input.safetensors") => {
+                report.skip("lite_*", "the folder has no reference tensors of LiteMedSAM");
+            }
+            Some(weights) => lite::check::<B>(self.goldens, weights, device, &mut report)?,
+            None => report.skip("lite_*", "LiteMedSAM's weights were not given: --weights FILE"),
+        }
+        Ok(report)
+    }
+}

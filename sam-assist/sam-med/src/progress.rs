@@ -1,0 +1,159 @@
+//! Progress of long calls: bars on a terminal, a line for each stage without one. The user's wish to stop is passed on.
+
+use std::ops::ControlFlow;
+
+use indicatif::ProgressBar;
+use sam_annotate::Event;
+use sam_experiments as experiments;
+use sam_prompt::progress::{Progress, Stage};
+
+use crate::console::Console;
+
+/// Shows the progress of one call after the other.
+#[derive(Debug)]
+pub struct ProgressBars {
+    console: Console,
+    /// The bar, and what it is about.
+    shown: Option<(Stage, String, ProgressBar)>,
+    told_to_stop: bool,
+}
+
+impl ProgressBars {
+    /// Nothing is shown yet.
+    pub fn new(console: &Console) -> Self {
+        Self { console: console.clone(), shown: None, told_to_stop: false }
+    }
+
+    /// Shows how far a call is; `what` is what it works on. Returns `Break` once the user asked to stop.
+    pub fn show(&mut self, what: &str, progress: &Progress) -> ControlFlow<()> {
+        if self.shown.as_ref().is_none_or(|(stage, shown, _)| *stage != progress.stage || shown != what) {
+            self.clear();
+            let bar = self.console.bar(&format!("{} {what}", verb(progress.stage)), progress.total);
+            self.shown = Some((progress.stage, what.to_owned(), bar));
+        }
+        if let Some((.., bar)) = &self.shown {
+            bar.set_length(progress.total as u64);
+            bar.set_position(progress.done as u64);
+            if let Some(loss) = progress.loss {
+                bar.set_message(format!("loss {loss:.3}"));
+            } else if let Some(slice) = progress.slice {
+                bar.set_message(format!("slice {slice}"));
+            }
+        }
+        self.flow()
+    }
+
+    /// `Break` once the user asked to stop, with a note at the first time.
+    fn flow(&mut self) -> ControlFlow<()> {
+        let flow = self.console.flow();
+        if flow.is_break() && !std::mem::replace(&mut self.told_to_stop, true) {
+            self.console.note("Stopping. Press Ctrl-C again to end at once.");
+        }
+        flow
+    }
+
+    /// Shows what an annotator reports.
+    pub fn event(&mut self, event: &Event) -> ControlFlow<()> {
+        let name = event.structure();
+        match event {
+            Event::Progress { progress, .. } => return self.show(name, progress),
+            Event::Learned { seconds, warm, .. } => {
+                let start = if *warm { ", continuing from the last round" } else { "" };
+                self.console.note(format_args!("{name}: learned in {seconds:.1} s{start}"));
+            }
+            Event::CardUsed { card, .. } => self.console.note(format_args!("{name}: prompted with the card of {card}")),
+            Event::CardSaved { path, .. } => {
+                self.console.note(format_args!("{name}: card saved in {}", path.display()));
+            }
+            Event::Segmented { annotated, found, slices, .. } => {
+                self.console.note(format_args!("{name}: {annotated} slices annotated, found on {found} of {slices}"));
+            }
+            _ => {}
+        }
+        self.flow()
+    }
+
+    /// Takes the bar away.
+    pub fn clear(&mut self) {
+        if let Some((.., bar)) = self.shown.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for ProgressBars {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// Shows the progress of an experiment.
+#[derive(Debug)]
+pub struct ExperimentBars {
+    bars: ProgressBars,
+    case: Option<ProgressBar>,
+}
+
+impl ExperimentBars {
+    /// Nothing is shown yet.
+    pub fn new(console: &Console) -> Self {
+        Self { bars: ProgressBars::new(console), case: None }
+    }
+
+    /// Shows what an experiment reports. Returns `Break` once the user asked to stop.
+    pub fn event(&mut self, event: &experiments::Event) -> ControlFlow<()> {
+        use experiments::Event as E;
+        let console = self.bars.console.clone();
+        match event {
+            E::Experiment { number, count, title } => console.note(format_args!("{title} ({number} of {count})")),
+            E::Case { name, steps } => {
+                self.clear();
+                self.case = Some(console.bar(name, *steps));
+            }
+            E::Activity(activity) => self.message(activity.clone()),
+            E::Step { loss } => {
+                self.case.iter().for_each(|bar| bar.inc(1));
+                if let Some(loss) = loss {
+                    self.message(format!("loss {loss:.3}"));
+                }
+            }
+            E::CaseDone => self.clear(),
+            E::Note(note) => console.note(note),
+            _ => {}
+        }
+        self.bars.flow()
+    }
+
+    fn message(&self, message: String) {
+        if let Some(bar) = &self.case {
+            bar.set_message(message);
+        }
+    }
+
+    fn clear(&mut self) {
+        if let Some(bar) = self.case.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for ExperimentBars {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// A stage in words, before the name of a structure.
+fn verb(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Read => "Reading",
+        Stage::Embed => "Embedding",
+        Stage::Learn => "Learning",
+        Stage::Fit => "Fitting generators of",
+        Stage::Segment => "Segmenting",
+        Stage::Rank => "Ranking slices of",
+        Stage::SelfCheck => "Testing",
+        Stage::Write => "Writing",
+        _ => "Working on",
+    }
+}

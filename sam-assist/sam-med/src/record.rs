@@ -1,0 +1,49 @@
+//! Files of results: every JSON file that a command writes is written here.
+
+use std::{io, path::Path};
+
+use anyhow::{Context, Result};
+use burn::tensor::backend::Backend;
+use sam_core::SamPredictor;
+use sam_experiments::Environment;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::backend::BackendChoice;
+
+/// Writes a value as JSON with line breaks, whole or not at all.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value)
+        .with_context(|| format!("the results for {} cannot be written as JSON", path.display()))?;
+    write_text(path, &(text + "\n"))
+}
+
+/// Writes a text, whole or not at all.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_text(path: &Path, text: &str) -> Result<()> {
+    Ok(sam_files::write_atomic(path, |file| file.write_all(text.as_bytes()))?)
+}
+
+/// Creates a folder for results, and the folders above it.
+///
+/// # Errors
+/// If it cannot be created.
+pub fn create_folder(path: &Path) -> Result<()> {
+    let created: io::Result<()> = std::fs::create_dir_all(path);
+    created.with_context(|| format!("cannot create the folder {}", path.display()))
+}
+
+/// A command's options as they are saved beside its results, for `--config`.
+pub fn saved_options(command: &str, options: &impl Serialize) -> Value {
+    json!({ "command": command, "version": env!("CARGO_PKG_VERSION"), "options": options })
+}
+
+/// What results were computed with.
+pub fn environment<B: Backend>(backend: BackendChoice, predictor: &SamPredictor<B>) -> Environment {
+    Environment::new(backend, predictor)
+}

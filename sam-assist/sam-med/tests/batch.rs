@@ -1,0 +1,124 @@
+//! Many scans at once: each is done once, whoever is killed.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    path::Path,
+    process::Child,
+};
+
+use anyhow::{Context, Result, ensure};
+use sam_data::{SliceAxis, SlicePlane};
+use sam_prompt::ndarray::Array3;
+
+use crate::{program, tiny};
+
+const CASES: usize = 8;
+
+/// Writes scans with two slices outlined each, and the table of them.
+fn write_cases(folder: &Path) -> Result<()> {
+    fs::write(folder.join("tiny.safetensors"), tiny::weights()?)?;
+    let mut table = "image,annotations,out\n".to_owned();
+    for number in 0..CASES {
+        let phantom = tiny::phantom(number as u64);
+        let (plane, value) = (SlicePlane::new(&phantom.volume.grid, SliceAxis::K), tiny::structure(&phantom)?);
+        let mut partial = Array3::zeros(phantom.volume.voxels.dim());
+        let (shown, _) = tiny::slices(&phantom, &plane)?;
+        for slice in [shown[0], shown[shown.len() - 1]] {
+            let outline = tiny::only(plane.extract(phantom.labels.labels.view(), slice), value);
+            plane.insert(&mut partial, slice, outline.view());
+        }
+        let [scan, annotations, mask] = ["scan", "partial", "mask"].map(|name| format!("{name}-{number}.nii.gz"));
+        sam_data::write_volume(folder.join(&scan), &phantom.volume)?;
+        sam_data::write_labels(folder.join(&annotations), partial.view(), &phantom.volume)?;
+        let paths = [scan, annotations, mask].map(|name| folder.join(name).to_string_lossy().into_owned());
+        table += &(paths.join(",") + "\n");
+    }
+    Ok(fs::write(folder.join("cases.csv"), table)?)
+}
+
+/// Batch's words for a folder, and more of them.
+fn words(folder: &Path, more: &[&str]) -> Vec<String> {
+    let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    let mut words = vec!["batch".to_owned(), "--cases".to_owned(), path("cases.csv")];
+    words.extend(["--records".to_owned(), path("records")]);
+    words.extend(more.iter().map(|&word| word.to_owned()));
+    words.extend(["--".to_owned(), format!("--weights={}", path("tiny.safetensors"))]);
+    words
+}
+
+fn start(folder: &Path, shard: &str) -> Result<Child> {
+    program::start(words(folder, &["--shard", shard]))
+}
+
+/// The cases that a program began, each on a line of the error stream.
+fn begun(output: &str) -> usize {
+    output.lines().filter(|line| line.ends_with(".nii.gz: begun")).count()
+}
+
+fn end(mut child: Child) -> Result<usize> {
+    let mut output = String::new();
+    child.stderr.take().context("it is piped")?.read_to_string(&mut output)?;
+    ensure!(child.wait()?.success(), "a shard failed: {output}");
+    Ok(begun(&output))
+}
+
+/// All records, by name.
+fn records(folder: &Path) -> Result<Vec<(String, String)>> {
+    let mut records = Vec::new();
+    for entry in fs::read_dir(folder.join("records"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|ending| ending == "json") {
+            records.push((path.to_string_lossy().into_owned(), fs::read_to_string(path)?));
+        }
+    }
+    records.sort();
+    Ok(records)
+}
+
+#[test]
+fn four_shards_do_each_case_once_though_one_is_killed() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path();
+    write_cases(folder)?;
+    let merge = |name: &str| {
+        let target = folder.join(name).to_string_lossy().into_owned();
+        program::run(words(folder, &["--merge", &target]))
+    };
+    merge("early.csv")?.failed(1)?;
+
+    let mut killed = start(folder, "2/4")?;
+    let others = ["1/4", "3/4", "4/4"].map(|shard| start(folder, shard));
+    // As soon as it has begun its first case.
+    let mut output = BufReader::new(killed.stderr.take().context("its output is piped")?);
+    let (mut line, mut of_killed) = (String::new(), 0);
+    while of_killed == 0 && output.read_line(&mut line)? > 0 {
+        of_killed += begun(line.trim_end());
+        line.clear();
+    }
+    killed.kill()?;
+    killed.wait()?;
+    ensure!(of_killed == 1, "it was killed at work");
+    let mut total = 0;
+    for child in others {
+        total += end(child?)?;
+    }
+    ensure!(records(folder)?.len() < CASES, "what was killed is not done");
+    // Started again, twice over: a case has one doer.
+    let again = [start(folder, "2/4")?, start(folder, "1/1")?];
+    for child in again {
+        total += end(child)?;
+    }
+    assert_eq!(total, CASES, "each case was begun once, but for what was killed");
+    let before = records(folder)?;
+    assert_eq!(before.len(), CASES);
+    assert_eq!(end(start(folder, "1/1")?)?, 0, "all is done");
+    assert_eq!(records(folder)?, before);
+
+    merge("results.csv")?.done()?;
+    merge("results.json")?.done()?;
+    let table = fs::read_to_string(folder.join("results.csv"))?;
+    assert_eq!((table.lines().count(), table.matches(",done,").count()), (CASES + 1, CASES));
+    assert!(fs::read_to_string(folder.join("early.csv"))?.contains("missing"));
+    Ok(())
+}

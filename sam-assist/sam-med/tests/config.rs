@@ -1,0 +1,74 @@
+//! `--config`: a result can be computed again from the file beside it.
+
+use std::fs;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::{desk::Desk, program, tiny};
+
+#[test]
+fn a_mask_is_computed_again_from_the_file_beside_it() -> Result<()> {
+    let desk = Desk::new()?;
+    let (shown, bare) = tiny::slices(&desk.phantom, &desk.plane)?;
+    desk.outline(&[shown[0], shown[2]])?;
+    let empty = bare[0].to_string();
+    let more = ["--annotations", "partial.nii.gz", "--out", "mask.nii.gz", "--seed", "3", "--empty", &empty];
+    let ran = program::run(desk.words_of("annotate", &[&more[..], &["--auto", "classification", "--json"]].concat()))?
+        .done()?;
+    let result = ran.json()?;
+    assert_eq!(result["structures"][0]["annotated"], 3);
+    assert!(!ran.stderr.is_empty() && !ran.stderr.contains(['\r', '\u{1b}']), "no bars: {:?}", ran.stderr);
+    let record: Value = serde_json::from_slice(&fs::read(desk.path("mask.json"))?)?;
+    assert_eq!((&record["options"]["seed"], &record["options"]["auto"]), (&3.into(), &"classification".into()));
+
+    let words = ["annotate", "--config", &desk.word("mask.json"), "--out", &desk.word("again.nii.gz"), "--quiet"];
+    let again = program::run(words)?.done()?;
+    assert!(again.stderr.is_empty() && again.stdout.contains("again.nii.gz"), "{}{}", again.stdout, again.stderr);
+    assert_eq!(sam_data::read_labels(desk.path("again.nii.gz"))?, desk.mask()?);
+    Ok(())
+}
+
+#[test]
+fn an_evaluation_is_repeated_from_the_file_beside_its_results() -> Result<()> {
+    let desk = Desk::new()?;
+    let (out, again) = (desk.word("results"), desk.word("again"));
+    let words = [
+        "evaluate",
+        "--phantom",
+        "nuclei",
+        "--structures",
+        "all",
+        "--slices",
+        "1",
+        "--prompts",
+        "box",
+        "--test-slices",
+        "1",
+        "--learning",
+        "{\"iterations\": 1}",
+        "--seed",
+        "2",
+        "--weights",
+        &desk.word("tiny.safetensors"),
+        "--out",
+        &out,
+        "--json",
+    ];
+    let ran = program::run(words)?.done()?;
+    let config = desk.word("results/options.json");
+    let repeated = program::run(["evaluate", "--config", &config, "--out", &again, "--json"])?.done()?;
+    let records = |result: &Value| {
+        let mut records = result["records"].clone();
+        for record in records.as_array_mut().into_iter().flatten() {
+            record["train_seconds"] = Value::Null;
+        }
+        records
+    };
+    assert!(records(&ran.json()?).as_array().is_some_and(|records| !records.is_empty()), "{}", ran.stdout);
+    assert_eq!(records(&ran.json()?), records(&repeated.json()?));
+    // The config of one command is not that of another.
+    let error = program::run(["coarse", "--config", &config])?.failed(1)?;
+    assert!(error.contains("`sam-med evaluate`"), "{error}");
+    Ok(())
+}

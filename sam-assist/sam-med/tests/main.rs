@@ -1,0 +1,13 @@
+//! The program from end to end: exit codes, help, JSON, config files, Ctrl-C; sessions, whatever ends the program; many scans at once.
+#![cfg(all(unix, feature = "flex"))]
+
+mod batch;
+mod config;
+mod desk;
+mod ends;
+mod help;
+mod page;
+mod program;
+mod rounds;
+mod stop;
+mod tiny;

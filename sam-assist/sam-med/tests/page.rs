@@ -1,0 +1,134 @@
+//! The review page on a session: whatever ends the program, no decision that the page was told of is lost.
+//!
+//! `SAM_MED_KILLS` says how often it is killed, 5 times if it does not.
+
+use std::{
+    env,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    process::{Child, Stdio},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
+use serde_json::{Value, json};
+
+use crate::{desk::Desk, program, tiny};
+
+/// Decisions taken at most before the program is killed.
+const MOST: u32 = 12;
+
+/// The program, serving its page.
+struct Page {
+    child: Child,
+    host: String,
+    path: String,
+}
+
+impl Page {
+    fn start(desk: &Desk) -> Result<Self> {
+        let mut child = program::command(desk.words("review")).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let mut out = BufReader::new(child.stdout.take().context("its output is piped")?);
+        let mut text = String::new();
+        while !text.contains("http://") {
+            ensure!(out.read_line(&mut text)? > 0, "the page was never served: {text}");
+        }
+        let address = text.split("http://").nth(1).context("an address")?.trim();
+        let (host, path) = address.split_once('/').context("a host and a token")?;
+        Ok(Self { child, host: host.to_owned(), path: format!("/{path}") })
+    }
+
+    /// Asks for something, and does not wait for the answer.
+    fn send(&self, what: &str, sent: Option<&Value>) -> Result<TcpStream> {
+        let Self { host, path, .. } = self;
+        let (method, body) = sent.map_or(("GET", String::new()), |sent| ("POST", sent.to_string()));
+        let mut stream = TcpStream::connect(host)?;
+        write!(
+            stream,
+            "{method} {path}{what} HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )?;
+        Ok(stream)
+    }
+
+    /// What a request is answered, as JSON; an error where the program is gone or refuses.
+    fn ask(&self, what: &str, sent: Option<&Value>) -> Result<Value> {
+        let mut answer = String::new();
+        self.send(what, sent)?.read_to_string(&mut answer)?;
+        ensure!(answer.starts_with("HTTP/1.1 200"), "{what} is answered with {answer:?}");
+        let (_, body) = answer.split_once("\r\n\r\n").context("a body")?;
+        Ok(serde_json::from_str(body)?)
+    }
+
+    /// Ctrl-C saves, and ends.
+    fn end(mut self) -> Result<()> {
+        program::signal(&self.child, "INT")?;
+        ensure!(self.child.wait()?.code() == Some(0), "it ended with an error");
+        Ok(())
+    }
+
+    fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+/// What was decided on each slice.
+fn states(overview: &Value) -> Result<Vec<String>> {
+    let slices = overview["slices"].as_array().context("slices")?;
+    slices.iter().map(|slice| Ok(slice["state"].as_str().context("a state")?.to_owned())).collect()
+}
+
+#[test]
+fn no_decision_that_the_page_was_told_of_is_lost_when_the_program_is_killed() -> Result<()> {
+    let kills: u64 = env::var("SAM_MED_KILLS").map_or(Ok(5), |kills| kills.parse())?;
+    let desk = Desk::new()?;
+    let (shown, _) = tiny::slices(&desk.phantom, &desk.plane)?;
+    let outlined = &shown[..2];
+    desk.begin(outlined, "")?;
+    // The last round needs an outline to learn from.
+    let others: Vec<_> = (0..desk.plane.count()).filter(|slice| !outlined.contains(slice)).collect();
+    let mut rng = ChaCha8Rng::seed_from_u64(kills);
+    let (mut stood, mut decided) = (None::<Vec<String>>, 0_u64);
+    for kill in 1..=kills {
+        let page = Page::start(&desk)?;
+        let mut now = states(&page.ask("overview", None)?)?;
+        ensure!(
+            stood.as_ref().is_none_or(|stood| *stood == now),
+            "before kill {} slices stood as {stood:?}, after it as {now:?}",
+            kill - 1
+        );
+        for _ in 0..=(rng.next_u32() % MOST) {
+            let slice = others[rng.next_u32() as usize % others.len()];
+            let (what, sent) = match rng.next_u32() % 4 {
+                0 => ("undo", json!({})),
+                1 => ("decide", json!({ "slice": slice, "decision": "accept" })),
+                2 => ("decide", json!({ "slice": slice, "decision": "reject" })),
+                _ => ("decide", json!({ "slice": slice, "decision": "empty" })),
+            };
+            let answer = page.ask(what, Some(&sent))?;
+            now = states(if what == "undo" { &answer["overview"] } else { &answer })?;
+            decided += 1;
+        }
+        // Now and then while the mask is being written, on which no decision hangs.
+        let _saving = (kill % 2 == 0).then(|| page.send("save", Some(&json!({})))).transpose()?;
+        thread::sleep(Duration::from_micros(u64::from(rng.next_u32() % 20_000)));
+        page.kill()?;
+        // What is there under the mask's name is whole.
+        desk.mask()?;
+        stood = Some(now);
+    }
+    let page = Page::start(&desk)?;
+    ensure!(Some(states(&page.ask("overview", None)?)?) == stood, "what was decided before the last kill is lost");
+    page.end()?;
+    println!("killed {kills} times after {decided} decisions, none lost");
+    // The next round learns from them.
+    desk.run("--anew")
+}

@@ -1,0 +1,212 @@
+//! A checksummed file of learned parameters: safetensors with one JSON entry in its header.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::{self, File},
+    io::{self, Read},
+    path::Path,
+};
+
+use burn::tensor::{DType, TensorData};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use sam_files::{Sha256Id, sanitize, seal_with, unseal, write_atomic};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
+
+use crate::AssistError;
+
+/// A tuned mask decoder takes 16 MiB, a prompt encoder 25 KB; a learner's moments triple that, for each ensemble member.
+const MAX_BYTES: u64 = 256 << 20;
+/// Paths, shapes and the entry; a prompt encoder's take 3 KB.
+const MAX_HEADER_BYTES: u64 = 1 << 20;
+/// Field of the entry that holds its checksum.
+const CHECKSUM: &str = "checksum";
+
+/// Tensors by their names, in f32.
+pub(crate) type Tensors = BTreeMap<String, TensorData>;
+
+/// A file format: cards and learner states.
+#[derive(Debug)]
+pub(crate) struct Format {
+    /// Name in messages.
+    pub(crate) name: &'static str,
+    /// The only entry of the safetensors header's `__metadata__`: several would be written in any order, but equal contents have to
+    /// give equal files.
+    pub(crate) entry: &'static str,
+    /// Raise it when the meaning of the content changes.
+    pub(crate) version: u64,
+}
+
+/// The content of a file.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Content<T> {
+    /// Metadata.
+    pub(crate) about: T,
+    /// Name and version of the crate that wrote the file.
+    pub(crate) written_by: String,
+    pub(crate) tensors: Tensors,
+}
+
+/// The entry without its checksum.
+#[derive(Serialize, Deserialize)]
+struct Entry<T> {
+    format_version: u64,
+    written_by: String,
+    about: T,
+}
+
+/// The part of the entry that every format version has.
+#[derive(Deserialize)]
+struct Version {
+    format_version: u64,
+}
+
+/// Why a file is refused.
+enum Defect {
+    Version(u64),
+    Content(String),
+}
+
+impl From<String> for Defect {
+    fn from(reason: String) -> Self {
+        Self::Content(reason)
+    }
+}
+
+impl<T> Content<T> {
+    /// Content that this crate writes.
+    pub(crate) fn new(about: T, tensors: Tensors) -> Self {
+        let written_by = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned();
+        Self { about, written_by, tensors }
+    }
+}
+
+impl Format {
+    /// Writes a file atomically.
+    pub(crate) fn save<T: Serialize + Clone>(&self, content: &Content<T>, path: &Path) -> Result<(), AssistError> {
+        let unwritable = |source| AssistError::Unwritable { kind: self.name, path: path.to_path_buf(), source };
+        let bytes = self.to_bytes(content).map_err(|reason| unwritable(io::Error::other(reason)))?;
+        write_atomic(path, |file| file.write_all(&bytes)).map_err(|error| unwritable(error.source))
+    }
+
+    /// Reads a file; `check` returns what is wrong with its content.
+    pub(crate) fn load<T: DeserializeOwned>(
+        &self,
+        path: &Path,
+        check: impl FnOnce(&Content<T>) -> Result<(), String>,
+    ) -> Result<Content<T>, AssistError> {
+        let bytes = self.read(path)?;
+        let content = self.parse(&bytes).and_then(|content| {
+            check(&content)?;
+            Ok(content)
+        });
+        content.map_err(|flaw| self.refuse(flaw, path))
+    }
+
+    /// The error for an unreadable file or folder.
+    pub(crate) fn unreadable(&self, path: &Path, source: io::Error) -> AssistError {
+        AssistError::Unreadable { kind: self.name, path: path.to_path_buf(), source }
+    }
+
+    fn refuse(&self, flaw: Defect, path: &Path) -> AssistError {
+        let (kind, path) = (self.name, path.to_path_buf());
+        match flaw {
+            Defect::Version(found) => AssistError::FormatVersion { kind, path, found, expected: self.version },
+            Defect::Content(reason) => AssistError::Corrupt { kind, path, reason: sanitize(&reason) },
+        }
+    }
+
+    /// A file's bytes, up to the size limit.
+    fn read(&self, path: &Path) -> Result<Vec<u8>, AssistError> {
+        let unreadable = |source| self.unreadable(path, source);
+        // Checked before opening, because opening a pipe waits for its writer.
+        if !fs::metadata(path).map_err(unreadable)?.is_file() {
+            return Err(unreadable(io::Error::other("not a regular file")));
+        }
+        let mut bytes = Vec::new();
+        let file = File::open(path).map_err(unreadable)?;
+        file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() as u64 > MAX_BYTES {
+            let reason = format!("it is larger than {} MiB, too large for a {}", MAX_BYTES >> 20, self.name);
+            return Err(self.refuse(Defect::Content(reason), path));
+        }
+        Ok(bytes)
+    }
+
+    fn to_bytes<T: Serialize + Clone>(&self, content: &Content<T>) -> Result<Vec<u8>, String> {
+        let Content { about, written_by, tensors } = content;
+        let entry = Entry { format_version: self.version, written_by: written_by.clone(), about: about.clone() };
+        let entry = serde_json::to_string(&entry).map_err(|error| error.to_string())?;
+        let entry = seal_with(CHECKSUM, &entry, checksum(&entry, tensors)).map_err(|error| error.to_string())?;
+        let views = tensors
+            .iter()
+            .map(|(path, data)| Ok((path, TensorView::new(Dtype::F32, data.shape.to_vec(), data.as_bytes())?)));
+        let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
+        views
+            .and_then(|views| safetensors::serialize(views, Some(HashMap::from([(self.entry.to_owned(), entry)]))))
+            .map_err(|error| error.to_string())
+    }
+
+    fn parse<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<Content<T>, Defect> {
+        let Self { name, entry: key, version } = self;
+        if bytes.first_chunk().is_some_and(|&length| u64::from_le_bytes(length) > MAX_HEADER_BYTES) {
+            return Err(format!("it is not a safetensors file, or its header is larger than that of a {name}").into());
+        }
+        let cut = |error| format!("it is not a safetensors file, or damaged or cut off ({error})");
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(cut)?;
+        let entry = header.metadata().as_ref().and_then(|entries| entries.get(*key));
+        let entry =
+            entry.ok_or_else(|| format!("its safetensors header has no entry \"{key}\"; is it a checkpoint?"))?;
+
+        let nonsense = |error: serde_json::Error| format!("its entry \"{key}\" is not that of a {name} ({error})");
+        let Version { format_version } = serde_json::from_str(entry).map_err(nonsense)?;
+        if format_version != *version {
+            return Err(Defect::Version(format_version));
+        }
+        let tensors = SafeTensors::deserialize(bytes).map_err(cut)?;
+        let tensors = tensors.iter().map(|(path, view)| parameter(path, &view)).collect::<Result<_, _>>()?;
+        let (entry, sum) = unseal(CHECKSUM, entry).map_err(|error| format!("its entry \"{key}\": {error}"))?;
+        if sum != checksum(&entry, &tensors) {
+            return Err("it is damaged: its checksum does not match".to_owned().into());
+        }
+        let Entry { written_by, about, .. } = serde_json::from_str(&entry).map_err(nonsense)?;
+        Ok(Content { about, written_by: sanitize(&written_by), tensors })
+    }
+}
+
+/// Refuses tensors that hold NaN or infinity.
+pub(crate) fn check_finite(tensors: &Tensors) -> Result<(), String> {
+    let is_finite = |data: &TensorData| data.iter::<f32>().all(f32::is_finite);
+    match tensors.iter().find(|(_, data)| !is_finite(data)) {
+        Some((path, _)) => Err(format!("its parameter {path} holds values that are not finite")),
+        None => Ok(()),
+    }
+}
+
+/// One parameter of a file.
+fn parameter(path: &str, view: &TensorView<'_>) -> Result<(String, TensorData), String> {
+    if path.contains(char::is_control) {
+        return Err(format!("the parameter {path:?} has control characters in its name"));
+    }
+    if view.dtype() != Dtype::F32 {
+        return Err(format!("its parameter {path} is of type {:?}, expected F32", view.dtype()));
+    }
+    Ok((path.to_owned(), TensorData::from_bytes_vec(view.data().to_vec(), view.shape().to_vec(), DType::F32)))
+}
+
+/// SHA-256 of an entry and all parameters.
+fn checksum(entry: &str, tensors: &Tensors) -> Sha256Id {
+    let mut hasher = Sha256::new();
+    // Each part is preceded by its length, so that different contents never give the same bytes.
+    let mut add = |part: &[u8]| {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    };
+    add(entry.as_bytes());
+    for (path, data) in tensors {
+        add(path.as_bytes());
+        add(format!("{:?}", data.shape.to_vec()).as_bytes());
+        add(data.as_bytes());
+    }
+    <[u8; 32]>::from(hasher.finalize()).into()
+}

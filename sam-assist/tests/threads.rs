@@ -1,0 +1,74 @@
+//! Trainings on several threads take turns, and none waits for ever.
+
+use std::{sync::mpsc::channel, thread, time::Duration};
+
+use sam_assist::{AssistConfig, learn, self_check};
+use sam_prompt::progress::ignore_progress;
+
+use crate::common::{TestResult, predictor, slices};
+
+/// Far more than the trainings take on a busy machine.
+const DEADLINE: Duration = Duration::from_mins(5);
+
+/// Runs work on a thread of its own; an error if it does not finish in time.
+fn in_time(work: impl FnOnce() + Send + 'static) -> TestResult {
+    let (finished, waiting) = channel();
+    thread::spawn(move || {
+        work();
+        let _ = finished.send(());
+    });
+    waiting
+        .recv_timeout(DEADLINE)
+        .map_err(|error| format!("the trainings wait for each other, or failed: {error}").into())
+}
+
+#[test]
+fn two_trainings_at_once_finish_with_the_results_of_one_after_the_other() -> TestResult {
+    let predictor = predictor()?;
+    let slices = slices(&predictor, 3)?;
+    let losses = {
+        let (predictor, slices) = (predictor.clone(), slices.clone());
+        move |seed: u64| {
+            let config = AssistConfig::mixed().with_iterations(8).with_seed(seed);
+            learn(&predictor, &slices, &config, &mut ignore_progress()).expect("it does not diverge").losses
+        }
+    };
+    let expected = [losses(1), losses(2)];
+    in_time(move || {
+        let found = thread::scope(|scope| {
+            let both = [1, 2].map(|seed| {
+                scope.spawn({
+                    let losses = &losses;
+                    move || losses(seed)
+                })
+            });
+            both.map(|training| training.join().expect("it does not panic"))
+        });
+        assert_eq!(found, expected);
+    })?;
+    // A self-check trains, too.
+    in_time(move || {
+        thread::scope(|scope| {
+            for kind in [AssistConfig::points(), AssistConfig::boxes()] {
+                let (predictor, slices, config) = (&predictor, &slices, kind.with_iterations(2));
+                scope.spawn(move || {
+                    self_check(predictor, slices, &config, &mut ignore_progress()).expect("three slices")
+                });
+            }
+        });
+    })
+}
+
+#[test]
+fn trainings_on_the_workers_of_one_pool_finish() -> TestResult {
+    let predictor = predictor()?;
+    let slices = slices(&predictor, 2)?;
+    in_time(move || {
+        let train = |seed: u64| {
+            let config = AssistConfig::points().with_iterations(8).with_seed(seed);
+            learn(&predictor, &slices, &config, &mut ignore_progress()).expect("it does not diverge").losses
+        };
+        let (one, other) = rayon::join(|| train(1), || train(2));
+        assert_eq!((one.len(), other.len()), (8, 8));
+    })
+}

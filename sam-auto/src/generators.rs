@@ -1,0 +1,321 @@
+//! Generators by name, fitted once to annotated slices.
+
+use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
+
+use burn::tensor::backend::Backend;
+use ndarray::Array2;
+use sam_assist::ConfigError;
+use sam_core::{AnnotatedSlice, SamPredictor, SliceSource};
+use sam_prompt::progress::{Observer, Progress};
+use sapnet::{SapNetConfig, SupportConfig};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    AutoError, ClassifierConfig, CoarseConfig, CoarseGenerator, CoarseMethod, Gate, GateConfig, Gated, PointGenerator,
+    PointPropagationConfig, PromptExtraction, PromptGenerator, PromptParts, TrustMeter, TrustMeterConfig, Vote,
+};
+
+/// Offset of the second SAP-Net's seed. It is large, so that ensembles of consecutive seeds do not share a network.
+const SECOND_NETWORK: u64 = 1 << 32;
+
+/// A way to prompt without a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum GeneratorKind {
+    /// Point propagation: the paper's Algorithm 1.
+    Propagation,
+    /// A linear classifier of the frozen features: the paper's "prompt classification".
+    Classification,
+    /// Prototypes of the frozen features.
+    Panet,
+    /// The spatial-aware prototypical network.
+    Sapnet,
+    /// The majority vote of two SAP-Nets and a linear classifier.
+    Ensemble,
+}
+
+impl GeneratorKind {
+    /// Every kind.
+    pub const ALL: &'static [Self] =
+        &[Self::Propagation, Self::Classification, Self::Panet, Self::Sapnet, Self::Ensemble];
+
+    /// The best prompts of this kind: boxes, except for propagation, which has points only.
+    pub const fn parts(self) -> PromptParts {
+        match self {
+            Self::Propagation => PromptParts::Points,
+            Self::Classification | Self::Panet | Self::Sapnet | Self::Ensemble => PromptParts::Box,
+        }
+    }
+}
+
+impl fmt::Display for GeneratorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Propagation => "propagation",
+            Self::Classification => "classification",
+            Self::Panet => "PANet",
+            Self::Sapnet => "SAP-Net",
+            Self::Ensemble => "ensemble",
+        })
+    }
+}
+
+impl FromStr for GeneratorKind {
+    type Err = ConfigError;
+
+    /// Reads `propagation`, `classification`, `panet`, `sapnet` (or `sap-net`) and `ensemble`, in any case.
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        match text.to_lowercase().as_str() {
+            "propagation" => Ok(Self::Propagation),
+            "classification" => Ok(Self::Classification),
+            "panet" => Ok(Self::Panet),
+            "sapnet" | "sap-net" => Ok(Self::Sapnet),
+            "ensemble" => Ok(Self::Ensemble),
+            _ => {
+                let expected = "propagation, classification, panet, sapnet or ensemble";
+                Err(ConfigError::new("generator", text, expected))
+            }
+        }
+    }
+}
+
+/// Configuration of the generators of every kind.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct GeneratorConfig {
+    /// Point propagation.
+    pub propagation: PointPropagationConfig,
+    /// The linear classifier.
+    pub classifier: ClassifierConfig,
+    /// PANet.
+    pub panet: SupportConfig,
+    /// SAP-Net.
+    pub sapnet: SapNetConfig,
+    /// How prompts are extracted from a coarse map.
+    #[serde(rename = "hand_over", alias = "extraction")]
+    pub extraction: PromptExtraction,
+    /// The gate.
+    pub gate: GateConfig,
+}
+
+sam_assist::__setters!(GeneratorConfig {
+    with_propagation => propagation: PointPropagationConfig,
+    with_classifier => classifier: ClassifierConfig,
+    with_panet => panet: SupportConfig,
+    with_sapnet => sapnet: SapNetConfig,
+    with_extraction => extraction: PromptExtraction,
+    with_gate => gate: GateConfig,
+});
+
+impl GeneratorConfig {
+    /// Sets the random seed of everything.
+    #[must_use]
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        (self.propagation.seed, self.sapnet.seed, self.extraction.seed) = (seed, seed, seed);
+        self
+    }
+
+    /// Checks the configuration of the gate, the extraction and the generators of a kind.
+    ///
+    /// # Errors
+    /// [`AutoError::Config`] or [`AutoError::Coarse`] names the first value that is out of range.
+    pub fn check(&self) -> Result<(), AutoError> {
+        self.gate.check()?;
+        self.extraction.check()?;
+        self.propagation.check()?;
+        Ok(self.sapnet.check()?)
+    }
+
+    /// Fits a gate and the generators of a kind to annotated slices. SAP-Net takes some seconds; the observer is called after each of
+    /// its iterations, and the iterations of several networks are counted together.
+    ///
+    /// # Errors
+    /// [`AutoError::Config`]; [`AutoError::NothingAnnotated`]; [`AutoError::Slice`] if a slice cannot be read; [`AutoError::Coarse`] if
+    /// a generator cannot be fitted; [`AutoError::Stopped`] if the observer stops it.
+    pub fn fit<B: Backend>(
+        &self,
+        kind: GeneratorKind,
+        annotated: Vec<AnnotatedSlice<B>>,
+        source: &dyn SliceSource<B>,
+        observer: &mut Observer<'_>,
+    ) -> Result<FittedGenerators<B>, AutoError> {
+        let gate = Arc::new(self.gate.fit(&annotated)?);
+        let members = match self.methods(kind) {
+            None => {
+                let runs = self.propagation.fit(&annotated, source)?;
+                Members::Points(runs.into_iter().map(Arc::new).collect())
+            }
+            Some(methods) => Members::Coarse(self.fit_methods(methods, &annotated, observer)?),
+        };
+        Ok(FittedGenerators { kind, config: self.clone(), annotated: annotated.into(), gate, members })
+    }
+
+    /// The methods of a kind; `None` for point propagation, which has no coarse map.
+    fn methods(&self, kind: GeneratorKind) -> Option<Vec<CoarseMethod>> {
+        let classifier = || CoarseMethod::Classifier(self.classifier.clone());
+        let sapnet =
+            |offset: u64| CoarseMethod::Sapnet(self.sapnet.clone().with_seed(self.sapnet.seed.wrapping_add(offset)));
+        match kind {
+            GeneratorKind::Propagation => None,
+            GeneratorKind::Classification => Some(vec![classifier()]),
+            GeneratorKind::Panet => Some(vec![CoarseMethod::Panet(self.panet)]),
+            GeneratorKind::Sapnet => Some(vec![sapnet(0)]),
+            GeneratorKind::Ensemble => Some(vec![sapnet(0), sapnet(SECOND_NETWORK), classifier()]),
+        }
+    }
+
+    fn fit_methods<B: Backend>(
+        &self,
+        methods: Vec<CoarseMethod>,
+        annotated: &[AnnotatedSlice<B>],
+        observer: &mut Observer<'_>,
+    ) -> Result<Vec<CoarseGenerator<B>>, AutoError> {
+        let iterations = |method: &CoarseMethod| match method {
+            CoarseMethod::Sapnet(config) => config.iterations,
+            CoarseMethod::Panet(_) | CoarseMethod::Classifier(_) => 0,
+        };
+        let total: usize = methods.iter().map(iterations).sum();
+        let mut before = 0;
+        let mut members = Vec::with_capacity(methods.len());
+        for method in methods {
+            let own = iterations(&method);
+            let config = CoarseConfig { method, extraction: self.extraction.clone() };
+            members.push(config.fit(annotated, &mut |own: &Progress| {
+                let progress = Progress::new(own.stage, before + own.done, total);
+                observer(&own.loss.map_or(progress, |loss| progress.with_loss(loss)))
+            })?);
+            before += own;
+        }
+        Ok(members)
+    }
+}
+
+/// A gate and the generators of one kind, fitted to annotated slices. A clone shares them.
+#[derive(Debug, Clone)]
+pub struct FittedGenerators<B: Backend> {
+    kind: GeneratorKind,
+    config: GeneratorConfig,
+    annotated: Arc<[AnnotatedSlice<B>]>,
+    gate: Arc<Gate>,
+    members: Members<B>,
+}
+
+/// One generator, or the members of an ensemble.
+#[derive(Debug, Clone)]
+enum Members<B: Backend> {
+    Coarse(Vec<CoarseGenerator<B>>),
+    Points(Vec<Arc<PointGenerator>>),
+}
+
+impl<B: Backend> FittedGenerators<B> {
+    /// The kind of the generators.
+    pub fn kind(&self) -> GeneratorKind {
+        self.kind
+    }
+
+    /// The configuration that they were fitted with.
+    pub fn config(&self) -> &GeneratorConfig {
+        &self.config
+    }
+
+    /// The slices that they were fitted to.
+    pub fn annotated(&self) -> &[AnnotatedSlice<B>] {
+        &self.annotated
+    }
+
+    /// The outlines of those slices, by index.
+    pub fn outlines(&self) -> BTreeMap<usize, Array2<bool>> {
+        outlines(&self.annotated)
+    }
+
+    /// The gate.
+    pub fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    /// The generators from coarse maps, of an ensemble all; empty for point propagation.
+    pub fn coarse(&self) -> &[CoarseGenerator<B>] {
+        match &self.members {
+            Members::Coarse(members) => members,
+            Members::Points(_) => &[],
+        }
+    }
+
+    /// The first SAP-Net, if the kind has one: an opinion on the structure that does not depend on predicted masks.
+    pub fn sapnet(&self) -> Option<&CoarseGenerator<B>> {
+        match self.kind {
+            GeneratorKind::Sapnet | GeneratorKind::Ensemble => self.coarse().first(),
+            GeneratorKind::Propagation | GeneratorKind::Classification | GeneratorKind::Panet => None,
+        }
+    }
+
+    /// How the masks of the members are combined: the paper takes the union of runs from several annotated slices.
+    pub const fn vote(&self) -> Vote {
+        match self.members {
+            Members::Coarse(_) => Vote::Majority,
+            Members::Points(_) => Vote::Union,
+        }
+    }
+
+    /// The generators without the gate. Propagated points do not depend on the extraction.
+    ///
+    /// # Errors
+    /// [`AutoError::Config`] if the extraction is invalid.
+    pub fn generators(&self, extraction: &PromptExtraction) -> Result<Vec<Arc<dyn PromptGenerator<B>>>, AutoError> {
+        match &self.members {
+            Members::Coarse(members) => {
+                let shared = |member: &CoarseGenerator<B>| -> Result<Arc<dyn PromptGenerator<B>>, AutoError> {
+                    Ok(Arc::new(member.with_extraction(extraction.clone())?))
+                };
+                members.iter().map(shared).collect()
+            }
+            Members::Points(runs) => Ok(runs.iter().map(|run| run.clone() as Arc<dyn PromptGenerator<B>>).collect()),
+        }
+    }
+
+    /// The generators, each behind the gate.
+    ///
+    /// # Errors
+    /// As [`FittedGenerators::generators`].
+    pub fn gated(&self, extraction: &PromptExtraction) -> Result<Vec<Arc<dyn PromptGenerator<B>>>, AutoError> {
+        let gated = |generator: Arc<dyn PromptGenerator<B>>| -> Arc<dyn PromptGenerator<B>> {
+            Arc::new(Gated { gate: self.gate.clone(), generator })
+        };
+        Ok(self.generators(extraction)?.into_iter().map(gated).collect())
+    }
+
+    /// A trust meter that compares masks with this gate and the first SAP-Net; `None` if there is no SAP-Net.
+    ///
+    /// # Errors
+    /// As [`TrustMeter::new`].
+    pub fn trust_meter(
+        &self,
+        predictor: SamPredictor<B>,
+        source: &dyn SliceSource<B>,
+        config: TrustMeterConfig,
+    ) -> Result<Option<TrustMeter<B>>, AutoError> {
+        let Some(sapnet) = self.sapnet() else { return Ok(None) };
+        TrustMeter::new(predictor, self.gate.clone(), sapnet.clone(), source, &self.annotated, config).map(Some)
+    }
+}
+
+/// The outlines of annotated slices, by index.
+pub(crate) fn outlines<B: Backend>(annotated: &[AnnotatedSlice<B>]) -> BTreeMap<usize, Array2<bool>> {
+    annotated.iter().map(|slice| (slice.index(), slice.outline().clone())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back() {
+        for &kind in GeneratorKind::ALL {
+            assert_eq!(kind.to_string().parse(), Ok(kind));
+        }
+        let message = "unet".parse::<GeneratorKind>().expect_err("no such generator").to_string();
+        assert!(message.contains("unet") && message.contains("sapnet"), "{message}");
+    }
+}

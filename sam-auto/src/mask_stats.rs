@@ -1,0 +1,9 @@
+//! Overlap of masks as trust and propagation use it.
+
+use ndarray::Array2;
+use sam_prompt::mask_iou;
+
+/// Intersection over union of masks of one size; 0 if both are empty, or if the sizes differ.
+pub(crate) fn overlap(a: &Array2<bool>, b: &Array2<bool>) -> f32 {
+    mask_iou(a.view(), b.view()).map_or(0.0, |iou| iou as f32)
+}

@@ -1,0 +1,68 @@
+//! A segmented volume or image set.
+
+use std::collections::BTreeMap;
+
+use ndarray::Array2;
+use sam_prompt::is_mask_empty;
+
+use crate::Agreement;
+
+/// One slice of a segmented volume.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum SegmentedSlice {
+    /// The person's outline, unchanged.
+    Annotated(Array2<bool>),
+    /// The model's mask.
+    Predicted {
+        /// The mask: `[rows, columns]` of the slice.
+        mask: Array2<bool>,
+        /// The model's own estimate of its intersection over union.
+        predicted_iou: f32,
+    },
+    /// The structure is absent: no generator found it, or propagation ended before this slice.
+    Empty,
+    /// Not segmented, because the observer stopped the call first: see [`Segmentation::stopped`].
+    NotReached,
+}
+
+impl SegmentedSlice {
+    /// The mask; `None` where the structure was not found or the slice not reached.
+    pub fn mask(&self) -> Option<&Array2<bool>> {
+        match self {
+            Self::Annotated(mask) | Self::Predicted { mask, .. } => Some(mask),
+            Self::Empty | Self::NotReached => None,
+        }
+    }
+
+    /// A prediction; a mask without a pixel is [`SegmentedSlice::Empty`].
+    pub(crate) fn predicted(mask: Array2<bool>, predicted_iou: f32) -> Self {
+        if is_mask_empty(mask.view()) { Self::Empty } else { Self::Predicted { mask, predicted_iou } }
+    }
+}
+
+/// A segmented volume or image set.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Segmentation {
+    /// One for each slice.
+    pub slices: Vec<SegmentedSlice>,
+    /// How far several generators agree, for each predicted slice, before the clean-up; empty for one generator.
+    pub agreement: BTreeMap<usize, Agreement>,
+    /// Whether the observer stopped it: slices that were left are [`SegmentedSlice::NotReached`], all others are final except that
+    /// [`CleanUp::Volume`](crate::CleanUp::Volume), which needs the whole volume, was not applied.
+    pub stopped: bool,
+}
+
+impl Segmentation {
+    /// A complete segmentation without agreement.
+    pub fn new(slices: Vec<SegmentedSlice>) -> Self {
+        Self { slices, ..Self::default() }
+    }
+
+    /// Sets the agreement of several generators.
+    #[must_use]
+    pub fn with_agreement(self, agreement: BTreeMap<usize, Agreement>) -> Self {
+        Self { agreement, ..self }
+    }
+}

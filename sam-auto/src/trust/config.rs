@@ -1,0 +1,139 @@
+//! Trust in the slices of a volume, in one call.
+
+use std::sync::Arc;
+
+use burn::tensor::backend::Backend;
+use sam_core::{SamPredictor, SliceSource};
+use sam_prompt::progress::Observer;
+use sapnet::SapNetConfig;
+use serde::{Deserialize, Serialize};
+
+use super::{RankedSlice, TrustMeter, TrustMeterConfig, TrustModel, rank};
+use crate::{
+    AutoError, CoarseConfig, CoarseGenerator, CoarseMethod, FittedGenerators, FittedStrategy, Gate, GateConfig,
+    Segmentation,
+};
+
+/// Configuration of trust in the slices of a volume.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct TrustConfig {
+    /// How signals are measured.
+    pub meter: TrustMeterConfig,
+    /// How they are combined.
+    pub model: TrustModel,
+    /// The gate that slices are compared with.
+    pub gate: GateConfig,
+    /// The coarse map that masks are compared with.
+    pub coarse: CoarseConfig,
+}
+
+sam_assist::__setters!(TrustConfig {
+    with_meter => meter: TrustMeterConfig,
+    with_model => model: TrustModel,
+    with_gate => gate: GateConfig,
+    with_coarse => coarse: CoarseConfig,
+});
+
+/// The slices that nobody annotated, in the order in which a person should look at them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Ranking {
+    /// The least trusted first.
+    pub slices: Vec<RankedSlice>,
+    /// Whether the observer stopped it: slices that were not measured are missing, and those that were are compared with each other only.
+    pub stopped: bool,
+}
+
+impl TrustConfig {
+    /// The default configuration with a random seed.
+    pub fn new(seed: u64) -> Self {
+        let method = CoarseMethod::Sapnet(SapNetConfig::default().with_seed(seed));
+        Self {
+            meter: TrustMeterConfig { seed, ..TrustMeterConfig::default() },
+            coarse: CoarseConfig { method, ..CoarseConfig::default() },
+            ..Self::default()
+        }
+    }
+
+    /// Sets the random seed of everything that is drawn in it: of the jittered boxes, and of SAP-Net.
+    #[must_use]
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.meter.seed = seed;
+        if let CoarseMethod::Sapnet(config) = &mut self.coarse.method {
+            config.seed = seed;
+        }
+        self
+    }
+
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// [`AutoError::Config`] names the first one that is out of range.
+    pub fn check(&self) -> Result<(), AutoError> {
+        self.model.check()?;
+        self.meter.check()?;
+        self.gate.check()?;
+        Ok(self.coarse.extraction.check()?)
+    }
+
+    /// Ranks the slices that nobody annotated, the least trusted first.
+    ///
+    /// `predictor` is the one that segmented the volume. The gate and the SAP-Net of the strategy are reused if they were fitted with
+    /// this configuration; otherwise they are fitted here, which takes some seconds
+    /// ([`Stage::Fit`](sam_prompt::progress::Stage::Fit)).
+    ///
+    /// # Errors
+    /// [`AutoError::Config`]; [`AutoError::NothingAnnotated`] if no outline shows the structure; [`AutoError::Slice`] if a slice cannot be
+    /// read or embedded; [`AutoError::Stopped`] if the observer stops it while SAP-Net is fitted. If it is stopped later, the ranking is
+    /// partial: see [`Ranking::stopped`].
+    pub fn rank<B: Backend>(
+        &self,
+        fitted: &FittedStrategy<B>,
+        predictor: &SamPredictor<B>,
+        segmentation: &Segmentation,
+        source: &dyn SliceSource<B>,
+        observer: &mut Observer<'_>,
+    ) -> Result<Ranking, AutoError> {
+        self.check()?;
+        let meter = self.meter(fitted, predictor, source, observer)?;
+        let measured = meter.measure(source, segmentation, observer)?;
+        Ok(Ranking { slices: rank(&self.model, &measured.signals), stopped: measured.stopped })
+    }
+
+    /// A meter for volumes that a strategy segments with a predictor; fits only what the strategy has not fitted.
+    ///
+    /// # Errors
+    /// As [`TrustConfig::rank`].
+    pub fn meter<B: Backend>(
+        &self,
+        fitted: &FittedStrategy<B>,
+        predictor: &SamPredictor<B>,
+        source: &dyn SliceSource<B>,
+        observer: &mut Observer<'_>,
+    ) -> Result<TrustMeter<B>, AutoError> {
+        let annotated = fitted.annotated();
+        let generators = fitted.generators();
+        let gate = match generators.and_then(|generators| self.known_gate(generators)) {
+            Some(gate) => gate,
+            None => Arc::new(self.gate.fit(annotated)?),
+        };
+        let coarse = match generators.and_then(|generators| self.known_coarse(generators)) {
+            Some(coarse) => coarse.with_extraction(self.coarse.extraction.clone())?,
+            None => self.coarse.fit(annotated, observer)?,
+        };
+        TrustMeter::new(predictor.clone(), gate, coarse, source, annotated, self.meter.clone())
+    }
+
+    /// The gate of generators, if it was fitted with the same configuration.
+    fn known_gate<B: Backend>(&self, generators: &FittedGenerators<B>) -> Option<Arc<Gate>> {
+        (generators.config().gate == self.gate).then(|| generators.gate().clone())
+    }
+
+    /// The SAP-Net of generators, if it was trained with the same configuration and seed.
+    fn known_coarse<'a, B: Backend>(&self, generators: &'a FittedGenerators<B>) -> Option<&'a CoarseGenerator<B>> {
+        let same = matches!(&self.coarse.method, CoarseMethod::Sapnet(config) if *config == generators.config().sapnet);
+        generators.sapnet().filter(|_| same)
+    }
+}

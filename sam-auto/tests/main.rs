@@ -1,0 +1,10 @@
+//! Tests of automatic segmentation, with a tiny model of random weights.
+
+mod common;
+mod generators;
+mod phantom;
+mod propagation;
+mod send_sync;
+mod stored;
+mod strategy;
+mod trust;

@@ -1,0 +1,97 @@
+//! Products in bf16 against products of factors that burn has rounded, so that a kernel that rounds nothing fails.
+
+use burn::{
+    module::Param,
+    nn::{LayerNormConfig, Linear, LinearConfig},
+    tensor::{DType, Tensor, activation},
+};
+use burn_flex::{Flex, FlexDevice};
+
+use super::{attention::map_inputs, random};
+use crate::{MapAttention, QkvOrder};
+
+/// The largest deviation, over the largest expected value.
+fn deviation<const D: usize>(found: &Tensor<Flex, D>, expected: &Tensor<Flex, D>) -> f32 {
+    let off = (found.clone() - expected.clone()).abs().max().into_scalar();
+    off / expected.clone().abs().max().into_scalar()
+}
+
+/// Equal to the product of rounded factors, but for single factors that were rounded to the other neighbour: half a unit of one of many.
+fn assert_equal<const D: usize>(found: Tensor<Flex, D>, expected: Tensor<Flex, D>) {
+    let off = deviation(&found, &expected);
+    assert!(off < 2e-3, "{off} of the largest value");
+}
+
+/// Rounded, and so near what f32 gives, yet not equal to it. A unit in the last place of bf16 is 2^-8.
+fn assert_rounded<const D: usize>(found: Tensor<Flex, D>, full: Tensor<Flex, D>) {
+    let off = deviation(&found, &full);
+    assert!(off < 0.02, "{off} of the largest value");
+    assert!(off > 1e-5, "nothing was rounded: {off} of the largest value");
+}
+
+pub(super) fn narrow<const D: usize>(tensor: &Tensor<Flex, D>) -> Tensor<Flex, D> {
+    tensor.clone().cast(DType::BF16)
+}
+
+/// What rounding leaves, in f32 again.
+fn rounded<const D: usize>(tensor: &Tensor<Flex, D>) -> Tensor<Flex, D> {
+    narrow(tensor).cast(DType::F32)
+}
+
+/// In tests there are always instructions, at the least loops.
+#[test]
+fn products_in_bf16_are_tested_on_every_processor() {
+    assert!(crate::bf16::is_available());
+}
+
+#[test]
+fn products_with_matrices_of_bf16_are_those_of_rounded_factors() {
+    let (x, weight, bias) = (random([2, 530, 24]).inner(), random([24, 40]).inner(), random([40]).inner());
+    let (narrowed, offset) = (narrow(&weight), bias.clone().unsqueeze());
+    let expected = rounded(&x).matmul(rounded(&weight).unsqueeze()) + offset.clone();
+    let full = crate::affine(&x, &weight, &offset).expect("flex");
+    let found = crate::affine(&x, &narrowed, &offset).expect("flex");
+    assert_rounded(found.clone(), full);
+    assert_equal(found, expected.clone());
+    let lying = narrow(&weight.transpose()).transpose();
+    assert_equal(crate::affine(&x, &lying, &offset).expect("flex"), expected.clone());
+    let activated = crate::affine_gelu(&x, &narrowed, &offset).expect("flex");
+    assert_equal(activated, activation::gelu(expected.clone()));
+    let onto = random([2, 530, 40]).inner();
+    assert_equal(crate::affine_onto(&x, &narrowed, &bias, &onto).expect("flex"), onto + expected);
+}
+
+#[test]
+fn perceptrons_with_matrices_of_bf16_round_both_products() {
+    let norm = LayerNormConfig::new(24).init::<Flex>(&FlexDevice);
+    let linear = |input: usize, output: usize| LinearConfig::new(input, output).init::<Flex>(&FlexDevice);
+    let (mut layers, x) = ([linear(24, 96), linear(96, 24)], random([2, 530, 24]).inner());
+    let bias = |layer: &Linear<Flex>| layer.bias.as_ref().expect("it has one").val();
+    let scales = [norm.gamma.val(), norm.beta.as_ref().expect("it has one").val()];
+    let forward = |[first, second]: &[Linear<Flex>; 2]| {
+        let (weights, biases) = ([first.weight.val(), second.weight.val()], [bias(first), bias(second)]);
+        let layers = [(&weights[0], &biases[0]), (&weights[1], &biases[1])];
+        crate::perceptron(&x, scales.each_ref(), 1e-5, layers).expect("flex")
+    };
+    let full = forward(&layers);
+    for index in 0..2 {
+        let whole = layers[index].weight.clone();
+        layers[index].weight = Param::from_tensor(narrow(&whole.val()));
+        assert_rounded(forward(&layers), full.clone());
+        layers[index].weight = whole;
+    }
+}
+
+#[test]
+fn attention_with_a_bias_of_bf16_is_rounded() {
+    for (size, window) in [([37, 41], None), ([11, 17], Some(7))] {
+        let (qkv, padding, (decomposed, table)) = map_inputs(1, size, 2, window);
+        for bias in [decomposed, table] {
+            let attention = MapAttention { heads: 2, window, order: QkvOrder::PartsThenHeads };
+            let narrowed = bias.narrow();
+            let found = crate::map_attention(&attention, &qkv, &padding, &narrowed.borrowed()).expect("flex");
+            let full = crate::map_attention(&attention, &qkv, &padding, &bias.borrowed()).expect("flex");
+            assert_rounded(found, full);
+        }
+    }
+}

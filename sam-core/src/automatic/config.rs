@@ -1,0 +1,130 @@
+//! The config of automatic masks.
+
+use serde::{Deserialize, Serialize};
+
+use crate::CoreError;
+
+/// How everything on an image is found.
+///
+/// Defaults are the official generator's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct AutomaticConfig {
+    /// Clicks along each side of the image.
+    pub points_per_side: usize,
+    /// Clicks whose masks are held at once; the predictor decodes up to 64 of them together.
+    pub points_per_batch: usize,
+    /// Masks of a lower predicted IoU are dropped; 0 keeps all.
+    pub pred_iou_threshold: f32,
+    /// Masks of a lower stability are dropped; 0 keeps all.
+    pub stability_threshold: f32,
+    /// How far the threshold moves in measuring stability, in logits.
+    pub stability_offset: f32,
+    /// Of two masks of one crop whose boxes overlap by more, the one of lower predicted IoU is dropped.
+    pub box_nms_threshold: f32,
+    /// Layers of crops beside the whole image; layer `i` has `2^i` crops along each side.
+    pub crop_layers: usize,
+    /// Of two masks of different crops whose boxes overlap by more, the one of the larger crop is dropped.
+    pub crop_nms_threshold: f32,
+    /// How far crops of the first layer overlap, as a fraction of the shorter side.
+    pub crop_overlap: f64,
+    /// Layer `i` has this factor to the power `i` fewer clicks along a side, and at least one.
+    pub crop_downscale: usize,
+    /// Holes and islands of fewer pixels are filled and removed; 0 leaves masks as they are.
+    pub min_region_area: usize,
+}
+
+impl Default for AutomaticConfig {
+    fn default() -> Self {
+        Self {
+            points_per_side: 32,
+            points_per_batch: 64,
+            pred_iou_threshold: 0.88,
+            stability_threshold: 0.95,
+            stability_offset: 1.0,
+            box_nms_threshold: 0.7,
+            crop_layers: 0,
+            crop_nms_threshold: 0.7,
+            crop_overlap: 512.0 / 1500.0,
+            crop_downscale: 1,
+            min_region_area: 0,
+        }
+    }
+}
+
+/// A method for each field that changes it alone.
+macro_rules! builders {
+    ($($method:ident, $field:ident: $type:ty;)*) => {
+        impl AutomaticConfig {
+            $(
+                #[doc = concat!("This config with another [`", stringify!($field), "`](Self::", stringify!($field), ").")]
+                #[must_use]
+                pub fn $method(self, $field: $type) -> Self {
+                    Self { $field, ..self }
+                }
+            )*
+        }
+    };
+}
+
+builders! {
+    with_points_per_side, points_per_side: usize;
+    with_points_per_batch, points_per_batch: usize;
+    with_pred_iou_threshold, pred_iou_threshold: f32;
+    with_stability_threshold, stability_threshold: f32;
+    with_stability_offset, stability_offset: f32;
+    with_box_nms_threshold, box_nms_threshold: f32;
+    with_crop_layers, crop_layers: usize;
+    with_crop_nms_threshold, crop_nms_threshold: f32;
+    with_crop_overlap, crop_overlap: f64;
+    with_crop_downscale, crop_downscale: usize;
+    with_min_region_area, min_region_area: usize;
+}
+
+impl AutomaticConfig {
+    /// Whether every value makes sense.
+    pub(super) fn check(&self) -> Result<(), CoreError> {
+        let refuse = |name, found: String, expected| Err(CoreError::Config { name, found, expected });
+        if self.points_per_side == 0 {
+            return refuse("points_per_side", "0".to_owned(), "at least 1");
+        }
+        if self.points_per_batch == 0 {
+            return refuse("points_per_batch", "0".to_owned(), "at least 1");
+        }
+        if self.crop_downscale == 0 {
+            return refuse("crop_downscale", "0".to_owned(), "at least 1");
+        }
+        // More layers than that have crops of no pixel on any image that fits into memory.
+        if self.crop_layers > 8 {
+            return refuse("crop_layers", self.crop_layers.to_string(), "at most 8");
+        }
+        if self.clicks_along(self.crop_layers) == 0 {
+            return refuse(
+                "crop_downscale",
+                self.crop_downscale.to_string(),
+                "a factor that leaves a click in every layer",
+            );
+        }
+        if !(0.0..1.0).contains(&self.crop_overlap) {
+            return refuse("crop_overlap", self.crop_overlap.to_string(), "a fraction from 0 to below 1");
+        }
+        for (name, value) in [
+            ("pred_iou_threshold", self.pred_iou_threshold),
+            ("stability_threshold", self.stability_threshold),
+            ("stability_offset", self.stability_offset),
+            ("box_nms_threshold", self.box_nms_threshold),
+            ("crop_nms_threshold", self.crop_nms_threshold),
+        ] {
+            if value.is_nan() {
+                return refuse(name, value.to_string(), "a number");
+            }
+        }
+        Ok(())
+    }
+
+    /// Clicks along each side of a layer's crops.
+    pub(super) fn clicks_along(&self, layer: usize) -> usize {
+        (0..layer).fold(self.points_per_side, |clicks, _| clicks / self.crop_downscale)
+    }
+}

@@ -1,0 +1,272 @@
+//! Checkpoints: PyTorch's and safetensors', with the variant inferred from the shapes.
+
+mod header;
+mod infer;
+mod names;
+mod pickle;
+mod stored;
+mod torch;
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+
+use burn::tensor::{TensorData, backend::Backend};
+use burn_store::{BurnToPyTorchAdapter, ModuleSnapshot, PyTorchToBurnAdapter};
+use sam_prompt::PromptEncoder;
+
+use crate::{
+    CoreError, KeyMismatch, MaskDecoder, Precision, ReadError, Sam, SamConfig, SamPredictor, atomic::write_whole,
+    config::parameters, hash::sha256_of_file, image_encoder::AnyImageEncoder, words::printable,
+};
+use stored::StoredTensor;
+
+/// An opened checkpoint: tensors by their official names, read when they are needed.
+///
+/// Reads `.pth` and `.pt`, archives and the format before them, also nested under keys like `model` or `state_dict`, and
+/// `.safetensors`; whatever stands before `image_encoder.`, `prompt_encoder.` or `mask_decoder.` is dropped. No code of the file is
+/// run. Tensors in half precision are widened to f32.
+///
+/// ```no_run
+/// use burn_flex::{Flex, FlexDevice};
+/// use sam_core::Checkpoint;
+///
+/// let predictor = Checkpoint::open("lite_medsam.pth")?.predictor::<Flex>(&FlexDevice)?;
+/// println!("weights {}", predictor.weights_sha256().unwrap_or("unknown"));
+/// # Ok::<(), sam_core::CoreError>(())
+/// ```
+pub struct Checkpoint {
+    path: PathBuf,
+    tensors: BTreeMap<String, StoredTensor>,
+    /// Of the file, once somebody has asked for it.
+    sha256: OnceLock<String>,
+}
+
+impl std::fmt::Debug for Checkpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Checkpoint")
+            .field("path", &self.path)
+            .field("tensors", &self.tensors.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Checkpoint {
+    /// Opens a file and reads its table of contents.
+    ///
+    /// # Errors
+    /// [`CoreError::Unreadable`] if it is neither a PyTorch nor a safetensors file; [`CoreError::NotSam`] if none of its tensors
+    /// has a SAM's name.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, CoreError> {
+        let path = path.as_ref().to_path_buf();
+        let found = read_tensors(&path).map_err(|source| CoreError::Unreadable { path: path.clone(), source })?;
+        let tensors = with_official_names(found)
+            .map_err(|reason| CoreError::NotSam { path: path.clone(), reason: printable(&reason) })?;
+        Ok(Self { path, tensors, sha256: OnceLock::new() })
+    }
+
+    /// SHA-256 of the file, in hexadecimal: what tells these weights from all others. Computed when it is first asked for, and kept.
+    ///
+    /// # Errors
+    /// [`CoreError::Unreadable`] if the file cannot be read any more.
+    pub fn sha256(&self) -> Result<&str, CoreError> {
+        if let Some(known) = self.sha256.get() {
+            return Ok(known);
+        }
+        let found = sha256_of_file(&self.path)
+            .map_err(|error| CoreError::Unreadable { path: self.path.clone(), source: error.into() })?;
+        Ok(self.sha256.get_or_init(|| found))
+    }
+
+    /// Official names and shapes of all tensors, in PyTorch's layout.
+    pub fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
+        self.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone())).collect()
+    }
+
+    /// Writes all tensors as safetensors, under their official names and in PyTorch's layout, and whole or not at all.
+    ///
+    /// What other programs read as well, and what is opened without copying it.
+    ///
+    /// # Errors
+    /// [`CoreError::Unreadable`] if a tensor cannot be read, [`CoreError::Unwritable`] if the file cannot be written.
+    pub fn save_safetensors(&self, target: impl AsRef<Path>, precision: Precision) -> Result<(), CoreError> {
+        let read = |tensor: &StoredTensor| {
+            let unreadable = |error: io::Error| CoreError::Unreadable { path: self.path.clone(), source: error.into() };
+            Ok::<_, CoreError>(tensor.read().map_err(unreadable)?.convert_dtype(precision.dtype()))
+        };
+        let data: BTreeMap<&String, TensorData> =
+            self.tensors.iter().map(|(name, tensor)| Ok((name, read(tensor)?))).collect::<Result<_, CoreError>>()?;
+        let dtype = match precision {
+            Precision::F32 => safetensors::Dtype::F32,
+            Precision::F16 => safetensors::Dtype::F16,
+            Precision::Bf16 => safetensors::Dtype::BF16,
+        };
+        let write = || {
+            let views = data.iter().map(|(name, data)| {
+                Ok((*name, safetensors::tensor::TensorView::new(dtype, data.shape.to_vec(), data.as_bytes())?))
+            });
+            let bytes = views
+                .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+                .and_then(|views| safetensors::serialize(views, None))
+                .map_err(io::Error::other)?;
+            write_whole(target.as_ref(), &bytes)
+        };
+        write().map_err(|source| CoreError::Unwritable { path: target.as_ref().to_path_buf(), source })
+    }
+
+    /// The model's shape, inferred from the tensors' shapes.
+    ///
+    /// Two numbers leave no trace in shapes: the decoder's heads, taken to be the 8 of every published SAM, and the
+    /// preprocessing, taken to be that of the published models with the same encoder.
+    ///
+    /// # Errors
+    /// [`CoreError::NotSam`] if the shapes are no SAM's.
+    pub fn config(&self) -> Result<SamConfig, CoreError> {
+        infer::config(&self.shapes()).map_err(|reason| CoreError::NotSam { path: self.path.clone(), reason })
+    }
+
+    /// Loads a whole model of the inferred shape, ready to predict. It knows its configuration and the
+    /// [SHA-256](Checkpoint::sha256) of its weights.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::config`], [`Checkpoint::load`] and [`Checkpoint::sha256`].
+    pub fn predictor<B: Backend>(&self, device: &B::Device) -> Result<SamPredictor<B>, CoreError> {
+        let config = self.config()?;
+        let sam = config.undrawn(device);
+        // A damaged file's shapes may ask for more than any memory has: told before anything of that size is made.
+        let held = self.tensors.values().map(StoredTensor::elements).fold(0, usize::saturating_add);
+        let needed = parameters(&sam);
+        if needed / 2 > held {
+            let reason = format!("its shapes are those of a model of {needed} parameters, and it holds {held}");
+            return Err(CoreError::NotSam { path: self.path.clone(), reason });
+        }
+        let sam = self.load_module(sam, "")?;
+        let predictor = SamPredictor::new(sam.into(), config.preprocess).with_config(config);
+        Ok(predictor.with_weights_sha256(self.sha256()?))
+    }
+
+    /// Loads a whole model.
+    ///
+    /// # Errors
+    /// [`CoreError::Mismatch`] names missing, unexpected and reshaped tensors; [`CoreError::Unreadable`] if a tensor's data cannot
+    /// be read.
+    pub fn load<B: Backend>(&self, config: &SamConfig, device: &B::Device) -> Result<Sam<B>, CoreError> {
+        Ok(self.load_module(config.undrawn(device), "")?.into())
+    }
+
+    /// Loads the prompt encoder alone, for instance a learned one.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::load`].
+    pub fn load_prompt_encoder<B: Backend>(
+        &self,
+        config: &SamConfig,
+        device: &B::Device,
+    ) -> Result<PromptEncoder<B>, CoreError> {
+        self.load_module(config.prompt_encoder().init(device), "prompt_encoder.")
+    }
+
+    /// Loads the image encoder alone.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::load`].
+    pub fn load_image_encoder<B: Backend>(
+        &self,
+        config: &SamConfig,
+        device: &B::Device,
+    ) -> Result<AnyImageEncoder<B>, CoreError> {
+        self.load_module(config.encoder.init(device), "image_encoder.")
+    }
+
+    /// Loads the mask decoder alone.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::load`].
+    pub fn load_mask_decoder<B: Backend>(
+        &self,
+        config: &SamConfig,
+        device: &B::Device,
+    ) -> Result<MaskDecoder<B>, CoreError> {
+        self.load_module(config.decoder.init(device), "mask_decoder.")
+    }
+
+    /// Fills a module with the tensors whose official names begin with `prefix`.
+    fn load_module<B: Backend, M: ModuleSnapshot<B>>(&self, mut module: M, prefix: &str) -> Result<M, CoreError> {
+        // For each official name, the module's own path and the shape it needs, in PyTorch's layout.
+        let needed: BTreeMap<String, (String, Vec<usize>)> = module
+            .collect(None, Some(Box::new(BurnToPyTorchAdapter)), true)
+            .into_iter()
+            .map(|tensor| (tensor.full_path(), tensor.shape.to_vec()))
+            .map(|(path, shape)| (names::from_module_path(&format!("{prefix}{path}")), (path, shape)))
+            .collect();
+        let mismatch = self.compare(&needed, prefix);
+        if !mismatch.is_empty() {
+            return Err(CoreError::Mismatch { path: self.path.clone(), mismatch: Box::new(mismatch) });
+        }
+        let tensors = needed.iter().map(|(name, (path, _))| self.tensors[name].snapshot(path)).collect();
+        let result = module.apply(tensors, None, Some(Box::new(PyTorchToBurnAdapter)), true);
+        if result.applied.len() != needed.len() {
+            let reason = format!(
+                "only {} of {} tensors could be read: {:?}",
+                result.applied.len(),
+                needed.len(),
+                result.errors.first()
+            );
+            return Err(CoreError::Unreadable { path: self.path.clone(), source: reason.into() });
+        }
+        Ok(module)
+    }
+
+    fn compare(&self, needed: &BTreeMap<String, (String, Vec<usize>)>, prefix: &str) -> KeyMismatch {
+        let unexpected: Vec<_> = self
+            .tensors
+            .iter()
+            .filter(|(name, _)| name.starts_with(prefix) && !needed.contains_key(*name))
+            .map(|(name, tensor)| (name.clone(), tensor.shape.clone()))
+            .collect();
+        let mut mismatch = KeyMismatch { unexpected, ..KeyMismatch::default() };
+        for (name, (_, model)) in needed {
+            match self.tensors.get(name).map(|tensor| tensor.shape.clone()) {
+                None => {
+                    let nearest = names::nearest(name, mismatch.unexpected.iter().map(|(name, _)| name.as_str()));
+                    mismatch.missing.push((name.clone(), model.clone(), nearest));
+                }
+                Some(file) if file != *model => mismatch.reshaped.push((name.clone(), model.clone(), file)),
+                Some(_) => {}
+            }
+        }
+        mismatch
+    }
+}
+
+/// A SAM's tensors under their official names; the error says why they are none.
+fn with_official_names(found: BTreeMap<String, StoredTensor>) -> Result<BTreeMap<String, StoredTensor>, String> {
+    let example = found.keys().next().cloned();
+    let mut tensors = BTreeMap::new();
+    let mut sources: BTreeMap<String, String> = BTreeMap::new();
+    for (source, tensor) in found {
+        let Some(name) = names::official(&source).filter(|name| !names::is_buffer(name)).map(str::to_owned) else {
+            continue;
+        };
+        if name.contains(char::is_control) {
+            return Err(format!("it holds {name:?}, whose name has control characters"));
+        }
+        if let Some(other) = sources.insert(name.clone(), source.clone()) {
+            return Err(format!("it holds \"{other}\" and \"{source}\", two tensors for {name}: save one model alone"));
+        }
+        tensors.insert(name, tensor);
+    }
+    if tensors.is_empty() {
+        let seen = example.map_or("it holds no tensor".to_owned(), |name| format!("found for example \"{name}\""));
+        return Err(format!("no tensor is named image_encoder.*, prompt_encoder.* or mask_decoder.*; {seen}"));
+    }
+    Ok(tensors)
+}
+
+/// All tensors of a file; safetensors are told by their header, everything else is taken for PyTorch's.
+fn read_tensors(path: &Path) -> Result<BTreeMap<String, StoredTensor>, ReadError> {
+    if header::is_safetensors(path)? { header::read_tensors(path) } else { torch::read_tensors(path) }
+}

@@ -1,0 +1,296 @@
+//! The machine that a pickle is a program of.
+
+use std::{collections::HashMap, io::Read};
+
+use super::{MAX_BYTES, Node, Value, opcode as op};
+
+/// A pickle on its way.
+pub(super) struct Machine<R> {
+    reader: R,
+    stack: Vec<Value>,
+    /// How high the stack was at each mark.
+    marks: Vec<usize>,
+    memo: HashMap<u32, Value>,
+    nodes: Vec<Node>,
+}
+
+impl<R: Read> Machine<R> {
+    pub(super) fn new(reader: R) -> Self {
+        Self { reader, stack: vec![], marks: vec![], memo: HashMap::new(), nodes: vec![] }
+    }
+
+    /// Runs to the pickle's end: its nodes, and the object that it is about.
+    pub(super) fn run(mut self) -> Result<(Vec<Node>, Value), String> {
+        while self.step()? {}
+        let root = self.pop()?;
+        Ok((self.nodes, root))
+    }
+
+    /// Does what the next byte says; `false` at the pickle's end.
+    ///
+    /// Source: Python's `pickletools`.
+    fn step(&mut self) -> Result<bool, String> {
+        let [code] = self.bytes()?;
+        match code {
+            op::STOP => return Ok(false),
+            // Its version, and the length of the part that follows.
+            op::PROTO => drop(self.bytes::<1>()?),
+            op::FRAME => drop(self.bytes::<8>()?),
+
+            op::BINUNICODE | op::SHORT_BINUNICODE | op::BINUNICODE8 | op::BINSTRING | op::SHORT_BINSTRING => {
+                let text = as_text(self.counted(code)?)?;
+                self.push(Node::Text(text));
+            }
+            op::BINBYTES | op::SHORT_BINBYTES | op::BINBYTES8 | op::BYTEARRAY8 => {
+                self.counted(code)?;
+                self.stack.push(Value::Other);
+            }
+
+            op::MARK => self.marks.push(self.stack.len()),
+            // The state of an object, of a dict its attributes, is dropped as well.
+            op::POP | op::BUILD => drop(self.pop()?),
+            op::POP_MARK => drop(self.since_mark()?),
+            op::DUP => {
+                let top = self.top()?;
+                self.stack.push(top);
+            }
+
+            op::EMPTY_LIST | op::EMPTY_SET => self.push(Node::List(vec![])),
+            op::EMPTY_TUPLE => self.push(Node::Tuple(vec![])),
+            op::EMPTY_DICT => self.push(Node::Dict(vec![])),
+            op::TUPLE1 | op::TUPLE2 | op::TUPLE3 | op::TUPLE | op::LIST | op::FROZENSET | op::DICT => {
+                self.gather(code)?;
+            }
+            op::APPEND | op::APPENDS | op::ADDITEMS | op::SETITEM | op::SETITEMS => self.fill(code)?,
+
+            op::BINPUT | op::LONG_BINPUT | op::PUT | op::MEMOIZE => self.remember(code)?,
+            op::BINGET | op::LONG_BINGET | op::GET => self.recall(code)?,
+
+            op::GLOBAL => {
+                let (module, name) = (self.line()?, self.line()?);
+                self.push(Node::Global(format!("{module}.{name}")));
+            }
+            op::STACK_GLOBAL => self.stack_global()?,
+            op::REDUCE | op::NEWOBJ | op::NEWOBJ_EX => {
+                // Arguments by their names stand behind the others.
+                let call = self.last(if code == op::NEWOBJ_EX { 3 } else { 2 })?;
+                self.call(call[0], call[1]);
+            }
+            op::BINPERSID => {
+                let about = self.pop()?;
+                self.push(Node::Persistent(about));
+            }
+            other => {
+                let value = self.scalar(other)?;
+                self.stack.push(value);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Keeps the top of the stack under a number.
+    fn remember(&mut self, code: u8) -> Result<(), String> {
+        let (key, top) = (self.key(code)?, self.top()?);
+        self.memo.insert(key, top);
+        Ok(())
+    }
+
+    /// Puts on the stack what was kept under a number.
+    fn recall(&mut self, code: u8) -> Result<(), String> {
+        let key = self.key(code)?;
+        let known = self.memo.get(&key);
+        self.stack.push(*known.ok_or_else(|| format!("its pickle refers to object {key}, which is missing"))?);
+        Ok(())
+    }
+
+    /// A value that is no node; all other codes are unknown.
+    fn scalar(&mut self, code: u8) -> Result<Value, String> {
+        Ok(match code {
+            op::NEWTRUE => Value::Bool(true),
+            op::NEWFALSE => Value::Bool(false),
+            op::BININT1 => Value::Int(self.bytes::<1>()?[0].into()),
+            op::BININT2 => Value::Int(u16::from_le_bytes(self.bytes()?).into()),
+            op::BININT => Value::Int(i32::from_le_bytes(self.bytes()?).into()),
+            op::INT | op::LONG => match self.line()?.as_str() {
+                "00" => Value::Bool(false),
+                "01" => Value::Bool(true),
+                digits => digits.trim_end_matches('L').parse().map_or(Value::Other, Value::Int),
+            },
+            op::LONG1 | op::LONG4 => whole(&self.counted(code)?),
+            // Floats in words and in bytes.
+            op::FLOAT => self.line().map(|_| Value::Other)?,
+            op::BINFLOAT => self.bytes::<8>().map(|_| Value::Other)?,
+            op::NONE => Value::Other,
+            other => return Err(format!("its pickle has the unknown code {other:#04x}")),
+        })
+    }
+
+    /// The bytes that follow, preceded by their number.
+    fn counted(&mut self, code: u8) -> Result<Vec<u8>, String> {
+        let length = self.length(code)?;
+        self.take(length)
+    }
+
+    /// How many bytes follow, as a code says it: in one byte, in four or in eight.
+    fn length(&mut self, code: u8) -> Result<u64, String> {
+        match code {
+            op::SHORT_BINUNICODE | op::SHORT_BINSTRING | op::SHORT_BINBYTES | op::LONG1 => {
+                self.bytes::<1>().map(|[byte]| byte.into())
+            }
+            op::BINUNICODE | op::BINSTRING | op::BINBYTES | op::LONG4 => {
+                self.bytes().map(|bytes| u32::from_le_bytes(bytes).into())
+            }
+            _ => self.bytes().map(u64::from_le_bytes),
+        }
+    }
+
+    /// The number under which an object is remembered.
+    fn key(&mut self, code: u8) -> Result<u32, String> {
+        match code {
+            op::BINPUT | op::BINGET => self.bytes::<1>().map(|[byte]| byte.into()),
+            op::LONG_BINPUT | op::LONG_BINGET => self.bytes().map(u32::from_le_bytes),
+            op::PUT | op::GET => {
+                let line = self.line()?;
+                line.parse().map_err(|_| format!("its pickle has {line:?} where a number should be"))
+            }
+            // The next one.
+            _ => Ok(self.memo.len() as u32),
+        }
+    }
+
+    /// Makes a tuple, list or dict of what is on top of the stack.
+    fn gather(&mut self, code: u8) -> Result<(), String> {
+        let items = match code {
+            op::TUPLE1 | op::TUPLE2 | op::TUPLE3 => self.last(usize::from(code - op::TUPLE1 + 1))?,
+            _ => self.since_mark()?,
+        };
+        self.push(match code {
+            op::DICT => Node::Dict(pairs(&items)),
+            op::LIST | op::FROZENSET => Node::List(items),
+            _ => Node::Tuple(items),
+        });
+        Ok(())
+    }
+
+    /// Adds what is on top of the stack to the list or dict below. To other objects nothing is added: what they would make of it is
+    /// unknown.
+    fn fill(&mut self, code: u8) -> Result<(), String> {
+        let items = match code {
+            op::APPEND => self.last(1)?,
+            op::SETITEM => self.last(2)?,
+            _ => self.since_mark()?,
+        };
+        let Value::Node(index) = self.top()? else { return Ok(()) };
+        match &mut self.nodes[index] {
+            Node::List(list) if !matches!(code, op::SETITEM | op::SETITEMS) => list.extend(items),
+            Node::Dict(dict) if matches!(code, op::SETITEM | op::SETITEMS) => dict.extend(pairs(&items)),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn bytes<const N: usize>(&mut self) -> Result<[u8; N], String> {
+        let mut bytes = [0; N];
+        self.reader.read_exact(&mut bytes).map_err(|_| cut_off())?;
+        Ok(bytes)
+    }
+
+    /// So many bytes, if they are there.
+    fn take(&mut self, length: u64) -> Result<Vec<u8>, String> {
+        let mut bytes = Vec::new();
+        let read = self.reader.by_ref().take(length).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+        if read as u64 == length { Ok(bytes) } else { Err(cut_off()) }
+    }
+
+    fn line(&mut self) -> Result<String, String> {
+        let mut bytes = Vec::new();
+        loop {
+            match self.bytes()? {
+                [b'\n'] => return as_text(bytes),
+                [byte] => bytes.push(byte),
+            }
+        }
+    }
+
+    fn push(&mut self, node: Node) {
+        self.stack.push(Value::Node(self.nodes.len()));
+        self.nodes.push(node);
+    }
+
+    /// How low the stack may be emptied.
+    fn floor(&self) -> usize {
+        self.marks.last().copied().unwrap_or(0)
+    }
+
+    fn pop(&mut self) -> Result<Value, String> {
+        self.last(1).map(|items| items[0])
+    }
+
+    fn top(&self) -> Result<Value, String> {
+        self.stack.last().copied().filter(|_| self.stack.len() > self.floor()).ok_or_else(too_little)
+    }
+
+    /// Takes so many objects from the stack, in the order in which they were put there.
+    fn last(&mut self, count: usize) -> Result<Vec<Value>, String> {
+        let start =
+            self.stack.len().checked_sub(count).filter(|&start| start >= self.floor()).ok_or_else(too_little)?;
+        Ok(self.stack.split_off(start))
+    }
+
+    fn since_mark(&mut self) -> Result<Vec<Value>, String> {
+        let mark = self.marks.pop().ok_or_else(too_little)?;
+        Ok(self.stack.split_off(mark))
+    }
+
+    fn stack_global(&mut self) -> Result<(), String> {
+        let names = self.last(2)?;
+        let text = |value| match value {
+            Value::Node(index) => match &self.nodes[index] {
+                Node::Text(text) => Some(text.as_str()),
+                _ => None,
+            },
+            _ => None,
+        };
+        let (Some(module), Some(name)) = (text(names[0]), text(names[1])) else {
+            return Err("its pickle names a class by something else than words".to_owned());
+        };
+        let node = Node::Global(format!("{module}.{name}"));
+        self.push(node);
+        Ok(())
+    }
+
+    /// Keeps a call; an ordered dict is a dict.
+    fn call(&mut self, function: Value, arguments: Value) {
+        let is_dict = match function {
+            Value::Node(index) => self.nodes[index] == Node::Global("collections.OrderedDict".to_owned()),
+            _ => false,
+        };
+        self.push(if is_dict { Node::Dict(vec![]) } else { Node::Call { function, arguments } });
+    }
+}
+
+/// A whole number in bytes, the last of which has the sign.
+fn whole(bytes: &[u8]) -> Value {
+    let is_negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
+    let mut all = [if is_negative { 0xff } else { 0 }; 8];
+    let Some(low) = all.get_mut(..bytes.len()) else { return Value::Other };
+    low.copy_from_slice(bytes);
+    Value::Int(i64::from_le_bytes(all))
+}
+
+/// Keys and values that follow each other.
+fn pairs(items: &[Value]) -> Vec<(Value, Value)> {
+    items.as_chunks().0.iter().map(|&[key, value]| (key, value)).collect()
+}
+
+fn as_text(bytes: Vec<u8>) -> Result<String, String> {
+    String::from_utf8(bytes).map_err(|_| "its pickle has a text that is none".to_owned())
+}
+
+fn cut_off() -> String {
+    format!("its pickle is cut off, or larger than {} MiB", MAX_BYTES >> 20)
+}
+
+fn too_little() -> String {
+    "its pickle takes more from its stack than is there".to_owned()
+}

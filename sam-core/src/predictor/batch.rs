@@ -1,0 +1,173 @@
+//! Prediction of many objects: what is alike is decoded together.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::{Tensor, backend::Backend};
+use ndarray::{Array2, Array3};
+use sam_prompt::{PromptBatch, Prompts};
+
+use super::{ImageEmbedding, MaskPrediction, SamPredictor};
+use crate::{
+    CoreError, Frame,
+    mask_decoder::{MaskLogits, MaskOutput},
+    resize::postprocess_masks,
+};
+
+impl<B: Backend> SamPredictor<B> {
+    pub(super) fn predict_one(
+        &self,
+        embedding: &ImageEmbedding<B>,
+        prompts: &Prompts,
+        output: MaskOutput,
+    ) -> Result<MaskPrediction, CoreError> {
+        Ok(self.predict_batch(&[(embedding, prompts)], output)?.remove(0))
+    }
+
+    /// Predicts many objects, on one image or on images of any sizes; the answers come in the order of the requests.
+    ///
+    /// Prompts of equal make-up are decoded together.
+    ///
+    /// # Errors
+    /// As [`SamPredictor::predict`], for the first request that is at fault.
+    pub fn predict_batch(
+        &self,
+        requests: &[(&ImageEmbedding<B>, &Prompts)],
+        output: MaskOutput,
+    ) -> Result<Vec<MaskPrediction>, CoreError> {
+        let mut parts = Vec::new();
+        for (request, (embedding, prompts)) in requests.iter().enumerate() {
+            if prompts.is_empty() {
+                return Err(CoreError::NoPrompt);
+            }
+            let (height, width) = embedding.frame().original;
+            prompts.check(height, width)?;
+            self.check_embedding(embedding)?;
+            parts.extend(prompts.parts().into_iter().map(|prompts| Part { request, embedding: *embedding, prompts }));
+        }
+        let mut alike: BTreeMap<_, Vec<&Part<'_, B>>> = BTreeMap::new();
+        for part in &parts {
+            alike.entry(part.make_up()).or_default().push(part);
+        }
+        let mut predictions: Vec<Option<MaskPrediction>> = vec![None; requests.len()];
+        for group in alike.values().flat_map(|group| group.chunks(PARTS_AT_ONCE)) {
+            for (part, prediction) in group.iter().zip(self.decode(group, output)?) {
+                // The masks of two parts do not come in a common order.
+                let is_one_of_several = requests[part.request].1.boxes.len() > 1;
+                let prediction = if is_one_of_several { prediction.best_alone() } else { prediction };
+                let known = &mut predictions[part.request];
+                *known = Some(match known.take() {
+                    Some(known) => known.joined(prediction),
+                    None => prediction,
+                });
+            }
+        }
+        let counts = requests.iter().map(|(_, prompts)| prompts.boxes.len().max(1));
+        Ok(predictions
+            .into_iter()
+            .flatten()
+            .zip(counts)
+            .map(|(prediction, parts)| prediction.mean_iou(parts))
+            .collect())
+    }
+
+    /// An embedding by another model has another shape.
+    fn check_embedding(&self, embedding: &ImageEmbedding<B>) -> Result<(), CoreError> {
+        let found = embedding.features().dims();
+        let (height, width) = self.positions.size();
+        if found[1..] == [self.sam.prompt_encoder.embed_dim(), height, width] {
+            return Ok(());
+        }
+        Err(CoreError::Embedding {
+            shape: found.to_vec(),
+            reason: "this model reads another shape: embed the image with it",
+        })
+    }
+
+    /// The mean answer of the ensemble to parts of equal make-up.
+    fn decode(&self, parts: &[&Part<'_, B>], output: MaskOutput) -> Result<Vec<MaskPrediction>, CoreError> {
+        let first = parts[0].embedding;
+        let features = if parts.iter().all(|part| std::ptr::eq(part.embedding, first)) {
+            first.features().clone()
+        } else {
+            Tensor::cat(parts.iter().map(|part| part.embedding.features().clone()).collect(), 0)
+        };
+        let mut masks = self.answer(parts, features.clone(), output)?;
+        for member in &self.ensemble {
+            let more = member.answer(parts, features.clone(), output)?;
+            masks = MaskLogits { low_res: masks.low_res + more.low_res, iou: masks.iou + more.iou };
+        }
+        if !self.ensemble.is_empty() {
+            let members = 1.0 + self.ensemble.len() as f64;
+            masks = MaskLogits { low_res: masks.low_res / members, iou: masks.iou / members };
+        }
+        let iou = masks.iou.into_data().convert::<f32>();
+        let iou = iou.as_slice::<f32>().expect("the data was converted to f32");
+        let logits = to_arrays(postprocess_masks(masks.low_res.clone(), &first.frame()));
+        let answers = logits.into_iter().zip(to_arrays(masks.low_res)).zip(iou.chunks_exact(iou.len() / parts.len()));
+        Ok(answers.map(|((logits, low_res), iou)| MaskPrediction { logits, low_res, iou: iou.to_vec() }).collect())
+    }
+
+    /// This model's own answer, without the rest of its ensemble.
+    fn answer(
+        &self,
+        parts: &[&Part<'_, B>],
+        features: Tensor<B, 4>,
+        output: MaskOutput,
+    ) -> Result<MaskLogits<B>, CoreError> {
+        let prompts: Vec<_> = parts.iter().map(|part| (&part.prompts, part.embedding.frame().scale())).collect();
+        let embedded = self.sam.prompt_encoder.forward(&PromptBatch::new(&prompts, &self.device())?)?;
+        let embedded = match &self.tokens {
+            Some(tokens) => embedded.with_tokens(tokens.clone()),
+            None => embedded,
+        };
+        let decoder = &self.sam.mask_decoder;
+        let image = decoder.project(features, &self.positions);
+        Ok(decoder.decode(image, &self.positions, embedded, output))
+    }
+}
+
+/// At most this many prompts are decoded at once: more need more memory and gain no speed.
+const PARTS_AT_ONCE: usize = 64;
+
+/// What one pass of the decoder answers: one box at most, on one image.
+struct Part<'a, B: Backend> {
+    /// The request that it belongs to.
+    request: usize,
+    embedding: &'a ImageEmbedding<B>,
+    prompts: Prompts,
+}
+
+/// Parts that are alike in this fit into one batch.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct MakeUp {
+    points: usize,
+    boxes: usize,
+    mask: Option<(usize, usize)>,
+    tokens: Option<(usize, usize)>,
+    frame: Frame,
+}
+
+impl<B: Backend> Part<'_, B> {
+    fn make_up(&self) -> MakeUp {
+        let Prompts { points, boxes, mask, tokens } = &self.prompts;
+        let size = |values: &Option<Array2<f32>>| values.as_ref().map(Array2::dim);
+        MakeUp {
+            points: points.len(),
+            boxes: boxes.len(),
+            mask: size(mask),
+            tokens: size(tokens),
+            frame: self.embedding.frame(),
+        }
+    }
+}
+
+/// `[n, masks, rows, columns]` to `n` arrays.
+fn to_arrays<B: Backend>(masks: Tensor<B, 4>) -> Vec<Array3<f32>> {
+    let [_, count, rows, columns] = masks.dims();
+    let values = masks.into_data().convert::<f32>();
+    let values = values.as_slice::<f32>().expect("the data was converted to f32");
+    values
+        .chunks_exact(count * rows * columns)
+        .map(|one| Array3::from_shape_vec((count, rows, columns), one.to_vec()).expect("a chunk is one array long"))
+        .collect()
+}

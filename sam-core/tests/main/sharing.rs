@@ -1,0 +1,104 @@
+//! What clones, threads and encoders of one's own may do with a predictor.
+
+use std::sync::Arc;
+
+use burn::tensor::Tensor;
+use sam_core::{
+    Checkpoint, CoreError, EmbeddingStore, ImageEmbedding, ImageEncoder, MaskDecoderConfig, Precision, Sam, SamConfig,
+    SamPredictor, TinyVitConfig, TwoWayTransformerConfig,
+};
+
+use crate::{
+    golden::{B, DEVICE, TestResult, config, open, weights},
+    predictor::{boxed, click, image, predictor},
+};
+
+#[test]
+fn weights_keep_their_hash() -> TestResult {
+    let (_folder, checkpoint) = open(&weights()?)?;
+    let plain = predictor()?;
+    assert_eq!(plain.weights_sha256(), None);
+    let loaded = plain.with_weights_sha256(checkpoint.sha256()?);
+    let sam = loaded.sam();
+    let variants = vec![
+        loaded.with_prompt_encoder(sam.prompt_encoder.clone()),
+        loaded.with_mask_decoder(sam.mask_decoder.clone()),
+        loaded.with_token_branch(sam.prompt_encoder.clone(), sam.mask_decoder.clone()),
+        loaded.with_tokens(Tensor::zeros([1, 32], &DEVICE))?,
+        loaded.with_ensemble(vec![loaded.clone()]),
+        loaded.clone().with_encoder_precision(Precision::F16)?,
+    ];
+    for variant in variants {
+        assert_eq!(variant.weights_sha256(), Some(checkpoint.sha256()?));
+    }
+    Ok(())
+}
+
+/// A `TinyViT` of random weights and statistics.
+fn tiny() -> SamPredictor<B> {
+    let encoder = TinyVitConfig::new(64, 1)
+        .with_embed_dims(vec![8, 16, 16, 32])
+        .with_depths(vec![1, 1, 1, 1])
+        .with_num_heads(vec![1, 2, 2, 4])
+        .with_out_chans(32);
+    let transformer = TwoWayTransformerConfig::new().with_embedding_dim(32).with_mlp_dim(64).with_num_heads(4);
+    let config = SamConfig::tiny_vit(encoder).with_decoder(MaskDecoderConfig::new().with_transformer(transformer));
+    SamPredictor::new(config.init(&DEVICE), config.preprocess)
+}
+
+#[test]
+fn a_clone_in_half_precision_leaves_the_original_as_it_was() -> TestResult {
+    for original in [Box::new(tiny()), Box::new(predictor()?)] {
+        let whole = image(50, 64);
+        let prompts = boxed(10.0, 10.0, 40.0, 40.0);
+        let answer = |predictor: &SamPredictor<B>| predictor.predict(&predictor.embed(whole.view())?, &prompts);
+        let before = answer(&original)?;
+        for precision in [Precision::F16, Precision::Bf16] {
+            let half = (*original).clone().with_encoder_precision(precision)?;
+            assert_ne!(answer(&half)?, before, "{precision} rounds");
+            assert_eq!(original.encoder_precision(), Precision::F32);
+            assert_eq!(answer(&original)?, before, "the original after its clone was cast to {precision}");
+        }
+    }
+    Ok(())
+}
+
+/// An encoder of one's own.
+#[derive(Debug)]
+struct Constant(f32);
+
+impl ImageEncoder<B> for Constant {
+    fn forward(&self, images: Tensor<B, 4>) -> Tensor<B, 4> {
+        Tensor::full([images.dims()[0], 32, 8, 8], self.0, &DEVICE)
+    }
+
+    fn parameter_count(&self) -> usize {
+        1
+    }
+}
+
+#[test]
+fn any_encoder_embeds() -> TestResult {
+    let sam = Sam { image_encoder: Arc::new(Constant(0.25)), ..predictor()?.sam().clone() };
+    let predictor = SamPredictor::new(sam, config().preprocess);
+    let embedding = predictor.embed(image(90, 117).view())?;
+    assert!(embedding.features().to_data().iter::<f32>().all(|value| (value - 0.25).abs() < 1e-9));
+    assert_eq!(predictor.predict(&embedding, &click(30.0, 20.0))?.logits.dim(), (1, 90, 117));
+    let half = predictor.with_encoder_precision(Precision::F16);
+    assert!(matches!(half, Err(CoreError::PrecisionUnsupported { wanted: Precision::F16 })));
+    Ok(())
+}
+
+#[test]
+fn what_a_server_holds_is_shared_between_threads() {
+    fn is_shared<T: Send + Sync + 'static>() {}
+    is_shared::<SamPredictor<B>>();
+    is_shared::<Sam<B>>();
+    is_shared::<Checkpoint>();
+    is_shared::<ImageEmbedding<B>>();
+    is_shared::<EmbeddingStore<B>>();
+    is_shared::<sam_core::EmbeddingCache>();
+    is_shared::<sam_core::AnnotatedSlice<B>>();
+    is_shared::<CoreError>();
+    is_shared::<sam_core::SliceError>();
+}

@@ -1,0 +1,155 @@
+//! The embedding store: each slice once, alike with and without a folder.
+
+use std::{
+    ops::ControlFlow,
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use crate::golden::{B, DEVICE, TestResult, config};
+use burn::tensor::Tensor;
+use ndarray::Array3;
+use rayon::prelude::*;
+use sam_core::{
+    CacheConfig, CoreError, EmbeddingCache, EmbeddingStore, ImageEmbedding, ImageEncoder, ImageFn, Sam, SamPredictor,
+    SliceError, SliceSource,
+};
+use sam_prompt::progress::{Progress, ignore_progress};
+
+fn predictor() -> SamPredictor<B> {
+    SamPredictor::new(config().init(&DEVICE), config().preprocess)
+}
+
+fn images(count: usize) -> Vec<Array3<u8>> {
+    let image = |seed| Array3::from_shape_fn((40, 50, 1), |(row, column, _)| (row * 3 + column * 5 + seed * 17) as u8);
+    (0..count).map(image).collect()
+}
+
+fn values(embedding: &ImageEmbedding<B>) -> Vec<f32> {
+    embedding.features().to_data().iter::<f32>().collect()
+}
+
+/// An encoder that counts its calls and takes its time, in jobs of the pool that it is called in.
+#[derive(Debug, Default)]
+struct Slow {
+    calls: AtomicUsize,
+}
+
+impl ImageEncoder<B> for Slow {
+    fn forward(&self, images: Tensor<B, 4>) -> Tensor<B, 4> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        (0..8).into_par_iter().for_each(|_| thread::sleep(Duration::from_millis(2)));
+        Tensor::zeros([images.dims()[0], 32, 8, 8], &DEVICE)
+    }
+
+    fn parameter_count(&self) -> usize {
+        0
+    }
+}
+
+fn slow() -> (Arc<Slow>, SamPredictor<B>) {
+    let encoder = Arc::new(Slow::default());
+    let sam = Sam { image_encoder: Arc::<Slow>::clone(&encoder), ..config().init(&DEVICE) };
+    (encoder, SamPredictor::new(sam, config().preprocess))
+}
+
+#[test]
+fn a_folder_changes_no_bit() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let predictor = predictor().with_weights_sha256("weights");
+    let expected = values(&predictor.embed(images(3)[2].view())?.rounded_to_f16());
+    let plain = EmbeddingStore::new(predictor.clone(), images(3));
+    assert_eq!(values(&plain.embedding(2)?), expected);
+    for half in [true, false] {
+        for (computed, read) in [(1, 0), (0, 1)] {
+            let cache = EmbeddingCache::open(folder.path(), CacheConfig::default().with_half(half))?;
+            let store = EmbeddingStore::new(predictor.clone(), images(3)).with_disk(cache)?;
+            assert_eq!(values(&store.embedding(2)?), expected);
+            assert_eq!(values(&store.embedding(2)?), expected);
+            assert_eq!((store.counts().computed, store.counts().read), (computed, read));
+        }
+    }
+    let unknown = SamPredictor::new(predictor.sam().clone(), predictor.preprocess());
+    let cache = EmbeddingCache::open(folder.path(), CacheConfig::default())?;
+    let refused = EmbeddingStore::new(unknown, images(3)).with_disk(cache).map(drop);
+    assert!(matches!(refused, Err(CoreError::WeightsUnknown)));
+    Ok(())
+}
+
+#[test]
+fn many_threads_embed_each_slice_once() {
+    let (encoder, predictor) = slow();
+    let store = EmbeddingStore::new(predictor, images(3));
+    let start = Barrier::new(6);
+    thread::scope(|scope| {
+        for number in 0..6 {
+            let (store, start) = (&store, &start);
+            scope.spawn(move || {
+                start.wait();
+                (0..3).for_each(|slice| drop(store.embedding((slice + number) % 3).expect("a good slice")));
+            });
+        }
+    });
+    assert_eq!((encoder.calls.load(Ordering::SeqCst), store.counts().computed), (3, 3));
+}
+
+#[test]
+fn workers_of_a_pool_may_ask_for_what_they_embed() {
+    // In a pool of one: a worker that waits for its own slice would wait for ever.
+    for threads in [1, 3] {
+        let (encoder, predictor) = slow();
+        let store = EmbeddingStore::new(predictor, images(4));
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started");
+        pool.install(|| {
+            (0..32_usize).into_par_iter().for_each(|ask| drop(store.embedding(ask % 4).expect("a good slice")));
+        });
+        assert_eq!(encoder.calls.load(Ordering::SeqCst), 4, "{threads} threads");
+    }
+}
+
+#[test]
+fn the_slices_used_last_stay_in_memory() -> TestResult {
+    let (encoder, predictor) = slow();
+    let store = EmbeddingStore::new(predictor, images(4)).with_capacity(2);
+    for slice in [0, 1, 0, 2, 0, 1] {
+        store.embedding(slice)?;
+    }
+    assert_eq!(encoder.calls.load(Ordering::SeqCst), 4, "only slice 1 was forgotten");
+    // Without a folder, no more are embedded in advance than there is room for.
+    let (encoder, predictor) = slow();
+    let store = EmbeddingStore::new(predictor, images(4)).with_capacity(3);
+    assert!(store.embed_all(&mut ignore_progress())?.is_continue());
+    assert_eq!(encoder.calls.load(Ordering::SeqCst), 3);
+    let mut seen = 0;
+    let stopped = store.embed_all(&mut |_: &Progress| {
+        seen += 1;
+        ControlFlow::Break(())
+    })?;
+    assert!(stopped.is_break() && seen == 1);
+    Ok(())
+}
+
+#[test]
+fn a_slice_that_cannot_be_read_is_told_and_tried_again() -> TestResult {
+    let failures = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&failures);
+    let source = ImageFn::new(2, move |index| match counted.fetch_add(1, Ordering::SeqCst) {
+        0 => Err(SliceError::new(index, "the disk is away")),
+        // No image of an encoder's.
+        1 => Ok(Array3::zeros((2, 2, 1))),
+        _ => Ok(Array3::zeros((20, 20, 1))),
+    });
+    let store = EmbeddingStore::new(predictor(), source);
+    for _ in 0..2 {
+        assert_eq!(store.embedding(1).map(drop).map_err(|error| error.index), Err(1));
+    }
+    store.embedding(1)?;
+    let missing = store.embedding(2).map(drop);
+    let cause = missing.map_err(|error| error.source.to_string());
+    assert_eq!(cause, Err("there is no slice 2: the source has 2, counted from 0".to_owned()));
+    Ok(())
+}

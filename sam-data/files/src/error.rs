@@ -1,0 +1,66 @@
+//! What can go wrong with a file.
+
+use std::{io, path::PathBuf};
+
+use thiserror::Error;
+
+/// A file that cannot be read.
+#[derive(Debug, Error)]
+#[error("cannot read {}", path.display())]
+pub struct ReadError {
+    /// The file.
+    pub path: PathBuf,
+    /// The system's reason.
+    #[source]
+    pub source: io::Error,
+}
+
+/// A file that cannot be written.
+#[derive(Debug, Error)]
+#[error("cannot write {}; check that its folder exists and is writable, and that the disk has room", path.display())]
+pub struct WriteError {
+    /// The file, under its final name.
+    pub path: PathBuf,
+    /// The system's reason.
+    #[source]
+    pub source: io::Error,
+}
+
+/// A file of lines that cannot be opened. `E` is the error of the function that reads a line.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OpenLinesError<E> {
+    /// The file cannot be opened, created or read.
+    #[error("cannot open {}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// Another process works with the file.
+    #[error("{} is in use by another process; wait until it has finished, or end it", path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A line that the caller's function refused.
+    #[error("line {number} of {} cannot be read", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        number: usize,
+        /// Why it was refused.
+        #[source]
+        source: E,
+    },
+}
+
+impl WriteError {
+    /// A constructor for `map_err`: the same file for each error.
+    pub(crate) fn of(path: &std::path::Path) -> impl Fn(io::Error) -> Self + '_ {
+        move |source| Self { path: path.to_path_buf(), source }
+    }
+}

@@ -1,0 +1,127 @@
+//! Coarse masks without a prompt: PANet and SAP-Net on a SAM's features, step by step as in the paper's Table 5.
+
+mod variant;
+
+use std::time::Instant;
+
+use burn::tensor::backend::Backend;
+use sam_auto::{CoarseConfig, CoarseMethod};
+use sam_core::SliceSource;
+use sam_eval::{MaskScore, protocol::FewSlices};
+use sam_prompt::{
+    largest_components,
+    ndarray::{Array2, Axis, stack},
+};
+use sapnet::{SapNetConfig, SupportConfig};
+use serde::{Deserialize, Serialize};
+
+pub use variant::Variant;
+
+use crate::{
+    CaseSelection, CaseStructure, Protocol, Run, Setup,
+    error::Result,
+    mask_trials::{MaskTrial, run_trials},
+};
+
+/// The config of the comparison.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CoarseProtocol {
+    /// Which cases are tested.
+    #[serde(flatten)]
+    pub cases: CaseSelection,
+    /// Which methods are compared.
+    pub variants: Vec<Variant>,
+    /// Which slices are annotated and tested.
+    pub slices: FewSlices,
+    /// One repeat for each seed.
+    pub seeds: Vec<u64>,
+    /// How many components top-K keeps of a volume.
+    pub components: usize,
+    /// SAP-Net's config, apart from what a variant decides.
+    pub sapnet: SapNetConfig,
+}
+
+impl Protocol for CoarseProtocol {
+    type Outcome = Run<MaskScore>;
+
+    fn cases(&self) -> &CaseSelection {
+        &self.cases
+    }
+
+    fn slices(&self) -> &FewSlices {
+        &self.slices
+    }
+
+    fn check(&self) -> Result<()> {
+        Ok(self.sapnet.check()?)
+    }
+
+    fn test_case<B: Backend>(
+        &self,
+        setup: &Setup<B>,
+        case: &CaseStructure<'_>,
+        source: &dyn SliceSource<B>,
+    ) -> Result<Vec<Run<MaskScore>>> {
+        run_trials(setup, case, source, (&self.slices, &self.seeds), self, |trial| self.trial(setup, trial))
+    }
+}
+
+/// What a fitted segmenter found on the test slices.
+struct CoarseMasks {
+    masks: Vec<Array2<bool>>,
+    fit_seconds: f64,
+}
+
+impl CoarseProtocol {
+    /// Tests each variant.
+    fn trial<B: Backend>(&self, setup: &Setup<B>, trial: &MaskTrial<'_, B>) -> Result<Vec<Run<MaskScore>>> {
+        let mut scores = Vec::new();
+        let mut last: Option<(Option<SapNetConfig>, CoarseMasks)> = None;
+        for &variant in &self.variants {
+            setup.doing(format!("seed {}, {variant}", trial.seed))?;
+            let config = variant.config(&self.sapnet.clone().with_seed(trial.seed));
+            let coarse = match last {
+                // Top-K post-processes the same masks.
+                Some((same, coarse)) if same == config => coarse,
+                _ => CoarseMasks::fit(setup, trial, config.as_ref())?,
+            };
+            let largest = if variant.keeps_largest() { Some(self.largest(trial.case, &coarse.masks)) } else { None };
+            let masks = largest.as_ref().unwrap_or(&coarse.masks);
+            scores.push(trial.score(&variant.to_string(), coarse.fit_seconds, masks)?);
+            last = Some((config, coarse));
+        }
+        Ok(scores)
+    }
+
+    /// Top-K: of a volume in three dimensions, of single images each by itself.
+    fn largest(&self, case: &CaseStructure<'_>, masks: &[Array2<bool>]) -> Vec<Array2<bool>> {
+        let views: Vec<_> = masks.iter().map(|mask| mask.view()).collect();
+        // Slices of one volume have one size; images that cannot be stacked are no volume.
+        match stack(Axis(0), &views) {
+            Ok(volume) if case.stack.is_ordered() => {
+                let kept = largest_components(volume.view(), self.components);
+                kept.outer_iter().map(|mask| mask.to_owned()).collect()
+            }
+            _ => masks.iter().map(|mask| largest_components(mask.view(), self.components)).collect(),
+        }
+    }
+}
+
+impl CoarseMasks {
+    /// Fits SAP-Net, or PANet where there is no config of SAP-Net, and segments the test slices.
+    fn fit<B: Backend>(setup: &Setup<B>, trial: &MaskTrial<'_, B>, config: Option<&SapNetConfig>) -> Result<Self> {
+        let started = Instant::now();
+        let method = match config {
+            Some(config) => CoarseMethod::Sapnet(config.clone()),
+            None => CoarseMethod::Panet(SupportConfig::default()),
+        };
+        let config = CoarseConfig::default().with_method(method);
+        let coarse = setup.watched(|observer| config.fit(&trial.annotated, observer))?;
+        let fit_seconds = started.elapsed().as_secs_f64();
+        let mut masks = Vec::new();
+        for slice in &trial.test {
+            masks.push(coarse.map(slice.embedding())?.mapv(|share| share > 0.5));
+        }
+        Ok(Self { masks, fit_seconds })
+    }
+}

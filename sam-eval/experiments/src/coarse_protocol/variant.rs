@@ -1,0 +1,97 @@
+//! The rows of the paper's Table 5.
+
+use std::{fmt, str::FromStr};
+
+use sapnet::{Fusion, SapNetConfig};
+use serde::{Deserialize, Serialize};
+
+use crate::ExperimentError;
+
+/// A method that is compared; each row of Table 5 adds to the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Variant {
+    /// Prototypes of the frozen features, nothing trained.
+    Panet,
+    /// The trained network, with plain Dice loss.
+    Sapnet,
+    /// With the position encoding.
+    Position,
+    /// With the Dice loss that is biased against false positives.
+    Biased,
+    /// With only the largest components kept.
+    Topk,
+}
+
+impl Variant {
+    /// All rows, in the order of the table.
+    pub const ALL: [Self; 5] = [Self::Panet, Self::Sapnet, Self::Position, Self::Biased, Self::Topk];
+
+    /// Its name on a command line and in results.
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Panet => "panet",
+            Self::Sapnet => "sapnet",
+            Self::Position => "position",
+            Self::Biased => "biased",
+            Self::Topk => "topk",
+        }
+    }
+
+    /// SAP-Net's config for this row; `None` for PANet, which trains nothing.
+    pub fn config(self, base: &SapNetConfig) -> Option<SapNetConfig> {
+        let plain = base.clone().with_dice(base.dice.with_beta(1.0));
+        match self {
+            Self::Panet => None,
+            Self::Sapnet => Some(plain.with_fusion(Fusion::None)),
+            Self::Position => Some(plain),
+            Self::Biased | Self::Topk => Some(base.clone()),
+        }
+    }
+
+    /// Whether only the largest components are kept.
+    pub const fn keeps_largest(self) -> bool {
+        matches!(self, Self::Topk)
+    }
+}
+
+/// As in the table.
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Panet => "PANet",
+            Self::Sapnet => "SAP-Net",
+            Self::Position => "+ position",
+            Self::Biased => "+ biased Dice",
+            Self::Topk => "+ top-K",
+        })
+    }
+}
+
+/// From [`Variant::id`].
+impl FromStr for Variant {
+    type Err = ExperimentError;
+
+    fn from_str(text: &str) -> Result<Self, ExperimentError> {
+        Self::ALL.into_iter().find(|variant| variant.id() == text).ok_or_else(|| ExperimentError::Config {
+            name: "variant",
+            expected: Self::ALL.map(Self::id).join(", "),
+            found: text.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for variant in Variant::ALL {
+            assert_eq!(variant.id().parse::<Variant>().expect("its name"), variant);
+            assert_eq!(serde_json::to_value(variant).expect("a name"), variant.id());
+        }
+        let error = "unet".parse::<Variant>().expect_err("no row of the table");
+        assert!(error.to_string().contains("panet, sapnet"), "{error}");
+    }
+}

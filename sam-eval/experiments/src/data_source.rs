@@ -1,0 +1,153 @@
+//! Which data are tested on: a folder, a known data set, or a phantom.
+
+use std::{fmt, path::PathBuf};
+
+use sam_data::{Dataset, KnownSet, PhantomKind, Window, open_dataset};
+use serde::{Deserialize, Serialize};
+
+use crate::{ExperimentError, error::Result};
+
+/// Files that were left out are named one by one up to this number.
+const NAMED: usize = 5;
+/// Slices with fewer pixels of a structure count as not showing it, where no known set says otherwise.
+const MIN_OBJECT_PIXELS: usize = 10;
+/// Cases of a phantom whose cases are single images.
+const PHANTOM_IMAGES: usize = 16;
+
+/// A folder of scans with masks, a known data set, or a phantom; with structures and an intensity window.
+///
+/// Serialized, it says where the data are; structures and window are kept by
+/// [`CaseSelection`](crate::CaseSelection), which resolves them.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DataSource {
+    data: Option<PathBuf>,
+    set: Option<KnownSet>,
+    phantom: Option<PhantomKind>,
+    #[serde(skip)]
+    structures: Option<String>,
+    #[serde(skip)]
+    window: Option<Window>,
+}
+
+impl DataSource {
+    /// A folder with case folders or a single volume (image.nii.gz, label.nii.gz, labels.json), or with images/ and masks/.
+    ///
+    /// With a known set, the folder holds that set as it was downloaded; structures and window are then the set's, unless others are
+    /// asked for.
+    pub fn folder(folder: impl Into<PathBuf>, set: Option<KnownSet>) -> Self {
+        Self { data: Some(folder.into()), set, ..Self::default() }
+    }
+
+    /// Synthetic cases.
+    pub fn phantom(kind: PhantomKind) -> Self {
+        Self { phantom: Some(kind), ..Self::default() }
+    }
+
+    /// These data with other structures: names or label values, merged with `+`, such as "liver,spleen,cord=1+2"; or "all".
+    #[must_use]
+    pub fn with_structures(self, structures: Option<String>) -> Self {
+        Self { structures, ..self }
+    }
+
+    /// These data with another intensity window.
+    #[must_use]
+    pub fn with_window(self, window: Option<Window>) -> Self {
+        Self { window, ..self }
+    }
+
+    /// The known set that the folder holds.
+    pub fn known_set(&self) -> Option<KnownSet> {
+        self.set
+    }
+
+    /// Opens the data set; reads no image.
+    ///
+    /// # Errors
+    /// If there is neither a folder nor a phantom, or the folder is not laid out as it should be.
+    pub fn open(&self) -> Result<Box<dyn Dataset>> {
+        if let Some(kind) = self.phantom {
+            let cases = if kind.is_volume() { 1 } else { PHANTOM_IMAGES };
+            return Ok(Box::new(kind.dataset(cases, 0)));
+        }
+        let folder = self.data.as_deref().ok_or(ExperimentError::NoData)?;
+        Ok(open_dataset(folder, self.set)?)
+    }
+
+    /// What a user should know about the opened data: which files are left out, and with which other sets scans are shared.
+    pub fn notes(&self, dataset: &dyn Dataset) -> Vec<String> {
+        let mut notes = left_out(dataset);
+        if let Some(set) = self.set {
+            notes.extend(set.siblings().filter_map(|sibling| set.leakage(sibling)));
+        }
+        notes
+    }
+
+    /// The structures asked for, else those of the set, else all.
+    pub fn structures(&self) -> String {
+        let of_set = self.set.map(|set| set.preprocessing().structures.value.to_owned());
+        self.structures.clone().or(of_set).unwrap_or_else(|| "all".to_owned())
+    }
+
+    /// The window asked for, else that of the set, else one that fits the intensities.
+    pub fn window(&self) -> Window {
+        self.window.or(self.set.map(|set| set.preprocessing().window.value)).unwrap_or_default()
+    }
+
+    /// How many pixels of a structure a slice must show to be annotated or tested.
+    pub fn min_object_pixels(&self) -> usize {
+        self.set.map_or(MIN_OBJECT_PIXELS, |set| set.preprocessing().min_object_pixels.value)
+    }
+
+    /// The last part of the folder's path, or the phantom's name: nothing private.
+    pub(crate) fn short_name(&self) -> String {
+        let name = self.data.as_deref().and_then(|folder| folder.file_name());
+        name.map_or_else(|| self.to_string(), |name| name.to_string_lossy().into_owned())
+    }
+}
+
+/// Notes about files of a data set that are no cases, the first few one by one.
+pub fn left_out(dataset: &dyn Dataset) -> Vec<String> {
+    let left_out = dataset.left_out();
+    let mut notes: Vec<String> = left_out.iter().take(NAMED).map(|one| format!("left out {one}")).collect();
+    if left_out.len() > NAMED {
+        notes.push(format!("left out {} more files of {}", left_out.len() - NAMED, dataset.name()));
+    }
+    notes
+}
+
+/// Where the data are.
+impl fmt::Display for DataSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.data, self.phantom) {
+            (Some(folder), _) => write!(f, "{}", folder.display()),
+            (None, Some(kind)) => write!(f, "the phantom {kind}"),
+            (None, None) => f.write_str("no data"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_known_set_brings_structures_and_window_unless_others_are_asked_for() {
+        let all_of = |data: DataSource| (data.structures(), data.window().to_string(), data.min_object_pixels());
+        let folder = |set: Option<&str>| DataSource::folder("x", set.map(|set| set.parse().expect("a known set")));
+        assert_eq!(all_of(folder(None)), ("all".to_owned(), "auto".to_owned(), 10));
+        assert_eq!(all_of(folder(Some("ct-org"))), ("lungs".to_owned(), "lung".to_owned(), 10));
+        let given = folder(Some("lits")).with_structures(Some("2".to_owned())).with_window("-100:200".parse().ok());
+        assert_eq!(all_of(given), ("2".to_owned(), "-100:200".to_owned(), 10));
+    }
+
+    #[test]
+    fn a_phantom_is_opened_and_written_by_its_name() {
+        let phantom = DataSource::phantom("nuclei".parse().expect("a phantom"));
+        assert_eq!(phantom.open().expect("a phantom").cases().len(), 16);
+        assert_eq!(phantom.to_string(), "the phantom nuclei");
+        let written = serde_json::to_value(&phantom).expect("plain data");
+        assert_eq!(written, serde_json::json!({ "data": null, "set": null, "phantom": "nuclei" }));
+        assert_eq!(serde_json::from_value::<DataSource>(written).expect("what was written"), phantom);
+        assert!(DataSource::default().open().is_err());
+    }
+}

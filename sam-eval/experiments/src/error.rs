@@ -1,0 +1,136 @@
+//! What can go wrong in an experiment.
+
+use std::{error::Error, path::PathBuf};
+
+use sam_assist::{AssistError, ConfigError};
+use sam_auto::AutoError;
+use sam_core::{CoreError, SliceError};
+use sam_data::DataError;
+use sam_eval::EvalError;
+use sam_files::{OpenLinesError, WriteError};
+use sam_prompt::PromptError;
+use sapnet::SapnetError;
+use thiserror::Error;
+
+/// Result of a step of an experiment.
+pub(crate) type Result<T, E = ExperimentError> = std::result::Result<T, E>;
+
+/// Why an experiment has no result.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ExperimentError {
+    /// The observer stopped the experiment.
+    #[error("stopped before the end; results that were complete are in the journal, if there is one")]
+    Stopped,
+    /// A step failed. The source says why.
+    #[error("{step}")]
+    Step {
+        /// What was being done, for example the case and the structure.
+        step: String,
+        /// Why it failed.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// A value of a protocol's config that makes no sense.
+    #[error("{name}: expected {expected}, found {found}")]
+    Config {
+        /// Which value.
+        name: &'static str,
+        /// What is possible.
+        expected: String,
+        /// What was given.
+        found: String,
+    },
+    /// A value of a library's config that makes no sense.
+    #[error(transparent)]
+    InvalidConfig(#[from] ConfigError),
+    /// No case shows any of the structures on enough slices.
+    #[error(
+        "no case of {data} shows any of the structures \"{structures}\" on enough slices; name other structures, or annotate fewer slices"
+    )]
+    NothingToTest {
+        /// The data.
+        data: String,
+        /// The structures asked for.
+        structures: String,
+    },
+    /// Neither a folder nor a phantom was named.
+    #[error("there are no data to test on; name a folder or a phantom")]
+    NoData,
+    /// Masks that were kept belong to other data.
+    #[error("{subject} is not in the data that were opened again; restore them, or start with an empty journal")]
+    OtherData {
+        /// Case and structure.
+        subject: String,
+    },
+    /// A file that is no journal of results, or that another process works with.
+    #[error("{} cannot be used as a journal of results", .path.display())]
+    Journal {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: Box<OpenLinesError<serde_json::Error>>,
+    },
+    /// A file could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// A value could not be written as JSON or read from it.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// A drawing lacks an attribute that is needed to place it.
+    #[error("a drawing has no {missing}")]
+    Drawing {
+        /// The attribute.
+        missing: &'static str,
+    },
+    /// A table could not be written as CSV.
+    #[error(transparent)]
+    Csv(#[from] csv::Error),
+    /// The data could not be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A slice could not be read or embedded.
+    #[error(transparent)]
+    Slice(#[from] SliceError),
+    /// The model could not be used.
+    #[error(transparent)]
+    Core(#[from] CoreError),
+    /// Prompts could not be learned.
+    #[error(transparent)]
+    Assist(#[from] AssistError),
+    /// A generator could not be fitted, or slices not be segmented.
+    #[error(transparent)]
+    Auto(#[from] AutoError),
+    /// A coarse segmenter could not be fitted or used.
+    #[error(transparent)]
+    Coarse(#[from] SapnetError),
+    /// A score could not be computed, or a report not be made.
+    #[error(transparent)]
+    Eval(#[from] EvalError),
+    /// Prompts could not be drawn.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
+}
+
+impl ExperimentError {
+    /// Ok if a value of a config makes sense.
+    pub(crate) fn check(holds: bool, name: &'static str, expected: &str, found: impl ToString) -> Result<()> {
+        if holds { Ok(()) } else { Err(Self::Config { name, expected: expected.to_owned(), found: found.to_string() }) }
+    }
+}
+
+/// Says which step failed.
+pub(crate) trait Context<T> {
+    /// Names the step, unless the work was stopped on purpose.
+    fn step(self, step: impl FnOnce() -> String) -> Result<T>;
+}
+
+impl<T, E: Into<ExperimentError>> Context<T> for Result<T, E> {
+    fn step(self, step: impl FnOnce() -> String) -> Result<T> {
+        self.map_err(|error| match error.into() {
+            ExperimentError::Stopped => ExperimentError::Stopped,
+            error => ExperimentError::Step { step: step(), source: Box::new(error) },
+        })
+    }
+}

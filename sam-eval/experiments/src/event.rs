@@ -1,0 +1,54 @@
+//! What an experiment tells its caller while it runs.
+
+use std::ops::ControlFlow;
+
+use sam_prompt::progress::Progress;
+
+/// Something that happened in an experiment.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// One experiment of several begins.
+    Experiment {
+        /// Its number, counted from 1.
+        number: usize,
+        /// How many there are.
+        count: usize,
+        /// Its title.
+        title: String,
+    },
+    /// The tests on one structure of one case begin.
+    Case {
+        /// Case and structure.
+        name: String,
+        /// How many times [`Event::Step`] follows, unless results are in the journal already.
+        steps: usize,
+    },
+    /// What is being done, in words.
+    Activity(String),
+    /// One step of a case is done: a learning iteration, a tested slice or a trial.
+    Step {
+        /// The loss, after a learning iteration.
+        loss: Option<f32>,
+    },
+    /// How far a call within a step is; not counted as steps.
+    Progress(Progress),
+    /// The tests on this case are complete.
+    CaseDone,
+    /// A note for the user, for example what was left out and why.
+    Note(String),
+}
+
+/// Watches an experiment. `Break` stops it as soon as it can stop; it then ends with
+/// [`ExperimentError::Stopped`](crate::ExperimentError::Stopped).
+pub type EventObserver<'a> = dyn FnMut(&Event) -> ControlFlow<()> + 'a;
+
+/// An observer that passes notes on to `tracing` and never stops the experiment.
+pub fn trace_notes() -> impl FnMut(&Event) -> ControlFlow<()> {
+    |event| {
+        if let Event::Note(note) = event {
+            tracing::info!("{note}");
+        }
+        ControlFlow::Continue(())
+    }
+}

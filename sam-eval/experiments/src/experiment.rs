@@ -1,0 +1,215 @@
+//! The paper's tables and figures, and two experiments of our own: each becomes a section of a page, with the measured results beside
+//! what the paper says.
+//!
+//! Every experiment is done on the data given, otherwise on phantoms, and the page says so. Results are kept in a journal as they come:
+//! an interrupted experiment continues where it was, and experiments that need the same results share them.
+
+use std::{fmt, path::Path};
+
+use burn::tensor::backend::Backend;
+use sam_eval::report::{Report, Section};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Environment, Event, Plan, Setup,
+    error::{Context, Result},
+    sections::{fig7, fig9, fig10, fig12, fig14, next_slice, table2, table3, table4, table5, trust},
+    table1,
+};
+
+/// A table or figure of the paper, or an experiment beyond it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Experiment {
+    /// The data sets.
+    Table1Datasets,
+    /// Many organs of the abdomen, by prompt.
+    Table2Btcv,
+    /// Seconds of learning.
+    Table3TrainingTime,
+    /// Boxes with correcting clicks.
+    Table4Composite,
+    /// PANet and SAP-Net, step by step.
+    Table5SapnetAblation,
+    /// Dice by number of points.
+    Fig7Points,
+    /// Where points are drawn.
+    Fig9SamplingSchemes,
+    /// Boxes, before and after learning.
+    Fig10Boxes,
+    /// Prompts without a person.
+    Fig12Auto,
+    /// Where propagation fails.
+    Fig14PropagationFailure,
+    /// Which slices a person should review first; not of the paper.
+    TrustRanking,
+    /// Which slice to outline next; not of the paper.
+    NextSlice,
+}
+
+impl Experiment {
+    /// Those of the paper.
+    pub const PAPER: [Self; 10] = [
+        Self::Table1Datasets,
+        Self::Table2Btcv,
+        Self::Table3TrainingTime,
+        Self::Table4Composite,
+        Self::Table5SapnetAblation,
+        Self::Fig7Points,
+        Self::Fig9SamplingSchemes,
+        Self::Fig10Boxes,
+        Self::Fig12Auto,
+        Self::Fig14PropagationFailure,
+    ];
+
+    /// Its name: that of its example, its section and its folder of results.
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Table1Datasets => "table1_datasets",
+            Self::Table2Btcv => "table2_btcv",
+            Self::Table3TrainingTime => "table3_training_time",
+            Self::Table4Composite => "table4_composite",
+            Self::Table5SapnetAblation => "table5_sapnet_ablation",
+            Self::Fig7Points => "fig7_points",
+            Self::Fig9SamplingSchemes => "fig9_sampling_schemes",
+            Self::Fig10Boxes => "fig10_boxes",
+            Self::Fig12Auto => "fig12_auto",
+            Self::Fig14PropagationFailure => "fig14_propagation_failure",
+            Self::TrustRanking => "trust_ranking",
+            Self::NextSlice => "next_slice",
+        }
+    }
+
+    /// Its heading.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Table1Datasets => "Table 1: the data sets",
+            Self::Table2Btcv => "Table 2: Dice by organ and prompt, 2 annotated slices",
+            Self::Table3TrainingTime => "Table 3: seconds of prompt-learning",
+            Self::Table4Composite => "Table 4: points, boxes, and boxes corrected by clicks",
+            Self::Table5SapnetAblation => "Table 5: PANet and SAP-Net, step by step",
+            Self::Fig7Points => "Figure 7: Dice by number of points, before and after learning",
+            Self::Fig9SamplingSchemes => "Figure 9: where points are drawn",
+            Self::Fig10Boxes => "Figure 10: boxes, before and after learning",
+            Self::Fig12Auto => "Figure 12: prompts that nobody clicks",
+            Self::Fig14PropagationFailure => "Figure 14: where propagation fails",
+            Self::TrustRanking => "Trust: how soon the slices that are wrong are found",
+            Self::NextSlice => "Trust: which slice to outline next",
+        }
+    }
+
+    /// Does the experiment.
+    ///
+    /// # Errors
+    /// If the data cannot be read or tested, or the observer stops it.
+    pub fn section<B: Backend>(self, setup: &Setup<B>, plan: &Plan) -> Result<Section> {
+        let plan = plan.clone().with_phantoms(self.phantoms())?;
+        let section = match self {
+            Self::Table1Datasets => table1::section(setup, &plan),
+            Self::Table2Btcv => table2::section(setup, &plan),
+            Self::Table3TrainingTime => table3::section(setup, &plan),
+            Self::Table4Composite => table4::section(setup, &plan),
+            Self::Table5SapnetAblation => table5::section(setup, &plan),
+            Self::Fig7Points => fig7::section(setup, &plan),
+            Self::Fig9SamplingSchemes => fig9::section(setup, &plan),
+            Self::Fig10Boxes => fig10::section(setup, &plan),
+            Self::Fig12Auto => fig12::section(setup, &plan),
+            Self::Fig14PropagationFailure => fig14::section(setup, &plan),
+            Self::TrustRanking => trust::section(setup, &plan),
+            Self::NextSlice => next_slice::section(setup, &plan),
+        };
+        let section = section.step(|| self.id().to_owned())?;
+        let mut notes = section.notes;
+        if plan.is_synthetic() {
+            notes.insert(
+                0,
+                "Measured on synthetic phantoms: this shows that the program works, and says nothing of scans.".into(),
+            );
+        }
+        Ok(Section { id: self.id().to_owned(), title: self.title().to_owned(), notes, ..section })
+    }
+
+    /// Structures of phantoms that stand in where no data are given.
+    fn phantoms(self) -> &'static [&'static str] {
+        match self {
+            Self::Table1Datasets => &[],
+            Self::Table2Btcv => &["abdomen:spleen,right kidney,liver=liver+liver lesion,aorta"],
+            Self::Fig10Boxes => &["abdomen:right kidney", "spinal-cord:spinal cord=1+2", "kidney-ultrasound"],
+            Self::Table3TrainingTime | Self::Table4Composite | Self::Fig7Points => {
+                &["abdomen:right kidney", "spinal-cord:spinal cord=1+2"]
+            }
+            Self::Fig9SamplingSchemes | Self::TrustRanking | Self::NextSlice => &["abdomen:right kidney"],
+            Self::Table5SapnetAblation | Self::Fig12Auto | Self::Fig14PropagationFailure => {
+                &["abdomen:right kidney,liver=liver+liver lesion"]
+            }
+        }
+    }
+}
+
+impl fmt::Display for Experiment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.id())
+    }
+}
+
+/// Does experiments, one section each, and joins them to a page.
+///
+/// # Errors
+/// As [`Experiment::section`].
+pub fn run_experiments<B: Backend>(
+    experiments: &[Experiment],
+    title: &str,
+    setup: &Setup<B>,
+    plan: &Plan,
+    environment: &Environment,
+) -> Result<Report> {
+    let mut sections = Vec::new();
+    for (at, experiment) in experiments.iter().enumerate() {
+        let (number, count, title) = (at + 1, experiments.len(), experiment.title().to_owned());
+        setup.tell(Event::Experiment { number, count, title })?;
+        sections.push(experiment.section(setup, plan)?);
+    }
+    Ok(page(title, plan, environment, sections))
+}
+
+/// Writes the page as `report.html`, `report.md`, `report.csv` and `report.json`, and the plan and environment as `config.json`.
+///
+/// # Errors
+/// If a plot cannot be drawn or a file not be written.
+pub fn write_page(folder: &Path, page: &Report, plan: &Plan, environment: &Environment) -> Result<()> {
+    page.write(folder)?;
+    let config = serde_json::json!({ "plan": plan, "environment": environment });
+    let text = serde_json::to_string_pretty(&config)? + "\n";
+    Ok(sam_files::write_atomic(folder.join("config.json"), |file| file.write_all(text.as_bytes()))?)
+}
+
+fn page(title: &str, plan: &Plan, environment: &Environment, sections: Vec<Section>) -> Report {
+    let fact = |name: &str, value: String| (name.to_owned(), value);
+    let seeds = plan.seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    let mut facts = vec![
+        fact("Data", plan.data_in_words()),
+        fact("Seeds", seeds),
+        fact("Tested", format!("at most {} slices of each structure that were not annotated", plan.tested)),
+        fact(
+            "Prompts",
+            "simulated from the ground truth, boxes with jitter; none where a section says auto".to_owned(),
+        ),
+        fact("Backend", format!("{} on {}, {} threads", environment.backend, environment.system, environment.threads)),
+        fact("Encoder precision", environment.precision.to_string()),
+        fact("Weights", format!("SHA-256 {}", environment.weights_sha256)),
+        fact("Version", environment.version.clone()),
+    ];
+    facts.retain(|(_, value)| !value.is_empty());
+    let mut notes = Vec::new();
+    if plan.is_synthetic() {
+        notes.push(
+            "Synthetic phantoms, no scans: these numbers show that the program works, and say nothing of its quality."
+                .to_owned(),
+        );
+    }
+    Report { title: title.to_owned(), facts, notes, sections }
+}
+
+#[cfg(test)]
+mod tests;

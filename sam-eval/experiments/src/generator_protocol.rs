@@ -1,0 +1,193 @@
+//! SAM^auto: generators fitted to a few annotated slices, and the masks that they lead to on the others.
+//!
+//! The seed alone decides which slices are annotated and tested: every generator meets the same ones.
+
+use std::time::Instant;
+
+use burn::tensor::backend::Backend;
+use sam_assist::{AssistConfig, learn_structure};
+use sam_auto::{
+    FittedGenerators, GeneratorConfig, GeneratorKind, PromptParts, SegmenterConfig, SliceContext, VolumeSegmenter,
+};
+use sam_core::{AnnotatedSlice, SamPredictor, SliceSource};
+use sam_eval::{MaskScore, protocol::FewSlices};
+use sam_prompt::ndarray::Array2;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    CaseSelection, CaseStructure, LearningConfigs, Protocol, Run, Setup,
+    error::{Context, Result},
+    mask_trials::{MaskTrial, run_trials},
+};
+
+/// The config of the comparison.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GeneratorProtocol {
+    /// Which cases are tested.
+    #[serde(flatten)]
+    pub cases: CaseSelection,
+    /// Which slices are annotated and tested.
+    pub slices: FewSlices,
+    /// One repeat for each seed.
+    pub seeds: Vec<u64>,
+    /// The generators.
+    #[serde(rename = "generators")]
+    pub kinds: Vec<GeneratorKind>,
+    /// Which prompts are extracted from coarse maps, each in turn.
+    #[serde(rename = "hand_overs")]
+    pub parts: Vec<PromptParts>,
+    /// How many points are extracted from a component, where points are extracted.
+    pub points: usize,
+    /// The generators' config.
+    #[serde(rename = "numbers")]
+    pub config: GeneratorConfig,
+    /// What is learned of prompts, by what is extracted.
+    pub learning: LearningConfigs,
+}
+
+impl Protocol for GeneratorProtocol {
+    type Outcome = Run<MaskScore>;
+
+    fn cases(&self) -> &CaseSelection {
+        &self.cases
+    }
+
+    fn slices(&self) -> &FewSlices {
+        &self.slices
+    }
+
+    fn check(&self) -> Result<()> {
+        Ok(self.config.check()?)
+    }
+
+    fn test_case<B: Backend>(
+        &self,
+        setup: &Setup<B>,
+        case: &CaseStructure<'_>,
+        source: &dyn SliceSource<B>,
+    ) -> Result<Vec<Run<MaskScore>>> {
+        run_trials(setup, case, source, (&self.slices, &self.seeds), self, |trial| {
+            GeneratorTest { protocol: self, setup, trial, source, learned: Vec::new() }.run()
+        })
+    }
+}
+
+/// One repeat, and the models that learned on its slices.
+struct GeneratorTest<'a, B: Backend> {
+    protocol: &'a GeneratorProtocol,
+    setup: &'a Setup<B>,
+    trial: &'a MaskTrial<'a, B>,
+    source: &'a dyn SliceSource<B>,
+    learned: Vec<(AssistConfig, SamPredictor<B>)>,
+}
+
+impl<B: Backend> GeneratorTest<'_, B> {
+    /// Learns what the prompts mean, and tests every generator that can be; point propagation needs neighbours.
+    fn run(mut self) -> Result<Vec<Run<MaskScore>>> {
+        for &parts in &self.protocol.parts {
+            self.learn(parts)?;
+        }
+        let case = self.trial.case;
+        let mut scores = Vec::new();
+        for &kind in &self.protocol.kinds {
+            if kind == GeneratorKind::Propagation && !case.stack.is_ordered() {
+                self.setup.note(format!("left out: propagation on {}, whose images are in no order", case.name()))?;
+                continue;
+            }
+            self.setup.doing(format!("seed {}, {kind}", self.trial.seed))?;
+            scores.extend(self.test(kind)?);
+        }
+        Ok(scores)
+    }
+
+    /// Learns what prompts mean, once for each config.
+    fn learn(&mut self, parts: PromptParts) -> Result<()> {
+        let config = self.learning(parts);
+        if self.learned.iter().any(|(known, _)| *known == config) {
+            return Ok(());
+        }
+        self.setup.doing(format!("seed {}, learning {parts}", self.trial.seed))?;
+        let (original, annotated) = (self.setup.predictor(), &self.trial.annotated);
+        let learned = self.setup.watched(|observer| learn_structure(original, annotated, &config, None, observer))?;
+        self.learned.push((config, learned.adaptation.apply(original)));
+        Ok(())
+    }
+
+    fn learning(&self, parts: PromptParts) -> AssistConfig {
+        self.protocol.learning.of_parts(parts).clone().with_seed(self.trial.seed)
+    }
+
+    /// The models that are tested with some prompts: the original, and the one that learned them.
+    fn models(&self, parts: PromptParts) -> impl Iterator<Item = (&'static str, &SamPredictor<B>)> {
+        let config = self.learning(parts);
+        let learned = self.learned.iter().find(|(known, _)| *known == config);
+        let learned = learned.map(|(_, predictor)| ("learned", predictor));
+        std::iter::once(("original", self.setup.predictor())).chain(learned)
+    }
+
+    /// A generator's own masks, and what the models predict from each kind of prompts.
+    fn test(&self, kind: GeneratorKind) -> Result<Vec<Run<MaskScore>>> {
+        let protocol = self.protocol;
+        let started = Instant::now();
+        let fitted = self.fit(kind)?;
+        let seconds = started.elapsed().as_secs_f64();
+        let mut scores = Vec::new();
+        if let [coarse] = fitted.coarse() {
+            let mask = |slice: &AnnotatedSlice<B>| coarse.mask(slice.embedding());
+            let masks = self.trial.test.iter().map(mask).collect::<Result<Vec<_>, _>>()?;
+            scores.extend(self.scores(&format!("{kind}, coarse"), seconds, &fitted, masks)?);
+        }
+        for &parts in &protocol.parts {
+            if kind == GeneratorKind::Propagation && parts != PromptParts::Points {
+                continue;
+            }
+            let extraction = parts.extraction(protocol.points, &fitted.config().extraction);
+            let config = SegmenterConfig::default().with_vote(fitted.vote());
+            for (prompts, predictor) in self.models(parts) {
+                let generators = fitted.generators(&extraction)?;
+                let masks = self.segment(&VolumeSegmenter::new(predictor.clone(), generators, config)?)?;
+                scores.extend(self.scores(&format!("{kind}, {parts}, {prompts}"), seconds, &fitted, masks)?);
+            }
+        }
+        Ok(scores)
+    }
+
+    /// Fits a generator and the gate. Images in no order have no distance to their neighbours.
+    fn fit(&self, kind: GeneratorKind) -> Result<FittedGenerators<B>> {
+        let mut config = self.protocol.config.clone().with_seed(self.trial.seed);
+        if !self.trial.case.stack.is_ordered() {
+            config.gate.distance_weight = 0.0;
+        }
+        let annotated = self.trial.annotated.clone();
+        self.setup.watched(|observer| config.fit(kind, annotated, self.source, observer))
+    }
+
+    /// Masks of the test slices; empty where the generators find nothing.
+    fn segment(&self, segmenter: &VolumeSegmenter<B>) -> Result<Vec<Array2<bool>>> {
+        let mut masks = Vec::new();
+        for slice in &self.trial.test {
+            let (index, image) = (slice.index(), self.source.image(slice.index())?);
+            let context = SliceContext { index, image: image.view(), embedding: slice.embedding() };
+            let (found, _) = segmenter.segment_slice(&context).step(|| format!("slice {index}"))?;
+            masks.push(found.mask().cloned().unwrap_or_else(|| Array2::from_elem(slice.outline().dim(), false)));
+        }
+        Ok(masks)
+    }
+
+    /// Scores without and with the gate. Where the gate is closed nothing is prompted, so there is no mask.
+    fn scores(
+        &self,
+        method: &str,
+        seconds: f64,
+        fitted: &FittedGenerators<B>,
+        mut masks: Vec<Array2<bool>>,
+    ) -> Result<[Run<MaskScore>; 2]> {
+        let open = self.trial.score(method, seconds, &masks)?;
+        for (slice, mask) in self.trial.test.iter().zip(&mut masks) {
+            if !fitted.gate().passes(slice.index(), slice.embedding()) {
+                mask.fill(false);
+            }
+        }
+        Ok([open, self.trial.score(&format!("{method}, gated"), seconds, &masks)?])
+    }
+}

@@ -1,0 +1,112 @@
+//! What is learned for tests with each kind of prompts.
+
+use sam_assist::AssistConfig;
+use sam_auto::PromptParts;
+use sam_eval::protocol::TestPrompt;
+use sam_prompt::{PromptKind, SamplingScheme};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{
+    ExperimentError,
+    error::{Context, Result},
+};
+
+/// What is learned for tests with each kind of prompts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LearningConfigs {
+    /// For points, and for clicks without a box.
+    pub points: AssistConfig,
+    /// For boxes.
+    pub boxes: AssistConfig,
+    /// For boxes with points: drawn together in learning, as in the paper, however the test gives them.
+    pub composite: AssistConfig,
+}
+
+impl Default for LearningConfigs {
+    fn default() -> Self {
+        Self { points: AssistConfig::points(), boxes: AssistConfig::boxes(), composite: AssistConfig::composite() }
+    }
+}
+
+impl LearningConfigs {
+    /// These configs with points drawn by `sampling`, and with the fields that a JSON object of [`AssistConfig`]'s fields names.
+    ///
+    /// # Errors
+    /// If the text is no such object, names no field of [`AssistConfig`], or holds a value that makes no sense.
+    pub fn with(self, sampling: SamplingScheme, changes: &str) -> Result<Self> {
+        let fields: Map<String, Value> = serde_json::from_str(changes).step(|| {
+            format!(
+                "reading the learning's config: expected a JSON object such as {{\"iterations\": 60}}, found {changes}"
+            )
+        })?;
+        let with_fields = |config: AssistConfig| -> Result<AssistConfig> {
+            let mut config = serde_json::to_value(config.with_sampling(sampling))?;
+            for (name, value) in &fields {
+                let field = config.get_mut(name).ok_or_else(|| ExperimentError::Config {
+                    name: "learning",
+                    expected: "a field of the learning's config".to_owned(),
+                    found: format!("\"{name}\""),
+                })?;
+                *field = value.clone();
+            }
+            let config: AssistConfig =
+                serde_json::from_value(config).step(|| "reading the learning's config".to_owned())?;
+            config.check()?;
+            Ok(config)
+        };
+        Ok(Self {
+            points: with_fields(self.points)?,
+            boxes: with_fields(self.boxes)?,
+            composite: with_fields(self.composite)?,
+        })
+    }
+
+    /// What is learned for prompts that generators extract. No training draws mask prompts.
+    pub fn of_parts(&self, parts: PromptParts) -> &AssistConfig {
+        match parts {
+            PromptParts::Points => &self.points,
+            PromptParts::PointsBoxMask => &self.composite,
+            _ => &self.boxes,
+        }
+    }
+
+    /// Prompts with what is learned for them; kinds that no prompt asks for are left out.
+    pub(crate) fn by_kind<'a>(&'a self, prompts: &[TestPrompt]) -> Vec<(&'a AssistConfig, Vec<TestPrompt>)> {
+        let config = |prompt: TestPrompt| match prompt {
+            TestPrompt::Once(PromptKind::Points(_)) | TestPrompt::Clicks(_) => &self.points,
+            TestPrompt::Once(PromptKind::Box) => &self.boxes,
+            // Boxes with points, and any other prompt that combines both.
+            _ => &self.composite,
+        };
+        let asking = |wanted: &'a AssistConfig| {
+            let prompts = prompts.iter().copied().filter(|&prompt| std::ptr::eq(config(prompt), wanted));
+            (wanted, prompts.collect::<Vec<_>>())
+        };
+        let kinds = [&self.points, &self.boxes, &self.composite].map(asking);
+        kinds.into_iter().filter(|(_, prompts)| !prompts.is_empty()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_of_the_learning_can_be_changed_by_name() {
+        let learning = LearningConfigs::default().with(SamplingScheme::Center, "{\"iterations\": 7}").expect("a field");
+        assert_eq!((learning.boxes.iterations, learning.boxes.sampling), (7, SamplingScheme::Center));
+        assert_eq!(learning.points.schedule, AssistConfig::points().schedule);
+        for (changes, part) in [
+            ("7", "JSON object"),
+            ("{\"iteration\": 7}", "found \"iteration\""),
+            ("{\"iterations\": -1}", "reading the learning's config"),
+            ("{\"slices_per_step\": 0}", "slices_per_step"),
+        ] {
+            let error =
+                LearningConfigs::default().with(SamplingScheme::Uniform, changes).expect_err("it makes no sense");
+            let error = format!("{:#}", anyhow::Error::from(error));
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

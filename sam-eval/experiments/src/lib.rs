@@ -1,0 +1,45 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod cases;
+mod coarse_protocol;
+pub mod curves;
+mod data_source;
+mod environment;
+mod error;
+mod event;
+mod experiment;
+mod generator_protocol;
+mod journal;
+mod learning;
+mod mask_table;
+mod mask_trials;
+pub mod picture;
+mod plan;
+mod prompting_protocol;
+mod protocol;
+pub mod quickstart;
+mod sections;
+mod setup;
+pub mod table1;
+mod trust_protocol;
+
+pub use cases::{CaseSelection, CaseStructure};
+pub use coarse_protocol::{CoarseProtocol, Variant};
+pub use data_source::{DataSource, left_out};
+pub use environment::Environment;
+pub use error::ExperimentError;
+pub use event::{Event, EventObserver, trace_notes};
+pub use experiment::{Experiment, run_experiments, write_page};
+pub use generator_protocol::GeneratorProtocol;
+pub use journal::Journal;
+pub use learning::LearningConfigs;
+pub use mask_table::mask_table;
+pub use plan::Plan;
+pub use prompting_protocol::PromptingProtocol;
+pub use protocol::Protocol;
+pub use setup::{FoundMask, Run, Setup, scores};
+pub use trust_protocol::{
+    ActiveLearning, ActiveLearningCurve, MeasuredSlice, MeasuredVolume, QueryStrategy, RankingCurve, ReviewOrder,
+    TrustProtocol, fit_trust, model_without,
+};

@@ -1,0 +1,81 @@
+//! Masks that were found without prompts of a person, compared with the truth on slices with and without the structure.
+
+use burn::tensor::backend::Backend;
+use sam_core::{AnnotatedSlice, SliceSource};
+use sam_eval::{MaskScore, protocol::FewSlices};
+use sam_prompt::ndarray::Array2;
+use serde::Serialize;
+
+use crate::{CaseStructure, FoundMask, Run, Setup, error::Result, setup::digest};
+
+/// One repeat: the slices of a case that are annotated and those that are tested.
+#[derive(Debug)]
+pub(crate) struct MaskTrial<'a, B: Backend> {
+    /// Case and structure.
+    pub(crate) case: &'a CaseStructure<'a>,
+    /// Seed of the repeat.
+    pub(crate) seed: u64,
+    /// Annotated slices, those without the structure among them.
+    pub(crate) annotated: Vec<AnnotatedSlice<B>>,
+    /// Tested slices with their truths, those without the structure among them.
+    pub(crate) test: Vec<AnnotatedSlice<B>>,
+}
+
+/// Does some work once for each seed. The seed alone decides which slices are annotated and tested, so all methods are compared on the
+/// same ones; `config` is all else that the results depend on.
+///
+/// # Errors
+/// If too few slices show the structure or a slice cannot be embedded, and those of the work.
+pub(crate) fn run_trials<B: Backend>(
+    setup: &Setup<B>,
+    case: &CaseStructure<'_>,
+    source: &dyn SliceSource<B>,
+    (slices, seeds): (&FewSlices, &[u64]),
+    config: &impl Serialize,
+    mut work: impl FnMut(&MaskTrial<'_, B>) -> Result<Vec<Run<MaskScore>>>,
+) -> Result<Vec<Run<MaskScore>>> {
+    setup.case(case.name(), seeds.len(), || {
+        let mut runs = Vec::new();
+        for &seed in seeds {
+            for trial in slices.trials(case.survey, seed)? {
+                let involved = [&trial.annotated[..], &trial.tested[..]].concat();
+                let seen = digest(case.stack, case.structure, &involved);
+                let depends_on = (case.dataset, case.stack.name(), case.structure, &trial, seen, config);
+                runs.extend(setup.once(&depends_on, || {
+                    setup.doing("embedding")?;
+                    let annotated = annotate(case, source, &trial.annotated)?;
+                    let test = annotate(case, source, &trial.tested)?;
+                    work(&MaskTrial { case, seed, annotated, test })
+                })?);
+            }
+            setup.step_done()?;
+        }
+        Ok(runs)
+    })
+}
+
+/// Slices with the truth as their outlines.
+///
+/// # Errors
+/// If a slice cannot be embedded.
+pub(crate) fn annotate<B: Backend>(
+    case: &CaseStructure<'_>,
+    source: &dyn SliceSource<B>,
+    slices: &[usize],
+) -> Result<Vec<AnnotatedSlice<B>>> {
+    slices.iter().map(|&index| Ok(AnnotatedSlice::new(index, source.embedding(index)?, case.mask(index))?)).collect()
+}
+
+impl<B: Backend> MaskTrial<'_, B> {
+    /// Scores the masks that a method found on the tested slices, and keeps them.
+    ///
+    /// # Errors
+    /// If a mask has another size than its slice.
+    pub(crate) fn score(&self, method: &str, fit_seconds: f64, masks: &[Array2<bool>]) -> Result<Run<MaskScore>> {
+        let truths: Vec<_> = self.test.iter().map(|slice| slice.outline().clone()).collect();
+        Ok(Run {
+            score: MaskScore::of(self.case.name(), method.to_owned(), self.seed, fit_seconds, masks, &truths)?,
+            masks: self.test.iter().zip(masks).map(|(slice, mask)| FoundMask::new(slice.index(), mask)).collect(),
+        })
+    }
+}

@@ -1,0 +1,265 @@
+//! On which data, slices and seeds experiments are done, and the protocols that they share.
+
+use std::str::FromStr;
+
+use burn::tensor::backend::Backend;
+use sam_auto::{GeneratorConfig, GeneratorKind, PromptParts, TrustMeterConfig, TrustModel};
+use sam_data::{KnownSet, PhantomKind, SliceAxis};
+use sam_eval::{
+    MaskScore, Record,
+    protocol::{FewSlices, SimulatedUser, TestPrompt},
+};
+use sam_prompt::{PromptKind, SamplingScheme, SliceSelection};
+use sapnet::SapNetConfig;
+use serde::Serialize;
+
+use crate::{
+    ActiveLearning, ActiveLearningCurve, CaseSelection, CoarseProtocol, DataSource, ExperimentError, GeneratorProtocol,
+    LearningConfigs, MeasuredVolume, PromptingProtocol, Protocol, Run, Setup, TrustProtocol, Variant,
+    error::{Context, Result},
+};
+
+/// Slices with the structure that SAM^auto learns from (paper section 4).
+const AUTO_ANNOTATED: usize = 5;
+/// Slices without it that are annotated as empty.
+const AUTO_ANNOTATED_EMPTY: usize = 2;
+/// Slices without it that are tested, at the most.
+const AUTO_TESTED_EMPTY: usize = 6;
+/// Points extracted from a component, where points are extracted.
+const AUTO_POINTS: usize = 5;
+/// Repeats in which each annotated slice is left out once.
+const TRUST_LEFT_OUT: usize = 0;
+/// Slices outlined before any is suggested.
+const ACTIVE_LEARNING_FIRST: usize = 2;
+/// How far an error counts for its neighbours, in slices.
+const ACTIVE_LEARNING_REACH: f32 = 4.0;
+/// Components that top-K keeps.
+const COMPONENTS: usize = 1;
+
+/// The data, seeds and slices that experiments share.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Plan {
+    /// The data.
+    pub sources: Vec<DataSource>,
+    /// One repeat for each seed.
+    pub seeds: Vec<u64>,
+    /// At most this many slices are tested for each structure of a case.
+    pub tested: usize,
+    /// Whether no data were given.
+    synthetic: bool,
+}
+
+/// Points, as many on the object as beside it.
+pub(crate) const fn points(count: usize) -> TestPrompt {
+    TestPrompt::Once(PromptKind::Points(count))
+}
+
+/// A box.
+pub(crate) const BOX: TestPrompt = TestPrompt::Once(PromptKind::Box);
+
+impl Plan {
+    /// A plan on some data; on phantoms if there are none.
+    ///
+    /// # Errors
+    /// [`ExperimentError::Config`] if there is no seed, or no slice is tested.
+    pub fn new(sources: Vec<DataSource>, seeds: Vec<u64>, tested: usize) -> Result<Self> {
+        ExperimentError::check(!seeds.is_empty(), "seeds", "at least one repeat", "none")?;
+        ExperimentError::check(tested > 0, "test slices", "at least 1", tested)?;
+        Ok(Self { synthetic: sources.is_empty(), sources, seeds, tested })
+    }
+
+    /// This plan on phantoms, if no data were given. A phantom is `KIND` or `KIND:STRUCTURES`.
+    pub(crate) fn with_phantoms(self, phantoms: &[&str]) -> Result<Self> {
+        if !self.synthetic {
+            return Ok(self);
+        }
+        let phantom = |text: &&str| {
+            let (kind, structures) = split(text, ':');
+            let kind: PhantomKind = kind.parse()?;
+            Ok(DataSource::phantom(kind).with_structures(structures))
+        };
+        Ok(Self { sources: phantoms.iter().map(phantom).collect::<Result<_>>()?, ..self })
+    }
+
+    /// Whether phantoms stand in for data.
+    pub fn is_synthetic(&self) -> bool {
+        self.synthetic
+    }
+
+    pub(crate) fn data_in_words(&self) -> String {
+        if self.synthetic {
+            return "synthetic phantoms".to_owned();
+        }
+        let name =
+            |data: &DataSource| format!("{} ({}, window {})", data.short_name(), data.structures(), data.window());
+        self.sources.iter().map(name).collect::<Vec<_>>().join("; ")
+    }
+
+    /// The cases of each of the data sets.
+    pub(crate) fn cases(&self) -> Vec<CaseSelection> {
+        self.sources.iter().map(|data| CaseSelection::new(data.clone(), SliceAxis::Auto)).collect()
+    }
+
+    /// Runs a protocol on each of the data sets.
+    fn run<B: Backend, P: Protocol>(
+        &self,
+        setup: &Setup<B>,
+        protocol: impl Fn(CaseSelection) -> P,
+    ) -> Result<Vec<P::Outcome>> {
+        let mut outcomes = Vec::new();
+        for cases in self.cases() {
+            outcomes.extend(protocol(cases).run(setup)?);
+        }
+        Ok(outcomes)
+    }
+
+    /// Original SAM against SAM^assist.
+    pub(crate) fn prompting<B: Backend>(
+        &self,
+        setup: &Setup<B>,
+        annotated: &[usize],
+        prompts: &[TestPrompt],
+        sampling: SamplingScheme,
+    ) -> Result<Vec<Run<Record>>> {
+        let learning = LearningConfigs::default().with(sampling, "{}")?;
+        self.run(setup, |cases| PromptingProtocol {
+            cases,
+            slices: self.few_slices(annotated, 0, 0),
+            prompts: prompts.to_vec(),
+            seeds: self.seeds.clone(),
+            user: SimulatedUser { sampling, ..SimulatedUser::default() },
+            learning: learning.clone(),
+        })
+    }
+
+    /// SAM^auto, by SAP-Net's boxes and by propagated points.
+    pub(crate) fn generators<B: Backend>(&self, setup: &Setup<B>) -> Result<Vec<Run<MaskScore>>> {
+        self.run(setup, |cases| GeneratorProtocol {
+            cases,
+            slices: self.few_slices(&[AUTO_ANNOTATED], AUTO_ANNOTATED_EMPTY, AUTO_TESTED_EMPTY),
+            seeds: self.seeds.clone(),
+            kinds: vec![GeneratorKind::Sapnet, GeneratorKind::Propagation],
+            parts: vec![PromptParts::Box, PromptParts::Points],
+            points: AUTO_POINTS,
+            config: GeneratorConfig::default(),
+            learning: LearningConfigs::default(),
+        })
+    }
+
+    /// Coarse masks of PANet and SAP-Net.
+    pub(crate) fn coarse<B: Backend>(&self, setup: &Setup<B>, variants: &[Variant]) -> Result<Vec<Run<MaskScore>>> {
+        self.run(setup, |cases| CoarseProtocol {
+            cases,
+            variants: variants.to_vec(),
+            slices: self.few_slices(&[AUTO_ANNOTATED], AUTO_ANNOTATED_EMPTY, AUTO_TESTED_EMPTY),
+            seeds: self.seeds.clone(),
+            components: COMPONENTS,
+            sapnet: SapNetConfig::default(),
+        })
+    }
+
+    /// Trust in every slice of whole volumes.
+    pub(crate) fn trust<B: Backend>(&self, setup: &Setup<B>) -> Result<Vec<MeasuredVolume>> {
+        self.run(setup, |cases| self.trust_protocol(cases))
+    }
+
+    /// Slices outlined one after another.
+    pub(crate) fn active_learning<B: Backend>(&self, setup: &Setup<B>) -> Result<Vec<ActiveLearningCurve>> {
+        self.run(setup, |cases| ActiveLearning {
+            protocol: self.trust_protocol(cases),
+            first: ACTIVE_LEARNING_FIRST,
+            reach: ACTIVE_LEARNING_REACH,
+            model: TrustModel::default(),
+        })
+    }
+
+    fn trust_protocol(&self, mut cases: CaseSelection) -> TrustProtocol {
+        // Trust looks at neighbours, so no slice is skipped.
+        cases.survey.max_slices = usize::MAX;
+        TrustProtocol {
+            cases,
+            slices: self.few_slices(&[AUTO_ANNOTATED], AUTO_ANNOTATED_EMPTY, 0),
+            seeds: self.seeds.clone(),
+            left_out: TRUST_LEFT_OUT,
+            generators: GeneratorConfig::default(),
+            learning: LearningConfigs::default().boxes,
+            meter: TrustMeterConfig::default(),
+        }
+    }
+
+    fn few_slices(&self, annotated: &[usize], annotated_empty: usize, tested_empty: usize) -> FewSlices {
+        FewSlices {
+            annotated: annotated.to_vec(),
+            annotated_empty,
+            tested: self.tested,
+            tested_empty,
+            selection: SliceSelection::Normal,
+        }
+    }
+}
+
+fn split(text: &str, at: char) -> (&str, Option<String>) {
+    text.split_once(at).map_or((text, None), |(before, after)| (before, Some(after.to_owned())))
+}
+
+/// A folder in one word: `DIR`, `DIR:STRUCTURES` or `DIR:STRUCTURES@WINDOW`, and with `SET=` before it, a known set.
+impl FromStr for DataSource {
+    type Err = ExperimentError;
+
+    fn from_str(text: &str) -> Result<Self> {
+        // A folder may have a "=" in its structures, but no known set is named like a folder with one.
+        let (set, rest) = match text.split_once('=') {
+            Some((name, rest)) if !name.contains([':', '/', '\\']) => {
+                let set: KnownSet = name.parse().step(|| format!("reading \"{text}\""))?;
+                (Some(set), rest)
+            }
+            _ => (None, text),
+        };
+        let (folder, described) = split(rest, ':');
+        let (structures, window) = match described.as_deref().map(|described| split(described, '@')) {
+            None => (None, None),
+            Some((structures, window)) => (Some(structures.to_owned()), window),
+        };
+        let expected = "DIR, DIR:STRUCTURES or DIR:STRUCTURES@WINDOW";
+        ExperimentError::check(!folder.is_empty(), "data", expected, format!("\"{text}\""))?;
+        let window = window.map(|window| window.parse()).transpose().step(|| format!("reading \"{text}\""))?;
+        let structures = structures.filter(|structures| !structures.is_empty());
+        Ok(Self::folder(folder, set).with_structures(structures).with_window(window))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (String, String, String) {
+        let data: DataSource = text.parse().expect(text);
+        (data.to_string(), data.structures(), data.window().to_string())
+    }
+
+    #[test]
+    fn a_source_names_folder_structures_and_window() {
+        let of = |folder: &str, structures: &str, window: &str| {
+            (folder.to_owned(), structures.to_owned(), window.to_owned())
+        };
+        assert_eq!(read("scans/ct"), of("scans/ct", "all", "auto"));
+        assert_eq!(read("scans/ct:liver,cord=1+2"), of("scans/ct", "liver,cord=1+2", "auto"));
+        assert_eq!(read("ct:liver@-160:240"), of("ct", "liver", "-160:240"));
+        assert_eq!(read("ct:@lung"), of("ct", "all", "lung"));
+        assert_eq!(read("ct-org=sets/ct").1, "lungs");
+        for wrong in ["", ":liver", "ct:liver@bright", "nosuchset=ct"] {
+            wrong.parse::<DataSource>().expect_err(wrong);
+        }
+    }
+
+    #[test]
+    fn phantoms_stand_in_only_where_no_data_are_given() -> Result<()> {
+        let plan = Plan::new(Vec::new(), vec![0], 2)?.with_phantoms(&["abdomen:liver"])?;
+        assert_eq!((plan.is_synthetic(), plan.sources[0].structures()), (true, "liver".to_owned()));
+        let own = Plan::new(vec!["scans".parse()?], vec![0], 2)?;
+        assert_eq!(own.clone().with_phantoms(&["abdomen:liver"])?, own);
+        Plan::new(Vec::new(), vec![0], 2)?.with_phantoms(&["head"]).expect_err("no such phantom");
+        assert!(Plan::new(Vec::new(), Vec::new(), 2).is_err() && Plan::new(Vec::new(), vec![0], 0).is_err());
+        Ok(())
+    }
+}

@@ -1,0 +1,16 @@
+//! One module for each section of the page; what the paper prints is in `paper`, and tables and plots that sections share in `tables`.
+
+pub(crate) mod fig10;
+pub(crate) mod fig12;
+pub(crate) mod fig14;
+pub(crate) mod fig7;
+pub(crate) mod fig9;
+mod gallery;
+pub(crate) mod next_slice;
+mod paper;
+pub(crate) mod table2;
+pub(crate) mod table3;
+pub(crate) mod table4;
+pub(crate) mod table5;
+mod tables;
+pub(crate) mod trust;

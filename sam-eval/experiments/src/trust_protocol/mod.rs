@@ -1,0 +1,121 @@
+//! How well trust finds the slices that are wrong: every slice of a volume is segmented, its signals are measured, and its mask is
+//! compared with the truth.
+
+mod active_learning;
+mod ranking_curve;
+#[cfg(test)]
+mod tests;
+mod trial;
+mod volume;
+
+use burn::tensor::backend::Backend;
+use sam_assist::AssistConfig;
+use sam_auto::{GeneratorConfig, TrustMeterConfig};
+use sam_core::SliceSource;
+use sam_eval::protocol::{FewSlices, Trial};
+use serde::{Deserialize, Serialize};
+
+pub use active_learning::{ActiveLearning, ActiveLearningCurve, QueryStrategy};
+pub use ranking_curve::{RankingCurve, ReviewOrder};
+pub use volume::{MeasuredSlice, MeasuredVolume, fit_trust, model_without};
+
+use crate::{CaseSelection, CaseStructure, Protocol, Setup, error::Result, setup::digest};
+use trial::TrustTrial;
+
+/// The config of the measurement.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrustProtocol {
+    /// Which cases are tested.
+    #[serde(flatten)]
+    pub cases: CaseSelection,
+    /// Which slices are annotated; all others are segmented and measured.
+    pub slices: FewSlices,
+    /// One repeat for each seed.
+    pub seeds: Vec<u64>,
+    /// In this many repeats, each annotated slice is left out in turn, to fit trust to the annotated slices alone.
+    pub left_out: usize,
+    /// The generators' config.
+    #[serde(rename = "numbers")]
+    pub generators: GeneratorConfig,
+    /// What is learned of boxes.
+    pub learning: AssistConfig,
+    /// How signals are measured.
+    pub meter: TrustMeterConfig,
+}
+
+/// What decides the result on one volume.
+#[derive(Serialize)]
+struct DependsOn<'a> {
+    subject: (&'a str, String),
+    slices: &'a str,
+    annotated: &'a [usize],
+    seed: u64,
+    leave_out: bool,
+    numbers: &'a GeneratorConfig,
+    learning: &'a AssistConfig,
+    meter: &'a TrustMeterConfig,
+}
+
+impl Protocol for TrustProtocol {
+    type Outcome = MeasuredVolume;
+
+    fn cases(&self) -> &CaseSelection {
+        &self.cases
+    }
+
+    fn slices(&self) -> &FewSlices {
+        &self.slices
+    }
+
+    fn check(&self) -> Result<()> {
+        Ok(self.meter.check()?)
+    }
+
+    /// Measures a volume; of images in no order, which have no neighbours, nothing.
+    fn test_case<B: Backend>(
+        &self,
+        setup: &Setup<B>,
+        case: &CaseStructure<'_>,
+        source: &dyn SliceSource<B>,
+    ) -> Result<Vec<MeasuredVolume>> {
+        if !case.stack.is_ordered() {
+            setup.note(format!("left out: {}, whose images are in no order", case.name()))?;
+            return Ok(Vec::new());
+        }
+        setup.case(case.name(), self.seeds.len(), || {
+            let slices = digest(case.stack, case.structure, &case.all_slices());
+            let mut measured = Vec::new();
+            for (repeat, &seed) in self.seeds.iter().enumerate() {
+                let work = TrustTrial { protocol: self, setup, case, source, seed };
+                for trial in self.slices.trials(case.survey, seed)? {
+                    let leave_out = repeat < self.left_out;
+                    let depends_on = self.depends_on(case, &slices, &trial, leave_out);
+                    measured.extend(setup.once(&depends_on, || work.measure(&trial.annotated, leave_out))?);
+                }
+                setup.step_done()?;
+            }
+            Ok(measured)
+        })
+    }
+}
+
+impl TrustProtocol {
+    fn depends_on<'a>(
+        &'a self,
+        case: &CaseStructure<'a>,
+        slices: &'a str,
+        trial: &'a Trial,
+        leave_out: bool,
+    ) -> DependsOn<'a> {
+        DependsOn {
+            subject: (case.dataset, case.name()),
+            slices,
+            annotated: &trial.annotated,
+            seed: trial.seed,
+            leave_out,
+            numbers: &self.generators,
+            learning: &self.learning,
+            meter: &self.meter,
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! What reviewing a volume's slices in some order gains.
+
+use sam_auto::{TrustModel, rank};
+
+use super::MeasuredVolume;
+
+/// In which order slices are reviewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReviewOrder {
+    /// By expected Dice, the lowest first.
+    Trust,
+    /// By the model's own estimate of its intersection over union, the lowest first; slices without a mask come last.
+    PredictedIou,
+    /// At random.
+    Random,
+    /// At random, slices with a mask first.
+    RandomFound,
+    /// At equal distances.
+    EveryNth,
+}
+
+impl ReviewOrder {
+    /// All orders.
+    pub const ALL: [Self; 5] = [Self::Trust, Self::PredictedIou, Self::Random, Self::RandomFound, Self::EveryNth];
+
+    /// Its name in tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Trust => "ranked by trust",
+            Self::PredictedIou => "by predicted IoU alone",
+            Self::Random => "random",
+            Self::RandomFound => "random, slices with a mask first",
+            Self::EveryNth => "every n-th",
+        }
+    }
+}
+
+/// Mean Dice of a volume by the number of slices reviewed in one order. A reviewed slice counts as right.
+///
+/// The mean is over the slices where the structure is or was found. Reviewing a slice that is rightly empty gains nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RankingCurve {
+    /// Mean Dice after 0, 1, … reviewed slices; of a random order the expected mean.
+    pub dice: Vec<f64>,
+}
+
+impl RankingCurve {
+    /// The curve of a volume's slices; `None` if no slice counts.
+    pub fn of(volume: &MeasuredVolume, order: ReviewOrder, model: &TrustModel) -> Option<Self> {
+        let errors: Vec<f64> = volume.slices.iter().map(|slice| slice.dice.map_or(0.0, |dice| 1.0 - dice)).collect();
+        let counted = volume.slices.iter().filter(|slice| slice.dice.is_some()).count();
+        let gained = match order {
+            ReviewOrder::Trust => in_order(&errors, &by_trust(volume, model)),
+            ReviewOrder::PredictedIou => in_order(&errors, &by_predicted_iou(volume)),
+            ReviewOrder::Random => at_random(&errors, &|_| true),
+            ReviewOrder::RandomFound => at_random(&errors, &|at| volume.found(at)),
+            ReviewOrder::EveryNth => at_equal_distances(&errors),
+        };
+        let all: f64 = errors.iter().sum();
+        let dice = gained.into_iter().map(|gained| 1.0 - (all - gained) / counted as f64).collect();
+        (counted > 0).then_some(Self { dice })
+    }
+
+    /// Mean Dice after a share of all slices was reviewed, in whole slices, rounded up.
+    pub fn after(&self, share: f64) -> f64 {
+        let slices = self.dice.len() - 1;
+        self.dice[((share * slices as f64).ceil() as usize).min(slices)]
+    }
+
+    /// The share of all error that is corrected by then; 1 where there was none.
+    pub fn error_found(&self, share: f64) -> f64 {
+        let error = 1.0 - self.dice[0];
+        if error > 0.0 { (self.after(share) - self.dice[0]) / error } else { 1.0 }
+    }
+
+    /// How many slices must be reviewed to reach a mean Dice.
+    pub fn needed(&self, dice: f64) -> usize {
+        self.dice.iter().position(|&mean| mean >= dice - 1e-9).unwrap_or(self.dice.len() - 1)
+    }
+}
+
+/// The error that is corrected after 0, 1, … slices in an order.
+fn in_order(errors: &[f64], order: &[usize]) -> Vec<f64> {
+    let gained = |reviewed: usize| order[..reviewed].iter().map(|&at| errors[at]).sum();
+    (0..=order.len()).map(gained).collect()
+}
+
+/// The error that is expected to be corrected after 0, 1, … slices drawn at random, some before all others.
+fn at_random(errors: &[f64], is_first: &dyn Fn(usize) -> bool) -> Vec<f64> {
+    let (first, rest): (Vec<usize>, Vec<usize>) = (0..errors.len()).partition(|&at| is_first(at));
+    let gained = |own: &[usize], checked: usize| {
+        let all: f64 = own.iter().map(|&at| errors[at]).sum();
+        if own.is_empty() { 0.0 } else { all * checked.min(own.len()) as f64 / own.len() as f64 }
+    };
+    let both = |checked: usize| gained(&first, checked) + gained(&rest, checked.saturating_sub(first.len()));
+    (0..=errors.len()).map(both).collect()
+}
+
+/// The error that is corrected after 0, 1, … slices at equal distances, which are chosen separately for each count.
+fn at_equal_distances(errors: &[f64]) -> Vec<f64> {
+    let count = errors.len();
+    let gained = |checked: usize| (0..checked).map(|part| errors[(2 * part + 1) * count / (2 * checked)]).sum();
+    (0..=count).map(gained).collect()
+}
+
+/// Positions in the list of slices, the least trusted first.
+fn by_trust(volume: &MeasuredVolume, model: &TrustModel) -> Vec<usize> {
+    let signals = volume.slices.iter().enumerate().map(|(at, slice)| (at, slice.signals.clone())).collect();
+    rank(model, &signals).into_iter().map(|slice| slice.slice).collect()
+}
+
+fn by_predicted_iou(volume: &MeasuredVolume) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..volume.slices.len()).collect();
+    order.sort_by(|&a, &b| volume.predicted_iou(a).total_cmp(&volume.predicted_iou(b)));
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use sam_auto::{LinearTrust, Signal, TrustSignals};
+
+    use super::*;
+    use crate::MeasuredSlice;
+
+    /// Slices by Dice, predicted IoU and overlap with the neighbours; without a predicted IoU nothing was found.
+    fn volume(slices: &[(Option<f64>, Option<f32>, f32)]) -> MeasuredVolume {
+        let slice = |(slice, &(dice, predicted, neighbours)): (usize, &(Option<f64>, Option<f32>, f32))| {
+            let signals = TrustSignals::new(predicted.is_some()).with(Signal::Neighbours, neighbours);
+            let signals = predicted.map_or(signals.clone(), |iou| signals.with(Signal::PredictedIou, iou));
+            MeasuredSlice { slice, signals, dice, wrong_pixels: 0 }
+        };
+        MeasuredVolume {
+            dataset: "abdomen".to_owned(),
+            subject: "1: liver".to_owned(),
+            method: "walk".to_owned(),
+            seed: 0,
+            slices: slices.iter().enumerate().map(slice).collect(),
+            left_out: Vec::new(),
+        }
+    }
+
+    /// By the neighbours alone.
+    fn model() -> TrustModel {
+        let weights = LinearTrust { bias: 0.0, weights: [(Signal::Neighbours, 1.0)].into() };
+        TrustModel { found: weights.clone(), empty: weights, ..TrustModel::default() }
+    }
+
+    fn curve(order: ReviewOrder) -> RankingCurve {
+        // Rightly empty, poor, good, wrongly empty.
+        let slices =
+            [(None, None, 0.9), (Some(0.5), Some(0.8), 0.2), (Some(0.9), Some(0.7), 0.5), (Some(0.0), None, 0.1)];
+        RankingCurve::of(&volume(&slices), order, &model()).expect("three slices count")
+    }
+
+    fn are(found: &RankingCurve, errors: [f64; 5]) -> bool {
+        found.dice.iter().zip(errors).all(|(dice, error)| (dice - (1.0 - error / 3.0)).abs() < 1e-9)
+    }
+
+    #[test]
+    fn each_order_gains_the_error_of_its_first_slices() {
+        assert!(are(&curve(ReviewOrder::Trust), [1.6, 0.6, 0.1, 0.0, 0.0]));
+        assert!(are(&curve(ReviewOrder::PredictedIou), [1.6, 1.5, 1.0, 1.0, 0.0]));
+        assert!(are(&curve(ReviewOrder::Random), [1.6, 1.2, 0.8, 0.4, 0.0]));
+        assert!(are(&curve(ReviewOrder::RandomFound), [1.6, 1.3, 1.0, 0.5, 0.0]));
+        // One: slice 2; two: 1 and 3; three: 0, 2, 3.
+        assert!(are(&curve(ReviewOrder::EveryNth), [1.6, 1.5, 0.1, 0.5, 0.0]));
+    }
+
+    #[test]
+    fn shares_are_rounded_up_to_whole_slices() {
+        let found = curve(ReviewOrder::Trust);
+        assert!((found.after(0.1) - 0.8).abs() < 1e-9 && (found.after(0.5) - (1.0 - 0.1 / 3.0)).abs() < 1e-9);
+        assert!((found.error_found(0.25) - 1.0 / 1.6).abs() < 1e-9 && (found.error_found(1.0) - 1.0).abs() < 1e-9);
+        assert_eq!((found.needed(0.4), found.needed(0.9), found.needed(1.0)), (0, 2, 3));
+    }
+
+    #[test]
+    fn without_a_slice_that_counts_there_is_no_curve() {
+        assert_eq!(RankingCurve::of(&volume(&[(None, None, 1.0)]), ReviewOrder::Trust, &model()), None);
+        let perfect = RankingCurve::of(&volume(&[(Some(1.0), Some(0.9), 1.0)]), ReviewOrder::Trust, &model())
+            .expect("one counts");
+        assert!((perfect.error_found(0.1) - 1.0).abs() < 1e-9 && perfect.needed(0.9) == 0);
+    }
+}

@@ -1,0 +1,93 @@
+use std::{
+    ops::ControlFlow,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use burn_flex::{Flex, FlexDevice};
+use sam_auto::TrustModel;
+use sam_core::{SamConfig, SamPredictor, ViTConfig};
+use sam_data::SliceAxis;
+use sam_prompt::SliceSelection;
+use sam_threads::in_pool;
+use sapnet::SapNetConfig;
+
+use super::*;
+use crate::{DataSource, Event, ExperimentError};
+
+fn protocol() -> Result<TrustProtocol> {
+    let data = DataSource::phantom("spinal-cord".parse()?).with_structures(Some("spinal cord=1+2".to_owned()));
+    let sapnet = SapNetConfig::default().with_iterations(2);
+    Ok(TrustProtocol {
+        cases: CaseSelection::new(data, SliceAxis::Auto),
+        slices: FewSlices {
+            annotated: vec![3],
+            annotated_empty: 1,
+            tested: 0,
+            tested_empty: 0,
+            selection: SliceSelection::Normal,
+        },
+        seeds: vec![0],
+        left_out: 1,
+        generators: GeneratorConfig::default().with_sapnet(sapnet),
+        learning: AssistConfig::boxes().with_iterations(2),
+        meter: TrustMeterConfig::default().with_jittered(1),
+    })
+}
+
+/// A small model of random weights.
+fn setup() -> Setup<Flex> {
+    let config = SamConfig::vit(ViTConfig::new(32, 1, 2).with_image_size(64));
+    Setup::new(SamPredictor::new(config.init(&FlexDevice), config.preprocess))
+}
+
+#[test]
+fn every_slice_is_measured_twice_and_each_outline_left_out_once() -> Result<()> {
+    let protocol = protocol()?;
+    let measured = in_pool(|| protocol.run(&setup()))?;
+    let methods: Vec<_> = measured.iter().map(|volume| volume.method.as_str()).collect();
+    assert_eq!(methods, ["ensemble", "walk"]);
+    assert_eq!(measured[0].slices.len(), measured[1].slices.len());
+    assert_eq!((measured[0].left_out.len(), measured[1].left_out.len()), (3, 0));
+    Ok(())
+}
+
+#[test]
+fn slices_are_outlined_one_after_another() -> Result<()> {
+    let protocol = ActiveLearning { protocol: protocol()?, first: 1, reach: 4.0, model: TrustModel::default() };
+    let curves = in_pool(|| protocol.run(&setup()))?;
+    let [random, suggested] = &curves[..] else { panic!("two strategies") };
+    assert_eq!((random.strategy, suggested.strategy), (QueryStrategy::Random, QueryStrategy::Suggested));
+    assert_eq!(random.dice.iter().map(|&(count, _)| count).collect::<Vec<_>>(), [1, 2, 3]);
+    // They begin alike; the phantom has no slice without the cord.
+    assert_eq!((random.outlined[0], random.dice[0]), (suggested.outlined[0], suggested.dice[0]));
+    assert_eq!((random.outlined.len(), suggested.outlined.len()), (3, 3));
+    Ok(())
+}
+
+/// Runs the protocol, stopped at the given event, and counts the events.
+fn run_until(protocol: &TrustProtocol, last: usize) -> (Result<Vec<MeasuredVolume>>, usize) {
+    let events = Arc::new(AtomicUsize::new(0));
+    let counted = events.clone();
+    let observer = move |_: &Event| {
+        let event = 1 + counted.fetch_add(1, Ordering::Relaxed);
+        if event == last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let outcome = in_pool(|| protocol.run(&setup().with_observer(observer)));
+    (outcome, events.load(Ordering::Relaxed))
+}
+
+#[test]
+fn an_observer_stops_the_work_at_any_event() -> Result<()> {
+    let protocol = TrustProtocol { left_out: 0, ..protocol()? };
+    let (complete, count) = run_until(&protocol, usize::MAX);
+    assert!(complete.is_ok() && count > 20, "{count} events");
+    for last in [1, 2, count / 2, count] {
+        let (stopped, events) = run_until(&protocol, last);
+        assert!(matches!(stopped, Err(ExperimentError::Stopped)), "at event {last} of {count}: {stopped:?}");
+        assert!(events <= last + 1, "{events} events after it was stopped at {last}");
+    }
+    Ok(())
+}
