@@ -20,7 +20,7 @@ pub(crate) fn is_unfinished(path: &Path) -> bool {
 ///
 /// # Errors
 /// What the system says: no such folder, no room, no permission.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     // Temporary files are private by default; a result is as readable as any other file.

@@ -16,7 +16,7 @@ const CHUNK: usize = 1 << 20;
 ///
 /// # Errors
 /// If it cannot be read.
-pub fn sha256_of_file(path: &Path) -> io::Result<String> {
+pub(crate) fn sha256_of_file(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; CHUNK];
@@ -29,7 +29,7 @@ pub fn sha256_of_file(path: &Path) -> io::Result<String> {
 }
 
 /// Bytes as hexadecimal digits, as SHA-256 is written in cards and journals.
-pub fn hexadecimal(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a text does not fail.
         let _ = write!(text, "{byte:02x}");

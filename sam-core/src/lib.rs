@@ -124,16 +124,6 @@ pub use ndarray;
 pub use sam_prompt;
 pub use sam_threads;
 
-/// Helpers that this workspace's other crates use until they are in sam-files.
-#[doc(hidden)]
-pub mod files {
-    pub use crate::{
-        atomic::write_whole,
-        hash::{hexadecimal, sha256_of_file},
-        words::printable,
-    };
-}
-
 /// The program of the README, compiled and run with the documentation's tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -1,7 +1,7 @@
 //! What others wrote, as a terminal may show it.
 
 /// A file's own words without what would steer a terminal.
-pub fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.replace(char::is_control, "\u{fffd}")
 }
 
