@@ -1,9 +1,9 @@
-//! Products in bf16 against products of factors that burn has rounded, so that a kernel that rounds nothing fails.
+//! Products in bf16 against products of factors that were rounded before, so that a kernel that rounds nothing fails.
 
 use burn::{
     module::Param,
     nn::{LayerNormConfig, Linear, LinearConfig},
-    tensor::{DType, Tensor, activation},
+    tensor::{DType, Tensor, TensorData, activation, bf16},
 };
 use burn_flex::{Flex, FlexDevice};
 
@@ -16,10 +16,10 @@ fn deviation<const D: usize>(found: &Tensor<Flex, D>, expected: &Tensor<Flex, D>
     off / expected.clone().abs().max().into_scalar()
 }
 
-/// Near the product of factors that burn rounded. Some runs differ by up to 9e-4, more than sums in f32 explain; why is not known yet.
+/// Equal to the product of rounded factors, but for the order of the sums in f32.
 fn assert_equal<const D: usize>(found: Tensor<Flex, D>, expected: Tensor<Flex, D>) {
     let off = deviation(&found, &expected);
-    assert!(off < 2e-3, "{off} of the largest value");
+    assert!(off < 1e-6, "{off} of the largest value");
 }
 
 /// Rounded, and so near what f32 gives, yet not equal to it. A unit in the last place of bf16 is 2^-8.
@@ -33,9 +33,14 @@ pub(super) fn narrow<const D: usize>(tensor: &Tensor<Flex, D>) -> Tensor<Flex, D
     tensor.clone().cast(DType::BF16)
 }
 
-/// What rounding leaves, in f32 again.
+/// Rounds to the nearest value of bf16, and returns to f32.
+///
+/// Not by [`narrow`]: burn-flex 0.21 casts by way of f64, and half 2.7 converts from f64 without its last 32 bits, so that a value
+/// just above the middle of two neighbours counts as the middle. Of 25,000 random values about one is rounded the other way, which is
+/// 9e-4 of the largest product.
 fn rounded<const D: usize>(tensor: &Tensor<Flex, D>) -> Tensor<Flex, D> {
-    narrow(tensor).cast(DType::F32)
+    let values: Vec<f32> = tensor.to_data().iter().map(|value: f32| bf16::from_f32(value).to_f32()).collect();
+    Tensor::from_data(TensorData::new(values, tensor.shape()), &FlexDevice)
 }
 
 /// In tests there are always instructions, at the least loops.
@@ -48,7 +53,7 @@ fn products_in_bf16_are_tested_on_every_processor() {
 fn products_with_matrices_of_bf16_are_those_of_rounded_factors() {
     let (x, weight, bias) = (random([2, 530, 24]).inner(), random([24, 40]).inner(), random([40]).inner());
     let (narrowed, offset) = (narrow(&weight), bias.clone().unsqueeze());
-    let expected = rounded(&x).matmul(rounded(&weight).unsqueeze()) + offset.clone();
+    let expected = rounded(&x).matmul(narrowed.clone().cast(DType::F32).unsqueeze()) + offset.clone();
     let full = crate::affine(&x, &weight, &offset).expect("flex");
     let found = crate::affine(&x, &narrowed, &offset).expect("flex");
     assert_rounded(found.clone(), full);
