@@ -30,16 +30,8 @@ fn card(predictor: &SamPredictor<Flex>, model: SamConfig, embedding: &ImageEmbed
     let slice = AnnotatedSlice::new(0, embedding.clone(), outline).expect("an outline on the slice's grid");
     let learning = AssistConfig::points().with_iterations(1);
     let learned = learn(predictor, &[slice], &learning, &mut ignore_progress());
-    let metadata = CardMetadata {
-        structure: "disc".to_owned(),
-        window: "auto".to_owned(),
-        model,
-        weights_sha256: WEIGHTS.to_owned(),
-        learning,
-        training: TrainingSlices { scan: String::new(), axis: String::new(), indices: vec![0], annotated: 1 },
-        self_check_dice: None,
-        created: None,
-    };
+    let training = TrainingSlices::new("", "", vec![0], 1);
+    let metadata = CardMetadata::new("disc", "auto", model, WEIGHTS, learning, training);
     PromptCard::of(metadata, &learned.expect("one step does not diverge").adaptation).expect("sound metadata")
 }
 

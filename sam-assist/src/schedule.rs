@@ -42,6 +42,7 @@ impl Schedule {
 /// The loss of one step depends on the few prompts that were drawn, so the rule watches its exponential moving average.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct EarlyStopping {
     /// Number of consecutive iterations without a new lowest average that end training.
     pub patience: usize,
@@ -50,6 +51,12 @@ pub struct EarlyStopping {
     /// Weight of the past in the average: 0 watches each loss by itself; closer to 1 is smoother.
     pub smoothing: f64,
 }
+
+crate::__setters!(EarlyStopping {
+    with_patience => patience: usize,
+    with_least_gain => least_gain: f64,
+    with_smoothing => smoothing: f64,
+});
 
 impl Default for EarlyStopping {
     fn default() -> Self {

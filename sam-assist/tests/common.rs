@@ -76,22 +76,11 @@ pub(crate) fn clicks() -> Prompts {
 
 /// Metadata of a card that was learned from this model.
 pub(crate) fn metadata(structure: &str) -> CardMetadata {
-    let training = TrainingSlices {
-        scan: "scan.nii.gz".to_owned(),
-        axis: "axial".to_owned(),
-        indices: vec![31, 40],
-        annotated: 3,
-    };
-    CardMetadata {
-        structure: structure.to_owned(),
-        window: "abdomen".to_owned(),
-        model: model(),
-        weights_sha256: WEIGHTS.to_owned(),
-        learning: AssistConfig::mixed().prompt_encoder_only().with_learning_rate(0.1 + 0.2).with_seed(u64::MAX),
-        training,
-        self_check_dice: Some(0.912_345_678_901_234_5),
-        created: Some("2024-05-06".to_owned()),
-    }
+    let training = TrainingSlices::new("scan.nii.gz", "axial", vec![31, 40], 3);
+    let learning = AssistConfig::mixed().prompt_encoder_only().with_learning_rate(0.1 + 0.2).with_seed(u64::MAX);
+    CardMetadata::new(structure, "abdomen", model(), WEIGHTS, learning, training)
+        .with_self_check_dice(Some(0.912_345_678_901_234_5))
+        .with_created(Some("2024-05-06".to_owned()))
 }
 
 /// What two steps teach.
@@ -106,7 +95,7 @@ pub(crate) fn learned(predictor: &SamPredictor<B>, learning: &AssistConfig) -> T
 /// A card of what two steps teach.
 pub(crate) fn card_of(predictor: &SamPredictor<B>, structure: &str, learning: AssistConfig) -> TestResult<PromptCard> {
     let adaptation = learned(predictor, &learning)?;
-    Ok(PromptCard::of(CardMetadata { learning, ..metadata(structure) }, &adaptation)?)
+    Ok(PromptCard::of(metadata(structure).with_learning(learning), &adaptation)?)
 }
 
 pub(crate) fn card(structure: &str) -> TestResult<PromptCard> {

@@ -279,14 +279,14 @@ fn learning_ends_early_where_the_loss_no_longer_falls() -> TestResult {
     let predictor = predictor()?;
     let slices = slices(&predictor, 1)?;
     // No loss falls by so much: the first stays the lowest.
-    let rule = EarlyStopping { patience: 4, least_gain: 1e3, smoothing: 0.5 };
+    let rule = EarlyStopping::default().with_patience(4).with_least_gain(1e3).with_smoothing(0.5);
     let config = config(Trained::PromptEncoder, 20).with_early_stopping(Some(rule));
     let mut learner = Learner::new(&predictor, &slices, config.clone())?;
     assert_eq!(learner.run(&mut ignore_progress())?, StopReason::Converged);
     assert_eq!(learner.losses().len(), 5);
     assert_eq!(learner.run(&mut ignore_progress())?, StopReason::Converged);
     assert_eq!(learner.losses().len(), 5);
-    let patient = EarlyStopping { patience: 20, ..rule };
+    let patient = rule.with_patience(20);
     let outcome = learned(&predictor, &slices, config.with_early_stopping(Some(patient)))?;
     assert_eq!((outcome.ending, outcome.losses.len()), (StopReason::Complete, 20));
     Ok(())

@@ -51,16 +51,8 @@ fn config(trained: Trained) -> AssistConfig {
 
 /// What was learned, as a card's file: equal files are equal to the last bit.
 fn card(learner: Learner<B>, folder: &Path) -> TestResult<(Vec<u8>, Vec<f32>)> {
-    let metadata = CardMetadata {
-        structure: "square".to_owned(),
-        window: "auto".to_owned(),
-        model: model(),
-        weights_sha256: WEIGHTS.to_owned(),
-        learning: learner.config().clone(),
-        training: TrainingSlices { scan: String::new(), axis: String::new(), indices: vec![0, 1, 2], annotated: 3 },
-        self_check_dice: None,
-        created: None,
-    };
+    let training = TrainingSlices::new("", "", vec![0, 1, 2], 3);
+    let metadata = CardMetadata::new("square", "auto", model(), WEIGHTS, learner.config().clone(), training);
     let outcome = learner.finish();
     let path = folder.join("card.safetensors");
     PromptCard::of(metadata, &outcome.adaptation)?.save(&path)?;

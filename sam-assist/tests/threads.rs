@@ -1,9 +1,14 @@
 //! Trainings on several threads take turns, and none waits for ever.
 
-use std::{sync::mpsc::channel, thread, time::Duration};
+use std::{
+    ops::ControlFlow,
+    sync::{Barrier, Mutex, mpsc::channel},
+    thread,
+    time::Duration,
+};
 
 use sam_assist::{AssistConfig, learn, self_check};
-use sam_prompt::progress::ignore_progress;
+use sam_prompt::progress::{Progress, ignore_progress};
 
 use crate::common::{TestResult, predictor, slices};
 
@@ -56,6 +61,61 @@ fn two_trainings_at_once_finish_with_the_results_of_one_after_the_other() -> Tes
                 });
             }
         });
+    })
+}
+
+/// Without turns, the other training would report while the first one's observer sleeps.
+#[test]
+fn two_trainings_at_once_take_turns() -> TestResult {
+    let predictor = predictor()?;
+    let slices = slices(&predictor, 2)?;
+    in_time(move || {
+        let (together, reports) = (Barrier::new(2), Mutex::new(Vec::new()));
+        thread::scope(|scope| {
+            for seed in [1, 2] {
+                let (predictor, slices, together, reports) = (&predictor, &slices, &together, &reports);
+                scope.spawn(move || {
+                    let config = AssistConfig::points().with_iterations(4).with_seed(seed);
+                    let mut report = |_: &Progress| {
+                        let mut reports = reports.lock().expect("no observer panics");
+                        reports.push(seed);
+                        let is_first = reports.len() == 1;
+                        drop(reports);
+                        if is_first {
+                            thread::sleep(Duration::from_secs(1));
+                        }
+                        ControlFlow::Continue(())
+                    };
+                    together.wait();
+                    learn(predictor, slices, &config, &mut report).expect("it does not diverge");
+                });
+            }
+        });
+        let reports = reports.into_inner().expect("no observer panics");
+        let (first, second) = (reports[0], 3 - reports[0]);
+        assert_eq!(reports, [[first; 4], [second; 4]].concat());
+    })
+}
+
+/// Without turns, a worker that waits for a part of one training takes up another one, and waits for itself.
+#[test]
+fn more_trainings_than_workers_finish() -> TestResult {
+    let predictor = predictor()?;
+    let slices = slices(&predictor, 2)?;
+    in_time(move || {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("two threads");
+        let ended = Mutex::new(0);
+        pool.scope(|scope| {
+            for seed in 0..6 {
+                let (predictor, slices, ended) = (&predictor, &slices, &ended);
+                scope.spawn(move |_| {
+                    let config = AssistConfig::points().with_iterations(4).with_seed(seed);
+                    learn(predictor, slices, &config, &mut ignore_progress()).expect("it does not diverge");
+                    *ended.lock().expect("no training panics") += 1;
+                });
+            }
+        });
+        assert_eq!(ended.into_inner().expect("no training panics"), 6);
     })
 }
 

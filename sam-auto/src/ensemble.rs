@@ -26,11 +26,22 @@ impl Vote {
 
 /// How far the members of an ensemble agree on a slice. Where they disagree, a person should look.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Agreement {
     /// The fraction of members that label each pixel as the ensemble does: `[rows, columns]`, from 0 to 1.
     pub voxels: Array2<f32>,
     /// Its mean over the pixels that any member labels as the structure; 1 if there are none.
     pub slice: f32,
+}
+
+impl Agreement {
+    /// The agreement of an ensemble of one's own.
+    ///
+    /// # Shapes
+    /// - voxels: `[rows, columns]`
+    pub fn new(voxels: Array2<f32>, slice: f32) -> Self {
+        Self { voxels, slice }
+    }
 }
 
 /// The pixelwise vote of masks of one size, and their agreement.

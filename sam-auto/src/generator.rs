@@ -11,6 +11,7 @@ use crate::AutoError;
 
 /// A slice of a volume, or an image of a set, that is to be prompted.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct SliceContext<'a, B: Backend> {
     /// Position in the volume, counted from 0.
     pub index: usize,
@@ -18,6 +19,16 @@ pub struct SliceContext<'a, B: Backend> {
     pub image: ArrayView3<'a, u8>,
     /// The embedded image.
     pub embedding: &'a ImageEmbedding<B>,
+}
+
+impl<'a, B: Backend> SliceContext<'a, B> {
+    /// A slice: its position, its image and its embedding.
+    ///
+    /// # Shapes
+    /// - image: `[rows, columns, channels]`
+    pub fn new(index: usize, image: ArrayView3<'a, u8>, embedding: &'a ImageEmbedding<B>) -> Self {
+        Self { index, image, embedding }
+    }
 }
 
 /// Prompts slices without a person, after it was fitted to annotated slices of the same volume or set.

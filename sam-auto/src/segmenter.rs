@@ -108,7 +108,7 @@ impl<B: Backend> VolumeSegmenter<B> {
         let open: Vec<_> = (0..count).filter(|index| !annotated.contains_key(index)).collect();
         for (done, &index) in open.iter().enumerate() {
             let (image, embedding) = (source.image(index)?, source.embedding(index)?);
-            let slice = SliceContext { index, image: image.view(), embedding: &embedding };
+            let slice = SliceContext::new(index, image.view(), &embedding);
             let (slice, agreement) = self.segment_slice(&slice)?;
             whole.slices[index] = slice;
             whole.agreement.extend(agreement.map(|agreement| (index, agreement)));

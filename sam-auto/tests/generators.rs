@@ -50,7 +50,7 @@ fn fit(
 
 fn prompts(generator: &dyn PromptGenerator<Flex>, slices: &Images, index: usize) -> Result<Option<Prompts>, AutoError> {
     let (image, embedding) = (slices.image(index).expect("in memory"), slices.embedding(index).expect("in memory"));
-    generator.generate(&SliceContext { index, image: image.view(), embedding: &embedding })
+    generator.generate(&SliceContext::new(index, image.view(), &embedding))
 }
 
 fn methods() -> [CoarseMethod; 3] {
@@ -232,7 +232,7 @@ proptest! {
         for &slice in &reached {
             prop_assert!(slice < count && max_distance.is_none_or(|most| slice.abs_diff(index) <= most));
             let level = image(true);
-            let context = SliceContext { index: slice, image: level.view(), embedding: &embedding };
+            let context = SliceContext::new(slice, level.view(), &embedding);
             let found = runs[0].generate(&context).expect("a reached slice").expect("points");
             prop_assert!(!found.points.is_empty() && found.points.len() <= config.points);
             for point in &found.points {

@@ -65,7 +65,7 @@ fn segmentation() -> Segmentation {
         predicted(square(30, 32)),
         SegmentedSlice::Empty,
     ];
-    let agreement = Agreement { voxels: Array2::ones((40, 50)), slice: 0.4 };
+    let agreement = Agreement::new(Array2::ones((40, 50)), 0.4);
     Segmentation::new(slices).with_agreement([(1, agreement)].into())
 }
 

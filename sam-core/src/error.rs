@@ -107,7 +107,7 @@ pub enum CoreError {
         side: usize,
     },
     /// A cached embedding that cannot be written.
-    #[error("cannot write to the cache {}", path.display())]
+    #[error("cannot write to the cache {}; choose a folder that can be written to", path.display())]
     Cache {
         /// The file or folder.
         path: PathBuf,
@@ -183,6 +183,7 @@ impl From<&str> for ReadError {
 
 /// How a file's tensors differ from the model's; shown as one line for each tensor.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KeyMismatch {
     /// Tensors the model needs and the file lacks: name, shape, and the file's unused tensor of the most similar name.
     pub missing: Vec<(String, Vec<usize>, Option<String>)>,

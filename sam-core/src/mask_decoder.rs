@@ -64,6 +64,7 @@ pub enum MaskOutput {
 
 /// What the decoder says of each prompt.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct MaskLogits<B: Backend> {
     /// Low-res logits, positive inside: `[n, masks, 4 h, 4 w]` for an embedding of `h` x `w`.
     pub low_res: Tensor<B, 4>,

@@ -118,6 +118,7 @@ fn extent(prompts: &Prompts) -> Option<BoundingBox> {
 
 /// A part of an image, embedded by itself.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct RegionEmbedding<B: Backend> {
     /// The part's embedding.
     pub embedding: ImageEmbedding<B>,

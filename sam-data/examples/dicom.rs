@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         dark if dark < lowest + tenth => 3,
         _ => 0,
     });
-    let segment = |value, name: &str| Segment { value, name: name.to_owned() };
+    let segment = |value, name| Segment::new(value, name);
     fs::create_dir_all(out)?;
     write_volume(out.join("image.nii.gz"), &volume)?;
     write_labels(out.join("mask.nii.gz"), labels.view(), &volume)?;

@@ -239,6 +239,7 @@ impl fmt::Display for GridField {
 /// How two grids differ.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[error("the {field} differs: expected {expected}, found {found}{}", if displacement.is_nan() { String::new() } else { format!(", which moves a corner of the volume by {displacement:.3} mm") })]
+#[non_exhaustive]
 pub struct GridMismatch {
     /// The field.
     pub field: GridField,

@@ -149,7 +149,7 @@ fn write_png(
     if !path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png")) {
         return Err(DataError::Extension {
             path: path.to_path_buf(),
-            expected: ".png, the only format that images are written in",
+            expected: ".png, the only format that images are written in; volumes of labels are written by write_labels",
         });
     }
     let mut encoded = Vec::new();

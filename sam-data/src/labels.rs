@@ -19,6 +19,7 @@ pub struct LabelTable {
 
 /// A structure to segment: one or more label values that are taken together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Structure {
     /// Its name, for results.
     pub name: String,

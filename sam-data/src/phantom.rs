@@ -47,6 +47,7 @@ impl Default for PhantomConfig {
 
 /// A synthetic scan with its exact labels.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Phantom {
     /// The scan, in HU.
     pub volume: Volume,

@@ -22,6 +22,7 @@ use crate::ranks::{average_ranks, correlation};
 /// # Ok::<(), sam_eval::EvalError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Calibration {
     /// Number of defined pairs.
     pub n: usize,
@@ -44,6 +45,7 @@ pub struct Calibration {
 
 /// The pairs whose predicted number falls between two bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CalibrationBin {
     /// Lower bound, included. The first bin also takes predictions below 0.
     pub from: f64,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The slices or cases whose score is below a threshold, and those without a score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Failures<Id> {
     /// The threshold: a lower score is a failure.
     pub below: f64,

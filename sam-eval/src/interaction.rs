@@ -28,6 +28,7 @@ pub fn best_score(scores: &[f64]) -> f64 {
 /// A series ends before its limit if nothing is left to correct; its last score then counts for the remaining clicks. A series
 /// without a defined score counts as undefined.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct InteractionSummary {
     /// The largest number of interactions of a slice. The first prompt counts as one, however many boxes it has.
     pub limit: usize,
@@ -41,6 +42,7 @@ pub struct InteractionSummary {
 
 /// The number of interactions (NoC, number of clicks) that the slices of a case needed to reach a Dice.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Noc {
     /// The Dice to be reached.
     pub target: f64,

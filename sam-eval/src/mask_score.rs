@@ -7,6 +7,7 @@ use crate::{Confusion, EmptyPolicy, EvalError};
 
 /// The scores of one method on the test slices of one structure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct MaskScore {
     /// Case and structure.
     pub subject: String,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// [`EmptyPolicy`](crate::EmptyPolicy)): they are left out and counted. Without a defined score, mean, deviation and median are
 /// `None`, in JSON `null`.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Summary {
     /// Arithmetic mean.
     pub mean: Option<f64>,

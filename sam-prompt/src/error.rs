@@ -3,6 +3,8 @@
 use ndarray::{ArrayView, Dimension};
 use thiserror::Error;
 
+use crate::prompt::BOX_CORNER;
+
 /// Why a prompt could not be drawn or used.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
@@ -35,7 +37,8 @@ pub enum PromptError {
     /// A coordinate is not finite or lies outside the image.
     #[error(
         "{what} ({x}, {y}) lies outside the image of {width} x {height} pixels; \
-         coordinates are (column, row), counted from 0 at the top left"
+         coordinates are (column, row), counted from 0 at the top left{}",
+        if *what == BOX_CORNER { "; convert boxes that end at x_max = width with BoundingBox::from_half_open" } else { "" }
     )]
     OutsideImage {
         /// `point`, `box corner` or the kind of drawing.
@@ -52,6 +55,21 @@ pub enum PromptError {
     /// A box whose right or lower edge comes before its left or upper one.
     #[error("box is inverted: x {x_min} to {x_max}, y {y_min} to {y_max}; give the upper left corner first")]
     InvertedBox {
+        /// Left edge.
+        x_min: f32,
+        /// Right edge.
+        x_max: f32,
+        /// Upper edge.
+        y_min: f32,
+        /// Lower edge.
+        y_max: f32,
+    },
+    /// A box whose edges coincide, so that it holds no pixel.
+    #[error(
+        "box has no pixels: x {x_min} to {x_max}, y {y_min} to {y_max}; whole numbers are pixel centres, so let the box of one pixel \
+         reach from half a pixel before its centre to half a pixel behind it"
+    )]
+    EmptyBox {
         /// Left edge.
         x_min: f32,
         /// Right edge.

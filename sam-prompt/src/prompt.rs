@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::PromptError;
 
+/// What errors call the corner of a box.
+pub(crate) const BOX_CORNER: &str = "box corner";
+
 /// Whether a clicked pixel belongs to the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -197,19 +200,22 @@ impl Prompts {
             .collect()
     }
 
-    /// Checks that every coordinate is finite and in the [image's box](BoundingBox::of_image), and that no box is inverted.
+    /// Checks that every coordinate is finite and in the [image's box](BoundingBox::of_image), and that no box is inverted or empty.
     ///
     /// # Errors
-    /// [`PromptError::OutsideImage`] or [`PromptError::InvertedBox`] for the first that fails.
+    /// [`PromptError::OutsideImage`], [`PromptError::InvertedBox`] or [`PromptError::EmptyBox`] for the first that fails.
     pub fn check(&self, height: usize, width: usize) -> Result<(), PromptError> {
         for point in &self.points {
             check_inside("point", [point.x, point.y], height, width)?;
         }
         for &BoundingBox { x_min, y_min, x_max, y_max } in &self.boxes {
-            check_inside("box corner", [x_min, y_min], height, width)?;
-            check_inside("box corner", [x_max, y_max], height, width)?;
+            check_inside(BOX_CORNER, [x_min, y_min], height, width)?;
+            check_inside(BOX_CORNER, [x_max, y_max], height, width)?;
             if x_max < x_min || y_max < y_min {
                 return Err(PromptError::InvertedBox { x_min, x_max, y_min, y_max });
+            }
+            if x_max <= x_min || y_max <= y_min {
+                return Err(PromptError::EmptyBox { x_min, x_max, y_min, y_max });
             }
         }
         Ok(())
@@ -272,5 +278,10 @@ mod tests {
         }
         let inverted = BoundingBox { x_min: 9.0, x_max: 2.0, ..LEFT };
         assert!(matches!(Prompts::from_boxes(vec![inverted]).check(10, 10), Err(PromptError::InvertedBox { .. })));
+        for empty in [BoundingBox { x_max: 0.0, ..LEFT }, BoundingBox { y_min: 9.0, ..LEFT }] {
+            assert!(matches!(Prompts::from_boxes(vec![empty]).check(10, 10), Err(PromptError::EmptyBox { .. })));
+        }
+        let pixel = BoundingBox { x_min: 8.5, y_min: 8.5, x_max: 9.5, y_max: 9.5 };
+        assert!(Prompts::from_boxes(vec![pixel]).check(10, 10).is_ok());
     }
 }

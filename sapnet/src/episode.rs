@@ -96,6 +96,7 @@ pub struct Support<B: Backend> {
 
 /// The result of [`Support::segment`] for a batch of images.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Segmentation<B: Backend> {
     /// Logits at the features' size, `[n, 1 + ways, height, width]`, class 0 the background.
     pub coarse: Tensor<B, 4>,

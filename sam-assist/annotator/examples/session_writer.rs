@@ -34,9 +34,8 @@ fn round(session: &mut Session) -> Result<u64, SessionError> {
     let config = session.header().config.clone();
     let mask = session.annotations()?.labels;
     let image = Volume::new(Array3::zeros((SIDE, SIDE, SLICES)), mask.grid.affine);
-    let (cards, backend, labels) = (BTreeMap::new(), "none".to_owned(), mask.labels.view());
-    let result = RoundResult { seed: 0, config, backend, warm_start: None, cards: &cards, labels, ranking: None };
-    session.record_round(result, &image)
+    let (cards, labels) = (BTreeMap::new(), mask.labels.view());
+    session.record_round(RoundResult::new(config, "none", &cards, labels).with_seed(0), &image)
 }
 
 /// One random decision; `None` if it was impossible now.

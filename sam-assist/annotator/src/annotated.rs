@@ -71,7 +71,7 @@ impl Annotated {
     /// # Errors
     /// [`AnnotateError::Write`]; [`AnnotateError::Segmentation`]; [`AnnotateError::Record`].
     pub fn save(&self, scan: &Scan, output: &Output) -> Result<Vec<PathBuf>, AnnotateError> {
-        let segment = |structure: &AnnotatedStructure| Segment { value: structure.value, name: structure.name.clone() };
+        let segment = |structure: &AnnotatedStructure| Segment::new(structure.value, &structure.name);
         let segments: Vec<_> = self.structures.iter().map(segment).collect();
         output.write(scan, &self.labels, &segments, "", self.record())
     }

@@ -2,12 +2,15 @@
 
 use sam_annotate::{
     AnnotateConfig, AnnotateError, Annotated, AnnotatedStructure, Annotations, Annotator, AnnotatorBuilder,
-    Corrections, DecisionError, Decisions, Event, Flex, Output, ParseSliceListError, RoundOutcome, RoundStart, Session,
-    SessionError, SliceList, Start, Weights, WeightsError,
-    batch::{Batch, BatchError, BatchSummary, Case, Claim, Merged, Outcome, ParseShardError, Record, Records, Shard},
+    Corrections, DecisionError, Decisions, Event, Flex, Output, ParseSliceListError, PromptCard, RoundOutcome,
+    RoundStart, SamPredictor, Session, SessionError, SliceList, Start, Weights, WeightsError,
+    batch::{
+        Batch, BatchError, BatchEvent, BatchSummary, Case, Claim, Merged, Outcome, ParseShardError, Record, Records,
+        Shard,
+    },
     cards::CardError,
     rounds::{Replay, ReplayedRound},
-    session::{Header, LineError, LogEntry, PersonSlice, Round, SessionEvent, SessionState},
+    session::{Header, LineError, LogEntry, PersonSlice, Round, RoundResult, SessionEvent, SessionState},
 };
 
 fn shared<T: Send + Sync + 'static>() {}
@@ -19,7 +22,9 @@ fn everything_can_be_stored_and_shared() {
     shared::<Annotator<Flex>>();
     shared::<AnnotatorBuilder<Flex>>();
     shared::<(AnnotateConfig, Annotated, AnnotatedStructure, Annotations, Event, Output, SliceList, Start, Weights)>();
-    shared::<(Session, Header, LogEntry, PersonSlice, Round, SessionEvent, SessionState)>();
+    shared::<(Session, Header, LogEntry, PersonSlice, Round, RoundResult<'static>, SessionEvent, SessionState)>();
+    shared::<BatchEvent<'static, ()>>();
+    shared::<(Vec<PromptCard>, SamPredictor<Flex>)>();
     shared::<(Corrections, Decisions, Replay, ReplayedRound, RoundOutcome, RoundStart)>();
     shared::<(Batch<'static, ()>, BatchSummary, Case<()>, Claim, Merged, Outcome, Record, Records, Shard)>();
     error::<AnnotateError>();

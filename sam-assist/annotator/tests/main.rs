@@ -4,6 +4,7 @@ mod api;
 mod crash;
 mod events;
 mod old_session;
+mod probes;
 mod rounds;
 mod tiny;
 

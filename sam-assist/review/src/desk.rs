@@ -12,7 +12,7 @@ use crate::{DeskError, RankedSlice};
 ///
 /// The page's server checks every slice, structure and coordinate first: slices are below the length of [`Overview::slices`], structures
 /// are among [`Overview::structures`], and prompts lie on the slice.
-pub trait Desk: Send {
+pub trait Desk: Send + Sync {
     /// Everything that the page shows beside the slices themselves.
     fn overview(&self) -> Overview;
 
@@ -58,6 +58,7 @@ pub trait Desk: Send {
 
 /// A scan under review.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct Overview {
     /// The scan's name.
     pub name: String,
@@ -81,8 +82,47 @@ pub struct Overview {
     pub can_undo: bool,
 }
 
+impl Overview {
+    /// A scan whose mask goes to `out`, with slices of `rows` x `columns` pixels; no slice is ranked, and nothing is unsaved.
+    pub fn new(
+        name: impl Into<String>,
+        out: impl Into<String>,
+        (rows, columns): (usize, usize),
+        spacing_mm: (f64, f64),
+        structures: Vec<StructureOverview>,
+        slices: Vec<SliceOverview>,
+    ) -> Self {
+        let (name, out) = (name.into(), out.into());
+        Self {
+            name,
+            out,
+            rows,
+            columns,
+            spacing_mm,
+            structures,
+            slices,
+            ranking: Vec::new(),
+            unsaved: 0,
+            can_undo: false,
+        }
+    }
+
+    /// This overview, with slices to look at; those that need it most come first.
+    #[must_use]
+    pub fn with_ranking(self, ranking: Vec<RankedSlice>) -> Self {
+        Self { ranking, ..self }
+    }
+
+    /// This overview, with the number of changes that would be lost, and whether there is a decision to take back.
+    #[must_use]
+    pub fn with_changes(self, unsaved: usize, can_undo: bool) -> Self {
+        Self { unsaved, can_undo, ..self }
+    }
+}
+
 /// A structure of the scan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct StructureOverview {
     /// Its label value.
     pub value: u16,
@@ -92,13 +132,28 @@ pub struct StructureOverview {
     pub colour: String,
 }
 
+impl StructureOverview {
+    /// A structure with its colour on the page, `#rrggbb`.
+    pub fn new(value: u16, name: impl Into<String>, colour: impl Into<String>) -> Self {
+        Self { value, name: name.into(), colour: colour.into() }
+    }
+}
+
 /// The state of a slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct SliceOverview {
     /// What was decided.
     pub state: SliceState,
     /// Whether no structure is on it.
     pub is_blank: bool,
+}
+
+impl SliceOverview {
+    /// A slice in a state; `is_blank` where no structure is on it.
+    pub fn new(state: SliceState, is_blank: bool) -> Self {
+        Self { state, is_blank }
+    }
 }
 
 /// What was decided on a slice.
@@ -133,6 +188,7 @@ pub enum Decision {
 
 /// A proposed outline.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Proposal {
     /// The label values that the slice would have, of all structures: `[rows, columns]`.
     pub labels: Array2<u16>,
@@ -140,11 +196,26 @@ pub struct Proposal {
     pub predicted_iou: f32,
 }
 
+impl Proposal {
+    /// The label values that the slice would have, `[rows, columns]`, and the IoU that the model predicts for them.
+    pub fn new(labels: Array2<u16>, predicted_iou: f32) -> Self {
+        Self { labels, predicted_iou }
+    }
+}
+
 /// A mask that was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Saved {
     /// Its path.
     pub path: String,
     /// Rejected slices, which were left blank in the mask.
     pub left_out: Vec<usize>,
+}
+
+impl Saved {
+    /// A mask at a path, and the rejected slices that were left blank in it.
+    pub fn new(path: impl Into<String>, left_out: Vec<usize>) -> Self {
+        Self { path: path.into(), left_out }
+    }
 }

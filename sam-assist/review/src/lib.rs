@@ -44,10 +44,22 @@ mod tests {
     /// A desk and its parts can be shared by the threads of a server.
     #[test]
     fn everything_can_be_sent_and_shared_between_threads() {
-        fn is_send<T: Send>() {}
         fn is_shared<T: Send + Sync + 'static>() {}
-        is_send::<ScanDesk>();
-        is_shared::<std::sync::Mutex<ScanDesk>>();
+        is_shared::<ScanDesk>();
+        is_shared::<Box<dyn Desk>>();
+        is_shared::<Box<dyn DecisionStore>>();
+        is_shared::<Box<dyn SliceSegmenter>>();
+        is_shared::<Prefetch>();
+        is_shared::<(
+            Overview,
+            StructureOverview,
+            SliceOverview,
+            SliceReview,
+            Proposal,
+            Saved,
+            StructureMask,
+            Provenance,
+        )>();
         is_shared::<ScanModel<Flex>>();
         is_shared::<ReviewCase>();
         is_shared::<Server>();

@@ -8,11 +8,19 @@ use crate::{RankingError, ReviewError};
 
 /// A slice to look at.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct RankedSlice {
     /// The slice, counted from 0.
     pub slice: usize,
     /// How far its mask can be trusted, from 0 to 1; `None` if that is unknown.
     pub trust: Option<f64>,
+}
+
+impl RankedSlice {
+    /// A slice, and how far its mask can be trusted, from 0 to 1, if that is known.
+    pub fn new(slice: usize, trust: Option<f64>) -> Self {
+        Self { slice, trust }
+    }
 }
 
 /// Slices in the order in which they should be looked at, each once.

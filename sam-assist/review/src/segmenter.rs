@@ -24,9 +24,17 @@ pub trait SliceSegmenter: Send + Sync {
 
 /// A structure's mask on a slice.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct StructureMask {
     /// Where the structure is: `[rows, columns]`.
     pub mask: Array2<bool>,
     /// The IoU that the model predicts for it.
     pub predicted_iou: f32,
+}
+
+impl StructureMask {
+    /// Where the structure is, `[rows, columns]`, and the IoU that the model predicts for it.
+    pub fn new(mask: Array2<bool>, predicted_iou: f32) -> Self {
+        Self { mask, predicted_iou }
+    }
 }

@@ -62,7 +62,7 @@ pub struct Provenance {
 }
 
 /// Keeps decisions, and takes them back.
-pub trait DecisionStore: Send {
+pub trait DecisionStore: Send + Sync {
     /// Keeps a decision, and returns the slice's new state; `before` is its state before.
     ///
     /// # Errors

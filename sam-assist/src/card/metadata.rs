@@ -10,6 +10,7 @@ use crate::AssistConfig;
 ///
 /// The caller provides all of it, the date too: no clock is read here, so that the same learning gives the same file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CardMetadata {
     /// The structure that was learned.
     pub structure: String,
@@ -31,6 +32,7 @@ pub struct CardMetadata {
 
 /// The slices that a card was learned from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TrainingSlices {
     /// Name of the scan.
     pub scan: String,
@@ -42,7 +44,41 @@ pub struct TrainingSlices {
     pub annotated: usize,
 }
 
+crate::__setters!(CardMetadata {
+    with_learning => learning: AssistConfig,
+    with_self_check_dice => self_check_dice: Option<f64>,
+    with_created => created: Option<String>,
+});
+
+impl TrainingSlices {
+    /// The slices with these `indices` show the structure; `annotated` slices are annotated in all.
+    pub fn new(scan: impl Into<String>, axis: impl Into<String>, indices: Vec<usize>, annotated: usize) -> Self {
+        Self { scan: scan.into(), axis: axis.into(), indices, annotated }
+    }
+}
+
 impl CardMetadata {
+    /// Metadata without a self-check or a date.
+    pub fn new(
+        structure: impl Into<String>,
+        window: impl Into<String>,
+        model: SamConfig,
+        weights_sha256: impl Into<String>,
+        learning: AssistConfig,
+        training: TrainingSlices,
+    ) -> Self {
+        Self {
+            structure: structure.into(),
+            window: window.into(),
+            model,
+            weights_sha256: weights_sha256.into(),
+            learning,
+            training,
+            self_check_dice: None,
+            created: None,
+        }
+    }
+
     /// Returns what is wrong with the metadata.
     pub(super) fn check(&self) -> Result<(), String> {
         let texts = [

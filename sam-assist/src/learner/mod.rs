@@ -40,6 +40,7 @@ const PARAMETER_STREAM: u64 = 1;
 /// Seconds that training spent on each part of a step; the rest went into drawing prompts and preparing images.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Timing {
     /// From prompts to the loss.
     pub forward: f64,

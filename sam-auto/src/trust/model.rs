@@ -15,6 +15,7 @@ const STEEPEST: f32 = 0.25;
 /// A logistic model of Dice: a bias and a weight for each signal. Weights are not negative, so that a higher signal never lowers trust.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct LinearTrust {
     /// Logit of the expected Dice if all signals are 0.
     pub bias: f32,
@@ -23,6 +24,11 @@ pub struct LinearTrust {
 }
 
 impl LinearTrust {
+    /// A bias, and the weights of some signals.
+    pub fn new(bias: f32, weights: impl IntoIterator<Item = (Signal, f32)>) -> Self {
+        Self { bias, weights: weights.into_iter().collect() }
+    }
+
     /// For slices with a mask. The weights were set by hand before any measurement, and weights fitted to other data sets did not improve
     /// on them (example `trust_ranking`, 17 structures): a slice whose signals are all 0.85 has an expected Dice of 0.96, one whose
     /// signals are all 0.4, of 0.16.
@@ -139,6 +145,7 @@ fn logistic(logit: f32) -> f32 {
 /// For an empty slice, the expected Dice is the probability that the structure is absent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct TrustModel {
     /// For slices with a mask.
     pub found: LinearTrust,
@@ -147,6 +154,12 @@ pub struct TrustModel {
     /// Strength of the prior in [`TrustModel::fit`], which keeps the weights near these.
     pub strength: f32,
 }
+
+sam_assist::__setters!(TrustModel {
+    with_found => found: LinearTrust,
+    with_empty => empty: LinearTrust,
+    with_strength => strength: f32,
+});
 
 impl Default for TrustModel {
     fn default() -> Self {

@@ -9,6 +9,7 @@ use super::{Signal, TrustModel, TrustSignals};
 
 /// A slice in a ranking.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct RankedSlice {
     /// Position in the volume, counted from 0.
     pub slice: usize,

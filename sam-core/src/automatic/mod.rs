@@ -26,6 +26,7 @@ use crate::{CoreError, MaskOutput, SamPredictor, axes::within, transform::MIN_SI
 
 /// One thing that was found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct AutomaticMask {
     /// The mask on the whole image's grid, as COCO run lengths.
     pub segmentation: RunLengths,

@@ -197,6 +197,24 @@ impl<B: Backend> SamPredictor<B> {
     /// # Shapes
     /// - image: `[rows, columns, channels]`, one channel or three, 8-bit levels; see [`Preprocess::apply`]
     ///
+    /// Intensities in HU, or scaled to 0 to 1, are of another type and do not compile:
+    ///
+    /// ```compile_fail,E0308
+    /// # use sam_core::{CoreError, ImageEmbedding, SamPredictor, burn::tensor::backend::Backend, ndarray::Array3};
+    /// fn embed<B: Backend>(predictor: &SamPredictor<B>, scaled: &Array3<f32>) -> Result<ImageEmbedding<B>, CoreError> {
+    ///     predictor.embed(scaled.view())
+    /// }
+    /// ```
+    ///
+    /// Bring them to levels first; sam-data's `Window` does it for CT and MR:
+    ///
+    /// ```
+    /// # use sam_core::{CoreError, ImageEmbedding, SamPredictor, burn::tensor::backend::Backend, ndarray::Array3};
+    /// fn embed<B: Backend>(predictor: &SamPredictor<B>, scaled: &Array3<f32>) -> Result<ImageEmbedding<B>, CoreError> {
+    ///     predictor.embed(scaled.mapv(|value| (255.0 * value).round() as u8).view())
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// [`CoreError::Image`] if the image has another shape, or a side below 4 pixels.
     pub fn embed(&self, image: ArrayView3<'_, u8>) -> Result<ImageEmbedding<B>, CoreError> {

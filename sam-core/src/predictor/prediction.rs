@@ -7,6 +7,7 @@ use crate::axes::within;
 
 /// Predicted masks of one object, on the image's own grid.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct MaskPrediction {
     /// Logits, positive inside: `[masks, rows, columns]`.
     pub logits: Array3<f32>,
@@ -17,6 +18,14 @@ pub struct MaskPrediction {
 }
 
 impl MaskPrediction {
+    /// A prediction of a model of one's own.
+    ///
+    /// # Shapes
+    /// - logits: `[masks, rows, columns]`; `low_res`: `[masks, 4 h, 4 w]`; iou: one for each mask
+    pub fn new(logits: Array3<f32>, low_res: Array3<f32>, iou: Vec<f32>) -> Self {
+        Self { logits, low_res, iou }
+    }
+
     /// The mask of the highest predicted IoU.
     pub fn best(&self) -> usize {
         (0..self.iou.len()).max_by(|&a, &b| self.iou[a].total_cmp(&self.iou[b])).unwrap_or(0)

@@ -125,7 +125,7 @@ fn stability_like_official() -> TestResult {
     let (reference, golden) = reference()?;
     for expected in reference.stability {
         let logits = array3(&golden, "stability.logits")? - expected.mask_threshold;
-        let prediction = MaskPrediction { low_res: logits.clone(), iou: vec![0.0; logits.dim().0], logits };
+        let prediction = MaskPrediction::new(logits.clone(), logits.clone(), vec![0.0; logits.dim().0]);
         for (found, expected) in prediction.stability(expected.threshold_offset).iter().zip(&expected.scores) {
             match expected {
                 Some(expected) => assert!((found - expected).abs() < 1e-6, "{found} instead of {expected}"),

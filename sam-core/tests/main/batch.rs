@@ -47,7 +47,7 @@ fn prompts_that_do_not_fit_together_are_errors() {
             matches!(error, PromptError::NotFinite { what: "mask prompt" })
         }),
         ("an infinite token", vec![told((1, 32), f32::INFINITY)], |error| {
-            matches!(error, PromptError::NotFinite { what: "external token" })
+            matches!(error, PromptError::NotFinite { what: "external tokens" })
         }),
         ("more tokens", vec![told((1, 32), 0.0), told((2, 32), 0.0)], |error| {
             matches!(error, PromptError::UnevenBatch { index: 1, expected: 1, found: 2 })

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use sam_core::{
-    Checkpoint, CoreError, EmbeddingStore, ImageEmbedding, ImageEncoder, MaskDecoderConfig, Precision, Sam, SamConfig,
-    SamPredictor, TinyVitConfig, TwoWayTransformerConfig,
+    Checkpoint, CoreError, EmbeddingStore, ImageEmbedding, ImageEncoder, MaskDecoderConfig, MaskPrediction, Precision,
+    RegionEmbedding, Sam, SamConfig, SamPredictor, TinyVitConfig, TwoWayTransformerConfig,
+    automatic::{AutomaticConfig, AutomaticMask},
 };
 
 use crate::{
@@ -99,6 +100,9 @@ fn what_a_server_holds_is_shared_between_threads() {
     is_shared::<EmbeddingStore<B>>();
     is_shared::<sam_core::EmbeddingCache>();
     is_shared::<sam_core::AnnotatedSlice<B>>();
+    is_shared::<MaskPrediction>();
+    is_shared::<RegionEmbedding<B>>();
+    is_shared::<(AutomaticConfig, AutomaticMask)>();
     is_shared::<CoreError>();
     is_shared::<sam_core::SliceError>();
 }

@@ -4,6 +4,7 @@ use std::{fmt, path::PathBuf};
 
 /// A file that is no case, though it looks like part of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LeftOut {
     /// The file.
     pub path: PathBuf,

@@ -21,6 +21,7 @@ pub enum Provenance {
 
 /// A value with its provenance.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Marked<T> {
     /// The value.
     pub value: T,

@@ -21,11 +21,19 @@ use crate::{DataError, SegmentationError};
 
 /// A structure of a mask.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Segment {
     /// Its label value.
     pub value: u16,
     /// Its name, as viewers show it.
     pub name: String,
+}
+
+impl Segment {
+    /// A structure by its label value and its name.
+    pub fn new(value: u16, name: impl Into<String>) -> Self {
+        Self { value, name: name.into() }
+    }
 }
 
 /// Attributes of patient, study and frame of reference, which a mask takes over: what there is not stays empty.

@@ -177,7 +177,7 @@ pub enum DataError {
         value: f64,
     },
     /// A file whose header does not say where its voxels lie.
-    #[error("{} does not say where its voxels lie; set the scan's spacing and orientation anew", path.display())]
+    #[error("{} does not say where its voxels lie", path.display())]
     Affine {
         /// The file.
         path: PathBuf,
@@ -214,7 +214,9 @@ pub enum DataError {
         found: [usize; 3],
     },
     /// A slice of another size than its volume's slices.
-    #[error("a slice of {found:?} rows and columns does not fit the volume's slices of {expected:?}")]
+    #[error(
+        "a slice of {found:?} rows and columns does not fit the volume's slices of {expected:?}; cut it with SlicePlane::extract"
+    )]
     SliceSize {
         /// Rows and columns of the volume's slices.
         expected: (usize, usize),

@@ -7,19 +7,21 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum GridError {
     /// A side without a voxel.
-    #[error("expected at least one voxel along each axis, found a shape of {shape:?}")]
+    #[error("expected at least one voxel along each axis, found a shape of {shape:?}; crop less")]
     NoVoxels {
         /// Voxels along each axis.
         shape: [usize; 3],
     },
     /// NaN or an infinite number in the affine.
-    #[error("expected an affine of finite numbers, found {affine:?}")]
+    #[error("expected an affine of finite numbers, found {affine:?}; set spacing and orientation anew")]
     NotFinite {
         /// The affine's first three rows.
         affine: Box<[[f64; 4]; 3]>,
     },
     /// An affine that takes different voxels to one place, as one of zeros does.
-    #[error("expected an affine with an inverse (three axes that span space), found {affine:?}")]
+    #[error(
+        "expected an affine with an inverse (three axes that span space), found {affine:?}; set spacing and orientation anew"
+    )]
     Singular {
         /// The affine's first three rows.
         affine: Box<[[f64; 4]; 3]>,

@@ -20,7 +20,10 @@ pub(super) fn of_header(header: &SourceHeader) -> Result<[[f64; 4]; 4], HeaderIs
     if affine.iter().flatten().all(|value| value.is_finite()) {
         return Ok(affine);
     }
-    Err(HeaderIssue { expected: "an affine of finite numbers", found: format!("{:?}", &affine[..3]) })
+    Err(HeaderIssue {
+        expected: "an affine of finite numbers",
+        found: format!("{:?}; set spacing and orientation anew", &affine[..3]),
+    })
 }
 
 const BOTTOM: [f64; 4] = [0.0, 0.0, 0.0, 1.0];

@@ -19,7 +19,7 @@ fn a_series_of_a_scanner() {
 
     let labels = volume.voxels.mapv(|voxel| u16::from(voxel > 0.5 * brightest));
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let segment = Segment { value: 1, name: "bright".to_owned() };
+    let segment = Segment::new(1, "bright");
     write_segmentation(folder.path().join("mask.dcm"), labels.view(), &series, &[segment], "")
         .expect("a writable folder");
 }

@@ -19,7 +19,7 @@ fn items(object: &InMemDicomObject, tag: Tag) -> &[InMemDicomObject] {
 }
 
 fn segment(value: u16, name: &str) -> Segment {
-    Segment { value, name: name.to_owned() }
+    Segment::new(value, name)
 }
 
 /// Liver (2) on the slices 1 and 2, spleen (5) on slice 2.

@@ -167,7 +167,7 @@ impl<B: Backend> GeneratorTest<'_, B> {
         let mut masks = Vec::new();
         for slice in &self.trial.test {
             let (index, image) = (slice.index(), self.source.image(slice.index())?);
-            let context = SliceContext { index, image: image.view(), embedding: slice.embedding() };
+            let context = SliceContext::new(index, image.view(), slice.embedding());
             let (found, _) = segmenter.segment_slice(&context).step(|| format!("slice {index}"))?;
             masks.push(found.mask().cloned().unwrap_or_else(|| Array2::from_elem(slice.outline().dim(), false)));
         }

@@ -12,6 +12,7 @@ use crate::overlap::ratio;
 ///
 /// Counts add up: the sum over the images of a set gives the precision, recall, F1 and panoptic quality of their objects together.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Detection {
     /// Objects that were matched (TP).
     pub true_positive: u64,

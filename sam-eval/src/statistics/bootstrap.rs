@@ -46,6 +46,7 @@ impl Default for BootstrapConfig {
 
 /// A statistic of a sample with its confidence interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ConfidenceInterval {
     /// The statistic of the sample itself; `None` if it is undefined.
     pub estimate: Option<f64>,

@@ -22,6 +22,7 @@ use crate::ranks::{average_ranks, tie_sizes};
 /// assert_eq!(test.p_value, Some(0.0625)); // but six cases are few
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Wilcoxon {
     /// Sum of the ranks of the pairs whose first score is higher.
     pub positive_ranks: f64,

@@ -190,7 +190,7 @@ fn external<B: Backend>(
             (found, _) if found != expected => return Err(PromptError::UnevenBatch { index, expected, found }),
             (_, found) if found != width => return Err(PromptError::TokenWidth { expected: width, found }),
             _ => {
-                check_finite("external token", prompt.tokens.iter().flatten().copied())?;
+                check_finite("external tokens", prompt.tokens.iter().flatten().copied())?;
                 values.extend(prompt.tokens.iter().flatten());
             }
         }

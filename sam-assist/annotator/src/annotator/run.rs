@@ -241,21 +241,21 @@ impl<'a, B: Backend> Run<'a, B> {
         learned: &Learned<B>,
     ) -> Result<PromptCard, AssistError> {
         let shown = annotated.iter().filter(|slice| !slice.is_empty());
-        let metadata = CardMetadata {
-            structure: name.to_owned(),
-            window: self.view.resolved.name.clone(),
-            model: self.annotator.model.clone(),
-            weights_sha256: self.annotator.weights_sha256().to_owned(),
-            learning: learned.config.clone(),
-            training: TrainingSlices {
-                scan: self.annotator.scan().name(),
-                axis: ["i", "j", "k"][self.plane.axis()].to_owned(),
-                indices: shown.map(AnnotatedSlice::index).collect(),
-                annotated: annotated.len(),
-            },
-            self_check_dice: None,
-            created: Some(cards::today()),
-        };
+        let training = TrainingSlices::new(
+            self.annotator.scan().name(),
+            ["i", "j", "k"][self.plane.axis()],
+            shown.map(AnnotatedSlice::index).collect(),
+            annotated.len(),
+        );
+        let metadata = CardMetadata::new(
+            name,
+            &self.view.resolved.name,
+            self.annotator.model.clone(),
+            self.annotator.weights_sha256(),
+            learned.config.clone(),
+            training,
+        )
+        .with_created(Some(cards::today()));
         PromptCard::of(metadata, &learned.adaptation)
     }
 

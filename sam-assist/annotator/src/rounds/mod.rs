@@ -185,7 +185,7 @@ impl Session {
         let Some(mask) = self.current()? else { return Ok(None) };
         let values = mask.values();
         let shown = |(value, _): &(&u16, &String)| values.is_empty() || values.contains(value);
-        let segment = |(&value, name): (&u16, &String)| Segment { value, name: name.clone() };
+        let segment = |(&value, name): (&u16, &String)| Segment::new(value, name);
         let segments: Vec<_> = self.header().structures.iter().filter(shown).map(segment).collect();
         let record = Map::from_iter([("session".to_owned(), self.provenance())]);
         output.write(scan, &mask, &segments, &self.describe(), record).map(Some)

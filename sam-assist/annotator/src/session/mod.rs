@@ -62,6 +62,7 @@ pub struct Session {
 
 /// The result of a round, to be recorded in a session.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct RoundResult<'a> {
     /// Seed of everything random in it.
     pub seed: u64,
@@ -77,6 +78,39 @@ pub struct RoundResult<'a> {
     pub labels: ArrayView3<'a, u16>,
     /// Slices and how far each can be trusted, the least trusted first, if that was estimated.
     pub ranking: Option<&'a [(usize, f32)]>,
+}
+
+impl<'a> RoundResult<'a> {
+    /// What a round with this configuration, on this backend, learned and found; it started from the model, and nothing was ranked.
+    ///
+    /// # Shapes
+    /// - labels: `[i, j, k]`
+    pub fn new(
+        config: AnnotateConfig,
+        backend: impl Into<String>,
+        cards: &'a BTreeMap<u16, PromptCard>,
+        labels: ArrayView3<'a, u16>,
+    ) -> Self {
+        Self { seed: config.seed(), config, backend: backend.into(), warm_start: None, cards, labels, ranking: None }
+    }
+
+    /// This result, of a round with another seed than its configuration's.
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// This result, of a round whose learning started from the cards of another one.
+    #[must_use]
+    pub fn with_warm_start(self, round: Option<usize>) -> Self {
+        Self { warm_start: round, ..self }
+    }
+
+    /// This result, with slices and how far each can be trusted, the least trusted first.
+    #[must_use]
+    pub fn with_ranking(self, ranking: &'a [(usize, f32)]) -> Self {
+        Self { ranking: Some(ranking), ..self }
+    }
 }
 
 impl Session {

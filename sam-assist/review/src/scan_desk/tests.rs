@@ -63,7 +63,7 @@ impl Scratch {
 
     fn desk(&self, slices: Vec<SliceReview>, store: Box<dyn DecisionStore>) -> Result<ScanDesk> {
         let window = self.window()?;
-        let segment = |value| Segment { value, name: format!("label {value}") };
+        let segment = |value| Segment::new(value, format!("label {value}"));
         let mut case = ReviewCase::new(
             Arc::clone(&self.scan),
             self.plane.clone(),
@@ -96,15 +96,8 @@ impl Scratch {
 
     /// A round of the session that found the mask.
     fn find(&self, session: &mut Session) -> Result<u64> {
-        let result = RoundResult {
-            seed: 0,
-            config: session.header().config.clone(),
-            backend: "none".to_owned(),
-            warm_start: None,
-            cards: &BTreeMap::new(),
-            labels: self.mask.view(),
-            ranking: None,
-        };
+        let (config, cards) = (session.header().config.clone(), BTreeMap::new());
+        let result = RoundResult::new(config, "none", &cards, self.mask.view()).with_seed(0);
         Ok(session.record_round(result, self.scan.volume())?)
     }
 

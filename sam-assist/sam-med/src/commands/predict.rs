@@ -85,7 +85,7 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
     let job = PredictJob { options, console, scan: &scan, plane: &plane, objects: &objects, weights: &weights };
     let Predicted { labels, record } = options.model.backend.run(job)?;
 
-    let segment = |(object, value): (&ObjectPrompts, u16)| Segment { value, name: object.name.clone() };
+    let segment = |(object, value): (&ObjectPrompts, u16)| Segment::new(value, &object.name);
     let segments: Vec<_> = objects.iter().zip(1..).map(segment).collect();
     let mask = LabelVolume { labels, grid: scan.volume().grid.clone() };
     let written = output.write(&scan, &mask, &segments, "", record)?;

@@ -34,20 +34,12 @@ pub(crate) fn card(trained: Trained) -> PromptCard {
     let embedding = predictor().embed(image.view()).expect("an image");
     let outline = Array2::from_shape_fn((40, 50), |(row, column)| row < 20 && column > 9);
     let slices = [AnnotatedSlice::new(31, embedding, outline).expect("an outline")];
-    let learning = AssistConfig { trained, iterations: 1, ..AssistConfig::mixed() };
+    let learning = AssistConfig::mixed().with_trained(trained).with_iterations(1);
     let learned = learn(predictor(), &slices, &learning, &mut |_| ControlFlow::Continue(())).expect("a step");
-    let training =
-        TrainingSlices { scan: "scan.nii.gz".to_owned(), axis: "k".to_owned(), indices: vec![31], annotated: 3 };
-    let metadata = CardMetadata {
-        structure: "liver".to_owned(),
-        window: "abdomen".to_owned(),
-        model: config(),
-        weights_sha256: WEIGHTS.to_owned(),
-        learning,
-        training,
-        self_check_dice: Some(0.9),
-        created: Some("2024-05-06".to_owned()),
-    };
+    let training = TrainingSlices::new("scan.nii.gz", "k", vec![31], 3);
+    let metadata = CardMetadata::new("liver", "abdomen", config(), WEIGHTS, learning, training)
+        .with_self_check_dice(Some(0.9))
+        .with_created(Some("2024-05-06".to_owned()));
     PromptCard::of(metadata, &learned.adaptation).expect("what was learned")
 }
 

@@ -215,7 +215,7 @@ impl SliceSegmenter for BoxModel {
 
     fn segment(&self, _: usize, _: usize, prompts: &Prompts) -> Result<StructureMask, BoxError> {
         let inside = |(row, column)| prompts.boxes.iter().any(|part| part.contains(column as f32, row as f32));
-        Ok(StructureMask { mask: Array2::from_shape_fn(self.0, inside), predicted_iou: 0.75 })
+        Ok(StructureMask::new(Array2::from_shape_fn(self.0, inside), 0.75))
     }
 }
 
@@ -230,7 +230,7 @@ fn desk(folder: &Path) -> Result<ScanDesk> {
     let image = |slice| window.apply(plane.extract(scan.volume().voxels.view(), slice).view()).insert_axis(Axis(2));
     let images: Vec<Array3<u8>> = (0..plane.count()).map(image).collect();
     let slice = SliceReview::new(Array2::ones(plane.size()), SliceState::Predicted);
-    let structures = [1, 5].map(|value| Segment { value, name: format!("label {value}") }).into();
+    let structures = [1, 5].map(|value| Segment::new(value, format!("label {value}"))).into();
     let model = Arc::new(BoxModel(plane.size()));
     let mut case = ReviewCase::new(scan, plane, structures, folder.join("reviewed.nii.gz"));
     case.record = serde_json::json!({ "window": window }).as_object().cloned().context("an object")?;

@@ -60,15 +60,10 @@ fn write_valid(folder: &Path) -> Result<()> {
     session.draw(3, labels(0).view())?;
     let mut mask = session.annotations()?.labels.labels;
     session.plane().insert(&mut mask, 2, labels(300).view());
-    let result = RoundResult {
-        seed: 3,
-        config: AnnotateConfig::default(),
-        backend: "flex".to_owned(),
-        warm_start: None,
-        cards: &BTreeMap::from([(1, card::card(Trained::PromptEncoder))]),
-        labels: mask.view(),
-        ranking: Some(&[(1, 0.25), (2, 0.5)]),
-    };
+    let cards = BTreeMap::from([(1, card::card(Trained::PromptEncoder))]);
+    let result = RoundResult::new(AnnotateConfig::default(), "flex", &cards, mask.view())
+        .with_seed(3)
+        .with_ranking(&[(1, 0.25), (2, 0.5)]);
     session.record_round(result, &Volume::new(Array3::zeros(mask.dim()), header().scan.grid.affine))?;
     session.accept(2)?;
     session.reject(1)?;

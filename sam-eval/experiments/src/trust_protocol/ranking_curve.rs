@@ -141,8 +141,8 @@ mod tests {
 
     /// By the neighbours alone.
     fn model() -> TrustModel {
-        let weights = LinearTrust { bias: 0.0, weights: [(Signal::Neighbours, 1.0)].into() };
-        TrustModel { found: weights.clone(), empty: weights, ..TrustModel::default() }
+        let weights = LinearTrust::new(0.0, [(Signal::Neighbours, 1.0)]);
+        TrustModel::default().with_found(weights.clone()).with_empty(weights)
     }
 
     fn curve(order: ReviewOrder) -> RankingCurve {

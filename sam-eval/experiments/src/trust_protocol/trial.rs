@@ -153,7 +153,7 @@ fn segment_one<B: Backend>(
 ) -> Result<Segmentation> {
     let index = slice.index();
     let image = source.image(index)?;
-    let context = SliceContext { index, image: image.view(), embedding: slice.embedding() };
+    let context = SliceContext::new(index, image.view(), slice.embedding());
     let mut segmentation = whole.segmentation.clone();
     if let Some(generators) = ensemble.generators() {
         let (found, agreement) = segmenter(generators, &whole.learned)?.segment_slice(&context)?;

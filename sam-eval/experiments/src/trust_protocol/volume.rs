@@ -82,6 +82,6 @@ pub fn fit_trust<'a>(volumes: impl Iterator<Item = &'a MeasuredVolume>) -> Trust
         return TrustModel::default();
     }
     let zero = LinearTrust::default();
-    let unfitted = TrustModel { found: zero.clone(), empty: zero, strength: STRENGTH };
-    TrustModel { strength: TrustModel::default().strength, ..unfitted.fit(&known) }
+    let unfitted = TrustModel::default().with_found(zero.clone()).with_empty(zero).with_strength(STRENGTH);
+    unfitted.fit(&known).with_strength(TrustModel::default().strength)
 }

@@ -54,14 +54,14 @@ impl Reviewed {
             None => Default::default(),
         };
         let count = session.plane().count();
-        let trust = |(slice, trust): (usize, f32)| RankedSlice { slice, trust: Some(trust.into()) };
+        let trust = |(slice, trust): (usize, f32)| RankedSlice::new(slice, Some(trust.into()));
         let ranking = match ranked {
             Some(ranked) => Ranking::new(ranked.into_iter().map(trust).collect(), count)
                 .with_context(|| format!("the ranking in {}", folder.display()))?,
             None => Ranking::in_order(count),
         };
         let cards = header.structures.keys().map(|value| learned.remove(value)).collect();
-        let structures = header.structures.into_iter().map(|(value, name)| Segment { value, name }).collect();
+        let structures = header.structures.into_iter().map(|(value, name)| Segment::new(value, name)).collect();
         let store = SessionStore::new(session)?;
         let slices = store.slices()?;
         let window = header.window.name.parse()?;
@@ -112,7 +112,7 @@ fn structures(options: &Options, path: &Path, mask: &LabelVolume) -> Result<Vec<
     values.extend(names.keys().copied());
     ensure!(!values.is_empty(), "{} shows no structure: name those that are to be drawn with --labels", path.display());
     let name = |value| names.get(&value).cloned().unwrap_or_else(|| format!("label {value}"));
-    Ok(values.into_iter().map(|value| Segment { value, name: name(value) }).collect())
+    Ok(values.into_iter().map(|value| Segment::new(value, name(value))).collect())
 }
 
 /// A desk, ready for a backend.
