@@ -9,9 +9,8 @@ use std::{
 
 use burn::tensor::{DType, TensorData};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use sam_files::{Sha256Id, sanitize, seal_with, unseal, write_atomic};
+use sam_files::{Sha256Hasher, Sha256Id, sanitize, seal_with, unseal, write_atomic};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use sha2::{Digest, Sha256};
 
 use crate::AssistError;
 
@@ -196,17 +195,12 @@ fn parameter(path: &str, view: &TensorView<'_>) -> Result<(String, TensorData), 
 
 /// SHA-256 of an entry and all parameters.
 fn checksum(entry: &str, tensors: &Tensors) -> Sha256Id {
-    let mut hasher = Sha256::new();
-    // Each part is preceded by its length, so that different contents never give the same bytes.
-    let mut add = |part: &[u8]| {
-        hasher.update((part.len() as u64).to_le_bytes());
-        hasher.update(part);
-    };
-    add(entry.as_bytes());
+    let mut hasher = Sha256Hasher::new();
+    hasher.update_part(entry);
     for (path, data) in tensors {
-        add(path.as_bytes());
-        add(format!("{:?}", data.shape.to_vec()).as_bytes());
-        add(data.as_bytes());
+        hasher.update_part(path);
+        hasher.update_part(format!("{:?}", data.shape.to_vec()));
+        hasher.update_part(data.as_bytes());
     }
-    <[u8; 32]>::from(hasher.finalize()).into()
+    hasher.finish()
 }

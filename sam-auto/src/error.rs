@@ -10,7 +10,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum AutoError {
-    /// The model refused its input, or an annotated slice is invalid.
+    /// The model refused its input, an annotated slice has another size than its image, or the volume has no such slice.
     #[error(transparent)]
     Core(#[from] CoreError),
     /// A prompt could not be drawn from a mask.
@@ -25,27 +25,6 @@ pub enum AutoError {
     /// A value of a configuration is out of range.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A slice that the volume does not have.
-    #[error("there is no slice {index}: the volume has {count} slices, counted from 0")]
-    NoSuchSlice {
-        /// The slice.
-        index: usize,
-        /// Number of slices.
-        count: usize,
-    },
-    /// An outline has another size than its slice.
-    #[error(
-        "the outline of slice {index} has {} x {} pixels, but the slice has {} x {}: outline the image that was embedded",
-        found.0, found.1, expected.0, expected.1
-    )]
-    OutlineSize {
-        /// The slice.
-        index: usize,
-        /// Rows and columns of the outline.
-        found: (usize, usize),
-        /// Rows and columns of the slice.
-        expected: (usize, usize),
-    },
     /// Neighbouring slices differ in size, so they are not slices of one volume.
     #[error(
         "slice {index} has {} x {} pixels, but its neighbour {} x {}: only slices of one volume can be ranked by trust",

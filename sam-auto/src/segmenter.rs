@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use burn::tensor::backend::Backend;
 use ndarray::Array2;
 use sam_assist::ConfigError;
-use sam_core::{SamPredictor, SliceSource};
+use sam_core::{CoreError, SamPredictor, SliceSource};
 use sam_prompt::progress::{Observer, Progress, Stage};
 use serde::{Deserialize, Serialize};
 
@@ -90,7 +90,7 @@ impl<B: Backend> VolumeSegmenter<B> {
     /// - annotated: `[rows, columns]` of the slice, by its index
     ///
     /// # Errors
-    /// [`AutoError::NoSuchSlice`]; [`AutoError::Slice`] if a slice cannot be read or embedded; as [`VolumeSegmenter::segment_slice`].
+    /// [`CoreError::NoSuchSlice`]; [`AutoError::Slice`] if a slice cannot be read or embedded; as [`VolumeSegmenter::segment_slice`].
     pub fn segment(
         &self,
         source: &dyn SliceSource<B>,
@@ -99,7 +99,7 @@ impl<B: Backend> VolumeSegmenter<B> {
     ) -> Result<Segmentation, AutoError> {
         let count = source.count();
         if let Some(&index) = annotated.keys().find(|&&index| index >= count) {
-            return Err(AutoError::NoSuchSlice { index, count });
+            return Err(CoreError::NoSuchSlice { index, count }.into());
         }
         let mut whole = Segmentation::new(vec![SegmentedSlice::NotReached; count]);
         for (&index, outline) in annotated {

@@ -169,7 +169,7 @@ fn impossible_tasks_are_errors() {
     assert!(matches!(seeds.fit(&empty, &slices), Err(AutoError::NothingAnnotated)));
     let embedding = slices.embedding(0).expect("in memory");
     let beyond = [AnnotatedSlice::new(9, embedding.clone(), square()).expect("of one size")];
-    assert!(matches!(seeds.fit(&beyond, &slices), Err(AutoError::NoSuchSlice { index: 9, count: 9 })));
+    assert!(matches!(seeds.fit(&beyond, &slices), Err(AutoError::Core(CoreError::NoSuchSlice { index: 9, count: 9 }))));
     let small = AnnotatedSlice::new(0, embedding, Array2::from_elem((3, 3), true));
     assert!(matches!(small, Err(CoreError::OutlineSize { found: (3, 3), .. })));
     for config in [

@@ -8,7 +8,7 @@ use sam_auto::{
     Agreement, AutoError, CoarseConfig, CoarseGenerator, CoarseMethod, ConfigError, Gate, GateConfig, Segmentation,
     SegmentedSlice, Signal, TrustMeter, TrustMeterConfig, TrustModel, rank,
 };
-use sam_core::{AnnotatedSlice, SamPredictor};
+use sam_core::{AnnotatedSlice, CoreError, SamPredictor};
 use sam_prompt::progress::ignore_progress;
 use sapnet::SupportConfig;
 
@@ -116,7 +116,10 @@ fn a_volume_without_a_mask_or_without_an_open_slice_is_no_trouble() -> Result<()
     assert!(measured.len() == 2 && measured.values().all(|signals| !signals.found()));
     let alone = Segmentation::new(volume.slices[..1].to_vec());
     assert!(meter.measure(&source, &alone, &mut ignore_progress())?.signals.is_empty());
-    assert!(matches!(meter.measure_slice(&source, &alone, 1), Err(AutoError::NoSuchSlice { index: 1, count: 1 })));
+    assert!(matches!(
+        meter.measure_slice(&source, &alone, 1),
+        Err(AutoError::Core(CoreError::NoSuchSlice { index: 1, count: 1 }))
+    ));
     Ok(())
 }
 

@@ -16,16 +16,13 @@ use std::{
 use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 use ndarray::{Array3, ArrayView3};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use sam_files::{Sha256Hasher, is_unfinished, write_atomic};
 use sam_prompt::progress::{Observer, Progress, Stage};
 use sam_threads::in_embedding_pool;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::{
-    CoreError, Frame, ImageEmbedding, ImageSource, Precision, Preprocess, SamPredictor, SliceError,
-    atomic::{is_unfinished, write_whole},
-    hash::hexadecimal,
-    store::encode,
+    CoreError, Frame, ImageEmbedding, ImageSource, Precision, Preprocess, SamPredictor, SliceError, store::encode,
 };
 
 /// How an [`EmbeddingCache`] stores.
@@ -105,19 +102,17 @@ impl<'a> Model<'a> {
     }
 
     fn key(&self, image: ArrayView3<'_, u8>) -> EmbeddingKey {
-        let mut hasher = Sha256::new();
+        let mut hasher = Sha256Hasher::new();
         let preprocess = format!("{:?} {}", self.preprocess, self.precision);
         let shape = format!("{:?}", image.shape());
-        // Each text is preceded by its length, so that no two lists of texts look alike. The empty one once named the window that
-        // brought the image to 8-bit levels; the levels themselves are enough.
+        // The empty text once named the window that brought the image to 8-bit levels; the levels themselves are enough.
         for text in [FORMAT, self.weights, "", &preprocess, &shape] {
-            hasher.update(text.len().to_le_bytes());
-            hasher.update(text);
+            hasher.update_part(text);
         }
         // As f32, as the first entries were written.
         let levels: Vec<u8> = image.iter().flat_map(|&level| f32::from(level).to_le_bytes()).collect();
         hasher.update(&levels);
-        EmbeddingKey(hexadecimal(&hasher.finalize()))
+        EmbeddingKey(hasher.finish().to_string())
     }
 }
 
@@ -274,7 +269,7 @@ impl EmbeddingCache {
         let path = self.path(key);
         let write = || -> io::Result<()> {
             let bytes = Entry::write(embedding, key, self.config.half).map_err(io::Error::other)?;
-            write_whole(&path, &bytes)?;
+            write_atomic(&path, |file| file.write_all(&bytes)).map_err(|error| error.source)?;
             self.drop_oldest(&path)
         };
         write().map_err(|source| CoreError::Cache { path: path.clone(), source })
@@ -369,6 +364,8 @@ fn warn(error: &CoreError, consequence: &str) {
 
 /// Of everything in an entry but its key.
 fn checksum(frame: &str, dtype: Dtype, shape: &[usize], data: &[u8]) -> String {
-    let about = format!("{frame} {dtype:?} {shape:?}");
-    hexadecimal(&Sha256::new().chain_update(about).chain_update(data).finalize())
+    let mut hasher = Sha256Hasher::new();
+    hasher.update(format!("{frame} {dtype:?} {shape:?}"));
+    hasher.update(data);
+    hasher.finish().to_string()
 }

@@ -2,10 +2,11 @@
 
 use std::{fmt, io, path::PathBuf};
 
+use sam_files::sanitize;
 use sam_prompt::PromptError;
 use thiserror::Error;
 
-use crate::{Precision, Region, words::printable};
+use crate::{ConfigError, Precision, Region};
 
 /// Why a model could not be loaded or asked.
 #[derive(Debug, Error)]
@@ -39,15 +40,8 @@ pub enum CoreError {
         expected: (usize, usize),
     },
     /// A value of a config that makes no sense.
-    #[error("{name} is {found}, expected {expected}")]
-    Config {
-        /// The field's name.
-        name: &'static str,
-        /// Its value.
-        found: String,
-        /// What it may be.
-        expected: &'static str,
-    },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// Features that are no image's, or another model's.
     #[error("features of shape {shape:?} cannot be used: {reason}")]
     Embedding {
@@ -57,7 +51,7 @@ pub enum CoreError {
         reason: &'static str,
     },
     /// A slice that is not there.
-    #[error("there is no slice {index}: the source has {count}, counted from 0")]
+    #[error("there is no slice {index}: the source has {count} slices, counted from 0")]
     NoSuchSlice {
         /// The slice asked for.
         index: usize,
@@ -171,7 +165,7 @@ pub enum ReadError {
 
 impl From<String> for ReadError {
     fn from(reason: String) -> Self {
-        Self::Malformed { reason: printable(&reason) }
+        Self::Malformed { reason: sanitize(&reason) }
     }
 }
 

@@ -74,14 +74,13 @@
 
 mod annotated;
 mod area;
-mod atomic;
 pub mod automatic;
 mod axes;
 mod cache;
 mod checkpoint;
 mod config;
+mod config_error;
 mod error;
-mod hash;
 pub mod image_encoder;
 mod kernels;
 mod mask_decoder;
@@ -96,19 +95,19 @@ mod slices;
 mod store;
 mod transform;
 mod transformer;
-mod words;
 
 pub use annotated::AnnotatedSlice;
 pub use cache::{CacheConfig, EmbeddingCache, EmbeddingKey};
 pub use checkpoint::Checkpoint;
 pub use config::{EncoderConfig, SamConfig};
+pub use config_error::ConfigError;
 pub use error::{CoreError, KeyMismatch, ReadError};
 pub use image_encoder::{AnyImageEncoder, ImageEncoder, ImageEncoderViT, TinyVit, TinyVitConfig, ViTConfig};
 pub use mask_decoder::{DecoderPositions, MaskDecoder, MaskDecoderConfig, MaskLogits, MaskOutput};
 pub use precision::{Precision, PrecisionError};
 pub use predictor::{ImageEmbedding, MaskPrediction, SamPredictor};
 pub use region::{OUTSIDE_LOGIT, Region, RegionEmbedding};
-pub use resize::{bilinear, interpolation_matrix, postprocess_masks};
+pub use resize::{bilinear, postprocess_masks};
 pub use sam::Sam;
 pub use slices::{ImageFn, ImageSource, SliceError, SliceSource};
 pub use store::{EmbeddingStore, StoreCounts};
@@ -121,7 +120,7 @@ pub use burn;
 #[cfg(feature = "flex")]
 pub use burn_flex::{Flex, FlexDevice};
 pub use ndarray;
-pub use sam_prompt;
+pub use sam_prompt::{self, interpolation_matrix};
 pub use sam_threads;
 
 /// The program of the README, compiled and run with the documentation's tests.

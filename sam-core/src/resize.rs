@@ -3,27 +3,9 @@
 //! Exact, differentiable and fast on every backend, where burn's own kernel is missing (CUDA) or has no backward (ndarray).
 
 use burn::tensor::{Tensor, TensorData, backend::Backend};
+use sam_prompt::interpolation_matrix;
 
 use crate::transform::Frame;
-
-/// The weights that interpolate `from` samples linearly to `to` samples, pixel centres aligned at halves
-/// (PyTorch's `align_corners=False`).
-///
-/// # Shapes
-/// - output: `[to, from]`, row-major
-pub fn interpolation_matrix(from: usize, to: usize) -> Vec<f32> {
-    let mut weights = vec![0.0; to * from];
-    let scale = from as f32 / to as f32;
-    for (target, row) in weights.chunks_exact_mut(from).enumerate() {
-        let source = ((target as f32 + 0.5) * scale - 0.5).max(0.0);
-        let low = (source as usize).min(from - 1);
-        let high = (low + 1).min(from - 1);
-        let fraction = source - low as f32;
-        row[low] += 1.0 - fraction;
-        row[high] += fraction;
-    }
-    weights
-}
 
 /// Resizes maps bilinearly.
 ///
@@ -108,19 +90,5 @@ mod tests {
                 assert!((across - column as f32).abs() < 1e-3, "column {across} instead of {column}");
             }
         }
-    }
-
-    #[test]
-    fn halves_and_doubles_like_pytorch() {
-        // torch.nn.functional.interpolate(torch.tensor([[[0., 1., 2., 3.]]]), size, mode="linear")
-        let apply = |to: usize| -> Vec<f32> {
-            interpolation_matrix(4, to)
-                .chunks_exact(4)
-                .map(|row| row.iter().zip([0.0, 1.0, 2.0, 3.0]).map(|(weight, value)| weight * value).sum())
-                .collect()
-        };
-        assert_eq!(apply(2), [0.5, 2.5]);
-        assert_eq!(apply(8), [0.0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3.0]);
-        assert_eq!(apply(4), [0.0, 1.0, 2.0, 3.0]);
     }
 }

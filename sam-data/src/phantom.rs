@@ -5,6 +5,7 @@
 
 mod body;
 mod cord;
+mod ellipse;
 mod kidney;
 mod kind;
 mod noise;

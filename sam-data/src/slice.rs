@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use ndarray::{Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut2, Axis};
+use ndarray::{Array2, Array3, ArrayBase, ArrayView2, ArrayView3, Axis, Ix2, RawData};
 use rayon::prelude::*;
 use sam_prompt::{CutAxis, SliceGeometry};
 use serde::{Deserialize, Serialize};
@@ -204,8 +204,13 @@ impl SlicePlane {
         Ok(self.turn(volume.index_axis_move(Axis(self.axes[0]), index)))
     }
 
-    /// Turns a slice whose axes are in file order.
-    pub(crate) fn turn<T: Clone + Send + Sync>(&self, mut slice: ArrayView2<'_, T>) -> Array2<T> {
+    /// Copies a slice whose axes are in file order, turned as it is shown.
+    pub(crate) fn turn<T: Clone + Send + Sync>(&self, slice: ArrayView2<'_, T>) -> Array2<T> {
+        gathered(self.turned(slice))
+    }
+
+    /// A slice whose axes are in file order, turned as it is shown.
+    fn turned<S: RawData>(&self, mut slice: ArrayBase<S, Ix2>) -> ArrayBase<S, Ix2> {
         if self.axes[1] > self.axes[2] {
             slice = slice.reversed_axes();
         }
@@ -215,7 +220,7 @@ impl SlicePlane {
         if self.flip_columns {
             slice.invert_axis(Axis(1));
         }
-        gathered(slice)
+        slice
     }
 
     /// Puts a slice back into a volume in file order: the inverse of [`SlicePlane::extract`].
@@ -241,17 +246,8 @@ impl SlicePlane {
         if slice.dim() != self.size() {
             return Err(DataError::SliceSize { expected: self.size(), found: slice.dim() });
         }
-        let mut target: ArrayViewMut2<'_, T> = volume.view_mut().index_axis_move(Axis(self.axes[0]), index);
-        if self.axes[1] > self.axes[2] {
-            target = target.reversed_axes();
-        }
-        if self.flip_rows {
-            target.invert_axis(Axis(0));
-        }
-        if self.flip_columns {
-            target.invert_axis(Axis(1));
-        }
-        target.assign(&slice);
+        let target = volume.view_mut().index_axis_move(Axis(self.axes[0]), index);
+        self.turned(target).assign(&slice);
         Ok(())
     }
 

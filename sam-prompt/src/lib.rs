@@ -12,6 +12,7 @@
 //! - [`CorrectionClick`]: the click that corrects a prediction's largest error.
 //! - [`SliceSelection`] and [`choose_background`]: choose the slices of a volume to annotate.
 //! - [`components`], [`component_boxes`], [`largest_components`], [`mask_iou`], [`distance_transform`], ...: operations on masks.
+//! - [`interpolation_matrix`]: the weights of a bilinear resize.
 //! - [`progress`]: the observer of every long call of the workspace.
 //! - `PromptEncoder` (feature `encoder`): SAM's prompt encoder, generic over burn's `Backend`.
 //!
@@ -46,6 +47,7 @@ mod drawing;
 #[cfg(feature = "encoder")]
 mod encoder;
 mod error;
+mod interpolation;
 mod mask;
 pub mod progress;
 mod prompt;
@@ -65,6 +67,7 @@ pub use encoder::{
     LayerNorm2d, PositionEncoding, PromptBatch, PromptEmbeddings, PromptEncoder, PromptEncoderConfig, Token, TokenKind,
 };
 pub use error::PromptError;
+pub use interpolation::interpolation_matrix;
 pub use mask::{
     bounding_box, component_boxes, component_masks, components, dilate, erode, is_mask_empty, largest_components,
     mask_area, mask_iou,

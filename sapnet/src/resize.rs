@@ -3,16 +3,12 @@
 use burn::module::Module;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
+use sam_prompt::interpolation_matrix;
 
 /// Bilinear interpolation from one size to another, and its adjoint.
 ///
-/// `sam_core::interpolation_matrix` computes the same weights with positions in `f32`, as PyTorch does on the masks of SAM; here they are
-/// in `f64`. The two agree to the bit where the ratio of the sizes is a power of two, as in training (64 to 256), and else to 2e-5. They
-/// are kept apart because either one in the other's place would change results that were measured (found on 890622d: 64 to 211
-/// pixels, 404 of 420 weights differ in their last bits).
-///
-/// A separable resize is `rows · map · columns` with two sparse matrices of weights. In this form it is exact and
-/// differentiable on every backend; burn 0.21 has no bilinear kernel for CUDA and no gradient of one for burn-ndarray.
+/// A separable resize is `rows · map · columns` with two sparse matrices of weights, each an [`interpolation_matrix`]. In this form it is
+/// exact and differentiable on every backend; burn 0.21 has no bilinear kernel for CUDA and no gradient of one for burn-ndarray.
 ///
 /// Pixel centres are aligned, borders are replicated, and there is no antialiasing: `torch.nn.functional.interpolate`
 /// with `mode="bilinear", align_corners=False`.
@@ -66,14 +62,5 @@ fn between<B: Backend>(left: Tensor<B, 2>, maps: Tensor<B, 4>, right: Tensor<B, 
 /// # Shapes
 /// - output: `[to, from]`
 fn weights<B: Backend>(from: usize, to: usize, device: &B::Device) -> Tensor<B, 2> {
-    let mut weights = vec![0.0_f32; to * from];
-    let last = from.saturating_sub(1);
-    for (new, row) in weights.chunks_exact_mut(from.max(1)).enumerate() {
-        let position = ((new as f64 + 0.5) * from as f64 / to as f64 - 0.5).clamp(0.0, last as f64);
-        let below = position as usize;
-        let share = (position - below as f64) as f32;
-        row[below] += 1.0 - share;
-        row[(below + 1).min(last)] += share;
-    }
-    Tensor::from_data(TensorData::new(weights, [to, from]), device)
+    Tensor::from_data(TensorData::new(interpolation_matrix(from, to), [to, from]), device)
 }

@@ -9,9 +9,8 @@ use burn::{
     tensor::{DType, Tensor, TensorData, backend::Backend},
 };
 use sam_core::{AnnotatedSlice, SamPredictor};
-use sam_files::hexadecimal;
+use sam_files::Sha256Hasher;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::{Learner, Timing};
 use crate::{
@@ -172,13 +171,13 @@ fn under(prefix: &str, tensors: &Tensors) -> Tensors {
 
 /// SHA-256 of all training outlines in their order, each with its size.
 fn outlines_sha256<B: Backend>(slices: &[TrainingSlice<B>]) -> String {
-    let mut hasher = Sha256::new();
+    let mut hasher = Sha256Hasher::new();
     for slice in slices {
         let outline = slice.outline();
         hasher.update(format!("{:?}", outline.dim()));
         hasher.update(outline.iter().map(|&inside| u8::from(inside)).collect::<Vec<_>>());
     }
-    hexadecimal(hasher.finalize())
+    hasher.finish().to_string()
 }
 
 /// Collects the moments of each parameter.

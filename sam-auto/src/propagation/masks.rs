@@ -13,7 +13,7 @@ use ndarray::Array2;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use sam_assist::ConfigError;
-use sam_core::{SamPredictor, SliceSource};
+use sam_core::{CoreError, SamPredictor, SliceSource};
 use sam_prompt::{
     is_mask_empty, mask_area,
     progress::{Observer, Progress, Stage},
@@ -99,7 +99,7 @@ impl MaskPropagationConfig {
 /// - annotated: `[rows, columns]` of the slice, by its index
 ///
 /// # Errors
-/// [`AutoError::Config`]; [`AutoError::NothingAnnotated`]; [`AutoError::NoSuchSlice`]; [`AutoError::OutlineSize`] if an outline has
+/// [`AutoError::Config`]; [`AutoError::NothingAnnotated`]; [`CoreError::NoSuchSlice`]; [`CoreError::OutlineSize`] if an outline has
 /// another size than the slice beside it; [`AutoError::Slice`] if a slice cannot be read or embedded.
 pub fn propagate_masks<B: Backend>(
     predictor: &SamPredictor<B>,
@@ -172,7 +172,7 @@ impl<'a, B: Backend> Propagation<'a, B> {
         let mut fronts = BinaryHeap::new();
         for (&index, outline) in annotated {
             if index >= count {
-                return Err(AutoError::NoSuchSlice { index, count });
+                return Err(CoreError::NoSuchSlice { index, count }.into());
             }
             slices[index] = SegmentedSlice::Annotated(outline.clone());
             if !is_mask_empty(outline.view()) {
@@ -196,7 +196,7 @@ impl<'a, B: Backend> Propagation<'a, B> {
         let embedding = self.source.embedding(next)?;
         let (found, expected) = (mask.dim(), embedding.frame().original);
         if found != expected {
-            return Err(AutoError::OutlineSize { index: from, found, expected });
+            return Err(CoreError::OutlineSize { index: from, found, expected }.into());
         }
         let prediction = self.predictor.predict(&embedding, &prompts)?;
         let found = prediction.mask();

@@ -7,7 +7,7 @@ use ndarray::{Array2, ArrayView2, Axis};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use sam_assist::ConfigError;
-use sam_core::{AnnotatedSlice, SliceSource};
+use sam_core::{AnnotatedSlice, CoreError, SliceSource};
 use sam_prompt::{Label, Point, Prompts, Replacement, SamplingScheme};
 use serde::{Deserialize, Serialize};
 
@@ -91,8 +91,8 @@ impl PointPropagationConfig {
     /// embedded.
     ///
     /// # Errors
-    /// [`AutoError::Config`]; [`AutoError::NothingAnnotated`]; [`AutoError::NoSuchSlice`]; [`AutoError::Slice`] if a slice cannot be
-    /// read; [`AutoError::OutlineSize`] if slices differ in size.
+    /// [`AutoError::Config`]; [`AutoError::NothingAnnotated`]; [`CoreError::NoSuchSlice`]; [`AutoError::Slice`] if a slice cannot be
+    /// read; [`CoreError::OutlineSize`] if slices differ in size.
     pub fn fit<B: Backend>(
         &self,
         annotated: &[AnnotatedSlice<B>],
@@ -113,7 +113,7 @@ impl PointPropagationConfig {
     ) -> Result<PointGenerator, AutoError> {
         let (index, count) = (slice.index(), source.count());
         if index >= count {
-            return Err(AutoError::NoSuchSlice { index, count });
+            return Err(CoreError::NoSuchSlice { index, count }.into());
         }
         let outline = slice.outline();
         let image = levels(source, index, outline.dim())?;
@@ -226,7 +226,7 @@ fn levels<B: Backend>(
     let image = source.image(index)?.mapv(f32::from);
     let (rows, columns, channels) = image.dim();
     if (rows, columns) != expected {
-        return Err(AutoError::OutlineSize { index, found: expected, expected: (rows, columns) });
+        return Err(CoreError::OutlineSize { index, found: expected, expected: (rows, columns) }.into());
     }
     Ok(image.sum_axis(Axis(2)) / channels.max(1) as f32)
 }

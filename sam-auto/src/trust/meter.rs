@@ -7,7 +7,7 @@ use ndarray::Array2;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use sam_assist::ConfigError;
-use sam_core::{AnnotatedSlice, ImageEmbedding, SamPredictor, SliceSource};
+use sam_core::{AnnotatedSlice, CoreError, ImageEmbedding, SamPredictor, SliceSource};
 use sam_prompt::{
     BoxJitter, Prompts, component_boxes, is_mask_empty, mask_area,
     progress::{Observer, Progress, Stage},
@@ -103,7 +103,7 @@ impl<B: Backend> TrustMeter<B> {
     /// `predictor` learned on the annotated slices and segmented the volume; `gate` and `coarse` were fitted to them.
     ///
     /// # Errors
-    /// [`AutoError::Config`]; [`AutoError::NothingAnnotated`] if no slice shows the structure; [`AutoError::OutlineSize`] if a slice
+    /// [`AutoError::Config`]; [`AutoError::NothingAnnotated`] if no slice shows the structure; [`CoreError::OutlineSize`] if a slice
     /// has another size than its outline; [`AutoError::Slice`] if a slice cannot be read.
     pub fn new(
         predictor: SamPredictor<B>,
@@ -124,7 +124,7 @@ impl<B: Backend> TrustMeter<B> {
             let image = source.image(slice.index())?;
             let (found, expected) = (slice.outline().dim(), (image.dim().0, image.dim().1));
             if found != expected {
-                return Err(AutoError::OutlineSize { index: slice.index(), found, expected });
+                return Err(CoreError::OutlineSize { index: slice.index(), found, expected }.into());
             }
             images.push(image);
         }
@@ -173,7 +173,7 @@ impl<B: Backend> TrustMeter<B> {
     /// Measures one segmented slice, annotated or not.
     ///
     /// # Errors
-    /// [`AutoError::NoSuchSlice`]; as [`TrustMeter::measure`].
+    /// [`CoreError::NoSuchSlice`]; as [`TrustMeter::measure`].
     pub fn measure_slice(
         &self,
         source: &dyn SliceSource<B>,
@@ -181,7 +181,7 @@ impl<B: Backend> TrustMeter<B> {
         index: usize,
     ) -> Result<TrustSignals, AutoError> {
         let count = segmentation.slices.len();
-        let slice = segmentation.slices.get(index).ok_or(AutoError::NoSuchSlice { index, count })?;
+        let slice = segmentation.slices.get(index).ok_or(CoreError::NoSuchSlice { index, count })?;
         let embedding = source.embedding(index)?;
         let neighbours = neighbours(&segmentation.slices, index);
         let mut signals = TrustSignals::new(slice.mask().is_some()).with(Signal::Nearness, self.nearness(index));

@@ -16,11 +16,12 @@ use std::{
 
 use burn::tensor::{TensorData, backend::Backend};
 use burn_store::{BurnToPyTorchAdapter, ModuleSnapshot, PyTorchToBurnAdapter};
+use sam_files::{sanitize, sha256_of_file, write_atomic};
 use sam_prompt::PromptEncoder;
 
 use crate::{
-    CoreError, KeyMismatch, MaskDecoder, Precision, ReadError, Sam, SamConfig, SamPredictor, atomic::write_whole,
-    config::parameters, hash::sha256_of_file, image_encoder::AnyImageEncoder, words::printable,
+    CoreError, KeyMismatch, MaskDecoder, Precision, ReadError, Sam, SamConfig, SamPredictor, config::parameters,
+    image_encoder::AnyImageEncoder,
 };
 use stored::StoredTensor;
 
@@ -64,7 +65,7 @@ impl Checkpoint {
         let path = path.as_ref().to_path_buf();
         let found = read_tensors(&path).map_err(|source| CoreError::Unreadable { path: path.clone(), source })?;
         let tensors = with_official_names(found)
-            .map_err(|reason| CoreError::NotSam { path: path.clone(), reason: printable(&reason) })?;
+            .map_err(|reason| CoreError::NotSam { path: path.clone(), reason: sanitize(&reason) })?;
         Ok(Self { path, tensors, sha256: OnceLock::new() })
     }
 
@@ -77,7 +78,7 @@ impl Checkpoint {
             return Ok(known);
         }
         let found = sha256_of_file(&self.path)
-            .map_err(|error| CoreError::Unreadable { path: self.path.clone(), source: error.into() })?;
+            .map_err(|error| CoreError::Unreadable { path: self.path.clone(), source: error.source.into() })?;
         Ok(self.sha256.get_or_init(|| found))
     }
 
@@ -112,7 +113,7 @@ impl Checkpoint {
                 .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
                 .and_then(|views| safetensors::serialize(views, None))
                 .map_err(io::Error::other)?;
-            write_whole(target.as_ref(), &bytes)
+            write_atomic(&target, |file| file.write_all(&bytes)).map_err(|error| error.source)
         };
         write().map_err(|source| CoreError::Unwritable { path: target.as_ref().to_path_buf(), source })
     }

@@ -1,4 +1,4 @@
-//! SHA-256: of bytes, of files, as text.
+//! SHA-256: of bytes, of files, of data in pieces, as text.
 
 use std::{
     fmt::{self, Write as _},
@@ -99,6 +99,43 @@ impl FromStr for Sha256Id {
     }
 }
 
+/// Computes the SHA-256 of data that comes in pieces.
+///
+/// ```
+/// use sam_files::{Sha256Hasher, Sha256Id};
+///
+/// let mut hasher = Sha256Hasher::new();
+/// hasher.update("ab");
+/// hasher.update("c");
+/// assert_eq!(hasher.finish(), Sha256Id::of("abc"));
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Sha256Hasher(Sha256);
+
+impl Sha256Hasher {
+    /// A hasher that has seen no data.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds bytes. Only their order counts, not how they are cut into pieces.
+    pub fn update(&mut self, bytes: impl AsRef<[u8]>) {
+        self.0.update(bytes);
+    }
+
+    /// Adds a part after its length, 8 bytes in little-endian order, so that two different lists of parts never add the same bytes.
+    pub fn update_part(&mut self, part: impl AsRef<[u8]>) {
+        let part = part.as_ref();
+        self.update((part.len() as u64).to_le_bytes());
+        self.update(part);
+    }
+
+    /// The digest of all bytes that were added.
+    pub fn finish(self) -> Sha256Id {
+        Sha256Id(self.0.finalize().into())
+    }
+}
+
 /// SHA-256 of a file's content in hexadecimal.
 ///
 /// # Errors
@@ -123,11 +160,11 @@ pub fn hexadecimal(bytes: impl AsRef<[u8]>) -> String {
 
 fn digest_of(path: &Path) -> io::Result<Sha256Id> {
     let mut file = File::open(path)?;
-    let mut hasher = Sha256::new();
+    let mut hasher = Sha256Hasher::new();
     let mut buffer = vec![0; CHUNK];
     loop {
         match file.read(&mut buffer) {
-            Ok(0) => return Ok(Sha256Id(hasher.finalize().into())),
+            Ok(0) => return Ok(hasher.finish()),
             Ok(read) => hasher.update(&buffer[..read]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
@@ -152,6 +189,19 @@ mod tests {
         let missing = sha256_of_file(folder.path().join("missing")).expect_err("it is missing");
         assert!(missing.to_string().contains("missing"), "{missing}");
         Ok(())
+    }
+
+    #[test]
+    fn parts_are_told_apart_and_pieces_are_not() {
+        let digest = |parts: &[&str]| {
+            let mut hasher = Sha256Hasher::new();
+            for part in parts {
+                hasher.update_part(part);
+            }
+            hasher.finish()
+        };
+        assert_ne!(digest(&["ab", "c"]), digest(&["a", "bc"]));
+        assert_eq!(digest(&["abc"]), Sha256Id::of(b"\x03\0\0\0\0\0\0\0abc"));
     }
 
     #[test]

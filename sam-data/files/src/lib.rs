@@ -11,7 +11,7 @@ mod seal;
 
 pub use atomic::{UNFINISHED, check_folder, check_writable, is_unfinished, sync_folder, write_atomic};
 pub use error::{OpenLinesError, ReadError, WriteError};
-pub use hash::{ParseSha256Error, Sha256Id, hexadecimal, sha256_hex, sha256_of_file};
+pub use hash::{ParseSha256Error, Sha256Hasher, Sha256Id, hexadecimal, sha256_hex, sha256_of_file};
 pub use lines::AppendLines;
 pub use lock::FileLock;
 pub use sanitize::sanitize;

@@ -1,4 +1,6 @@
 //! Other people's text, safe to print.
+//!
+//! It is in this crate because such text comes out of files, and every crate that reads files may use this one.
 
 /// A text with every control character replaced by U+FFFD, so that it cannot steer a terminal.
 pub fn sanitize(text: &str) -> String {

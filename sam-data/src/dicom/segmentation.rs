@@ -8,8 +8,7 @@ use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject, mem::InMemElement};
 use ndarray::{ArrayView2, ArrayView3, Axis};
-use sam_files::{check_writable, write_atomic};
-use sha2::{Digest, Sha256};
+use sam_files::{Sha256Hasher, check_writable, write_atomic};
 use time::OffsetDateTime;
 
 use super::{
@@ -143,7 +142,7 @@ struct Names {
 impl Names {
     /// Of the content and the time: the same mask written again is a new object with a name of its own.
     fn of(labels: ArrayView3<'_, u16>, series: &DicomSeries, segments: &[Segment], now: OffsetDateTime) -> Self {
-        let mut content = Sha256::new();
+        let mut content = Sha256Hasher::new();
         content.update(&series.uid);
         content.update(now.unix_timestamp_nanos().to_le_bytes());
         for segment in segments {
@@ -152,10 +151,12 @@ impl Names {
         }
         labels.iter().for_each(|label| content.update(label.to_le_bytes()));
         let name = |part: &str| {
-            let digest = content.clone().chain_update(part).finalize();
-            let half: [u8; 16] = digest[..16].try_into().expect("a digest has 32 bytes");
+            let mut content = content.clone();
+            content.update(part);
+            let digest = content.finish();
+            let half = digest.as_bytes().first_chunk().expect("a digest has 32 bytes");
             // Source: DICOM PS3.5, B.2, identifiers that are derived from 128 bits.
-            format!("2.25.{}", u128::from_be_bytes(half))
+            format!("2.25.{}", u128::from_be_bytes(*half))
         };
         Self { instance: name("instance"), series: name("series"), dimensions: name("dimensions") }
     }

@@ -4,7 +4,10 @@ use ndarray::{Array2, Axis};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::noise::{level, smooth_noise};
+use super::{
+    ellipse::Ellipse,
+    noise::{level, smooth_noise},
+};
 use crate::LoadedCase;
 
 const ROWS: usize = 256;
@@ -16,11 +19,9 @@ const SKIN: f32 = 60.0;
 /// Brightness of what sends no echo, after compression.
 const FLOOR: f32 = 4.0;
 
-/// A bean, by its own axes: along and across.
+/// A bean: an ellipse with a dent.
 struct Bean {
-    centre: [f32; 2],
-    radii: [f32; 2],
-    turn: f32,
+    ellipse: Ellipse,
     /// How deep the dent at the hilum is.
     dent: f32,
 }
@@ -28,19 +29,19 @@ struct Bean {
 impl Bean {
     fn draw(rng: &mut dyn Rng) -> Self {
         Self {
-            centre: [rng.random_range(125.0..160.0), rng.random_range(140.0..180.0)],
-            radii: [rng.random_range(72.0..92.0), rng.random_range(36.0..46.0)],
-            turn: rng.random_range(-0.35..0.35),
+            ellipse: Ellipse {
+                centre: [rng.random_range(125.0..160.0), rng.random_range(140.0..180.0)],
+                radii: [rng.random_range(72.0..92.0), rng.random_range(36.0..46.0)],
+                turn: rng.random_range(-0.35..0.35),
+            },
             dent: rng.random_range(0.15..0.35),
         }
     }
 
     /// Less than 1 inside, 1 at the surface.
     fn level(&self, row: f32, column: f32) -> f32 {
-        let (down, across) = (row - self.centre[0], column - self.centre[1]);
-        let (sine, cosine) = self.turn.sin_cos();
-        let along = (cosine * across + sine * down) / self.radii[0];
-        let thick = (cosine * down - sine * across) / self.radii[1];
+        let [along, thick] = self.ellipse.along_axes(row, column);
+        let (along, thick) = (along / self.ellipse.radii[0], thick / self.ellipse.radii[1]);
         // The hilum draws the lower side in, in the middle of the length.
         let dent = self.dent * (-(along / 0.35).powi(2)).exp() * thick.clamp(0.0, 1.0);
         along.hypot(thick) + dent
@@ -48,11 +49,9 @@ impl Bean {
 
     /// The sinus is bright fat around the middle.
     fn is_sinus(&self, row: f32, column: f32) -> bool {
-        let (down, across) = (row - self.centre[0], column - self.centre[1]);
-        let (sine, cosine) = self.turn.sin_cos();
-        let along = (cosine * across + sine * down) / (0.58 * self.radii[0]);
-        let thick = (cosine * down - sine * across - 0.12 * self.radii[1]) / (0.32 * self.radii[1]);
-        along.hypot(thick) < 1.0
+        let [along, thick] = self.ellipse.along_axes(row, column);
+        let [length, width] = self.ellipse.radii;
+        (along / (0.58 * length)).hypot((thick - 0.12 * width) / (0.32 * width)) < 1.0
     }
 }
 

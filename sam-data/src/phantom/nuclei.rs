@@ -4,7 +4,10 @@ use ndarray::{Array2, Array3};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::noise::{blur, level, smooth_noise};
+use super::{
+    ellipse::Ellipse,
+    noise::{blur, level, smooth_noise},
+};
 
 const SIDE: usize = 256;
 /// Nuclei that are tried; some find no place.
@@ -21,9 +24,7 @@ const NUCLEUS: [f32; 3] = [98.0, 66.0, 138.0];
 
 /// An ellipse with its own tint.
 struct Nucleus {
-    centre: [f32; 2],
-    radii: [f32; 2],
-    turn: f32,
+    ellipse: Ellipse,
     tint: f32,
 }
 
@@ -36,26 +37,26 @@ impl Nucleus {
             _ => [rng.random_range(9.0..14.0), rng.random_range(3.0..4.2)],
         };
         Self {
-            centre: [0, 1].map(|_| rng.random_range(0.0..SIDE as f32)),
-            radii: [long, short],
-            turn: rng.random_range(0.0..std::f32::consts::PI),
+            ellipse: Ellipse {
+                centre: [0, 1].map(|_| rng.random_range(0.0..SIDE as f32)),
+                radii: [long, short],
+                turn: rng.random_range(0.0..std::f32::consts::PI),
+            },
             tint: rng.random_range(-22.0..26.0),
         }
     }
 
     /// Pixels inside, and how far towards the edge each lies.
     fn pixels(&self) -> impl Iterator<Item = ((usize, usize), f32)> + '_ {
-        let (sine, cosine) = self.turn.sin_cos();
-        let reach = self.radii[0].ceil();
+        let Ellipse { centre, radii, .. } = self.ellipse;
+        let reach = radii[0].ceil();
         let span = move |centre: f32| (centre - reach).max(0.0) as usize..((centre + reach + 1.0) as usize).min(SIDE);
-        span(self.centre[0]).flat_map(move |row| span(self.centre[1]).map(move |column| (row, column))).filter_map(
-            move |(row, column)| {
-                let (down, across) = (row as f32 - self.centre[0], column as f32 - self.centre[1]);
-                let along = (cosine * across + sine * down) / self.radii[0];
-                let level = along.hypot((cosine * down - sine * across) / self.radii[1]);
-                (level < 1.0).then_some(((row, column), level))
-            },
-        )
+        let square = span(centre[0]).flat_map(move |row| span(centre[1]).map(move |column| (row, column)));
+        square.filter_map(move |(row, column)| {
+            let [along, thick] = self.ellipse.along_axes(row as f32, column as f32);
+            let level = (along / radii[0]).hypot(thick / radii[1]);
+            (level < 1.0).then_some(((row, column), level))
+        })
     }
 }
 

@@ -5,13 +5,12 @@ use std::{cell::RefCell, fmt, ops::ControlFlow, sync::Arc};
 use burn::tensor::backend::Backend;
 use sam_core::{EmbeddingCache, EmbeddingStore, ImageFn, SamPredictor, automatic::RunLengths};
 use sam_data::{Stack, Structure};
-use sam_files::hexadecimal;
+use sam_files::Sha256Hasher;
 use sam_prompt::{
     ndarray::Array2,
     progress::{Observer, Progress},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use sha2::{Digest, Sha256};
 
 use crate::{Event, ExperimentError, Journal, error::Result, event::trace_notes};
 
@@ -235,7 +234,7 @@ impl<B: Backend> Setup<B> {
 
 /// A digest of some slices as the network sees them, and of a structure's masks on them.
 pub(crate) fn digest(stack: &Stack, structure: &Structure, slices: &[usize]) -> String {
-    let mut digest = Sha256::new();
+    let mut digest = Sha256Hasher::new();
     for &index in slices {
         let image = stack.image(index);
         digest.update(format!("{index} {:?}", image.dim()));
@@ -243,5 +242,5 @@ pub(crate) fn digest(stack: &Stack, structure: &Structure, slices: &[usize]) -> 
         image.iter().for_each(|&level| digest.update(f32::from(level).to_le_bytes()));
         stack.mask(index, &structure.values).iter().for_each(|&inside| digest.update([u8::from(inside)]));
     }
-    hexadecimal(digest.finalize())
+    digest.finish().to_string()
 }

@@ -1,10 +1,11 @@
 //! Writing the files of a report.
 
 use std::{
-    fs,
-    io::{self, Write},
+    fs, io,
     path::{Path, PathBuf},
 };
+
+use sam_files::write_atomic;
 
 use super::Report;
 use crate::{EvalError, error::Cause};
@@ -31,21 +32,10 @@ impl Report {
         fs::create_dir_all(folder).map_err(failed(folder.to_path_buf()))?;
         texts.iter().try_for_each(|(name, text)| {
             let path = folder.join(name);
-            write_atomic(&path, |file| file.write_all(text.as_bytes())).map_err(failed(path))
+            write_atomic(&path, |file| file.write_all(text.as_bytes()))
+                .map_err(|error| failed(error.path)(error.source))
         })
     }
-}
-
-/// Writes a file under a temporary name in its own folder, flushes it to the disk and renames it.
-fn write_atomic(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let mut builder = tempfile::Builder::new();
-    // Temporary files are private by default; a result is as readable as any other file.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.prefix(".unfinished-").tempfile_in(path.parent().unwrap_or(Path::new(".")))?;
-    write(&mut file)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map(drop).map_err(|error| error.error)
 }
 
 #[cfg(test)]

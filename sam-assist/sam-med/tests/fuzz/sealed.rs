@@ -2,8 +2,8 @@
 
 use rand::{Rng, RngExt};
 use safetensors::SafeTensors;
+use sam_files::Sha256Hasher;
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
 use crate::{damage::damage, text::damage_text};
 
@@ -73,18 +73,14 @@ impl Sealed {
     fn checksum(&self, bytes: &[u8]) -> Option<String> {
         let mut tensors = SafeTensors::deserialize(bytes).ok()?.tensors();
         tensors.sort_by(|(one, _), (other, _)| one.cmp(other));
-        let mut hasher = Sha256::new();
-        let mut add = |part: &[u8]| {
-            hasher.update((part.len() as u64).to_le_bytes());
-            hasher.update(part);
-        };
+        let mut hasher = Sha256Hasher::new();
         let rest = String::from_utf8_lossy(self.entry.get(1..)?);
-        add(format!("{{{rest}").as_bytes());
+        hasher.update_part(format!("{{{rest}"));
         for (name, tensor) in &tensors {
-            add(name.as_bytes());
-            add(format!("{:?}", tensor.shape()).as_bytes());
-            add(tensor.data());
+            hasher.update_part(name);
+            hasher.update_part(format!("{:?}", tensor.shape()));
+            hasher.update_part(tensor.data());
         }
-        Some(sam_core::hexadecimal(&hasher.finalize()))
+        Some(hasher.finish().to_string())
     }
 }

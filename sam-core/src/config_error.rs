@@ -1,4 +1,4 @@
-//! The error of a configuration, and setters of configurations.
+//! The error of a configuration.
 
 use thiserror::Error;
 
@@ -33,22 +33,4 @@ impl ConfigError {
     ) -> Result<(), Self> {
         if holds { Ok(()) } else { Err(Self { name, found: found(), expected }) }
     }
-}
-
-/// Implements `with_*` setters, one for each named field of a configuration.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __setters {
-    ($config:ident { $($setter:ident => $field:ident: $type:ty),+ $(,)? }) => {
-        impl $config {
-            $(
-                #[doc = concat!("Sets `", stringify!($field), "`.")]
-                #[must_use]
-                pub fn $setter(mut self, $field: $type) -> Self {
-                    self.$field = $field;
-                    self
-                }
-            )+
-        }
-    };
 }
