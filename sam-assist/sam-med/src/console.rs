@@ -12,7 +12,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use crate::{
-    exit::{Failure, printable},
+    exit::{Failure, error_line, printable},
     stop::Stop,
 };
 
@@ -94,10 +94,10 @@ impl Console {
         }
     }
 
-    /// Prints a warning on the error stream, quiet or not. The terminal may be closed by now, which is no error.
+    /// Prints a warning on the error stream, quiet or not.
     pub fn warn(&self, warning: impl fmt::Display) {
         let text = printable(&warning.to_string());
-        self.aside(|| drop(writeln!(io::stderr(), "{text}")));
+        self.aside(|| error_line(text));
     }
 
     /// A bar for work of `length` steps. Without a terminal it is not drawn, and a line says that the work begins.

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    io::{self, Write},
     panic::{AssertUnwindSafe, catch_unwind},
     process::ExitCode,
 };
@@ -73,19 +74,24 @@ pub fn run(command: impl FnOnce() -> Result<()>) -> Status {
     match catch_unwind(AssertUnwindSafe(command)) {
         Ok(Ok(())) => Status::Done,
         Ok(Err(error)) => {
-            eprintln!("error: {}", printable(&format!("{error:#}")));
+            error_line(format_args!("error: {}", printable(&format!("{error:#}"))));
             Status::of(&error)
         }
         // The panic's own message is on the error stream already.
         Err(_) => {
-            eprintln!(
+            error_line(format_args!(
                 "error: this is a defect of sam-med {}; please report it with the lines above at {}/issues",
                 env!("CARGO_PKG_VERSION"),
                 env!("CARGO_PKG_REPOSITORY")
-            );
+            ));
             Status::Internal
         }
     }
+}
+
+/// Writes a line to the error stream. The stream may be closed by now, which changes nothing about how the program ends.
+pub(crate) fn error_line(line: impl fmt::Display) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// A text of several lines in which file names and structures cannot steer a terminal.

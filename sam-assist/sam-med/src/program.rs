@@ -75,6 +75,10 @@ enum Command {
     Quickstart(quickstart::Options),
     Completions(shell::CompletionOptions),
     Man(shell::ManOptions),
+    /// Panic, for the test of what the program says of its own defects. Release builds do not have it.
+    #[cfg(debug_assertions)]
+    #[command(hide = true)]
+    Panic,
 }
 
 /// Runs the program with these words, the first of which is its name. Nothing panics: a panic is reported, and has its exit code.
@@ -135,6 +139,8 @@ impl Program {
             Command::Quickstart(options) => quickstart::run(&options, &console()?),
             Command::Completions(options) => shell::completions(&options, &mut Program::command()),
             Command::Man(options) => shell::man(&options, Program::command(), &at_once()?),
+            #[cfg(debug_assertions)]
+            Command::Panic => panic!("a panic on purpose"),
         }
     }
 }

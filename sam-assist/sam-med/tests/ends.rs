@@ -1,6 +1,6 @@
 //! Exit codes, and which stream says what.
 
-use std::fs;
+use std::{fs, process::Stdio};
 
 use anyhow::Result;
 
@@ -13,6 +13,8 @@ fn each_end_has_its_exit_code_and_its_stream() -> Result<()> {
     assert!(version.stderr.is_empty());
     for (words, code, part) in [
         (&["cards", "no/such/folder"][..], 1, "no/such/folder"),
+        (&["cards", "no/such/folder", "--quiet"], 1, "no/such/folder"),
+        (&["cards", "no/such/folder", "--json"], 1, "no/such/folder"),
         (&["convert", "--weights", "Cargo.toml", "--out", "x.safetensors"], 1, "Cargo.toml"),
         (&["annotate", "--image", "no.nii.gz", "--annotations", "no.nii.gz", "--out", "m.nii.gz"], 1, "no.nii.gz"),
         (&["annotate", "--config", "no.json"], 1, "no.json"),
@@ -33,6 +35,54 @@ fn each_end_has_its_exit_code_and_its_stream() -> Result<()> {
         assert!(ran.stdout.is_empty(), "{words:?}: {}", ran.stdout);
         let error = ran.failed(code)?;
         assert!(error.contains(part) && !error.contains("panicked"), "{words:?}: {error}");
+    }
+    Ok(())
+}
+
+/// Only the build that is tested has a command that panics: to a release build its name is a wrong word.
+#[test]
+fn a_panic_is_reported_as_a_defect_of_the_program() -> Result<()> {
+    for words in [&["panic"][..], &["panic", "--quiet"], &["panic", "--json"]] {
+        let ran = program::run(words)?;
+        assert!(ran.stdout.is_empty(), "{words:?}: {}", ran.stdout);
+        if cfg!(debug_assertions) {
+            let error = ran.failed(3)?;
+            for part in ["a panic on purpose", "error: this is a defect of sam-med", "/issues"] {
+                assert!(error.contains(part), "{words:?}: {error}");
+            }
+        } else {
+            ran.failed(2)?;
+        }
+    }
+    let help = program::run(["--help"])?.done()?.stdout;
+    assert!(!help.contains("panic"), "{help}");
+    Ok(())
+}
+
+#[test]
+fn a_closed_error_stream_does_not_change_the_exit_code() -> Result<()> {
+    let mut expected = vec![(&["cards", "no/such/folder"][..], 1), (&["anotate"], 2)];
+    if cfg!(debug_assertions) {
+        expected.push((&["panic"], 3));
+    }
+    for (words, code) in expected {
+        let (reader, writer) = std::io::pipe()?;
+        drop(reader);
+        let status = program::command(words).stdout(Stdio::null()).stderr(writer).status()?;
+        assert_eq!(status.code(), Some(code), "{words:?}");
+    }
+    Ok(())
+}
+
+/// `CLICOLOR_FORCE` stands in for a terminal. The test of `--config` sees that no bars are drawn without one.
+#[test]
+fn colours_are_for_terminals_without_no_color() -> Result<()> {
+    for (variables, is_coloured) in
+        [(&[][..], false), (&[("CLICOLOR_FORCE", "1")], true), (&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], false)]
+    {
+        let output = program::command(["anotate"]).envs(variables.iter().copied()).output()?;
+        let error = String::from_utf8(output.stderr)?;
+        assert_eq!(error.contains('\u{1b}'), is_coloured, "{variables:?}: {error:?}");
     }
     Ok(())
 }

@@ -9,7 +9,8 @@ use crate::{ExperimentError, error::Result};
 
 /// Draws a plot of Dice by number of points, and below it one by number of interactions; `None` if the results have neither.
 ///
-/// All values are means over the structures, each counting once, as in the tables.
+/// All values are means over the structures, each counting once, as in the tables. Curves are named by the legend, a lone curve by the
+/// title of its plot.
 ///
 /// # Errors
 /// If drawing fails.
@@ -26,7 +27,10 @@ pub fn picture(table: &ResultsTable, interactions: &InteractionTable) -> Result<
     for (title, x_label, curves) in plots {
         if !curves.is_empty() {
             let plot = CurvePlot {
-                title: title.to_owned(),
+                title: match &curves[..] {
+                    [lone] => format!("{title}: {}", lone.name),
+                    _ => title.to_owned(),
+                },
                 x_label: x_label.to_owned(),
                 y_label: "Dice, mean over structures".to_owned(),
                 y_range: Some((0.0, 1.0)),
@@ -160,8 +164,19 @@ mod tests {
         let (table, interactions) =
             tables(&[record("liver", 0, "points-1", &[0.5]), record("liver", 5, "clicks-2", &[0.5, 0.75])]);
         let two = picture(&table, &interactions)?.expect("two plots");
-        assert!(two.contains("Dice by number of points") && two.contains("Dice by number of interactions"), "{two}");
+        for title in
+            ["Dice by number of points: original", "Dice by number of interactions: assist, 5 slices, clicks-2"]
+        {
+            assert!(two.contains(title), "{title}: {two}");
+        }
         assert_eq!((one.matches("<svg").count(), two.matches("<svg").count()), (2, 3));
+        let (compared, none) =
+            tables(&[record("liver", 0, "points-1", &[0.5]), record("liver", 2, "points-1", &[0.75])]);
+        let legend = picture(&compared, &none)?.expect("a plot of two curves");
+        assert!(!legend.contains("Dice by number of points:"), "{legend}");
+        for part in ["Dice by number of points", "original", "assist, 2 slices"] {
+            assert!(legend.contains(part), "{part}: {legend}");
+        }
         let height = |svg: &str| attribute(svg, "height").expect("a height");
         assert!(height(&two) > height(&one) && two.contains(&format!("<svg y=\"{}\"", height(&one))), "{two}");
         Ok(())

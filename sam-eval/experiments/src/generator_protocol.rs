@@ -10,12 +10,12 @@ use sam_auto::{
     FittedGenerators, GeneratorConfig, GeneratorKind, PromptParts, SegmenterConfig, SliceContext, VolumeSegmenter,
 };
 use sam_core::{AnnotatedSlice, SamPredictor, SliceSource};
-use sam_eval::{MaskScore, protocol::FewSlices};
+use sam_eval::MaskScore;
 use sam_prompt::ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CaseSelection, CaseStructure, LearningConfigs, Protocol, Run, Setup,
+    CaseSetup, LearningConfigs, Protocol, Run, Setup, TrialConfig,
     error::{Context, Result},
     mask_trials::{MaskTrial, run_trials},
 };
@@ -23,13 +23,9 @@ use crate::{
 /// The config of the comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GeneratorProtocol {
-    /// Which cases are tested.
+    /// Which trials are done.
     #[serde(flatten)]
-    pub cases: CaseSelection,
-    /// Which slices are annotated and tested.
-    pub slices: FewSlices,
-    /// One repeat for each seed.
-    pub seeds: Vec<u64>,
+    pub trials: TrialConfig,
     /// The generators.
     #[serde(rename = "generators")]
     pub kinds: Vec<GeneratorKind>,
@@ -48,25 +44,17 @@ pub struct GeneratorProtocol {
 impl Protocol for GeneratorProtocol {
     type Outcome = Run<MaskScore>;
 
-    fn cases(&self) -> &CaseSelection {
-        &self.cases
-    }
-
-    fn slices(&self) -> &FewSlices {
-        &self.slices
+    fn trials(&self) -> &TrialConfig {
+        &self.trials
     }
 
     fn check(&self) -> Result<()> {
         Ok(self.config.check()?)
     }
 
-    fn test_case<B: Backend>(
-        &self,
-        setup: &Setup<B>,
-        case: &CaseStructure<'_>,
-        source: &dyn SliceSource<B>,
-    ) -> Result<Vec<Run<MaskScore>>> {
-        run_trials(setup, case, source, (&self.slices, &self.seeds), self, |trial| {
+    fn test_case<B: Backend>(&self, test: &CaseSetup<'_, B>) -> Result<Vec<Run<MaskScore>>> {
+        let CaseSetup { setup, source, .. } = *test;
+        run_trials(test, &self.trials, self, |trial| {
             GeneratorTest { protocol: self, setup, trial, source, learned: Vec::new() }.run()
         })
     }

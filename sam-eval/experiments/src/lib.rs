@@ -37,7 +37,7 @@ pub use learning::LearningConfigs;
 pub use mask_table::mask_table;
 pub use plan::Plan;
 pub use prompting_protocol::PromptingProtocol;
-pub use protocol::Protocol;
+pub use protocol::{CaseSetup, Protocol, TrialConfig};
 pub use setup::{FoundMask, Run, Setup, scores};
 pub use trust_protocol::{
     ActiveLearning, ActiveLearningCurve, MeasuredSlice, MeasuredVolume, QueryStrategy, RankingCurve, ReviewOrder,

@@ -2,11 +2,11 @@
 
 use burn::tensor::backend::Backend;
 use sam_core::{AnnotatedSlice, SliceSource};
-use sam_eval::{MaskScore, protocol::FewSlices};
+use sam_eval::MaskScore;
 use sam_prompt::ndarray::Array2;
 use serde::Serialize;
 
-use crate::{CaseStructure, FoundMask, Run, Setup, error::Result, setup::digest};
+use crate::{CaseSetup, CaseStructure, FoundMask, Run, TrialConfig, error::Result, setup::digest};
 
 /// One repeat: the slices of a case that are annotated and those that are tested.
 #[derive(Debug)]
@@ -27,10 +27,8 @@ pub(crate) struct MaskTrial<'a, B: Backend> {
 /// # Errors
 /// If too few slices show the structure or a slice cannot be embedded, and those of the work.
 pub(crate) fn run_trials<B: Backend>(
-    setup: &Setup<B>,
-    case: &CaseStructure<'_>,
-    source: &dyn SliceSource<B>,
-    (slices, seeds): (&FewSlices, &[u64]),
+    &CaseSetup { setup, case, source }: &CaseSetup<'_, B>,
+    TrialConfig { slices, seeds, .. }: &TrialConfig,
     config: &impl Serialize,
     mut work: impl FnMut(&MaskTrial<'_, B>) -> Result<Vec<Run<MaskScore>>>,
 ) -> Result<Vec<Run<MaskScore>>> {

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::{
     ActiveLearning, ActiveLearningCurve, CaseSelection, CoarseProtocol, DataSource, ExperimentError, GeneratorProtocol,
-    LearningConfigs, MeasuredVolume, PromptingProtocol, Protocol, Run, Setup, TrustProtocol, Variant,
+    LearningConfigs, MeasuredVolume, PromptingProtocol, Protocol, Run, Setup, TrialConfig, TrustProtocol, Variant,
     error::{Context, Result},
 };
 
@@ -123,10 +123,8 @@ impl Plan {
     ) -> Result<Vec<Run<Record>>> {
         let learning = LearningConfigs::default().with(sampling, "{}")?;
         self.run(setup, |cases| PromptingProtocol {
-            cases,
-            slices: self.few_slices(annotated, 0, 0),
+            trials: self.trials(cases, annotated, 0, 0),
             prompts: prompts.to_vec(),
-            seeds: self.seeds.clone(),
             user: SimulatedUser { sampling, ..SimulatedUser::default() },
             learning: learning.clone(),
         })
@@ -135,9 +133,7 @@ impl Plan {
     /// SAM^auto, by SAP-Net's boxes and by propagated points.
     pub(crate) fn generators<B: Backend>(&self, setup: &Setup<B>) -> Result<Vec<Run<MaskScore>>> {
         self.run(setup, |cases| GeneratorProtocol {
-            cases,
-            slices: self.few_slices(&[AUTO_ANNOTATED], AUTO_ANNOTATED_EMPTY, AUTO_TESTED_EMPTY),
-            seeds: self.seeds.clone(),
+            trials: self.trials(cases, &[AUTO_ANNOTATED], AUTO_ANNOTATED_EMPTY, AUTO_TESTED_EMPTY),
             kinds: vec![GeneratorKind::Sapnet, GeneratorKind::Propagation],
             parts: vec![PromptParts::Box, PromptParts::Points],
             points: AUTO_POINTS,
@@ -149,10 +145,8 @@ impl Plan {
     /// Coarse masks of PANet and SAP-Net.
     pub(crate) fn coarse<B: Backend>(&self, setup: &Setup<B>, variants: &[Variant]) -> Result<Vec<Run<MaskScore>>> {
         self.run(setup, |cases| CoarseProtocol {
-            cases,
+            trials: self.trials(cases, &[AUTO_ANNOTATED], AUTO_ANNOTATED_EMPTY, AUTO_TESTED_EMPTY),
             variants: variants.to_vec(),
-            slices: self.few_slices(&[AUTO_ANNOTATED], AUTO_ANNOTATED_EMPTY, AUTO_TESTED_EMPTY),
-            seeds: self.seeds.clone(),
             components: COMPONENTS,
             sapnet: SapNetConfig::default(),
         })
@@ -177,9 +171,7 @@ impl Plan {
         // Trust looks at neighbours, so no slice is skipped.
         cases.survey.max_slices = usize::MAX;
         TrustProtocol {
-            cases,
-            slices: self.few_slices(&[AUTO_ANNOTATED], AUTO_ANNOTATED_EMPTY, 0),
-            seeds: self.seeds.clone(),
+            trials: self.trials(cases, &[AUTO_ANNOTATED], AUTO_ANNOTATED_EMPTY, 0),
             left_out: TRUST_LEFT_OUT,
             generators: GeneratorConfig::default(),
             learning: LearningConfigs::default().boxes,
@@ -187,14 +179,21 @@ impl Plan {
         }
     }
 
-    fn few_slices(&self, annotated: &[usize], annotated_empty: usize, tested_empty: usize) -> FewSlices {
-        FewSlices {
+    fn trials(
+        &self,
+        cases: CaseSelection,
+        annotated: &[usize],
+        annotated_empty: usize,
+        tested_empty: usize,
+    ) -> TrialConfig {
+        let slices = FewSlices {
             annotated: annotated.to_vec(),
             annotated_empty,
             tested: self.tested,
             tested_empty,
             selection: SliceSelection::Normal,
-        }
+        };
+        TrialConfig { cases, slices, seeds: self.seeds.clone() }
     }
 }
 

@@ -9,13 +9,13 @@ use sam_core::{ImageEmbedding, MaskPrediction, SamPredictor, SliceSource};
 use sam_data::Structure;
 use sam_eval::{
     Record,
-    protocol::{FewSlices, Prediction, SimulatedUser, TestPrompt, TestSubject, TestedMethod, Trial},
+    protocol::{Prediction, SimulatedUser, TestPrompt, TestSubject, TestedMethod, Trial},
 };
 use sam_prompt::Prompts;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CaseSelection, CaseStructure, ExperimentError, FoundMask, LearningConfigs, Protocol, Run, Setup,
+    CaseSetup, CaseStructure, ExperimentError, FoundMask, LearningConfigs, Protocol, Run, Setup, TrialConfig,
     error::{Context, Result},
     mask_trials::annotate,
     setup::digest,
@@ -24,15 +24,11 @@ use crate::{
 /// The config of the comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PromptingProtocol {
-    /// Which cases are tested.
+    /// Which trials are done.
     #[serde(flatten)]
-    pub cases: CaseSelection,
-    /// Which slices are annotated and which are tested.
-    pub slices: FewSlices,
+    pub trials: TrialConfig,
     /// Prompts to test with.
     pub prompts: Vec<TestPrompt>,
-    /// One repeat for each seed, with other slices and prompts.
-    pub seeds: Vec<u64>,
     /// How test slices are prompted and scored.
     pub user: SimulatedUser,
     /// What is learned, by what is tested.
@@ -42,17 +38,14 @@ pub struct PromptingProtocol {
 impl Protocol for PromptingProtocol {
     type Outcome = Run<Record>;
 
-    fn cases(&self) -> &CaseSelection {
-        &self.cases
-    }
-
-    fn slices(&self) -> &FewSlices {
-        &self.slices
+    fn trials(&self) -> &TrialConfig {
+        &self.trials
     }
 
     fn check(&self) -> Result<()> {
-        ExperimentError::check(!self.seeds.is_empty(), "seeds", "at least one", "none")?;
-        ExperimentError::check(self.slices.tested > 0, "test slices", "at least 1", 0)?;
+        let TrialConfig { slices, seeds, .. } = &self.trials;
+        ExperimentError::check(!seeds.is_empty(), "seeds", "at least one", "none")?;
+        ExperimentError::check(slices.tested > 0, "test slices", "at least 1", 0)?;
         ExperimentError::check(!self.prompts.is_empty(), "prompts", TestPrompt::SYNTAX, "none")?;
         for (at, prompt) in self.prompts.iter().enumerate() {
             ExperimentError::check(
@@ -62,11 +55,11 @@ impl Protocol for PromptingProtocol {
                 format!("{prompt} twice"),
             )?;
         }
-        for (at, count) in self.slices.annotated.iter().enumerate() {
+        for (at, count) in slices.annotated.iter().enumerate() {
             let expected = "at least 1: the original model, which learns nothing, is always tested";
             ExperimentError::check(*count > 0, "annotated slices", expected, count)?;
             ExperimentError::check(
-                !self.slices.annotated[..at].contains(count),
+                !slices.annotated[..at].contains(count),
                 "annotated slices",
                 "each number once",
                 format!("{count} twice"),
@@ -75,16 +68,12 @@ impl Protocol for PromptingProtocol {
         Ok(())
     }
 
-    fn test_case<B: Backend>(
-        &self,
-        setup: &Setup<B>,
-        case: &CaseStructure<'_>,
-        source: &dyn SliceSource<B>,
-    ) -> Result<Vec<Run<Record>>> {
+    fn test_case<B: Backend>(&self, test: &CaseSetup<'_, B>) -> Result<Vec<Run<Record>>> {
+        let CaseSetup { setup, case, source } = *test;
         let test = CaseTest { protocol: self, setup, case, source };
         setup.case(case.name(), self.steps(case.survey.shown.len()), || {
             let mut runs = Vec::new();
-            for &seed in &self.seeds {
+            for &seed in &self.trials.seeds {
                 runs.extend(test.repeat(seed)?);
             }
             Ok(runs)
@@ -95,12 +84,13 @@ impl Protocol for PromptingProtocol {
 impl PromptingProtocol {
     /// Steps of one structure that is on `shown` slices: learning iterations and tested slices.
     fn steps(&self, shown: usize) -> usize {
-        let tests = shown.saturating_sub(self.slices.most()).min(self.slices.tested);
+        let TrialConfig { slices, seeds, .. } = &self.trials;
+        let tests = shown.saturating_sub(slices.most()).min(slices.tested);
         let kinds = self.learning.by_kind(&self.prompts);
-        let iterations = |&slices| kinds.iter().map(move |&(config, _)| config.clone().for_slices(slices).iterations);
-        let learning: usize = self.slices.annotated.iter().flat_map(iterations).sum();
-        let tested = self.prompts.len() * tests * (1 + self.slices.annotated.len());
-        self.seeds.len() * (learning + tested)
+        let iterations = |&count| kinds.iter().map(move |&(config, _)| config.clone().for_slices(count).iterations);
+        let learning: usize = slices.annotated.iter().flat_map(iterations).sum();
+        let tested = self.prompts.len() * tests * (1 + slices.annotated.len());
+        seeds.len() * (learning + tested)
     }
 }
 
@@ -143,7 +133,7 @@ impl<B: Backend> CaseTest<'_, B> {
     /// Tests the original, then each model that learned.
     fn repeat(&self, seed: u64) -> Result<Vec<Run<Record>>> {
         let protocol = self.protocol;
-        let trials = protocol.slices.trials(self.case.survey, seed)?;
+        let trials = protocol.trials.slices.trials(self.case.survey, seed)?;
         let mut runs = Vec::new();
         if let Some(trial) = trials.first() {
             let trial = &Trial { annotated: Vec::new(), ..trial.clone() };
@@ -243,23 +233,26 @@ impl<B: Backend> Model<B> {
 #[cfg(test)]
 mod tests {
     use sam_data::SliceAxis;
+    use sam_eval::protocol::FewSlices;
     use sam_prompt::{PromptKind, SliceSelection};
 
     use super::*;
-    use crate::DataSource;
+    use crate::{CaseSelection, DataSource};
 
     fn protocol() -> PromptingProtocol {
         PromptingProtocol {
-            cases: CaseSelection::new(DataSource::default(), SliceAxis::Auto),
-            slices: FewSlices {
-                annotated: vec![2, 5],
-                annotated_empty: 0,
-                tested: 16,
-                tested_empty: 0,
-                selection: SliceSelection::Normal,
+            trials: TrialConfig {
+                cases: CaseSelection::new(DataSource::default(), SliceAxis::Auto),
+                slices: FewSlices {
+                    annotated: vec![2, 5],
+                    annotated_empty: 0,
+                    tested: 16,
+                    tested_empty: 0,
+                    selection: SliceSelection::Normal,
+                },
+                seeds: vec![0],
             },
             prompts: vec![TestPrompt::Once(PromptKind::Points(1)), TestPrompt::Clicks(3), TestPrompt::Active(5)],
-            seeds: vec![0],
             user: SimulatedUser::default(),
             learning: LearningConfigs::default(),
         }
@@ -280,11 +273,15 @@ mod tests {
     #[test]
     fn nothing_to_do_and_things_done_twice_are_refused_before_the_work() {
         assert!(protocol().check().is_ok());
-        let annotating = |annotated| FewSlices { annotated, ..protocol().slices };
+        let with_trials = |trials| PromptingProtocol { trials, ..protocol() };
+        let annotating = |annotated| {
+            let TrialConfig { cases, slices, seeds } = protocol().trials;
+            with_trials(TrialConfig { cases, slices: FewSlices { annotated, ..slices }, seeds })
+        };
         let refused = [
-            PromptingProtocol { seeds: Vec::new(), ..protocol() },
-            PromptingProtocol { slices: annotating(vec![0]), ..protocol() },
-            PromptingProtocol { slices: annotating(vec![2, 2]), ..protocol() },
+            with_trials(TrialConfig { seeds: Vec::new(), ..protocol().trials }),
+            annotating(vec![0]),
+            annotating(vec![2, 2]),
             PromptingProtocol { prompts: Vec::new(), ..protocol() },
             PromptingProtocol { prompts: vec![TestPrompt::Active(5); 2], ..protocol() },
         ];

@@ -17,10 +17,7 @@ use crate::{
     backend::Job,
     console::Console,
     exit::Failure,
-    options::{
-        AutoOptions, CacheOptions, LearningOptions, ModelOptions, OutputOptions, ScanOptions, SessionOptions,
-        StructureOptions,
-    },
+    options::{AutoOptions, ComputeOptions, LearningOptions, ScanOptions, SessionOptions, StructureOptions},
     progress::ProgressBars,
 };
 
@@ -37,9 +34,6 @@ pub struct Options {
     #[command(flatten)]
     #[serde(flatten)]
     scan: ScanOptions,
-    #[command(flatten)]
-    #[serde(flatten)]
-    output: OutputOptions,
     /// Label map with a few outlined slices; later a corrected mask
     #[arg(long, value_name = "FILE", required_unless_present = "session")]
     annotations: Option<PathBuf>,
@@ -60,10 +54,7 @@ pub struct Options {
     session: SessionOptions,
     #[command(flatten)]
     #[serde(flatten)]
-    model: ModelOptions,
-    #[command(flatten)]
-    #[serde(flatten)]
-    cache: CacheOptions,
+    compute: ComputeOptions,
 }
 
 /// Annotates a scan, and prints the result.
@@ -83,19 +74,18 @@ pub(super) fn annotate(options: &Options, console: &Console) -> Result<AnnotateR
     }
     let annotations = options.annotations.as_deref();
     let labels = annotations.map(|path| ScanOptions::read_labels(&scan, path)).transpose()?;
-    let weights = options.model.locate(console)?;
-    let backend = options.model.backend;
-    backend.run(AnnotateJob { options, console, scan, output, labels, weights: &weights })
+    let model = &options.compute.model;
+    let weights = model.locate(console)?;
+    model.backend.run(AnnotateJob { options, console, scan, output, labels, weights: &weights })
 }
 
 impl Options {
     /// Where the mask goes, with what the record says of these options.
     fn output(&self, scan: &Scan) -> Result<Output> {
-        let mut inputs = vec![("--image", self.scan.image.as_path())];
         // A session has its own copy of what was outlined, so that a mask may be corrected in its place.
         let annotations = self.annotations.as_deref().filter(|_| self.session.session.is_none());
-        inputs.extend(annotations.map(|path| ("--annotations", path)));
-        Ok(self.output.check(scan, &inputs)?.with_field("options", self))
+        let inputs: Vec<_> = annotations.map(|path| ("--annotations", path)).into_iter().collect();
+        Ok(self.scan.output(scan, &inputs)?.with_field("options", self))
     }
 }
 
@@ -113,7 +103,8 @@ impl Job for AnnotateJob<'_> {
     type Output = AnnotateReport;
 
     fn run<B: Backend>(self, device: &B::Device) -> Result<AnnotateReport> {
-        let Options { structures, learning, model, session, .. } = self.options;
+        let Options { structures, learning, compute, session, .. } = self.options;
+        let model = &compute.model;
         let predictor = model.predictor::<B>(self.weights, device)?;
         let output =
             self.output.clone().with_field("environment", crate::record::environment(model.backend, &predictor));
@@ -122,7 +113,7 @@ impl Job for AnnotateJob<'_> {
             .axis(structures.axis)
             .window(cards::window(structures.window, &cards)?)
             .config(learning.config(&self.options.auto)?);
-        if let Some(cache) = self.options.cache.open()? {
+        if let Some(cache) = compute.open_cache()? {
             builder = builder.cache(cache);
         }
         if let Some(path) = &learning.save_card {

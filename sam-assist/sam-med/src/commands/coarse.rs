@@ -2,18 +2,17 @@
 
 use std::{fmt, path::PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
-use sam_data::SliceAxis;
 use sam_eval::{MaskScore, protocol::FewSlices};
-use sam_experiments::{CaseSelection, CoarseProtocol, Variant, mask_table, scores};
+use sam_experiments::{CoarseProtocol, TrialConfig, Variant, mask_table, scores};
 use sam_prompt::SliceSelection;
 use serde::Serialize;
 
 use super::evaluate::ProtocolJob;
 use crate::{
     console::Console,
-    options::{CacheOptions, DataOptions, ModelOptions},
+    options::{ComputeOptions, DataOptions, read_config},
     record,
 };
 
@@ -30,9 +29,6 @@ pub struct Options {
     #[command(flatten)]
     #[serde(flatten)]
     data: DataOptions,
-    /// Axis of the slices: auto, axial, coronal, sagittal, i, j or k
-    #[arg(long, default_value = "auto", hide_default_value = true, help_heading = "Data")]
-    axis: SliceAxis,
     /// Rows of the table: panet, sapnet, position, biased, topk
     #[arg(long, value_delimiter = ',', default_value = "panet,sapnet,position,biased,topk", value_name = "ROWS")]
     variant: Vec<Variant>,
@@ -62,10 +58,7 @@ pub struct Options {
     out: Option<PathBuf>,
     #[command(flatten)]
     #[serde(flatten)]
-    model: ModelOptions,
-    #[command(flatten)]
-    #[serde(flatten)]
-    cache: CacheOptions,
+    compute: ComputeOptions,
 }
 
 /// Compares, and writes the scores.
@@ -73,26 +66,23 @@ pub struct Options {
 /// # Errors
 /// If the config makes no sense, the data cannot be read, or the scores not be written. [`sam_experiments::ExperimentError::Stopped`].
 pub fn run(options: &Options, console: &Console) -> Result<()> {
-    let sapnet = serde_json::from_str(&options.sapnet)
-        .with_context(|| format!("cannot read the config {:?} of --sapnet", options.sapnet))?;
-    let protocol = CoarseProtocol {
-        cases: CaseSelection::new(options.data.source(), options.axis),
-        variants: options.variant.clone(),
-        slices: FewSlices {
-            annotated: vec![options.slices],
-            annotated_empty: options.empty_slices,
-            tested: options.test_slices,
-            tested_empty: options.test_empty,
-            selection: SliceSelection::Normal,
-        },
-        seeds: options.seeds.clone(),
-        components: options.components,
-        sapnet,
+    let slices = FewSlices {
+        annotated: vec![options.slices],
+        annotated_empty: options.empty_slices,
+        tested: options.test_slices,
+        tested_empty: options.test_empty,
+        selection: SliceSelection::Normal,
     };
-    let weights = options.model.locate(console)?;
-    let Options { model, cache, .. } = options;
-    let job = ProtocolJob { protocol: &protocol, model, cache, weights: &weights, console };
-    let (runs, _) = model.backend.run(job)?;
+    let protocol = CoarseProtocol {
+        trials: TrialConfig { cases: options.data.cases(), slices, seeds: options.seeds.clone() },
+        variants: options.variant.clone(),
+        components: options.components,
+        sapnet: read_config("--sapnet", &options.sapnet)?,
+    };
+    let compute = &options.compute;
+    let weights = compute.model.locate(console)?;
+    let job = ProtocolJob { protocol: &protocol, compute, weights: &weights, console };
+    let (runs, _) = compute.model.backend.run(job)?;
     let scores = scores(runs);
     if let Some(path) = &options.out {
         let results =

@@ -8,13 +8,12 @@ use burn::tensor::backend::Backend;
 use clap::Args;
 use sam_annotate::Weights;
 use sam_auto::{GeneratorConfig, GeneratorKind, PromptParts};
-use sam_data::SliceAxis;
 use sam_eval::{
     InteractionTable, MaskScore, Record, ResultsTable, Spread,
     protocol::{FewSlices, SimulatedUser, TestPrompt},
 };
 use sam_experiments::{
-    CaseSelection, Environment, GeneratorProtocol, LearningConfigs, PromptingProtocol, Protocol, Run, Setup, curves,
+    Environment, GeneratorProtocol, LearningConfigs, PromptingProtocol, Protocol, Run, Setup, TrialConfig, curves,
     mask_table, scores,
 };
 use sam_prompt::{SamplingScheme, SliceSelection};
@@ -23,7 +22,7 @@ use serde::Serialize;
 use crate::{
     backend::Job,
     console::Console,
-    options::{CacheOptions, DataOptions, ModelOptions},
+    options::{ComputeOptions, DataOptions, read_config},
     progress::ExperimentBars,
     record,
 };
@@ -42,58 +41,67 @@ pub struct Options {
     #[command(flatten)]
     #[serde(flatten)]
     data: DataOptions,
-    /// Axis of the slices: auto, axial, coronal, sagittal, i, j or k
-    #[arg(long, default_value = "auto", hide_default_value = true, help_heading = "Data")]
-    axis: SliceAxis,
+    #[command(flatten)]
+    #[serde(flatten)]
+    protocol: ProtocolOptions,
+    #[command(flatten)]
+    #[serde(flatten)]
+    generators: GeneratorOptions,
+    /// Folder for the results
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    out: PathBuf,
+    #[command(flatten)]
+    #[serde(flatten)]
+    compute: ComputeOptions,
+}
+
+/// What is learned and tested.
+#[derive(Debug, Clone, Args, Serialize)]
+#[command(next_help_heading = "Protocol")]
+struct ProtocolOptions {
     /// Numbers of annotated slices
-    #[arg(long, value_delimiter = ',', default_value = "2,5", value_name = "COUNTS", help_heading = "Protocol")]
+    #[arg(long, value_delimiter = ',', default_value = "2,5", value_name = "COUNTS")]
     slices: Vec<usize>,
     /// points:N, box, box+points:N, active:N (box, then clicks), clicks:N
     #[arg(
         long,
         value_delimiter = ',',
         default_value = "points:1,points:3,points:5,points:10,box",
-        hide_default_value = true,
-        help_heading = "Protocol"
+        hide_default_value = true
     )]
     prompts: Vec<TestPrompt>,
     /// Where points are drawn: uniform, center or boundary
-    #[arg(long, default_value_t, value_name = "SCHEME", help_heading = "Protocol")]
+    #[arg(long, default_value_t, value_name = "SCHEME")]
     sampling: SamplingScheme,
     /// Config of the learning as JSON, such as {"iterations": 60}
-    #[arg(long, value_name = "JSON", default_value = "{}", hide_default_value = true, help_heading = "Protocol")]
+    #[arg(long, value_name = "JSON", default_value = "{}", hide_default_value = true)]
     learning: String,
     /// Feed each prediction's logits back into the next one
-    #[arg(long, help_heading = "Protocol")]
+    #[arg(long)]
     feed_back: bool,
     /// Annotated slices: normal, uniform or equidistant
-    #[arg(long, value_parser = selection, default_value = "normal", help_heading = "Protocol")]
+    #[arg(long, value_parser = selection, default_value = "normal")]
     selection: SliceSelection,
     /// Number of repeats, with other slices and prompts
-    #[arg(long, default_value_t = 1, value_name = "COUNT", help_heading = "Protocol")]
+    #[arg(long, default_value_t = 1, value_name = "COUNT")]
     repeats: u64,
     /// Seed of the first repeat
-    #[arg(long, default_value_t = 0, help_heading = "Protocol")]
+    #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Test slices of each structure of a case, at most
-    #[arg(long, value_name = "COUNT", default_value_t = 16, help_heading = "Protocol")]
+    #[arg(long, value_name = "COUNT", default_value_t = 16)]
     test_slices: usize,
+}
+
+/// Which generators prompt, and with what.
+#[derive(Debug, Clone, Args, Serialize)]
+#[command(next_help_heading = "Prompts of generators, in place of simulated ones")]
+struct GeneratorOptions {
     /// propagation, classification, panet, sapnet, ensemble
-    #[arg(
-        long,
-        value_delimiter = ',',
-        value_name = "KINDS",
-        help_heading = "Prompts of generators, in place of simulated ones"
-    )]
+    #[arg(long, value_delimiter = ',', value_name = "KINDS")]
     auto: Vec<GeneratorKind>,
     /// Annotated slices without the structure
-    #[arg(
-        long,
-        value_name = "COUNT",
-        default_value_t = 2,
-        requires = "auto",
-        help_heading = "Prompts of generators, in place of simulated ones"
-    )]
+    #[arg(long, value_name = "COUNT", default_value_t = 2, requires = "auto")]
     empty_slices: usize,
     /// What they give to SAM, each in turn
     #[arg(
@@ -102,29 +110,12 @@ pub struct Options {
         default_value = "points,box,mask,together",
         requires = "auto",
         value_name = "PARTS",
-        hide_default_value = true,
-        help_heading = "Prompts of generators, in place of simulated ones"
+        hide_default_value = true
     )]
     hand_over: Vec<PromptParts>,
     /// Config as JSON, such as {"sapnet": {"iterations": 160}}
-    #[arg(
-        long,
-        value_name = "JSON",
-        default_value = "{}",
-        hide_default_value = true,
-        requires = "auto",
-        help_heading = "Prompts of generators, in place of simulated ones"
-    )]
+    #[arg(long, value_name = "JSON", default_value = "{}", hide_default_value = true, requires = "auto")]
     generators: String,
-    /// Folder for the results
-    #[arg(long, value_name = "DIR", default_value = "results")]
-    out: PathBuf,
-    #[command(flatten)]
-    #[serde(flatten)]
-    model: ModelOptions,
-    #[command(flatten)]
-    #[serde(flatten)]
-    cache: CacheOptions,
 }
 
 /// With --auto, at most this many slices without the structure are tested.
@@ -143,10 +134,10 @@ fn selection(text: &str) -> Result<SliceSelection> {
 /// # Errors
 /// If the config makes no sense, the data cannot be read, or the results not be written. [`sam_experiments::ExperimentError::Stopped`].
 pub fn run(options: &Options, console: &Console) -> Result<()> {
-    let learning = LearningConfigs::default().with(options.sampling, &options.learning)?;
-    let weights = options.model.locate(console)?;
+    let learning = LearningConfigs::default().with(options.protocol.sampling, &options.protocol.learning)?;
+    let weights = options.compute.model.locate(console)?;
     record::create_folder(&options.out)?;
-    let report = if options.auto.is_empty() {
+    let report = if options.generators.auto.is_empty() {
         options.prompting(learning, &weights, console)?
     } else {
         options.generating(learning, &weights, console)?
@@ -156,35 +147,30 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
 }
 
 impl Options {
-    fn seeds(&self) -> Vec<u64> {
-        (self.seed..self.seed.saturating_add(self.repeats)).collect()
-    }
-
-    fn cases(&self) -> CaseSelection {
-        CaseSelection::new(self.data.source(), self.axis)
+    /// The trials, with this many annotated slices that show the structure, and others that do not.
+    fn trials(&self, annotated: Vec<usize>, annotated_empty: usize, tested_empty: usize) -> TrialConfig {
+        let ProtocolOptions { test_slices, selection, seed, repeats, .. } = self.protocol;
+        TrialConfig {
+            cases: self.data.cases(),
+            slices: FewSlices { annotated, annotated_empty, tested: test_slices, tested_empty, selection },
+            seeds: (seed..seed.saturating_add(repeats)).collect(),
+        }
     }
 
     fn job<'a, P>(&'a self, protocol: &'a P, weights: &'a Weights, console: &'a Console) -> ProtocolJob<'a, P> {
-        ProtocolJob { protocol, model: &self.model, cache: &self.cache, weights, console }
+        ProtocolJob { protocol, compute: &self.compute, weights, console }
     }
 
     /// Simulated prompts.
     fn prompting(&self, learning: LearningConfigs, weights: &Weights, console: &Console) -> Result<EvaluateReport> {
+        let ProtocolOptions { sampling, feed_back, slices, prompts, .. } = &self.protocol;
         let protocol = PromptingProtocol {
-            cases: self.cases(),
-            slices: FewSlices {
-                annotated: self.slices.clone(),
-                annotated_empty: 0,
-                tested: self.test_slices,
-                tested_empty: 0,
-                selection: self.selection,
-            },
-            prompts: self.prompts.clone(),
-            seeds: self.seeds(),
-            user: SimulatedUser { sampling: self.sampling, feed_back: self.feed_back, ..SimulatedUser::default() },
+            trials: self.trials(slices.clone(), 0, 0),
+            prompts: prompts.clone(),
+            user: SimulatedUser { sampling: *sampling, feed_back: *feed_back, ..SimulatedUser::default() },
             learning,
         };
-        let (runs, environment) = self.model.backend.run(self.job(&protocol, weights, console))?;
+        let (runs, environment) = self.compute.model.backend.run(self.job(&protocol, weights, console))?;
         let records = scores(runs);
         let results = serde_json::json!({ "config": protocol, "environment": environment, "records": records });
         record::write_json(&self.out.join("results.json"), &results)?;
@@ -205,26 +191,19 @@ impl Options {
 
     /// Prompts of generators.
     fn generating(&self, learning: LearningConfigs, weights: &Weights, console: &Console) -> Result<EvaluateReport> {
-        let config: GeneratorConfig = serde_json::from_str(&self.generators)
-            .with_context(|| format!("cannot read the config {:?} of --generators", self.generators))?;
-        let annotated = self.slices.iter().copied().max().context("--slices needs a number of annotated slices")?;
+        let GeneratorOptions { auto, empty_slices, hand_over, generators } = &self.generators;
+        let config: GeneratorConfig = read_config("--generators", generators)?;
+        let annotated = self.protocol.slices.iter().copied().max();
+        let annotated = annotated.context("--slices needs a number of annotated slices")?;
         let protocol = GeneratorProtocol {
-            cases: self.cases(),
-            slices: FewSlices {
-                annotated: vec![annotated],
-                annotated_empty: self.empty_slices,
-                tested: self.test_slices,
-                tested_empty: TESTED_EMPTY,
-                selection: self.selection,
-            },
-            seeds: self.seeds(),
-            kinds: self.auto.clone(),
-            parts: self.hand_over.clone(),
+            trials: self.trials(vec![annotated], *empty_slices, TESTED_EMPTY),
+            kinds: auto.clone(),
+            parts: hand_over.clone(),
             points: COMPONENT_POINTS,
-            config: config.clone().with_extraction(config.extraction.with_sampling(self.sampling)),
+            config: config.clone().with_extraction(config.extraction.with_sampling(self.protocol.sampling)),
             learning,
         };
-        let (runs, environment) = self.model.backend.run(self.job(&protocol, weights, console))?;
+        let (runs, environment) = self.compute.model.backend.run(self.job(&protocol, weights, console))?;
         let scores = scores(runs);
         let results = serde_json::json!({ "config": protocol, "environment": environment, "scores": scores });
         record::write_json(&self.out.join("results.json"), &results)?;
@@ -237,8 +216,7 @@ impl Options {
 /// A protocol, ready for a backend.
 pub(super) struct ProtocolJob<'a, P> {
     pub(super) protocol: &'a P,
-    pub(super) model: &'a ModelOptions,
-    pub(super) cache: &'a CacheOptions,
+    pub(super) compute: &'a ComputeOptions,
     pub(super) weights: &'a Weights,
     pub(super) console: &'a Console,
 }
@@ -247,11 +225,12 @@ impl<P: Protocol<Outcome = Run<T>> + Sync, T: Send> Job for ProtocolJob<'_, P> {
     type Output = (Vec<Run<T>>, Environment);
 
     fn run<B: Backend>(self, device: &B::Device) -> Result<Self::Output> {
-        let predictor = self.model.predictor::<B>(self.weights, device)?;
-        let environment = record::environment(self.model.backend, &predictor);
+        let model = &self.compute.model;
+        let predictor = model.predictor::<B>(self.weights, device)?;
+        let environment = record::environment(model.backend, &predictor);
         let mut bars = ExperimentBars::new(self.console);
         let mut setup = Setup::new(predictor).with_observer(move |event| bars.event(event));
-        if let Some(cache) = self.cache.open()? {
+        if let Some(cache) = self.compute.open_cache()? {
             setup = setup.with_cache(cache);
         }
         Ok((self.protocol.run(&setup)?, environment))

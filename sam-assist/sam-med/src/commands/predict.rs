@@ -32,7 +32,7 @@ use crate::{
     backend::Job,
     console::Console,
     exit::Failure,
-    options::{CacheOptions, ModelOptions, OutputOptions, ScanOptions},
+    options::{ComputeOptions, ScanOptions},
     progress::ProgressBars,
     record,
 };
@@ -50,9 +50,6 @@ pub struct Options {
     #[command(flatten)]
     #[serde(flatten)]
     scan: ScanOptions,
-    #[command(flatten)]
-    #[serde(flatten)]
-    output: OutputOptions,
     /// The prompts: .json
     #[arg(long, value_name = "FILE", help_heading = "Prompts")]
     prompts: PathBuf,
@@ -67,10 +64,7 @@ pub struct Options {
     seed: u64,
     #[command(flatten)]
     #[serde(flatten)]
-    model: ModelOptions,
-    #[command(flatten)]
-    #[serde(flatten)]
-    cache: CacheOptions,
+    compute: ComputeOptions,
 }
 
 /// Segments, and writes the mask with its record.
@@ -79,11 +73,11 @@ pub struct Options {
 /// If something cannot be read, does not fit, or cannot be written. [`Failure::Stopped`].
 pub fn run(options: &Options, console: &Console) -> Result<()> {
     let scan = Arc::new(options.scan.read()?);
-    let output = options.output.check(&scan, &[("--image", &options.scan.image)])?;
+    let output = options.scan.output(&scan, &[])?;
     let (plane, objects) = read_prompts(&options.prompts, &scan)?;
-    let weights = options.model.locate(console)?;
+    let weights = options.compute.model.locate(console)?;
     let job = PredictJob { options, console, scan: &scan, plane: &plane, objects: &objects, weights: &weights };
-    let Predicted { labels, record } = options.model.backend.run(job)?;
+    let Predicted { labels, record } = options.compute.model.backend.run(job)?;
 
     let segment = |(object, value): (&ObjectPrompts, u16)| Segment::new(value, &object.name);
     let segments: Vec<_> = objects.iter().zip(1..).map(segment).collect();
@@ -155,12 +149,13 @@ impl Job for PredictJob<'_> {
     type Output = Predicted;
 
     fn run<B: Backend>(self, device: &B::Device) -> Result<Predicted> {
-        let Options { model, window, cache, .. } = self.options;
+        let Options { compute, window, .. } = self.options;
+        let model = &compute.model;
         let predictor = model.predictor::<B>(self.weights, device)?;
         let environment = record::environment(model.backend, &predictor);
         let axis = [SliceAxis::I, SliceAxis::J, SliceAxis::K][self.plane.axis()];
         let mut builder = Annotator::builder(predictor, Arc::clone(self.scan)).axis(axis).window(*window);
-        if let Some(cache) = cache.open()? {
+        if let Some(cache) = compute.open_cache()? {
             builder = builder.cache(cache);
         }
         let annotator = builder.build()?;

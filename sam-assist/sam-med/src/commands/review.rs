@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::{
     console::Console,
     exit::Failure,
-    options::{CacheOptions, ModelOptions, OutputOptions, ScanOptions, StructureOptions},
+    options::{ComputeOptions, ScanOptions, StructureOptions},
 };
 
 /// Review and correct a mask in the browser, on this machine alone.
@@ -35,9 +35,6 @@ pub struct Options {
     #[command(flatten)]
     #[serde(flatten)]
     scan: ScanOptions,
-    #[command(flatten)]
-    #[serde(flatten)]
-    output: OutputOptions,
     /// The mask to review: a label map on the scan's grid
     #[arg(long, value_name = "FILE", required_unless_present = "session", help_heading = "Review")]
     mask: Option<PathBuf>,
@@ -60,10 +57,7 @@ pub struct Options {
     structures: StructureOptions,
     #[command(flatten)]
     #[serde(flatten)]
-    model: ModelOptions,
-    #[command(flatten)]
-    #[serde(flatten)]
-    cache: CacheOptions,
+    compute: ComputeOptions,
 }
 
 /// Serves the page until Ctrl-C, and saves.
@@ -84,7 +78,7 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
     })?;
     // Decisions that came in while the server shut down.
     save(&desk)?;
-    console.result(&Reviewed { written: options.output.out.clone() })
+    console.result(&Reviewed { written: options.scan.out.clone() })
 }
 
 /// Waits until the user asked to end, and everything is saved. Decisions that cannot be saved keep the page open.

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use sam_annotate::{AnnotateConfig, SliceList};
 use sam_auto::{CleanUp, GeneratorConfig, GeneratorKind, GeneratorStrategy, PromptParts, Strategy};
 use serde::Serialize;
 
+use super::read_config;
 use crate::exit::Failure;
 
 /// What is learned.
@@ -81,8 +82,7 @@ impl AutoOptions {
     /// If the config of the generators cannot be read.
     pub fn strategy(&self) -> Result<Strategy> {
         let Some(kind) = self.auto else { return Ok(Strategy::default()) };
-        let mut config: GeneratorConfig = serde_json::from_str(&self.generators)
-            .with_context(|| format!("cannot read the config {:?} of --generators", self.generators))?;
+        let mut config: GeneratorConfig = read_config("--generators", &self.generators)?;
         if let Some(gate) = self.gate {
             if gate.is_nan() {
                 return Err(Failure::usage("--gate has to be a number, found NaN"));

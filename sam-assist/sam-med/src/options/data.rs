@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use sam_data::{KnownSet, PhantomKind, Window};
-use sam_experiments::DataSource;
+use sam_data::{KnownSet, PhantomKind, SliceAxis, Window};
+use sam_experiments::{CaseSelection, DataSource};
 use serde::Serialize;
 
-/// A folder of scans with masks, or synthetic ones.
+/// A folder of scans with masks, or synthetic ones, and how they are cut into slices.
 #[derive(Debug, Clone, Default, Args, Serialize)]
 #[command(next_help_heading = "Data")]
 pub struct DataOptions {
@@ -26,16 +26,20 @@ pub struct DataOptions {
     /// auto, abdomen, lung, brain, bone, minmax, percentile or LO:HI
     #[arg(long, allow_hyphen_values = true)]
     pub window: Option<Window>,
+    /// Axis of the slices: auto, axial, coronal, sagittal, i, j or k
+    #[arg(long, default_value = "auto", hide_default_value = true)]
+    pub axis: SliceAxis,
 }
 
 impl DataOptions {
-    /// The data as protocols read them.
-    pub fn source(&self) -> DataSource {
+    /// The cases as protocols read them.
+    pub fn cases(&self) -> CaseSelection {
         let source = match (&self.data, self.phantom) {
             (Some(folder), _) => DataSource::folder(folder, self.set),
             (None, Some(kind)) => DataSource::phantom(kind),
             (None, None) => DataSource::default(),
         };
-        source.with_structures(self.structures.clone()).with_window(self.window)
+        let source = source.with_structures(self.structures.clone()).with_window(self.window);
+        CaseSelection::new(source, self.axis)
     }
 }

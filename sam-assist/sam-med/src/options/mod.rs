@@ -1,15 +1,23 @@
 //! Options that commands share.
 
 mod annotate;
-mod cache;
+mod compute;
 mod data;
 mod model;
 mod scan;
 mod structures;
 
+use anyhow::{Context, Result};
+use serde::de::DeserializeOwned;
+
 pub use annotate::{AutoOptions, LearningOptions, SessionOptions};
-pub use cache::CacheOptions;
+pub use compute::ComputeOptions;
 pub use data::DataOptions;
 pub use model::ModelOptions;
-pub use scan::{OutputOptions, ScanOptions};
+pub use scan::ScanOptions;
 pub use structures::StructureOptions;
+
+/// Reads a config that an option gives as JSON.
+pub(crate) fn read_config<T: DeserializeOwned>(option: &str, text: &str) -> Result<T> {
+    serde_json::from_str(text).with_context(|| format!("cannot read the config {text:?} of {option}"))
+}

@@ -1,4 +1,4 @@
-//! Which scan, and where a mask of it is written.
+//! Which scan, and where its mask is written.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::exit::Failure;
 
-/// Which scan.
+/// Which scan, and where its mask is written.
 #[derive(Debug, Clone, Args, Serialize)]
 #[command(next_help_heading = "Scan and mask")]
 pub struct ScanOptions {
@@ -20,12 +20,6 @@ pub struct ScanOptions {
     /// Series Instance UID, if the folder has several DICOM series
     #[arg(long, value_name = "UID")]
     pub series: Option<String>,
-}
-
-/// Where a mask is written.
-#[derive(Debug, Clone, Args, Serialize)]
-#[command(next_help_heading = "Scan and mask")]
-pub struct OutputOptions {
     /// The mask to write: .nii or .nii.gz
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
@@ -50,16 +44,14 @@ impl ScanOptions {
     pub fn read_labels(scan: &Scan, path: &Path) -> Result<LabelVolume> {
         Ok(scan.read_labels(path)?)
     }
-}
 
-impl OutputOptions {
     /// The output, checked before the work: names and folders are right, and no input is overwritten.
     ///
     /// # Errors
-    /// If the mask cannot be written under this name, DICOM SEG is wanted of a scan that is not DICOM, or a file of `inputs` would be
-    /// overwritten.
-    pub fn check(&self, scan: &Scan, inputs: &[(&'static str, &Path)]) -> Result<Output> {
-        for (option, input) in inputs {
+    /// If the mask cannot be written under this name, DICOM SEG is wanted of a scan that is not DICOM, or the scan or a file of `inputs`
+    /// would be overwritten.
+    pub fn output(&self, scan: &Scan, inputs: &[(&'static str, &Path)]) -> Result<Output> {
+        for (option, input) in [("--image", self.image.as_path())].iter().chain(inputs) {
             for (written, path) in [("--out", Some(&self.out)), ("--seg", self.seg.as_ref())] {
                 if path.is_some_and(|path| is_same_file(path, input)) {
                     return Err(Failure::usage(format_args!(
@@ -94,9 +86,9 @@ mod tests {
         let image = folder.path().join("scan.nii.gz");
         let phantom = PhantomConfig::default().with_shape([12, 10, 4]).generate();
         sam_data::write_volume(&image, &phantom.volume)?;
-        let options = ScanOptions { image: image.clone(), series: None };
+        let options = ScanOptions { image, series: None, out: PathBuf::new(), seg: None };
         let scan = options.read()?;
-        let check = |out: PathBuf| OutputOptions { out, seg: None }.check(&scan, &[("--image", &image)]);
+        let check = |out: PathBuf| ScanOptions { out, ..options.clone() }.output(&scan, &[]);
         let error = check(folder.path().join("./scan.nii.gz")).expect_err("it is the scan").to_string();
         assert!(error.contains("--out would overwrite --image"), "{error}");
         check(folder.path().join("mask.nii.gz"))?;

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use burn::tensor::backend::Backend;
 use sam_auto::{CoarseConfig, CoarseMethod};
-use sam_core::SliceSource;
 use sam_eval::{MaskScore, protocol::FewSlices};
 use sam_prompt::{
     largest_components,
@@ -18,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use variant::Variant;
 
 use crate::{
-    CaseSelection, CaseStructure, Protocol, Run, Setup,
+    CaseSelection, CaseSetup, CaseStructure, Protocol, Run, Setup, TrialConfig,
     error::Result,
     mask_trials::{MaskTrial, run_trials},
 };
@@ -26,43 +25,42 @@ use crate::{
 /// The config of the comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CoarseProtocol {
-    /// Which cases are tested.
+    /// Which trials are done.
     #[serde(flatten)]
-    pub cases: CaseSelection,
+    pub trials: TrialConfig,
     /// Which methods are compared.
     pub variants: Vec<Variant>,
-    /// Which slices are annotated and tested.
-    pub slices: FewSlices,
-    /// One repeat for each seed.
-    pub seeds: Vec<u64>,
     /// How many components top-K keeps of a volume.
     pub components: usize,
     /// SAP-Net's config, apart from what a variant decides.
     pub sapnet: SapNetConfig,
 }
 
+/// This config with its fields in the order that journals of earlier versions have.
+#[derive(Serialize)]
+struct DependsOn<'a> {
+    #[serde(flatten)]
+    cases: &'a CaseSelection,
+    variants: &'a [Variant],
+    slices: &'a FewSlices,
+    seeds: &'a [u64],
+    components: usize,
+    sapnet: &'a SapNetConfig,
+}
+
 impl Protocol for CoarseProtocol {
     type Outcome = Run<MaskScore>;
 
-    fn cases(&self) -> &CaseSelection {
-        &self.cases
-    }
-
-    fn slices(&self) -> &FewSlices {
-        &self.slices
+    fn trials(&self) -> &TrialConfig {
+        &self.trials
     }
 
     fn check(&self) -> Result<()> {
         Ok(self.sapnet.check()?)
     }
 
-    fn test_case<B: Backend>(
-        &self,
-        setup: &Setup<B>,
-        case: &CaseStructure<'_>,
-        source: &dyn SliceSource<B>,
-    ) -> Result<Vec<Run<MaskScore>>> {
-        run_trials(setup, case, source, (&self.slices, &self.seeds), self, |trial| self.trial(setup, trial))
+    fn test_case<B: Backend>(&self, test: &CaseSetup<'_, B>) -> Result<Vec<Run<MaskScore>>> {
+        run_trials(test, &self.trials, &self.depends_on(), |trial| self.trial(test.setup, trial))
     }
 }
 
@@ -73,6 +71,11 @@ struct CoarseMasks {
 }
 
 impl CoarseProtocol {
+    fn depends_on(&self) -> DependsOn<'_> {
+        let Self { trials: TrialConfig { cases, slices, seeds }, variants, components, sapnet } = self;
+        DependsOn { cases, variants, slices, seeds, components: *components, sapnet }
+    }
+
     /// Tests each variant.
     fn trial<B: Backend>(&self, setup: &Setup<B>, trial: &MaskTrial<'_, B>) -> Result<Vec<Run<MaskScore>>> {
         let mut scores = Vec::new();
@@ -123,5 +126,41 @@ impl CoarseMasks {
             masks.push(coarse.map(slice.embedding())?.mapv(|share| share > 0.5));
         }
         Ok(Self { masks, fit_seconds })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sam_data::SliceAxis;
+
+    use super::*;
+    use crate::DataSource;
+
+    #[test]
+    fn journals_of_earlier_versions_have_these_fields_in_this_order() -> Result<()> {
+        let protocol = CoarseProtocol {
+            trials: TrialConfig {
+                cases: CaseSelection::new(DataSource::default(), SliceAxis::Auto),
+                slices: FewSlices {
+                    annotated: vec![5],
+                    annotated_empty: 2,
+                    tested: 12,
+                    tested_empty: 6,
+                    selection: sam_prompt::SliceSelection::Normal,
+                },
+                seeds: vec![0],
+            },
+            variants: Variant::ALL.to_vec(),
+            components: 1,
+            sapnet: SapNetConfig::default(),
+        };
+        let written = serde_json::to_string(&protocol.depends_on())?;
+        let fields = ["structures", "survey", "variants", "slices", "seeds", "components", "sapnet"];
+        let places = fields.map(|field| written.find(&format!("\"{field}\":")));
+        assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{written}");
+        // The config itself is written with the same values.
+        let read = |text: &str| serde_json::from_str::<serde_json::Value>(text);
+        assert_eq!(read(&serde_json::to_string(&protocol)?)?, read(&written)?);
+        Ok(())
     }
 }

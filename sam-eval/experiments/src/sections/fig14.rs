@@ -3,17 +3,21 @@
 use burn::tensor::backend::Backend;
 use sam_eval::{
     MaskScore, Summary,
-    report::{Finding, ReportColumn, ReportTable, Section},
+    report::{Finding, ReportTable, Section},
 };
 
 use super::{
     fig12::{METHODS, pictured, subjects},
     gallery::gallery,
+    tables::columns,
 };
 use crate::{Plan, Setup, error::Result};
 
 /// Propagated points, without the gate, which would hide the failure.
 const PROPAGATION: &str = "propagation, points, learned";
+/// What is measured of each case and structure.
+const MEASURED: [&str; 3] =
+    ["volume found, of the true volume", "Dice of all slices pooled", "empty slices with false positives"];
 /// Above this share of the true volume, a method over-segments.
 const TOO_MUCH: f64 = 1.1;
 
@@ -53,12 +57,7 @@ pub(crate) fn section<B: Backend>(setup: &Setup<B>, plan: &Plan) -> Result<Secti
         }],
         tables: vec![ReportTable {
             caption: "What propagated points find on the tested slices".to_owned(),
-            columns: vec![
-                ReportColumn::label("Case and structure"),
-                ReportColumn::measured("volume found, of the true volume"),
-                ReportColumn::measured("Dice of all slices pooled"),
-                ReportColumn::measured("empty slices with false positives"),
-            ],
+            columns: columns("Case and structure", MEASURED),
             rows: rows.collect(),
         }],
         galleries: vec![gallery(

@@ -3,13 +3,13 @@
 use burn::tensor::backend::Backend;
 use sam_eval::{
     Calibration, Record, bootstrap_mean,
-    report::{Curve, CurvePlot, CurvePoint, Finding, Plot, ReportColumn, ReportTable, Section},
+    report::{Curve, CurvePlot, CurvePoint, Finding, Plot, ReportTable, Section},
 };
 use sam_prompt::SamplingScheme;
 
 use super::{
     gallery::{Shown, gallery},
-    tables::{Series, boxes, dice, failed, mean, name, no_less, paired, records, slices},
+    tables::{Series, boxes, columns, dice, failed, mean, name, no_less, paired, records, slices},
 };
 use crate::{
     Plan, Run, Setup,
@@ -23,6 +23,9 @@ const POINTS: [usize; 4] = [1, 3, 5, 10];
 const ACCEPTABLE: f64 = 0.8;
 /// Number of bins of the calibration.
 const BINS: usize = 10;
+/// What the table of calibration says of each model.
+const CALIBRATION: [&str; 5] =
+    ["slices", "bias", "mean absolute error", "expected calibration error", "Spearman's correlation"];
 const METHODS: [(&str, usize); 3] = [("original", 0), ("assist", 2), ("assist", 5)];
 const PROMPTS: [&str; 4] = ["points-1", "points-3", "points-5", "points-10"];
 
@@ -138,13 +141,7 @@ fn tests(records: &[Record]) -> Result<ReportTable> {
         caption: "Gain of Dice over the original on the same slices: mean with its 95 % bootstrap interval, Wilcoxon's signed-rank test, \
                   and Holm's correction. Slices of one case are not independent, so that both flatter"
             .to_owned(),
-        columns: vec![
-            ReportColumn::label("Series"),
-            ReportColumn::measured("slices that differ"),
-            ReportColumn::measured("gain"),
-            ReportColumn::measured("p"),
-            ReportColumn::measured("p, corrected"),
-        ],
+        columns: columns("Series", ["slices that differ", "gain", "p", "p, corrected"]),
         rows,
     })
 }
@@ -168,14 +165,7 @@ fn calibration(records: &[Record]) -> Result<ReportTable> {
     }
     Ok(ReportTable {
         caption: "How well the predicted intersection over union tells the true one, all prompts together".to_owned(),
-        columns: vec![
-            ReportColumn::label("Model"),
-            ReportColumn::measured("slices"),
-            ReportColumn::measured("bias"),
-            ReportColumn::measured("mean absolute error"),
-            ReportColumn::measured("expected calibration error"),
-            ReportColumn::measured("Spearman's correlation"),
-        ],
+        columns: columns("Model", CALIBRATION),
         rows,
     })
 }

@@ -3,9 +3,10 @@
 use burn::tensor::backend::Backend;
 use sam_eval::{
     Summary,
-    report::{Curve, CurvePlot, CurvePoint, Finding, Plot, ReportColumn, ReportTable, Section},
+    report::{Curve, CurvePlot, CurvePoint, Finding, Plot, ReportTable, Section},
 };
 
+use super::tables;
 use crate::{ActiveLearningCurve, Plan, QueryStrategy, Setup, error::Result};
 
 const STRATEGIES: [(QueryStrategy, &str); 2] =
@@ -82,10 +83,10 @@ fn table(all: &[ActiveLearningCurve], subjects: &[(&str, &str)]) -> ReportTable 
     let mut rows: Vec<_> =
         subjects.iter().map(|one| row(format!("{}, {}", one.0, one.1), std::slice::from_ref(one))).collect();
     rows.push(row("mean over structures".to_owned(), subjects));
-    let heads = columns.iter().map(|(count, (_, name))| ReportColumn::measured(format!("{count} slices, {name}")));
+    let heads = columns.iter().map(|(count, (_, name))| format!("{count} slices, {name}"));
     ReportTable {
         caption: "Mean Dice by the number of outlined slices".to_owned(),
-        columns: std::iter::once(ReportColumn::label("Data set, case and structure")).chain(heads).collect(),
+        columns: tables::columns("Data set, case and structure", heads),
         rows,
     }
 }

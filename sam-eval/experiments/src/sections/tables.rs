@@ -91,8 +91,7 @@ pub(super) fn paired(records: &[Record], one: Series<'_>, other: Series<'_>) -> 
 pub(super) fn dice(caption: &str, records: &[Record]) -> Result<ReportTable> {
     let table = ResultsTable::new(records, Spread::Slices)?;
     let title = |column: &sam_eval::Column| name(Series(&column.method, column.annotated_slices, &column.prompt));
-    let columns = std::iter::once(ReportColumn::label("Structure"))
-        .chain(table.columns().iter().map(|column| ReportColumn::measured(title(column))));
+    let columns = columns("Structure", table.columns().iter().map(title));
     let cell = |row, column| {
         let cell = table.cell(row, column)?;
         Some(match (cell.mean?, cell.std) {
@@ -108,7 +107,12 @@ pub(super) fn dice(caption: &str, records: &[Record]) -> Result<ReportTable> {
     let means = (0..table.columns().len())
         .map(|column| table.column_mean(column).map_or(String::new(), |(mean, _)| format!("{mean:.3}")));
     rows.push(std::iter::once("mean over structures".to_owned()).chain(means).collect());
-    Ok(ReportTable { caption: caption.to_owned(), columns: columns.collect(), rows })
+    Ok(ReportTable { caption: caption.to_owned(), columns, rows })
+}
+
+/// A column of names, and columns of measured results.
+pub(super) fn columns(label: &str, measured: impl IntoIterator<Item = impl Into<String>>) -> Vec<ReportColumn> {
+    std::iter::once(ReportColumn::label(label)).chain(measured.into_iter().map(ReportColumn::measured)).collect()
 }
 
 /// The worst slices of a series, if any failed.

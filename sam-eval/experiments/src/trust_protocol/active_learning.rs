@@ -4,15 +4,11 @@ use std::collections::BTreeSet;
 
 use burn::tensor::backend::Backend;
 use sam_auto::{TrustModel, rank, suggest_next};
-use sam_core::SliceSource;
-use sam_eval::{
-    Summary,
-    protocol::{FewSlices, Trial},
-};
+use sam_eval::{Summary, protocol::Trial};
 use serde::{Deserialize, Serialize};
 
-use super::{MeasuredVolume, TrustProtocol, trial::TrustTrial};
-use crate::{CaseSelection, CaseStructure, Protocol, Setup, error::Result, setup::digest};
+use super::{MeasuredVolume, TrustProtocol, has_neighbours, trial::TrustTrial};
+use crate::{CaseSetup, CaseStructure, Protocol, TrialConfig, error::Result, setup::digest};
 
 /// How the next slice to outline is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +28,7 @@ impl QueryStrategy {
 /// The config of active learning: slices are outlined one after another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ActiveLearning {
-    /// All else; its `slices` are the most that are outlined.
+    /// All else; the annotated slices of its trials are the most that are outlined.
     #[serde(flatten)]
     pub protocol: TrustProtocol,
     /// Slices drawn at random and outlined before the first suggestion.
@@ -64,12 +60,8 @@ pub struct ActiveLearningCurve {
 impl Protocol for ActiveLearning {
     type Outcome = ActiveLearningCurve;
 
-    fn cases(&self) -> &CaseSelection {
-        &self.protocol.cases
-    }
-
-    fn slices(&self) -> &FewSlices {
-        &self.protocol.slices
+    fn trials(&self) -> &TrialConfig {
+        &self.protocol.trials
     }
 
     fn check(&self) -> Result<()> {
@@ -78,23 +70,19 @@ impl Protocol for ActiveLearning {
     }
 
     /// Outlines a volume slice by slice; of images in no order, which have no neighbours, nothing.
-    fn test_case<B: Backend>(
-        &self,
-        setup: &Setup<B>,
-        case: &CaseStructure<'_>,
-        source: &dyn SliceSource<B>,
-    ) -> Result<Vec<ActiveLearningCurve>> {
-        let protocol = &self.protocol;
-        if !case.stack.is_ordered() {
-            setup.note(format!("left out: {}, whose images are in no order", case.name()))?;
+    fn test_case<B: Backend>(&self, test: &CaseSetup<'_, B>) -> Result<Vec<ActiveLearningCurve>> {
+        let CaseSetup { setup, case, source } = *test;
+        if !has_neighbours(test)? {
             return Ok(Vec::new());
         }
-        setup.case(case.name(), QueryStrategy::ALL.len() * protocol.seeds.len(), || {
+        let protocol = &self.protocol;
+        let TrialConfig { slices, seeds, .. } = &protocol.trials;
+        setup.case(case.name(), QueryStrategy::ALL.len() * seeds.len(), || {
             let seen = digest(case.stack, case.structure, &case.all_slices());
             let mut curves = Vec::new();
-            for &seed in &protocol.seeds {
+            for &seed in seeds {
                 let work = TrustTrial { protocol, setup, case, source, seed };
-                for trial in protocol.slices.trials(case.survey, seed)? {
+                for trial in slices.trials(case.survey, seed)? {
                     for strategy in QueryStrategy::ALL {
                         let depends_on = self.depends_on(case, &seen, &trial, strategy);
                         curves.push(setup.once(&depends_on, || self.curve(&work, &trial.annotated, strategy))?);
@@ -127,7 +115,7 @@ impl ActiveLearning {
         annotated: &[usize],
         strategy: QueryStrategy,
     ) -> Result<ActiveLearningCurve> {
-        let most = self.protocol.slices.most().min(annotated.len());
+        let most = self.protocol.trials.slices.most().min(annotated.len());
         let (drawn, empty) = annotated.split_at(most);
         let mut outlined = [empty, &drawn[..self.first.min(most)]].concat();
         let mut dice = Vec::new();

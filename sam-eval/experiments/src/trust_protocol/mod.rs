@@ -11,27 +11,22 @@ mod volume;
 use burn::tensor::backend::Backend;
 use sam_assist::AssistConfig;
 use sam_auto::{GeneratorConfig, TrustMeterConfig};
-use sam_core::SliceSource;
-use sam_eval::protocol::{FewSlices, Trial};
+use sam_eval::protocol::Trial;
 use serde::{Deserialize, Serialize};
 
 pub use active_learning::{ActiveLearning, ActiveLearningCurve, QueryStrategy};
 pub use ranking_curve::{RankingCurve, ReviewOrder};
 pub use volume::{MeasuredSlice, MeasuredVolume, fit_trust, model_without};
 
-use crate::{CaseSelection, CaseStructure, Protocol, Setup, error::Result, setup::digest};
+use crate::{CaseSetup, CaseStructure, Protocol, TrialConfig, error::Result, setup::digest};
 use trial::TrustTrial;
 
 /// The config of the measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrustProtocol {
-    /// Which cases are tested.
+    /// Which trials are done; all slices that are not annotated are segmented and measured.
     #[serde(flatten)]
-    pub cases: CaseSelection,
-    /// Which slices are annotated; all others are segmented and measured.
-    pub slices: FewSlices,
-    /// One repeat for each seed.
-    pub seeds: Vec<u64>,
+    pub trials: TrialConfig,
     /// In this many repeats, each annotated slice is left out in turn, to fit trust to the annotated slices alone.
     pub left_out: usize,
     /// The generators' config.
@@ -59,12 +54,8 @@ struct DependsOn<'a> {
 impl Protocol for TrustProtocol {
     type Outcome = MeasuredVolume;
 
-    fn cases(&self) -> &CaseSelection {
-        &self.cases
-    }
-
-    fn slices(&self) -> &FewSlices {
-        &self.slices
+    fn trials(&self) -> &TrialConfig {
+        &self.trials
     }
 
     fn check(&self) -> Result<()> {
@@ -72,22 +63,18 @@ impl Protocol for TrustProtocol {
     }
 
     /// Measures a volume; of images in no order, which have no neighbours, nothing.
-    fn test_case<B: Backend>(
-        &self,
-        setup: &Setup<B>,
-        case: &CaseStructure<'_>,
-        source: &dyn SliceSource<B>,
-    ) -> Result<Vec<MeasuredVolume>> {
-        if !case.stack.is_ordered() {
-            setup.note(format!("left out: {}, whose images are in no order", case.name()))?;
+    fn test_case<B: Backend>(&self, test: &CaseSetup<'_, B>) -> Result<Vec<MeasuredVolume>> {
+        let CaseSetup { setup, case, source } = *test;
+        if !has_neighbours(test)? {
             return Ok(Vec::new());
         }
-        setup.case(case.name(), self.seeds.len(), || {
+        let TrialConfig { slices: few, seeds, .. } = &self.trials;
+        setup.case(case.name(), seeds.len(), || {
             let slices = digest(case.stack, case.structure, &case.all_slices());
             let mut measured = Vec::new();
-            for (repeat, &seed) in self.seeds.iter().enumerate() {
+            for (repeat, &seed) in seeds.iter().enumerate() {
                 let work = TrustTrial { protocol: self, setup, case, source, seed };
-                for trial in self.slices.trials(case.survey, seed)? {
+                for trial in few.trials(case.survey, seed)? {
                     let leave_out = repeat < self.left_out;
                     let depends_on = self.depends_on(case, &slices, &trial, leave_out);
                     measured.extend(setup.once(&depends_on, || work.measure(&trial.annotated, leave_out))?);
@@ -97,6 +84,15 @@ impl Protocol for TrustProtocol {
             Ok(measured)
         })
     }
+}
+
+/// Whether the images of a case are in an order; a note tells of those that are not.
+fn has_neighbours<B: Backend>(&CaseSetup { setup, case, .. }: &CaseSetup<'_, B>) -> Result<bool> {
+    let is_ordered = case.stack.is_ordered();
+    if !is_ordered {
+        setup.note(format!("left out: {}, whose images are in no order", case.name()))?;
+    }
+    Ok(is_ordered)
 }
 
 impl TrustProtocol {

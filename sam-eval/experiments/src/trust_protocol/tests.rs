@@ -10,26 +10,29 @@ use burn_flex::{Flex, FlexDevice};
 use sam_auto::TrustModel;
 use sam_core::{SamConfig, SamPredictor, ViTConfig};
 use sam_data::SliceAxis;
+use sam_eval::protocol::FewSlices;
 use sam_prompt::SliceSelection;
 use sam_threads::in_pool;
 use sapnet::SapNetConfig;
 
 use super::*;
-use crate::{DataSource, Event, ExperimentError};
+use crate::{CaseSelection, DataSource, Event, ExperimentError, Setup};
 
 fn protocol() -> Result<TrustProtocol> {
     let data = DataSource::phantom("spinal-cord".parse()?).with_structures(Some("spinal cord=1+2".to_owned()));
     let sapnet = SapNetConfig::default().with_iterations(2);
     Ok(TrustProtocol {
-        cases: CaseSelection::new(data, SliceAxis::Auto),
-        slices: FewSlices {
-            annotated: vec![3],
-            annotated_empty: 1,
-            tested: 0,
-            tested_empty: 0,
-            selection: SliceSelection::Normal,
+        trials: TrialConfig {
+            cases: CaseSelection::new(data, SliceAxis::Auto),
+            slices: FewSlices {
+                annotated: vec![3],
+                annotated_empty: 1,
+                tested: 0,
+                tested_empty: 0,
+                selection: SliceSelection::Normal,
+            },
+            seeds: vec![0],
         },
-        seeds: vec![0],
         left_out: 1,
         generators: GeneratorConfig::default().with_sapnet(sapnet),
         learning: AssistConfig::boxes().with_iterations(2),

@@ -98,7 +98,7 @@ impl AnnotateJob<'_> {
         if replay.stopped {
             return Err(Failure::Stopped("the session is as it was").into());
         }
-        let backend = self.options.model.backend.to_string();
+        let backend = self.options.compute.model.backend.to_string();
         for round in &replay.rounds {
             let (number, different, voxels) = (round.number, round.different, round.voxels);
             if different > 0 {

@@ -22,14 +22,14 @@ use crate::{backend::Job, console::Console, exit::Failure, record};
 /// If something cannot be read or does not fit the rest, or the mask could not be written.
 pub(super) fn open(options: &Options, console: &Console) -> Result<ScanDesk> {
     let scan = Arc::new(options.scan.read()?);
-    options.output.check(&scan, &[("--image", &options.scan.image)])?;
-    let weights = options.model.locate(console)?;
+    options.scan.output(&scan, &[])?;
+    let weights = options.compute.model.locate(console)?;
     let reviewed = match (&options.session, &options.mask) {
         (Some(folder), _) => Reviewed::of_session(options, folder, &scan, &weights)?,
         (None, Some(mask)) => Reviewed::of_mask(options, mask, &scan, &weights)?,
         (None, None) => return Err(Failure::usage("there is nothing to review: give --mask FILE or --session DIR")),
     };
-    options.model.backend.run(DeskJob { options, scan, weights: &weights, reviewed })
+    options.compute.model.backend.run(DeskJob { options, scan, weights: &weights, reviewed })
 }
 
 /// What is reviewed of a scan.
@@ -47,7 +47,7 @@ struct Reviewed {
 impl Reviewed {
     /// The current mask of a session, with the session's structures, cards and ranking.
     fn of_session(options: &Options, folder: &Path, scan: &Scan, weights: &Weights) -> Result<Self> {
-        let session = Session::resume(folder, scan.identity()?, weights.sha256(), options.model.precision)?;
+        let session = Session::resume(folder, scan.identity()?, weights.sha256(), options.compute.model.precision)?;
         let header = session.header().clone();
         let (mut learned, ranked) = match &session.state().round {
             Some(round) => (session.cards_of(round)?, session.ranking_of(round)?),
@@ -70,7 +70,7 @@ impl Reviewed {
 
     /// A mask on its own, as the command line says.
     fn of_mask(options: &Options, path: &Path, scan: &Scan, weights: &Weights) -> Result<Self> {
-        check_out(&options.output.out, path)?;
+        check_out(&options.scan.out, path)?;
         let mask = scan.read_labels(path)?;
         let structures = structures(options, path, &mask)?;
         let cards = options.structures.cards(weights.sha256())?;
@@ -129,10 +129,10 @@ impl Job for DeskJob<'_> {
     fn run<B: Backend>(self, device: &B::Device) -> Result<ScanDesk> {
         let Self { options, scan, weights, reviewed } = self;
         let Reviewed { axis, window, structures, cards, ranking, slices, store } = reviewed;
-        let predictor = options.model.predictor::<B>(weights, device)?;
-        let environment = record::environment(options.model.backend, &predictor);
+        let predictor = options.compute.model.predictor::<B>(weights, device)?;
+        let environment = record::environment(options.compute.model.backend, &predictor);
         let mut builder = Annotator::builder(predictor, Arc::clone(&scan)).axis(axis).window(window);
-        if let Some(cache) = options.cache.open()? {
+        if let Some(cache) = options.compute.open_cache()? {
             builder = builder.cache(cache);
         }
         let annotator = builder.build()?;
@@ -140,9 +140,9 @@ impl Job for DeskJob<'_> {
 
         let metadata: Vec<_> = cards.iter().map(|card| card.as_ref().map(PromptCard::metadata)).collect();
         let resolved = window.resolve(scan.volume().voxels.view())?;
-        let mut case = ReviewCase::new(scan, annotator.plane(axis), structures, &options.output.out);
+        let mut case = ReviewCase::new(scan, annotator.plane(axis), structures, &options.scan.out);
         case.ranking = ranking;
-        case.segmentation.clone_from(&options.output.seg);
+        case.segmentation.clone_from(&options.scan.seg);
         case.record = Map::from_iter([
             ("options".to_owned(), json!(options)),
             ("window".to_owned(), json!(resolved)),

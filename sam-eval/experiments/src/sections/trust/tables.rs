@@ -1,9 +1,10 @@
 //! Tables of the trust section.
 
 use sam_auto::{LinearTrust, Signal, TrustModel};
-use sam_eval::report::{ReportColumn, ReportTable};
+use sam_eval::report::ReportTable;
 
 use super::{
+    super::tables::columns,
     SHARES, WANTED, number,
     reviewed::{ReviewedVolume, mean, mean_of_order, subjects},
 };
@@ -48,10 +49,9 @@ pub(super) fn by_structure(method: &str, volumes: &[&ReviewedVolume<'_>]) -> Rep
         let name = format!("{}, {}", subject.0, subject.1);
         std::iter::once(name).chain(COLUMNS.map(|(_, cell)| cell(&own))).collect()
     };
-    let heads = COLUMNS.map(|(head, _)| ReportColumn::measured(head));
     ReportTable {
         caption: format!("{method}: looking at slices by trust, by structure"),
-        columns: std::iter::once(ReportColumn::label("Data set, case and structure")).chain(heads).collect(),
+        columns: columns("Data set, case and structure", COLUMNS.map(|(head, _)| head)),
         rows: subjects(volumes).iter().map(row).collect(),
     }
 }
@@ -84,12 +84,7 @@ pub(super) fn by_order(caption: String, own: &[&ReviewedVolume<'_>]) -> ReportTa
         "Dice after 20 %",
         "looks to 0.90",
     ];
-    let columns = heads.into_iter().map(ReportColumn::measured);
-    ReportTable {
-        caption,
-        columns: std::iter::once(ReportColumn::label("Order")).chain(columns).collect(),
-        rows: ReviewOrder::ALL.into_iter().map(row).collect(),
-    }
+    ReportTable { caption, columns: columns("Order", heads), rows: ReviewOrder::ALL.into_iter().map(row).collect() }
 }
 
 /// The default weight of each signal, and its weight when fitted to all of the volumes.
@@ -103,10 +98,9 @@ pub(super) fn weights(volumes: &[MeasuredVolume]) -> ReportTable {
     let bias = row("bias".to_owned(), &|model| model.bias);
     let signal = |signal: &Signal| row(format!("{signal:?}"), &|model| model.weight(*signal));
     let heads = ["slices with a mask: default", "fitted", "slices without: default", "fitted"];
-    let columns = heads.into_iter().map(ReportColumn::measured);
     ReportTable {
         caption: "What each sign weighs by default, and fitted to all volumes here".to_owned(),
-        columns: std::iter::once(ReportColumn::label("Sign")).chain(columns).collect(),
+        columns: columns("Sign", heads),
         rows: std::iter::once(bias).chain(Signal::ALL.iter().map(signal)).collect(),
     }
 }

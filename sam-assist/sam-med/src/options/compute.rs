@@ -1,4 +1,4 @@
-//! Embeddings that outlive the program: `--cache`.
+//! Which model computes, and which folder keeps its embeddings: `--cache`.
 
 use std::path::PathBuf;
 
@@ -7,20 +7,26 @@ use clap::Args;
 use sam_core::{CacheConfig, EmbeddingCache};
 use serde::Serialize;
 
-/// Where embeddings are kept.
+use super::ModelOptions;
+
+/// The model, and the folder of its embeddings.
 #[derive(Debug, Clone, Default, Args, Serialize)]
-pub struct CacheOptions {
+pub struct ComputeOptions {
+    /// The model.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub model: ModelOptions,
     /// Folder that keeps embedded slices for later runs, up to 4 GiB
     #[arg(long, value_name = "DIR", help_heading = "Model")]
     pub cache: Option<PathBuf>,
 }
 
-impl CacheOptions {
+impl ComputeOptions {
     /// Opens the folder, if one is given; creates it if it does not exist.
     ///
     /// # Errors
     /// If the folder cannot be created.
-    pub fn open(&self) -> Result<Option<EmbeddingCache>> {
+    pub fn open_cache(&self) -> Result<Option<EmbeddingCache>> {
         let open = |folder| EmbeddingCache::open(folder, CacheConfig::default());
         Ok(self.cache.as_ref().map(open).transpose()?)
     }
