@@ -4,8 +4,9 @@ use std::{sync::mpsc::channel, thread, time::Duration};
 
 use sam_assist::{AssistConfig, learn, self_check};
 use sam_prompt::progress::ignore_progress;
+use sam_testing::TestResult;
 
-use crate::common::{TestResult, predictor, slices};
+use crate::common::{predictor, slices};
 
 /// Far more than the trainings take on a busy machine.
 const DEADLINE: Duration = Duration::from_mins(5);
@@ -24,7 +25,7 @@ fn in_time(work: impl FnOnce() + Send + 'static) -> TestResult {
 
 #[test]
 fn two_trainings_at_once_finish_with_the_results_of_one_after_the_other() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor();
     let slices = slices(&predictor, 3)?;
     let losses = {
         let (predictor, slices) = (predictor.clone(), slices.clone());
@@ -61,7 +62,7 @@ fn two_trainings_at_once_finish_with_the_results_of_one_after_the_other() -> Tes
 
 #[test]
 fn trainings_on_the_workers_of_one_pool_finish() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor();
     let slices = slices(&predictor, 2)?;
     in_time(move || {
         let train = |seed: u64| {

@@ -38,24 +38,15 @@ pub use store::{DecisionStore, MemoryStore, Provenance, SessionStore, SliceRevie
 #[cfg(test)]
 mod tests {
     use burn_flex::Flex;
+    use sam_testing::assert_send_sync;
 
     use super::*;
 
     /// A desk and its parts can be shared by the threads of a server.
     #[test]
     fn everything_can_be_sent_and_shared_between_threads() {
-        fn is_send<T: Send>() {}
-        fn is_shared<T: Send + Sync + 'static>() {}
-        is_send::<ScanDesk>();
-        is_shared::<std::sync::Mutex<ScanDesk>>();
-        is_shared::<ScanModel<Flex>>();
-        is_shared::<ReviewCase>();
-        is_shared::<Server>();
-        is_shared::<SessionStore>();
-        is_shared::<MemoryStore>();
-        is_shared::<Ranking>();
-        is_shared::<ReviewError>();
-        is_shared::<DeskError>();
-        is_shared::<StoreError>();
+        // A mutex is shared if what it holds can be sent.
+        assert_send_sync::<(std::sync::Mutex<ScanDesk>, ScanModel<Flex>, ReviewCase, Server, Ranking)>();
+        assert_send_sync::<(SessionStore, MemoryStore, ReviewError, DeskError, StoreError)>();
     }
 }

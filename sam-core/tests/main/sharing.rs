@@ -7,16 +7,17 @@ use sam_core::{
     Checkpoint, CoreError, EmbeddingStore, ImageEmbedding, ImageEncoder, MaskDecoderConfig, Precision, Sam, SamConfig,
     SamPredictor, TinyVitConfig, TwoWayTransformerConfig,
 };
-
-use crate::{
-    golden::{B, DEVICE, TestResult, config, open, weights},
-    predictor::{boxed, click, image, predictor},
+use sam_testing::{
+    B, DEVICE, TestResult, assert_send_sync,
+    golden::{config, open, predictor, weights},
 };
+
+use crate::predictor::{boxed, click, image};
 
 #[test]
 fn weights_keep_their_hash() -> TestResult {
-    let (_folder, checkpoint) = open(&weights()?)?;
-    let plain = predictor()?;
+    let (_folder, checkpoint) = open(&weights())?;
+    let plain = predictor::<B>();
     assert_eq!(plain.weights_sha256(), None);
     let loaded = plain.with_weights_sha256(checkpoint.sha256()?);
     let sam = loaded.sam();
@@ -48,7 +49,7 @@ fn tiny() -> SamPredictor<B> {
 
 #[test]
 fn a_clone_in_half_precision_leaves_the_original_as_it_was() -> TestResult {
-    for original in [Box::new(tiny()), Box::new(predictor()?)] {
+    for original in [Box::new(tiny()), Box::new(predictor::<B>())] {
         let whole = image(50, 64);
         let prompts = boxed(10.0, 10.0, 40.0, 40.0);
         let answer = |predictor: &SamPredictor<B>| predictor.predict(&predictor.embed(whole.view())?, &prompts);
@@ -79,7 +80,7 @@ impl ImageEncoder<B> for Constant {
 
 #[test]
 fn any_encoder_embeds() -> TestResult {
-    let sam = Sam { image_encoder: Arc::new(Constant(0.25)), ..predictor()?.sam().clone() };
+    let sam = Sam { image_encoder: Arc::new(Constant(0.25)), ..predictor::<B>().sam().clone() };
     let predictor = SamPredictor::new(sam, config().preprocess);
     let embedding = predictor.embed(image(90, 117).view())?;
     assert!(embedding.features().to_data().iter::<f32>().all(|value| (value - 0.25).abs() < 1e-9));
@@ -91,14 +92,6 @@ fn any_encoder_embeds() -> TestResult {
 
 #[test]
 fn what_a_server_holds_is_shared_between_threads() {
-    fn is_shared<T: Send + Sync + 'static>() {}
-    is_shared::<SamPredictor<B>>();
-    is_shared::<Sam<B>>();
-    is_shared::<Checkpoint>();
-    is_shared::<ImageEmbedding<B>>();
-    is_shared::<EmbeddingStore<B>>();
-    is_shared::<sam_core::EmbeddingCache>();
-    is_shared::<sam_core::AnnotatedSlice<B>>();
-    is_shared::<CoreError>();
-    is_shared::<sam_core::SliceError>();
+    assert_send_sync::<(SamPredictor<B>, Sam<B>, Checkpoint, ImageEmbedding<B>, EmbeddingStore<B>)>();
+    assert_send_sync::<(sam_core::EmbeddingCache, sam_core::AnnotatedSlice<B>, CoreError, sam_core::SliceError)>();
 }

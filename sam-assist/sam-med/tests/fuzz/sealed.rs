@@ -85,6 +85,6 @@ impl Sealed {
             add(format!("{:?}", tensor.shape()).as_bytes());
             add(tensor.data());
         }
-        Some(sam_core::hexadecimal(&hasher.finalize()))
+        Some(sam_files::hexadecimal(&hasher.finalize()))
     }
 }
