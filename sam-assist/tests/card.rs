@@ -6,13 +6,16 @@ use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
     tensor::{Tensor, TensorPrimitive},
 };
-use burn_flex::FlexDevice;
-use ndarray::Array2;
 use sam_assist::{AssistConfig, AssistError, CardMetadata, MultiClass, PromptCard, Trained};
 use sam_core::SamPredictor;
 use sam_prompt::{BoundingBox, Prompts};
+use sam_testing::{
+    B, DEVICE, TestResult,
+    card::{WEIGHTS, card_of, learned, metadata},
+    tiny::{self, rectangle},
+};
 
-use crate::common::{B, TestResult, WEIGHTS, card, card_of, clicks, learned, metadata, model, predictor, texture};
+use crate::common::{card, clicks, predictor, texture};
 
 /// How many numbers a prompt encoder learns.
 fn prompt_parameters(predictor: &SamPredictor<B>) -> usize {
@@ -23,7 +26,7 @@ fn prompt_parameters(predictor: &SamPredictor<B>) -> usize {
 #[test]
 fn a_card_of_each_kind_predicts_to_the_bit_as_what_was_learned() -> TestResult {
     let folder = tempfile::tempdir()?;
-    let original = predictor()?;
+    let original = predictor();
     let embedding = texture(&original)?;
     let before = original.predict(&embedding, &clicks())?;
     let of_decoder = original.sam().mask_decoder.num_params();
@@ -70,7 +73,7 @@ fn a_card_of_each_kind_predicts_to_the_bit_as_what_was_learned() -> TestResult {
 fn a_card_of_several_members_predicts_as_they_did_together() -> TestResult {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("liver.safetensors");
-    let original = predictor()?;
+    let original = predictor();
     let embedding = texture(&original)?;
     let learning = metadata("liver").learning.with_members(2);
     let adaptation = learned(&original, &learning)?;
@@ -108,7 +111,7 @@ fn a_learning_that_lacks_newer_numbers_has_those_of_today() -> TestResult {
 
 #[test]
 fn a_model_that_does_not_know_its_weights_is_refused() -> TestResult {
-    let known = predictor()?;
+    let known = predictor();
     let unknown = SamPredictor::new(known.sam().clone(), known.preprocess());
     let message = card("liver")?.apply(&unknown).expect_err("it knows no weights").to_string();
     assert!(message.contains("with_weights_sha256"), "{message}");
@@ -132,21 +135,21 @@ fn other_weights_are_refused_with_both_hashes() -> TestResult {
 
 #[test]
 fn another_model_is_refused_by_the_names_and_shapes_that_differ() -> TestResult {
-    let narrow = model().with_mask_in_chans(8);
-    let narrow = SamPredictor::<B>::new(narrow.init(&FlexDevice), narrow.preprocess).with_weights_sha256(WEIGHTS);
+    let narrow = tiny::config().with_mask_in_chans(8);
+    let narrow = SamPredictor::<B>::new(narrow.init(&DEVICE), narrow.preprocess).with_weights_sha256(WEIGHTS);
     let message = card("liver")?.apply(&narrow).expect_err("other shapes").to_string();
     for word in ["liver", "of another shape", "mask_downscaling.conv2.weight", "[8, 2, 2, 2]", "[16, 4, 2, 2]"] {
         assert!(message.contains(word), "{message}");
     }
     let other = WEIGHTS.replace('7', "8");
-    let message = card("liver")?.apply_for(&predictor()?, &other).expect_err("other weights").to_string();
+    let message = card("liver")?.apply_for(&predictor(), &other).expect_err("other weights").to_string();
     assert!(message.contains("89d8c9dca6db..."), "{message}");
     Ok(())
 }
 
 #[test]
 fn no_card_is_made_of_nonsense() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor();
     let adaptation = learned(&predictor, &metadata("liver").learning)?;
     let refuse = |metadata: CardMetadata| match PromptCard::of(metadata, &adaptation) {
         Err(error @ AssistError::CardContent { .. }) => Ok(error.to_string()),
@@ -187,7 +190,7 @@ impl ModuleMapper<B> for Spoil {
 
 #[test]
 fn several_cards_share_one_embedding_and_share_out_its_pixels() -> TestResult {
-    let original = predictor()?;
+    let original = predictor();
     let embedding = texture(&original)?;
     let predictor = |seed: u64| -> TestResult<_> {
         let learning = metadata("any").learning.with_seed(seed);
@@ -251,7 +254,7 @@ fn predictors_of_several_cards_share_the_weights() -> TestResult {
         });
         places.into_inner().0
     };
-    let original = predictor()?;
+    let original = predictor();
     let filled = card_of(&original, "liver", metadata("liver").learning)?.apply(&original)?;
     assert!(places(&original).len() > 50);
     assert_eq!(places(&original), places(&filled));
@@ -261,17 +264,14 @@ fn predictors_of_several_cards_share_the_weights() -> TestResult {
 
 #[test]
 fn structures_that_overlap_are_predicted_again_from_the_boxes_of_their_masks() -> TestResult {
-    let original = predictor()?;
+    let original = predictor();
     let embedding = texture(&original)?;
     let predictor = |seed: u64| -> TestResult<_> {
         let learning = metadata("any").learning.with_seed(seed);
         Ok(card_of(&original, "any", learning)?.apply(&original)?)
     };
     let structures = MultiClass::new(vec![predictor(1)?, predictor(2)?]);
-    let square = |from: usize| {
-        let side = from..from + 20;
-        Array2::from_shape_fn((40, 50), |(row, column)| side.contains(&row) && side.contains(&column))
-    };
+    let square = |from: usize| rectangle(from..from + 20, from..from + 20);
     let (first, second) = (square(2), square(12));
     let joined = structures.join(&[Some(&first), Some(&second)], || Ok(embedding.clone()))?.ok_or("two masks")?;
     let boxes = [&first, &second]

@@ -3,8 +3,9 @@
 use std::{fs, path::Path};
 
 use sam_assist::{AssistError, PromptCard};
+use sam_testing::TestResult;
 
-use crate::common::{TestResult, card};
+use crate::common::card;
 
 #[test]
 fn equal_cards_are_equal_files_and_a_failed_save_leaves_the_old_one() -> TestResult {

@@ -2,15 +2,15 @@
 
 use std::ops::ControlFlow;
 
-use ndarray::Array2;
 use sam_assist::{
     AnnotatedSlice, AssistConfig, AssistError, ConfigError, EarlyStopping, Learned, Schedule, Trained, learn,
     learn_structure,
 };
 use sam_core::SamPredictor;
 use sam_prompt::progress::{Stage, StopReason, ignore_progress};
+use sam_testing::{B, TestResult, tiny::rectangle};
 
-use crate::common::{B, TestResult, empty_slice, predictor, slices, texture, values};
+use crate::common::{empty_slice, predictor, slices, texture, values};
 
 fn learn_unwatched(
     predictor: &SamPredictor<B>,
@@ -22,8 +22,8 @@ fn learn_unwatched(
 
 #[test]
 fn same_seed_learns_the_same() -> TestResult {
-    let predictor = predictor()?;
-    let corner = Array2::from_shape_fn((40, 50), |(row, column)| row < 6 && column < 9);
+    let predictor = predictor();
+    let corner = rectangle(0..6, 0..9);
     let slices = [slices(&predictor, 1)?, vec![AnnotatedSlice::new(1, texture(&predictor)?, corner)?]].concat();
     for config in [AssistConfig::points(), AssistConfig::boxes(), AssistConfig::composite(), AssistConfig::mixed()] {
         let config = config.with_iterations(4).with_seed(5);
@@ -38,7 +38,7 @@ fn same_seed_learns_the_same() -> TestResult {
 
 #[test]
 fn learning_lowers_the_loss() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor();
     let slices = slices(&predictor, 1)?;
     let config = AssistConfig::points().with_iterations(60).prompt_encoder_only();
     let learned = learn_unwatched(&predictor, &slices, &config)?;
@@ -54,7 +54,7 @@ fn learning_lowers_the_loss() -> TestResult {
 
 #[test]
 fn the_observer_sees_every_iteration_and_can_stop() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor();
     let slices = slices(&predictor, 1)?;
     let config = AssistConfig::points().with_iterations(10);
     let mut seen = Vec::new();
@@ -71,7 +71,7 @@ fn the_observer_sees_every_iteration_and_can_stop() -> TestResult {
 
 #[test]
 fn slices_without_the_structure_are_skipped() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor();
     let shown = slices(&predictor, 2)?;
     let with_empty = [vec![empty_slice(&predictor, 5)?], shown.clone(), vec![empty_slice(&predictor, 6)?]].concat();
     let config = AssistConfig::mixed().with_iterations(4);
@@ -86,7 +86,7 @@ fn slices_without_the_structure_are_skipped() -> TestResult {
 
 #[test]
 fn a_structure_is_learned_in_iterations_for_its_slices_and_from_where_it_was() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor();
     let annotated = [slices(&predictor, 2)?, vec![empty_slice(&predictor, 5)?]].concat();
     let config = AssistConfig::points().with_iterations(3).with_warm_iterations(2);
     let first = learn_structure(&predictor, &annotated, &config, None, &mut ignore_progress())?;
@@ -102,7 +102,7 @@ fn a_structure_is_learned_in_iterations_for_its_slices_and_from_where_it_was() -
 
 #[test]
 fn values_out_of_range_are_errors() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor();
     let slices = slices(&predictor, 1)?;
     let valid = AssistConfig::points;
     let stopping = |rule| valid().with_early_stopping(Some(rule));

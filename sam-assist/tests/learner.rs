@@ -11,8 +11,9 @@ use sam_prompt::{
     Label, Point, Prompts, SamplingScheme,
     progress::{Progress, Stage, StopReason, ignore_progress},
 };
+use sam_testing::{B, TestResult};
 
-use crate::common::{B, TestResult, Values, empty_slice, predictor, slices, values};
+use crate::common::{Values, empty_slice, predictor, slices, values};
 
 const EVERY_TRAINED: [Trained; 5] = [
     Trained::PromptEncoder,
@@ -36,7 +37,7 @@ fn each_slice_is_learned_from_as_often_however_many_there_are() {
 
 #[test]
 fn learning_goes_on_from_what_was_learned_before() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor();
     let slices = slices(&predictor, 3)?;
     for trained in EVERY_TRAINED {
         let config = config(trained, 12).with_warm_iterations(4).with_members(2);
@@ -94,7 +95,7 @@ impl Outcome {
 
 #[test]
 fn each_choice_lowers_the_loss_and_leaves_the_rest_alone() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor();
     let slices = slices(&predictor, 2)?;
     let before = values(predictor.sam())?;
     for trained in EVERY_TRAINED {
@@ -155,7 +156,7 @@ fn each_choice_lowers_the_loss_and_leaves_the_rest_alone() -> TestResult {
 
 #[test]
 fn same_seed_learns_the_same_and_another_another() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor();
     let slices = slices(&predictor, 3)?;
     for trained in EVERY_TRAINED {
         let config = config(trained, 3);
@@ -168,7 +169,7 @@ fn same_seed_learns_the_same_and_another_another() -> TestResult {
 
 #[test]
 fn stopping_and_going_on_leaves_no_trace() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor();
     let slices = slices(&predictor, 3)?;
     for trained in EVERY_TRAINED {
         let config =
@@ -190,7 +191,7 @@ fn stopping_and_going_on_leaves_no_trace() -> TestResult {
 
 #[test]
 fn nothing_learned_predicts_as_before() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor();
     let slices = slices(&predictor, 1)?;
     let click = Prompts::from_points(vec![Point { x: 20.0, y: 18.0, label: Label::Foreground }]);
     let before = predictor.predict(slices[0].embedding(), &click)?;
@@ -205,7 +206,7 @@ fn nothing_learned_predicts_as_before() -> TestResult {
 
 #[test]
 fn members_learn_in_turn_and_their_mean_is_the_answer() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor();
     let slices = slices(&predictor, 2)?;
     let click = Prompts::from_points(vec![Point { x: 20.0, y: 18.0, label: Label::Foreground }]);
     let answer = |adaptation: &Adaptation<B>| -> TestResult<_> {
@@ -240,7 +241,7 @@ fn members_learn_in_turn_and_their_mean_is_the_answer() -> TestResult {
 
 #[test]
 fn every_sampling_scheme_draws_other_prompts() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor();
     let slices = slices(&predictor, 1)?;
     let losses = |sampling| -> TestResult<_> {
         let config = config(Trained::PromptEncoder, 2).with_sampling(sampling);
@@ -255,7 +256,7 @@ fn every_sampling_scheme_draws_other_prompts() -> TestResult {
 
 #[test]
 fn large_gradients_are_clipped_and_small_ones_are_not() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor();
     let slices = slices(&predictor, 2)?;
     let clipped =
         |max_grad_norm, trained| learned(&predictor, &slices, config(trained, 3).with_max_grad_norm(max_grad_norm));
@@ -276,7 +277,7 @@ fn large_gradients_are_clipped_and_small_ones_are_not() -> TestResult {
 
 #[test]
 fn learning_ends_early_where_the_loss_no_longer_falls() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor();
     let slices = slices(&predictor, 1)?;
     // No loss falls by so much: the first stays the lowest.
     let rule = EarlyStopping::default().with_patience(4).with_least_gain(1e3).with_smoothing(0.5);
@@ -294,7 +295,7 @@ fn learning_ends_early_where_the_loss_no_longer_falls() -> TestResult {
 
 #[test]
 fn self_check_scores_each_slice_by_the_others() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor();
     let slices = slices(&predictor, 3)?;
     for kind in [LearnedKind::Points, LearnedKind::Boxes, LearnedKind::Composite, LearnedKind::Mixed] {
         let config = config(Trained::PromptEncoder, 2).with_kind(kind);
@@ -317,7 +318,7 @@ fn self_check_scores_each_slice_by_the_others() -> TestResult {
 
 #[test]
 fn self_check_needs_three_slices_and_all_of_its_time() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor();
     let slices = slices(&predictor, 3)?;
     let config = config(Trained::PromptEncoder, 2);
     // A slice without the structure does not count.

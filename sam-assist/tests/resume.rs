@@ -6,15 +6,18 @@ use burn::{
     module::{Module, ModuleMapper, Param, ParamId},
     tensor::Tensor,
 };
-use burn_flex::FlexDevice;
 use sam_assist::{
     AnnotatedSlice, AssistConfig, AssistError, CardMetadata, LearnedKind, Learner, PromptCard, Schedule, Trained,
-    TrainingSlices,
 };
 use sam_core::{Sam, SamPredictor};
 use sam_prompt::progress::ignore_progress;
+use sam_testing::{
+    B, DEVICE, TestResult,
+    card::{WEIGHTS, metadata},
+    tiny,
+};
 
-use crate::common::{B, TestResult, WEIGHTS, empty_slice, model, predictor, slices};
+use crate::common::{empty_slice, predictor, slices};
 
 /// The same model as another process loads it: parameters have random ids there.
 fn loaded_again(predictor: &SamPredictor<B>) -> SamPredictor<B> {
@@ -51,8 +54,7 @@ fn config(trained: Trained) -> AssistConfig {
 
 /// What was learned, as a card's file: equal files are equal to the last bit.
 fn card(learner: Learner<B>, folder: &Path) -> TestResult<(Vec<u8>, Vec<f32>)> {
-    let training = TrainingSlices::new("", "", vec![0, 1, 2], 3);
-    let metadata = CardMetadata::new("square", "auto", model(), WEIGHTS, learner.config().clone(), training);
+    let metadata = metadata("square").with_learning(learner.config().clone());
     let outcome = learner.finish();
     let path = folder.join("card.safetensors");
     PromptCard::of(metadata, &outcome.adaptation)?.save(&path)?;
@@ -63,7 +65,7 @@ fn card(learner: Learner<B>, folder: &Path) -> TestResult<(Vec<u8>, Vec<f32>)> {
 fn saved_after_any_step_it_goes_on_to_the_same_result() -> TestResult {
     let folder = tempfile::tempdir()?;
     let state = folder.path().join("state.safetensors");
-    let predictor = predictor()?;
+    let predictor = predictor();
     let slices = slices(&predictor, 3)?;
     for trained in [
         Trained::PromptEncoder,
@@ -97,7 +99,7 @@ fn saved_after_any_step_it_goes_on_to_the_same_result() -> TestResult {
 fn saved_twice_it_is_the_same_file_but_for_the_time_it_took() -> TestResult {
     let folder = tempfile::tempdir()?;
     let path = |name: &str| folder.path().join(name);
-    let predictor = predictor()?;
+    let predictor = predictor();
     let slices = slices(&predictor, 2)?;
     let mut learner = Learner::new(&predictor, &slices, config(Trained::PromptEncoder))?;
     learner.step()?;
@@ -111,7 +113,7 @@ fn saved_twice_it_is_the_same_file_but_for_the_time_it_took() -> TestResult {
 fn what_does_not_belong_together_is_refused() -> TestResult {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("state.safetensors");
-    let predictor = predictor()?;
+    let predictor = predictor();
     let slices = slices(&predictor, 3)?;
     let mut learner = Learner::new(&predictor, &slices, config(Trained::PromptEncoder))?;
     learner.step()?;
@@ -129,8 +131,8 @@ fn what_does_not_belong_together_is_refused() -> TestResult {
     let swapped = [slices[1].clone(), slices[0].clone(), slices[2].clone()];
     assert!(matches!(resume(&swapped, WEIGHTS), Some(AssistError::OtherSlices { .. })));
 
-    let narrow = model().with_mask_in_chans(8);
-    let narrow = SamPredictor::<B>::new(narrow.init(&FlexDevice), narrow.preprocess).with_weights_sha256(WEIGHTS);
+    let narrow = tiny::config().with_mask_in_chans(8);
+    let narrow = SamPredictor::<B>::new(narrow.init(&DEVICE), narrow.preprocess).with_weights_sha256(WEIGHTS);
     let message = Learner::resume(&path, &narrow, &slices).err().ok_or("it went on")?.to_string();
     assert!(message.contains("mask_downscaling.conv2.weight"), "{message}");
 

@@ -9,8 +9,9 @@ use std::{
 
 use sam_assist::{AssistConfig, learn, self_check};
 use sam_prompt::progress::{Progress, ignore_progress};
+use sam_testing::TestResult;
 
-use crate::common::{TestResult, predictor, slices};
+use crate::common::{predictor, slices};
 
 /// Far more than the trainings take on a busy machine.
 const DEADLINE: Duration = Duration::from_mins(5);
@@ -29,7 +30,7 @@ fn in_time(work: impl FnOnce() + Send + 'static) -> TestResult {
 
 #[test]
 fn two_trainings_at_once_finish_with_the_results_of_one_after_the_other() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor();
     let slices = slices(&predictor, 3)?;
     let losses = {
         let (predictor, slices) = (predictor.clone(), slices.clone());
@@ -67,7 +68,7 @@ fn two_trainings_at_once_finish_with_the_results_of_one_after_the_other() -> Tes
 /// Without turns, the other training would report while the first one's observer sleeps.
 #[test]
 fn two_trainings_at_once_take_turns() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor();
     let slices = slices(&predictor, 2)?;
     in_time(move || {
         let (together, reports) = (Barrier::new(2), Mutex::new(Vec::new()));
@@ -100,7 +101,7 @@ fn two_trainings_at_once_take_turns() -> TestResult {
 /// Without turns, a worker that waits for a part of one training takes up another one, and waits for itself.
 #[test]
 fn more_trainings_than_workers_finish() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor();
     let slices = slices(&predictor, 2)?;
     in_time(move || {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("two threads");
@@ -121,7 +122,7 @@ fn more_trainings_than_workers_finish() -> TestResult {
 
 #[test]
 fn trainings_on_the_workers_of_one_pool_finish() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor();
     let slices = slices(&predictor, 2)?;
     in_time(move || {
         let train = |seed: u64| {

@@ -1,78 +1,38 @@
-//! A tiny SAM of fixed weights, and slices in memory.
+//! Slices in memory.
 
 use std::{
     collections::BTreeMap,
     ops::ControlFlow,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
 };
 
-use burn::{
-    module::{Module, ModuleMapper, Param},
-    tensor::{Tensor, TensorData},
-};
-use burn_flex::{Flex, FlexDevice};
 use ndarray::{Array2, Array3};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use sam_core::{AnnotatedSlice, ImageEmbedding, Sam, SamConfig, SamPredictor, SliceError, SliceSource, ViTConfig};
+use sam_core::{AnnotatedSlice, ImageEmbedding, SamPredictor, SliceError, SliceSource};
 use sam_prompt::progress::Progress;
-
-pub(crate) const SIZE: (usize, usize) = (40, 50);
-
-/// A tiny SAM whose weights depend on nothing but this file: burn's own generator is shared by the whole process.
-pub(crate) fn predictor() -> SamPredictor<Flex> {
-    let encoder = ViTConfig::new(32, 1, 2).with_image_size(64);
-    let config = SamConfig::vit(encoder.clone());
-    let sam = config.init::<Flex>(&FlexDevice);
-    let mut draw = Draw(ChaCha8Rng::seed_from_u64(5));
-    let sam = Sam {
-        image_encoder: Arc::new(encoder.init::<Flex>(&FlexDevice).map(&mut draw)),
-        prompt_encoder: sam.prompt_encoder.map(&mut draw),
-        mask_decoder: sam.mask_decoder.map(&mut draw),
-    };
-    SamPredictor::new(sam, config.preprocess)
-}
-
-/// Draws weights uniformly, with a variance of one over the number of inputs; the factors of norms stay 1.
-struct Draw(ChaCha8Rng);
-
-impl ModuleMapper<Flex> for Draw {
-    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<Flex, D>>) -> Param<Tensor<Flex, D>> {
-        let rng = &mut self.0;
-        parameter.map(|old| {
-            let dims = old.dims();
-            let known: Vec<f32> = old.into_data().iter::<f32>().collect();
-            let is_factor = known.iter().all(|value| (value - 1.0).abs() < f32::EPSILON);
-            let bound = match D {
-                1 => 0.02,
-                2 => (3.0 / dims[0] as f32).sqrt(),
-                _ => (3.0 / dims[1..].iter().product::<usize>() as f32).sqrt(),
-            };
-            let draw = |_: &f32| if is_factor { 1.0 } else { rng.random_range(-bound..bound) };
-            Tensor::from_data(TensorData::new(known.iter().map(draw).collect::<Vec<_>>(), dims), &FlexDevice)
-        })
-    }
-}
+use sam_testing::{
+    B,
+    tiny::{SIZE, nothing, rectangle},
+};
 
 /// Images in memory, each embedded when it is first needed.
 pub(crate) struct Images {
-    predictor: SamPredictor<Flex>,
+    predictor: SamPredictor<B>,
     levels: Vec<Array3<u8>>,
-    embedded: Mutex<BTreeMap<usize, ImageEmbedding<Flex>>>,
+    embedded: Mutex<BTreeMap<usize, ImageEmbedding<B>>>,
 }
 
 impl Images {
-    pub(crate) fn new(predictor: &SamPredictor<Flex>, images: Vec<Array3<u8>>) -> Self {
+    pub(crate) fn new(predictor: &SamPredictor<B>, images: Vec<Array3<u8>>) -> Self {
         Self { predictor: predictor.clone(), levels: images, embedded: Mutex::default() }
     }
 
     /// A slice and its outline.
-    pub(crate) fn annotated(&self, index: usize, outline: Array2<bool>) -> AnnotatedSlice<Flex> {
+    pub(crate) fn annotated(&self, index: usize, outline: Array2<bool>) -> AnnotatedSlice<B> {
         AnnotatedSlice::new(index, self.embedding(index).expect("in memory"), outline).expect("of one size")
     }
 }
 
-impl SliceSource<Flex> for Images {
+impl SliceSource<B> for Images {
     fn count(&self) -> usize {
         self.levels.len()
     }
@@ -81,7 +41,7 @@ impl SliceSource<Flex> for Images {
         self.levels.get(index).cloned().ok_or_else(|| SliceError::new(index, "it lies outside of the volume"))
     }
 
-    fn embedding(&self, index: usize) -> Result<ImageEmbedding<Flex>, SliceError> {
+    fn embedding(&self, index: usize) -> Result<ImageEmbedding<B>, SliceError> {
         let mut embedded = self.embedded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = embedded.get(&index) {
             return Ok(known.clone());
@@ -96,7 +56,7 @@ impl SliceSource<Flex> for Images {
 /// Slices that cannot be read.
 pub(crate) struct Gone(pub(crate) usize);
 
-impl SliceSource<Flex> for Gone {
+impl SliceSource<B> for Gone {
     fn count(&self) -> usize {
         self.0
     }
@@ -105,18 +65,14 @@ impl SliceSource<Flex> for Gone {
         Err(SliceError::new(index, "the disk is gone"))
     }
 
-    fn embedding(&self, index: usize) -> Result<ImageEmbedding<Flex>, SliceError> {
+    fn embedding(&self, index: usize) -> Result<ImageEmbedding<B>, SliceError> {
         Err(SliceError::new(index, "the disk is gone"))
     }
 }
 
 /// A square of 16 x 16 pixels.
 pub(crate) fn square(shift: usize) -> Array2<bool> {
-    Array2::from_shape_fn(SIZE, |(row, column)| (10..26).contains(&row) && (14 + shift..30 + shift).contains(&column))
-}
-
-pub(crate) fn nothing() -> Array2<bool> {
-    Array2::from_elem(SIZE, false)
+    rectangle(10..26, 14 + shift..30 + shift)
 }
 
 /// A bright square in stripes, which moves from slice to slice; outside of slices 2 to 7 there are other stripes alone.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use burn_flex::Flex;
 use ndarray::{Array2, Array3, Axis};
 use proptest::prelude::*;
 use sam_auto::{
@@ -12,12 +11,16 @@ use sam_auto::{
 };
 use sam_core::{AnnotatedSlice, CoreError, ImageEmbedding, SamPredictor, SliceError, SliceSource};
 use sam_prompt::{Prompts, progress::ignore_progress};
+use sam_testing::{
+    B,
+    tiny::{SIZE, fixed, nothing, rectangle},
+};
 use sapnet::{SapNetConfig, SupportConfig};
 
-use crate::common::{Images, SIZE, nothing, predictor};
+use crate::common::Images;
 
 fn square() -> Array2<bool> {
-    Array2::from_shape_fn(SIZE, |(row, column)| (10..26).contains(&row) && (20..36).contains(&column))
+    rectangle(10..26, 20..36)
 }
 
 /// A bright square in stripes, or stripes of another direction alone.
@@ -31,24 +34,24 @@ fn image(shows: bool) -> Array3<u8> {
 }
 
 /// The square is on slices 2 to 6 of 9.
-fn volume(predictor: &SamPredictor<Flex>) -> Images {
+fn volume(predictor: &SamPredictor<B>) -> Images {
     Images::new(predictor, (0..9).map(|index| image((2..7).contains(&index))).collect())
 }
 
-fn support(slices: &Images, index: usize) -> AnnotatedSlice<Flex> {
+fn support(slices: &Images, index: usize) -> AnnotatedSlice<B> {
     slices.annotated(index, if (2..7).contains(&index) { square() } else { nothing() })
 }
 
 fn fit(
     method: CoarseMethod,
     extraction: PromptExtraction,
-    annotated: &[AnnotatedSlice<Flex>],
-) -> sam_auto::CoarseGenerator<Flex> {
+    annotated: &[AnnotatedSlice<B>],
+) -> sam_auto::CoarseGenerator<B> {
     let config = CoarseConfig::default().with_method(method).with_extraction(extraction);
     config.fit(annotated, &mut ignore_progress()).expect("valid slices")
 }
 
-fn prompts(generator: &dyn PromptGenerator<Flex>, slices: &Images, index: usize) -> Result<Option<Prompts>, AutoError> {
+fn prompts(generator: &dyn PromptGenerator<B>, slices: &Images, index: usize) -> Result<Option<Prompts>, AutoError> {
     let (image, embedding) = (slices.image(index).expect("in memory"), slices.embedding(index).expect("in memory"));
     generator.generate(&SliceContext::new(index, image.view(), &embedding))
 }
@@ -63,7 +66,7 @@ fn methods() -> [CoarseMethod; 3] {
 
 #[test]
 fn one_annotated_slice_is_enough_for_every_generator() {
-    let predictor = predictor();
+    let predictor = fixed();
     let slices = volume(&predictor);
     let annotated = [support(&slices, 4)];
     for method in methods() {
@@ -83,7 +86,7 @@ fn one_annotated_slice_is_enough_for_every_generator() {
 
 #[test]
 fn a_gate_closes_where_nothing_but_background_is() {
-    let predictor = predictor();
+    let predictor = fixed();
     let slices = volume(&predictor);
     let annotated: Vec<_> = [3, 5, 8].into_iter().map(|index| support(&slices, index)).collect();
     let gate = Arc::new(GateConfig::default().fit(&annotated).expect("valid slices"));
@@ -104,7 +107,7 @@ fn a_gate_closes_where_nothing_but_background_is() {
 
 #[test]
 fn the_knob_opens_and_closes_the_gate() {
-    let predictor = predictor();
+    let predictor = fixed();
     let slices = volume(&predictor);
     let annotated: Vec<_> = [3, 8].into_iter().map(|index| support(&slices, index)).collect();
     let passed = |threshold| {
@@ -117,7 +120,7 @@ fn the_knob_opens_and_closes_the_gate() {
 
 #[test]
 fn a_slice_is_prompted_alike_in_any_order() {
-    let predictor = predictor();
+    let predictor = fixed();
     let slices = volume(&predictor);
     let annotated = [support(&slices, 4), support(&slices, 8)];
     for method in methods() {
@@ -132,10 +135,10 @@ fn a_slice_is_prompted_alike_in_any_order() {
 
 #[test]
 fn annotated_slices_stay_and_the_clean_up_keeps_the_largest_component() {
-    let predictor = predictor();
+    let predictor = fixed();
     let slices = volume(&predictor);
     let annotated = [support(&slices, 4)];
-    let generator: Arc<dyn PromptGenerator<Flex>> =
+    let generator: Arc<dyn PromptGenerator<B>> =
         Arc::new(fit(methods()[0].clone(), PromptExtraction::default(), &annotated));
     let outlines = [(4, square())].into();
     for clean_up in [CleanUp::Nothing, CleanUp::EachSlice(1), CleanUp::Volume(1)] {
@@ -158,11 +161,11 @@ fn annotated_slices_stay_and_the_clean_up_keeps_the_largest_component() {
 
 #[test]
 fn impossible_tasks_are_errors() {
-    let predictor = predictor();
+    let predictor = fixed();
     let slices = volume(&predictor);
     let empty = [support(&slices, 0)];
     let config = CoarseConfig::default();
-    assert!(matches!(config.fit::<Flex>(&[], &mut ignore_progress()), Err(AutoError::NothingAnnotated)));
+    assert!(matches!(config.fit::<B>(&[], &mut ignore_progress()), Err(AutoError::NothingAnnotated)));
     assert!(matches!(config.fit(&empty, &mut ignore_progress()), Err(AutoError::NothingAnnotated)));
     assert!(matches!(GateConfig::default().fit(&empty), Err(AutoError::NothingAnnotated)));
     let seeds = PointPropagationConfig::default();
@@ -180,13 +183,13 @@ fn impossible_tasks_are_errors() {
     ] {
         assert!(config.check().is_err(), "{config:?}");
     }
-    assert!(VolumeSegmenter::<Flex>::new(predictor, Vec::new(), SegmenterConfig::default()).is_err());
+    assert!(VolumeSegmenter::<B>::new(predictor, Vec::new(), SegmenterConfig::default()).is_err());
 }
 
 /// Slices that are never embedded.
 struct Levels(Vec<Array3<u8>>);
 
-impl SliceSource<Flex> for Levels {
+impl SliceSource<B> for Levels {
     fn count(&self) -> usize {
         self.0.len()
     }
@@ -195,7 +198,7 @@ impl SliceSource<Flex> for Levels {
         self.0.get(index).cloned().ok_or_else(|| SliceError::new(index, "it lies outside of the volume"))
     }
 
-    fn embedding(&self, index: usize) -> Result<ImageEmbedding<Flex>, SliceError> {
+    fn embedding(&self, index: usize) -> Result<ImageEmbedding<B>, SliceError> {
         Err(SliceError::new(index, "points are propagated without any embedding"))
     }
 }
@@ -216,7 +219,7 @@ proptest! {
         let count = levels.len();
         let index = at.index(count);
         let source = Levels(levels.into_iter().map(to_image).collect());
-        let predictor = predictor();
+        let predictor = fixed();
         let embedding = predictor.embed(image(true).view()).expect("a small image");
         let annotated = [AnnotatedSlice::new(index, embedding.clone(), square()).expect("of one size")];
         let config = PointPropagationConfig::default()

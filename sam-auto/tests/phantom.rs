@@ -9,12 +9,13 @@ use ndarray::Array2;
 use sam_assist::{AssistConfig, Trained, learn_structure};
 use sam_auto::{MaskPropagationConfig, SegmentedSlice, propagate_masks};
 use sam_prompt::progress::ignore_progress;
+use sam_testing::{TestResult, tiny::fixed};
 
-use crate::common::{Images, dice, moving_image, moving_outline, predictor};
+use crate::common::{Images, dice, moving_image, moving_outline};
 
 #[test]
-fn a_structure_that_moves_and_ends_is_followed() -> Result<(), Box<dyn std::error::Error>> {
-    let original = predictor();
+fn a_structure_that_moves_and_ends_is_followed() -> TestResult {
+    let original = fixed();
     let source = Images::new(&original, (0..10).map(moving_image).collect());
     let annotated: Vec<_> = [2, 7, 8].map(|index| source.annotated(index, moving_outline(index))).to_vec();
     let config = AssistConfig::mixed().with_trained(Trained::Decoder).with_decoder_rate(2e-3).with_iterations(60);

@@ -6,13 +6,14 @@ use ndarray::{Array2, Axis};
 use sam_auto::{AutoError, MaskPropagationConfig, PromptExtraction, SegmentedSlice, propagate_masks};
 use sam_core::CoreError;
 use sam_prompt::progress::{Stage, ignore_progress};
+use sam_testing::tiny::{fixed, nothing, rectangle};
 
-use crate::common::{Gone, Images, predictor};
+use crate::common::{Gone, Images};
 
 const SLICES: usize = 7;
 
 fn outline() -> Array2<bool> {
-    Array2::from_shape_fn((40, 50), |(row, column)| (10..25).contains(&row) && (20..35).contains(&column))
+    rectangle(10..25, 20..35)
 }
 
 /// Segments slices of a bright square; returns the slices and those that were reached.
@@ -20,7 +21,7 @@ fn segment(
     annotated: &BTreeMap<usize, Array2<bool>>,
     config: &MaskPropagationConfig,
 ) -> Result<(Vec<SegmentedSlice>, Vec<usize>), AutoError> {
-    let predictor = predictor();
+    let predictor = fixed();
     let image = outline().mapv(|inside| if inside { 200 } else { 40 }).insert_axis(Axis(2));
     let mut reached = Vec::new();
     let source = Images::new(&predictor, vec![image; SLICES]);
@@ -62,8 +63,7 @@ fn nearest_slices_are_reached_first() {
 
 #[test]
 fn an_empty_annotation_ends_propagation() {
-    let nothing = Array2::from_elem((40, 50), false);
-    let annotated = BTreeMap::from([(1, nothing.clone()), (3, outline()), (5, nothing)]);
+    let annotated = BTreeMap::from([(1, nothing()), (3, outline()), (5, nothing())]);
     let (slices, reached) = segment(&annotated, &lenient()).expect("a valid task");
     assert!(reached.iter().all(|index| [2, 4].contains(index)), "{reached:?}");
     assert!(slices[0] == SegmentedSlice::Empty && slices[6] == SegmentedSlice::Empty);
@@ -83,7 +83,7 @@ fn jumps_end_propagation_outside_and_are_bridged_between_annotated_slices() {
 
 #[test]
 fn impossible_tasks_are_errors() {
-    let nothing = BTreeMap::from([(1, Array2::from_elem((40, 50), false))]);
+    let nothing = BTreeMap::from([(1, nothing())]);
     assert!(matches!(segment(&nothing, &lenient()), Err(AutoError::NothingAnnotated)));
     let beyond = BTreeMap::from([(SLICES, outline())]);
     assert!(matches!(
@@ -92,7 +92,7 @@ fn impossible_tasks_are_errors() {
     ));
 
     let annotated = BTreeMap::from([(1, outline())]);
-    let failed = propagate_masks(&predictor(), &Gone(SLICES), &annotated, &lenient(), &mut ignore_progress());
+    let failed = propagate_masks(&fixed(), &Gone(SLICES), &annotated, &lenient(), &mut ignore_progress());
     assert!(matches!(failed, Err(AutoError::Slice { .. })));
     // An outline of another image.
     for size in [(40, 49), (3, 3), (80, 100)] {

@@ -7,15 +7,16 @@ use sam_auto::{
 };
 use sam_core::{AnnotatedSlice, SamPredictor};
 use sam_prompt::progress::{Progress, Stage, ignore_progress};
+use sam_testing::{B, TestResult, tiny::fixed};
 use sapnet::SapNetConfig;
 
-use crate::common::{Images, moving_image, moving_outline, predictor, stop_after};
+use crate::common::{Images, moving_image, moving_outline, stop_after};
 
-fn source(predictor: &SamPredictor<burn_flex::Flex>) -> Images {
+fn source(predictor: &SamPredictor<B>) -> Images {
     Images::new(predictor, (0..11).map(moving_image).collect())
 }
 
-fn annotated(source: &Images) -> Vec<AnnotatedSlice<burn_flex::Flex>> {
+fn annotated(source: &Images) -> Vec<AnnotatedSlice<B>> {
     [3, 6, 9].map(|index| source.annotated(index, moving_outline(index))).to_vec()
 }
 
@@ -54,8 +55,8 @@ fn learning_fits_the_prompts() {
 }
 
 #[test]
-fn sapnet_is_trained_once_for_prompts_and_trust() -> Result<(), Box<dyn std::error::Error>> {
-    let predictor = predictor();
+fn sapnet_is_trained_once_for_prompts_and_trust() -> TestResult {
+    let predictor = fixed();
     let source = source(&predictor);
     let annotated = annotated(&source);
     for (kind, own, of_trust) in [
@@ -95,7 +96,7 @@ fn sapnet_is_trained_once_for_prompts_and_trust() -> Result<(), Box<dyn std::err
 
 #[test]
 fn another_gate_or_seed_is_not_reused() -> Result<(), AutoError> {
-    let predictor = predictor();
+    let predictor = fixed();
     let source = source(&predictor);
     let fitted = strategy(GeneratorKind::Sapnet).fit(annotated(&source), &source, &mut ignore_progress())?;
     let found = fitted.segment(&predictor, &source, &mut ignore_progress())?;
@@ -109,8 +110,8 @@ fn another_gate_or_seed_is_not_reused() -> Result<(), AutoError> {
 }
 
 #[test]
-fn a_strategy_segments_as_its_parts_do() -> Result<(), Box<dyn std::error::Error>> {
-    let original = predictor();
+fn a_strategy_segments_as_its_parts_do() -> TestResult {
+    let original = fixed();
     let source = source(&original);
     let annotated = annotated(&source);
     let strategy = strategy(GeneratorKind::Classification);
@@ -132,7 +133,7 @@ fn a_strategy_segments_as_its_parts_do() -> Result<(), Box<dyn std::error::Error
 
 #[test]
 fn a_stopped_call_leaves_a_marked_part_or_nothing() -> Result<(), AutoError> {
-    let predictor = predictor();
+    let predictor = fixed();
     let source = source(&predictor);
     let annotated = annotated(&source);
     let propagation = MaskPropagationConfig::default().with_min_iou(0.0).with_max_growth(f32::INFINITY);
@@ -165,7 +166,7 @@ fn a_stopped_call_leaves_a_marked_part_or_nothing() -> Result<(), AutoError> {
 
 #[test]
 fn generators_of_every_kind_are_shared_between_threads() -> Result<(), AutoError> {
-    let predictor = predictor();
+    let predictor = fixed();
     let source = source(&predictor);
     for &kind in GeneratorKind::ALL {
         let fitted = strategy(kind).fit(annotated(&source), &source, &mut ignore_progress())?;

@@ -2,7 +2,6 @@
 
 use std::{ops::ControlFlow, sync::Arc};
 
-use burn_flex::Flex;
 use ndarray::{Array2, Array3};
 use sam_auto::{
     Agreement, AutoError, CoarseConfig, CoarseGenerator, CoarseMethod, ConfigError, Gate, GateConfig, Segmentation,
@@ -10,12 +9,16 @@ use sam_auto::{
 };
 use sam_core::{AnnotatedSlice, CoreError, SamPredictor};
 use sam_prompt::progress::ignore_progress;
+use sam_testing::{
+    B,
+    tiny::{SIZE, fixed, rectangle},
+};
 use sapnet::SupportConfig;
 
-use crate::common::{Images, predictor};
+use crate::common::Images;
 
 fn square(from: usize, to: usize) -> Array2<bool> {
-    Array2::from_shape_fn((40, 50), |(row, column)| (from..to).contains(&row) && (from..to).contains(&column))
+    rectangle(from..to, from..to)
 }
 
 /// A bright square on some of the slices.
@@ -32,9 +35,9 @@ fn predicted(mask: Array2<bool>) -> SegmentedSlice {
 
 /// What was fitted to the annotated slices.
 struct Fitted {
-    annotated: Vec<AnnotatedSlice<Flex>>,
+    annotated: Vec<AnnotatedSlice<B>>,
     gate: Arc<Gate>,
-    coarse: CoarseGenerator<Flex>,
+    coarse: CoarseGenerator<B>,
 }
 
 fn fit(source: &Images, outlines: &[(usize, Array2<bool>)]) -> Fitted {
@@ -47,10 +50,10 @@ fn fit(source: &Images, outlines: &[(usize, Array2<bool>)]) -> Fitted {
 
 fn meter(
     fitted: &Fitted,
-    predictor: &SamPredictor<Flex>,
+    predictor: &SamPredictor<B>,
     source: &Images,
     config: TrustMeterConfig,
-) -> Result<TrustMeter<Flex>, AutoError> {
+) -> Result<TrustMeter<B>, AutoError> {
     let Fitted { annotated, gate, coarse } = fitted;
     TrustMeter::new(predictor.clone(), gate.clone(), coarse.clone(), source, annotated, config)
 }
@@ -65,13 +68,13 @@ fn segmentation() -> Segmentation {
         predicted(square(30, 32)),
         SegmentedSlice::Empty,
     ];
-    let agreement = Agreement::new(Array2::ones((40, 50)), 0.4);
+    let agreement = Agreement::new(Array2::ones(SIZE), 0.4);
     Segmentation::new(slices).with_agreement([(1, agreement)].into())
 }
 
 #[test]
 fn every_slice_that_is_not_annotated_is_measured_and_ranked() -> Result<(), AutoError> {
-    let predictor = predictor();
+    let predictor = fixed();
     let source = Images::new(&predictor, images(&[false, true, true, true, true, false]));
     let fitted = fit(&source, &[(2, square(10, 25))]);
     let meter = meter(&fitted, &predictor, &source, TrustMeterConfig::default())?;
@@ -106,7 +109,7 @@ fn every_slice_that_is_not_annotated_is_measured_and_ranked() -> Result<(), Auto
 
 #[test]
 fn a_volume_without_a_mask_or_without_an_open_slice_is_no_trouble() -> Result<(), AutoError> {
-    let predictor = predictor();
+    let predictor = fixed();
     let source = Images::new(&predictor, images(&[true, false, false]));
     let fitted = fit(&source, &[(0, square(10, 25))]);
     let meter = meter(&fitted, &predictor, &source, TrustMeterConfig::default())?;
@@ -125,7 +128,7 @@ fn a_volume_without_a_mask_or_without_an_open_slice_is_no_trouble() -> Result<()
 
 #[test]
 fn what_cannot_be_measured_is_refused() {
-    let predictor = predictor();
+    let predictor = fixed();
     let source = Images::new(&predictor, images(&[true, false]));
     let mut fitted = fit(&source, &[(0, square(10, 25))]);
     let wide = TrustMeterConfig::default().with_ring(1.0);

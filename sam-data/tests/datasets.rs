@@ -5,10 +5,7 @@ use std::{error::Error, fs, path::Path};
 use image::{ImageBuffer, Luma};
 use ndarray::Array3;
 use sam_data::{DataError, Dataset, KnownSet, LoadedCase, Volume, open_dataset, write_labels, write_rgb, write_volume};
-
-use crate::chain;
-
-type TestResult = Result<(), Box<dyn Error>>;
+use sam_testing::{TestResult, chain};
 
 const SHAPE: (usize, usize, usize) = (4, 5, 3);
 

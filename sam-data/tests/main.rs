@@ -22,12 +22,6 @@ use peak_alloc::PeakAlloc;
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
-/// An error and all of its causes, for words in them.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
-
 /// A folder of public data sets, which the tests that need it are run with.
 fn data_folder() -> std::path::PathBuf {
     let folder = std::env::var_os("SAM_MED_DATA");

@@ -15,10 +15,9 @@ use sam_data::{
     DataError, Grid, NonFinite, ReadOptions, Volume, read_labels, read_volume, read_volume_with, write_labels,
     write_volume,
 };
+use sam_testing::chain;
 use serde::Deserialize;
 use tempfile::TempDir;
-
-use crate::chain;
 
 /// What nibabel reads from a file.
 #[derive(Deserialize)]

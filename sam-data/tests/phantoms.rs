@@ -1,10 +1,9 @@
 //! Every kind of phantom: seeded, complete, and the same from disk.
 
-use std::{collections::BTreeSet, error::Error};
+use std::collections::BTreeSet;
 
 use sam_data::{Dataset, Folder, LoadedCase, PhantomConfig, PhantomKind, SliceAxis, Stack, Window};
-
-type TestResult = Result<(), Box<dyn Error>>;
+use sam_testing::TestResult;
 
 #[test]
 fn a_seed_decides_all_and_every_structure_is_shown() -> TestResult {

@@ -3,8 +3,9 @@
 use ndarray::Array3;
 use proptest::prelude::*;
 use sam_data::{DataError, Grid, LabelVolume, Volume};
+use sam_testing::chain;
 
-use crate::{chain, grids::grids};
+use crate::grids::grids;
 
 fn volume(grid: &Grid, value: impl Fn([usize; 3]) -> f32) -> Volume {
     let [i, j, k] = grid.shape;

@@ -7,10 +7,7 @@ use sam_data::{
     DataError, Grid, GridError, SliceAxis, SlicePlane, Stack, Volume, VolumeReader, Window, read_labels, read_volume,
     write_mask, write_rgb, write_volume,
 };
-
-use crate::chain;
-
-type TestResult = Result<(), Box<dyn Error>>;
+use sam_testing::{TestResult, chain};
 
 const UNIT: [[f64; 4]; 4] = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
 

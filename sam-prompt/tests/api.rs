@@ -3,14 +3,11 @@
 use std::error::Error;
 
 use sam_prompt::{DocumentError, PointSampler, PromptDocument, PromptError, Replacement, SamplingScheme};
-
-fn crosses_threads<T: Send + Sync + 'static>() {}
+use sam_testing::assert_send_sync;
 
 #[test]
 fn samplers_and_errors_cross_threads() {
-    crosses_threads::<Box<dyn PointSampler>>();
-    crosses_threads::<PromptError>();
-    crosses_threads::<DocumentError>();
+    assert_send_sync::<(Box<dyn PointSampler>, PromptError, DocumentError)>();
     let sampler = SamplingScheme::Boundary.sampler(Replacement::With);
     assert_eq!(format!("{sampler:?}"), "Boundary { width: 2.0, replacement: true }");
 }

@@ -1,8 +1,6 @@
 //! What holds for every prompt document: it is read as it was written, survives the way to millimetres and back, and says what and
 //! where it is wrong.
 
-use std::error::Error;
-
 use ndarray::Array2;
 use proptest::{
     collection::{btree_map, vec},
@@ -14,6 +12,7 @@ use sam_prompt::{
     BoundingBox, CutAxis, DocumentError, DrawnMask, Label, Lasso, ObjectPrompts, PatientBox, PatientPoint,
     PatientPrompts, Point, PromptDocument, PromptError, Scribble, SliceGeometry, SlicePrompts,
 };
+use sam_testing::chain;
 
 /// Pixels are `f32` of some hundreds, so that conversion is off by a few ten-thousandths at most.
 const ROUNDING: f32 = 1e-2;
@@ -222,17 +221,6 @@ proptest! {
 fn on_slice(fields: &str) -> String {
     let object = format!(r#"{{"name": "liver", "slices": [{{"slice": 41, {fields}}}]}}"#);
     format!(r#"{{"version": 1, "prompts": {{"pixels": {{"axis": "axial", "objects": [{object}]}}}}}}"#)
-}
-
-/// The text of an error and of its causes.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[test]

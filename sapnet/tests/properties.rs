@@ -1,20 +1,16 @@
 //! What must hold for any features and masks.
 
-use std::error::Error;
 use std::f64::consts::PI;
 
 use burn::backend::Autodiff;
 use burn::tensor::{Bool, Distribution, Int, Tensor, TensorData};
 use proptest::prelude::*;
+use sam_testing::{B, DEVICE, TestResult};
 use sapnet::{
     BiasedDiceLossConfig, BilinearResize, FourierPositionConfig, SapnetError, Support, SupportConfig, cross_entropy,
     masked_average,
 };
 
-type B = burn_flex::Flex;
-type TestResult = Result<(), Box<dyn Error>>;
-
-const DEVICE: burn_flex::FlexDevice = burn_flex::FlexDevice;
 /// Single precision, sums of up to a few hundred terms of order 1.
 const TOLERANCE: f64 = 1e-4;
 

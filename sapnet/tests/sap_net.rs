@@ -1,6 +1,5 @@
 //! What fitted segmenters do, on small synthetic slices.
 
-use std::error::Error;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -8,16 +7,13 @@ use burn::tensor::{Bool, Int, Tensor, TensorData};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use sam_testing::{B, DEVICE, TestResult};
 use sapnet::{
     AnnotatedSlices, BiasedDiceLossConfig, CoarseSegmenter, Fusion, NetworkConfig, PaNet, SapNet, SapNetConfig,
     SapNetTrainer, SapnetError, SupportConfig,
     progress::{Progress, Stage, StopReason, ignore_progress},
 };
 
-type B = burn_flex::Flex;
-type TestResult = Result<(), Box<dyn Error>>;
-
-const DEVICE: burn_flex::FlexDevice = burn_flex::FlexDevice;
 /// Features have 8 x 8 pixels, masks 16 x 16.
 const SIDE: usize = 8;
 

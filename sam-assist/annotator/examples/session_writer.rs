@@ -71,7 +71,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let [folder, seed] = &arguments[..] else { return Err("expected FOLDER SEED".into()) };
     let Err(error) = run(folder, seed.parse()?) else { return Ok(()) };
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    println!("failed {}", causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}")));
+    println!("failed {}", sam_testing::chain(&*error));
     Ok(())
 }

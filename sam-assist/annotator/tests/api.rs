@@ -12,21 +12,31 @@ use sam_annotate::{
     rounds::{Replay, ReplayedRound},
     session::{Header, LineError, LogEntry, PersonSlice, Round, RoundResult, SessionEvent, SessionState},
 };
-
-fn shared<T: Send + Sync + 'static>() {}
+use sam_testing::assert_send_sync;
 
 fn error<T: std::error::Error + Send + Sync + 'static>() {}
 
 #[test]
 fn everything_can_be_stored_and_shared() {
-    shared::<Annotator<Flex>>();
-    shared::<AnnotatorBuilder<Flex>>();
-    shared::<(AnnotateConfig, Annotated, AnnotatedStructure, Annotations, Event, Output, SliceList, Start, Weights)>();
-    shared::<(Session, Header, LogEntry, PersonSlice, Round, RoundResult<'static>, SessionEvent, SessionState)>();
-    shared::<BatchEvent<'static, ()>>();
-    shared::<(Vec<PromptCard>, SamPredictor<Flex>)>();
-    shared::<(Corrections, Decisions, Replay, ReplayedRound, RoundOutcome, RoundStart)>();
-    shared::<(Batch<'static, ()>, BatchSummary, Case<()>, Claim, Merged, Outcome, Record, Records, Shard)>();
+    assert_send_sync::<Annotator<Flex>>();
+    assert_send_sync::<AnnotatorBuilder<Flex>>();
+    assert_send_sync::<(
+        AnnotateConfig,
+        Annotated,
+        AnnotatedStructure,
+        Annotations,
+        Event,
+        Output,
+        SliceList,
+        Start,
+        Weights,
+    )>();
+    assert_send_sync::<(Session, Header, LogEntry, PersonSlice, Round, RoundResult<'static>, SessionEvent, SessionState)>(
+    );
+    assert_send_sync::<BatchEvent<'static, ()>>();
+    assert_send_sync::<(Vec<PromptCard>, SamPredictor<Flex>)>();
+    assert_send_sync::<(Corrections, Decisions, Replay, ReplayedRound, RoundOutcome, RoundStart)>();
+    assert_send_sync::<(Batch<'static, ()>, BatchSummary, Case<()>, Claim, Merged, Outcome, Record, Records, Shard)>();
     error::<AnnotateError>();
     error::<BatchError>();
     error::<CardError>();

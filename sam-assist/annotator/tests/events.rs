@@ -20,7 +20,7 @@ fn two_structures(desk: &Desk) -> (Annotations, u16) {
 
 #[test]
 fn every_stage_of_every_structure_is_reported() -> Result {
-    let desk = Desk::new()?;
+    let desk = Desk::new();
     let (annotations, _) = two_structures(&desk);
     let (mut stages, mut milestones) = (BTreeSet::new(), Vec::new());
     let mut events = |event: &Event| {
@@ -54,7 +54,7 @@ fn every_stage_of_every_structure_is_reported() -> Result {
 
 #[test]
 fn a_stopped_run_has_complete_structures_only() -> Result {
-    let desk = Desk::new()?;
+    let desk = Desk::new();
     let (annotations, other) = two_structures(&desk);
     let annotator = desk.annotator()?;
     let whole = annotator.annotate(&annotations, Start::Model, &mut ignore_events())?;
@@ -87,7 +87,7 @@ fn a_stopped_run_has_complete_structures_only() -> Result {
 
 #[test]
 fn a_stopped_round_is_not_recorded() -> Result {
-    let desk = Desk::new()?;
+    let desk = Desk::new();
     let annotator = desk.annotator()?;
     let mut session = annotator.create_session(desk.path("session"), &desk.annotations())?;
     Decisions::new(&session, &Corrections::none().with_labels(desk.annotations().labels))?.record(&mut session)?;
@@ -111,7 +111,7 @@ fn a_stopped_round_is_not_recorded() -> Result {
 
 #[test]
 fn a_card_takes_the_place_of_learning_and_is_refused_for_other_weights() -> Result {
-    let desk = Desk::new()?;
+    let desk = Desk::new();
     let annotator = desk.builder()?.save_cards(desk.path("organ.safetensors")).build()?;
     let learned = annotator.annotate(&desk.annotations(), Start::Model, &mut ignore_events())?;
     let cards = sam_annotate::cards::load(&[desk.path("organ.safetensors")], annotator.weights_sha256())?;
@@ -127,7 +127,7 @@ fn a_card_takes_the_place_of_learning_and_is_refused_for_other_weights() -> Resu
 
 #[test]
 fn annotations_that_make_no_sense_are_refused() -> Result {
-    let desk = Desk::new()?;
+    let desk = Desk::new();
     let annotator = desk.annotator()?;
     let nothing = Annotations::new(desk.outlines(&[]));
     let mut elsewhere = desk.annotations();

@@ -10,13 +10,14 @@ use sam_annotate::{
     Annotator, Corrections, Decisions, Flex, Precision, RoundStart, Scan, Session, Weights, ignore_events,
     session::{Header, LogEntry, Origin},
 };
+use sam_testing::{DEVICE, golden};
 use serde::Serialize;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Result, tiny};
+use crate::Result;
 
-/// SHA-256 of the checkpoint file that the session was written with. Its weights are those of [`tiny::weights`], in another format.
+/// SHA-256 of the checkpoint file that the session was written with. Its weights are those of [`golden::weights`], in another format.
 const WEIGHTS_SHA256: &str = "a9d459e3b1b4be1a845a2ad937440e0969e9d2077568e486218d8d4606f63acc";
 
 fn fixture(name: &str) -> PathBuf {
@@ -49,8 +50,8 @@ fn open(folder: &Path) -> Result<Session> {
 /// The model that the session was written with.
 fn annotator(scratch: &TempDir) -> Result<Annotator<Flex>> {
     let path = scratch.path().join("tiny.safetensors");
-    fs::write(&path, tiny::weights()?)?;
-    let predictor = Weights::open(path)?.predictor(&sam_annotate::burn_flex::FlexDevice, Precision::F32)?;
+    fs::write(&path, golden::serialised(&golden::weights()))?;
+    let predictor = Weights::open(path)?.predictor(&DEVICE, Precision::F32)?;
     let predictor = predictor.with_weights_sha256(WEIGHTS_SHA256);
     Ok(Annotator::builder(predictor, Arc::new(Scan::open(fixture("scan.nii.gz"), None)?)).build()?)
 }

@@ -6,8 +6,9 @@ use sam_annotate::{
     AnnotateConfig, AnnotateError, Annotations, Annotator, Corrections, Decisions, Flex, Output, RoundStart, Session,
     SessionError, ignore_events, session::Origin,
 };
+use sam_testing::chain;
 
-use crate::{Result, chain, tiny::Desk};
+use crate::{Result, tiny::Desk};
 
 fn round(annotator: &Annotator<Flex>, session: &mut Session, start: RoundStart) -> Result<Option<usize>> {
     let outcome = annotator.round(session, start, &mut ignore_events())?;
@@ -21,7 +22,7 @@ fn decide(session: &mut Session, corrections: Corrections) -> Result {
 
 #[test]
 fn a_scan_is_corrected_round_after_round() -> Result {
-    let desk = Desk::new()?;
+    let desk = Desk::new();
     let annotator = desk.annotator()?;
     let folder = desk.path("session");
     let missing = annotator.open_session(&folder).expect_err("nothing to resume");
@@ -91,7 +92,7 @@ fn a_scan_is_corrected_round_after_round() -> Result {
 
 #[test]
 fn another_axis_than_the_sessions_is_refused() -> Result {
-    let desk = Desk::new()?;
+    let desk = Desk::new();
     drop(desk.annotator()?.create_session(desk.path("session"), &desk.annotations())?);
     let other = desk.builder()?.axis(sam_annotate::SliceAxis::I).build()?;
     let error = other.open_session(desk.path("session")).expect_err("another axis");

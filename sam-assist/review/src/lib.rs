@@ -38,19 +38,19 @@ pub use store::{DecisionStore, MemoryStore, Provenance, SessionStore, SliceRevie
 #[cfg(test)]
 mod tests {
     use burn_flex::Flex;
+    use sam_testing::assert_send_sync;
 
     use super::*;
 
     /// A desk and its parts can be shared by the threads of a server.
     #[test]
     fn everything_can_be_sent_and_shared_between_threads() {
-        fn is_shared<T: Send + Sync + 'static>() {}
-        is_shared::<ScanDesk>();
-        is_shared::<Box<dyn Desk>>();
-        is_shared::<Box<dyn DecisionStore>>();
-        is_shared::<Box<dyn SliceSegmenter>>();
-        is_shared::<Prefetch>();
-        is_shared::<(
+        assert_send_sync::<ScanDesk>();
+        assert_send_sync::<Box<dyn Desk>>();
+        assert_send_sync::<Box<dyn DecisionStore>>();
+        assert_send_sync::<Box<dyn SliceSegmenter>>();
+        assert_send_sync::<Prefetch>();
+        assert_send_sync::<(
             Overview,
             StructureOverview,
             SliceOverview,
@@ -60,14 +60,14 @@ mod tests {
             StructureMask,
             Provenance,
         )>();
-        is_shared::<ScanModel<Flex>>();
-        is_shared::<ReviewCase>();
-        is_shared::<Server>();
-        is_shared::<SessionStore>();
-        is_shared::<MemoryStore>();
-        is_shared::<Ranking>();
-        is_shared::<ReviewError>();
-        is_shared::<DeskError>();
-        is_shared::<StoreError>();
+        assert_send_sync::<ScanModel<Flex>>();
+        assert_send_sync::<ReviewCase>();
+        assert_send_sync::<Server>();
+        assert_send_sync::<SessionStore>();
+        assert_send_sync::<MemoryStore>();
+        assert_send_sync::<Ranking>();
+        assert_send_sync::<ReviewError>();
+        assert_send_sync::<DeskError>();
+        assert_send_sync::<StoreError>();
     }
 }

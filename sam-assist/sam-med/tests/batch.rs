@@ -8,29 +8,23 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use sam_data::{SliceAxis, SlicePlane};
-use sam_prompt::ndarray::Array3;
+use sam_testing::{golden, scan::SmallScan};
 
-use crate::{program, tiny};
+use crate::program;
 
 const CASES: usize = 8;
 
 /// Writes scans with two slices outlined each, and the table of them.
 fn write_cases(folder: &Path) -> Result<()> {
-    fs::write(folder.join("tiny.safetensors"), tiny::weights()?)?;
+    fs::write(folder.join("tiny.safetensors"), golden::serialised(&golden::weights()))?;
     let mut table = "image,annotations,out\n".to_owned();
     for number in 0..CASES {
-        let phantom = tiny::phantom(number as u64);
-        let (plane, value) = (SlicePlane::new(&phantom.volume.grid, SliceAxis::K), tiny::structure(&phantom)?);
-        let mut partial = Array3::zeros(phantom.volume.voxels.dim());
-        let (shown, _) = tiny::slices(&phantom, &plane)?;
-        for slice in [shown[0], shown[shown.len() - 1]] {
-            let outline = tiny::only(plane.extract(phantom.labels.labels.view(), slice), value);
-            plane.insert(&mut partial, slice, outline.view());
-        }
+        let small = SmallScan::new(number as u64);
+        let (volume, shown) = (&small.phantom.volume, &small.shown);
+        let partial = small.outlines(&[shown[0], shown[shown.len() - 1]]);
         let [scan, annotations, mask] = ["scan", "partial", "mask"].map(|name| format!("{name}-{number}.nii.gz"));
-        sam_data::write_volume(folder.join(&scan), &phantom.volume)?;
-        sam_data::write_labels(folder.join(&annotations), partial.view(), &phantom.volume)?;
+        sam_data::write_volume(folder.join(&scan), volume)?;
+        sam_data::write_labels(folder.join(&annotations), partial.labels.view(), volume)?;
         let paths = [scan, annotations, mask].map(|name| folder.join(name).to_string_lossy().into_owned());
         table += &(paths.join(",") + "\n");
     }

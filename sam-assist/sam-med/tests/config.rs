@@ -5,12 +5,12 @@ use std::fs;
 use anyhow::Result;
 use serde_json::Value;
 
-use crate::{desk::Desk, program, tiny};
+use crate::{desk::Desk, program};
 
 #[test]
 fn a_mask_is_computed_again_from_the_file_beside_it() -> Result<()> {
-    let desk = Desk::new()?;
-    let (shown, bare) = tiny::slices(&desk.phantom, &desk.plane)?;
+    let desk = Desk::new();
+    let (shown, bare) = (&desk.shown, &desk.bare);
     desk.outline(&[shown[0], shown[2]])?;
     let empty = bare[0].to_string();
     let more = ["--annotations", "partial.nii.gz", "--out", "mask.nii.gz", "--seed", "3", "--empty", &empty];
@@ -31,7 +31,7 @@ fn a_mask_is_computed_again_from_the_file_beside_it() -> Result<()> {
 
 #[test]
 fn an_evaluation_is_repeated_from_the_file_beside_its_results() -> Result<()> {
-    let desk = Desk::new()?;
+    let desk = Desk::new();
     let (out, again) = (desk.word("results"), desk.word("again"));
     let words = [
         "evaluate",

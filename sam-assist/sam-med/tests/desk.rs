@@ -1,39 +1,28 @@
 //! A desk: a scan, a model, and a session of them.
 
-use std::{fs, path::PathBuf};
+use std::{fs, ops::Deref};
 
 use anyhow::Result;
-use sam_data::{LabelVolume, Phantom, SliceAxis, SlicePlane};
-use sam_prompt::ndarray::{Array2, Array3};
+use sam_data::LabelVolume;
+use sam_prompt::ndarray::Array3;
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::{program, tiny};
+use crate::program;
 
-/// A desk with a scan on it, and a model.
-pub(crate) struct Desk {
-    folder: TempDir,
-    pub(crate) phantom: Phantom,
-    pub(crate) plane: SlicePlane,
+/// A scan and a model in a folder.
+pub(crate) struct Desk(sam_testing::scan::Desk);
+
+impl Deref for Desk {
+    type Target = sam_testing::scan::Desk;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 impl Desk {
-    pub(crate) fn new() -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let phantom = tiny::phantom(0);
-        sam_data::write_volume(folder.path().join("scan.nii.gz"), &phantom.volume)?;
-        fs::write(folder.path().join("tiny.safetensors"), tiny::weights()?)?;
-        let plane = SlicePlane::new(&phantom.volume.grid, SliceAxis::K);
-        Ok(Self { folder, phantom, plane })
-    }
-
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    pub(crate) fn truth(&self, slice: usize) -> Result<Array2<u16>> {
-        let labels = self.plane.extract(self.phantom.labels.labels.view(), slice);
-        Ok(tiny::only(labels, tiny::structure(&self.phantom)?))
+    pub(crate) fn new() -> Self {
+        Self(sam_testing::scan::Desk::new())
     }
 
     pub(crate) fn write(&self, name: &str, labels: &Array3<u16>) -> Result<()> {
@@ -42,10 +31,6 @@ impl Desk {
 
     pub(crate) fn mask(&self) -> Result<LabelVolume> {
         Ok(sam_data::read_labels(self.path("mask.nii.gz"))?)
-    }
-
-    pub(crate) fn slice(&self, labels: &LabelVolume, slice: usize) -> Array2<u16> {
-        self.plane.extract(labels.labels.view(), slice)
     }
 
     /// A path on the desk as a word of a command line.
@@ -86,11 +71,7 @@ impl Desk {
 
     /// Writes the outlines of some slices.
     pub(crate) fn outline(&self, slices: &[usize]) -> Result<()> {
-        let mut partial = Array3::zeros(self.phantom.volume.voxels.dim());
-        for &slice in slices {
-            self.plane.insert(&mut partial, slice, self.truth(slice)?.view());
-        }
-        self.write("partial.nii.gz", &partial)
+        self.write("partial.nii.gz", &self.outlines(slices).labels)
     }
 
     /// The first round, learned from some slices; others are named in more words.

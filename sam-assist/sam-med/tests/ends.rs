@@ -4,7 +4,7 @@ use std::{fs, process::Stdio};
 
 use anyhow::Result;
 
-use crate::{desk::Desk, program, tiny};
+use crate::{desk::Desk, program};
 
 #[test]
 fn each_end_has_its_exit_code_and_its_stream() -> Result<()> {
@@ -89,8 +89,8 @@ fn colours_are_for_terminals_without_no_color() -> Result<()> {
 
 #[test]
 fn a_mask_never_replaces_the_scan_or_the_outlines() -> Result<()> {
-    let desk = Desk::new()?;
-    let (shown, _) = tiny::slices(&desk.phantom, &desk.plane)?;
+    let desk = Desk::new();
+    let shown = &desk.shown;
     desk.outline(&shown[..1])?;
     for (out, part) in [("scan.nii.gz", "--image"), ("partial.nii.gz", "--annotations")] {
         let before = fs::read(desk.path(out))?;
@@ -104,7 +104,7 @@ fn a_mask_never_replaces_the_scan_or_the_outlines() -> Result<()> {
 
 #[test]
 fn small_commands_give_their_results_as_text_and_as_json() -> Result<()> {
-    let desk = Desk::new()?;
+    let desk = Desk::new();
     let (tiny, half) = (desk.word("tiny.safetensors"), desk.word("half.safetensors"));
     let words = ["convert", "--weights", &tiny, "--out", &half, "--precision", "f16", "--json"];
     let converted = program::run(words)?.done()?.json()?;

@@ -10,4 +10,3 @@ mod page;
 mod program;
 mod rounds;
 mod stop;
-mod tiny;

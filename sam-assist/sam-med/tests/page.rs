@@ -18,7 +18,7 @@ use rand_chacha::{
 };
 use serde_json::{Value, json};
 
-use crate::{desk::Desk, program, tiny};
+use crate::{desk::Desk, program};
 
 /// Decisions taken at most before the program is killed.
 const MOST: u32 = 12;
@@ -89,8 +89,8 @@ fn states(overview: &Value) -> Result<Vec<String>> {
 #[test]
 fn no_decision_that_the_page_was_told_of_is_lost_when_the_program_is_killed() -> Result<()> {
     let kills: u64 = env::var("SAM_MED_KILLS").map_or(Ok(5), |kills| kills.parse())?;
-    let desk = Desk::new()?;
-    let (shown, _) = tiny::slices(&desk.phantom, &desk.plane)?;
+    let desk = Desk::new();
+    let shown = &desk.shown;
     let outlined = &shown[..2];
     desk.begin(outlined, "")?;
     // The last round needs an outline to learn from.

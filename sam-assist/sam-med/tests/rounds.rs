@@ -5,14 +5,13 @@ use std::fs;
 use anyhow::{Result, bail, ensure};
 use serde_json::Value;
 
-use crate::{desk::Desk, tiny};
+use crate::desk::Desk;
 
 #[test]
 fn a_scan_is_corrected_round_after_round() -> Result<()> {
-    let desk = Desk::new()?;
-    let value = tiny::structure(&desk.phantom)?;
+    let desk = Desk::new();
     assert!(desk.annotate("")?.failed(1)?.contains("--annotations FILE"));
-    let (shown, bare) = tiny::slices(&desk.phantom, &desk.plane)?;
+    let (shown, bare) = (&desk.shown, &desk.bare);
     // Two are outlined, one is empty; later one is corrected, one accepted, one rejected.
     let ([outlined, wrong, right, also_outlined, ..], [empty, .., rejected]) = (&shown[..], &bare[..]) else {
         bail!("the phantom shows its structure on the slices {shown:?} alone")
@@ -20,8 +19,8 @@ fn a_scan_is_corrected_round_after_round() -> Result<()> {
     let (outlined, wrong, right, also_outlined) = (*outlined, *wrong, *right, *also_outlined);
     desk.begin(&[outlined, also_outlined], &format!("--empty {empty}"))?;
     let first = desk.mask()?;
-    assert_eq!(desk.slice(&first, outlined), desk.truth(outlined)?);
-    assert_eq!(desk.slice(&first, also_outlined), desk.truth(also_outlined)?);
+    assert_eq!(desk.slice(&first, outlined), desk.truth(outlined));
+    assert_eq!(desk.slice(&first, also_outlined), desk.truth(also_outlined));
     assert!(desk.slice(&first, *empty).iter().all(|&label| label == 0));
     let rising = |mut slices: Vec<usize>| {
         slices.sort_unstable();
@@ -31,14 +30,14 @@ fn a_scan_is_corrected_round_after_round() -> Result<()> {
     assert_eq!(desk.provenance()?["round"]["warm_start"], Value::Null);
 
     let mut corrected = first.labels.clone();
-    let mut drawn = desk.truth(wrong)?;
-    drawn[(0, 0)] = value;
+    let mut drawn = desk.truth(wrong);
+    drawn[(0, 0)] = desk.value;
     desk.plane.insert(&mut corrected, wrong, drawn.view());
     desk.write("corrected.nii.gz", &corrected)?;
     desk.run(&format!("--annotations corrected.nii.gz --accept {right} --reject {rejected} --warm"))?;
     let second = desk.mask()?;
     for (slice, expected) in
-        [(outlined, desk.truth(outlined)?), (wrong, drawn.clone()), (right, desk.slice(&first, right))]
+        [(outlined, desk.truth(outlined)), (wrong, drawn.clone()), (right, desk.slice(&first, right))]
     {
         assert_eq!(desk.slice(&second, slice), expected, "slice {slice} is the person's");
     }

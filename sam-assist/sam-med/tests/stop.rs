@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{desk::Desk, program, tiny};
+use crate::{desk::Desk, program};
 
 /// A learning that nobody waits for.
 const MEMBERS: &str = "16";
@@ -40,8 +40,8 @@ fn files(desk: &Desk) -> Result<Vec<String>> {
 
 #[test]
 fn a_stopped_run_writes_nothing_and_a_session_keeps_what_was_decided() -> Result<()> {
-    let desk = Desk::new()?;
-    let (shown, _) = tiny::slices(&desk.phantom, &desk.plane)?;
+    let desk = Desk::new();
+    let shown = &desk.shown;
     desk.outline(&shown[..2])?;
     for session in [false, true] {
         let mut words = desk
@@ -72,8 +72,8 @@ fn a_stopped_run_writes_nothing_and_a_session_keeps_what_was_decided() -> Result
 
 #[test]
 fn the_second_ends_the_program_at_once() -> Result<()> {
-    let desk = Desk::new()?;
-    let (shown, _) = tiny::slices(&desk.phantom, &desk.plane)?;
+    let desk = Desk::new();
+    let shown = &desk.shown;
     desk.outline(&shown[..2])?;
     let words =
         desk.words_of("annotate", &["--annotations", "partial.nii.gz", "--out", "mask.nii.gz", "--members", MEMBERS]);

@@ -2,10 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use crate::golden::{self, Golden, TestResult, config, path};
 use ndarray::{Array2, Array3, ArrayView2, Axis, s};
 use sam_core::{
-    CoreError, MaskPrediction, SamPredictor,
+    CoreError, MaskPrediction,
     automatic::{
         AutomaticConfig, CropBox, RunLengths, SmallRegions, crop_boxes, non_maximum_suppression, point_grid,
         remove_small_regions,
@@ -14,6 +13,10 @@ use sam_core::{
 use sam_prompt::{
     BoundingBox,
     progress::{Progress, ignore_progress},
+};
+use sam_testing::{
+    B, TestResult,
+    golden::{self, Golden, path},
 };
 use serde::Deserialize;
 
@@ -181,8 +184,7 @@ fn indiscriminate() -> AutomaticConfig {
 
 #[test]
 fn masks_lie_on_the_whole_image_also_from_crops() -> TestResult {
-    let (_folder, checkpoint) = golden::open(&golden::weights()?)?;
-    let predictor = SamPredictor::new(checkpoint.load::<golden::B>(&config(), &golden::DEVICE)?, config().preprocess);
+    let predictor = golden::predictor::<B>();
     let image = Array3::from_shape_fn((90, 117, 1), |(row, column, _)| (((row * 7) ^ (column * 3)) % 256) as u8);
     let mut crops = Vec::new();
     let found = indiscriminate().generate(&predictor, image.view(), &mut |progress: &Progress| {
@@ -222,9 +224,8 @@ fn masks_lie_on_the_whole_image_also_from_crops() -> TestResult {
 }
 
 #[test]
-fn configurations_of_no_sense_are_errors() -> TestResult {
-    let (_folder, checkpoint) = golden::open(&golden::weights()?)?;
-    let predictor = SamPredictor::new(checkpoint.load::<golden::B>(&config(), &golden::DEVICE)?, config().preprocess);
+fn configurations_of_no_sense_are_errors() {
+    let predictor = golden::predictor::<B>();
     let image = Array3::from_elem((20, 20, 1), 100);
     let good = AutomaticConfig::default();
     for bad in [
@@ -245,13 +246,11 @@ fn configurations_of_no_sense_are_errors() -> TestResult {
         let found = bad.generate(&predictor, image.view(), &mut ignore_progress());
         assert!(matches!(found, Err(CoreError::Config(_))), "{bad:?}");
     }
-    Ok(())
 }
 
 #[test]
 fn a_stopped_search_finds_nothing() -> TestResult {
-    let (_folder, checkpoint) = golden::open(&golden::weights()?)?;
-    let predictor = SamPredictor::new(checkpoint.load::<golden::B>(&config(), &golden::DEVICE)?, config().preprocess);
+    let predictor = golden::predictor::<B>();
     let image = Array3::from_elem((60, 60, 1), 100);
     let mut crops = 0;
     let found = indiscriminate().generate(&predictor, image.view(), &mut |_: &Progress| {

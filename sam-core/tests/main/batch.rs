@@ -1,11 +1,11 @@
 //! Batches of prompts: what fits into one, what is refused, and tokens of other models. (Here rather than in sam-prompt, whose tests
 //! need no backend.)
 
-use crate::golden::{B, DEVICE, TestResult, config};
 use burn::tensor::{Tensor, TensorData};
 use sam_prompt::{
     BoundingBox, Label, Point, PromptBatch, PromptEmbeddings, PromptError, Prompts, Token, TokenKind, ndarray::Array2,
 };
+use sam_testing::{B, DEVICE, TestResult, golden::config};
 
 const BOX: BoundingBox = BoundingBox { x_min: 3.0, y_min: 4.0, x_max: 60.0, y_max: 50.0 };
 

@@ -8,7 +8,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::golden::{B, DEVICE, TestResult, config};
 use burn::tensor::{Tensor, TensorData};
 use ndarray::Array3;
 use sam_core::{
@@ -16,6 +15,7 @@ use sam_core::{
     SamPredictor, SliceSource,
 };
 use sam_prompt::progress::{Progress, ignore_progress};
+use sam_testing::{B, DEVICE, TestResult, golden::config};
 
 fn predictor() -> SamPredictor<B> {
     SamPredictor::new(config().init(&DEVICE), config().preprocess).with_weights_sha256("weights")
@@ -25,7 +25,7 @@ fn image(seed: usize) -> Array3<u8> {
     Array3::from_shape_fn((40, 50, 1), |(row, column, _)| ((row * 3 + column * 5 + seed * 17) % 256) as u8)
 }
 
-fn images(count: usize) -> Vec<Array3<u8>> {
+pub(crate) fn images(count: usize) -> Vec<Array3<u8>> {
     (0..count).map(image).collect()
 }
 
@@ -33,7 +33,7 @@ fn key(seed: usize, predictor: &SamPredictor<B>) -> EmbeddingKey {
     EmbeddingKey::new(image(seed).view(), predictor).expect("the predictor knows its weights")
 }
 
-fn values(embedding: &ImageEmbedding<B>) -> Vec<f32> {
+pub(crate) fn values(embedding: &ImageEmbedding<B>) -> Vec<f32> {
     embedding.features().clone().into_data().iter::<f32>().collect()
 }
 

@@ -1,9 +1,12 @@
 //! Loading weights: every format, and every way in which a file can be wrong.
 
-use crate::golden::{B, DEVICE, Golden, StateDict, TestResult, config, open, parameters, path, weights, write};
 use burn::tensor::{DType, TensorData};
 use safetensors::Dtype;
 use sam_core::{Checkpoint, CoreError, EncoderConfig, KeyMismatch, Precision, SamConfig};
+use sam_testing::{
+    B, DEVICE, TestResult,
+    golden::{Golden, StateDict, config, open, parameters, path, weights, write},
+};
 use sha2::Digest;
 use std::error::Error;
 
@@ -23,7 +26,7 @@ fn mismatch<T>(found: Result<T, CoreError>) -> TestResult<(KeyMismatch, String)>
 
 #[test]
 fn shape_is_inferred() -> TestResult {
-    let (_folder, checkpoint) = open(&weights()?)?;
+    let (_folder, checkpoint) = open(&weights())?;
     let mut expected = config();
     // Heads leave no trace in the shapes: the published 8 are assumed.
     expected.decoder.transformer.num_heads = 8;
@@ -34,7 +37,7 @@ fn shape_is_inferred() -> TestResult {
 
 #[test]
 fn windowless_shape_is_inferred() -> TestResult {
-    let mut weights = weights()?;
+    let mut weights = weights();
     // As if all four blocks were global: tables that span the 8 x 8 grid.
     let table = weights["image_encoder.blocks.1.attn.rel_pos_h"].clone();
     for block in [0, 2] {
@@ -52,7 +55,7 @@ fn windowless_shape_is_inferred() -> TestResult {
 
 #[test]
 fn renamed_tensor_is_named_with_its_nearest() -> TestResult {
-    let mut weights = weights()?;
+    let mut weights = weights();
     let tensor = weights.remove(RENAMED).expect("SAM has it");
     weights.insert("prompt_encoder.no_mask_embedding.weight".to_owned(), tensor);
     let (_folder, checkpoint) = open(&weights)?;
@@ -74,7 +77,7 @@ fn renamed_tensor_is_named_with_its_nearest() -> TestResult {
 
 #[test]
 fn dropped_added_and_transposed_tensors_are_named() -> TestResult {
-    let mut weights = weights()?;
+    let mut weights = weights();
     weights.remove("mask_decoder.iou_token.weight");
     weights.insert("image_encoder.adapter.scale".to_owned(), (Dtype::F32, vec![2], vec![0; 8]));
     weights.get_mut(RESHAPED).expect("SAM has it").1.reverse();
@@ -92,7 +95,7 @@ fn dropped_added_and_transposed_tensors_are_named() -> TestResult {
 
 #[test]
 fn weights_of_another_size_are_refused() -> TestResult {
-    let (_folder, checkpoint) = open(&weights()?)?;
+    let (_folder, checkpoint) = open(&weights())?;
     let (mismatch, message) = mismatch(checkpoint.load::<B>(&SamConfig::lite_medsam(), &DEVICE))?;
     assert!(!mismatch.missing.is_empty() && !mismatch.unexpected.is_empty() && !mismatch.reshaped.is_empty());
     assert!(message.contains("more") && message.lines().count() < 30, "long lists are cut: {message}");
@@ -101,7 +104,7 @@ fn weights_of_another_size_are_refused() -> TestResult {
 
 #[test]
 fn prefixes_are_dropped() -> TestResult {
-    let weights = weights()?;
+    let weights = weights();
     for prefix in ["module.", "model.", "state_dict.module."] {
         let prefixed: StateDict =
             weights.iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor.clone())).collect();
@@ -115,7 +118,7 @@ fn prefixes_are_dropped() -> TestResult {
 
 #[test]
 fn two_tensors_of_one_name_are_refused() -> TestResult {
-    let mut weights = weights()?;
+    let mut weights = weights();
     let tensor = weights[RENAMED].clone();
     weights.insert(format!("ema.{RENAMED}"), tensor);
     let Err(error) = open(&weights) else { return Err("one of two tensors was chosen".into()) };
@@ -141,7 +144,7 @@ fn shapes_that_make_no_sense_are_refused() -> TestResult {
         ("mask_decoder.iou_prediction_head.layers.99999999.weight", vec![32], "but no mask_decoder"),
         ("image_encoder.blocks.18446744073709551615.norm1.weight", vec![32], "but no image_encoder.blocks"),
     ] {
-        let mut weights = weights()?;
+        let mut weights = weights();
         let values = vec![0; 4 * shape.iter().product::<usize>()];
         weights.insert(name.to_owned(), (Dtype::F32, shape, values));
         let (_folder, checkpoint) = open(&weights)?;
@@ -150,7 +153,7 @@ fn shapes_that_make_no_sense_are_refused() -> TestResult {
         assert!(reason.contains(part), "{reason}");
     }
     let patches = "image_encoder.patch_embed.seq.0.c.weight".to_owned();
-    let mut tiny: StateDict = weights()?;
+    let mut tiny: StateDict = weights();
     tiny.remove("image_encoder.patch_embed.proj.weight");
     tiny.insert(patches, (Dtype::F32, vec![8, 3, 3, 1], vec![0; 4 * 72]));
     let stem = "image_encoder.patch_embed.seq.2.c.weight";
@@ -171,11 +174,11 @@ fn shapes_that_make_no_sense_are_refused() -> TestResult {
 
 #[test]
 fn a_file_has_its_hash() -> TestResult {
-    let (folder, checkpoint) = open(&weights()?)?;
+    let (folder, checkpoint) = open(&weights())?;
     let file = std::fs::read_dir(folder.path())?.next().ok_or("the checkpoint is there")??.path();
     let expected = sha2::Sha256::digest(std::fs::read(file)?);
     let expected = expected.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
-    let (other_folder, other) = open(&weights()?)?;
+    let (other_folder, other) = open(&weights())?;
     assert_eq!(checkpoint.sha256()?, expected);
     drop((folder, other_folder));
     assert_eq!(checkpoint.sha256()?, expected, "it is kept");
@@ -202,7 +205,7 @@ fn near(
 
 #[test]
 fn half_precision_is_widened() -> TestResult {
-    let weights = weights()?;
+    let weights = weights();
     let (_folder, checkpoint) = open(&weights)?;
     let exact = checkpoint.load_prompt_encoder::<B>(&config(), &DEVICE)?;
     let exact_decoder = checkpoint.load_mask_decoder::<B>(&config(), &DEVICE)?;
@@ -223,7 +226,7 @@ fn half_precision_is_widened() -> TestResult {
 
 #[test]
 fn every_pickle_format_is_read() -> TestResult {
-    let (_folder, checkpoint) = open(&weights()?)?;
+    let (_folder, checkpoint) = open(&weights())?;
     let exact = checkpoint.load_prompt_encoder::<B>(&config(), &DEVICE)?;
     // `ckpt_half` has f16 and bf16 in turn.
     for (name, tolerance) in [("ckpt_nested.pth", 0.0), ("ckpt_legacy_format.pth", 0.0), ("ckpt_half.pth", 1.0 / 256.0)]
@@ -274,7 +277,7 @@ fn load_cut(whole: &[u8], kept: usize) -> TestResult<bool> {
 
 #[test]
 fn cut_off_files_are_errors() -> TestResult {
-    let (_folder, safetensors) = write(&weights()?)?;
+    let (_folder, safetensors) = write(&weights())?;
     for file in [safetensors, path("ckpt_nested.pth")] {
         let whole = std::fs::read(&file)?;
         let length = whole.len();
@@ -291,7 +294,7 @@ fn cut_off_files_are_errors() -> TestResult {
 
 #[test]
 fn shapes_that_ask_for_more_than_the_file_holds_are_refused_before_it_is_made() -> TestResult {
-    let mut weights = weights()?;
+    let mut weights = weights();
     for name in
         ["mask_decoder.iou_token.weight", "mask_decoder.transformer.layers.0.cross_attn_token_to_image.q_proj.weight"]
     {

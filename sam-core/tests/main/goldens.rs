@@ -2,7 +2,6 @@
 
 use std::any::Any;
 
-use crate::golden::{B, DEVICE, Golden, TestResult, config, open, weights};
 use burn::tensor::Tensor;
 use ndarray::{Array2, Array3, ArrayView3, Axis, s};
 use sam_core::{
@@ -10,7 +9,11 @@ use sam_core::{
     image_encoder::{AnyImageEncoder, relative_positions, window_partition, window_unpartition},
     postprocess_masks,
 };
-use sam_prompt::{BoundingBox, Label, Point, PromptBatch, Prompts, Token, TokenKind};
+use sam_prompt::{BoundingBox, Label, Point, PromptBatch, Prompts};
+use sam_testing::{
+    B, DEVICE, TestResult,
+    golden::{Golden, config, open, sam, weights},
+};
 
 /// What a golden model of three kinds of prompts is asked with.
 const COMBINATIONS: [&str; 6] = ["points", "boxes", "masks", "points_boxes", "points_masks", "points_boxes_masks"];
@@ -18,15 +21,10 @@ const COMBINATIONS: [&str; 6] = ["points", "boxes", "masks", "points_boxes", "po
 /// Large maps of the predictor are kept at every so many rows and columns.
 const THINNED: usize = 3;
 
-fn sam() -> TestResult<Sam<B>> {
-    let (_folder, checkpoint) = open(&weights()?)?;
-    Ok(checkpoint.load(&config(), &DEVICE)?)
-}
-
 #[test]
 fn image_encoder_like_official() -> TestResult {
     let golden = Golden::read("encoder")?;
-    let sam = sam()?;
+    let sam = sam::<B>();
     let encoder: &dyn Any = &*sam.image_encoder;
     let Some(AnyImageEncoder::Vit(encoder)) = encoder.downcast_ref::<AnyImageEncoder<B>>() else {
         return Err("a ViT was loaded as another".into());
@@ -50,7 +48,7 @@ fn whole_image_encoder_like_official() -> TestResult {
     let (input, _) = config().preprocess.apply(raw_image(&golden)?.view())?;
     let pixels: Vec<f32> = input.iter().copied().collect();
     let input = Tensor::<B, 1>::from_floats(pixels.as_slice(), &DEVICE).reshape([1, 3, 128, 128]);
-    golden.close("pred.features", sam()?.image_encoder.forward(input))
+    golden.close("pred.features", sam::<B>().image_encoder.forward(input))
 }
 
 #[test]
@@ -74,64 +72,14 @@ fn relative_positions_like_official() -> TestResult {
     Ok(())
 }
 
-/// The prompts of the goldens, two of each kind.
-struct Combinations {
-    points: Vec<Vec<Token>>,
-    boxes: Vec<Vec<Token>>,
-    masks: Tensor<B, 4>,
-}
-
-impl Combinations {
-    fn read(golden: &Golden) -> TestResult<Self> {
-        let ((_, points), (_, labels), (_, boxes)) =
-            (golden.values("in.points")?, golden.values("in.labels")?, golden.values("in.boxes")?);
-        let kind = |label: f32| match label {
-            1.0 => TokenKind::Foreground,
-            0.0 => TokenKind::Background,
-            _ => TokenKind::Padding,
-        };
-        let points: Vec<_> = points
-            .chunks_exact(2)
-            .zip(&labels)
-            .map(|(point, &label)| Token { kind: kind(label), x: point[0], y: point[1] })
-            .collect();
-        let corners = |edges: &[f32]| {
-            vec![
-                Token { kind: TokenKind::BoxTopLeft, x: edges[0], y: edges[1] },
-                Token { kind: TokenKind::BoxBottomRight, x: edges[2], y: edges[3] },
-            ]
-        };
-        Ok(Self {
-            points: points.chunks_exact(labels.len() / 2).map(<[_]>::to_vec).collect(),
-            boxes: boxes.chunks_exact(4).map(corners).collect(),
-            masks: golden.tensor("in.masks")?,
-        })
-    }
-
-    /// The batch of a combination like `points_boxes_masks`.
-    fn batch(&self, name: &str) -> TestResult<PromptBatch<B>> {
-        let padding = Token { kind: TokenKind::Padding, x: 0.0, y: 0.0 };
-        let tokens =
-            |(points, boxes): (&Vec<Token>, &Vec<Token>)| match (name.contains("points"), name.contains("boxes")) {
-                (true, true) => [points.as_slice(), boxes].concat(),
-                (true, false) => [points.as_slice(), &[padding]].concat(),
-                (false, true) => boxes.clone(),
-                (false, false) => Vec::new(),
-            };
-        let tokens: Vec<_> = self.points.iter().zip(&self.boxes).map(tokens).collect();
-        Ok(PromptBatch::from_tokens(&tokens, name.contains("masks").then(|| self.masks.clone()), &DEVICE)?)
-    }
-}
-
 #[test]
 fn prompt_encoder_like_official() -> TestResult {
     let golden = Golden::read("prompt_encoder")?;
-    let (_folder, checkpoint) = open(&weights()?)?;
+    let (_folder, checkpoint) = open(&weights())?;
     let encoder = checkpoint.load_prompt_encoder::<B>(&config(), &DEVICE)?;
     golden.close("dense_pe", encoder.dense_pe())?;
-    let combinations = Combinations::read(&golden)?;
     for name in COMBINATIONS {
-        let embedded = encoder.forward(&combinations.batch(name)?)?;
+        let embedded = encoder.forward(&golden.batch(name)?)?;
         match embedded.sparse {
             Some(sparse) => golden.close(&format!("{name}.sparse"), sparse)?,
             None => assert_eq!(name, "masks", "points and boxes have tokens"),
@@ -149,9 +97,9 @@ fn prompt_encoder_like_official() -> TestResult {
 #[test]
 fn mask_decoder_like_official() -> TestResult {
     let golden = Golden::read("mask_decoder")?;
-    let sam = sam()?;
+    let sam = sam::<B>();
     let features: Tensor<B, 4> = Golden::read("encoder")?.tensor("enc.neck")?;
-    let combinations = Combinations::read(&Golden::read("prompt_encoder")?)?;
+    let prompts = Golden::read("prompt_encoder")?;
     for (name, output, output_name) in [
         ("points", MaskOutput::Single, "single"),
         ("points", MaskOutput::Multi, "multi"),
@@ -159,7 +107,7 @@ fn mask_decoder_like_official() -> TestResult {
         ("points_boxes_masks", MaskOutput::Single, "single"),
         ("points_boxes_masks", MaskOutput::Multi, "multi"),
     ] {
-        let masks = sam.decode(features.clone(), &combinations.batch(name)?, output)?;
+        let masks = sam.decode(features.clone(), &prompts.batch(name)?, output)?;
         golden.close(&format!("{name}.{output_name}.low_res"), masks.low_res)?;
         golden.close(&format!("{name}.{output_name}.iou"), masks.iou)?;
     }
@@ -168,11 +116,11 @@ fn mask_decoder_like_official() -> TestResult {
 
 #[test]
 fn decodes_each_prompt_as_if_it_were_alone() -> TestResult {
-    let sam = sam()?;
+    let sam = sam::<B>();
     let features: Tensor<B, 4> = Golden::read("encoder")?.tensor("enc.neck")?;
-    let combinations = Combinations::read(&Golden::read("prompt_encoder")?)?;
-    let both = sam.decode(features.clone(), &combinations.batch("boxes")?, MaskOutput::Single)?;
-    let alone = PromptBatch::from_tokens(&combinations.boxes[1..], None, &DEVICE)?;
+    let prompts = Golden::read("prompt_encoder")?;
+    let both = sam.decode(features.clone(), &prompts.batch("boxes")?, MaskOutput::Single)?;
+    let alone = PromptBatch::from_tokens(&prompts.boxes()?[1..], None, &DEVICE)?;
     let alone = sam.decode(features, &alone, MaskOutput::Single)?;
     let tolerance = burn::tensor::Tolerance::<f32>::absolute(1e-4);
     alone.low_res.into_data().assert_approx_eq(&both.low_res.slice([1..2]).into_data(), tolerance);
@@ -260,7 +208,7 @@ fn bilinear_and_bicubic_filters_like_pillow_to_the_bit() -> TestResult {
 #[test]
 fn predicts_like_official() -> TestResult {
     let golden = Golden::read("predictor")?;
-    let predictor = SamPredictor::new(sam()?, config().preprocess);
+    let predictor = SamPredictor::new(sam::<B>(), config().preprocess);
     let embedding = predictor.embed(raw_image(&golden)?.view())?;
     golden.close("pred.features", embedding.features().clone())?;
     // Errors of the embedding are counted once, above.
@@ -307,7 +255,7 @@ fn predicts_like_official() -> TestResult {
 fn clones_of_a_random_model_are_the_same_model() -> TestResult {
     let sam: Sam<B> = config().init(&DEVICE);
     let features: Tensor<B, 4> = Golden::read("encoder")?.tensor("enc.neck")?;
-    let batch = Combinations::read(&Golden::read("prompt_encoder")?)?.batch("points")?;
+    let batch = Golden::read("prompt_encoder")?.batch("points")?;
     let clone = sam.clone().decode(features.clone(), &batch, MaskOutput::Single)?;
     let original = sam.decode(features, &batch, MaskOutput::Single)?;
     clone.low_res.into_data().assert_eq(&original.low_res.into_data(), true);

@@ -4,7 +4,6 @@ mod automatic;
 mod batch;
 mod cache;
 mod checkpoint;
-mod golden;
 mod goldens;
 mod ndarray_backend;
 mod odd_vit;

@@ -1,16 +1,14 @@
 //! burn-ndarray answers as burn-flex does: it lacks some operations and has fewer dimensions.
 
-use crate::golden::{self, TestResult, config, open, weights};
 use burn::tensor::{Tensor, backend::Backend};
 use burn_ndarray::{NdArray, NdArrayDevice};
 use ndarray::{Array2, Array3};
-use sam_core::{Frame, ImageEmbedding, MaskOutput, MaskPrediction, SamPredictor};
+use sam_core::{Frame, ImageEmbedding, MaskOutput, MaskPrediction};
 use sam_prompt::{BoundingBox, Label, Point, Prompts};
+use sam_testing::{TestResult, golden};
 
 fn predict<B: Backend>() -> TestResult<Vec<MaskPrediction>> {
-    let device = B::Device::default();
-    let (_folder, checkpoint) = open(&weights()?)?;
-    let predictor: SamPredictor<B> = SamPredictor::new(checkpoint.load(&config(), &device)?, config().preprocess);
+    let predictor = golden::predictor::<B>();
     let image = Array3::from_shape_fn((90, 117, 1), |(row, column, _)| ((row * column) % 256) as u8);
     let embedding = predictor.embed(image.view())?;
     let click = Prompts::from_points(vec![Point { x: 30.0, y: 20.0, label: Label::Foreground }]);
@@ -25,7 +23,7 @@ fn predict<B: Backend>() -> TestResult<Vec<MaskPrediction>> {
 
 #[test]
 fn ndarray_answers_as_flex_does() -> TestResult {
-    for (found, expected) in predict::<NdArray>()?.iter().zip(predict::<golden::B>()?) {
+    for (found, expected) in predict::<NdArray>()?.iter().zip(predict::<sam_testing::B>()?) {
         assert_eq!(found.logits.dim(), (3, 90, 117));
         let largest = |values: &Array3<f32>| values.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
         let (off, spread) = (largest(&(&found.logits - &expected.logits)), largest(&expected.logits));

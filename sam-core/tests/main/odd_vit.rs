@@ -1,11 +1,14 @@
 //! The image encoder at odd grids, windows and batches, against segment-anything's; `goldens/generate_encoder.py` says how.
 
-use crate::golden::{B, DEVICE, Golden, StateDict, TestResult, open};
 use burn::tensor::Tensor;
 use safetensors::SafeTensors;
 use sam_core::{
     SamConfig, ViTConfig,
     image_encoder::{AnyImageEncoder, ImageEncoder},
+};
+use sam_testing::{
+    B, DEVICE, TestResult,
+    golden::{Golden, StateDict, open},
 };
 use serde::Deserialize;
 

@@ -1,18 +1,15 @@
 //! What the predictor promises beside agreement with segment-anything: batches, refinement, regions, precision, and what it refuses.
 
-use crate::golden::{B, DEVICE, TestResult, config, open, weights};
 use burn::tensor::{Tensor, TensorData, Tolerance};
 use ndarray::{Array2, Array3, Axis, Zip, s};
 use sam_core::{
     CoreError, Frame, ImageEmbedding, MaskOutput, MaskPrediction, OUTSIDE_LOGIT, Precision, ProjectedImage, Region,
-    SamPredictor,
 };
 use sam_prompt::{BoundingBox, Label, Point, PromptBatch, PromptError, Prompts};
-
-pub(crate) fn predictor() -> TestResult<SamPredictor<B>> {
-    let (_folder, checkpoint) = open(&weights()?)?;
-    Ok(SamPredictor::new(checkpoint.load(&config(), &DEVICE)?, config().preprocess))
-}
+use sam_testing::{
+    B, DEVICE, TestResult,
+    golden::{config, predictor},
+};
 
 /// A smooth image of three bumps.
 pub(crate) fn image(rows: usize, columns: usize) -> Array3<u8> {
@@ -41,7 +38,7 @@ fn assert_same(found: &MaskPrediction, expected: &MaskPrediction, what: &str) {
 
 #[test]
 fn a_batch_answers_as_each_request_alone() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor::<B>();
     let (wide, tall) = (image(90, 117), image(64, 40));
     let embeddings = predictor.embed_batch(&[wide.view(), tall.view()])?;
     let mask = Some(Array2::from_shape_fn((32, 32), |(row, column)| (row as f32 - column as f32) / 4.0));
@@ -85,7 +82,7 @@ fn a_batch_answers_as_each_request_alone() -> TestResult {
 
 #[test]
 fn images_of_a_batch_are_embedded_as_alone() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor::<B>();
     let images = [image(90, 117), image(64, 40), image(128, 128)];
     let together = predictor.embed_batch(&images.each_ref().map(|image| image.view()))?;
     for (image, found) in images.iter().zip(together) {
@@ -100,7 +97,7 @@ fn images_of_a_batch_are_embedded_as_alone() -> TestResult {
 
 #[test]
 fn refining_feeds_the_best_mask_back() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor::<B>();
     let embedding = predictor.embed(image(90, 117).view())?;
     let first = predictor.predict_multi(&embedding, &click(30.0, 20.0))?;
     let fed_back = first.low_res.slice(s![first.best(), .., ..]).to_owned();
@@ -113,7 +110,7 @@ fn refining_feeds_the_best_mask_back() -> TestResult {
 
 #[test]
 fn external_tokens_are_read_by_the_decoder() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor::<B>();
     let embedding = predictor.embed(image(90, 117).view())?;
     let tokens = |width| Some(Array2::from_shape_fn((2, width), |(token, channel)| (token + channel) as f32 / 9.0));
     let with = |tokens| Prompts { tokens, ..click(30.0, 20.0) };
@@ -129,7 +126,7 @@ fn external_tokens_are_read_by_the_decoder() -> TestResult {
 
 #[test]
 fn a_region_is_seen_by_itself_and_put_back_in_place() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor::<B>();
     let whole = image(90, 117);
     let region = Region { top: 13, left: 40, height: 37, width: 50 };
     let part = predictor.embed_region(whole.view(), region)?;
@@ -156,7 +153,7 @@ fn a_region_is_seen_by_itself_and_put_back_in_place() -> TestResult {
 
 #[test]
 fn the_tile_in_which_a_prompt_lies_deepest_answers() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor::<B>();
     let whole = image(90, 117);
     let tiles = predictor.embed_tiles(whole.view(), 60, 20)?;
     let prompts = boxed(80.0, 50.0, 100.0, 70.0);
@@ -171,7 +168,7 @@ fn the_tile_in_which_a_prompt_lies_deepest_answers() -> TestResult {
 
 #[test]
 fn half_precision_moves_logits_a_little() -> TestResult {
-    let full = predictor()?;
+    let full = predictor::<B>();
     let whole = image(90, 117);
     let prompts = boxed(10.0, 10.0, 80.0, 70.0);
     let expected = full.predict(&full.embed(whole.view())?, &prompts)?;
@@ -199,7 +196,7 @@ fn half_precision_moves_logits_a_little() -> TestResult {
 
 #[test]
 fn of_several_boxes_the_best_masks_are_joined() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor::<B>();
     let embedding = predictor.embed(image(90, 117).view())?;
     let parts = [boxed(10.0, 10.0, 40.0, 70.0), boxed(60.0, 20.0, 110.0, 80.0)];
     let both = Prompts::from_boxes(parts.iter().flat_map(|part| part.boxes.clone()).collect());
@@ -217,7 +214,7 @@ fn of_several_boxes_the_best_masks_are_joined() -> TestResult {
 
 #[test]
 fn learned_parts_take_the_place_of_the_models_own() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor::<B>();
     let embedding = predictor.embed(image(90, 117).view())?;
     let expected = predictor.predict(&embedding, &click(30.0, 20.0))?;
     let same = predictor
@@ -241,7 +238,7 @@ fn learned_parts_take_the_place_of_the_models_own() -> TestResult {
 
 #[test]
 fn an_image_projected_before_is_decoded_as_any_other() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor::<B>();
     let sam = predictor.sam();
     let embedding = predictor.embed(image(90, 117).view())?;
     let prompts = PromptBatch::new(&[(&click(30.0, 20.0), embedding.frame().scale())], &DEVICE)?;
@@ -256,7 +253,7 @@ fn an_image_projected_before_is_decoded_as_any_other() -> TestResult {
 
 #[test]
 fn several_boxes_are_joined_by_their_maximum() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor::<B>();
     let embedding = predictor.embed(image(90, 117).view())?;
     let parts = [boxed(5.0, 8.0, 40.0, 50.0), boxed(60.0, 20.0, 110.0, 85.0), boxed(30.0, 60.0, 55.0, 80.0)];
     let boxes = parts.iter().flat_map(|part| part.boxes.clone()).collect();
@@ -277,7 +274,7 @@ fn several_boxes_are_joined_by_their_maximum() -> TestResult {
 
 #[test]
 fn prompts_of_no_use_are_errors() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor::<B>();
     let embedding = predictor.embed(image(90, 117).view())?;
     assert!(matches!(predictor.predict(&embedding, &Prompts::default()), Err(CoreError::NoPrompt)));
     for (x, y) in [(118.0, 5.0), (5.0, 91.0), (-2.0, 5.0), (f32::NAN, 5.0), (5.0, f32::INFINITY)] {
@@ -294,7 +291,7 @@ fn prompts_of_no_use_are_errors() -> TestResult {
 
 #[test]
 fn images_of_no_use_are_errors() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor::<B>();
     for shape in [(0, 5, 3), (5, 0, 1), (5, 5, 0), (5, 5, 2), (5, 5, 4), (120, 3, 3), (3, 3, 1), (3, 90, 117)] {
         let found = predictor.embed(Array3::zeros(shape).view());
         let Err(error @ CoreError::Image { .. }) = found else { return Err(format!("{shape:?}: {found:?}").into()) };
@@ -305,7 +302,7 @@ fn images_of_no_use_are_errors() -> TestResult {
 
 #[test]
 fn tokens_and_embeddings_of_another_model_are_errors() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor::<B>();
     let tokens = |width| Tensor::<B, 2>::zeros([2, width], &DEVICE);
     let found = predictor.with_tokens(tokens(31)).map(drop);
     assert!(matches!(found, Err(CoreError::Prompt(PromptError::TokenWidth { expected: 32, found: 31 }))));
@@ -323,7 +320,7 @@ fn tokens_and_embeddings_of_another_model_are_errors() -> TestResult {
 
 #[test]
 fn an_ensemble_answers_with_the_mean() -> TestResult {
-    let predictor = predictor()?;
+    let predictor = predictor::<B>();
     let embedding = predictor.embed(image(90, 117).view())?;
     let other = predictor.with_mask_decoder(config().init::<B>(&DEVICE).mask_decoder);
     let alone = [&predictor, &other].map(|member| member.predict(&embedding, &click(30.0, 20.0)));

@@ -8,16 +8,17 @@ use sam_core::{
     RegionEmbedding, Sam, SamConfig, SamPredictor, TinyVitConfig, TwoWayTransformerConfig,
     automatic::{AutomaticConfig, AutomaticMask},
 };
-
-use crate::{
-    golden::{B, DEVICE, TestResult, config, open, weights},
-    predictor::{boxed, click, image, predictor},
+use sam_testing::{
+    B, DEVICE, TestResult, assert_send_sync,
+    golden::{config, open, predictor, weights},
 };
+
+use crate::predictor::{boxed, click, image};
 
 #[test]
 fn weights_keep_their_hash() -> TestResult {
-    let (_folder, checkpoint) = open(&weights()?)?;
-    let plain = predictor()?;
+    let (_folder, checkpoint) = open(&weights())?;
+    let plain = predictor::<B>();
     assert_eq!(plain.weights_sha256(), None);
     let loaded = plain.with_weights_sha256(checkpoint.sha256()?);
     let sam = loaded.sam();
@@ -49,7 +50,7 @@ fn tiny() -> SamPredictor<B> {
 
 #[test]
 fn a_clone_in_half_precision_leaves_the_original_as_it_was() -> TestResult {
-    for original in [Box::new(tiny()), Box::new(predictor()?)] {
+    for original in [Box::new(tiny()), Box::new(predictor::<B>())] {
         let whole = image(50, 64);
         let prompts = boxed(10.0, 10.0, 40.0, 40.0);
         let answer = |predictor: &SamPredictor<B>| predictor.predict(&predictor.embed(whole.view())?, &prompts);
@@ -80,7 +81,7 @@ impl ImageEncoder<B> for Constant {
 
 #[test]
 fn any_encoder_embeds() -> TestResult {
-    let sam = Sam { image_encoder: Arc::new(Constant(0.25)), ..predictor()?.sam().clone() };
+    let sam = Sam { image_encoder: Arc::new(Constant(0.25)), ..predictor::<B>().sam().clone() };
     let predictor = SamPredictor::new(sam, config().preprocess);
     let embedding = predictor.embed(image(90, 117).view())?;
     assert!(embedding.features().to_data().iter::<f32>().all(|value| (value - 0.25).abs() < 1e-9));
@@ -92,17 +93,16 @@ fn any_encoder_embeds() -> TestResult {
 
 #[test]
 fn what_a_server_holds_is_shared_between_threads() {
-    fn is_shared<T: Send + Sync + 'static>() {}
-    is_shared::<SamPredictor<B>>();
-    is_shared::<Sam<B>>();
-    is_shared::<Checkpoint>();
-    is_shared::<ImageEmbedding<B>>();
-    is_shared::<EmbeddingStore<B>>();
-    is_shared::<sam_core::EmbeddingCache>();
-    is_shared::<sam_core::AnnotatedSlice<B>>();
-    is_shared::<MaskPrediction>();
-    is_shared::<RegionEmbedding<B>>();
-    is_shared::<(AutomaticConfig, AutomaticMask)>();
-    is_shared::<CoreError>();
-    is_shared::<sam_core::SliceError>();
+    assert_send_sync::<SamPredictor<B>>();
+    assert_send_sync::<Sam<B>>();
+    assert_send_sync::<Checkpoint>();
+    assert_send_sync::<ImageEmbedding<B>>();
+    assert_send_sync::<EmbeddingStore<B>>();
+    assert_send_sync::<sam_core::EmbeddingCache>();
+    assert_send_sync::<sam_core::AnnotatedSlice<B>>();
+    assert_send_sync::<MaskPrediction>();
+    assert_send_sync::<RegionEmbedding<B>>();
+    assert_send_sync::<(AutomaticConfig, AutomaticMask)>();
+    assert_send_sync::<CoreError>();
+    assert_send_sync::<sam_core::SliceError>();
 }

@@ -10,27 +10,20 @@ use std::{
     time::Duration,
 };
 
-use crate::golden::{B, DEVICE, TestResult, config};
 use burn::tensor::Tensor;
 use ndarray::Array3;
 use rayon::prelude::*;
 use sam_core::{
-    CacheConfig, CoreError, EmbeddingCache, EmbeddingStore, ImageEmbedding, ImageEncoder, ImageFn, Sam, SamPredictor,
-    SliceError, SliceSource,
+    CacheConfig, CoreError, EmbeddingCache, EmbeddingStore, ImageEncoder, ImageFn, Sam, SamPredictor, SliceError,
+    SliceSource,
 };
 use sam_prompt::progress::{Progress, ignore_progress};
+use sam_testing::{B, DEVICE, TestResult, golden::config};
+
+use crate::cache::{images, values};
 
 fn predictor() -> SamPredictor<B> {
     SamPredictor::new(config().init(&DEVICE), config().preprocess)
-}
-
-fn images(count: usize) -> Vec<Array3<u8>> {
-    let image = |seed| Array3::from_shape_fn((40, 50, 1), |(row, column, _)| (row * 3 + column * 5 + seed * 17) as u8);
-    (0..count).map(image).collect()
-}
-
-fn values(embedding: &ImageEmbedding<B>) -> Vec<f32> {
-    embedding.features().to_data().iter::<f32>().collect()
 }
 
 /// An encoder that counts its calls and takes its time, in jobs of the pool that it is called in.

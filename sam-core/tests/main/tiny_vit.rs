@@ -1,10 +1,13 @@
 //! `TinyViT`, as `LiteMedSAM` and as `MobileSAM` embed patches, against the reference; `goldens/generate_tiny_vit.py` says how.
 
-use crate::golden::{B, DEVICE, Golden, StateDict, TestResult, open};
 use safetensors::SafeTensors;
 use sam_core::{
     SamConfig, TinyVitConfig,
     image_encoder::{AnyImageEncoder, ImageEncoder},
+};
+use sam_testing::{
+    B, DEVICE, TestResult,
+    golden::{Golden, StateDict, open},
 };
 use serde::Deserialize;
 

@@ -3,9 +3,8 @@
 use std::io::Write;
 
 use sam_core::{Checkpoint, CoreError, Precision, ReadError};
+use sam_testing::TestResult;
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
-
-use crate::golden::TestResult;
 
 /// Writes what torch.save would, around a pickle of state and eight values of f32.
 fn write_archive(path: &std::path::Path, pickle: &[u8], method: CompressionMethod) -> TestResult {

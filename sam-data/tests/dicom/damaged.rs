@@ -6,8 +6,7 @@ use dicom_dictionary_std::uids;
 use peak_alloc::PeakAlloc;
 use proptest::prelude::*;
 use sam_data::read_dicom;
-
-use crate::chain;
+use sam_testing::chain;
 
 use super::written;
 

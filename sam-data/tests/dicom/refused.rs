@@ -6,8 +6,7 @@ use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 use sam_data::{DataError, read_dicom};
-
-use crate::chain;
+use sam_testing::chain;
 
 use super::written::{self, SERIES, decimals, number, words};
 

@@ -140,8 +140,9 @@ impl FromStr for Shard {
 mod tests {
     use std::error::Error;
 
+    use sam_testing::chain;
+
     use super::*;
-    use crate::testing::chain;
 
     type Words = Vec<(String, String)>;
 

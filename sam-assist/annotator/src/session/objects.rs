@@ -178,9 +178,9 @@ mod tests {
     use std::error::Error;
 
     use sam_prompt::ndarray::{Array3, array};
+    use sam_testing::chain;
 
     use super::*;
-    use crate::testing::chain;
 
     type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
 

@@ -1,46 +1,27 @@
 //! Prompt cards, which travel between people.
 
-use std::{fs, ops::ControlFlow, path::Path, sync::OnceLock};
+use std::{fs, path::Path, sync::OnceLock};
 
-use burn::tensor::backend::Backend;
-use burn_flex::{Flex, FlexDevice};
 use rand::{Rng, RngExt};
-use sam_assist::{AssistConfig, AssistError, CardMetadata, PromptCard, Trained, TrainingSlices, learn};
-use sam_core::{AnnotatedSlice, SamConfig, SamPredictor, ViTConfig};
+use sam_assist::{AssistConfig, AssistError, PromptCard, Trained};
+use sam_core::SamPredictor;
 use sam_data::Window;
-use sam_prompt::ndarray::{Array2, Array3};
+use sam_testing::{
+    B,
+    card::{WEIGHTS, card_of},
+    tiny,
+};
 
 use crate::{check_words, sealed::Sealed};
 
-/// SHA-256 of no weights at all.
-pub(crate) const WEIGHTS: &str = "79d8c9dca6db4d69d3f905579e5250af05e859fff9c1f543e89a513c3028ce76";
-
-fn config() -> SamConfig {
-    SamConfig::vit(ViTConfig::new(32, 1, 2).with_image_size(64))
+fn predictor() -> &'static SamPredictor<B> {
+    static PREDICTOR: OnceLock<SamPredictor<B>> = OnceLock::new();
+    PREDICTOR.get_or_init(tiny::fixed)
 }
 
-/// A tiny model of random weights.
-fn predictor() -> &'static SamPredictor<Flex> {
-    static PREDICTOR: OnceLock<SamPredictor<Flex>> = OnceLock::new();
-    PREDICTOR.get_or_init(|| {
-        Flex::seed(&FlexDevice, 0);
-        SamPredictor::new(config().init(&FlexDevice), config().preprocess)
-    })
-}
-
-/// What one step taught.
+/// A card of what two steps taught.
 pub(crate) fn card(trained: Trained) -> PromptCard {
-    let image = Array3::from_shape_fn((40, 50, 1), |(row, column, _)| (row * column % 256) as u8);
-    let embedding = predictor().embed(image.view()).expect("an image");
-    let outline = Array2::from_shape_fn((40, 50), |(row, column)| row < 20 && column > 9);
-    let slices = [AnnotatedSlice::new(31, embedding, outline).expect("an outline")];
-    let learning = AssistConfig::mixed().with_trained(trained).with_iterations(1);
-    let learned = learn(predictor(), &slices, &learning, &mut |_| ControlFlow::Continue(())).expect("a step");
-    let training = TrainingSlices::new("scan.nii.gz", "k", vec![31], 3);
-    let metadata = CardMetadata::new("liver", "abdomen", config(), WEIGHTS, learning, training)
-        .with_self_check_dice(Some(0.9))
-        .with_created(Some("2024-05-06".to_owned()));
-    PromptCard::of(metadata, &learned.adaptation).expect("what was learned")
+    card_of(predictor(), "liver", AssistConfig::mixed().with_trained(trained)).expect("what was learned")
 }
 
 /// Cards of the kinds that are small.
@@ -88,7 +69,7 @@ pub(crate) fn read(folder: &Path) -> Result<bool, String> {
     if (again.metadata(), again.shapes()) != (card.metadata(), card.shapes()) {
         return Err("it is read as another than it was written".to_owned());
     }
-    match card.apply(predictor(), WEIGHTS) {
+    match card.apply_for(predictor(), WEIGHTS) {
         Ok(_) | Err(AssistError::OtherWeights { .. } | AssistError::OtherShape { .. }) => Ok(true),
         Err(error) => Err(format!("it does not fit for a reason of its own: {error}")),
     }

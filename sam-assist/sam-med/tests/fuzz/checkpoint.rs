@@ -9,13 +9,13 @@ use std::{
 use burn_flex::{Flex, FlexDevice};
 use rand::{Rng, RngExt};
 use sam_core::{Checkpoint, Precision};
+use sam_testing::golden;
 use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
 
-use crate::{check_words, damage::damage, text::damage_text, tiny};
+use crate::{check_words, damage::damage, text::damage_text};
 
-fn golden(name: &str) -> Vec<u8> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sam-core/tests/goldens");
-    fs::read(folder.join(name)).expect("a committed file")
+fn read_golden(name: &str) -> Vec<u8> {
+    fs::read(golden::path(name)).expect("a committed file")
 }
 
 fn put(folder: &Path, bytes: &[u8]) -> usize {
@@ -26,7 +26,7 @@ fn put(folder: &Path, bytes: &[u8]) -> usize {
 /// PyTorch's archive, unpacked, damaged and packed again, so that its checksums are right.
 pub(crate) fn prepare_zip(folder: &Path, random: &mut dyn Rng) -> usize {
     let name = if random.random_bool(0.5) { "ckpt_nested.pth" } else { "ckpt_half.pth" };
-    let mut archive = ZipArchive::new(Cursor::new(golden(name))).expect("an archive");
+    let mut archive = ZipArchive::new(Cursor::new(read_golden(name))).expect("an archive");
     let mut written = ZipWriter::new(Cursor::new(Vec::new()));
     for index in 0..archive.len() {
         let mut file = archive.by_index(index).expect("an entry");
@@ -61,14 +61,14 @@ pub(crate) fn prepare_zip(folder: &Path, random: &mut dyn Rng) -> usize {
 
 /// What PyTorch wrote before version 1.6: pickles, one after the other.
 pub(crate) fn prepare_legacy(folder: &Path, random: &mut dyn Rng) -> usize {
-    let mut bytes = golden("ckpt_legacy_format.pth");
+    let mut bytes = read_golden("ckpt_legacy_format.pth");
     damage(&mut bytes, 3000, random);
     put(folder, &bytes)
 }
 
 /// A whole model.
 pub(crate) fn prepare_safetensors(folder: &Path, random: &mut dyn Rng) -> usize {
-    let whole = tiny::weights().expect("committed files");
+    let whole = golden::serialised(&golden::weights());
     let (length, rest) = whole.split_first_chunk().expect("a header's length");
     let (header, values) = rest.split_at(u64::from_le_bytes(*length) as usize);
     let mut header = header.to_vec();

@@ -19,9 +19,6 @@ mod review;
 mod sealed;
 mod session;
 mod text;
-#[path = "../tiny.rs"]
-#[allow(dead_code, reason = "other tests use more of it")]
-mod tiny;
 
 use std::process::ExitCode;
 

@@ -12,6 +12,7 @@ use sam_assist::Trained;
 use sam_data::{Grid, ResolvedWindow, ScanIdentity, SliceAxis, Volume};
 use sam_files::Sha256Id;
 use sam_prompt::ndarray::{Array2, Array3};
+use sam_testing::card::WEIGHTS;
 
 use crate::{card, check_words, damage::damage, text::damage_text};
 
@@ -40,7 +41,7 @@ fn header() -> Header {
     let scan = ScanIdentity { name: "scan.nii.gz".to_owned(), sha256: Sha256Id::of(b"scan"), grid };
     let window = ResolvedWindow { low: -160.0, high: 240.0, name: "abdomen".to_owned() };
     let structures = [(1, "liver".to_owned()), (300, "spleen".to_owned())].into();
-    Header::new(scan, SliceAxis::K, window, structures, card::WEIGHTS.to_owned(), AnnotateConfig::default())
+    Header::new(scan, SliceAxis::K, window, structures, WEIGHTS.to_owned(), AnnotateConfig::default())
 }
 
 fn parts() -> &'static Parts {

@@ -3,8 +3,9 @@ use std::{
     io::{BufRead, BufReader},
 };
 
-use burn_flex::{Flex, FlexDevice};
-use sam_core::{SamConfig, SamPredictor, ViTConfig};
+use burn_flex::Flex;
+use sam_core::SamPredictor;
+use sam_testing::tiny;
 use sam_threads::in_pool;
 
 use super::*;
@@ -22,8 +23,7 @@ fn measure(predictor: &SamPredictor<Flex>, journal: &Path) -> Result<Section> {
 
 #[test]
 fn a_killed_run_continues_to_the_same_page() -> anyhow::Result<()> {
-    let config = SamConfig::vit(ViTConfig::new(32, 1, 2).with_image_size(64));
-    let predictor = SamPredictor::new(config.init(&FlexDevice), config.preprocess);
+    let predictor = tiny::random();
     let folder = tempfile::tempdir()?;
     let undisturbed = folder.path().join("undisturbed.jsonl");
     let section = measure(&predictor, &undisturbed)?;

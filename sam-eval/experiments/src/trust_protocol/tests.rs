@@ -6,12 +6,12 @@ use std::{
     },
 };
 
-use burn_flex::{Flex, FlexDevice};
+use burn_flex::Flex;
 use sam_auto::TrustModel;
-use sam_core::{SamConfig, SamPredictor, ViTConfig};
 use sam_data::SliceAxis;
 use sam_eval::protocol::FewSlices;
 use sam_prompt::SliceSelection;
+use sam_testing::tiny;
 use sam_threads::in_pool;
 use sapnet::SapNetConfig;
 
@@ -42,8 +42,7 @@ fn protocol() -> Result<TrustProtocol> {
 
 /// A small model of random weights.
 fn setup() -> Setup<Flex> {
-    let config = SamConfig::vit(ViTConfig::new(32, 1, 2).with_image_size(64));
-    Setup::new(SamPredictor::new(config.init(&FlexDevice), config.preprocess))
+    Setup::new(tiny::random())
 }
 
 #[test]

@@ -2,10 +2,11 @@ use std::{error::Error, fs, path::PathBuf};
 
 use sam_data::{Grid, ResolvedWindow, SliceAxis};
 use sam_prompt::ndarray::{Array2, Array3};
+use sam_testing::chain;
 use tempfile::TempDir;
 
 use super::*;
-use crate::testing::{chain, config};
+use crate::testing::config;
 
 mod logs;
 
