@@ -22,6 +22,7 @@ use crate::{
         StructureOptions,
     },
     progress::ProgressBars,
+    record,
 };
 
 /// Segment a whole scan from a few outlined slices.
@@ -95,7 +96,9 @@ impl Options {
         // A session has its own copy of what was outlined, so that a mask may be corrected in its place.
         let annotations = self.annotations.as_deref().filter(|_| self.session.session.is_none());
         inputs.extend(annotations.map(|path| ("--annotations", path)));
-        Ok(self.output.check(scan, &inputs)?.with_field("options", self))
+        let mut output = self.output.check(scan, &inputs)?;
+        output.fields.extend(record::saved_options("annotate", self));
+        Ok(output)
     }
 }
 
@@ -115,8 +118,7 @@ impl Job for AnnotateJob<'_> {
     fn run<B: Backend>(self, device: &B::Device) -> Result<AnnotateReport> {
         let Options { structures, learning, model, session, .. } = self.options;
         let predictor = model.predictor::<B>(self.weights, device)?;
-        let output =
-            self.output.clone().with_field("environment", crate::record::environment(model.backend, &predictor));
+        let output = self.output.clone().with_field("environment", record::environment(model.backend, &predictor));
         let cards = structures.cards(self.weights.sha256())?;
         let mut builder = Annotator::builder(predictor, Arc::clone(&self.scan))
             .axis(structures.axis)
