@@ -1,6 +1,6 @@
 //! Where the prompts of a volume come from: mask propagation or generators, in one call.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use burn::tensor::backend::Backend;
 use sam_assist::AssistConfig;
@@ -133,7 +133,10 @@ impl Strategy {
                 if source.embed_all(observer)?.is_break() {
                     return Err(AutoError::Stopped);
                 }
+                let begun = Instant::now();
                 let generators = strategy.config.fit(strategy.kind, annotated.to_vec(), source, observer)?;
+                let seconds = begun.elapsed().as_secs_f64();
+                tracing::info!(kind = ?strategy.kind, annotated = annotated.len(), seconds, "fitted the generators");
                 Fitted::Generators(strategy.clone(), generators)
             }
         };
@@ -192,8 +195,8 @@ impl<B: Backend> FittedStrategy<B> {
         source: &dyn SliceSource<B>,
         observer: &mut Observer<'_>,
     ) -> Result<Segmentation, AutoError> {
-        let outlines = outlines(&self.annotated);
-        match &self.fitted {
+        let (outlines, begun) = (outlines(&self.annotated), Instant::now());
+        let found = match &self.fitted {
             Fitted::MaskPropagation(config) => propagate_masks(predictor, source, &outlines, config, observer),
             Fitted::Generators(strategy, fitted) => {
                 let extraction = strategy.parts.extraction(strategy.points, &strategy.config.extraction);
@@ -201,6 +204,10 @@ impl<B: Backend> FittedStrategy<B> {
                 let segmenter = VolumeSegmenter::new(predictor.clone(), fitted.gated(&extraction)?, config)?;
                 segmenter.segment(source, &outlines, observer)
             }
-        }
+        }?;
+        let shown = found.slices.iter().filter(|slice| slice.mask().is_some()).count();
+        let (slices, stopped, seconds) = (found.slices.len(), found.stopped, begun.elapsed().as_secs_f64());
+        tracing::info!(slices, shown, annotated = self.annotated.len(), stopped, seconds, "segmented");
+        Ok(found)
     }
 }

@@ -9,6 +9,7 @@ use std::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Instant,
 };
 
 use burn::tensor::backend::Backend;
@@ -130,25 +131,26 @@ impl<B: Backend> EmbeddingStore<B> {
     /// Embeds a slice that nobody else embeds now. Others learn of it before this returns.
     fn make(&self, index: usize, image: &Array3<u8>, turn: &Turn<'_, B>) -> Result<ImageEmbedding<B>, CoreError> {
         let Some(disk) = &self.disk else {
-            return self.compute(image, turn);
+            return self.compute(index, image, turn);
         };
         let key = EmbeddingKey::new(image.view(), &self.predictor)?;
         if let Some(known) = disk.get(&key, &self.predictor.device()) {
             self.read.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(slice = index, "read an embedding");
             // Whatever the folder holds: f32, perhaps.
             let known = known.rounded_to_f16();
             turn.done(&known);
             return Ok(known);
         }
-        tracing::debug!("slice {index} is embedded");
-        let embedding = self.compute(image, turn)?;
+        let embedding = self.compute(index, image, turn)?;
         disk.put_or_warn(&key, &embedding);
         Ok(embedding)
     }
 
     /// Embeds an image and tells those who wait, before the caller does anything else: it may take up other work first.
-    fn compute(&self, image: &Array3<u8>, turn: &Turn<'_, B>) -> Result<ImageEmbedding<B>, CoreError> {
+    fn compute(&self, index: usize, image: &Array3<u8>, turn: &Turn<'_, B>) -> Result<ImageEmbedding<B>, CoreError> {
         self.computed.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(slice = index, "embedding a slice");
         encode(&self.predictor, || {
             let embedding = self.predictor.embed(image.view())?.rounded_to_f16();
             turn.done(&embedding);
@@ -197,6 +199,22 @@ impl<B: Backend> SliceSource<B> for EmbeddingStore<B> {
 
     /// Embeds all slices into the folder; without a folder, as many as there is room for in memory.
     fn embed_all(&self, observer: &mut Observer<'_>) -> Result<ControlFlow<()>, SliceError> {
+        let begun = Instant::now();
+        let flow = self.embed_each(observer)?;
+        let (counts, seconds) = (self.counts(), begun.elapsed().as_secs_f64());
+        tracing::info!(
+            slices = self.count(),
+            computed = counts.computed,
+            read = counts.read,
+            seconds,
+            "embedded all slices"
+        );
+        Ok(flow)
+    }
+}
+
+impl<B: Backend> EmbeddingStore<B> {
+    fn embed_each(&self, observer: &mut Observer<'_>) -> Result<ControlFlow<()>, SliceError> {
         if let Some(disk) = &self.disk {
             let mut reached = |is_new: bool| {
                 self.computed.fetch_add(usize::from(is_new), Ordering::Relaxed);

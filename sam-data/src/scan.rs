@@ -5,6 +5,7 @@ use std::{
     io::Read,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Instant,
 };
 
 use ndarray::ArrayView3;
@@ -64,20 +65,24 @@ impl Scan {
     /// Those of [`read_volume`] and of `read_dicom`; [`DataError::NotDicom`] if a series is chosen of a NIfTI file;
     /// [`DataError::WithoutDicom`] for DICOM without the feature `dicom`.
     pub fn open(path: impl AsRef<Path>, series: Option<&str>) -> Result<Self, DataError> {
-        let path = path.as_ref();
-        if is_dicom(path) {
-            return Self::open_dicom(path, series);
-        }
-        if series.is_some() {
+        let (path, begun) = (path.as_ref(), Instant::now());
+        let scan = if is_dicom(path) {
+            Self::open_dicom(path, series)?
+        } else if series.is_some() {
             let purpose = "a series of it was chosen";
             return Err(DataError::NotDicom { path: path.to_path_buf(), purpose });
-        }
-        Ok(Self {
-            path: path.to_path_buf(),
-            volume: Arc::new(read_volume(path)?),
-            #[cfg(feature = "dicom")]
-            series: None,
-        })
+        } else {
+            Self {
+                path: path.to_path_buf(),
+                volume: Arc::new(read_volume(path)?),
+                #[cfg(feature = "dicom")]
+                series: None,
+            }
+        };
+        let (shape, spacing, seconds) = (scan.grid().shape, scan.grid().spacing(), begun.elapsed().as_secs_f64());
+        tracing::info!(path = ?path, shape = ?shape, spacing_mm = ?spacing, dicom = scan.is_dicom(), seconds, "read the scan");
+        tracing::debug!(affine = ?scan.grid().affine, "the scan's affine");
+        Ok(scan)
     }
 
     #[cfg(feature = "dicom")]

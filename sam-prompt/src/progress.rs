@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub enum Stage {
     /// Reads a file.
     Read,
+    /// Fetches a file over the network.
+    Fetch,
     /// Embeds slices with the image encoder.
     Embed,
     /// Learns prompts: one unit is one iteration.

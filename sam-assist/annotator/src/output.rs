@@ -74,10 +74,12 @@ impl Output {
     ) -> Result<Vec<PathBuf>, AnnotateError> {
         let labels = mask.labels.view();
         scan.write_labels(&self.mask, labels).map_err(AnnotateError::Write)?;
+        trace_written(&self.mask);
         let mut written = vec![self.mask.clone()];
         if let Some(path) = &self.segmentation {
             scan.write_segmentation(path, labels, segments, description)
                 .map_err(|source| AnnotateError::Segmentation { mask: self.mask.clone(), source })?;
+            trace_written(path);
             written.push(path.clone());
         }
         self.write_record(record)?;
@@ -90,6 +92,14 @@ impl Output {
             let text = serde_json::to_string_pretty(&record)?;
             Ok(write_atomic(self.record(), |file| file.write_all(text.as_bytes()))?)
         };
-        write().map_err(AnnotateError::Record)
+        write().map_err(AnnotateError::Record)?;
+        trace_written(&self.record());
+        Ok(())
     }
+}
+
+/// Traces that a file was written.
+pub(crate) fn trace_written(path: &Path) {
+    let bytes = std::fs::metadata(path).map(|file| file.len()).ok();
+    tracing::info!(?path, bytes, "wrote a file");
 }

@@ -3,7 +3,8 @@
 //! The file is a JSON object of options by their long names, with `_` or `-` between words, or a record with such an object in the field
 //! `options`. Objects within it group options and are read as if their options stood one level higher. Options on the command line win:
 //! an option of the file is left out if it is given there, or conflicts with one that is. Actions are never read back, such as
-//! `--accept` or `--undo`: they belong to one run.
+//! `--accept` or `--undo`: they belong to one run. A file that another command has saved is refused; one that names no command belongs to
+//! any.
 
 use std::{
     collections::BTreeSet,
@@ -69,11 +70,15 @@ fn read(path: &Path, command: &str) -> Result<Map<String, Value>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the config file {shown}"))?;
     let value: Value = serde_json::from_str(&text).with_context(|| format!("the config file {shown} is not JSON"))?;
     let Value::Object(mut record) = value else { bail!("the config file {shown} is not a JSON object of options") };
-    if let Some(Value::String(other)) = record.get("command")
-        && other != command
-    {
-        bail!("the config file {shown} was saved by `sam-med {other}`: give it to that command");
+    match record.remove("command") {
+        Some(Value::String(own)) if own == command => {}
+        Some(Value::String(other)) => bail!(
+            "the config file {shown} was saved by `sam-med {other}`, expected one of `sam-med {command}`: give it to `sam-med {other}`"
+        ),
+        Some(_) => bail!("the field `command` of the config file {shown} is not a text"),
+        None => {}
     }
+    record.remove("version");
     match record.remove("options") {
         Some(Value::Object(options)) => Ok(options),
         Some(_) => bail!("the field `options` of the config file {shown} is not a JSON object"),
@@ -207,6 +212,21 @@ mod tests {
     }
 
     #[test]
+    fn a_file_names_its_command_or_none() -> Result<()> {
+        let options = r#""image": "a.nii", "out": "b.nii", "annotations": "c.nii""#;
+        let of_annotate = r#""command": "annotate", "version": "0.1.0""#;
+        for file in [
+            format!("{{{options}}}"),
+            format!("{{{of_annotate}, {options}}}"),
+            format!(r#"{{"environment": {{}}, "options": {{{options}}}}}"#),
+            format!(r#"{{{of_annotate}, "options": {{{options}}}}}"#),
+        ] {
+            assert_eq!(expanded(&file, &[])?, ["--annotations=c.nii", "--image=a.nii", "--out=b.nii"], "{file}");
+        }
+        Ok(())
+    }
+
+    #[test]
     fn an_option_that_conflicts_with_the_command_line_is_left_out() -> Result<()> {
         let record = r#"{"image": "a.nii", "out": "b.nii", "annotations": "c.nii", "session": "work"}"#;
         let words = expanded(record, &["--card", "liver.safetensors"])?;
@@ -221,6 +241,8 @@ mod tests {
             ("{", "is not JSON"),
             (r#"{"options": 3}"#, "field `options`"),
             (r#"{"command": "evaluate", "options": {}}"#, "`sam-med evaluate`"),
+            (r#"{"command": "predict", "image": "a.nii"}"#, "`sam-med predict`"),
+            (r#"{"command": 3, "options": {}}"#, "field `command`"),
             (r#"{"colour": "red"}"#, "does not have"),
             (r#"{"seed": true}"#, "cannot have"),
         ] {

@@ -1,7 +1,7 @@
 //! How a command talks to the user: results on standard output, progress and notes on the error stream.
 
 use std::{
-    fmt,
+    env, fmt,
     io::{self, ErrorKind, IsTerminal, Write},
     ops::ControlFlow,
     time::Duration,
@@ -22,20 +22,34 @@ pub struct Console {
     json: bool,
     quiet: bool,
     bars: Option<MultiProgress>,
+    /// The template of a bar.
+    template: &'static str,
     stop: Stop,
 }
+
+/// A bar on a terminal.
+const BAR: &str = "{prefix:<28} {wide_bar:.cyan/blue} {pos:>4}/{len:<4} {elapsed:>4}, {eta:>4} left {msg}";
+/// The same for users who set `NO_COLOR`, which wins over whatever else is in the environment.
+const PLAIN_BAR: &str = "{prefix:<28} {wide_bar} {pos:>4}/{len:<4} {elapsed:>4}, {eta:>4} left {msg}";
 
 impl Console {
     /// Results as text or as JSON, notes or none, and bars on a terminal.
     pub fn new(json: bool, quiet: bool, stop: Stop) -> Self {
         let is_shown = !quiet && io::stderr().is_terminal();
         let bars = is_shown.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
-        Self { json, quiet, bars, stop }
+        let is_plain = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { json, quiet, bars, template: if is_plain { PLAIN_BAR } else { BAR }, stop }
     }
 
     /// A console without progress bars that is never stopped: for programs that call a command as a function.
     pub fn plain() -> Self {
-        Self { json: false, quiet: true, bars: None, stop: Stop::default() }
+        Self { json: false, quiet: true, bars: None, template: PLAIN_BAR, stop: Stop::default() }
+    }
+
+    /// This console with a line for each stage in place of bars, as without a terminal: other lines would tear them.
+    #[must_use]
+    pub fn without_bars(self) -> Self {
+        Self { bars: None, ..self }
     }
 
     /// The user's wish to stop.
@@ -106,11 +120,9 @@ impl Console {
             self.note(format_args!("{name} ..."));
             return ProgressBar::hidden();
         };
-        let style = ProgressStyle::with_template(
-            "{prefix:<28} {wide_bar:.cyan/blue} {pos:>4}/{len:<4} {elapsed:>4}, {eta:>4} left {msg}",
-        )
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("━╸ ");
+        let style = ProgressStyle::with_template(self.template)
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("━╸ ");
         let bar = bars.add(ProgressBar::new(length as u64).with_style(style).with_prefix(name.to_owned()));
         bar.enable_steady_tick(Duration::from_millis(200));
         bar

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::Result;
+use sam_annotate::WeightsError;
 use sam_experiments::ExperimentError;
 use thiserror::Error;
 
@@ -56,7 +57,9 @@ impl Status {
     /// The exit code for an error.
     pub fn of(error: &anyhow::Error) -> Self {
         for cause in error.chain() {
-            if matches!(cause.downcast_ref(), Some(ExperimentError::Stopped)) {
+            let is_stopped = matches!(cause.downcast_ref(), Some(ExperimentError::Stopped))
+                || matches!(cause.downcast_ref(), Some(WeightsError::Stopped));
+            if is_stopped {
                 return Self::Stopped;
             }
             match cause.downcast_ref() {
@@ -112,6 +115,7 @@ mod tests {
         assert_eq!(run(|| Err(Failure::usage("--a needs --b"))), Status::Usage);
         assert_eq!(run(|| Err(Failure::Stopped("nothing was written")).context("annotating")), Status::Stopped);
         assert_eq!(run(|| Err(ExperimentError::Stopped).context("evaluating")), Status::Stopped);
+        assert_eq!(run(|| Err(WeightsError::Stopped.into())), Status::Stopped);
         assert_eq!(run(|| panic!("a defect on purpose")), Status::Internal);
         let codes = [Status::Done, Status::Input, Status::Usage, Status::Internal, Status::Stopped];
         assert_eq!(codes.map(|status| status as u8), [0, 1, 2, 3, 130]);

@@ -117,16 +117,15 @@ impl Program {
     fn run(self) -> Result<()> {
         let CommonOptions { json, quiet, verbose, .. } = self.common;
         trace(if quiet { LevelFilter::ERROR } else { level(verbose) });
-        let console = || -> Result<Console> {
-            Ok(Console::new(json, quiet, Stop::on_signals().context("cannot watch for Ctrl-C")?))
+        let with = |stop: io::Result<Stop>| -> Result<Console> {
+            let console = Console::new(json, quiet, stop.context("cannot watch for Ctrl-C")?);
+            Ok(if verbose > 0 { console.without_bars() } else { console })
         };
-        let at_once = || -> Result<Console> {
-            Ok(Console::new(json, quiet, Stop::at_once().context("cannot watch for Ctrl-C")?))
-        };
+        let console = || with(Stop::on_signals());
+        let at_once = || with(Stop::at_once());
         match self.command {
             Command::Annotate(options) => annotate::run(&options, &console()?),
-            // The page's server watches for Ctrl-C itself: it saves, and ends.
-            Command::Review(options) => review::run(&options, &Console::new(json, quiet, Stop::default())),
+            Command::Review(options) => review::run(&options, &console()?),
             Command::Batch(options) => batch::run(&options, &console()?),
             Command::Predict(options) => predict::run(&options, &console()?),
             Command::Automatic(options) => automatic::run(&options, &console()?),

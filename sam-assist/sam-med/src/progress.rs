@@ -147,6 +147,7 @@ impl Drop for ExperimentBars {
 fn verb(stage: Stage) -> &'static str {
     match stage {
         Stage::Read => "Reading",
+        Stage::Fetch => "Fetching",
         Stage::Embed => "Embedding",
         Stage::Learn => "Learning",
         Stage::Fit => "Fitting generators of",

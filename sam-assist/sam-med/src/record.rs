@@ -7,7 +7,7 @@ use burn::tensor::backend::Backend;
 use sam_core::SamPredictor;
 use sam_experiments::Environment;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::backend::BackendChoice;
 
@@ -26,7 +26,9 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
 /// # Errors
 /// If the file cannot be written.
 pub fn write_text(path: &Path, text: &str) -> Result<()> {
-    Ok(sam_files::write_atomic(path, |file| file.write_all(text.as_bytes()))?)
+    sam_files::write_atomic(path, |file| file.write_all(text.as_bytes()))?;
+    tracing::info!(?path, bytes = text.len(), "wrote a file");
+    Ok(())
 }
 
 /// Creates a folder for results, and the folders above it.
@@ -38,9 +40,11 @@ pub fn create_folder(path: &Path) -> Result<()> {
     created.with_context(|| format!("cannot create the folder {}", path.display()))
 }
 
-/// A command's options as they are saved beside its results, for `--config`.
-pub fn saved_options(command: &str, options: &impl Serialize) -> Value {
-    json!({ "command": command, "version": env!("CARGO_PKG_VERSION"), "options": options })
+/// A command's options as they are saved beside its results, for `--config`: the command, the program's version and the options.
+pub fn saved_options(command: &str, options: &impl Serialize) -> Map<String, Value> {
+    let fields =
+        [("command", json!(command)), ("version", json!(env!("CARGO_PKG_VERSION"))), ("options", json!(options))];
+    fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
 }
 
 /// What results were computed with.

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use sam_testing::{golden, scan::SmallScan};
 
-use crate::program;
+use crate::{program, stop::wait_for};
 
 const CASES: usize = 8;
 
@@ -114,5 +114,28 @@ fn four_shards_do_each_case_once_though_one_is_killed() -> Result<()> {
     let table = fs::read_to_string(folder.join("results.csv"))?;
     assert_eq!((table.lines().count(), table.matches(",done,").count()), (CASES + 1, CASES));
     assert!(fs::read_to_string(folder.join("early.csv"))?.contains("missing"));
+    Ok(())
+}
+
+#[test]
+fn a_case_that_was_stopped_has_not_failed() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path();
+    write_cases(folder)?;
+    // A learning that nobody waits for.
+    let words = |more: &[&str]| [words(folder, more), vec!["--members=16".to_owned()]].concat();
+    let mut child = program::start(words(&[]))?;
+    let mut stderr = wait_for(&mut child, "Learning")?;
+    program::signal(&child, "INT")?;
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest)?;
+    let status = child.wait()?;
+    ensure!(status.code() == Some(130), "{status}: {rest}");
+    assert!(records(folder)?.is_empty(), "{:?}", records(folder)?);
+    let table = folder.join("results.csv");
+    let error = program::run(words(&["--merge", &program::word(&table)]))?.failed(1)?;
+    assert!(error.contains("0 cases failed"), "{error}");
+    let table = fs::read_to_string(table)?;
+    assert_eq!((table.matches(",failed,").count(), table.matches(",missing,").count()), (0, CASES), "{table}");
     Ok(())
 }

@@ -21,6 +21,10 @@ fn a_mask_is_computed_again_from_the_file_beside_it() -> Result<()> {
     assert!(!ran.stderr.is_empty() && !ran.stderr.contains(['\r', '\u{1b}']), "no bars: {:?}", ran.stderr);
     let record: Value = serde_json::from_slice(&fs::read(desk.path("mask.json"))?)?;
     assert_eq!((&record["options"]["seed"], &record["options"]["auto"]), (&3.into(), &"classification".into()));
+    assert_eq!((&record["command"], &record["version"]), (&"annotate".into(), &env!("CARGO_PKG_VERSION").into()));
+    let other = ["predict", "--config", &desk.word("mask.json"), "--prompts", "prompts.json"];
+    let error = program::run(other)?.failed(1)?;
+    assert!(error.contains("saved by `sam-med annotate`"), "{error}");
 
     let words = ["annotate", "--config", &desk.word("mask.json"), "--out", &desk.word("again.nii.gz"), "--quiet"];
     let again = program::run(words)?.done()?;

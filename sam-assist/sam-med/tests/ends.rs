@@ -76,18 +76,6 @@ fn a_closed_error_stream_does_not_change_the_exit_code() -> Result<()> {
 
 /// `CLICOLOR_FORCE` stands in for a terminal. The test of `--config` sees that no bars are drawn without one.
 #[test]
-fn colours_are_for_terminals_without_no_color() -> Result<()> {
-    for (variables, is_coloured) in
-        [(&[][..], false), (&[("CLICOLOR_FORCE", "1")], true), (&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], false)]
-    {
-        let output = program::command(["anotate"]).envs(variables.iter().copied()).output()?;
-        let error = String::from_utf8(output.stderr)?;
-        assert_eq!(error.contains('\u{1b}'), is_coloured, "{variables:?}: {error:?}");
-    }
-    Ok(())
-}
-
-#[test]
 fn a_mask_never_replaces_the_scan_or_the_outlines() -> Result<()> {
     let desk = Desk::new();
     let shown = &desk.shown;

@@ -16,7 +16,7 @@ use crate::{desk::Desk, program};
 const MEMBERS: &str = "16";
 
 /// Reads the error stream until a line contains a text.
-fn wait_for(child: &mut Child, text: &str) -> Result<BufReader<std::process::ChildStderr>> {
+pub(crate) fn wait_for(child: &mut Child, text: &str) -> Result<BufReader<std::process::ChildStderr>> {
     let mut stderr = BufReader::new(child.stderr.take().context("it is piped")?);
     let mut lines = String::new();
     while !lines.contains(text) {

@@ -234,6 +234,9 @@ impl<B: Backend> Learner<B> {
     pub fn finish(self) -> Learned<B> {
         let stop_reason = self.stop_reason().unwrap_or(StopReason::Stopped);
         let Self { adaptation, config, losses, seconds, timing, .. } = self;
+        let (iterations, loss, slices) = (losses.len(), losses.last().copied(), self.slices.len());
+        tracing::info!(iterations, seconds, loss, members = config.members, ?stop_reason, "learned");
+        tracing::debug!(forward = timing.forward, backward = timing.backward, slices, "seconds of the steps' parts");
         Learned { adaptation: adaptation.valid(), config, stop_reason, losses, seconds, timing }
     }
 

@@ -1,6 +1,6 @@
 //! Trust in the slices of a volume, in one call.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use burn::tensor::backend::Backend;
 use sam_core::{SamPredictor, SliceSource};
@@ -97,9 +97,14 @@ impl TrustConfig {
         observer: &mut Observer<'_>,
     ) -> Result<Ranking, AutoError> {
         self.check()?;
+        let begun = Instant::now();
         let meter = self.meter(fitted, predictor, source, observer)?;
         let measured = meter.measure(source, segmentation, observer)?;
-        Ok(Ranking { slices: rank(&self.model, &measured.signals), stopped: measured.stopped })
+        let ranking = Ranking { slices: rank(&self.model, &measured.signals), stopped: measured.stopped };
+        let (slices, stopped, seconds) = (ranking.slices.len(), ranking.stopped, begun.elapsed().as_secs_f64());
+        let least_trust = ranking.slices.first().map(|slice| slice.trust);
+        tracing::info!(slices, least_trust, stopped, seconds, "ranked");
+        Ok(ranking)
     }
 
     /// A meter for volumes that a strategy segments with a predictor; fits only what the strategy has not fitted.

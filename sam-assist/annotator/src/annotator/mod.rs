@@ -10,7 +10,7 @@ use std::{
 };
 
 use burn::tensor::backend::Backend;
-use sam_core::{EmbeddingCache, EmbeddingStore, ImageFn, SamConfig, SamPredictor, StoreCounts};
+use sam_core::{EmbeddingCache, EmbeddingStore, ImageFn, SamConfig, SamPredictor, SliceSource, StoreCounts};
 use sam_data::{ResolvedWindow, Scan, SliceAxis, SlicePlane, Stack, Window};
 
 pub use self::{builder::AnnotatorBuilder, run::Start};
@@ -142,6 +142,8 @@ impl<B: Backend> Annotator<B> {
             return Ok(Arc::clone(slices));
         }
         let slices = Arc::new(self.embedding_store(view)?);
+        let (scan, count) = (self.scan.name(), SliceSource::count(&*slices));
+        tracing::info!(?scan, axis = ?view.axis, slices = count, window = ?view.resolved, "cut the scan into slices");
         *embedded = Some((view.clone(), Arc::clone(&slices)));
         Ok(slices)
     }

@@ -1,6 +1,6 @@
 //! One run of an annotator: structure by structure, then all together.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use burn::tensor::backend::Backend;
 use sam_assist::{
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     AnnotateConfig, AnnotateError, Annotated, AnnotatedStructure, Annotations, Event, Events, cards,
-    rounds::GRID_TOLERANCE_MM,
+    output::trace_written, rounds::GRID_TOLERANCE_MM,
 };
 
 /// Where the learning of structures starts, or what takes its place.
@@ -85,7 +85,7 @@ impl<'a, B: Backend> Run<'a, B> {
 
     /// Does the work.
     pub(super) fn annotate(&self, events: &mut Events<'_>) -> Result<Annotated, AnnotateError> {
-        let (mut complete, mut reporter) = (Vec::new(), Reporter::new(events));
+        let (mut complete, mut reporter, begun) = (Vec::new(), Reporter::new(events), Instant::now());
         for (place, &value) in self.values.iter().enumerate() {
             match self.structure(place, value, &mut reporter) {
                 Ok(structure) => complete.push(structure),
@@ -97,6 +97,9 @@ impl<'a, B: Backend> Run<'a, B> {
             }
         }
         let stopped = complete.len() < self.values.len();
+        let (counts, seconds) = (self.slices.counts(), begun.elapsed().as_secs_f64());
+        let (structures, embedded, embeddings_read) = (complete.len(), counts.computed, counts.read);
+        tracing::info!(structures, embedded, embeddings_read, stopped, seconds, "annotated the scan");
         Ok(Annotated {
             labels: LabelVolume::new(self.join(&complete)?, self.annotations.labels.grid.affine),
             structures: complete.into_iter().map(|structure| structure.result).collect(),
@@ -110,6 +113,7 @@ impl<'a, B: Backend> Run<'a, B> {
     /// Learns a structure or takes it from its card, segments it, and ranks its slices.
     fn structure(&self, place: usize, value: u16, reporter: &mut Reporter<'_, '_>) -> Result<Complete<B>, Halt> {
         let name: Arc<str> = self.annotations.name(value).into();
+        let _span = tracing::info_span!("structure", name = &*name, value).entered();
         let annotated = self.embed(value, &name, reporter)?;
         let taught = self.teach(place, value, &name, &annotated, reporter)?;
         let (fitted, found) = self.segment(&name, &annotated, &taught.predictor, reporter)?;
@@ -142,7 +146,7 @@ impl<'a, B: Backend> Run<'a, B> {
         name: &Arc<str>,
         reporter: &mut Reporter<'_, '_>,
     ) -> Result<Vec<AnnotatedSlice<B>>, Halt> {
-        let (annotated, mut embedded) = (self.annotated(), Vec::new());
+        let (annotated, mut embedded, begun) = (self.annotated(), Vec::new(), Instant::now());
         for (done, &index) in annotated.iter().enumerate() {
             let outline = self.labels(index).mapv(|label| label == value);
             let slice = self.slices.embedding(index).map_err(|source| self.embed_error(source))?;
@@ -151,6 +155,11 @@ impl<'a, B: Backend> Run<'a, B> {
             let progress = Progress::new(Stage::Embed, done + 1, annotated.len()).at_slice(index);
             reporter.tell(Event::Progress { structure: Arc::clone(name), progress })?;
         }
+        tracing::info!(
+            slices = embedded.len(),
+            seconds = begun.elapsed().as_secs_f64(),
+            "embedded the annotated slices"
+        );
         Ok(embedded)
     }
 
@@ -169,6 +178,7 @@ impl<'a, B: Backend> Run<'a, B> {
             // One for each structure: it was checked.
             let card = cards[place].clone();
             let predictor = card.apply_for(predictor, self.annotator.weights_sha256()).map_err(card_error)?;
+            tracing::info!(card = card.metadata().structure, "took what a card has learned");
             let of = card.metadata().structure.as_str().into();
             reporter.tell(Event::CardUsed { structure: Arc::clone(name), card: of })?;
             return Ok(Taught { predictor, card, seconds: None });
@@ -188,6 +198,7 @@ impl<'a, B: Backend> Run<'a, B> {
         if let Some(given) = &self.annotator.cards {
             let path = cards::path_of(given, value, self.values.len() == 1);
             card.save(&path).map_err(card_error)?;
+            trace_written(&path);
             reporter.tell(Event::CardSaved { structure: Arc::clone(name), path })?;
         }
         let (seconds, warm) = (learned.seconds, start.is_some());

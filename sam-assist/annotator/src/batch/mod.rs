@@ -10,7 +10,10 @@
 //!
 //! let cases = read_cases("cases.csv", &[], |fields: &Fields| Ok::<_, std::io::Error>(fields.to_vec()))?;
 //! let records = Records::open("records")?;
-//! let annotate = |case: &sam_annotate::batch::Case<_>| std::fs::copy("empty.nii.gz", &case.mask).map(drop);
+//! let annotate = |case: &sam_annotate::batch::Case<_>| {
+//!     std::fs::copy("empty.nii.gz", &case.mask)?;
+//!     Ok::<_, std::io::Error>(ControlFlow::Continue(()))
+//! };
 //! let summary = Batch::new(&cases, &records).run(annotate, &mut |_| ControlFlow::Continue(()))?;
 //! println!("{} done, {} failed", summary.done, summary.failed.len());
 //! records.merge(&cases, "results.csv")?;
@@ -62,7 +65,7 @@ pub struct BatchSummary {
     pub skipped: usize,
     /// Names of the cases that failed here. Running the batch again tries them again.
     pub failed: Vec<String>,
-    /// Whether the events' receiver stopped it before all cases were tried.
+    /// Whether the events' receiver or the work stopped it before all cases were done or had failed.
     pub stopped: bool,
 }
 
@@ -80,13 +83,14 @@ impl<'a, W> Batch<'a, W> {
 
     /// Does each case that is not done yet: `work` writes its mask. A case that fails is recorded, and the next one begins.
     ///
-    /// [`ControlFlow::Break`] stops between two cases; a case that ended is recorded all the same.
+    /// [`ControlFlow::Break`] stops the batch. If `events` returns it, the batch stops between two cases; a case that ended is recorded
+    /// all the same. If `work` returns it, its case was stopped half way: it gets no record and is free for whoever takes it next.
     ///
     /// # Errors
     /// [`BatchError`] if a case cannot be claimed, or its record not be written.
     pub fn run<E: Into<BoxError>>(
         &self,
-        mut work: impl FnMut(&Case<W>) -> Result<(), E>,
+        mut work: impl FnMut(&Case<W>) -> Result<ControlFlow<()>, E>,
         events: &mut dyn FnMut(&BatchEvent<'_, W>) -> ControlFlow<()>,
     ) -> Result<BatchSummary, BatchError> {
         let mut summary = BatchSummary::default();
@@ -103,7 +107,7 @@ impl<'a, W> Batch<'a, W> {
     fn run_case<E: Into<BoxError>>(
         &self,
         case: &Case<W>,
-        work: &mut impl FnMut(&Case<W>) -> Result<(), E>,
+        work: &mut impl FnMut(&Case<W>) -> Result<ControlFlow<()>, E>,
         events: &mut dyn FnMut(&BatchEvent<'_, W>) -> ControlFlow<()>,
         summary: &mut BatchSummary,
     ) -> Result<ControlFlow<()>, BatchError> {
@@ -115,7 +119,10 @@ impl<'a, W> Batch<'a, W> {
         if events(&BatchEvent::Started(case)).is_break() {
             return Ok(ControlFlow::Break(()));
         }
-        let record = record(case, work);
+        let Some(record) = record(case, work) else {
+            tracing::info!(out = ?case.mask, "case stopped, not recorded");
+            return Ok(ControlFlow::Break(()));
+        };
         self.records.write(case, &record)?;
         if record.is_done() {
             summary.done += 1;
@@ -126,17 +133,23 @@ impl<'a, W> Batch<'a, W> {
     }
 }
 
-/// Does a case.
-fn record<W, E: Into<BoxError>>(case: &Case<W>, work: &mut impl FnMut(&Case<W>) -> Result<(), E>) -> Record {
+/// Does a case; `None` if it was stopped.
+fn record<W, E: Into<BoxError>>(
+    case: &Case<W>,
+    work: &mut impl FnMut(&Case<W>) -> Result<ControlFlow<()>, E>,
+) -> Option<Record> {
     let started = Instant::now();
-    let done = work(case).map_err(Into::into);
-    let hashed = done.and_then(|()| Sha256Id::of_file(&case.mask).map_err(BoxError::from));
+    let hashed = match work(case) {
+        Ok(ControlFlow::Break(())) => return None,
+        Ok(ControlFlow::Continue(())) => Sha256Id::of_file(&case.mask).map_err(BoxError::from),
+        Err(error) => Err(error.into()),
+    };
     let outcome = match hashed {
         Ok(mask_sha256) => Outcome::Done { mask_sha256 },
         Err(error) => Outcome::Failed { error: chain(&*error) },
     };
     let (image, out, seconds) = (case.image.display().to_string(), case.name(), started.elapsed().as_secs_f64());
-    Record { line: case.line, image, out, seconds, outcome }
+    Some(Record { line: case.line, image, out, seconds, outcome })
 }
 
 /// An error and all its causes in one line.

@@ -23,6 +23,10 @@ fn go_on<W>(_: &BatchEvent<'_, W>) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
+fn write_mask(case: &Case<usize>) -> std::io::Result<ControlFlow<()>> {
+    fs::write(&case.mask, "mask").map(ControlFlow::Continue)
+}
+
 #[test]
 fn each_case_is_done_once_and_a_failed_one_again() -> Result {
     let folder = tempfile::tempdir()?;
@@ -31,7 +35,7 @@ fn each_case_is_done_once_and_a_failed_one_again() -> Result {
     let mut done = Vec::new();
     let fails_at_2 = |case: &Case<usize>| {
         done.push(case.work);
-        if case.work == 2 { Err(std::io::Error::other("no memory")) } else { fs::write(&case.mask, "mask") }
+        if case.work == 2 { Err(std::io::Error::other("no memory")) } else { write_mask(case) }
     };
     let summary = batch.run(fails_at_2, &mut go_on)?;
     assert_eq!((summary.done, summary.skipped, summary.failed.len(), summary.stopped), (3, 0, 1, false));
@@ -39,8 +43,7 @@ fn each_case_is_done_once_and_a_failed_one_again() -> Result {
     assert_eq!(records.merge(&cases, folder.path().join("results.csv"))?, Merged { done: 3, failed: 1, missing: 0 });
     assert!(fs::read_to_string(folder.path().join("results.csv"))?.contains("failed,0.0,,no memory"));
 
-    let works = |case: &Case<usize>| fs::write(&case.mask, "mask");
-    let summary = batch.run(works, &mut go_on)?;
+    let summary = batch.run(write_mask, &mut go_on)?;
     assert_eq!((summary.done, summary.skipped), (1, 3));
     assert_eq!(records.merge(&cases, folder.path().join("results.json"))?, Merged { done: 4, failed: 0, missing: 0 });
     assert!(matches!(records.merge(&cases, "results.txt"), Err(BatchError::Ending { .. })));
@@ -52,16 +55,34 @@ fn a_batch_stops_between_two_cases_and_a_case_that_another_process_has_is_skippe
     let folder = tempfile::tempdir()?;
     let (cases, records) = (cases(folder.path(), 3)?, Records::open(folder.path().join("records"))?);
     let claim = records.claim(&cases[0])?.expect("nobody has it");
-    let works = |case: &Case<usize>| fs::write(&case.mask, "mask");
     let mut stop_after_one = |event: &BatchEvent<'_, usize>| match event {
         BatchEvent::Ended(..) => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     };
-    let summary = Batch::new(&cases, &records).run(works, &mut stop_after_one)?;
+    let summary = Batch::new(&cases, &records).run(write_mask, &mut stop_after_one)?;
     assert_eq!((summary.done, summary.skipped, summary.stopped), (1, 1, true));
     assert!(records.read(&cases[1])?.is_some_and(|record| record.is_done()));
     drop(claim);
-    assert_eq!(Batch::new(&cases, &records).run(works, &mut go_on)?.done, 2);
+    assert_eq!(Batch::new(&cases, &records).run(write_mask, &mut go_on)?.done, 2);
+    Ok(())
+}
+
+#[test]
+fn a_case_that_was_stopped_has_no_record_and_is_free_for_the_next() -> Result {
+    let folder = tempfile::tempdir()?;
+    let (cases, records) = (cases(folder.path(), 3)?, Records::open(folder.path().join("records"))?);
+    let stopped_at_1 = |case: &Case<usize>| match case.work {
+        1 => Ok(ControlFlow::Break(())),
+        _ => write_mask(case),
+    };
+    let summary = Batch::new(&cases, &records).run(stopped_at_1, &mut go_on)?;
+    assert_eq!((summary.done, summary.failed.len(), summary.stopped), (1, 0, true));
+    assert!(records.read(&cases[1])?.is_none());
+    assert!(records.claim(&cases[1])?.is_some(), "nobody has it");
+    let table = folder.path().join("results.csv");
+    assert_eq!(records.merge(&cases, &table)?, Merged { done: 1, failed: 0, missing: 2 });
+    assert!(!fs::read_to_string(&table)?.contains("failed"));
+    assert_eq!(Batch::new(&cases, &records).run(write_mask, &mut go_on)?.done, 2);
     Ok(())
 }
 

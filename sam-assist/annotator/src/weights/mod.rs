@@ -1,11 +1,12 @@
 //! The model's weights: a checkpoint file and its SHA-256.
 //!
 //! ```no_run
-//! use sam_annotate::{Weights, Precision};
+//! use sam_annotate::{Precision, Weights, progress::ignore_progress, weights};
 //! # #[cfg(feature = "fetch")]
 //! # {
 //! // Fetched once, then taken from the user's cache folder.
-//! let predictor = sam_annotate::weights::lite_medsam()?.predictor::<burn_flex::Flex>(&Default::default(), Precision::F32)?;
+//! let weights = weights::lite_medsam(&mut ignore_progress())?;
+//! let predictor = weights.predictor::<burn_flex::Flex>(&Default::default(), Precision::F32)?;
 //! # }
 //! let weights = Weights::open("sam_vit_b.pth")?;
 //! # Ok::<(), sam_annotate::WeightsError>(())
@@ -14,7 +15,10 @@
 #[cfg(feature = "fetch")]
 mod fetch;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use burn::tensor::backend::Backend;
 use sam_core::{Checkpoint, CoreError, Precision, SamConfig, SamPredictor};
@@ -76,6 +80,9 @@ pub enum WeightsError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The observer stopped it while the weights were fetched.
+    #[error("stopped while LiteMedSAM's weights were fetched; nothing of them was kept")]
+    Stopped,
     /// The file has another content than expected.
     #[error("{} is not LiteMedSAM's checkpoint: expected SHA-256 {expected}, found {found}; delete the file and try again", path.display())]
     OtherContent {
@@ -131,8 +138,13 @@ impl Weights {
         device: &B::Device,
         precision: Precision,
     ) -> Result<SamPredictor<B>, WeightsError> {
+        let begun = Instant::now();
         let load = || Checkpoint::open(&self.path)?.predictor(device)?.with_encoder_precision(precision);
-        load().map_err(|source| self.unusable(source))
+        let predictor = load().map_err(|source| self.unusable(source))?;
+        let (backend, seconds) = (B::name(device), begun.elapsed().as_secs_f64());
+        tracing::info!(path = ?self.path, ?precision, ?backend, seconds, "loaded the model");
+        tracing::debug!(sha256 = self.sha256, config = ?predictor.config(), "the model");
+        Ok(predictor)
     }
 
     fn unusable(&self, source: CoreError) -> WeightsError {

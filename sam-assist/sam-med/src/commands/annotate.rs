@@ -19,6 +19,7 @@ use crate::{
     exit::Failure,
     options::{AutoOptions, ComputeOptions, LearningOptions, ScanOptions, SessionOptions, StructureOptions},
     progress::ProgressBars,
+    record,
 };
 
 /// Segment a whole scan from a few outlined slices.
@@ -85,7 +86,9 @@ impl Options {
         // A session has its own copy of what was outlined, so that a mask may be corrected in its place.
         let annotations = self.annotations.as_deref().filter(|_| self.session.session.is_none());
         let inputs: Vec<_> = annotations.map(|path| ("--annotations", path)).into_iter().collect();
-        Ok(self.scan.output(scan, &inputs)?.with_field("options", self))
+        let mut output = self.scan.output(scan, &inputs)?;
+        output.fields.extend(record::saved_options("annotate", self));
+        Ok(output)
     }
 }
 
@@ -106,8 +109,7 @@ impl Job for AnnotateJob<'_> {
         let Options { structures, learning, compute, session, .. } = self.options;
         let model = &compute.model;
         let predictor = model.predictor::<B>(self.weights, device)?;
-        let output =
-            self.output.clone().with_field("environment", crate::record::environment(model.backend, &predictor));
+        let output = self.output.clone().with_field("environment", record::environment(model.backend, &predictor));
         let cards = structures.cards(self.weights.sha256())?;
         let mut builder = Annotator::builder(predictor, Arc::clone(&self.scan))
             .axis(structures.axis)

@@ -7,7 +7,7 @@
 //! and a process that was killed is started again with the same words: cases that are done are skipped, an unfinished one is done again,
 //! and so are failed ones. `--merge` joins all records into one table. The README shows how to run it on clusters.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, ops::ControlFlow, path::PathBuf};
 
 use anyhow::{Result, bail};
 use clap::{Args, Parser};
@@ -15,7 +15,10 @@ use sam_annotate::batch::{Batch, BatchEvent, BatchSummary, Case, Fields, Merged,
 use serde::Serialize;
 
 use super::annotate;
-use crate::{console::Console, exit::Failure};
+use crate::{
+    console::Console,
+    exit::{Failure, Status},
+};
 
 /// Annotate many scans, on one machine or on many at the same time.
 #[derive(Debug, Clone, Args)]
@@ -66,7 +69,12 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
     if let Some(path) = &options.merge {
         return merge(&cases, &records, path, console);
     }
-    let work = |case: &Case<annotate::Options>| annotate::annotate(&case.work, console).map(drop);
+    let work = |case: &Case<annotate::Options>| match annotate::annotate(&case.work, console) {
+        Ok(_) => Ok(ControlFlow::Continue(())),
+        // It has not failed.
+        Err(error) if Status::of(&error) == Status::Stopped => Ok(ControlFlow::Break(())),
+        Err(error) => Err(error),
+    };
     let batch = Batch::new(&cases, &records).with_shard(options.shard);
     let summary = batch.run(work, &mut |event| {
         tell(event, console);

@@ -8,6 +8,7 @@ use sam_eval::{MaskScore, protocol::FewSlices};
 use sam_experiments::{CoarseProtocol, TrialConfig, Variant, mask_table, scores};
 use sam_prompt::SliceSelection;
 use serde::Serialize;
+use serde_json::json;
 
 use super::evaluate::ProtocolJob;
 use crate::{
@@ -85,8 +86,8 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
     let (runs, _) = compute.model.backend.run(job)?;
     let scores = scores(runs);
     if let Some(path) = &options.out {
-        let results =
-            serde_json::json!({ "config": protocol, "scores": scores, "command": "coarse", "options": options });
+        let mut results = record::saved_options("coarse", options);
+        results.extend([("config".to_owned(), json!(protocol)), ("scores".to_owned(), json!(scores))]);
         record::write_json(path, &results)?;
     }
     console.result(&CoarseReport { scores })

@@ -176,8 +176,9 @@ impl Job for PredictJob<'_> {
                 return Err(Failure::Stopped("nothing was written").into());
             }
         }
-        let record = [("options".to_owned(), json!(self.options)), ("environment".to_owned(), json!(environment))];
-        Ok(Predicted { labels, record: record.into_iter().collect() })
+        let mut record = record::saved_options("predict", self.options);
+        record.insert("environment".to_owned(), json!(environment));
+        Ok(Predicted { labels, record })
     }
 }
 

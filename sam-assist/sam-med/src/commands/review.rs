@@ -63,14 +63,19 @@ pub struct Options {
 /// Serves the page until Ctrl-C, and saves.
 ///
 /// # Errors
-/// If something cannot be read, the port cannot be opened, or the last decisions cannot be saved.
+/// If something cannot be read, the port cannot be opened, or the last decisions cannot be saved. [`Failure::Stopped`] if the user
+/// stopped it before the page was served.
 pub fn run(options: &Options, console: &Console) -> Result<()> {
     let desk = Arc::new(Mutex::new(open::open(options, console)?));
+    console.check_stop("nothing was changed")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
     let runtime = runtime.context("cannot start the server")?;
     runtime.block_on(async {
         let server = Server::bind(options.port).await.context("choose another port with --port")?;
         console.result(&Address { scan: options.scan.image.clone(), address: server.address() })?;
+        // From here on the server watches for Ctrl-C: it saves, and ends.
+        console.stop().release();
+        console.check_stop("nothing was changed")?;
         tokio::select! {
             result = server.serve(desk.clone(), saved(desk.clone(), console.clone())) => Ok(result?),
             error = ended(desk.clone()) => Err(error),

@@ -31,6 +31,7 @@ impl ModelOptions {
     ///
     /// # Errors
     /// If the file does not exist or is not a checkpoint, or LiteMedSAM's cannot be fetched; the message says what to do.
+    /// [`WeightsError::Stopped`](sam_annotate::WeightsError::Stopped) if the user stopped it.
     pub fn locate(&self, console: &Console) -> Result<Weights> {
         if let Some(path) = &self.weights {
             return Ok(Weights::open(path)?);
@@ -41,7 +42,7 @@ impl ModelOptions {
                 weights::lite_medsam_path()?.display()
             ));
         }
-        Ok(weights::lite_medsam()?)
+        Ok(weights::lite_medsam(&mut |_| console.flow())?)
     }
 
     /// Loads the model.

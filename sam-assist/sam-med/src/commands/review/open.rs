@@ -11,7 +11,7 @@ use sam_review::{
     DecisionStore, MemoryStore, RankedSlice, Ranking, ReviewCase, ScanDesk, ScanModel, SessionStore, SliceReview,
     SliceState,
 };
-use serde_json::{Map, json};
+use serde_json::json;
 
 use super::Options;
 use crate::{backend::Job, console::Console, exit::Failure, record};
@@ -143,8 +143,8 @@ impl Job for DeskJob<'_> {
         let mut case = ReviewCase::new(scan, annotator.plane(axis), structures, &options.scan.out);
         case.ranking = ranking;
         case.segmentation.clone_from(&options.scan.seg);
-        case.record = Map::from_iter([
-            ("options".to_owned(), json!(options)),
+        case.record = record::saved_options("review", options);
+        case.record.extend([
             ("window".to_owned(), json!(resolved)),
             ("cards".to_owned(), json!(metadata)),
             ("environment".to_owned(), json!(environment)),
