@@ -1,6 +1,7 @@
 //! Keeps the largest components of segmented slices.
 
 use ndarray::{Array2, Axis, stack};
+use sam_assist::ConfigError;
 use sam_prompt::largest_components;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,15 @@ pub enum CleanUp {
 }
 
 impl CleanUp {
+    /// Checks that something is kept.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the number of components is 0.
+    pub fn check(self) -> Result<(), ConfigError> {
+        let keeps = !matches!(self, Self::EachSlice(0) | Self::Volume(0));
+        ConfigError::check(keeps, "clean_up", || "0 components".to_owned(), "at least 1 component")
+    }
+
     /// Applies it. Annotated slices count as part of the volume and stay as they are.
     pub(crate) fn apply(self, slices: &mut [SegmentedSlice]) {
         match self {

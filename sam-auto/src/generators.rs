@@ -11,9 +11,13 @@ use sapnet::{SapNetConfig, SupportConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AutoError, ClassifierConfig, CoarseConfig, CoarseGenerator, CoarseMethod, Gate, GateConfig, Gated, PointGenerator,
-    PointPropagationConfig, PromptExtraction, PromptGenerator, PromptParts, TrustMeter, TrustMeterConfig, Vote,
+    AutoError, ClassifierConfig, CoarseConfig, CoarseGenerator, CoarseMethod, Gate, GateConfig, Gated,
+    GeneratorStrategy, PointGenerator, PointPropagationConfig, PromptExtraction, PromptGenerator, PromptParts,
+    SegmenterConfig, TrustMeter, TrustMeterConfig, VolumeSegmenter, Vote,
 };
+
+/// Generators that are stored and shared between threads.
+type SharedGenerators<B> = Vec<Arc<dyn PromptGenerator<B>>>;
 
 /// Offset of the second SAP-Net's seed. It is large, so that ensembles of consecutive seeds do not share a network.
 const SECOND_NETWORK: u64 = 1 << 32;
@@ -117,7 +121,7 @@ impl GeneratorConfig {
         self
     }
 
-    /// Checks the configuration of the gate, the extraction and the generators of a kind.
+    /// Checks every value: of the gate, the extraction and the generators of every kind.
     ///
     /// # Errors
     /// [`AutoError::Config`] or [`AutoError::Coarse`] names the first value that is out of range.
@@ -125,6 +129,8 @@ impl GeneratorConfig {
         self.gate.check()?;
         self.extraction.check()?;
         self.propagation.check()?;
+        self.classifier.check()?;
+        self.panet.check()?;
         Ok(self.sapnet.check()?)
     }
 
@@ -132,8 +138,8 @@ impl GeneratorConfig {
     /// its iterations, and the iterations of several networks are counted together.
     ///
     /// # Errors
-    /// [`AutoError::Config`]; [`AutoError::NothingAnnotated`]; [`AutoError::Slice`] if a slice cannot be read; [`AutoError::Coarse`] if
-    /// a generator cannot be fitted; [`AutoError::Stopped`] if the observer stops it.
+    /// As [`GeneratorConfig::check`]; [`AutoError::NothingAnnotated`]; [`AutoError::Slice`] if a slice cannot be read;
+    /// [`AutoError::Coarse`] if a generator cannot be fitted; [`AutoError::Stopped`] if the observer stops it.
     pub fn fit<B: Backend>(
         &self,
         kind: GeneratorKind,
@@ -141,6 +147,7 @@ impl GeneratorConfig {
         source: &dyn SliceSource<B>,
         observer: &mut Observer<'_>,
     ) -> Result<FittedGenerators<B>, AutoError> {
+        self.check()?;
         let gate = Arc::new(self.gate.fit(&annotated)?);
         let members = match self.methods(kind) {
             None => {
@@ -284,6 +291,41 @@ impl<B: Backend> FittedGenerators<B> {
             Arc::new(Gated { gate: self.gate.clone(), generator })
         };
         Ok(self.generators(extraction)?.into_iter().map(gated).collect())
+    }
+
+    /// Segments by these generators behind the gate, with the prompts and the clean-up of a strategy. One set of fitted generators serves
+    /// strategies that differ in nothing else.
+    ///
+    /// # Errors
+    /// As [`VolumeSegmenter::new`] and [`FittedGenerators::generators`].
+    pub fn segmenter(
+        &self,
+        predictor: &SamPredictor<B>,
+        strategy: &GeneratorStrategy,
+    ) -> Result<VolumeSegmenter<B>, AutoError> {
+        self.segmenter_of(predictor, strategy, Self::gated)
+    }
+
+    /// As [`FittedGenerators::segmenter`], but prompts slices that do not pass the gate, too.
+    ///
+    /// # Errors
+    /// As [`FittedGenerators::segmenter`].
+    pub fn ungated_segmenter(
+        &self,
+        predictor: &SamPredictor<B>,
+        strategy: &GeneratorStrategy,
+    ) -> Result<VolumeSegmenter<B>, AutoError> {
+        self.segmenter_of(predictor, strategy, Self::generators)
+    }
+
+    fn segmenter_of(
+        &self,
+        predictor: &SamPredictor<B>,
+        strategy: &GeneratorStrategy,
+        generators: impl FnOnce(&Self, &PromptExtraction) -> Result<SharedGenerators<B>, AutoError>,
+    ) -> Result<VolumeSegmenter<B>, AutoError> {
+        let config = SegmenterConfig::default().with_vote(self.vote()).with_clean_up(strategy.clean_up);
+        VolumeSegmenter::new(predictor.clone(), generators(self, &strategy.extraction())?, config)
     }
 
     /// A trust meter that compares masks with this gate and the first SAP-Net; `None` if there is no SAP-Net.

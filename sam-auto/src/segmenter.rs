@@ -51,8 +51,7 @@ impl<B: Backend> VolumeSegmenter<B> {
         config: SegmenterConfig,
     ) -> Result<Self, AutoError> {
         ConfigError::check(!generators.is_empty(), "number of generators", || "0".to_owned(), "at least 1")?;
-        let keeps = !matches!(config.clean_up, CleanUp::EachSlice(0) | CleanUp::Volume(0));
-        ConfigError::check(keeps, "clean_up", || "0 components".to_owned(), "at least 1 component")?;
+        config.clean_up.check()?;
         Ok(Self { predictor, generators, config })
     }
 

@@ -3,14 +3,14 @@
 use std::{sync::Arc, time::Instant};
 
 use burn::tensor::backend::Backend;
-use sam_assist::AssistConfig;
+use sam_assist::{AssistConfig, ConfigError};
 use sam_core::{AnnotatedSlice, SamPredictor, SliceSource};
 use sam_prompt::progress::Observer;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AutoError, CleanUp, FittedGenerators, GeneratorConfig, GeneratorKind, MaskPropagationConfig, PromptParts,
-    Segmentation, SegmenterConfig, VolumeSegmenter, generators::outlines, propagate_masks,
+    AutoError, CleanUp, FittedGenerators, GeneratorConfig, GeneratorKind, MaskPropagationConfig, PromptExtraction,
+    PromptParts, Segmentation, VolumeSegmenter, generators::outlines, propagate_masks,
 };
 
 /// Where the prompts of slices come from that nobody annotated.
@@ -64,6 +64,23 @@ impl GeneratorStrategy {
     pub fn new(kind: GeneratorKind) -> Self {
         Self { kind, parts: kind.parts(), points: 5, config: GeneratorConfig::default(), clean_up: CleanUp::default() }
     }
+
+    /// How prompts are extracted from coarse maps.
+    pub fn extraction(&self) -> PromptExtraction {
+        self.parts.extraction(self.points, &self.config.extraction)
+    }
+
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// [`AutoError::Config`] or [`AutoError::Coarse`] names the first one that is out of range.
+    pub fn check(&self) -> Result<(), AutoError> {
+        self.config.check()?;
+        // Propagated points are not extracted from a map, and have a number of their own.
+        let extracts = self.kind != GeneratorKind::Propagation && self.parts == PromptParts::Points;
+        ConfigError::check(!extracts || self.points > 0, "points", || "0".to_owned(), "at least 1")?;
+        Ok(self.clean_up.check()?)
+    }
 }
 
 sam_assist::__setters!(GeneratorStrategy {
@@ -104,11 +121,11 @@ impl Strategy {
     /// Checks every value.
     ///
     /// # Errors
-    /// [`AutoError::Config`] names the first one that is out of range.
+    /// [`AutoError::Config`] or [`AutoError::Coarse`] names the first one that is out of range.
     pub fn check(&self) -> Result<(), AutoError> {
         match self {
             Self::MaskPropagation(config) => Ok(config.check()?),
-            Self::Generators(generators) => Ok(generators.config.check()?),
+            Self::Generators(generators) => generators.check(),
         }
     }
 
@@ -116,19 +133,17 @@ impl Strategy {
     /// slices were embedded.
     ///
     /// # Errors
-    /// As [`GeneratorConfig::fit`].
+    /// As [`Strategy::check`] and [`GeneratorConfig::fit`].
     pub fn fit<B: Backend>(
         &self,
         annotated: Vec<AnnotatedSlice<B>>,
         source: &dyn SliceSource<B>,
         observer: &mut Observer<'_>,
     ) -> Result<FittedStrategy<B>, AutoError> {
+        self.check()?;
         let annotated: Arc<[_]> = annotated.into();
         let fitted = match self {
-            Self::MaskPropagation(config) => {
-                config.check()?;
-                Fitted::MaskPropagation(config.clone())
-            }
+            Self::MaskPropagation(config) => Fitted::MaskPropagation(config.clone()),
             Self::Generators(strategy) => {
                 if source.embed_all(observer)?.is_break() {
                     return Err(AutoError::Stopped);
@@ -185,6 +200,18 @@ impl<B: Backend> FittedStrategy<B> {
         }
     }
 
+    /// What segments slices with the fitted generators and a predictor; `None` for mask propagation, which needs the masks of
+    /// neighbours.
+    ///
+    /// # Errors
+    /// As [`FittedGenerators::segmenter`].
+    pub fn segmenter(&self, predictor: &SamPredictor<B>) -> Result<Option<VolumeSegmenter<B>>, AutoError> {
+        match &self.fitted {
+            Fitted::MaskPropagation(_) => Ok(None),
+            Fitted::Generators(strategy, fitted) => fitted.segmenter(predictor, strategy).map(Some),
+        }
+    }
+
     /// Segments the slices that are not annotated. If the observer stops it, the result is partial: see [`Segmentation::stopped`].
     ///
     /// # Errors
@@ -199,10 +226,7 @@ impl<B: Backend> FittedStrategy<B> {
         let found = match &self.fitted {
             Fitted::MaskPropagation(config) => propagate_masks(predictor, source, &outlines, config, observer),
             Fitted::Generators(strategy, fitted) => {
-                let extraction = strategy.parts.extraction(strategy.points, &strategy.config.extraction);
-                let config = SegmenterConfig::default().with_vote(fitted.vote()).with_clean_up(strategy.clean_up);
-                let segmenter = VolumeSegmenter::new(predictor.clone(), fitted.gated(&extraction)?, config)?;
-                segmenter.segment(source, &outlines, observer)
+                fitted.segmenter(predictor, strategy)?.segment(source, &outlines, observer)
             }
         }?;
         let shown = found.slices.iter().filter(|slice| slice.mask().is_some()).count();

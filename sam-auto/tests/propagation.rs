@@ -8,7 +8,7 @@ use sam_core::CoreError;
 use sam_prompt::progress::{Stage, ignore_progress};
 use sam_testing::tiny::{fixed, nothing, rectangle};
 
-use crate::common::{Gone, Images};
+use crate::common::{Gone, Images, stop_after};
 
 const SLICES: usize = 7;
 
@@ -79,6 +79,27 @@ fn jumps_end_propagation_outside_and_are_bridged_between_annotated_slices() {
     for index in [0, 1, 5, 6] {
         assert_eq!(slices[index], SegmentedSlice::Empty, "slice {index}");
     }
+}
+
+#[test]
+fn a_jump_is_not_final_in_a_stopped_call() -> Result<(), AutoError> {
+    // Every prediction is a jump, so none is final before the last front has ended.
+    let strict = lenient().with_min_iou(1.1);
+    let annotated = BTreeMap::from([(2, outline()), (4, outline())]);
+    let predictor = fixed();
+    let image = outline().mapv(|inside| if inside { 200 } else { 40 }).insert_axis(Axis(2));
+    let source = Images::new(&predictor, vec![image; SLICES]);
+    // Slice 3 is predicted from 2 and from 4, 1 and 5 once each.
+    for calls in 1..4 {
+        let part = propagate_masks(&predictor, &source, &annotated, &strict, &mut stop_after(calls))?;
+        assert!(part.stopped, "after {calls}");
+        for index in [0, 1, 3, 5, 6] {
+            assert_eq!(part.slices[index], SegmentedSlice::NotReached, "slice {index} after {calls}");
+        }
+    }
+    let whole = propagate_masks(&predictor, &source, &annotated, &strict, &mut stop_after(4))?;
+    assert!(!whole.stopped && matches!(whole.slices[3], SegmentedSlice::Predicted { .. }));
+    Ok(())
 }
 
 #[test]

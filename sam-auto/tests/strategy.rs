@@ -2,15 +2,19 @@
 
 use sam_assist::{AssistConfig, learn_structure};
 use sam_auto::{
-    AutoError, CoarseMethod, GateConfig, GeneratorConfig, GeneratorKind, GeneratorStrategy, MaskPropagationConfig,
-    PromptExtraction, PromptParts, SegmentedSlice, Strategy, TrustConfig, VolumeSegmenter, rank,
+    AutoError, ClassifierConfig, CleanUp, CoarseConfig, CoarseMethod, GateConfig, GeneratorConfig, GeneratorKind,
+    GeneratorStrategy, MaskPropagationConfig, PointPropagationConfig, PromptExtraction, PromptParts, SegmentedSlice,
+    Strategy, TrustConfig, TrustMeterConfig, VolumeSegmenter, rank,
 };
-use sam_core::{AnnotatedSlice, SamPredictor};
-use sam_prompt::progress::{Progress, Stage, ignore_progress};
+use sam_core::{AnnotatedSlice, SamPredictor, SliceSource};
+use sam_prompt::{
+    BoxJitter, JitterRange,
+    progress::{Progress, Stage, ignore_progress},
+};
 use sam_testing::{B, TestResult, tiny::fixed};
-use sapnet::SapNetConfig;
+use sapnet::{FourierPositionConfig, SapNetConfig, SupportConfig};
 
-use crate::common::{Images, moving_image, moving_outline, stop_after};
+use crate::common::{Gone, Images, moving_image, moving_outline, stop_after};
 
 fn source(predictor: &SamPredictor<B>) -> Images {
     Images::new(predictor, (0..11).map(moving_image).collect())
@@ -34,10 +38,10 @@ fn strategy(kind: GeneratorKind) -> Strategy {
     Strategy::Generators(GeneratorStrategy::new(kind).with_config(config))
 }
 
-/// Trust with the same gate and SAP-Net as [`strategy`].
+/// Trust with the same gate and SAP-Net as [`strategy`], whatever its kind.
 fn trust() -> TrustConfig {
-    let mut trust = TrustConfig::new(3).with_gate(open_gate());
-    trust.coarse.method = CoarseMethod::Sapnet(sapnet());
+    let trust = TrustConfig::new(3).reusing(&strategy(GeneratorKind::Sapnet));
+    assert_eq!((&trust.gate, &trust.coarse.method), (&open_gate(), &CoarseMethod::Sapnet(sapnet())));
     trust
 }
 
@@ -120,6 +124,13 @@ fn a_strategy_segments_as_its_parts_do() -> TestResult {
     let predictor = learned.adaptation.apply(&original);
     let whole = strategy.segment(annotated.clone(), &predictor, &source, &mut ignore_progress())?;
 
+    let segmenter = strategy.fit(annotated.clone(), &source, &mut ignore_progress())?.segmenter(&predictor)?;
+    let segmenter = segmenter.ok_or("generators are no mask propagation")?;
+    let outlines = [3, 6, 9].map(|index| (index, moving_outline(index))).into();
+    assert_eq!(segmenter.segment(&source, &outlines, &mut ignore_progress())?, whole);
+    let propagation = Strategy::default().fit(annotated.clone(), &source, &mut ignore_progress())?;
+    assert!(propagation.segmenter(&predictor)?.is_none());
+
     let Strategy::Generators(parts) = &strategy else { panic!("{strategy:?}") };
     let fitted = parts.config.fit(parts.kind, annotated, &source, &mut ignore_progress())?;
     let extraction = PromptParts::Box.extraction(5, &PromptExtraction::default());
@@ -132,11 +143,89 @@ fn a_strategy_segments_as_its_parts_do() -> TestResult {
 }
 
 #[test]
+fn a_closed_gate_leaves_no_mask_and_an_open_one_changes_none() -> Result<(), AutoError> {
+    let predictor = fixed();
+    let source = source(&predictor);
+    // Slices that are more than two away from the outlined one do not pass.
+    let gate = GateConfig::default().with_threshold(-5.0).with_distance_weight(20.0);
+    let config = GeneratorConfig::default().with_sapnet(sapnet()).with_gate(gate);
+    let annotated = vec![source.annotated(3, moving_outline(3))];
+    for kind in [GeneratorKind::Panet, GeneratorKind::Classification, GeneratorKind::Propagation] {
+        let strategy = GeneratorStrategy::new(kind).with_config(config.clone());
+        let fitted = config.fit(kind, annotated.clone(), &source, &mut ignore_progress())?;
+        let [gated, open] = [
+            fitted.segmenter(&predictor, &strategy)?.segment(&source, &fitted.outlines(), &mut ignore_progress())?,
+            fitted.ungated_segmenter(&predictor, &strategy)?.segment(
+                &source,
+                &fitted.outlines(),
+                &mut ignore_progress(),
+            )?,
+        ];
+        let mut closed = 0;
+        for (index, slice) in gated.slices.iter().enumerate() {
+            let passes = fitted.gate().passes(index, &source.embedding(index)?);
+            closed += usize::from(!passes);
+            assert_eq!(slice, if passes { &open.slices[index] } else { &SegmentedSlice::Empty }, "{kind}, {index}");
+        }
+        assert!((1..gated.slices.len() - 1).contains(&closed), "{closed} slices do not pass");
+    }
+    Ok(())
+}
+
+#[test]
+fn values_out_of_range_are_refused_before_any_slice_is_embedded() {
+    let of = |parts: GeneratorStrategy, config| Strategy::Generators(parts.with_config(config));
+    let new = || GeneratorStrategy::new(GeneratorKind::Sapnet);
+    let config = GeneratorConfig::default;
+    let classifier = |classifier| config().with_classifier(classifier);
+    let position = FourierPositionConfig::default().with_sigma(0.0);
+    let wrong = [
+        of(new(), classifier(ClassifierConfig::default().with_iterations(0))),
+        of(new(), classifier(ClassifierConfig::default().with_l2(f64::NAN))),
+        of(new(), classifier(ClassifierConfig::default().with_position(Some(position)))),
+        of(new(), config().with_panet(SupportConfig::default().with_scale(0.0))),
+        of(new(), config().with_sapnet(sapnet().with_learning_rate(-1.0))),
+        of(new(), config().with_propagation(PointPropagationConfig::default().with_points(0))),
+        of(new(), config().with_gate(GateConfig::default().with_fields(0))),
+        of(new(), config().with_extraction(PromptExtraction::default().with_box_margin(f32::NAN))),
+        of(new().with_clean_up(CleanUp::Volume(0)), config()),
+        of(new().with_clean_up(CleanUp::EachSlice(0)), config()),
+        of(new().with_parts(PromptParts::Points).with_points(0), config()),
+        Strategy::MaskPropagation(MaskPropagationConfig::default().with_max_growth(0.0)),
+    ];
+    let predictor = fixed();
+    let annotated = annotated(&source(&predictor));
+    for strategy in &wrong {
+        assert!(matches!(strategy.check(), Err(AutoError::Config(_) | AutoError::Coarse(_))), "{strategy:?}");
+        let refused = strategy.fit(annotated.clone(), &Gone(11), &mut ignore_progress());
+        assert!(matches!(refused, Err(AutoError::Config(_) | AutoError::Coarse(_))), "{strategy:?}");
+    }
+    for kind in GeneratorKind::ALL {
+        let parts = GeneratorStrategy::new(*kind);
+        assert!(of(parts.clone().with_points(usize::from(parts.parts != PromptParts::Box)), config()).check().is_ok());
+    }
+    // Propagated points have a number of their own.
+    assert!(of(GeneratorStrategy::new(GeneratorKind::Propagation).with_points(0), config()).check().is_ok());
+    let jitter = BoxJitter { range: JitterRange::Pixels(-1.0), ..BoxJitter::default() };
+    for trust in [
+        TrustConfig::new(0).with_meter(TrustMeterConfig::default().with_jitter(jitter)),
+        TrustConfig::new(0)
+            .with_coarse(CoarseConfig::default().with_method(CoarseMethod::Sapnet(sapnet().with_feature_weight(0.0)))),
+    ] {
+        assert!(trust.check().is_err(), "{trust:?}");
+    }
+}
+
+#[test]
 fn a_stopped_call_leaves_a_marked_part_or_nothing() -> Result<(), AutoError> {
     let predictor = fixed();
     let source = source(&predictor);
     let annotated = annotated(&source);
-    let propagation = MaskPropagationConfig::default().with_min_iou(0.0).with_max_growth(f32::INFINITY);
+    // No mask counts as a jump, which would not be final.
+    let propagation = MaskPropagationConfig::default()
+        .with_min_iou(0.0)
+        .with_max_growth(f32::INFINITY)
+        .with_min_predicted_iou(f32::NEG_INFINITY);
     for strategy in [strategy(GeneratorKind::Panet), Strategy::MaskPropagation(propagation)] {
         let fitted = strategy.fit(annotated.clone(), &source, &mut ignore_progress())?;
         let whole = fitted.segment(&predictor, &source, &mut ignore_progress())?;

@@ -31,7 +31,7 @@ pub struct ScanIdentity {
     pub grid: Grid,
 }
 
-/// A scan that was read: a NIfTI file, or (feature `dicom`) a DICOM series.
+/// A scan that was read: a NIfTI file, or (feature `dicom`) a DICOM series. [`Scan::in_memory`] is one that came from no file.
 ///
 /// ```
 /// use sam_data::{PhantomConfig, Scan, write_volume};
@@ -49,7 +49,9 @@ pub struct ScanIdentity {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Scan {
+    /// Of a scan in memory, its name.
     path: PathBuf,
+    in_memory: bool,
     volume: Arc<Volume>,
     #[cfg(feature = "dicom")]
     series: Option<Arc<DicomSeries>>,
@@ -72,12 +74,7 @@ impl Scan {
             let purpose = "a series of it was chosen";
             return Err(DataError::NotDicom { path: path.to_path_buf(), purpose });
         } else {
-            Self {
-                path: path.to_path_buf(),
-                volume: Arc::new(read_volume(path)?),
-                #[cfg(feature = "dicom")]
-                series: None,
-            }
+            Self { in_memory: false, ..Self::in_memory(path, read_volume(path)?) }
         };
         let (shape, spacing, seconds) = (scan.grid().shape, scan.grid().spacing(), begun.elapsed().as_secs_f64());
         tracing::info!(path = ?path, shape = ?shape, spacing_mm = ?spacing, dicom = scan.is_dicom(), seconds, "read the scan");
@@ -85,10 +82,21 @@ impl Scan {
         Ok(scan)
     }
 
+    /// A scan that came from no file, such as a phantom. It has no files and no [`Scan::identity`], so no session can be kept of it.
+    pub fn in_memory(name: impl AsRef<Path>, volume: impl Into<Arc<Volume>>) -> Self {
+        Self {
+            path: name.as_ref().to_path_buf(),
+            in_memory: true,
+            volume: volume.into(),
+            #[cfg(feature = "dicom")]
+            series: None,
+        }
+    }
+
     #[cfg(feature = "dicom")]
     fn open_dicom(path: &Path, series: Option<&str>) -> Result<Self, DataError> {
         let (volume, series) = read_dicom(path, series)?;
-        Ok(Self { path: path.to_path_buf(), volume: Arc::new(volume), series: Some(Arc::new(series)) })
+        Ok(Self { in_memory: false, series: Some(Arc::new(series)), ..Self::in_memory(path, volume) })
     }
 
     #[cfg(not(feature = "dicom"))]
@@ -96,7 +104,7 @@ impl Scan {
         Err(DataError::WithoutDicom { path: path.to_path_buf() })
     }
 
-    /// The file or folder that it was read from.
+    /// The file or folder that it was read from; of a scan in memory, its name.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -130,8 +138,11 @@ impl Scan {
         return false;
     }
 
-    /// Its files: those of a series in the order of the slices, of a NIfTI pair the named one first.
+    /// Its files: those of a series in the order of the slices, of a NIfTI pair the named one first. A scan in memory has none.
     pub fn files(&self) -> Vec<PathBuf> {
+        if self.in_memory {
+            return Vec::new();
+        }
         #[cfg(feature = "dicom")]
         if let Some(series) = &self.series {
             return series.files();
@@ -142,9 +153,10 @@ impl Scan {
     /// SHA-256 of its file; of several, of their SHA-256s in the order of the slices. All files are read again.
     ///
     /// # Errors
-    /// [`DataError::Read`].
+    /// [`DataError::Read`]; [`DataError::InMemory`] of a scan that came from no file.
     pub fn sha256(&self) -> Result<Sha256Id, DataError> {
         match &self.files()[..] {
+            [] => Err(DataError::InMemory { name: self.name() }),
             [file] => Ok(Sha256Id::of_file(file)?),
             files => {
                 let hashes = files.iter().map(|file| Ok(Sha256Id::of_file(file)?.to_string()));
@@ -261,6 +273,16 @@ mod tests {
         assert!(matches!(Scan::open(&image, Some("1.2.3")), Err(DataError::NotDicom { .. })));
         assert!(matches!(Scan::open(folder.path().join("missing.nii"), None), Err(DataError::Read { .. })));
         Ok(())
+    }
+
+    #[test]
+    fn a_scan_in_memory_has_voxels_but_no_identity() {
+        let phantom = phantom();
+        let scan = Scan::in_memory("phantom", phantom.volume.clone());
+        assert_eq!((scan.name().as_str(), scan.volume().as_ref()), ("phantom", &phantom.volume));
+        assert!(scan.files().is_empty() && !scan.is_dicom());
+        let refused = scan.identity().expect_err("no file").to_string();
+        assert!(refused.contains("phantom") && refused.contains("write_volume"), "{refused}");
     }
 
     #[test]

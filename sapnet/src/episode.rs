@@ -26,6 +26,16 @@ impl Default for SupportConfig {
     }
 }
 
+impl SupportConfig {
+    /// Checks every hyperparameter. [`Support::new`] and [`PaNet::fit`](crate::PaNet::fit) do it first.
+    ///
+    /// # Errors
+    /// [`SapnetError::Parameter`] if the scale is not finite and greater than 0.
+    pub fn check(&self) -> Result<(), SapnetError> {
+        SapnetError::check_positive("scale", self.scale)
+    }
+}
+
 setters!(SupportConfig { with_scale: scale: f64 });
 
 /// An annotated image, prepared once for all episodes: its pixels' weights in prototypes and in losses.
@@ -133,7 +143,7 @@ impl<B: Backend> Support<B> {
         foreground: Tensor<B, 4, Bool>,
         background: Tensor<B, 4, Bool>,
     ) -> Result<Self, SapnetError> {
-        SapnetError::check_positive("scale", config.scale)?;
+        config.check()?;
         let [ways, shots, channels, height, width] = features.dims();
         let [_, _, image_height, image_width] = foreground.dims();
         let masks = [ways, shots, image_height, image_width];

@@ -37,13 +37,21 @@ impl Default for FourierPositionConfig {
 }
 
 impl FourierPositionConfig {
-    /// Draws the frequencies, from `ChaCha8` and by the Box-Muller transform.
+    /// Checks every hyperparameter. [`FourierPositionConfig::init`] does it first.
     ///
     /// # Errors
     /// [`SapnetError::Parameter`] if there is not at least one frequency or sigma is not finite and greater than 0.
-    pub fn init<B: Backend>(&self, device: &B::Device) -> Result<FourierPosition<B>, SapnetError> {
+    pub fn check(&self) -> Result<(), SapnetError> {
         SapnetError::check_count("frequencies", self.frequencies)?;
-        SapnetError::check_positive("sigma", self.sigma)?;
+        SapnetError::check_positive("sigma", self.sigma)
+    }
+
+    /// Draws the frequencies, from `ChaCha8` and by the Box-Muller transform.
+    ///
+    /// # Errors
+    /// As [`FourierPositionConfig::check`].
+    pub fn init<B: Backend>(&self, device: &B::Device) -> Result<FourierPosition<B>, SapnetError> {
+        self.check()?;
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         let gaussian = (0..self.frequencies).flat_map(|_| normal_pair(&mut rng)).map(|b| (b * self.sigma) as f32);
         let data = TensorData::new(gaussian.collect::<Vec<f32>>(), [2, self.frequencies]);

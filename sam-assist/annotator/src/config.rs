@@ -37,16 +37,18 @@ impl Default for AnnotateConfig {
 }
 
 impl AnnotateConfig {
-    /// A strategy, and the learning that fits the prompts it gives.
+    /// A strategy, the learning that fits the prompts it gives, and trust that reuses what it fits.
     pub fn new(strategy: Strategy) -> Self {
-        Self { learning: strategy.learning(0, 1), strategy, trust: TrustConfig::default() }
+        Self { learning: strategy.learning(0, 1), trust: TrustConfig::default().reusing(&strategy), strategy }
     }
 
-    /// This configuration with another strategy and the learning that fits it; its seed and number of members stay.
+    /// This configuration with another strategy, the learning that fits it, and trust that reuses what it fits; its seed and number of
+    /// members stay.
     #[must_use]
     pub fn with_strategy(self, strategy: Strategy) -> Self {
         let (seed, members) = (self.seed(), self.learning.members);
-        Self { learning: strategy.learning(seed, members), strategy, ..self }.with_seed(seed)
+        let (learning, trust) = (strategy.learning(seed, members), self.trust.reusing(&strategy));
+        Self { learning, strategy, trust }.with_seed(seed)
     }
 
     /// This configuration with another learning, which has its own seed.
@@ -94,7 +96,36 @@ impl AnnotateConfig {
 
 #[cfg(test)]
 mod tests {
+    use sam_auto::{
+        CleanUp, CoarseMethod, GateConfig, GeneratorConfig, GeneratorKind, GeneratorStrategy, sapnet::SapNetConfig,
+    };
+
     use super::*;
+
+    #[test]
+    fn trust_has_the_gate_and_the_sapnet_of_the_strategy() {
+        let (gate, sapnet) = (GateConfig::default().with_fields(2), SapNetConfig::default().with_iterations(7));
+        let config = GeneratorConfig::default().with_gate(gate.clone()).with_sapnet(sapnet.clone());
+        let strategy = Strategy::Generators(GeneratorStrategy::new(GeneratorKind::Sapnet).with_config(config));
+        let made = AnnotateConfig::new(strategy.clone()).with_seed(3);
+        for config in [&made, &AnnotateConfig::default().with_seed(3).with_strategy(strategy)] {
+            assert_eq!(config.trust.gate, gate);
+            assert_eq!(config.trust.coarse.method, CoarseMethod::Sapnet(sapnet.clone().with_seed(3)));
+        }
+        // What a strategy has by default is what trust has by default.
+        for kind in GeneratorKind::ALL {
+            let config = AnnotateConfig::new(Strategy::Generators(GeneratorStrategy::new(*kind)));
+            assert_eq!(config.trust, TrustConfig::default());
+        }
+        assert_eq!(AnnotateConfig::default().trust, TrustConfig::default());
+    }
+
+    #[test]
+    fn what_would_fail_after_learning_is_refused_before() {
+        let strategy = GeneratorStrategy::new(GeneratorKind::Sapnet).with_clean_up(CleanUp::Volume(0));
+        let refused = AnnotateConfig::new(Strategy::Generators(strategy)).check().expect_err("it keeps nothing");
+        assert!(crate::testing::chain(&refused).contains("clean_up is 0 components"), "{refused:?}");
+    }
 
     #[test]
     fn one_seed_is_the_seed_of_everything() -> serde_json::Result<()> {

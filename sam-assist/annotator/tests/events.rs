@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeSet, ops::ControlFlow};
 
-use sam_annotate::{Annotations, Corrections, Decisions, Event, RoundStart, Start, ignore_events, progress::Stage};
+use sam_annotate::{
+    AnnotateConfig, Annotations, Corrections, Decisions, Event, RoundStart, Start, ignore_events,
+    progress::Stage,
+    sam_auto::{GateConfig, GeneratorConfig, GeneratorKind, GeneratorStrategy, Strategy, sapnet::SapNetConfig},
+};
 
 use crate::{Result, tiny::Desk};
 
@@ -49,6 +53,28 @@ fn every_stage_of_every_structure_is_reported() -> Result {
             assert!(stages.contains(&(name.to_owned(), stage.to_owned())), "{name} {stage}: {stages:?}");
         }
     }
+    Ok(())
+}
+
+#[test]
+fn sapnet_is_trained_once_with_values_of_the_users() -> Result {
+    let desk = Desk::new()?;
+    let config = GeneratorConfig::default()
+        .with_sapnet(SapNetConfig::default().with_iterations(3))
+        .with_gate(GateConfig::default().with_threshold(-5.0));
+    let strategy = Strategy::Generators(GeneratorStrategy::new(GeneratorKind::Sapnet).with_config(config));
+    let mut config = AnnotateConfig::new(strategy).with_seed(5);
+    config.learning.iterations = 2;
+    let mut trained = Vec::new();
+    let mut events = |event: &Event| {
+        match event {
+            Event::Progress { progress, .. } if progress.stage == Stage::Fit => trained.push(progress.done),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    };
+    desk.builder()?.config(config).build()?.annotate(&desk.annotations(), Start::Model, &mut events)?;
+    assert_eq!(trained, [1, 2, 3]);
     Ok(())
 }
 

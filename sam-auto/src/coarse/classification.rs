@@ -33,14 +33,23 @@ impl Default for ClassifierConfig {
 }
 
 impl ClassifierConfig {
-    /// Fits the classifier. Nothing is random: the same slices give the same classifier.
+    /// Checks every value. [`ClassifierConfig::fit`] does it first.
     ///
     /// # Errors
-    /// [`AutoError::Config`] if a value is out of range; [`AutoError::Coarse`] if the position encoding is invalid.
-    pub fn fit<B: Backend>(&self, slices: &AnnotatedSlices<B>) -> Result<LinearClassifier<B>, AutoError> {
+    /// [`AutoError::Config`] or, for the position encoding, [`AutoError::Coarse`] names the first one that is out of range.
+    pub fn check(&self) -> Result<(), AutoError> {
         let is_weight = self.l2.is_finite() && self.l2 > 0.0;
         ConfigError::check(is_weight, "classifier.l2", || self.l2.to_string(), "a finite number above 0")?;
         ConfigError::check(self.iterations > 0, "classifier.iterations", || "0".to_owned(), "at least 1")?;
+        Ok(self.position.as_ref().map_or(Ok(()), FourierPositionConfig::check)?)
+    }
+
+    /// Fits the classifier. Nothing is random: the same slices give the same classifier.
+    ///
+    /// # Errors
+    /// As [`ClassifierConfig::check`].
+    pub fn fit<B: Backend>(&self, slices: &AnnotatedSlices<B>) -> Result<LinearClassifier<B>, AutoError> {
+        self.check()?;
         let features = slices.features().clone();
         let [_, channels, height, width] = features.dims();
         let position = match &self.position {
@@ -250,5 +259,8 @@ mod tests {
         ] {
             assert!(matches!(config.fit(&slices(2..4)), Err(AutoError::Config { .. })), "{config:?}");
         }
+        let position = Some(FourierPositionConfig::default().with_frequencies(0));
+        let config = ClassifierConfig { position, ..ClassifierConfig::default() };
+        assert!(matches!(config.check(), Err(AutoError::Coarse(_))), "{config:?}");
     }
 }

@@ -43,6 +43,20 @@ impl Default for CoarseMethod {
     }
 }
 
+impl CoarseMethod {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// [`AutoError::Config`] or [`AutoError::Coarse`] names the first one that is out of range.
+    pub fn check(&self) -> Result<(), AutoError> {
+        match self {
+            Self::Panet(config) => Ok(config.check()?),
+            Self::Sapnet(config) => Ok(config.check()?),
+            Self::Classifier(config) => config.check(),
+        }
+    }
+}
+
 /// Configuration of a generator from coarse maps.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -61,6 +75,15 @@ sam_assist::__setters!(CoarseConfig {
 });
 
 impl CoarseConfig {
+    /// Checks every value. [`CoarseConfig::fit`] does it first.
+    ///
+    /// # Errors
+    /// [`AutoError::Config`] or [`AutoError::Coarse`] names the first one that is out of range.
+    pub fn check(&self) -> Result<(), AutoError> {
+        self.extraction.check()?;
+        self.method.check()
+    }
+
     /// Fits the method to the annotated slices, those with an empty outline included. SAP-Net takes some seconds; the observer is
     /// called after each of its iterations. May be called on several threads at once: trainings wait for each other.
     ///
@@ -72,7 +95,7 @@ impl CoarseConfig {
         annotated: &[AnnotatedSlice<B>],
         observer: &mut Observer<'_>,
     ) -> Result<CoarseGenerator<B>, AutoError> {
-        self.extraction.check()?;
+        self.check()?;
         let slices = annotated_slices(annotated)?;
         let segmenter: SharedSegmenter<B> = match &self.method {
             CoarseMethod::Panet(config) => Arc::new(PaNet::fit(&slices, config)?),

@@ -221,20 +221,22 @@ impl<'a, B: Backend> Propagation<'a, B> {
         self.slices.iter().enumerate().filter(|&slice| predicted(slice)).count()
     }
 
-    /// Keeps masks that jumped between annotated slices. Slices without a mask are empty, or not reached if the work was stopped.
+    /// Keeps masks that jumped between annotated slices; slices without a mask are empty. If the work was stopped, both are not reached:
+    /// a mask from the other side could still have taken their place.
     fn finish(self, stopped: bool) -> Segmentation {
         let Self { mut slices, jumped, annotated, .. } = self;
+        if stopped {
+            return Segmentation { stopped, ..Segmentation::new(slices) };
+        }
         for (index, other) in jumped {
             if slices[index] == SegmentedSlice::NotReached {
                 slices[index] = if is_between(index, annotated) { other.slice } else { SegmentedSlice::Empty };
             }
         }
-        if !stopped {
-            for slice in slices.iter_mut().filter(|slice| **slice == SegmentedSlice::NotReached) {
-                *slice = SegmentedSlice::Empty;
-            }
+        for slice in slices.iter_mut().filter(|slice| **slice == SegmentedSlice::NotReached) {
+            *slice = SegmentedSlice::Empty;
         }
-        Segmentation { stopped, ..Segmentation::new(slices) }
+        Segmentation::new(slices)
     }
 }
 

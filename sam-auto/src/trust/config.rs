@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{RankedSlice, TrustMeter, TrustMeterConfig, TrustModel, rank};
 use crate::{
     AutoError, CoarseConfig, CoarseGenerator, CoarseMethod, FittedGenerators, FittedStrategy, Gate, GateConfig,
-    Segmentation,
+    GeneratorStrategy, Segmentation, Strategy,
 };
 
 /// Configuration of trust in the slices of a volume.
@@ -67,27 +67,39 @@ impl TrustConfig {
         self
     }
 
+    /// Takes the configuration of the gate and of SAP-Net from a strategy of generators, so that [`TrustConfig::rank`] reuses what the
+    /// strategy has fitted. Mask propagation has neither: nothing changes.
+    #[must_use]
+    pub fn reusing(mut self, strategy: &Strategy) -> Self {
+        let Strategy::Generators(GeneratorStrategy { config: generators, .. }) = strategy else { return self };
+        self.gate.clone_from(&generators.gate);
+        if let CoarseMethod::Sapnet(config) = &mut self.coarse.method {
+            config.clone_from(&generators.sapnet);
+        }
+        self
+    }
+
     /// Checks every value.
     ///
     /// # Errors
-    /// [`AutoError::Config`] names the first one that is out of range.
+    /// [`AutoError::Config`] or [`AutoError::Coarse`] names the first one that is out of range.
     pub fn check(&self) -> Result<(), AutoError> {
         self.model.check()?;
         self.meter.check()?;
         self.gate.check()?;
-        Ok(self.coarse.extraction.check()?)
+        self.coarse.check()
     }
 
     /// Ranks the slices that nobody annotated, the least trusted first.
     ///
     /// `predictor` is the one that segmented the volume. The gate and the SAP-Net of the strategy are reused if they were fitted with
-    /// this configuration; otherwise they are fitted here, which takes some seconds
+    /// this configuration (see [`TrustConfig::reusing`]); otherwise they are fitted here, which takes some seconds
     /// ([`Stage::Fit`](sam_prompt::progress::Stage::Fit)).
     ///
     /// # Errors
-    /// [`AutoError::Config`]; [`AutoError::NothingAnnotated`] if no outline shows the structure; [`AutoError::Slice`] if a slice cannot be
-    /// read or embedded; [`AutoError::Stopped`] if the observer stops it while SAP-Net is fitted. If it is stopped later, the ranking is
-    /// partial: see [`Ranking::stopped`].
+    /// As [`TrustConfig::check`]; [`AutoError::NothingAnnotated`] if no outline shows the structure; [`AutoError::Slice`] if a slice
+    /// cannot be read or embedded; [`AutoError::Stopped`] if the observer stops it while SAP-Net is fitted. If it is stopped later, the
+    /// ranking is partial: see [`Ranking::stopped`].
     pub fn rank<B: Backend>(
         &self,
         fitted: &FittedStrategy<B>,

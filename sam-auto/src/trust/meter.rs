@@ -66,6 +66,9 @@ impl TrustMeterConfig {
     pub fn check(&self) -> Result<(), ConfigError> {
         let ring = self.ring;
         ConfigError::check(ring > 0.0 && ring < 1.0, "trust.ring", || ring.to_string(), "above 0 and below 1")?;
+        let jitter = self.jitter.range.amount();
+        let is_range = jitter.is_finite() && jitter >= 0.0;
+        ConfigError::check(is_range, "trust.jitter", || jitter.to_string(), "a finite number of at least 0")?;
         ConfigError::check(self.least_extent > 0, "trust.least_extent", || "0".to_owned(), "at least 1 slice")
     }
 }

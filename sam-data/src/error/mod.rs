@@ -116,6 +116,12 @@ pub enum DataError {
         /// What a series is needed for.
         purpose: &'static str,
     },
+    /// A scan that came from no file, where its files are needed to identify it.
+    #[error("{name} lies in memory alone: write it with `write_volume`, and open the file")]
+    InMemory {
+        /// The scan.
+        name: String,
+    },
     /// Half of a header pair without the other.
     #[error(
         "{} is the header of a pair, but there is no file of voxels beside it: expected the same name ending in .img or .img.gz; copy \

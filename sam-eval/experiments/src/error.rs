@@ -2,6 +2,7 @@
 
 use std::{error::Error, path::PathBuf};
 
+use sam_annotate::AnnotateError;
 use sam_assist::{AssistError, ConfigError};
 use sam_auto::AutoError;
 use sam_core::{CoreError, SliceError};
@@ -96,6 +97,9 @@ pub enum ExperimentError {
     /// The model could not be used.
     #[error(transparent)]
     Core(#[from] CoreError),
+    /// A scan could not be annotated.
+    #[error(transparent)]
+    Annotate(#[from] AnnotateError),
     /// Prompts could not be learned.
     #[error(transparent)]
     Assist(#[from] AssistError),

@@ -7,7 +7,7 @@ use std::time::Instant;
 use burn::tensor::backend::Backend;
 use sam_assist::{AssistConfig, learn_structure};
 use sam_auto::{
-    FittedGenerators, GeneratorConfig, GeneratorKind, PromptParts, SegmenterConfig, SliceContext, VolumeSegmenter,
+    FittedGenerators, GeneratorConfig, GeneratorKind, GeneratorStrategy, PromptParts, SliceContext, VolumeSegmenter,
 };
 use sam_core::{AnnotatedSlice, SamPredictor, SliceSource};
 use sam_eval::MaskScore;
@@ -129,11 +129,10 @@ impl<B: Backend> GeneratorTest<'_, B> {
             if kind == GeneratorKind::Propagation && parts != PromptParts::Points {
                 continue;
             }
-            let extraction = parts.extraction(protocol.points, &fitted.config().extraction);
-            let config = SegmenterConfig::default().with_vote(fitted.vote());
+            let strategy = GeneratorStrategy::new(kind).with_parts(parts).with_points(protocol.points);
+            let strategy = strategy.with_config(fitted.config().clone());
             for (prompts, predictor) in self.models(parts) {
-                let generators = fitted.generators(&extraction)?;
-                let masks = self.segment(&VolumeSegmenter::new(predictor.clone(), generators, config)?)?;
+                let masks = self.segment(&fitted.ungated_segmenter(predictor, &strategy)?)?;
                 scores.extend(self.scores(&format!("{kind}, {parts}, {prompts}"), seconds, &fitted, masks)?);
             }
         }
@@ -162,7 +161,7 @@ impl<B: Backend> GeneratorTest<'_, B> {
         Ok(masks)
     }
 
-    /// Scores without and with the gate. Where the gate is closed nothing is prompted, so there is no mask.
+    /// Scores without and with the gate. A closed gate leaves no mask and an open one changes none, so nothing is predicted twice.
     fn scores(
         &self,
         method: &str,

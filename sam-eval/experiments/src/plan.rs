@@ -3,7 +3,8 @@
 use std::str::FromStr;
 
 use burn::tensor::backend::Backend;
-use sam_auto::{GeneratorConfig, GeneratorKind, PromptParts, TrustMeterConfig, TrustModel};
+use sam_annotate::AnnotateConfig;
+use sam_auto::{GeneratorConfig, GeneratorKind, GeneratorStrategy, PromptParts, Strategy, TrustModel};
 use sam_data::{KnownSet, PhantomKind, SliceAxis};
 use sam_eval::{
     MaskScore, Record,
@@ -173,9 +174,9 @@ impl Plan {
         TrustProtocol {
             trials: self.trials(cases, &[AUTO_ANNOTATED], AUTO_ANNOTATED_EMPTY, 0),
             left_out: TRUST_LEFT_OUT,
-            generators: GeneratorConfig::default(),
-            learning: LearningConfigs::default().boxes,
-            meter: TrustMeterConfig::default(),
+            // What `annotate` does: each strategy has the learning that fits its prompts.
+            ensemble: AnnotateConfig::new(Strategy::Generators(GeneratorStrategy::new(GeneratorKind::Ensemble))),
+            propagation: AnnotateConfig::new(Strategy::default()),
         }
     }
 
@@ -249,6 +250,18 @@ mod tests {
         for wrong in ["", ":liver", "ct:liver@bright", "nosuchset=ct"] {
             wrong.parse::<DataSource>().expect_err(wrong);
         }
+    }
+
+    #[test]
+    fn trust_is_measured_of_what_annotate_does() -> Result<()> {
+        let plan = Plan::new(vec!["scans".parse()?], vec![0], 2)?;
+        let protocol = plan.trust_protocol(plan.cases().remove(0));
+        assert_eq!(protocol.propagation, AnnotateConfig::default());
+        for config in [&protocol.ensemble, &protocol.propagation] {
+            assert_eq!(config.learning, config.strategy.learning(0, 1));
+        }
+        assert_eq!(protocol.ensemble.learning, LearningConfigs::default().boxes);
+        Ok(())
     }
 
     #[test]

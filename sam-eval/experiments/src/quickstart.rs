@@ -1,31 +1,34 @@
 //! The whole idea on one scan: outline a few slices, learn, segment the rest, compare, draw.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use burn::tensor::backend::Backend;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
-use sam_assist::{AssistConfig, learn_structure};
+use sam_annotate::{AnnotateConfig, Annotated, Annotations, Annotator, Start};
+use sam_assist::AssistConfig;
 use sam_auto::{MaskPropagationConfig, SegmentedSlice, Strategy};
-use sam_core::{AnnotatedSlice, SamPredictor, SliceSource};
-use sam_data::{LabelVolume, SliceAxis, SlicePlane, Stack, Structure, Volume, Window};
+use sam_core::{SamPredictor, SliceSource};
+use sam_data::{LabelVolume, Scan, SliceAxis, SlicePlane, Stack, Structure, Volume, Window};
 use sam_eval::{
     EmptyPolicy, Record, dice,
     protocol::{Prediction, SimulatedUser, TestPrompt, TestSubject, TestedMethod, TestedSlice},
 };
 use sam_prompt::{
     Prompts, SliceSelection,
-    ndarray::{Array2, Array3, aview1},
+    ndarray::{Array3, aview1},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     ExperimentError, Setup,
-    error::{Context, Result},
+    error::Result,
     picture::{Panel, grid},
 };
 
 /// Slices in the picture.
 const PICTURED: usize = 3;
+/// The structure's label value in what the annotator gets and gives.
+const VALUE: u16 = 1;
 
 /// The config of a quickstart.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -74,47 +77,73 @@ pub struct QuickstartResult {
 }
 
 impl Quickstart {
-    /// "Outlines" slices from the truth, learns from them, segments the others, and compares.
+    /// "Outlines" slices from the truth, lets an [`Annotator`] do all else as for a person's outlines, and compares.
     ///
     /// # Errors
-    /// [`ExperimentError::Config`] if the structure is on too few slices; if a slice cannot be embedded, learned from or segmented;
-    /// [`ExperimentError::Stopped`].
+    /// [`ExperimentError::Config`] if the structure is on too few slices; [`ExperimentError::Annotate`] if a slice cannot be embedded,
+    /// learned from or segmented, or if the predictor was not loaded from a checkpoint; [`ExperimentError::Stopped`].
     pub fn run<B: Backend>(&self, setup: &Setup<B>, volume: &Volume, labels: &LabelVolume) -> Result<QuickstartResult> {
-        let stack = Stack::new(&self.scan, volume.clone(), self.axis, &self.window)?.with_labels(labels.clone())?;
-        let stack = Arc::new(stack);
-        let source = setup.source(&stack)?;
+        let scan = Arc::new(Scan::in_memory(&self.scan, volume.clone()));
+        let stack = Stack::new(&self.scan, Arc::clone(scan.volume()), self.axis, &self.window)?;
+        let stack = stack.with_labels(labels.clone())?;
         let shown = self.shown(&stack)?;
-        let chosen = self.selection.choose(&shown, self.slices, &mut ChaCha8Rng::seed_from_u64(self.seed));
-        let outlines: BTreeMap<usize, Array2<bool>> =
-            chosen.iter().map(|&index| (index, stack.mask(index, &self.structure.values))).collect();
+        let mut outlined = self.selection.choose(&shown, self.slices, &mut ChaCha8Rng::seed_from_u64(self.seed));
+        outlined.sort_unstable();
 
-        let annotate = |(&index, outline): (&usize, &Array2<bool>)| {
-            Ok(AnnotatedSlice::new(index, source.embedding(index)?, outline.clone())?)
-        };
-        let annotated = outlines.iter().map(annotate).collect::<Result<Vec<_>>>()?;
-        let steps = self.learning.clone().for_slices(annotated.len()).iterations;
-        let learned = setup.case(format!("Learning {}", self.structure.name), steps, || {
-            setup.counted(|observer| learn_structure(setup.predictor(), &annotated, &self.learning, None, observer))
-        });
-        let learned = learned.step(|| format!("learning {}", self.structure.name))?;
-        let predictor = learned.adaptation.apply(setup.predictor());
-        let strategy = Strategy::MaskPropagation(self.propagation.clone());
-        let segmented = setup.watched(|observer| strategy.segment(annotated, &predictor, &source, observer));
-        let slices = segmented.step(|| format!("segmenting {}", self.structure.name))?.slices;
+        let plane = SlicePlane::new(scan.grid(), self.axis);
+        let annotator = self.annotator(setup, scan, &plane)?;
+        let annotations = self.outline(&stack, &plane, &outlined);
+        let steps = self.learning.clone().for_slices(outlined.len()).iterations;
+        let annotated = setup.case(format!("Learning {}", self.structure.name), steps, || {
+            setup.annotated(|events| annotator.annotate(&annotations, Start::Model, events))
+        })?;
 
-        let rest: Vec<usize> = shown.iter().copied().filter(|index| !outlines.contains_key(index)).collect();
-        let method = TestedMethod::assist(self.slices, learned.seconds);
+        let source = annotator.slices(annotated.axis)?;
+        let Annotated { labels, structures, .. } = annotated;
+        // One structure was outlined, and the run was not stopped.
+        let [structure] = &structures[..] else { return Err(ExperimentError::Stopped) };
+        let learning_seconds = structure.learning_seconds.unwrap_or(0.0);
+        let predictor = structure.card.apply(setup.predictor())?;
+        let rest: Vec<usize> = shown.iter().copied().filter(|index| !outlined.contains(index)).collect();
+        let method = TestedMethod::assist(self.slices, learning_seconds);
         let models = [(setup.predictor(), TestedMethod::ORIGINAL), (&predictor, method)];
-        let comparison = Comparison { config: self, stack: &stack, source: &source, models, segmented: &slices };
+        let segmented = &structure.slices;
+        let comparison = Comparison { config: self, stack: &stack, source: &*source, models, segmented };
         let (records, picture) = comparison.run(&rest)?;
         Ok(QuickstartResult {
-            mask: self.joined(volume, &slices),
+            mask: labels.labels,
             records,
             picture,
-            outlined: outlines.keys().copied().collect(),
-            learning_seconds: learned.seconds,
-            volume_dice: self.volume_dice(&stack, &slices)?,
+            outlined,
+            learning_seconds,
+            volume_dice: self.volume_dice(&stack, segmented)?,
         })
+    }
+
+    /// The annotator that the program `sam-med annotate` runs, with this config.
+    fn annotator<B: Backend>(&self, setup: &Setup<B>, scan: Arc<Scan>, plane: &SlicePlane) -> Result<Annotator<B>> {
+        let strategy = Strategy::MaskPropagation(self.propagation.clone());
+        let config = AnnotateConfig::new(strategy).with_learning(self.learning.clone());
+        // Not the axis that the outlines suggest: they were cut along this one.
+        let axis = [SliceAxis::I, SliceAxis::J, SliceAxis::K][plane.axis()];
+        let builder = Annotator::builder(setup.predictor().clone(), scan).config(config).axis(axis).window(self.window);
+        let builder = match setup.cache() {
+            Some(cache) => builder.cache(cache.clone()),
+            None => builder,
+        };
+        Ok(builder.build()?)
+    }
+
+    /// A label map with the true outlines of some slices, as a person would have drawn them.
+    fn outline(&self, stack: &Stack, plane: &SlicePlane, slices: &[usize]) -> Annotations {
+        let [i, j, k] = plane.grid().shape;
+        let mut labels = Array3::zeros((i, j, k));
+        for &index in slices {
+            let outline = stack.mask(index, &self.structure.values).mapv(|inside| u16::from(inside) * VALUE);
+            plane.insert(&mut labels, index, outline.view());
+        }
+        let labels = LabelVolume::new(labels, plane.grid().affine);
+        Annotations::new(labels).with_names([(VALUE, self.structure.name.clone())])
     }
 
     /// Slices that show the structure; more than are outlined.
@@ -129,18 +158,6 @@ impl Quickstart {
             expected: format!("fewer than the {} slices of the scan that show {}", shown.len(), self.structure.name),
             found: self.slices.to_string(),
         })
-    }
-
-    /// The structure in the grid of the scan.
-    fn joined(&self, volume: &Volume, slices: &[SegmentedSlice]) -> Array3<u16> {
-        let plane = SlicePlane::new(&volume.grid, self.axis);
-        let mut mask = Array3::zeros(volume.voxels.dim());
-        for (index, slice) in slices.iter().enumerate() {
-            if let Some(found) = slice.mask() {
-                plane.insert(&mut mask, index, found.mapv(u16::from).view());
-            }
-        }
-        mask
     }
 
     /// Dice over all slices that were not outlined, those without the structure included.
@@ -219,5 +236,67 @@ impl<B: Backend> Comparison<'_, B> {
             None => panel(),
         };
         [original, learned, segmented]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn_flex::{Flex, FlexDevice};
+    use sam_assist::learn_structure;
+    use sam_core::{AnnotatedSlice, SamConfig, ViTConfig};
+    use sam_data::PhantomConfig;
+    use sam_prompt::{PromptKind, progress::ignore_progress};
+    use sam_threads::in_pool;
+
+    use super::*;
+
+    #[test]
+    fn the_annotator_gives_what_learning_and_propagation_give() -> Result<()> {
+        let phantom = PhantomConfig::default().with_shape([40, 36, 8]).generate();
+        let labels = &phantom.labels.labels;
+        let count = |value: &u16| labels.iter().filter(|&label| label == value).count();
+        let value = phantom.labels.values().into_iter().max_by_key(count).expect("a phantom has structures");
+        let box_prompt = TestPrompt::Once(PromptKind::Box);
+        let quickstart = Quickstart {
+            scan: "phantom".to_owned(),
+            structure: Structure { name: "organ".to_owned(), values: vec![value] },
+            window: Window::Auto,
+            axis: SliceAxis::Auto,
+            slices: 2,
+            selection: SliceSelection::Equidistant,
+            prompts: vec![box_prompt],
+            pictured: box_prompt,
+            user: SimulatedUser::default(),
+            learning: AssistConfig::mixed().with_iterations(2).with_seed(3),
+            propagation: MaskPropagationConfig::default().with_min_iou(0.0).with_max_growth(f32::INFINITY),
+            seed: 3,
+        };
+        let config = SamConfig::vit(ViTConfig::new(32, 1, 2).with_image_size(64));
+        let predictor = SamPredictor::<Flex>::new(config.init(&FlexDevice), config.preprocess);
+        let setup = Setup::new(predictor.with_weights_sha256(&"0".repeat(64)).with_config(config));
+        let result = quickstart.run(&setup, &phantom.volume, &phantom.labels)?;
+        assert_eq!((result.outlined.len(), result.records.len()), (2, 2));
+
+        let stack = Stack::new("phantom", phantom.volume.clone(), SliceAxis::Auto, &Window::Auto)?;
+        let stack = Arc::new(stack.with_labels(phantom.labels.clone())?);
+        let source = setup.source(&stack)?;
+        let annotate = |&index: &usize| -> Result<AnnotatedSlice<Flex>> {
+            Ok(AnnotatedSlice::new(index, source.embedding(index)?, stack.mask(index, &[value]))?)
+        };
+        let annotated = result.outlined.iter().map(annotate).collect::<Result<Vec<_>>>()?;
+        let (original, learning) = (setup.predictor(), &quickstart.learning);
+        let found = in_pool(|| -> Result<_> {
+            let learned = learn_structure(original, &annotated, learning, None, &mut ignore_progress())?;
+            let strategy = Strategy::MaskPropagation(quickstart.propagation.clone());
+            let predictor = learned.adaptation.apply(original);
+            Ok(strategy.segment(annotated.clone(), &predictor, &source, &mut ignore_progress())?)
+        })?;
+        let plane = SlicePlane::new(&phantom.volume.grid, SliceAxis::Auto);
+        for (index, slice) in found.slices.iter().enumerate() {
+            let mask = plane.extract(result.mask.view(), index);
+            let expected = slice.mask().map_or_else(|| mask.mapv(|_| 0), |mask| mask.mapv(u16::from));
+            assert_eq!(mask, expected, "slice {index}");
+        }
+        Ok(())
     }
 }

@@ -3,12 +3,13 @@
 use std::{cell::RefCell, fmt, ops::ControlFlow, sync::Arc};
 
 use burn::tensor::backend::Backend;
+use sam_annotate::{AnnotateError, Annotated, Events};
 use sam_core::{EmbeddingCache, EmbeddingStore, ImageFn, SamPredictor, automatic::RunLengths};
 use sam_data::{Stack, Structure};
 use sam_files::Sha256Hasher;
 use sam_prompt::{
     ndarray::Array2,
-    progress::{Observer, Progress},
+    progress::{Observer, Progress, Stage},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -93,6 +94,11 @@ impl<B: Backend> Setup<B> {
     /// The original model.
     pub fn predictor(&self) -> &SamPredictor<B> {
         &self.predictor
+    }
+
+    /// The folder that keeps embeddings.
+    pub(crate) fn cache(&self) -> Option<&EmbeddingCache> {
+        self.cache.as_ref()
     }
 
     /// The slices of a case and their embeddings, all of which are kept in memory.
@@ -214,6 +220,33 @@ impl<B: Backend> Setup<B> {
         call: impl FnOnce(&mut Observer<'_>) -> Result<T, E>,
     ) -> Result<T> {
         self.observed(|progress| Event::Progress(*progress), call)
+    }
+
+    /// Makes a call of an annotator, each learning iteration of which is a step of the experiment.
+    ///
+    /// # Errors
+    /// Those of the call; [`ExperimentError::Stopped`] if the observer stopped it.
+    pub(crate) fn annotated(
+        &self,
+        call: impl FnOnce(&mut Events<'_>) -> Result<Annotated, AnnotateError>,
+    ) -> Result<Annotated> {
+        // The annotator calls on a thread of the pool, and a setup cannot be shared between threads: the watcher can be lent.
+        let watcher: &mut Watcher = &mut self.observer.borrow_mut();
+        let mut stopped = false;
+        let result = call(&mut |event| {
+            let flow = match event {
+                sam_annotate::Event::Progress { progress, .. } if progress.stage == Stage::Learn => {
+                    watcher(&Event::Step { loss: progress.loss })
+                }
+                sam_annotate::Event::Progress { progress, .. } => watcher(&Event::Progress(*progress)),
+                sam_annotate::Event::Learned { .. } => watcher(&Event::Activity("segmenting".to_owned())),
+                sam_annotate::Event::Segmented { .. } => watcher(&Event::Activity("ranking".to_owned())),
+                _ => ControlFlow::Continue(()),
+            };
+            stopped |= flow.is_break();
+            flow
+        });
+        if stopped { Err(ExperimentError::Stopped) } else { Ok(result?) }
     }
 
     /// Partial results of a stopped call are dropped: every test needs the whole.

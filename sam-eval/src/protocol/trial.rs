@@ -2,10 +2,9 @@
 
 use ndarray::Array2;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
-use sam_prompt::{PromptError, Prompts, SliceSelection, choose_background, mask_area};
+use sam_prompt::{SliceSelection, choose_background, mask_area};
 use serde::{Deserialize, Serialize};
 
-use super::{Prediction, SimulatedUser, TestPrompt, TestedSlice};
 use crate::EvalError;
 
 /// Which slices of a case count as showing a structure.
@@ -162,31 +161,6 @@ impl FewSlices {
         };
         let trial = |count| Trial { annotated: [few(count), empty.clone()].concat(), tested: tested.clone(), seed };
         Ok(self.annotated.iter().map(trial).collect())
-    }
-}
-
-impl Trial {
-    /// Prompts each tested slice as a simulated annotator and scores the predictions. `truth` gives a slice's ground truth. `segment`
-    /// segments a slice from prompts and, if it is fed back, the earlier prediction. `done` is called after each slice.
-    ///
-    /// # Errors
-    /// Those of the segmenter, and those of drawing prompts, for example on an empty slice.
-    pub fn test<S, E: From<EvalError> + From<PromptError>>(
-        &self,
-        user: &SimulatedUser,
-        prompt: TestPrompt,
-        truth: impl Fn(usize) -> Array2<bool>,
-        mut segment: impl FnMut(usize, &Prompts, Option<&Prediction<S>>) -> Result<Prediction<S>, E>,
-        mut done: impl FnMut(&TestedSlice),
-    ) -> Result<Vec<TestedSlice>, E> {
-        let test = |&slice: &usize| {
-            let tested = user.test(slice, truth(slice).view(), prompt, self.seed, &mut |prompts, earlier| {
-                segment(slice, prompts, earlier)
-            })?;
-            done(&tested);
-            Ok(tested)
-        };
-        self.tested.iter().map(test).collect()
     }
 }
 

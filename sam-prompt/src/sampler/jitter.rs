@@ -18,6 +18,15 @@ pub enum JitterRange {
     ImageFraction(f32),
 }
 
+impl JitterRange {
+    /// The number of pixels, or the fraction.
+    pub const fn amount(self) -> f32 {
+        match self {
+            Self::Pixels(amount) | Self::SideFraction(amount) | Self::ImageFraction(amount) => amount,
+        }
+    }
+}
+
 /// Moves each edge of a box by a uniform random amount.
 ///
 /// The paper jitters boxes in training and at inference but does not give the range. The default is 5 pixels of 256 in both
@@ -57,8 +66,7 @@ impl BoxJitter {
         rng: &mut dyn Rng,
     ) -> Result<BoundingBox, PromptError> {
         let longer_side = height.max(width) as f32;
-        let (JitterRange::Pixels(amount) | JitterRange::SideFraction(amount) | JitterRange::ImageFraction(amount)) =
-            self.range;
+        let amount = self.range.amount();
         if !(amount.is_finite() && amount >= 0.0) {
             return Err(PromptError::InvalidRange { name: "box jitter", least: 0.0, value: amount });
         }

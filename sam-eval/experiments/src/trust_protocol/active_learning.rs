@@ -28,7 +28,7 @@ impl QueryStrategy {
 /// The config of active learning: slices are outlined one after another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ActiveLearning {
-    /// All else; the annotated slices of its trials are the most that are outlined.
+    /// All else; the annotated slices of its trials are the most that are outlined, and its `ensemble` segments.
     #[serde(flatten)]
     pub protocol: TrustProtocol,
     /// Slices drawn at random and outlined before the first suggestion.
@@ -103,9 +103,8 @@ impl ActiveLearning {
         trial: &'a Trial,
         strategy: QueryStrategy,
     ) -> impl Serialize + use<'a> {
-        let configs = (&self.protocol.generators, &self.protocol.learning, &self.protocol.meter);
         let own = (self.first, self.reach, &self.model, strategy);
-        (case.dataset, case.name(), seen, trial, configs, own)
+        (case.dataset, case.name(), seen, trial, &self.protocol.ensemble, own)
     }
 
     /// Outlines one slice after another. `annotated` are slices in the order of drawing, those without the structure last.

@@ -9,8 +9,7 @@ mod trial;
 mod volume;
 
 use burn::tensor::backend::Backend;
-use sam_assist::AssistConfig;
-use sam_auto::{GeneratorConfig, TrustMeterConfig};
+use sam_annotate::AnnotateConfig;
 use sam_eval::protocol::Trial;
 use serde::{Deserialize, Serialize};
 
@@ -29,13 +28,10 @@ pub struct TrustProtocol {
     pub trials: TrialConfig,
     /// In this many repeats, each annotated slice is left out in turn, to fit trust to the annotated slices alone.
     pub left_out: usize,
-    /// The generators' config.
-    #[serde(rename = "numbers")]
-    pub generators: GeneratorConfig,
-    /// What is learned of boxes.
-    pub learning: AssistConfig,
-    /// How signals are measured.
-    pub meter: TrustMeterConfig,
+    /// How volumes are segmented by generators, with the learning that fits them, and trusted. Each repeat has a seed of its own.
+    pub ensemble: AnnotateConfig,
+    /// The same for mask propagation.
+    pub propagation: AnnotateConfig,
 }
 
 /// What decides the result on one volume.
@@ -46,9 +42,8 @@ struct DependsOn<'a> {
     annotated: &'a [usize],
     seed: u64,
     leave_out: bool,
-    numbers: &'a GeneratorConfig,
-    learning: &'a AssistConfig,
-    meter: &'a TrustMeterConfig,
+    ensemble: &'a AnnotateConfig,
+    propagation: &'a AnnotateConfig,
 }
 
 impl Protocol for TrustProtocol {
@@ -59,7 +54,8 @@ impl Protocol for TrustProtocol {
     }
 
     fn check(&self) -> Result<()> {
-        Ok(self.meter.check()?)
+        self.ensemble.check()?;
+        Ok(self.propagation.check()?)
     }
 
     /// Measures a volume; of images in no order, which have no neighbours, nothing.
@@ -109,9 +105,8 @@ impl TrustProtocol {
             annotated: &trial.annotated,
             seed: trial.seed,
             leave_out,
-            numbers: &self.generators,
-            learning: &self.learning,
-            meter: &self.meter,
+            ensemble: &self.ensemble,
+            propagation: &self.propagation,
         }
     }
 }

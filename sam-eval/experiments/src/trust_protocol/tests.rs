@@ -7,7 +7,7 @@ use std::{
 };
 
 use burn_flex::Flex;
-use sam_auto::TrustModel;
+use sam_auto::{GeneratorConfig, GeneratorKind, GeneratorStrategy, Strategy, TrustModel};
 use sam_data::SliceAxis;
 use sam_eval::protocol::FewSlices;
 use sam_prompt::SliceSelection;
@@ -20,7 +20,8 @@ use crate::{CaseSelection, DataSource, Event, ExperimentError, Setup};
 
 fn protocol() -> Result<TrustProtocol> {
     let data = DataSource::phantom("spinal-cord".parse()?).with_structures(Some("spinal cord=1+2".to_owned()));
-    let sapnet = SapNetConfig::default().with_iterations(2);
+    let generators = GeneratorConfig::default().with_sapnet(SapNetConfig::default().with_iterations(2));
+    let generators = GeneratorStrategy::new(GeneratorKind::Ensemble).with_config(generators);
     Ok(TrustProtocol {
         trials: TrialConfig {
             cases: CaseSelection::new(data, SliceAxis::Auto),
@@ -34,10 +35,17 @@ fn protocol() -> Result<TrustProtocol> {
             seeds: vec![0],
         },
         left_out: 1,
-        generators: GeneratorConfig::default().with_sapnet(sapnet),
-        learning: AssistConfig::boxes().with_iterations(2),
-        meter: TrustMeterConfig::default().with_jittered(1),
+        ensemble: quick(AnnotateConfig::new(Strategy::Generators(generators.clone()))),
+        // Trust in propagated masks reuses the ensemble's SAP-Net.
+        propagation: quick(AnnotateConfig::new(Strategy::Generators(generators)).with_strategy(Strategy::default())),
     })
+}
+
+/// The config with little learning.
+fn quick(mut config: AnnotateConfig) -> AnnotateConfig {
+    config.learning.iterations = 2;
+    config.trust.meter.jittered = 1;
+    config
 }
 
 /// A small model of random weights.

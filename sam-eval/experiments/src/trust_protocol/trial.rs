@@ -1,12 +1,9 @@
 //! One repeat on one volume: the annotator's own pipeline on some annotated slices, and its masks compared with the truth.
 
 use burn::tensor::backend::Backend;
+use sam_annotate::AnnotateConfig;
 use sam_assist::learn_structure;
-use sam_auto::{
-    CoarseConfig, CoarseMethod, FittedGenerators, FittedStrategy, GeneratorConfig, GeneratorKind, GeneratorStrategy,
-    MaskPropagationConfig, PromptParts, Segmentation, SegmenterConfig, SliceContext, Strategy, TrustConfig, TrustMeter,
-    TrustSignals, VolumeSegmenter,
-};
+use sam_auto::{FittedStrategy, Segmentation, SliceContext, TrustMeter, TrustSignals};
 use sam_core::{AnnotatedSlice, SamPredictor, SliceSource};
 use sam_eval::{Confusion, EmptyPolicy, dice};
 use sam_prompt::ndarray::Array2;
@@ -28,9 +25,10 @@ pub(super) struct TrustTrial<'a, B: Backend> {
     pub(super) seed: u64,
 }
 
-/// An ensemble that was fitted to annotated slices, the model that learned from them, and what both segmented.
+/// A volume as one config segments it: what was fitted to the annotated slices, and the model that learned from them.
 struct Segmented<B: Backend> {
-    ensemble: FittedStrategy<B>,
+    config: AnnotateConfig,
+    fitted: FittedStrategy<B>,
     learned: SamPredictor<B>,
     segmentation: Segmentation,
 }
@@ -38,66 +36,57 @@ struct Segmented<B: Backend> {
 impl<B: Backend> TrustTrial<'_, B> {
     /// Measures the volume as an ensemble segments it, and as mask propagation does.
     pub(super) fn measure(&self, annotated: &[usize], leave_out: bool) -> Result<Vec<MeasuredVolume>> {
-        let whole = self.segment(annotated)?;
-        let mut by_ensemble = self.volume(ENSEMBLE, &whole, &whole.segmentation)?;
+        let annotated = self.embed(annotated)?;
+        let whole = self.segment(&self.protocol.ensemble, annotated.clone())?;
+        let mut by_ensemble = self.volume(ENSEMBLE, &whole, &whole.fitted)?;
         if leave_out {
             by_ensemble.left_out = self.leave_out(&whole)?;
         }
-        let strategy = Strategy::MaskPropagation(MaskPropagationConfig::default().with_seed(self.seed));
-        let annotated = whole.ensemble.annotated().to_vec();
-        let propagated =
-            self.setup.watched(|observer| strategy.segment(annotated, &whole.learned, self.source, observer))?;
-        Ok(vec![by_ensemble, self.volume(PROPAGATION, &whole, &propagated)?])
+        let propagated = self.segment(&self.protocol.propagation, annotated)?;
+        // The ensemble has the gate and the SAP-Net that trust in propagated masks would fit.
+        Ok(vec![by_ensemble, self.volume(PROPAGATION, &propagated, &whole.fitted)?])
     }
 
     /// Segments the volume by an ensemble that is fitted to annotated slices, and measures it.
     pub(super) fn segment_and_measure(&self, annotated: &[usize]) -> Result<MeasuredVolume> {
-        let whole = self.segment(annotated)?;
-        self.volume(ENSEMBLE, &whole, &whole.segmentation)
+        let whole = self.segment(&self.protocol.ensemble, self.embed(annotated)?)?;
+        self.volume(ENSEMBLE, &whole, &whole.fitted)
     }
 
-    /// Learns what boxes mean, fits the ensemble, and segments.
-    fn segment(&self, annotated: &[usize]) -> Result<Segmented<B>> {
-        let count = annotated.len();
+    /// Slices with the truth as their outlines.
+    fn embed(&self, annotated: &[usize]) -> Result<Vec<AnnotatedSlice<B>>> {
         self.setup.doing(format!("seed {}, embedding", self.seed))?;
-        let annotated = annotate(self.case, self.source, annotated)?;
-        self.setup.doing(format!("seed {}, learning from {count} slices", self.seed))?;
-        let (original, config) = (self.setup.predictor(), self.protocol.learning.clone().with_seed(self.seed));
-        let learned = self.setup.watched(|observer| learn_structure(original, &annotated, &config, None, observer))?;
+        annotate(self.case, self.source, annotated)
+    }
+
+    /// Learns, fits and segments as a config says, with the seed of this repeat.
+    fn segment(&self, config: &AnnotateConfig, annotated: Vec<AnnotatedSlice<B>>) -> Result<Segmented<B>> {
+        let config = config.clone().with_seed(self.seed);
+        self.setup.doing(format!("seed {}, learning from {} slices", self.seed, annotated.len()))?;
+        let (original, learning) = (self.setup.predictor(), &config.learning);
+        let learned = self.setup.watched(|observer| learn_structure(original, &annotated, learning, None, observer))?;
         let learned = learned.adaptation.apply(original);
-        let ensemble = self.fit(annotated)?;
-        let segmentation = self.setup.watched(|observer| ensemble.segment(&learned, self.source, observer))?;
-        Ok(Segmented { ensemble, learned, segmentation })
+        let fitted = self.fit(&config, annotated)?;
+        let segmentation = self.setup.watched(|observer| fitted.segment(&learned, self.source, observer))?;
+        Ok(Segmented { config, fitted, learned, segmentation })
     }
 
-    /// The generators' config with the seed of this repeat.
-    fn generators(&self) -> GeneratorConfig {
-        self.protocol.generators.clone().with_seed(self.seed)
-    }
-
-    /// Fits the ensemble.
-    fn fit(&self, annotated: Vec<AnnotatedSlice<B>>) -> Result<FittedStrategy<B>> {
+    /// Fits the strategy of a config.
+    fn fit(&self, config: &AnnotateConfig, annotated: Vec<AnnotatedSlice<B>>) -> Result<FittedStrategy<B>> {
         self.setup.doing(format!("seed {}, fitting to {} slices", self.seed, annotated.len()))?;
-        let strategy =
-            GeneratorStrategy::new(GeneratorKind::Ensemble).with_parts(PromptParts::Box).with_config(self.generators());
-        let strategy = Strategy::Generators(strategy);
-        self.setup.watched(|observer| strategy.fit(annotated, self.source, observer))
+        self.setup.watched(|observer| config.strategy.fit(annotated, self.source, observer))
     }
 
-    /// A meter with the ensemble's gate and first SAP-Net.
-    fn meter(&self, ensemble: &FittedStrategy<B>, learned: &SamPredictor<B>) -> Result<TrustMeter<B>> {
-        let generators = self.generators();
-        let config = TrustConfig::new(self.seed)
-            .with_meter(self.protocol.meter.clone().with_seed(self.seed))
-            .with_gate(generators.gate.clone())
-            .with_coarse(CoarseConfig::default().with_method(CoarseMethod::Sapnet(generators.sapnet.clone())));
-        self.setup.watched(|observer| config.meter(ensemble, learned, self.source, observer))
+    /// A meter of a segmented volume with what was fitted, to the same slices or to others.
+    fn meter(&self, whole: &Segmented<B>, fitted: &FittedStrategy<B>) -> Result<TrustMeter<B>> {
+        let trust = &whole.config.trust;
+        self.setup.watched(|observer| trust.meter(fitted, &whole.learned, self.source, observer))
     }
 
     /// Measures a segmented volume and compares it with the truth.
-    fn volume(&self, method: &str, fitted: &Segmented<B>, segmentation: &Segmentation) -> Result<MeasuredVolume> {
+    fn volume(&self, method: &str, whole: &Segmented<B>, fitted: &FittedStrategy<B>) -> Result<MeasuredVolume> {
         self.setup.doing(format!("seed {}, measuring {method}", self.seed))?;
-        let meter = self.meter(&fitted.ensemble, &fitted.learned)?;
+        let (meter, segmentation) = (self.meter(whole, fitted)?, &whole.segmentation);
         let measured = self.setup.watched(|observer| meter.measure(self.source, segmentation, observer))?;
         let mut slices = Vec::new();
         for (slice, signals) in measured.signals {
@@ -128,16 +117,16 @@ impl<B: Backend> TrustTrial<'_, B> {
     /// Segments and measures each annotated slice with the structure by generators that are fitted to the others. The learned model
     /// stays: learning again for each slice would take five times as long as all else.
     fn leave_out(&self, whole: &Segmented<B>) -> Result<Vec<(TrustSignals, f32)>> {
-        let annotated = whole.ensemble.annotated();
+        let annotated = whole.fitted.annotated();
         let mut known = Vec::new();
         for slice in annotated.iter().filter(|slice| !slice.is_empty()) {
             let others = annotated.iter().filter(|other| other.index() != slice.index()).cloned().collect();
-            let ensemble = self.fit(others)?;
+            let ensemble = self.fit(&whole.config, others)?;
             let segmentation = segment_one(slice, &ensemble, whole, self.source)?;
             let empty = Array2::from_elem(slice.outline().dim(), false);
             let found = segmentation.slices[slice.index()].mask().unwrap_or(&empty);
             let dice = dice(found, slice.outline(), EmptyPolicy::Nan)?;
-            let meter = self.meter(&ensemble, &whole.learned)?;
+            let meter = self.meter(whole, &ensemble)?;
             known.push((meter.measure_slice(self.source, &segmentation, slice.index())?, dice as f32));
         }
         Ok(known)
@@ -155,17 +144,10 @@ fn segment_one<B: Backend>(
     let image = source.image(index)?;
     let context = SliceContext::new(index, image.view(), slice.embedding());
     let mut segmentation = whole.segmentation.clone();
-    if let Some(generators) = ensemble.generators() {
-        let (found, agreement) = segmenter(generators, &whole.learned)?.segment_slice(&context)?;
+    if let Some(segmenter) = ensemble.segmenter(&whole.learned)? {
+        let (found, agreement) = segmenter.segment_slice(&context)?;
         segmentation.slices[index] = found;
         segmentation.agreement.extend(agreement.map(|agreement| (index, agreement)));
     }
     Ok(segmentation)
-}
-
-/// Segments by the boxes of gated generators.
-fn segmenter<B: Backend>(generators: &FittedGenerators<B>, learned: &SamPredictor<B>) -> Result<VolumeSegmenter<B>> {
-    let extraction = PromptParts::Box.extraction(0, &generators.config().extraction);
-    let config = SegmenterConfig::default().with_vote(generators.vote());
-    Ok(VolumeSegmenter::new(learned.clone(), generators.gated(&extraction)?, config)?)
 }
