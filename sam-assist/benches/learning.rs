@@ -1,5 +1,5 @@
 //! One step of prompt learning with `LiteMedSAM`'s shapes, from 2 and from 5 annotated slices: of the prompt encoder alone, as
-//! `learning_pytorch.py` measures it in PyTorch, and of the decoder's token side as well.
+//! `learning_pytorch.py` measures it in PyTorch, and of the decoder's token branch as well.
 //!
 //! Weights and embeddings are random: a step takes as long with any. Run with `cargo bench -p sam-assist --features flex`; without the feature
 //! burn's own operations are measured.
@@ -30,7 +30,7 @@ fn learning(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("learning step");
     group.sample_size(10).measurement_time(Duration::from_secs(10));
     let learned =
-        [("prompt encoder", AssistConfig::points().prompt_encoder_only()), ("token side", AssistConfig::points())];
+        [("prompt encoder", AssistConfig::points().prompt_encoder_only()), ("token branch", AssistConfig::points())];
     for (count, (name, config)) in [2, 5].into_iter().flat_map(|count| learned.clone().map(|learned| (count, learned)))
     {
         group.bench_function(format!("{name}, {count} slices"), |bencher| {

@@ -14,7 +14,7 @@ use crate::{
     Trained,
     low_rank::LowRankAdapters,
     parameters::{Renumber, RequireGradient, uniform},
-    token_side::track_token_side,
+    token_branch::track_token_branch,
 };
 
 /// The parameters that learning changes in a SAM: an ensemble of one or more members.
@@ -96,7 +96,7 @@ impl<B: Backend> Member<B> {
                 let shape = [count, member.prompt_encoder.embed_dim()];
                 member.tokens = Some(uniform(shape, spread, rng, &device));
             }
-            Trained::TokenSide | Trained::Decoder => member.mask_decoder = Some(sam.mask_decoder.clone()),
+            Trained::TokenBranch | Trained::Decoder => member.mask_decoder = Some(sam.mask_decoder.clone()),
             Trained::LowRank { rank, scale } => {
                 member.adapters = Some(LowRankAdapters::start(&sam.mask_decoder, rank, scale, spread, rng, &device));
             }
@@ -111,7 +111,7 @@ impl<B: Backend> Member<B> {
         let expected = match trained {
             Trained::PromptEncoder => (None, false, None),
             Trained::ExtraTokens { count } => (Some(count), false, None),
-            Trained::TokenSide | Trained::Decoder => (None, true, None),
+            Trained::TokenBranch | Trained::Decoder => (None, true, None),
             Trained::LowRank { scale, .. } => (None, false, Some(scale)),
         };
         (tokens, self.mask_decoder.is_some(), scale) == expected
@@ -121,7 +121,7 @@ impl<B: Backend> Member<B> {
         let (prompt_encoder, decoder) = (self.prompt_encoder.clone(), self.decoder(&predictor.sam().mask_decoder));
         let adapted = match self.mask_decoder {
             Some(_) => predictor.with_prompt_encoder(prompt_encoder).with_mask_decoder(decoder),
-            // A decoder that is unchanged, or adapted on its token side alone, projects positions as the original does.
+            // A decoder that is unchanged, or adapted on its token branch alone, projects positions as the original does.
             None => predictor.with_token_branch(prompt_encoder, decoder),
         };
         match &self.tokens {
@@ -148,7 +148,7 @@ impl<B: Backend> Member<B> {
     fn trainable(self, trained: Trained) -> Self {
         let track = |decoder: MaskDecoder<B>| match trained {
             Trained::Decoder => decoder.map(&mut RequireGradient),
-            _ => track_token_side(decoder),
+            _ => track_token_branch(decoder),
         };
         Self {
             prompt_encoder: self.prompt_encoder.trainable(),

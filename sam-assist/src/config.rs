@@ -41,7 +41,9 @@ pub enum Trained {
     },
     /// The token branch of the mask decoder: all of its weights except those that pixels pass through. It costs hardly more time than
     /// the prompt encoder alone.
-    TokenSide,
+    // Its name in saved files.
+    #[serde(rename = "token_side")]
+    TokenBranch,
     /// The whole mask decoder.
     Decoder,
     /// Low-rank adapters (`LoRA`) of the attention projections and perceptrons in the decoder's token branch.
@@ -171,7 +173,7 @@ impl AssistConfig {
             points: (1, 10),
             sampling: SamplingScheme::Uniform,
             draw: PromptDraw::default(),
-            trained: Trained::TokenSide,
+            trained: Trained::TokenBranch,
             members: 1,
             iterations: 52,
             warm_iterations: 26,
@@ -255,7 +257,7 @@ impl AssistConfig {
         not_negative("dice_weight", self.dice_weight)?;
         self.max_grad_norm.map_or(Ok(()), |norm| positive("max_grad_norm", norm))?;
         match self.trained {
-            Trained::PromptEncoder | Trained::TokenSide | Trained::Decoder => {}
+            Trained::PromptEncoder | Trained::TokenBranch | Trained::Decoder => {}
             Trained::ExtraTokens { count } => at_least_1("extra_tokens.count", count)?,
             Trained::LowRank { rank, scale } => {
                 at_least_1("low_rank.rank", rank)?;

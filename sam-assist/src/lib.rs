@@ -57,7 +57,7 @@ mod self_check;
 mod setters;
 mod slice;
 mod target;
-mod token_side;
+mod token_branch;
 
 pub use adaptation::{Adaptation, Member};
 pub use card::{CardMetadata, PromptCard, TrainingSlices};
@@ -65,7 +65,7 @@ pub use config::{AssistConfig, LearnedKind, Trained};
 pub use error::AssistError;
 pub use frozen::FrozenDecoder;
 pub use learn::{learn, learn_structure};
-pub use learner::{Learned, Learner, Timing};
+pub use learner::{Learned, Learner, StepSeconds};
 pub use loss::{binary_cross_entropy, dice_loss};
 pub use low_rank::LowRankAdapters;
 pub use multiclass::{MultiClass, resolve_overlap};

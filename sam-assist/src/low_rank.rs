@@ -1,4 +1,4 @@
-//! Low-rank adapters (`LoRA`) of the decoder's token side.
+//! Low-rank adapters (`LoRA`) of the decoder's token branch.
 
 use std::slice;
 
@@ -9,7 +9,7 @@ use burn::{
 use rand::Rng;
 use sam_core::MaskDecoder;
 
-use crate::{parameters::uniform, token_side::Path};
+use crate::{parameters::uniform, token_branch::Path};
 
 /// The layers that are adapted: the attentions' projections and the perceptrons, where they work on tokens.
 ///
@@ -67,7 +67,7 @@ impl<B: Backend> LowRankAdapters<B> {
 /// Whether a path leads to the weight of an adapted projection.
 fn is_adapted(path: &Path) -> bool {
     let projection = |(layer, field)| field == "weight" && ADAPTED.contains(&layer);
-    path.is_token_side() && path.layer_and_field().is_some_and(projection)
+    path.is_token_branch() && path.layer_and_field().is_some_and(projection)
 }
 
 /// Collects the shapes of the adapted weights, `[input, output]` each.

@@ -10,7 +10,7 @@ use burn::{
 use rand::{Rng, RngExt};
 use sam_core::KeyMismatch;
 
-use crate::{AssistError, Trained, checksummed::Tensors, token_side::Path};
+use crate::{AssistError, Trained, checksummed::Tensors, token_branch::Path};
 
 /// Every trainable parameter, in f32.
 pub(crate) fn read<B: Backend>(module: &impl Module<Autodiff<B>>) -> Tensors {
@@ -45,7 +45,7 @@ pub(crate) fn check_size(trained: Trained, members: usize, values: &Tensors) -> 
     }
     let size = |path: &str, axis: usize| values.get(path).and_then(|data| data.shape.get(axis).copied());
     let (name, expected, found) = match trained {
-        Trained::PromptEncoder | Trained::TokenSide | Trained::Decoder => return Ok(()),
+        Trained::PromptEncoder | Trained::TokenBranch | Trained::Decoder => return Ok(()),
         Trained::ExtraTokens { count } => ("number of extra tokens", count, size("members.0.tokens", 0)),
         Trained::LowRank { rank, .. } => ("rank of its adapters", rank, size("members.0.adapters.adapters.0.down", 1)),
     };

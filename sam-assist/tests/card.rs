@@ -33,7 +33,7 @@ fn a_card_of_each_kind_predicts_to_the_bit_as_what_was_learned() -> TestResult {
     for trained in [
         Trained::PromptEncoder,
         Trained::ExtraTokens { count: 2 },
-        Trained::TokenSide,
+        Trained::TokenBranch,
         Trained::Decoder,
         Trained::LowRank { rank: 4, scale: 2.0 },
     ] {
@@ -51,7 +51,7 @@ fn a_card_of_each_kind_predicts_to_the_bit_as_what_was_learned() -> TestResult {
         match trained {
             Trained::PromptEncoder => assert_eq!(beside, 0),
             Trained::ExtraTokens { .. } => assert_eq!(beside, 2 * 256),
-            Trained::TokenSide => assert!(beside > of_decoder / 2 && beside < of_decoder * 95 / 100, "{beside}"),
+            Trained::TokenBranch => assert!(beside > of_decoder / 2 && beside < of_decoder * 95 / 100, "{beside}"),
             Trained::Decoder => assert_eq!(beside, of_decoder),
             Trained::LowRank { .. } => assert!(beside > 0 && beside < of_decoder / 10, "{beside}"),
             _ => unreachable!("no other choice is tested"),

@@ -18,7 +18,7 @@ use crate::common::{Values, empty_slice, predictor, slices, values};
 const EVERY_TRAINED: [Trained; 5] = [
     Trained::PromptEncoder,
     Trained::ExtraTokens { count: 2 },
-    Trained::TokenSide,
+    Trained::TokenBranch,
     Trained::Decoder,
     Trained::LowRank { rank: 4, scale: 2.0 },
 ];
@@ -84,8 +84,8 @@ struct Outcome {
 impl Outcome {
     fn of(learner: Learner<B>, predictor: &SamPredictor<B>, ending: StopReason) -> TestResult<Self> {
         let result = learner.finish();
-        let spent = result.timing.forward + result.timing.backward + result.timing.optimiser;
-        assert!(spent <= result.seconds, "{:?} in {} s", result.timing, result.seconds);
+        let spent = result.step_seconds.forward + result.step_seconds.backward + result.step_seconds.optimiser;
+        assert!(spent <= result.seconds, "{:?} in {} s", result.step_seconds, result.seconds);
         let tokens =
             result.adaptation.members[0].tokens.as_ref().map(|tokens| tokens.val().into_data().iter().collect());
         let values = values(result.adaptation.apply(predictor).sam())?;
@@ -114,7 +114,7 @@ fn each_choice_lowers_the_loss_and_leaves_the_rest_alone() -> TestResult {
                 && match trained {
                     Trained::PromptEncoder | Trained::ExtraTokens { .. } => false,
                     // No loss asks for the other masks or for the predicted quality.
-                    Trained::TokenSide => name.ends_with("self_attn.q_proj.weight") || name.ends_with("lin1.weight"),
+                    Trained::TokenBranch => name.ends_with("self_attn.q_proj.weight") || name.ends_with("lin1.weight"),
                     Trained::Decoder => name == "mask_decoder.output_upscaling.conv2.weight",
                     Trained::LowRank { .. } => {
                         name.ends_with("self_attn.q_proj.weight") || name.ends_with("lin1.weight")
@@ -136,7 +136,7 @@ fn each_choice_lowers_the_loss_and_leaves_the_rest_alone() -> TestResult {
                 || match trained {
                     Trained::PromptEncoder | Trained::ExtraTokens { .. } => false,
                     Trained::Decoder => of_decoder,
-                    Trained::TokenSide | Trained::LowRank { .. } => of_decoder && !of_image(name),
+                    Trained::TokenBranch | Trained::LowRank { .. } => of_decoder && !of_image(name),
                     _ => unreachable!("no other choice is tested"),
                 }
         };
@@ -195,7 +195,7 @@ fn nothing_learned_predicts_as_before() -> TestResult {
     let slices = slices(&predictor, 1)?;
     let click = Prompts::from_points(vec![Point { x: 20.0, y: 18.0, label: Label::Foreground }]);
     let before = predictor.predict(slices[0].embedding(), &click)?;
-    for trained in [Trained::PromptEncoder, Trained::TokenSide, Trained::LowRank { rank: 2, scale: 1.0 }] {
+    for trained in [Trained::PromptEncoder, Trained::TokenBranch, Trained::LowRank { rank: 2, scale: 1.0 }] {
         let adaptation = Learner::new(&predictor, &slices, config(trained, 1))?.finish().adaptation;
         assert_eq!(adaptation.apply(&predictor).predict(slices[0].embedding(), &click)?, before, "{trained:?}");
     }

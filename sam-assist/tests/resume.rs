@@ -70,7 +70,7 @@ fn saved_after_any_step_it_goes_on_to_the_same_result() -> TestResult {
     for trained in [
         Trained::PromptEncoder,
         Trained::ExtraTokens { count: 2 },
-        Trained::TokenSide,
+        Trained::TokenBranch,
         Trained::Decoder,
         Trained::LowRank { rank: 4, scale: 2.0 },
     ] {

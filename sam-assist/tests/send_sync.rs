@@ -2,7 +2,7 @@
 
 use sam_assist::{
     Adaptation, AnnotatedSlice, AssistConfig, AssistError, CardMetadata, ConfigError, EarlyStopping, FrozenDecoder,
-    Learned, LearnedKind, Learner, LowRankAdapters, Member, MultiClass, PromptCard, Schedule, SelfCheck, Timing,
+    Learned, LearnedKind, Learner, LowRankAdapters, Member, MultiClass, PromptCard, Schedule, SelfCheck, StepSeconds,
     Trained, TrainingSlices,
 };
 use sam_testing::{B, assert_send_sync};
@@ -27,7 +27,7 @@ fn every_type_is_send_and_sync() {
         PromptCard,
         Schedule,
         SelfCheck,
-        Timing,
+        StepSeconds,
         Trained,
         TrainingSlices,
     )>();

@@ -58,7 +58,9 @@ mod volume;
 mod window;
 
 pub use case::{Case, LoadedCase};
-pub use dataset::{Collection, Dataset, Division, KnownSet, LeftOut, Marked, Preprocessing, Provenance, open_dataset};
+pub use dataset::{
+    Collection, Dataset, KnownSet, LeftOut, Preprocessing, Provenance, Sourced, SplitUnit, open_dataset,
+};
 #[cfg(feature = "dicom")]
 pub use dicom::{DicomSeries, Segment, check_segmentation_output, read_dicom, write_segmentation};
 pub use error::{

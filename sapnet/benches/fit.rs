@@ -5,7 +5,7 @@ use std::hint::black_box;
 use burn::tensor::{Distribution, Tensor, TensorData, backend::Backend};
 use burn_flex::{Flex, FlexDevice};
 use criterion::{Criterion, criterion_group, criterion_main};
-use sapnet::{AnnotatedSlices, CoarseSegmenter, SapNet, SapNetConfig, progress::ignore_progress};
+use sapnet::{AnnotatedFeatures, CoarseSegmenter, SapNet, SapNetConfig, progress::ignore_progress};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -17,7 +17,7 @@ const FEATURES: usize = 64;
 const MASK: usize = 256;
 
 /// Random features with discs of different sizes as the object.
-fn slices() -> AnnotatedSlices<Flex> {
+fn slices() -> AnnotatedFeatures<Flex> {
     Flex::seed(&FlexDevice, SEED);
     let features = Tensor::random([SLICES, CHANNELS, FEATURES, FEATURES], Distribution::Default, &FlexDevice);
     let disc = |slice: usize, row: usize, column: usize| {
@@ -27,7 +27,7 @@ fn slices() -> AnnotatedSlices<Flex> {
         (0..SLICES * MASK * MASK).map(|at| disc(at / (MASK * MASK), at / MASK % MASK, at % MASK)).collect();
     let object =
         Tensor::<Flex, 3, burn::tensor::Bool>::from_data(TensorData::new(object, [SLICES, MASK, MASK]), &FlexDevice);
-    AnnotatedSlices::new(features, object.clone(), object.bool_not()).expect("discs on every slice")
+    AnnotatedFeatures::new(features, object.clone(), object.bool_not()).expect("discs on every slice")
 }
 
 fn fit(criterion: &mut Criterion) {

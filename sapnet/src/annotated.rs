@@ -9,13 +9,13 @@ use crate::SapnetError;
 ///
 /// Slices without the object are useful: they show more background. At least one slice must show the object.
 #[derive(Debug, Clone)]
-pub struct AnnotatedSlices<B: Backend> {
+pub struct AnnotatedFeatures<B: Backend> {
     features: Tensor<B, 4>,
     foreground: Tensor<B, 3, Bool>,
     background: Tensor<B, 3, Bool>,
 }
 
-impl<B: Backend> AnnotatedSlices<B> {
+impl<B: Backend> AnnotatedFeatures<B> {
     /// Combines features and masks. Pixels in neither mask, such as padding, are ignored.
     ///
     /// # Shapes

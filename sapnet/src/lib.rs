@@ -3,7 +3,7 @@
 //!
 //! The crate does not depend on SAM: features may come from any frozen encoder. It is generic over burn's backend.
 //!
-//! - [`AnnotatedSlices`]: features and masks of the annotated slices of a case.
+//! - [`AnnotatedFeatures`]: features and masks of the annotated slices of a case.
 //! - [`SapNet`]: trained on them, with [`SapNetConfig`] (paper, section 3.2.2); [`SapNetTrainer`] trains step by step.
 //! - [`PaNet`]: the baseline without training.
 //! - [`CoarseSegmenter`]: segments other slices; implemented by both.
@@ -33,14 +33,14 @@
 //! ```
 //! use sapnet::burn::tensor::{Bool, Tensor, TensorData};
 //! use sapnet::progress::ignore_progress;
-//! use sapnet::{AnnotatedSlices, CoarseSegmenter, PaNet, SapNet, SapNetConfig, SupportConfig};
+//! use sapnet::{AnnotatedFeatures, CoarseSegmenter, PaNet, SapNet, SapNetConfig, SupportConfig};
 //! type B = burn_flex::Flex;
 //!
 //! let device = Default::default();
 //! // [slices, channels, height, width] and [slices, mask_height, mask_width].
 //! let features = Tensor::<B, 4>::from_data([[[[0.9, 0.1], [0.8, 0.2]], [[0.1, 0.9], [0.2, 0.8]]]], &device);
 //! let object = Tensor::<B, 3, Bool>::from_data([[[true, false], [true, false]]], &device);
-//! let annotated = AnnotatedSlices::new(features.clone(), object.clone(), object.bool_not())?;
+//! let annotated = AnnotatedFeatures::new(features.clone(), object.clone(), object.bool_not())?;
 //!
 //! let untrained = PaNet::fit(&annotated, &SupportConfig::default())?;
 //! let config = SapNetConfig::default().with_iterations(20);
@@ -74,7 +74,7 @@ mod segmenter;
 mod setters;
 mod trainer;
 
-pub use annotated::AnnotatedSlices;
+pub use annotated::AnnotatedFeatures;
 pub use burn;
 pub use config::{EpisodeConfig, Fusion, NetworkConfig, SapNetConfig};
 pub use episode::{Segmentation, Support, SupportConfig};

@@ -7,7 +7,7 @@ use sam_prompt::progress::{Observer, StopReason};
 use crate::network::{Network, Standardise};
 use crate::segmenter::{Prototypes, check_query};
 use crate::trainer::stop_reason;
-use crate::{AnnotatedSlices, CoarseSegmenter, SapNetConfig, SapNetTrainer, SapnetError};
+use crate::{AnnotatedFeatures, CoarseSegmenter, SapNetConfig, SapNetTrainer, SapnetError};
 
 /// The spatial-aware prototypical network: a small network trained on the annotated slices of one case, and the prototypes of
 /// these slices.
@@ -37,7 +37,7 @@ impl<B: Backend> SapNet<B> {
     /// # Errors
     /// [`SapnetError::Parameter`] if the configuration is invalid; [`SapnetError::Diverged`] if the loss is not finite.
     pub fn fit(
-        slices: &AnnotatedSlices<B>,
+        slices: &AnnotatedFeatures<B>,
         config: &SapNetConfig,
         observer: &mut Observer<'_>,
     ) -> Result<Self, SapnetError> {

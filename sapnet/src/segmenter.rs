@@ -5,7 +5,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Tensor};
 
 use crate::prototype::PixelVectors;
-use crate::{AnnotatedSlices, BilinearResize, SapnetError, Support, SupportConfig};
+use crate::{AnnotatedFeatures, BilinearResize, SapnetError, Support, SupportConfig};
 
 /// A method that was fitted to annotated slices and segments other slices.
 ///
@@ -99,7 +99,7 @@ impl<B: Backend> PaNet<B> {
     ///
     /// # Errors
     /// [`SapnetError::Parameter`] if the configured scale is not positive.
-    pub fn fit(slices: &AnnotatedSlices<B>, config: &SupportConfig) -> Result<Self, SapnetError> {
+    pub fn fit(slices: &AnnotatedFeatures<B>, config: &SupportConfig) -> Result<Self, SapnetError> {
         let features = slices.features();
         let [_, channels, height, width] = features.dims();
         let mask = |masks: &Tensor<B, 3, Bool>| masks.clone().unsqueeze::<4>();

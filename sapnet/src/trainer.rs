@@ -19,7 +19,7 @@ use crate::loss::two_class_cross_entropy;
 use crate::network::{Network, Standardise};
 use crate::prototype::PixelVectors;
 use crate::segmenter::Prototypes;
-use crate::{AnnotatedSlices, BiasedDiceLoss, BilinearResize, SapNet, SapNetConfig, SapnetError, Support};
+use crate::{AnnotatedFeatures, BiasedDiceLoss, BilinearResize, SapNet, SapNetConfig, SapnetError, Support};
 
 /// Added to Adam's denominator, so that it is never 0.
 const ADAM_EPSILON: f32 = 1e-8;
@@ -55,7 +55,7 @@ impl<B: Backend> SapNetTrainer<B> {
     ///
     /// # Errors
     /// [`SapnetError::Parameter`] if the configuration is invalid.
-    pub fn new(slices: &AnnotatedSlices<B>, config: SapNetConfig) -> Result<Self, SapnetError> {
+    pub fn new(slices: &AnnotatedFeatures<B>, config: SapNetConfig) -> Result<Self, SapnetError> {
         config.check()?;
         let [_, channels, height, width] = slices.features().dims();
         let device = slices.features().device();
@@ -201,7 +201,7 @@ pub(crate) fn stop_reason(losses: &[f32], config: &SapNetConfig) -> StopReason {
 
 impl<B: Backend> Slice<B> {
     fn new(
-        slices: &AnnotatedSlices<B>,
+        slices: &AnnotatedFeatures<B>,
         index: usize,
         standardise: &Standardise<B>,
         to_image: &BilinearResize<B>,

@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sam_testing::{B, DEVICE, TestResult};
 use sapnet::{
-    AnnotatedSlices, BiasedDiceLossConfig, CoarseSegmenter, Fusion, NetworkConfig, PaNet, SapNet, SapNetConfig,
+    AnnotatedFeatures, BiasedDiceLossConfig, CoarseSegmenter, Fusion, NetworkConfig, PaNet, SapNet, SapNetConfig,
     SapNetTrainer, SapnetError, SupportConfig,
     progress::{Progress, Stage, StopReason, ignore_progress},
 };
@@ -55,9 +55,9 @@ fn masks(slices: &[Vec<Square>]) -> Tensor<B, 3, Bool> {
     Tensor::from_data(TensorData::new(values.collect::<Vec<bool>>(), [slices.len(), side, side]), &DEVICE)
 }
 
-fn annotated(slices: &[Vec<Square>], seed: u64) -> Result<AnnotatedSlices<B>, SapnetError> {
+fn annotated(slices: &[Vec<Square>], seed: u64) -> Result<AnnotatedFeatures<B>, SapnetError> {
     let object = masks(slices);
-    AnnotatedSlices::new(features(slices, seed), object.clone(), object.bool_not())
+    AnnotatedFeatures::new(features(slices, seed), object.clone(), object.bool_not())
 }
 
 /// Small, so that a debug build trains it in a moment.
@@ -66,7 +66,7 @@ fn config() -> SapNetConfig {
     SapNetConfig::default().with_network(network).with_iterations(30).with_learning_rate(1e-2)
 }
 
-fn fit(slices: &AnnotatedSlices<B>, config: &SapNetConfig) -> Result<SapNet<B>, SapnetError> {
+fn fit(slices: &AnnotatedFeatures<B>, config: &SapNetConfig) -> Result<SapNet<B>, SapnetError> {
     SapNet::fit(slices, config, &mut ignore_progress())
 }
 
@@ -138,7 +138,7 @@ fn positions_tell_apart_what_looks_the_same() -> TestResult {
     // On every slice, the object at the left and its twin at the right; without noise, they differ in nothing else.
     let twins = [1, 2, 3, 2].map(|top| vec![(top, 1, 2), (top, 5, 2)]);
     let object = masks(&twins);
-    let slices = AnnotatedSlices::new(noisy_features(&twins, 0.0, 0), object.clone(), object.bool_not())?;
+    let slices = AnnotatedFeatures::new(noisy_features(&twins, 0.0, 0), object.clone(), object.bool_not())?;
     let test = vec![vec![(2, 1, 2), (2, 5, 2)]];
     let dice_with = |fusion| -> Result<f64, SapnetError> {
         let net = fit(&slices, &config().with_fusion(fusion).with_iterations(60))?;
@@ -214,7 +214,7 @@ fn divergence_is_an_error() -> TestResult {
 fn annotations_that_make_no_sense_are_refused() {
     let (features, object) = (features(&five_and_one(), 0), masks(&five_and_one()));
     let new = |features: &Tensor<B, 4>, foreground: &Tensor<B, 3, Bool>, background: &Tensor<B, 3, Bool>| {
-        AnnotatedSlices::new(features.clone(), foreground.clone(), background.clone()).err()
+        AnnotatedFeatures::new(features.clone(), foreground.clone(), background.clone()).err()
     };
     let background = object.clone().bool_not();
     let nothing = object.clone().bool_and(background.clone());
@@ -273,7 +273,7 @@ proptest! {
         let slices = annotated(&five_and_one(), seed)?;
         let order = Tensor::<B, 1, Int>::from_data(order.as_slice(), &DEVICE);
         let mask = |mask: &Tensor<B, 3, Bool>| mask.clone().int().select(0, order.clone()).bool();
-        let shuffled = AnnotatedSlices::new(
+        let shuffled = AnnotatedFeatures::new(
             slices.features().clone().select(0, order.clone()), mask(slices.foreground()), mask(slices.background())
         )?;
         let untrained = config().with_iterations(0).with_seed(seed);

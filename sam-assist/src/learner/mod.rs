@@ -41,7 +41,7 @@ const PARAMETER_STREAM: u64 = 1;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
-pub struct Timing {
+pub struct StepSeconds {
     /// From prompts to the loss.
     pub forward: f64,
     /// From the loss to the gradients.
@@ -64,8 +64,8 @@ pub struct Learned<B: Backend> {
     pub losses: Vec<f32>,
     /// Training time in seconds, without embedding and pauses.
     pub seconds: f64,
-    /// Time of the parts of a step.
-    pub timing: Timing,
+    /// Seconds that the parts of the steps took.
+    pub step_seconds: StepSeconds,
 }
 
 /// Learning in progress. It can stop after any iteration and continue to the same result, also in another process: see
@@ -111,7 +111,7 @@ pub struct Learner<B: Backend> {
     rng: ChaCha8Rng,
     losses: Vec<f32>,
     seconds: f64,
-    timing: Timing,
+    step_seconds: StepSeconds,
 }
 
 impl<B: Backend> fmt::Debug for Learner<B> {
@@ -157,7 +157,7 @@ impl<B: Backend> Learner<B> {
             slices,
             config,
             seconds: started.elapsed().as_secs_f64(),
-            timing: Timing::default(),
+            step_seconds: StepSeconds::default(),
         })
     }
 
@@ -233,11 +233,16 @@ impl<B: Backend> Learner<B> {
     /// The result so far.
     pub fn finish(self) -> Learned<B> {
         let stop_reason = self.stop_reason().unwrap_or(StopReason::Stopped);
-        let Self { adaptation, config, losses, seconds, timing, .. } = self;
+        let Self { adaptation, config, losses, seconds, step_seconds, .. } = self;
         let (iterations, loss, slices) = (losses.len(), losses.last().copied(), self.slices.len());
         tracing::info!(iterations, seconds, loss, members = config.members, ?stop_reason, "learned");
-        tracing::debug!(forward = timing.forward, backward = timing.backward, slices, "seconds of the steps' parts");
-        Learned { adaptation: adaptation.valid(), config, stop_reason, losses, seconds, timing }
+        tracing::debug!(
+            forward = step_seconds.forward,
+            backward = step_seconds.backward,
+            slices,
+            "seconds of the steps' parts"
+        );
+        Learned { adaptation: adaptation.valid(), config, stop_reason, losses, seconds, step_seconds }
     }
 
     /// One iteration, while no other training runs.
@@ -258,9 +263,9 @@ impl<B: Backend> Learner<B> {
         self.wait();
         let end = Instant::now();
 
-        self.timing.forward += (backward - forward).as_secs_f64();
-        self.timing.backward += (optimiser - backward).as_secs_f64();
-        self.timing.optimiser += (end - optimiser).as_secs_f64();
+        self.step_seconds.forward += (backward - forward).as_secs_f64();
+        self.step_seconds.backward += (optimiser - backward).as_secs_f64();
+        self.step_seconds.optimiser += (end - optimiser).as_secs_f64();
         self.seconds += (end - started).as_secs_f64();
         self.losses.push(value);
         Ok(Progress::new(Stage::Learn, iteration + 1, self.config.iterations).with_loss(value))

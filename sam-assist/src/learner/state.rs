@@ -12,14 +12,14 @@ use sam_core::{AnnotatedSlice, SamPredictor};
 use sam_files::Sha256Hasher;
 use serde::{Deserialize, Serialize};
 
-use super::{Learner, Timing};
+use super::{Learner, StepSeconds};
 use crate::{
     Adaptation, AssistConfig, AssistError,
     card::{check_weights, is_sha256},
     checksummed::{Content, Format, Tensors, check_finite},
     parameters::{self, keep_path},
     slice::TrainingSlice,
-    token_side::Path as ModulePath,
+    token_branch::Path as ModulePath,
 };
 
 /// Format of the files.
@@ -42,7 +42,9 @@ struct State {
     /// Number of updates of each parameter; parameters that no prompt has reached yet are missing.
     steps: BTreeMap<String, usize>,
     seconds: f64,
-    timing: Timing,
+    // Its name in saved files.
+    #[serde(rename = "timing")]
+    step_seconds: StepSeconds,
 }
 
 type Optimiser<B> = OptimizerAdaptor<AdamW, Adaptation<Autodiff<B>>, Autodiff<B>>;
@@ -82,7 +84,7 @@ impl<B: Backend> Learner<B> {
             drawn_words: self.rng.get_word_pos() as u64,
             steps,
             seconds: self.seconds,
-            timing: self.timing,
+            step_seconds: self.step_seconds,
         };
         let content = Content::new(state, tensors);
         check(&content).map_err(|reason| AssistError::StateContent { reason })?;
@@ -135,7 +137,7 @@ impl<B: Backend> Learner<B> {
         learner.rng.set_word_pos(u128::from(state.drawn_words));
         learner.losses = tensors.get(LOSSES).map(|losses| losses.iter().collect()).unwrap_or_default();
         learner.seconds = state.seconds;
-        learner.timing = state.timing;
+        learner.step_seconds = state.step_seconds;
         Ok(learner)
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, activation::sigmoid, backend::Backend};
 use sam_assist::ConfigError;
-use sapnet::{AnnotatedSlices, BilinearResize, CoarseSegmenter, FourierPositionConfig, SapnetError, check_query};
+use sapnet::{AnnotatedFeatures, BilinearResize, CoarseSegmenter, FourierPositionConfig, SapnetError, check_query};
 use serde::{Deserialize, Serialize};
 
 use crate::AutoError;
@@ -48,7 +48,7 @@ impl ClassifierConfig {
     ///
     /// # Errors
     /// As [`ClassifierConfig::check`].
-    pub fn fit<B: Backend>(&self, slices: &AnnotatedSlices<B>) -> Result<LinearClassifier<B>, AutoError> {
+    pub fn fit<B: Backend>(&self, slices: &AnnotatedFeatures<B>) -> Result<LinearClassifier<B>, AutoError> {
         self.check()?;
         let features = slices.features().clone();
         let [_, channels, height, width] = features.dims();
@@ -120,7 +120,7 @@ fn samples<B: Backend>(features: Tensor<B, 4>, position: Option<&Tensor<B, 3>>) 
 ///
 /// # Shapes
 /// - output: `[n * height * width, 2]`, the object first
-fn pixel_weights<B: Backend>(slices: &AnnotatedSlices<B>) -> Tensor<B, 2> {
+fn pixel_weights<B: Backend>(slices: &AnnotatedFeatures<B>) -> Tensor<B, 2> {
     let [count, _, height, width] = slices.features().dims();
     let [_, rows, columns] = slices.foreground().dims();
     let resize = BilinearResize::new([height, width], [rows, columns], &slices.features().device());
@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     /// Two slices whose second channel is high on the object's columns, and whose first is noise.
-    fn slices(columns: std::ops::Range<usize>) -> AnnotatedSlices<Flex> {
+    fn slices(columns: std::ops::Range<usize>) -> AnnotatedFeatures<Flex> {
         let noise = |at: usize| ((at * 7919) % 101) as f32 / 101.0;
         let at = |at: usize| if columns.contains(&(at % 8)) { 3.0 } else { 1.0 } + noise(at);
         let features = (0..2).flat_map(|_| (0..64).map(noise).chain((0..64).map(at))).collect::<Vec<f32>>();
@@ -214,7 +214,7 @@ mod tests {
         let object: Vec<bool> = (0..512).map(inside).collect();
         let object =
             Tensor::<Flex, 3, burn::tensor::Bool>::from_data(TensorData::new(object, [2, 16, 16]), &FlexDevice);
-        AnnotatedSlices::new(features, object.clone(), object.bool_not()).expect("matching shapes")
+        AnnotatedFeatures::new(features, object.clone(), object.bool_not()).expect("matching shapes")
     }
 
     #[test]
@@ -232,7 +232,7 @@ mod tests {
     fn where_looks_say_nothing_position_does() {
         let shown = slices(2..4);
         // Features of other columns: only the position tells the object.
-        let other = AnnotatedSlices::new(
+        let other = AnnotatedFeatures::new(
             slices(0..1).features().clone(),
             shown.foreground().clone(),
             shown.background().clone(),

@@ -14,7 +14,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use sam_core::{AnnotatedSlice, ImageEmbedding};
 use sam_prompt::{Prompts, progress::Observer};
-use sapnet::{AnnotatedSlices, CoarseSegmenter, PaNet, SapNet, SapNetConfig, SupportConfig};
+use sapnet::{AnnotatedFeatures, CoarseSegmenter, PaNet, SapNet, SapNetConfig, SupportConfig};
 use serde::{Deserialize, Serialize};
 
 pub use classification::{ClassifierConfig, LinearClassifier};
@@ -108,7 +108,7 @@ impl CoarseConfig {
 
 /// Trains a SAP-Net to its end, while no other training of the process runs.
 fn train_sapnet<B: Backend>(
-    slices: &AnnotatedSlices<B>,
+    slices: &AnnotatedFeatures<B>,
     config: &SapNetConfig,
     observer: &mut Observer<'_>,
 ) -> Result<SapNet<B>, AutoError> {
@@ -117,7 +117,7 @@ fn train_sapnet<B: Backend>(
 }
 
 /// Features and masks of the annotated slices, on the grid of the model's input.
-fn annotated_slices<B: Backend>(annotated: &[AnnotatedSlice<B>]) -> Result<AnnotatedSlices<B>, AutoError> {
+fn annotated_slices<B: Backend>(annotated: &[AnnotatedSlice<B>]) -> Result<AnnotatedFeatures<B>, AutoError> {
     if annotated.iter().all(AnnotatedSlice::is_empty) {
         return Err(AutoError::NothingAnnotated);
     }
@@ -125,7 +125,7 @@ fn annotated_slices<B: Backend>(annotated: &[AnnotatedSlice<B>]) -> Result<Annot
     let device = features[0].device();
     let outlines = annotated.iter().map(|slice| (slice.outline(), slice.embedding().frame()));
     let [object, background] = framing::masks::<B>(outlines, &device);
-    Ok(AnnotatedSlices::new(Tensor::cat(features, 0), object, background)?)
+    Ok(AnnotatedFeatures::new(Tensor::cat(features, 0), object, background)?)
 }
 
 /// Prompts slices from the coarse maps of a fitted method. A clone shares the fitted method.

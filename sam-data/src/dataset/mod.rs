@@ -14,7 +14,7 @@ use crate::{Case, DataError, Folder, LabelTable, Structure};
 
 pub use known::KnownSet;
 pub use left_out::LeftOut;
-pub use preprocessing::{Division, Marked, Preprocessing, Provenance};
+pub use preprocessing::{Preprocessing, Provenance, Sourced, SplitUnit};
 
 /// Cases that share a label table.
 pub trait Dataset {

@@ -22,7 +22,7 @@ pub enum Provenance {
 /// A value with its provenance.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct Marked<T> {
+pub struct Sourced<T> {
     /// The value.
     pub value: T,
     /// Where it comes from.
@@ -35,7 +35,7 @@ pub struct Marked<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
-pub enum Division {
+pub enum SplitUnit {
     /// Each volume by itself: some slices are annotated, the others tested.
     SlicesOfEachCase,
     /// All images together: some are annotated, others tested.
@@ -47,22 +47,24 @@ pub enum Division {
 #[non_exhaustive]
 pub struct Preprocessing {
     /// The intensity window.
-    pub window: Marked<Window>,
+    pub window: Sourced<Window>,
     /// The structures, in the words of [`LabelTable::parse_structures`](crate::LabelTable::parse_structures): a tumour belongs to its
     /// organ.
-    pub structures: Marked<&'static str>,
+    pub structures: Sourced<&'static str>,
     /// What is divided into annotated and tested.
-    pub division: Marked<Division>,
+    // Its name in saved files.
+    #[serde(rename = "division")]
+    pub split_unit: Sourced<SplitUnit>,
     /// Pixels of a structure that a slice must show, at the least, to be annotated or tested as one that shows it.
-    pub min_object_pixels: Marked<usize>,
+    pub min_object_pixels: Sourced<usize>,
 }
 
-const fn stated<T>(value: T, source: &'static str) -> Marked<T> {
-    Marked { value, provenance: Provenance::Stated, source }
+const fn stated<T>(value: T, source: &'static str) -> Sourced<T> {
+    Sourced { value, provenance: Provenance::Stated, source }
 }
 
-const fn derived<T>(value: T, source: &'static str) -> Marked<T> {
-    Marked { value, provenance: Provenance::Derived, source }
+const fn derived<T>(value: T, source: &'static str) -> Sourced<T> {
+    Sourced { value, provenance: Provenance::Derived, source }
 }
 
 /// Levels of 8 bits as they are.
@@ -100,12 +102,12 @@ impl KnownSet {
             }
             Self::Btcv => stated("all", "Table 1: 13 abdominal organs; Table 2 has the adrenal glands as one"),
         };
-        let division = match self {
+        let split_unit = match self {
             Self::Ct2usKidney | Self::Lizard => {
-                stated(Division::Images, "section 4: some images to train on, others to test")
+                stated(SplitUnit::Images, "section 4: some images to train on, others to test")
             }
             _ => stated(
-                Division::SlicesOfEachCase,
+                SplitUnit::SlicesOfEachCase,
                 "section 4: each case by itself, a few slices against the remaining ones",
             ),
         };
@@ -113,7 +115,7 @@ impl KnownSet {
             10,
             "ten points, the most that Table 2 draws, need as many pixels; MedSAM leaves out objects below 100",
         );
-        Preprocessing { window, structures, division, min_object_pixels }
+        Preprocessing { window, structures, split_unit, min_object_pixels }
     }
 }
 
@@ -124,9 +126,9 @@ mod tests {
     #[test]
     fn every_value_says_where_it_comes_from() {
         for set in ALL {
-            let Preprocessing { window, structures, division, min_object_pixels } = set.preprocessing();
+            let Preprocessing { window, structures, split_unit, min_object_pixels } = set.preprocessing();
             assert!(
-                [window.source, structures.source, division.source, min_object_pixels.source]
+                [window.source, structures.source, split_unit.source, min_object_pixels.source]
                     .iter()
                     .all(|source| !source.is_empty())
             );

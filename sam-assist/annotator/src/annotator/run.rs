@@ -56,7 +56,7 @@ struct Complete<B: Backend> {
 }
 
 /// A structure's model, and where it comes from.
-struct Taught<B: Backend> {
+struct LearnedStructure<B: Backend> {
     predictor: SamPredictor<B>,
     card: PromptCard,
     seconds: Option<f64>,
@@ -115,15 +115,15 @@ impl<'a, B: Backend> Run<'a, B> {
         let name: Arc<str> = self.annotations.name(value).into();
         let _span = tracing::info_span!("structure", name = &*name, value).entered();
         let annotated = self.embed(value, &name, reporter)?;
-        let taught = self.teach(place, value, &name, &annotated, reporter)?;
-        let (fitted, found) = self.segment(&name, &annotated, &taught.predictor, reporter)?;
+        let learned = self.learn(place, value, &name, &annotated, reporter)?;
+        let (fitted, found) = self.segment(&name, &annotated, &learned.predictor, reporter)?;
         reporter.tell(Event::Segmented {
             structure: Arc::clone(&name),
             annotated: annotated.len(),
             found: found.slices.iter().filter(|slice| slice.mask().is_some()).count(),
             slices: found.slices.len(),
         })?;
-        let ranking = self.rank(&name, &fitted, &found, &taught.predictor, reporter)?;
+        let ranking = self.rank(&name, &fitted, &found, &learned.predictor, reporter)?;
         // It is complete: a run that is stopped here keeps it.
         let _ = reporter.tell(Event::Ranked { structure: Arc::clone(&name), ranking: ranking.as_slice().into() });
         let result = AnnotatedStructure {
@@ -133,10 +133,10 @@ impl<'a, B: Backend> Run<'a, B> {
             agreement: found.agreement.into_iter().map(|(index, agreement)| (index, agreement.slice)).collect(),
             slices: found.slices,
             ranking,
-            card: taught.card,
-            learning_seconds: taught.seconds,
+            card: learned.card,
+            learning_seconds: learned.seconds,
         };
-        Ok(Complete { result, predictor: taught.predictor })
+        Ok(Complete { result, predictor: learned.predictor })
     }
 
     /// The annotated slices, embedded, with a structure's outlines. A slice with any outline is annotated for all structures.
@@ -164,14 +164,14 @@ impl<'a, B: Backend> Run<'a, B> {
     }
 
     /// Learns a structure, or takes it from its card.
-    fn teach(
+    fn learn(
         &self,
         place: usize,
         value: u16,
         name: &Arc<str>,
         annotated: &[AnnotatedSlice<B>],
         reporter: &mut Reporter<'_, '_>,
-    ) -> Result<Taught<B>, Halt> {
+    ) -> Result<LearnedStructure<B>, Halt> {
         let predictor = self.annotator.predictor();
         let card_error = |source| AnnotateError::Card { structure: name.to_string(), source };
         if let Start::Cards(cards) = self.start {
@@ -181,7 +181,7 @@ impl<'a, B: Backend> Run<'a, B> {
             tracing::info!(card = card.metadata().structure, "took what a card has learned");
             let of = card.metadata().structure.as_str().into();
             reporter.tell(Event::CardUsed { structure: Arc::clone(name), card: of })?;
-            return Ok(Taught { predictor, card, seconds: None });
+            return Ok(LearnedStructure { predictor, card, seconds: None });
         }
         let start = self
             .warm_start(value)
@@ -203,7 +203,7 @@ impl<'a, B: Backend> Run<'a, B> {
         }
         let (seconds, warm) = (learned.seconds, start.is_some());
         reporter.tell(Event::Learned { structure: Arc::clone(name), seconds, warm })?;
-        Ok(Taught { predictor: learned.adaptation.apply(predictor), card, seconds: Some(seconds) })
+        Ok(LearnedStructure { predictor: learned.adaptation.apply(predictor), card, seconds: Some(seconds) })
     }
 
     /// Segments the slices that are not annotated.

@@ -113,7 +113,7 @@ impl Job for EmbedJob<'_> {
             let embedding_seconds = start.elapsed().as_secs_f64() / f64::from(options.batch);
             let start = Instant::now();
             predictor.predict(&embeddings[0], &Prompts::from_boxes(vec![part]))?;
-            timings.push(Timing { embedding_seconds, prompt_seconds: start.elapsed().as_secs_f64() });
+            timings.push(ImageSeconds { embedding_seconds, prompt_seconds: start.elapsed().as_secs_f64() });
         }
         Ok(EmbedReport { parameters, ready_seconds, side, timings, peak_bytes: peak_memory() })
     }
@@ -134,13 +134,13 @@ struct EmbedReport {
     ready_seconds: f64,
     /// Rows and columns of the image.
     side: usize,
-    timings: Vec<Timing>,
+    timings: Vec<ImageSeconds>,
     peak_bytes: Option<u64>,
 }
 
 /// One embedding of one image, and one box on it.
 #[derive(Debug, Serialize)]
-struct Timing {
+struct ImageSeconds {
     embedding_seconds: f64,
     prompt_seconds: f64,
 }
@@ -148,7 +148,7 @@ struct Timing {
 impl fmt::Display for EmbedReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let side = self.side;
-        for Timing { embedding_seconds, prompt_seconds } in &self.timings {
+        for ImageSeconds { embedding_seconds, prompt_seconds } in &self.timings {
             writeln!(f, "embedding {side} x {side} pixels: {embedding_seconds:.4} s; a box: {prompt_seconds:.4} s")?;
         }
         match self.peak_bytes {

@@ -36,7 +36,7 @@ impl Path {
     }
 
     /// Whether this is a decoder parameter that works on tokens alone.
-    pub(crate) fn is_token_side(&self) -> bool {
+    pub(crate) fn is_token_branch(&self) -> bool {
         let has = |name: &str| self.0.iter().any(|part| part == name);
         let looks_at_image = has("cross_attn_token_to_image") || has("final_attn_token_to_image");
         let of_image = (looks_at_image && (has("k_proj") || has("v_proj")))
@@ -48,7 +48,7 @@ impl Path {
 }
 
 /// Marks the token branch of a decoder for gradients, and nothing else.
-pub(crate) fn track_token_side<B: Backend>(decoder: MaskDecoder<B>) -> MaskDecoder<B> {
+pub(crate) fn track_token_branch<B: Backend>(decoder: MaskDecoder<B>) -> MaskDecoder<B> {
     decoder.map(&mut Track { path: Path::default() })
 }
 
@@ -66,7 +66,7 @@ impl<B: Backend> ModuleMapper<B> for Track {
     }
 
     fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
-        let tracked = self.path.is_token_side();
+        let tracked = self.path.is_token_branch();
         parameter.set_require_grad(tracked)
     }
 }
