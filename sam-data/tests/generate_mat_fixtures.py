@@ -1,7 +1,9 @@
 """Writes tests/fixtures/lizard_*.mat: instance maps as the Lizard data set has them, as MATLAB level-5 files.
 
-Run with scipy and numpy installed: python tests/generate_mat_fixtures.py
-The map has the value 100 * row + column, so that a transposed or truncated reading shows.
+    pip install scipy==1.17.1 numpy==2.4.6
+    python generate_mat_fixtures.py
+
+The same versions give the same bytes, but for the date in each header. The map has the value 100 * row + column, so that a transposed or truncated reading shows.
 """
 
 import struct

@@ -1,6 +1,8 @@
 """Writes tests/fixtures/*.nii and what nibabel reads from them (expected.json).
 
-Run with nibabel 5.4 and numpy installed: python tests/generate_nifti_fixtures.py
+    pip install nibabel==5.4.2 numpy==2.4.6
+    python generate_nifti_fixtures.py
+
 Every file is put together from header fields and raw bytes, so that odd but legal headers can be written; nibabel is only the reader
 whose answers are kept.
 """

