@@ -1,7 +1,7 @@
 //! Extracts prompts from a rough mask.
 
 use ndarray::{Array2, ArrayView2};
-use rand_chacha::ChaCha8Rng;
+use rand::Rng;
 use sam_assist::ConfigError;
 use sam_prompt::{
     BoundingBox, Label, Prompts, Replacement, SamplingScheme, bounding_box, component_masks, dilate, erode,
@@ -129,7 +129,7 @@ impl PromptExtraction {
     ///
     /// # Errors
     /// [`AutoError::Prompt`] if points cannot be drawn.
-    pub fn prompts(&self, mask: ArrayView2<'_, bool>, rng: &mut ChaCha8Rng) -> Result<Option<Prompts>, AutoError> {
+    pub fn prompts(&self, mask: ArrayView2<'_, bool>, rng: &mut dyn Rng) -> Result<Option<Prompts>, AutoError> {
         self.prompts_where(mask, &|_| true, rng)
     }
 
@@ -138,7 +138,7 @@ impl PromptExtraction {
         &self,
         mask: ArrayView2<'_, bool>,
         is_certain: &dyn Fn((usize, usize)) -> bool,
-        rng: &mut ChaCha8Rng,
+        rng: &mut dyn Rng,
     ) -> Result<Option<Prompts>, AutoError> {
         let parts = self.parts(mask);
         if parts.is_empty() {
@@ -170,6 +170,7 @@ impl PromptExtraction {
 #[cfg(test)]
 mod tests {
     use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
     use sam_prompt::Point;
 
     use super::*;
