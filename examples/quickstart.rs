@@ -11,5 +11,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    sam_med::quickstart()
+    examples::quickstart()
 }
