@@ -17,11 +17,12 @@
 //! `Sync`; trainings on several threads take turns, see [`Learner`].
 //!
 //! ```
-//! use burn_flex::Flex;
-//! use ndarray::{Array2, Array3};
-//! use sam_assist::{AnnotatedSlice, AssistConfig, learn};
-//! use sam_core::{SamConfig, SamPredictor, ViTConfig};
-//! use sam_prompt::progress::ignore_progress;
+//! # #[cfg(feature = "flex")]
+//! # {
+//! use sam_assist::ndarray::{Array2, Array3};
+//! use sam_assist::sam_core::{SamConfig, SamPredictor, ViTConfig};
+//! use sam_assist::sam_prompt::progress::ignore_progress;
+//! use sam_assist::{AnnotatedSlice, AssistConfig, Flex, learn};
 //!
 //! let config = SamConfig::vit(ViTConfig::new(32, 1, 2).with_image_size(64));
 //! let predictor = SamPredictor::new(config.init::<Flex>(&Default::default()), config.preprocess);
@@ -32,10 +33,12 @@
 //! let config = AssistConfig::points().with_iterations(3);
 //! let learned = learn(&predictor, &[annotated], &config, &mut ignore_progress())?;
 //! let predictor = learned.adaptation.apply(&predictor);
+//! # }
 //! # Ok::<(), sam_assist::AssistError>(())
 //! ```
 
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod adaptation;
 mod card;
@@ -77,9 +80,11 @@ pub use target::low_res_target;
 // The crates in this crate's signatures, so that their versions fit.
 pub use burn;
 pub use sam_core::{self, ndarray};
+#[cfg(feature = "flex")]
+pub use sam_core::{Flex, FlexDevice};
 pub use sam_prompt;
 
-/// The program of the README, compiled and run with the documentation's tests.
-#[cfg(doctest)]
+/// The program of the README, compiled and run with the documentation's tests; it computes with `Flex`.
+#[cfg(all(doctest, feature = "flex"))]
 #[doc = include_str!("../README.md")]
 struct ReadmeExample;

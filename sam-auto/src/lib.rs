@@ -15,11 +15,12 @@
 //! reports progress and can stop them. All types own or share what they need and are `Send` and `Sync`.
 //!
 //! ```
-//! use burn_flex::Flex;
-//! use ndarray::{Array2, Array3};
-//! use sam_auto::{GeneratorKind, GeneratorStrategy, Strategy, TrustConfig};
-//! use sam_core::{AnnotatedSlice, ImageEmbedding, SamConfig, SamPredictor, SliceError, SliceSource, ViTConfig};
-//! use sam_prompt::progress::ignore_progress;
+//! # #[cfg(feature = "flex")]
+//! # {
+//! use sam_auto::ndarray::{Array2, Array3, Axis};
+//! use sam_auto::sam_core::{AnnotatedSlice, ImageEmbedding, SamConfig, SamPredictor, SliceError, SliceSource, ViTConfig};
+//! use sam_auto::sam_prompt::progress::ignore_progress;
+//! use sam_auto::{Flex, GeneratorKind, GeneratorStrategy, Strategy, TrustConfig};
 //!
 //! struct Images(SamPredictor<Flex>, Vec<Array3<u8>>);
 //!
@@ -40,7 +41,7 @@
 //! let config = SamConfig::vit(ViTConfig::new(32, 1, 2).with_image_size(64));
 //! let predictor = SamPredictor::new(config.init::<Flex>(&Default::default()), config.preprocess);
 //! let outline = Array2::from_shape_fn((40, 50), |(row, column)| row > 20 && column > 25);
-//! let image = outline.mapv(|inside| if inside { 200 } else { 20 }).insert_axis(ndarray::Axis(2));
+//! let image = outline.mapv(|inside| if inside { 200 } else { 20 }).insert_axis(Axis(2));
 //! let source = Images(predictor.clone(), vec![image; 4]);
 //!
 //! let annotated = vec![AnnotatedSlice::new(2, source.embedding(2)?, outline)?];
@@ -50,10 +51,12 @@
 //! assert_eq!(found.slices.len(), 4);
 //! let ranking = TrustConfig::new(0).rank(&fitted, &predictor, &found, &source, &mut ignore_progress())?;
 //! assert_eq!(ranking.slices.len(), 3);
+//! # }
 //! # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 //! ```
 
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod clean_up;
 mod coarse;
@@ -94,10 +97,12 @@ pub use trust::{
 pub use burn;
 pub use sam_assist;
 pub use sam_core::{self, ndarray};
-pub use sam_prompt;
+#[cfg(feature = "flex")]
+pub use sam_core::{Flex, FlexDevice};
+pub use sam_prompt::{self, rand};
 pub use sapnet;
 
-/// The program of the README, compiled and run with the documentation's tests.
-#[cfg(doctest)]
+/// The program of the README, compiled and run with the documentation's tests; it computes with `Flex`.
+#[cfg(all(doctest, feature = "flex"))]
 #[doc = include_str!("../README.md")]
 struct ReadmeExample;

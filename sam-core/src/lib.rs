@@ -25,9 +25,9 @@
 //! burn, ndarray and sam-prompt are re-exported, and with the feature `flex` the backend `Flex`, so that their versions fit.
 //!
 //! ```no_run
-//! use burn_flex::{Flex, FlexDevice};
-//! use ndarray::Array3;
-//! use sam_core::{Checkpoint, sam_prompt::{BoundingBox, Prompts}};
+//! # #[cfg(feature = "flex")]
+//! # {
+//! use sam_core::{Checkpoint, Flex, FlexDevice, ndarray::Array3, sam_prompt::{BoundingBox, Prompts}};
 //!
 //! let predictor = Checkpoint::open("lite_medsam.pth")?.predictor::<Flex>(&FlexDevice)?;
 //! // 8-bit levels, [rows, columns, channels]: bring CT and MR there with a window first.
@@ -35,16 +35,16 @@
 //! let embedding = predictor.embed(image.view())?;
 //! let liver = BoundingBox { x_min: 100.0, y_min: 120.0, x_max: 290.0, y_max: 330.0 };
 //! let mask = predictor.predict(&embedding, &Prompts::from_boxes(vec![liver]))?.mask();
+//! # }
 //! # Ok::<(), sam_core::CoreError>(())
 //! ```
 //!
 //! Any config works without weights, for tests:
 //!
 //! ```
-//! use burn_flex::Flex;
-//! use ndarray::Array3;
-//! use sam_core::{SamConfig, SamPredictor};
-//! use sam_prompt::{Label, Point, Prompts};
+//! # #[cfg(feature = "flex")]
+//! # {
+//! use sam_core::{Flex, SamConfig, SamPredictor, ndarray::Array3, sam_prompt::{Label, Point, Prompts}};
 //!
 //! let device = Default::default();
 //! let config = SamConfig::vit(sam_core::ViTConfig::new(32, 2, 2).with_image_size(64));
@@ -55,6 +55,7 @@
 //! let click = Point { x: 30.0, y: 20.0, label: Label::Foreground };
 //! let prediction = predictor.predict(&embedding, &Prompts::from_points(vec![click]))?;
 //! assert_eq!(prediction.mask().dim(), (48, 64));
+//! # }
 //! # Ok::<(), sam_core::CoreError>(())
 //! ```
 //!
@@ -71,6 +72,7 @@
 //! happen. sam-assist and sapnet call it; call it around trainings of your own.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod annotated;
 mod area;
@@ -123,7 +125,7 @@ pub use ndarray;
 pub use sam_prompt::{self, interpolation_matrix};
 pub use sam_threads;
 
-/// The program of the README, compiled and run with the documentation's tests.
-#[cfg(doctest)]
+/// The program of the README, compiled and run with the documentation's tests; it computes with `Flex`.
+#[cfg(all(doctest, feature = "flex"))]
 #[doc = include_str!("../README.md")]
 struct ReadmeExample;

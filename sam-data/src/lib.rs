@@ -30,6 +30,7 @@
 //! ```
 
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
@@ -78,6 +79,8 @@ pub use nifti::{
     write_labels, write_labels_on, write_volume,
 };
 pub use phantom::{Phantom, PhantomConfig, PhantomKind};
+pub use sam_files;
+pub use sam_prompt;
 pub use scan::{Scan, ScanIdentity};
 pub use slice::{SliceAxis, SlicePlane};
 pub use split::{CaseId, Fold, Split};

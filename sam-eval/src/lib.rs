@@ -24,7 +24,7 @@
 //! # Metrics, statistics and protocols only:
 //! # sam-eval = { version = "0.1", default-features = false }
 //! ```
-//! [`ndarray`], which is in the signatures, is re-exported.
+//! The crates in the signatures are re-exported: [`ndarray`] and [`sam_prompt`].
 //!
 //! Undefined scores never enter a mean: a metric returns NaN, a summary counts it in [`Summary::undefined`], and JSON has `null`.
 //!
@@ -48,6 +48,7 @@
 //! ```
 
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod calibration;
 mod distance;
@@ -77,6 +78,7 @@ pub use mask_score::MaskScore;
 pub use ndarray;
 pub use overlap::{Confusion, EmptyPolicy, dice, iou};
 pub use record::{Record, SliceScore};
+pub use sam_prompt;
 pub use statistics::{BootstrapConfig, ConfidenceInterval, Wilcoxon, WilcoxonMethod, bootstrap, bootstrap_mean, holm};
 pub use summary::Summary;
 pub use surface::{PercentileOf, SurfaceDistances};

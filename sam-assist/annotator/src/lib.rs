@@ -1,4 +1,5 @@
-#![doc = include_str!("../README.md")]
+// The program of the README computes with `Flex`.
+#![cfg_attr(any(not(doctest), feature = "flex"), doc = include_str!("../README.md"))]
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -33,10 +34,12 @@ pub use weights::{Weights, WeightsError};
 // The crates in this crate's signatures, and the types that most programs need of them.
 pub use burn;
 #[cfg(feature = "flex")]
-#[cfg_attr(docsrs, doc(cfg(feature = "flex")))]
 pub use burn_flex::{self, Flex};
+pub use csv;
 pub use sam_assist::{self, AssistConfig, PromptCard};
 pub use sam_auto;
 pub use sam_core::{self, EmbeddingCache, Precision, SamPredictor};
 pub use sam_data::{self, LabelVolume, Scan, SliceAxis, Window};
+pub use sam_files;
 pub use sam_prompt::{self, ndarray, progress};
+pub use serde_json;

@@ -23,17 +23,26 @@ mod segmenter;
 mod server;
 mod store;
 
+// The crates in this crate's signatures, so that their versions fit.
+pub use axum;
+pub use sam_annotate;
+pub use sam_prompt::{self, ndarray};
+pub use serde_json;
+
 pub use desk::{Decision, Desk, Overview, Proposal, Saved, SliceOverview, SliceState, StructureOverview};
 pub use error::{BoxError, DeskError, RankingError, ReviewError, StoreError};
 pub use model::ScanModel;
 pub use prefetch::Prefetch;
 pub use ranking::{RankedSlice, Ranking};
-pub use sam_annotate;
-pub use sam_prompt::{self, ndarray};
 pub use scan_desk::{ReviewCase, ScanDesk};
 pub use segmenter::{SliceSegmenter, StructureMask};
 pub use server::Server;
 pub use store::{DecisionStore, MemoryStore, Provenance, SessionStore, SliceReview};
+
+/// The program of the README, compiled with the documentation's tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExample;
 
 #[cfg(test)]
 mod tests {

@@ -10,6 +10,7 @@
 //!
 //! To embed the annotator in another program, use `sam-annotate`; this crate prints, draws bars and reads command lines.
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod backend;
 pub mod commands;

@@ -1,4 +1,4 @@
-//! Where models compute on a CPU: thread pools that cannot deadlock.
+#![doc = include_str!("../README.md")]
 //!
 //! # Why a training needs a guard
 //!
@@ -18,20 +18,6 @@
 //!
 //! One way to wait for ever is left, and it is the observer's: an observer that waits for another thread's training stops the
 //! training that it observes, and the other waits for its turn.
-//!
-//! ```
-//! use std::ops::ControlFlow;
-//!
-//! let mut seen = 0;
-//! let steps = sam_threads::train(
-//!     |report| (1..=10).find(|step| report(step).is_break()).unwrap_or(10),
-//!     &mut |step: &usize| {
-//!         seen += 1;
-//!         if *step == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-//!     },
-//! );
-//! assert_eq!((steps, seen), (3, 3));
-//! ```
 
 #![forbid(unsafe_code)]
 

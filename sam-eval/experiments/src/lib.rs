@@ -1,5 +1,7 @@
-#![doc = include_str!("../README.md")]
+// The program of the README computes with `Flex`.
+#![cfg_attr(any(not(doctest), feature = "flex"), doc = include_str!("../README.md"))]
 #![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod cases;
 mod coarse_protocol;
@@ -43,3 +45,18 @@ pub use trust_protocol::{
     ActiveLearning, ActiveLearningCurve, MeasuredSlice, MeasuredVolume, QueryStrategy, RankingCurve, ReviewOrder,
     TrustProtocol, fit_trust, model_without,
 };
+
+// The crates in this crate's signatures, so that their versions fit.
+pub use burn;
+pub use csv;
+pub use sam_assist;
+pub use sam_auto;
+pub use sam_core::{self, ndarray};
+#[cfg(feature = "flex")]
+pub use sam_core::{Flex, FlexDevice};
+pub use sam_data;
+pub use sam_eval;
+pub use sam_files;
+pub use sam_prompt;
+pub use sapnet;
+pub use serde_json;

@@ -1,12 +1,13 @@
 //! The model's weights: a checkpoint file and its SHA-256.
 //!
 //! ```no_run
-//! use sam_annotate::{Precision, Weights, progress::ignore_progress, weights};
-//! # #[cfg(feature = "fetch")]
+//! use sam_annotate::Weights;
+//! # #[cfg(all(feature = "fetch", feature = "flex"))]
 //! # {
+//! use sam_annotate::{Flex, Precision, progress::ignore_progress, weights::lite_medsam};
 //! // Fetched once, then taken from the user's cache folder.
-//! let weights = weights::lite_medsam(&mut ignore_progress())?;
-//! let predictor = weights.predictor::<burn_flex::Flex>(&Default::default(), Precision::F32)?;
+//! let weights = lite_medsam(&mut ignore_progress())?;
+//! let predictor = weights.predictor::<Flex>(&Default::default(), Precision::F32)?;
 //! # }
 //! let weights = Weights::open("sam_vit_b.pth")?;
 //! # Ok::<(), sam_annotate::WeightsError>(())
