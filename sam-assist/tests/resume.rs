@@ -6,9 +6,7 @@ use burn::{
     module::{Module, ModuleMapper, Param, ParamId},
     tensor::Tensor,
 };
-use sam_assist::{
-    AnnotatedSlice, AssistConfig, AssistError, CardMetadata, LearnedKind, Learner, PromptCard, Schedule, Trained,
-};
+use sam_assist::{AnnotatedSlice, AssistConfig, AssistError, LearnedKind, Learner, PromptCard, Schedule, Trained};
 use sam_core::{Sam, SamPredictor};
 use sam_prompt::progress::ignore_progress;
 use sam_testing::{

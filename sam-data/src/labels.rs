@@ -27,6 +27,14 @@ pub struct Structure {
     pub values: Vec<u16>,
 }
 
+impl Structure {
+    /// A structure of these label values.
+    pub fn new(name: impl Into<String>, mut values: Vec<u16>) -> Self {
+        values.sort_unstable();
+        Self { name: name.into(), values }
+    }
+}
+
 impl FromIterator<(u16, String)> for LabelTable {
     fn from_iter<I: IntoIterator<Item = (u16, String)>>(names: I) -> Self {
         Self { names: names.into_iter().filter(|&(value, _)| value != 0).collect(), instances: false }

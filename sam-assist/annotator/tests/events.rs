@@ -58,7 +58,7 @@ fn every_stage_of_every_structure_is_reported() -> Result {
 
 #[test]
 fn sapnet_is_trained_once_with_values_of_the_users() -> Result {
-    let desk = Desk::new()?;
+    let desk = Desk::new();
     let config = GeneratorConfig::default()
         .with_sapnet(SapNetConfig::default().with_iterations(3))
         .with_gate(GateConfig::default().with_threshold(-5.0));

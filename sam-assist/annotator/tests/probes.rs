@@ -25,8 +25,9 @@ use sam_core::{
     TinyVitConfig, TwoWayTransformerConfig,
 };
 use sam_data::{Stack, Volume};
+use sam_testing::chain;
 
-use crate::{Result, chain, tiny::Desk};
+use crate::{Result, tiny::Desk};
 
 const UNIT: [[f64; 4]; 4] = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
 
@@ -324,7 +325,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Result<Self> {
-        let desk = Desk::new()?;
+        let desk = Desk::new();
         let annotator = desk.annotator()?;
         let slices = annotator.slices(SliceAxis::K)?;
         let embedding = slices.embedding(desk.shown[0])?;
@@ -432,7 +433,7 @@ fn mistakes_that_cannot_be_made_any_more() -> Result {
 /// `extract` and `insert` panic, as indexing does; their panics are the errors of `try_extract` and `try_insert`.
 #[test]
 fn documented_panics_say_what_the_errors_say() -> Result {
-    let desk = Desk::new()?;
+    let desk = Desk::new();
     let labels = &desk.phantom.labels.labels;
     let extracted = catch_unwind(AssertUnwindSafe(|| drop(desk.plane.extract(labels.view(), 8))));
     let inserted = catch_unwind(AssertUnwindSafe(|| {

@@ -259,7 +259,7 @@ mod tests {
         let box_prompt = TestPrompt::Once(PromptKind::Box);
         let quickstart = Quickstart {
             scan: "phantom".to_owned(),
-            structure: Structure { name: "organ".to_owned(), values: vec![value] },
+            structure: Structure::new("organ", vec![value]),
             window: Window::Auto,
             axis: SliceAxis::Auto,
             slices: 2,
