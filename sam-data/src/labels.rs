@@ -31,6 +31,7 @@ impl Structure {
     /// A structure of these label values.
     pub fn new(name: impl Into<String>, mut values: Vec<u16>) -> Self {
         values.sort_unstable();
+        values.dedup();
         Self { name: name.into(), values }
     }
 }
@@ -127,13 +128,11 @@ impl LabelTable {
 
     fn parse_structure(&self, text: &str) -> Result<Structure, DataError> {
         let (name, parts) = text.split_once('=').map_or((None, text), |(name, parts)| (Some(name.trim()), parts));
-        let mut values = parts.split('+').map(|part| self.value(part.trim())).collect::<Result<Vec<_>, _>>()?;
+        let values = parts.split('+').map(|part| self.value(part.trim())).collect::<Result<Vec<_>, _>>()?;
         let names = || values.iter().map(|&value| self.name(value).map_or(value.to_string(), str::to_owned));
         let name =
             name.filter(|name| !name.is_empty()).map_or_else(|| names().collect::<Vec<_>>().join("+"), str::to_owned);
-        values.sort_unstable();
-        values.dedup();
-        Ok(Structure { name, values })
+        Ok(Structure::new(name, values))
     }
 
     fn value(&self, word: &str) -> Result<u16, DataError> {
