@@ -16,17 +16,12 @@ mod wrong_input;
 
 #[cfg(feature = "dicom")]
 use peak_alloc::PeakAlloc;
+use sam_prompt::error_chain as chain;
 
 /// Measures how much memory damaged files are given.
 #[cfg(feature = "dicom")]
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
-
-/// An error and all of its causes, for words in them.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
 
 /// A folder of public data sets, which the tests that need it are run with.
 fn data_folder() -> std::path::PathBuf {

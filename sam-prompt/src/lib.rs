@@ -12,7 +12,7 @@
 //! - [`CorrectionClick`]: the click that corrects a prediction's largest error.
 //! - [`SliceSelection`] and [`choose_background`]: choose the slices of a volume to annotate.
 //! - [`components`], [`component_boxes`], [`largest_components`], [`mask_iou`], [`distance_transform`], ...: operations on masks.
-//! - [`progress`]: the observer of every long call of the workspace.
+//! - [`progress`]: the observer of every long call of the workspace; [`error_chain`]: an error with its causes, in one line.
 //! - `PromptEncoder` (feature `encoder`): SAM's prompt encoder, generic over burn's `Backend`.
 //!
 //! # Use
@@ -40,6 +40,7 @@
 
 #![forbid(unsafe_code)]
 
+mod chain;
 mod distance;
 mod document;
 mod drawing;
@@ -54,6 +55,7 @@ mod slices;
 
 #[cfg(feature = "encoder")]
 pub use burn;
+pub use chain::error_chain;
 pub use distance::distance_transform;
 pub use document::{
     CutAxis, DocumentError, DrawnMask, ObjectPrompts, PatientBox, PatientPoint, PatientPrompts, PromptDocument,

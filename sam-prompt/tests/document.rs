@@ -1,8 +1,6 @@
 //! What holds for every prompt document: it is read as it was written, survives the way to millimetres and back, and says what and
 //! where it is wrong.
 
-use std::error::Error;
-
 use ndarray::Array2;
 use proptest::{
     collection::{btree_map, vec},
@@ -12,7 +10,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use sam_prompt::{
     BoundingBox, CutAxis, DocumentError, DrawnMask, Label, Lasso, ObjectPrompts, PatientBox, PatientPoint,
-    PatientPrompts, Point, PromptDocument, PromptError, Scribble, SliceGeometry, SlicePrompts,
+    PatientPrompts, Point, PromptDocument, PromptError, Scribble, SliceGeometry, SlicePrompts, error_chain,
 };
 
 /// Pixels are `f32` of some hundreds, so that conversion is off by a few ten-thousandths at most.
@@ -224,17 +222,6 @@ fn on_slice(fields: &str) -> String {
     format!(r#"{{"version": 1, "prompts": {{"pixels": {{"axis": "axial", "objects": [{object}]}}}}}}"#)
 }
 
-/// The text of an error and of its causes.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
-
 #[test]
 fn bad_documents_say_what_and_where() {
     let cases = [
@@ -272,7 +259,7 @@ fn bad_documents_say_what_and_where() {
         ),
     ];
     for (text, expected) in cases {
-        let found = chain(&PromptDocument::from_json(text).expect_err(text));
+        let found = error_chain(&PromptDocument::from_json(text).expect_err(text));
         assert!(found.contains(expected), "{text}\n{found}");
     }
 }
@@ -298,7 +285,7 @@ fn what_could_not_be_read_is_not_written() {
     let found = PromptDocument::Millimetres { objects: vec![object] }.to_json().expect_err("JSON has no NaN");
     let expected = "the prompt document has an invalid prompt for object `liver`: \
                     a value in the point is NaN or infinite; give finite numbers";
-    assert_eq!(chain(&found), expected);
+    assert_eq!(error_chain(&found), expected);
     let mask = Some(DrawnMask(Array2::from_elem((1 << 15, 1), true)));
     let slices = vec![SlicePrompts { mask, ..SlicePrompts::default() }];
     let objects = vec![ObjectPrompts { name: "liver".into(), slices }];

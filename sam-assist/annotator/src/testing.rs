@@ -1,16 +1,9 @@
 //! Helpers of this crate's unit tests.
 
-use std::{error::Error, iter::successors};
-
 use sam_auto::{CleanUp, GeneratorKind, GeneratorStrategy, Strategy};
+pub(crate) use sam_prompt::error_chain as chain;
 
 use crate::AnnotateConfig;
-
-/// An error and its causes in one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let causes = successors(error.source(), |&cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
 
 /// A configuration.
 pub(crate) fn config() -> AnnotateConfig {

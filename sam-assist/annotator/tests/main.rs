@@ -7,11 +7,7 @@ mod old_session;
 mod rounds;
 mod tiny;
 
+use sam_prompt::error_chain as chain;
+
 /// What each test returns.
 type Result<T = (), E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
