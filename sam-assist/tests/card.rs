@@ -10,7 +10,7 @@ use burn_flex::FlexDevice;
 use ndarray::Array2;
 use sam_assist::{AssistConfig, AssistError, CardMetadata, MultiClass, PromptCard, Trained};
 use sam_core::SamPredictor;
-use sam_prompt::{BoundingBox, Prompts};
+use sam_prompt::{BoundingBox, Prompts, error_chain};
 
 use crate::common::{B, TestResult, WEIGHTS, card, card_of, clicks, learned, metadata, model, predictor, texture};
 
@@ -149,7 +149,7 @@ fn no_card_is_made_of_nonsense() -> TestResult {
     let predictor = predictor()?;
     let adaptation = learned(&predictor, &metadata("liver").learning)?;
     let refuse = |metadata: CardMetadata| match PromptCard::of(metadata, &adaptation) {
-        Err(error @ AssistError::CardContent { .. }) => Ok(error.to_string()),
+        Err(error @ AssistError::CardContent { .. }) => Ok(error_chain(&error)),
         other => Err(format!("{other:?}")),
     };
     let message = refuse(metadata("li\u{1b}[31mver"))?;
@@ -169,7 +169,7 @@ fn no_card_is_made_of_nonsense() -> TestResult {
     assert!(refuse(CardMetadata { learning, ..metadata("liver") })?.contains("weight_decay"));
 
     let spoilt = adaptation.clone().map(&mut Spoil);
-    let message = PromptCard::of(metadata("liver"), &spoilt).expect_err("no numbers").to_string();
+    let message = error_chain(&PromptCard::of(metadata("liver"), &spoilt).expect_err("no numbers"));
     assert!(message.contains("not finite"), "{message}");
     Ok(())
 }

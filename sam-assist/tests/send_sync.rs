@@ -2,9 +2,9 @@
 
 use burn_flex::Flex;
 use sam_assist::{
-    Adaptation, AnnotatedSlice, AssistConfig, AssistError, CardMetadata, ConfigError, EarlyStopping, FrozenDecoder,
-    Learned, LearnedKind, Learner, LowRankAdapters, Member, MultiClass, PromptCard, Schedule, SelfCheck, Timing,
-    Trained, TrainingSlices,
+    Adaptation, AnnotatedSlice, AssistConfig, AssistError, CardMetadata, ConfigError, ContentError, EarlyStopping,
+    FrozenDecoder, Learned, LearnedKind, Learner, LowRankAdapters, Member, MultiClass, PromptCard, Schedule, SelfCheck,
+    Timing, Trained, TrainingSlices,
 };
 
 fn assert_send_sync<T: Send + Sync + 'static>() {}
@@ -17,6 +17,7 @@ fn every_type_is_send_and_sync() {
     assert_send_sync::<AssistError>();
     assert_send_sync::<CardMetadata>();
     assert_send_sync::<ConfigError>();
+    assert_send_sync::<ContentError>();
     assert_send_sync::<EarlyStopping>();
     assert_send_sync::<FrozenDecoder<Flex>>();
     assert_send_sync::<Learned<Flex>>();

@@ -161,6 +161,9 @@ pub enum ReadError {
         /// What is wrong with the content, and what to do.
         reason: String,
     },
+    /// Its pickle, the table of contents that PyTorch writes, cannot be read.
+    #[error(transparent)]
+    Pickle(Box<dyn std::error::Error + Send + Sync>),
     /// Its PyTorch archive is damaged.
     #[error("its archive is damaged")]
     Archive(#[source] Box<dyn std::error::Error + Send + Sync>),
