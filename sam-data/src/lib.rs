@@ -60,7 +60,7 @@ mod window;
 pub use case::{Case, LoadedCase};
 pub use dataset::{Collection, Dataset, Division, KnownSet, LeftOut, Marked, Preprocessing, Provenance, open_dataset};
 #[cfg(feature = "dicom")]
-pub use dicom::{DicomSeries, Segment, check_segmentation_output, read_dicom, write_segmentation};
+pub use dicom::{DicomSeries, Segment, check_segmentation_output, read_dicom, read_dicom_observed, write_segmentation};
 pub use error::{
     DataError, GridError, ImageError, LabelTableError, LayoutError, MatlabError, ResampleError, WindowError,
 };

@@ -9,14 +9,12 @@ use std::{
 
 use ndarray::ArrayView3;
 use sam_files::Sha256Id;
+use sam_prompt::progress::{Observer, Progress, Stage, ignore_progress};
 use serde::{Deserialize, Serialize};
 
 use crate::{DataError, Grid, LabelVolume, Volume, nifti_files, read_labels, read_volume, write_labels};
 #[cfg(feature = "dicom")]
-use crate::{DicomSeries, Segment, read_dicom, write_segmentation};
-
-/// A scan and its label maps may lie this far apart, in mm: editors round affines.
-const GRID_TOLERANCE_MM: f64 = 0.01;
+use crate::{DicomSeries, Segment, read_dicom_observed, write_segmentation};
 
 /// Which scan it is, wherever it lies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,31 +61,53 @@ impl Scan {
     /// # Errors
     /// Those of [`read_volume`] and of `read_dicom`; [`DataError::NotDicom`] if a series is chosen of a NIfTI file;
     /// [`DataError::WithoutDicom`] for DICOM without the feature `dicom`.
+    #[expect(clippy::missing_panics_doc, reason = "an observer that ignores progress stops nothing")]
     pub fn open(path: impl AsRef<Path>, series: Option<&str>) -> Result<Self, DataError> {
+        let scan = Self::open_observed(path, series, &mut ignore_progress())?;
+        Ok(scan.expect("it ignores progress, so it stops nothing"))
+    }
+
+    /// As [`Scan::open`]. The observer is called with [`Stage::Read`]: for DICOM twice for each file, for NIfTI once. `None` if it
+    /// stopped the call before the last file.
+    ///
+    /// # Errors
+    /// As [`Scan::open`].
+    pub fn open_observed(
+        path: impl AsRef<Path>,
+        series: Option<&str>,
+        observer: &mut Observer<'_>,
+    ) -> Result<Option<Self>, DataError> {
         let path = path.as_ref();
         if is_dicom(path) {
-            return Self::open_dicom(path, series);
+            return Self::open_dicom(path, series, observer);
         }
         if series.is_some() {
             let purpose = "a series of it was chosen";
             return Err(DataError::NotDicom { path: path.to_path_buf(), purpose });
         }
-        Ok(Self {
+        let scan = Self {
             path: path.to_path_buf(),
             volume: Arc::new(read_volume(path)?),
             #[cfg(feature = "dicom")]
             series: None,
-        })
+        };
+        // Nothing is left to stop.
+        let _ = observer(&Progress::new(Stage::Read, 1, 1));
+        Ok(Some(scan))
     }
 
     #[cfg(feature = "dicom")]
-    fn open_dicom(path: &Path, series: Option<&str>) -> Result<Self, DataError> {
-        let (volume, series) = read_dicom(path, series)?;
-        Ok(Self { path: path.to_path_buf(), volume: Arc::new(volume), series: Some(Arc::new(series)) })
+    fn open_dicom(path: &Path, series: Option<&str>, observer: &mut Observer<'_>) -> Result<Option<Self>, DataError> {
+        let read = read_dicom_observed(path, series, observer)?;
+        Ok(read.map(|(volume, series)| Self {
+            path: path.to_path_buf(),
+            volume: Arc::new(volume),
+            series: Some(Arc::new(series)),
+        }))
     }
 
     #[cfg(not(feature = "dicom"))]
-    fn open_dicom(path: &Path, _series: Option<&str>) -> Result<Self, DataError> {
+    fn open_dicom(path: &Path, _: Option<&str>, _: &mut Observer<'_>) -> Result<Option<Self>, DataError> {
         Err(DataError::WithoutDicom { path: path.to_path_buf() })
     }
 
@@ -159,11 +179,11 @@ impl Scan {
     /// Reads a label map of the scan from NIfTI.
     ///
     /// # Errors
-    /// Those of [`read_labels`]; [`DataError::Grid`] unless it lies on the scan's grid, to within 0.01 mm.
+    /// Those of [`read_labels`]; [`DataError::Grid`] unless it lies on the scan's grid; see [`Grid::check_same`].
     pub fn read_labels(&self, path: impl AsRef<Path>) -> Result<LabelVolume, DataError> {
         let path = path.as_ref();
         let labels = read_labels(path)?;
-        self.volume.grid.compare(&labels.grid, GRID_TOLERANCE_MM).map_err(|mismatch| DataError::Grid {
+        self.volume.grid.check_same(&labels.grid).map_err(|mismatch| DataError::Grid {
             mask: path.to_path_buf(),
             image: self.path.clone(),
             mismatch: Box::new(mismatch),

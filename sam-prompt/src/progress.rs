@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Stage {
-    /// Reads a file.
+    /// Reads the files of a scan.
     Read,
     /// Embeds slices with the image encoder.
     Embed,
@@ -23,8 +23,6 @@ pub enum Stage {
     Rank,
     /// Tests what was learned on annotated slices that were left out.
     SelfCheck,
-    /// Writes results.
-    Write,
 }
 
 /// The progress of a long call.

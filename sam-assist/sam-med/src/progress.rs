@@ -153,7 +153,6 @@ fn verb(stage: Stage) -> &'static str {
         Stage::Segment => "Segmenting",
         Stage::Rank => "Ranking slices of",
         Stage::SelfCheck => "Testing",
-        Stage::Write => "Writing",
         _ => "Working on",
     }
 }

@@ -8,7 +8,10 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use sam_assist::ConfigError;
 use sam_core::{AnnotatedSlice, SliceSource};
-use sam_prompt::{Label, Point, Prompts, Replacement, SamplingScheme};
+use sam_prompt::{
+    Label, Point, Prompts, Replacement, SamplingScheme,
+    progress::{Observer, Progress, Stage},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{AutoError, PromptGenerator, SliceContext};
@@ -88,28 +91,50 @@ impl PointPropagationConfig {
     /// order given.
     ///
     /// The paper takes the union of their masks: [`Vote::Union`](crate::Vote). Only the slices that points reach are read, and none is
-    /// embedded.
+    /// embedded. The observer is called with [`Stage::Fit`] after each slice that was read; the total counts the slices that points
+    /// can reach.
     ///
     /// # Errors
     /// [`AutoError::Config`]; [`AutoError::NothingAnnotated`]; [`AutoError::NoSuchSlice`]; [`AutoError::Slice`] if a slice cannot be
-    /// read; [`AutoError::OutlineSize`] if slices differ in size.
+    /// read; [`AutoError::OutlineSize`] if slices differ in size; [`AutoError::Stopped`] if the observer stops it before the last slice.
     pub fn fit<B: Backend>(
         &self,
         annotated: &[AnnotatedSlice<B>],
         source: &dyn SliceSource<B>,
+        observer: &mut Observer<'_>,
     ) -> Result<Vec<PointGenerator>, AutoError> {
         self.check()?;
         let shown: Vec<_> = annotated.iter().filter(|slice| !slice.is_empty()).collect();
         if shown.is_empty() {
             return Err(AutoError::NothingAnnotated);
         }
-        shown.into_iter().map(|slice| self.spread(slice, source)).collect()
+        let within_reach = |slice: &&AnnotatedSlice<B>| self.within_reach(slice.index(), source.count());
+        let total = shown.iter().map(within_reach).sum();
+        let mut before = 0;
+        let spread = |slice: &AnnotatedSlice<B>| {
+            let mut done = before;
+            before += within_reach(&slice);
+            self.spread(slice, source, &mut |index| {
+                done += 1;
+                let stops = observer(&Progress::new(Stage::Fit, done, total).at_slice(index)).is_break();
+                if stops && done < total { Err(AutoError::Stopped) } else { Ok(()) }
+            })
+        };
+        shown.into_iter().map(spread).collect()
+    }
+
+    /// Number of slices that points of slice `index` can reach, itself included.
+    fn within_reach(&self, index: usize, count: usize) -> usize {
+        let after = count.saturating_sub(index + 1);
+        let [before, after] = [index, after].map(|slices| self.max_distance.map_or(slices, |most| most.min(slices)));
+        before + 1 + after
     }
 
     fn spread<B: Backend>(
         &self,
         slice: &AnnotatedSlice<B>,
         source: &dyn SliceSource<B>,
+        slice_done: &mut dyn FnMut(usize) -> Result<(), AutoError>,
     ) -> Result<PointGenerator, AutoError> {
         let (index, count) = (slice.index(), source.count());
         if index >= count {
@@ -129,9 +154,10 @@ impl PointPropagationConfig {
         let seeds: Vec<Pixel> = drawn.iter().map(|point| (point.y as usize, point.x as usize)).collect();
         let inside = outline.indexed_iter().filter(|&(_, &inside)| inside).map(|(pixel, _)| pixel);
         let start = Intensity::of(inside.map(|pixel| self.level(image.view(), pixel)));
-        let mut points = BTreeMap::from([(index, seeds.clone())]);
+        let mut points = BTreeMap::from([(index, seeds)]);
+        slice_done(index)?;
         for step in [-1, 1] {
-            self.spread_towards(step, source, outline.dim(), start, &mut points, index)?;
+            self.spread_towards(step, source, outline.dim(), (index, start), &mut points, slice_done)?;
         }
         Ok(PointGenerator { points })
     }
@@ -142,9 +168,9 @@ impl PointPropagationConfig {
         step: isize,
         source: &dyn SliceSource<B>,
         size: (usize, usize),
-        start: Intensity,
+        (index, start): (usize, Intensity),
         points: &mut BTreeMap<usize, Vec<Pixel>>,
-        index: usize,
+        slice_done: &mut dyn FnMut(usize) -> Result<(), AutoError>,
     ) -> Result<(), AutoError> {
         let (mut here, mut seeds, mut expected) = (index, points[&index].clone(), start);
         while let Some(next) = here.checked_add_signed(step).filter(|&next| next < source.count()) {
@@ -153,6 +179,7 @@ impl PointPropagationConfig {
             }
             let image = levels(source, next, size)?;
             seeds = seeds.iter().filter_map(|&pixel| self.follow(image.view(), pixel, expected)).collect();
+            slice_done(next)?;
             if seeds.is_empty() {
                 break;
             }

@@ -192,7 +192,7 @@ impl<B: Backend> CaseTest<'_, B> {
         let Some(config) = test.learning else {
             return Ok(Model { predictor: original.clone(), train_seconds: 0.0 });
         };
-        let annotated = annotate(self.case, self.source, &test.trial.annotated)?;
+        let annotated = annotate(self.setup, self.case, self.source, &test.trial.annotated)?;
         let learned = self.setup.counted(|observer| learn(original, &annotated, config, observer))?;
         Ok(Model { predictor: learned.adaptation.apply(original), train_seconds: learned.seconds })
     }

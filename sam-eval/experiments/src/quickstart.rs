@@ -6,7 +6,7 @@ use burn::tensor::backend::Backend;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use sam_assist::{AssistConfig, learn_structure};
 use sam_auto::{MaskPropagationConfig, SegmentedSlice, Strategy};
-use sam_core::{AnnotatedSlice, SamPredictor, SliceSource};
+use sam_core::{SamPredictor, SliceSource};
 use sam_data::{LabelVolume, SliceAxis, SlicePlane, Stack, Structure, Volume, Window};
 use sam_eval::{
     EmptyPolicy, Record, dice,
@@ -88,10 +88,8 @@ impl Quickstart {
         let outlines: BTreeMap<usize, Array2<bool>> =
             chosen.iter().map(|&index| (index, stack.mask(index, &self.structure.values))).collect();
 
-        let annotate = |(&index, outline): (&usize, &Array2<bool>)| {
-            Ok(AnnotatedSlice::new(index, source.embedding(index)?, outline.clone())?)
-        };
-        let annotated = outlines.iter().map(annotate).collect::<Result<Vec<_>>>()?;
+        let drawn: Vec<usize> = outlines.keys().copied().collect();
+        let annotated = setup.annotate(&source, &drawn, |index| outlines[&index].clone())?;
         let steps = self.learning.clone().for_slices(annotated.len()).iterations;
         let learned = setup.case(format!("Learning {}", self.structure.name), steps, || {
             setup.counted(|observer| learn_structure(setup.predictor(), &annotated, &self.learning, None, observer))
@@ -111,7 +109,7 @@ impl Quickstart {
             mask: self.joined(volume, &slices),
             records,
             picture,
-            outlined: outlines.keys().copied().collect(),
+            outlined: drawn,
             learning_seconds: learned.seconds,
             volume_dice: self.volume_dice(&stack, &slices)?,
         })

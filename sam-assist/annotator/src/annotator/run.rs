@@ -11,17 +11,14 @@ use sam_core::{EmbeddingStore, SamPredictor, SliceError, SliceSource};
 use sam_data::{LabelVolume, SlicePlane};
 use sam_prompt::{
     ndarray::{Array2, Array3},
-    progress::{Progress, Stage, StopReason},
+    progress::StopReason,
 };
 
 use super::{
     Annotator, View,
     reporter::{Halt, Reporter},
 };
-use crate::{
-    AnnotateConfig, AnnotateError, Annotated, AnnotatedStructure, Annotations, Event, Events, cards,
-    rounds::GRID_TOLERANCE_MM,
-};
+use crate::{AnnotateConfig, AnnotateError, Annotated, AnnotatedStructure, Annotations, Event, Events, cards};
 
 /// Where the learning of structures starts, or what takes its place.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -142,16 +139,11 @@ impl<'a, B: Backend> Run<'a, B> {
         name: &Arc<str>,
         reporter: &mut Reporter<'_, '_>,
     ) -> Result<Vec<AnnotatedSlice<B>>, Halt> {
-        let (annotated, mut embedded) = (self.annotated(), Vec::new());
-        for (done, &index) in annotated.iter().enumerate() {
-            let outline = self.labels(index).mapv(|label| label == value);
-            let slice = self.slices.embedding(index).map_err(|source| self.embed_error(source))?;
-            let slice = AnnotatedSlice::new(index, slice, outline);
-            embedded.push(slice.map_err(|source| self.embed_error(SliceError::new(index, source)))?);
-            let progress = Progress::new(Stage::Embed, done + 1, annotated.len()).at_slice(index);
-            reporter.tell(Event::Progress { structure: Arc::clone(name), progress })?;
-        }
-        Ok(embedded)
+        let outline = |index| self.labels(index).mapv(|label| label == value);
+        let embedded =
+            AnnotatedSlice::embed_all(&*self.slices, &self.annotated(), outline, &mut reporter.observer(name));
+        let embedded = embedded.map_err(|source| self.embed_error(source))?;
+        embedded.filter(|_| !reporter.is_stopped()).ok_or(Halt::Stopped)
     }
 
     /// Learns a structure, or takes it from its card.
@@ -303,7 +295,7 @@ fn check<B: Backend>(
     annotations: &Annotations,
 ) -> Result<(), AnnotateError> {
     let (labels, scan) = (&annotations.labels, || annotator.scan().name());
-    if let Err(source) = annotator.scan().grid().compare(&labels.grid, GRID_TOLERANCE_MM) {
+    if let Err(source) = annotator.scan().grid().check_same(&labels.grid) {
         return Err(AnnotateError::OtherGrid { scan: scan(), source });
     }
     if labels.values().is_empty() {

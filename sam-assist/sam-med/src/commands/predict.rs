@@ -78,7 +78,7 @@ pub struct Options {
 /// # Errors
 /// If something cannot be read, does not fit, or cannot be written. [`Failure::Stopped`].
 pub fn run(options: &Options, console: &Console) -> Result<()> {
-    let scan = Arc::new(options.scan.read()?);
+    let scan = Arc::new(options.scan.read(console)?);
     let output = options.output.check(&scan, &[("--image", &options.scan.image)])?;
     let (plane, objects) = read_prompts(&options.prompts, &scan)?;
     let weights = options.model.locate(console)?;

@@ -60,7 +60,7 @@ impl<B: Backend> TrustTrial<'_, B> {
     fn segment(&self, annotated: &[usize]) -> Result<Segmented<B>> {
         let count = annotated.len();
         self.setup.doing(format!("seed {}, embedding", self.seed))?;
-        let annotated = annotate(self.case, self.source, annotated)?;
+        let annotated = annotate(self.setup, self.case, self.source, annotated)?;
         self.setup.doing(format!("seed {}, learning from {count} slices", self.seed))?;
         let (original, config) = (self.setup.predictor(), self.protocol.learning.clone().with_seed(self.seed));
         let learned = self.setup.watched(|observer| learn_structure(original, &annotated, &config, None, observer))?;

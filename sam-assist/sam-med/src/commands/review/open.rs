@@ -21,7 +21,7 @@ use crate::{backend::Job, console::Console, exit::Failure, record};
 /// # Errors
 /// If something cannot be read or does not fit the rest, or the mask could not be written.
 pub(super) fn open(options: &Options, console: &Console) -> Result<ScanDesk> {
-    let scan = Arc::new(options.scan.read()?);
+    let scan = Arc::new(options.scan.read(console)?);
     options.output.check(&scan, &[("--image", &options.scan.image)])?;
     let weights = options.model.locate(console)?;
     let reviewed = match (&options.session, &options.mask) {
