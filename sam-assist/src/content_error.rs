@@ -1,9 +1,10 @@
 //! Errors of what a learned file holds.
 
 use sam_files::SealError;
+use sam_prompt::ConfigError;
 use thiserror::Error;
 
-use crate::{ConfigError, Trained};
+use crate::Trained;
 
 /// Why the content of a prompt card or of a learner's state is invalid. Every text is fit for a terminal.
 #[derive(Debug, Clone, PartialEq, Error)]

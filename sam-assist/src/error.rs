@@ -3,10 +3,10 @@
 use std::{io, path::PathBuf};
 
 use sam_core::{CoreError, KeyMismatch, SliceError};
-use sam_prompt::PromptError;
+use sam_prompt::{ConfigError, PromptError};
 use thiserror::Error;
 
-use crate::{ConfigError, ContentError};
+use crate::ContentError;
 
 /// Why learning failed, or a learned file cannot be used.
 #[derive(Debug, Error)]

@@ -4,9 +4,11 @@ use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 
 use burn::tensor::backend::Backend;
 use ndarray::Array2;
-use sam_assist::ConfigError;
 use sam_core::{AnnotatedSlice, SamPredictor, SliceSource};
-use sam_prompt::progress::{Observer, Progress};
+use sam_prompt::{
+    ConfigError,
+    progress::{Observer, Progress},
+};
 use sapnet::{SapNetConfig, SupportConfig};
 use serde::{Deserialize, Serialize};
 

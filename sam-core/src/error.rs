@@ -2,7 +2,7 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use sam_prompt::PromptError;
+use sam_prompt::{ConfigError, PromptError};
 use thiserror::Error;
 
 use crate::{Precision, Region, words::printable};
@@ -39,15 +39,8 @@ pub enum CoreError {
         expected: (usize, usize),
     },
     /// A value of a config that makes no sense.
-    #[error("{name} is {found}, expected {expected}")]
-    Config {
-        /// The field's name.
-        name: &'static str,
-        /// Its value.
-        found: String,
-        /// What it may be.
-        expected: &'static str,
-    },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// Features that are no image's, or another model's.
     #[error("features of shape {shape:?} cannot be used: {reason}")]
     Embedding {

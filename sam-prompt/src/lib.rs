@@ -12,7 +12,8 @@
 //! - [`CorrectionClick`]: the click that corrects a prediction's largest error.
 //! - [`SliceSelection`] and [`choose_background`]: choose the slices of a volume to annotate.
 //! - [`components`], [`component_boxes`], [`largest_components`], [`mask_iou`], [`distance_transform`], ...: operations on masks.
-//! - [`progress`]: the observer of every long call of the workspace; [`error_chain`]: an error with its causes, in one line.
+//! - [`progress`]: the observer of every long call of the workspace; [`error_chain`]: an error with its causes, in one line;
+//!   [`ConfigError`]: a value of a configuration that is out of range.
 //! - `PromptEncoder` (feature `encoder`): SAM's prompt encoder, generic over burn's `Backend`.
 //!
 //! # Use
@@ -41,6 +42,7 @@
 #![forbid(unsafe_code)]
 
 mod chain;
+mod config_error;
 mod distance;
 mod document;
 mod drawing;
@@ -56,6 +58,7 @@ mod slices;
 #[cfg(feature = "encoder")]
 pub use burn;
 pub use chain::error_chain;
+pub use config_error::ConfigError;
 pub use distance::distance_transform;
 pub use document::{
     CutAxis, DocumentError, DrawnMask, ObjectPrompts, PatientBox, PatientPoint, PatientPrompts, PromptDocument,

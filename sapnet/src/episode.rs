@@ -3,6 +3,7 @@
 use burn::backend::Autodiff;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
+use sam_prompt::ConfigError;
 use serde::{Deserialize, Serialize};
 
 use crate::loss::two_class_cross_entropy;
@@ -125,14 +126,14 @@ impl<B: Backend> Support<B> {
     ///
     /// # Errors
     /// [`SapnetError::ShapeMismatch`] or [`SapnetError::Empty`] if shapes do not fit or have no elements;
-    /// [`SapnetError::Parameter`] if the configured scale is not positive.
+    /// [`SapnetError::Config`] if the configured scale is not positive.
     pub fn new(
         config: &SupportConfig,
         features: Tensor<B, 5>,
         foreground: Tensor<B, 4, Bool>,
         background: Tensor<B, 4, Bool>,
     ) -> Result<Self, SapnetError> {
-        SapnetError::check_positive("scale", config.scale)?;
+        ConfigError::check_positive("support.scale", config.scale)?;
         let [ways, shots, channels, height, width] = features.dims();
         let [_, _, image_height, image_width] = foreground.dims();
         let masks = [ways, shots, image_height, image_width];

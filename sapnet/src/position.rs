@@ -7,6 +7,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use sam_prompt::ConfigError;
 use serde::{Deserialize, Serialize};
 
 use crate::SapnetError;
@@ -40,10 +41,10 @@ impl FourierPositionConfig {
     /// Draws the frequencies, from `ChaCha8` and by the Box-Muller transform.
     ///
     /// # Errors
-    /// [`SapnetError::Parameter`] if there is not at least one frequency or sigma is not finite and greater than 0.
+    /// [`SapnetError::Config`] if there is not at least one frequency or sigma is not finite and greater than 0.
     pub fn init<B: Backend>(&self, device: &B::Device) -> Result<FourierPosition<B>, SapnetError> {
-        SapnetError::check_count("frequencies", self.frequencies)?;
-        SapnetError::check_positive("sigma", self.sigma)?;
+        ConfigError::check_count("position.frequencies", self.frequencies)?;
+        ConfigError::check_positive("position.sigma", self.sigma)?;
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         let gaussian = (0..self.frequencies).flat_map(|_| normal_pair(&mut rng)).map(|b| (b * self.sigma) as f32);
         let data = TensorData::new(gaussian.collect::<Vec<f32>>(), [2, self.frequencies]);

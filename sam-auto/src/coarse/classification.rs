@@ -1,8 +1,10 @@
 //! A linear classifier of SAM's features, pixel by pixel: the paper's "prompt classification".
 
 use burn::tensor::{Tensor, activation::sigmoid, backend::Backend};
-use sam_assist::ConfigError;
-use sam_prompt::progress::{Observer, Progress, Stage};
+use sam_prompt::{
+    ConfigError,
+    progress::{Observer, Progress, Stage},
+};
 use sapnet::{AnnotatedSlices, BilinearResize, CoarseSegmenter, FourierPositionConfig, SapnetError, check_query};
 use serde::{Deserialize, Serialize};
 
@@ -45,9 +47,8 @@ impl ClassifierConfig {
         slices: &AnnotatedSlices<B>,
         observer: &mut Observer<'_>,
     ) -> Result<LinearClassifier<B>, AutoError> {
-        let is_weight = self.l2.is_finite() && self.l2 > 0.0;
-        ConfigError::check(is_weight, "classifier.l2", || self.l2.to_string(), "a finite number above 0")?;
-        ConfigError::check(self.iterations > 0, "classifier.iterations", || "0".to_owned(), "at least 1")?;
+        ConfigError::check_positive("classifier.l2", self.l2)?;
+        ConfigError::check_count("classifier.iterations", self.iterations)?;
         let features = slices.features().clone();
         let [_, channels, height, width] = features.dims();
         let position = match &self.position {

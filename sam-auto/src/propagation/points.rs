@@ -6,10 +6,9 @@ use burn::tensor::backend::Backend;
 use ndarray::{Array2, ArrayView2, Axis};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use sam_assist::ConfigError;
 use sam_core::{AnnotatedSlice, SliceSource};
 use sam_prompt::{
-    Label, Point, Prompts, Replacement, SamplingScheme,
+    ConfigError, Label, Point, Prompts, Replacement, SamplingScheme,
     progress::{Observer, Progress, Stage},
 };
 use serde::{Deserialize, Serialize};
@@ -75,14 +74,10 @@ impl PointPropagationConfig {
     /// # Errors
     /// [`ConfigError`] names the first one that is out of range.
     pub fn check(&self) -> Result<(), ConfigError> {
-        ConfigError::check(self.points > 0, "propagation.points", || "0".to_owned(), "at least 1")?;
+        ConfigError::check_count("propagation.points", self.points)?;
         ConfigError::check(self.window % 2 == 1, "propagation.window", || self.window.to_string(), "an odd number")?;
-        for (name, value) in
-            [("propagation.tolerance", self.tolerance), ("propagation.least_deviation", self.least_deviation)]
-        {
-            let holds = value.is_finite() && value >= 0.0;
-            ConfigError::check(holds, name, || value.to_string(), "a finite number of at least 0")?;
-        }
+        ConfigError::check_not_negative("propagation.tolerance", self.tolerance)?;
+        ConfigError::check_not_negative("propagation.least_deviation", self.least_deviation)?;
         let adaption = self.adaption;
         ConfigError::check((0.0..=1.0).contains(&adaption), "propagation.adaption", || adaption.to_string(), "0 to 1")
     }

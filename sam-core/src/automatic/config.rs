@@ -1,8 +1,7 @@
 //! The config of automatic masks.
 
+use sam_prompt::ConfigError;
 use serde::{Deserialize, Serialize};
-
-use crate::CoreError;
 
 /// How everything on an image is found.
 ///
@@ -84,31 +83,18 @@ builders! {
 
 impl AutomaticConfig {
     /// Whether every value makes sense.
-    pub(super) fn check(&self) -> Result<(), CoreError> {
-        let refuse = |name, found: String, expected| Err(CoreError::Config { name, found, expected });
-        if self.points_per_side == 0 {
-            return refuse("points_per_side", "0".to_owned(), "at least 1");
-        }
-        if self.points_per_batch == 0 {
-            return refuse("points_per_batch", "0".to_owned(), "at least 1");
-        }
-        if self.crop_downscale == 0 {
-            return refuse("crop_downscale", "0".to_owned(), "at least 1");
-        }
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        ConfigError::check_count("points_per_side", self.points_per_side)?;
+        ConfigError::check_count("points_per_batch", self.points_per_batch)?;
+        ConfigError::check_count("crop_downscale", self.crop_downscale)?;
         // More layers than that have crops of no pixel on any image that fits into memory.
-        if self.crop_layers > 8 {
-            return refuse("crop_layers", self.crop_layers.to_string(), "at most 8");
-        }
-        if self.clicks_along(self.crop_layers) == 0 {
-            return refuse(
-                "crop_downscale",
-                self.crop_downscale.to_string(),
-                "a factor that leaves a click in every layer",
-            );
-        }
-        if !(0.0..1.0).contains(&self.crop_overlap) {
-            return refuse("crop_overlap", self.crop_overlap.to_string(), "a fraction from 0 to below 1");
-        }
+        ConfigError::check(self.crop_layers <= 8, "crop_layers", || self.crop_layers.to_string(), "at most 8")?;
+        let has_clicks = self.clicks_along(self.crop_layers) > 0;
+        let expected = "a factor that leaves a click in every layer";
+        ConfigError::check(has_clicks, "crop_downscale", || self.crop_downscale.to_string(), expected)?;
+        let is_fraction = (0.0..1.0).contains(&self.crop_overlap);
+        let expected = "a fraction from 0 to below 1";
+        ConfigError::check(is_fraction, "crop_overlap", || self.crop_overlap.to_string(), expected)?;
         for (name, value) in [
             ("pred_iou_threshold", self.pred_iou_threshold),
             ("stability_threshold", self.stability_threshold),
@@ -116,9 +102,7 @@ impl AutomaticConfig {
             ("box_nms_threshold", self.box_nms_threshold),
             ("crop_nms_threshold", self.crop_nms_threshold),
         ] {
-            if value.is_nan() {
-                return refuse(name, value.to_string(), "a number");
-            }
+            ConfigError::check(!value.is_nan(), name, || value.to_string(), "a number")?;
         }
         Ok(())
     }

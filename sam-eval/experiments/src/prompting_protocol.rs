@@ -11,11 +11,11 @@ use sam_eval::{
     Record,
     protocol::{FewSlices, Prediction, SimulatedUser, TestPrompt, TestSubject, TestedMethod, Trial},
 };
-use sam_prompt::Prompts;
+use sam_prompt::{ConfigError, Prompts};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CaseSelection, CaseStructure, ExperimentError, FoundMask, LearningConfigs, Protocol, Run, Setup,
+    CaseSelection, CaseStructure, FoundMask, LearningConfigs, Protocol, Run, Setup,
     error::{Context, Result},
     mask_trials::annotate,
     setup::digest,
@@ -51,26 +51,18 @@ impl Protocol for PromptingProtocol {
     }
 
     fn check(&self) -> Result<()> {
-        ExperimentError::check(!self.seeds.is_empty(), "seeds", "at least one", "none")?;
-        ExperimentError::check(self.slices.tested > 0, "test slices", "at least 1", 0)?;
-        ExperimentError::check(!self.prompts.is_empty(), "prompts", TestPrompt::SYNTAX, "none")?;
+        ConfigError::check(!self.seeds.is_empty(), "seeds", || "none".to_owned(), "at least one")?;
+        ConfigError::check_count("test slices", self.slices.tested)?;
+        ConfigError::check(!self.prompts.is_empty(), "prompts", || "none".to_owned(), TestPrompt::SYNTAX)?;
         for (at, prompt) in self.prompts.iter().enumerate() {
-            ExperimentError::check(
-                !self.prompts[..at].contains(prompt),
-                "prompts",
-                "each once",
-                format!("{prompt} twice"),
-            )?;
+            let is_new = !self.prompts[..at].contains(prompt);
+            ConfigError::check(is_new, "prompts", || format!("{prompt} twice"), "each once")?;
         }
         for (at, count) in self.slices.annotated.iter().enumerate() {
             let expected = "at least 1: the original model, which learns nothing, is always tested";
-            ExperimentError::check(*count > 0, "annotated slices", expected, count)?;
-            ExperimentError::check(
-                !self.slices.annotated[..at].contains(count),
-                "annotated slices",
-                "each number once",
-                format!("{count} twice"),
-            )?;
+            ConfigError::check(*count > 0, "annotated slices", || count.to_string(), expected)?;
+            let is_new = !self.slices.annotated[..at].contains(count);
+            ConfigError::check(is_new, "annotated slices", || format!("{count} twice"), "each number once")?;
         }
         Ok(())
     }

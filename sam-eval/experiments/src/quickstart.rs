@@ -13,13 +13,13 @@ use sam_eval::{
     protocol::{Prediction, SimulatedUser, TestPrompt, TestSubject, TestedMethod, TestedSlice},
 };
 use sam_prompt::{
-    Prompts, SliceSelection,
+    ConfigError, Prompts, SliceSelection,
     ndarray::{Array2, Array3, aview1},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ExperimentError, Setup,
+    Setup,
     error::{Context, Result},
     picture::{Panel, grid},
 };
@@ -77,8 +77,8 @@ impl Quickstart {
     /// "Outlines" slices from the truth, learns from them, segments the others, and compares.
     ///
     /// # Errors
-    /// [`ExperimentError::Config`] if the structure is on too few slices; if a slice cannot be embedded, learned from or segmented;
-    /// [`ExperimentError::Stopped`].
+    /// [`ExperimentError::Config`](crate::ExperimentError::Config) if the structure is on too few slices; if a slice cannot be embedded,
+    /// learned from or segmented; [`ExperimentError::Stopped`](crate::ExperimentError::Stopped).
     pub fn run<B: Backend>(&self, setup: &Setup<B>, volume: &Volume, labels: &LabelVolume) -> Result<QuickstartResult> {
         let stack = Stack::new(&self.scan, volume.clone(), self.axis, &self.window)?.with_labels(labels.clone())?;
         let stack = Arc::new(stack);
@@ -122,11 +122,8 @@ impl Quickstart {
         if shown.len() > self.slices {
             return Ok(shown);
         }
-        Err(ExperimentError::Config {
-            name: "slices to outline",
-            expected: format!("fewer than the {} slices of the scan that show {}", shown.len(), self.structure.name),
-            found: self.slices.to_string(),
-        })
+        let expected = format!("fewer than the {} slices of the scan that show {}", shown.len(), self.structure.name);
+        Err(ConfigError::new("slices to outline", self.slices.to_string(), expected).into())
     }
 
     /// The structure in the grid of the scan.
