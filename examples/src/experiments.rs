@@ -68,7 +68,7 @@ fn try_run(experiments: &[Experiment], options: &Options) -> Result<()> {
     let out = options.out(experiments);
     std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
     let plan = options.plan()?;
-    let journal = Journal::open(&out.join("journal.jsonl"))?;
+    let journal = Journal::open(out.join("journal.jsonl"))?;
     if !journal.is_empty() {
         eprintln!("Continuing with {} results of {}", journal.len(), out.display());
     }

@@ -8,11 +8,11 @@ use std::{
 };
 
 use burn::tensor::{DType, TensorData};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
 use sam_files::{Sha256Hasher, Sha256Id, sanitize, seal_with, unseal, write_atomic};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::AssistError;
+use crate::{AssistError, ContentError};
 
 /// A tuned mask decoder takes 16 MiB, a prompt encoder 25 KB; a learner's moments triple that, for each ensemble member.
 const MAX_BYTES: u64 = 256 << 20;
@@ -63,12 +63,12 @@ struct Version {
 /// Why a file is refused.
 enum Defect {
     Version(u64),
-    Content(String),
+    Content(ContentError),
 }
 
-impl From<String> for Defect {
-    fn from(reason: String) -> Self {
-        Self::Content(reason)
+impl From<ContentError> for Defect {
+    fn from(error: ContentError) -> Self {
+        Self::Content(error)
     }
 }
 
@@ -84,7 +84,7 @@ impl Format {
     /// Writes a file atomically.
     pub(crate) fn save<T: Serialize + Clone>(&self, content: &Content<T>, path: &Path) -> Result<(), AssistError> {
         let unwritable = |source| AssistError::Unwritable { kind: self.name, path: path.to_path_buf(), source };
-        let bytes = self.to_bytes(content).map_err(|reason| unwritable(io::Error::other(reason)))?;
+        let bytes = self.to_bytes(content).map_err(unwritable)?;
         write_atomic(path, |file| file.write_all(&bytes)).map_err(|error| unwritable(error.source))
     }
 
@@ -92,7 +92,7 @@ impl Format {
     pub(crate) fn load<T: DeserializeOwned>(
         &self,
         path: &Path,
-        check: impl FnOnce(&Content<T>) -> Result<(), String>,
+        check: impl FnOnce(&Content<T>) -> Result<(), ContentError>,
     ) -> Result<Content<T>, AssistError> {
         let bytes = self.read(path)?;
         let content = self.parse(&bytes).and_then(|content| {
@@ -111,7 +111,7 @@ impl Format {
         let (kind, path) = (self.name, path.to_path_buf());
         match flaw {
             Defect::Version(found) => AssistError::FormatVersion { kind, path, found, expected: self.version },
-            Defect::Content(reason) => AssistError::Corrupt { kind, path, reason: sanitize(&reason) },
+            Defect::Content(source) => AssistError::Corrupt { kind, path, source },
         }
     }
 
@@ -126,47 +126,49 @@ impl Format {
         let file = File::open(path).map_err(unreadable)?;
         file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
         if bytes.len() as u64 > MAX_BYTES {
-            let reason = format!("it is larger than {} MiB, too large for a {}", MAX_BYTES >> 20, self.name);
-            return Err(self.refuse(Defect::Content(reason), path));
+            let too_large = ContentError::TooLarge { most: MAX_BYTES >> 20, kind: self.name };
+            return Err(self.refuse(too_large.into(), path));
         }
         Ok(bytes)
     }
 
-    fn to_bytes<T: Serialize + Clone>(&self, content: &Content<T>) -> Result<Vec<u8>, String> {
+    fn to_bytes<T: Serialize + Clone>(&self, content: &Content<T>) -> io::Result<Vec<u8>> {
         let Content { about, written_by, tensors } = content;
         let entry = Entry { format_version: self.version, written_by: written_by.clone(), about: about.clone() };
-        let entry = serde_json::to_string(&entry).map_err(|error| error.to_string())?;
-        let entry = seal_with(CHECKSUM, &entry, checksum(&entry, tensors)).map_err(|error| error.to_string())?;
+        let entry = serde_json::to_string(&entry)?;
+        let entry = seal_with(CHECKSUM, &entry, checksum(&entry, tensors)).map_err(io::Error::other)?;
         let views = tensors
             .iter()
             .map(|(path, data)| Ok((path, TensorView::new(Dtype::F32, data.shape.to_vec(), data.as_bytes())?)));
-        let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
+        let views = views.collect::<Result<Vec<_>, SafeTensorError>>();
         views
             .and_then(|views| safetensors::serialize(views, Some(HashMap::from([(self.entry.to_owned(), entry)]))))
-            .map_err(|error| error.to_string())
+            .map_err(io::Error::other)
     }
 
     fn parse<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<Content<T>, Defect> {
-        let Self { name, entry: key, version } = self;
+        let &Self { name: kind, entry: key, version } = self;
         if bytes.first_chunk().is_some_and(|&length| u64::from_le_bytes(length) > MAX_HEADER_BYTES) {
-            return Err(format!("it is not a safetensors file, or its header is larger than that of a {name}").into());
+            return Err(ContentError::Header { kind }.into());
         }
-        let cut = |error| format!("it is not a safetensors file, or damaged or cut off ({error})");
+        let cut = |error: SafeTensorError| ContentError::Safetensors { reason: sanitize(&error.to_string()) };
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(cut)?;
-        let entry = header.metadata().as_ref().and_then(|entries| entries.get(*key));
-        let entry =
-            entry.ok_or_else(|| format!("its safetensors header has no entry \"{key}\"; is it a checkpoint?"))?;
+        let entry = header.metadata().as_ref().and_then(|entries| entries.get(key));
+        let entry = entry.ok_or(ContentError::NoEntry { entry: key })?;
 
-        let nonsense = |error: serde_json::Error| format!("its entry \"{key}\" is not that of a {name} ({error})");
+        let nonsense = |error: serde_json::Error| {
+            let reason = sanitize(&error.to_string());
+            ContentError::Entry { entry: key, kind, reason }
+        };
         let Version { format_version } = serde_json::from_str(entry).map_err(nonsense)?;
-        if format_version != *version {
+        if format_version != version {
             return Err(Defect::Version(format_version));
         }
         let tensors = SafeTensors::deserialize(bytes).map_err(cut)?;
         let tensors = tensors.iter().map(|(path, view)| parameter(path, &view)).collect::<Result<_, _>>()?;
-        let (entry, sum) = unseal(CHECKSUM, entry).map_err(|error| format!("its entry \"{key}\": {error}"))?;
+        let (entry, sum) = unseal(CHECKSUM, entry).map_err(|source| ContentError::Seal { entry: key, source })?;
         if sum != checksum(&entry, &tensors) {
-            return Err("it is damaged: its checksum does not match".to_owned().into());
+            return Err(ContentError::Checksum.into());
         }
         let Entry { written_by, about, .. } = serde_json::from_str(&entry).map_err(nonsense)?;
         Ok(Content { about, written_by: sanitize(&written_by), tensors })
@@ -174,21 +176,21 @@ impl Format {
 }
 
 /// Refuses tensors that hold NaN or infinity.
-pub(crate) fn check_finite(tensors: &Tensors) -> Result<(), String> {
+pub(crate) fn check_finite(tensors: &Tensors) -> Result<(), ContentError> {
     let is_finite = |data: &TensorData| data.iter::<f32>().all(f32::is_finite);
     match tensors.iter().find(|(_, data)| !is_finite(data)) {
-        Some((path, _)) => Err(format!("its parameter {path} holds values that are not finite")),
+        Some((path, _)) => Err(ContentError::NotFinite { path: sanitize(path) }),
         None => Ok(()),
     }
 }
 
 /// One parameter of a file.
-fn parameter(path: &str, view: &TensorView<'_>) -> Result<(String, TensorData), String> {
+fn parameter(path: &str, view: &TensorView<'_>) -> Result<(String, TensorData), ContentError> {
     if path.contains(char::is_control) {
-        return Err(format!("the parameter {path:?} has control characters in its name"));
+        return Err(ContentError::ParameterName { path: path.to_owned() });
     }
     if view.dtype() != Dtype::F32 {
-        return Err(format!("its parameter {path} is of type {:?}, expected F32", view.dtype()));
+        return Err(ContentError::ParameterType { path: path.to_owned(), found: format!("{:?}", view.dtype()) });
     }
     Ok((path.to_owned(), TensorData::from_bytes_vec(view.data().to_vec(), view.shape().to_vec(), DType::F32)))
 }

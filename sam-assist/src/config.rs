@@ -1,9 +1,9 @@
 //! Configuration of prompt learning.
 
-use sam_prompt::{PromptDraw, SamplingScheme};
+use sam_prompt::{ConfigError, PromptDraw, SamplingScheme};
 use serde::{Deserialize, Serialize};
 
-use crate::{ConfigError, EarlyStopping, Schedule};
+use crate::{EarlyStopping, Schedule};
 
 /// Ensembles beyond 16 members cost inference time without improving the result.
 const MAX_MEMBERS: usize = 16;
@@ -248,28 +248,28 @@ impl AssistConfig {
         ConfigError::check((1..=most).contains(&fewest), "points", found, "at least 1, the minimum first")?;
         let members = (1..=MAX_MEMBERS).contains(&self.members);
         ConfigError::check(members, "members", || self.members.to_string(), "1 to 16")?;
-        at_least_1("slices_per_step", self.slices_per_step)?;
-        at_least_1("check_points", self.check_points)?;
-        not_negative("learning_rate", self.learning_rate)?;
-        not_negative("decoder_rate", self.decoder_rate)?;
-        not_negative("initial_spread", self.initial_spread)?;
-        not_negative("weight_decay", self.weight_decay)?;
-        not_negative("dice_weight", self.dice_weight)?;
-        self.max_grad_norm.map_or(Ok(()), |norm| positive("max_grad_norm", norm))?;
+        ConfigError::check_count("slices_per_step", self.slices_per_step)?;
+        ConfigError::check_count("check_points", self.check_points)?;
+        ConfigError::check_not_negative("learning_rate", self.learning_rate)?;
+        ConfigError::check_not_negative("decoder_rate", self.decoder_rate)?;
+        ConfigError::check_not_negative("initial_spread", self.initial_spread)?;
+        ConfigError::check_not_negative("weight_decay", self.weight_decay)?;
+        ConfigError::check_not_negative("dice_weight", self.dice_weight)?;
+        self.max_grad_norm.map_or(Ok(()), |norm| ConfigError::check_positive("max_grad_norm", norm))?;
         match self.trained {
             Trained::PromptEncoder | Trained::TokenBranch | Trained::Decoder => {}
-            Trained::ExtraTokens { count } => at_least_1("extra_tokens.count", count)?,
+            Trained::ExtraTokens { count } => ConfigError::check_count("extra_tokens.count", count)?,
             Trained::LowRank { rank, scale } => {
-                at_least_1("low_rank.rank", rank)?;
-                positive("low_rank.scale", scale)?;
+                ConfigError::check_count("low_rank.rank", rank)?;
+                ConfigError::check_positive("low_rank.scale", scale)?;
             }
         }
         if let Schedule::Cosine { final_rate } = self.schedule {
-            not_negative("final_rate", final_rate)?;
+            ConfigError::check_not_negative("final_rate", final_rate)?;
         }
         if let Some(EarlyStopping { patience, least_gain, smoothing }) = self.early_stopping {
-            at_least_1("early_stopping.patience", patience)?;
-            not_negative("early_stopping.least_gain", least_gain)?;
+            ConfigError::check_count("early_stopping.patience", patience)?;
+            ConfigError::check_not_negative("early_stopping.least_gain", least_gain)?;
             let is_share = (0.0..1.0).contains(&smoothing);
             let found = || smoothing.to_string();
             ConfigError::check(is_share, "early_stopping.smoothing", found, "at least 0 and below 1")?;
@@ -282,20 +282,6 @@ impl AssistConfig {
         let fraction = self.schedule.fraction(iteration, self.iterations);
         Rates { prompts: self.learning_rate * fraction, decoder: self.decoder_rate * fraction }
     }
-}
-
-fn at_least_1(name: &'static str, value: usize) -> Result<(), ConfigError> {
-    ConfigError::check(value > 0, name, || value.to_string(), "at least 1")
-}
-
-fn not_negative(name: &'static str, value: f64) -> Result<(), ConfigError> {
-    let holds = value.is_finite() && value >= 0.0;
-    ConfigError::check(holds, name, || value.to_string(), "a finite number of at least 0")
-}
-
-fn positive(name: &'static str, value: f64) -> Result<(), ConfigError> {
-    let holds = value.is_finite() && value > 0.0;
-    ConfigError::check(holds, name, || value.to_string(), "a finite number above 0")
 }
 
 /// The learning rates of one iteration.

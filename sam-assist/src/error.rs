@@ -3,10 +3,10 @@
 use std::{io, path::PathBuf};
 
 use sam_core::{CoreError, KeyMismatch, SliceError};
-use sam_prompt::PromptError;
+use sam_prompt::{ConfigError, PromptError};
 use thiserror::Error;
 
-use crate::ConfigError;
+use crate::ContentError;
 
 /// Why learning failed, or a learned file cannot be used.
 #[derive(Debug, Error)]
@@ -74,14 +74,14 @@ pub enum AssistError {
         source: io::Error,
     },
     /// A file is damaged or holds something else.
-    #[error("{} is not a valid {kind}: {reason}", path.display())]
+    #[error("{} is not a valid {kind}", path.display())]
     Corrupt {
         /// Kind of file expected.
         kind: &'static str,
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        reason: String,
+        source: ContentError,
     },
     /// A file of another format version.
     #[error(
@@ -99,18 +99,18 @@ pub enum AssistError {
         expected: u64,
     },
     /// The content of a prompt card is invalid.
-    #[error("no prompt card can be made for {structure:?}: {reason}")]
+    #[error("no prompt card can be made for {structure:?}")]
     CardContent {
         /// Name of the structure.
         structure: String,
         /// What is wrong.
-        reason: String,
+        source: ContentError,
     },
     /// The state of a learner is invalid.
-    #[error("the learner cannot be saved: {reason}")]
+    #[error("the learner cannot be saved")]
     StateContent {
         /// What is wrong.
-        reason: String,
+        source: ContentError,
     },
     /// The file was learned with other weights.
     #[error(

@@ -10,7 +10,7 @@ use burn::{
 use rand::{Rng, RngExt};
 use sam_core::KeyMismatch;
 
-use crate::{AssistError, Trained, checksummed::Tensors, token_branch::Path};
+use crate::{AssistError, ContentError, Trained, checksummed::Tensors, token_branch::Path};
 
 /// Every trainable parameter, in f32.
 pub(crate) fn read<B: Backend>(module: &impl Module<Autodiff<B>>) -> Tensors {
@@ -36,12 +36,12 @@ pub(crate) fn fill<B: Backend, M: Module<Autodiff<B>>>(
 }
 
 /// Checks that values can belong to what was trained, before anything of that size is allocated.
-pub(crate) fn check_size(trained: Trained, members: usize, values: &Tensors) -> Result<(), String> {
+pub(crate) fn check_size(trained: Trained, members: usize, values: &Tensors) -> Result<(), ContentError> {
     let numbers =
         values.keys().filter_map(|path| path.strip_prefix("members.")?.split_once('.').map(|(number, _)| number));
     let found = numbers.collect::<BTreeSet<_>>().len();
     if found != members {
-        return Err(format!("it has {found} ensemble members, but its config says {members}"));
+        return Err(ContentError::Members { found, expected: members });
     }
     let size = |path: &str, axis: usize| values.get(path).and_then(|data| data.shape.get(axis).copied());
     let (name, expected, found) = match trained {
@@ -51,8 +51,8 @@ pub(crate) fn check_size(trained: Trained, members: usize, values: &Tensors) -> 
     };
     match found {
         Some(found) if found == expected => Ok(()),
-        Some(found) => Err(format!("the {name} is {found}, but its config says {expected}")),
-        None => Err(format!("the {name} cannot be found: its parameters are missing")),
+        Some(found) => Err(ContentError::Size { name, found, expected }),
+        None => Err(ContentError::NoSize { name }),
     }
 }
 

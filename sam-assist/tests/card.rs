@@ -8,7 +8,7 @@ use burn::{
 };
 use sam_assist::{AssistConfig, AssistError, CardMetadata, MultiClass, PromptCard, Trained};
 use sam_core::SamPredictor;
-use sam_prompt::{BoundingBox, Prompts};
+use sam_prompt::{BoundingBox, Prompts, error_chain};
 use sam_testing::{
     B, DEVICE, TestResult,
     card::{WEIGHTS, card_of, learned, metadata},
@@ -152,7 +152,7 @@ fn no_card_is_made_of_nonsense() -> TestResult {
     let predictor = predictor();
     let adaptation = learned(&predictor, &metadata("liver").learning)?;
     let refuse = |metadata: CardMetadata| match PromptCard::of(metadata, &adaptation) {
-        Err(error @ AssistError::CardContent { .. }) => Ok(error.to_string()),
+        Err(error @ AssistError::CardContent { .. }) => Ok(error_chain(&error)),
         other => Err(format!("{other:?}")),
     };
     let message = refuse(metadata("li\u{1b}[31mver"))?;
@@ -174,7 +174,7 @@ fn no_card_is_made_of_nonsense() -> TestResult {
     assert!(refuse(metadata("liver").with_learning(learning))?.contains("weight_decay"));
 
     let spoilt = adaptation.clone().map(&mut Spoil);
-    let message = PromptCard::of(metadata("liver"), &spoilt).expect_err("no numbers").to_string();
+    let message = error_chain(&PromptCard::of(metadata("liver"), &spoilt).expect_err("no numbers"));
     assert!(message.contains("not finite"), "{message}");
     Ok(())
 }

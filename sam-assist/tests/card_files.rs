@@ -3,6 +3,7 @@
 use std::{fs, path::Path};
 
 use sam_assist::{AssistError, PromptCard};
+use sam_prompt::error_chain;
 use sam_testing::TestResult;
 
 use crate::common::card;
@@ -32,7 +33,7 @@ fn refusal(path: &Path, bytes: &[u8]) -> TestResult<String> {
     fs::write(path, bytes)?;
     match PromptCard::load(path) {
         Ok(_) => Err("it was taken for a card".into()),
-        Err(error @ (AssistError::Corrupt { .. } | AssistError::FormatVersion { .. })) => Ok(error.to_string()),
+        Err(error @ (AssistError::Corrupt { .. } | AssistError::FormatVersion { .. })) => Ok(error_chain(&error)),
         Err(error) => Err(error.into()),
     }
 }

@@ -136,6 +136,6 @@ fn values_out_of_range_are_errors() -> TestResult {
         );
     }
     let message = valid().with_iterations(0).check().expect_err("no iterations").to_string();
-    assert_eq!(message, "iterations is 0, but has to be at least 1");
+    assert_eq!(message, "iterations: expected at least 1, found 0");
     Ok(())
 }

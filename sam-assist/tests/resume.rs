@@ -151,7 +151,7 @@ fn what_does_not_belong_together_is_refused() -> TestResult {
     }
     // A card is no state, and a state is no card.
     fs::write(&path, &whole)?;
-    let message = PromptCard::load(&path).expect_err("it is no card").to_string();
+    let message = sam_prompt::error_chain(&PromptCard::load(&path).expect_err("it is no card"));
     assert!(message.contains("no entry \"prompt_card\""), "{message}");
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! Every public type can be stored in a struct that threads share.
 
 use sam_assist::{
-    Adaptation, AnnotatedSlice, AssistConfig, AssistError, CardMetadata, ConfigError, EarlyStopping, FrozenDecoder,
-    Learned, LearnedKind, Learner, LowRankAdapters, Member, MultiClass, PromptCard, Schedule, SelfCheck, StepSeconds,
-    Trained, TrainingSlices,
+    Adaptation, AnnotatedSlice, AssistConfig, AssistError, CardMetadata, ConfigError, ContentError, EarlyStopping,
+    FrozenDecoder, Learned, LearnedKind, Learner, LowRankAdapters, Member, MultiClass, PromptCard, Schedule, SelfCheck,
+    StepSeconds, Trained, TrainingSlices,
 };
 use sam_testing::{B, assert_send_sync};
 
@@ -16,6 +16,7 @@ fn every_type_is_send_and_sync() {
         AssistError,
         CardMetadata,
         ConfigError,
+        ContentError,
         EarlyStopping,
         FrozenDecoder<B>,
         Learned<B>,

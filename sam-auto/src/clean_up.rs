@@ -1,7 +1,7 @@
 //! Keeps the largest components of segmented slices.
 
 use ndarray::{Array2, Axis, stack};
-use sam_assist::ConfigError;
+use sam_prompt::ConfigError;
 use sam_prompt::largest_components;
 use serde::{Deserialize, Serialize};
 

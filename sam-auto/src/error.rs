@@ -1,8 +1,7 @@
 //! Errors of automatic segmentation.
 
-use sam_assist::ConfigError;
 use sam_core::{CoreError, SliceError};
-use sam_prompt::PromptError;
+use sam_prompt::{ConfigError, PromptError};
 use sapnet::SapnetError;
 use thiserror::Error;
 

@@ -2,9 +2,8 @@
 
 use ndarray::{Array2, ArrayView2};
 use rand::Rng;
-use sam_assist::ConfigError;
 use sam_prompt::{
-    BoundingBox, Label, Prompts, Replacement, SamplingScheme, bounding_box, component_masks, dilate, erode,
+    BoundingBox, ConfigError, Label, Prompts, Replacement, SamplingScheme, bounding_box, component_masks, dilate, erode,
 };
 use serde::{Deserialize, Serialize};
 
@@ -110,9 +109,7 @@ impl PromptExtraction {
             || confidence.to_string(),
             "at least 0 and below 1",
         )?;
-        let strength = self.mask_strength;
-        let is_positive = strength.is_finite() && strength > 0.0;
-        ConfigError::check(is_positive, "extraction.mask_strength", || strength.to_string(), "a finite number above 0")
+        ConfigError::check_positive("extraction.mask_strength", self.mask_strength)
     }
 
     /// The components of a mask that are prompted for, largest first.

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use burn::tensor::{backend::Backend, module::adaptive_avg_pool2d};
-use sam_assist::ConfigError;
 use sam_core::{AnnotatedSlice, ImageEmbedding};
-use sam_prompt::Prompts;
+use sam_prompt::{ConfigError, Prompts};
 use serde::{Deserialize, Serialize};
 
 use crate::{AutoError, PromptGenerator, SliceContext};
@@ -53,11 +52,9 @@ impl GateConfig {
     pub fn check(&self) -> Result<(), ConfigError> {
         let threshold = self.threshold;
         ConfigError::check(!threshold.is_nan(), "gate.threshold", || threshold.to_string(), "a number")?;
-        let weight = self.distance_weight;
-        let is_weight = weight.is_finite() && weight >= 0.0;
-        ConfigError::check(is_weight, "gate.distance_weight", || weight.to_string(), "a finite number of at least 0")?;
+        ConfigError::check_not_negative("gate.distance_weight", self.distance_weight)?;
         ConfigError::check(self.least_extent > 0, "gate.least_extent", || "0".to_owned(), "at least 1 slice")?;
-        ConfigError::check(self.fields > 0, "gate.fields", || "0".to_owned(), "at least 1")
+        ConfigError::check_count("gate.fields", self.fields)
     }
 
     /// Fits a gate to slices with the structure and without it. Slices annotated as empty help much; without any, a slice must look

@@ -4,9 +4,11 @@ use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 
 use burn::tensor::backend::Backend;
 use ndarray::Array2;
-use sam_assist::ConfigError;
 use sam_core::{AnnotatedSlice, SamPredictor, SliceSource};
-use sam_prompt::progress::{Observer, Progress};
+use sam_prompt::{
+    ConfigError,
+    progress::{Observer, Progress},
+};
 use sapnet::{SapNetConfig, SupportConfig};
 use serde::{Deserialize, Serialize};
 
@@ -134,8 +136,9 @@ impl GeneratorConfig {
         Ok(self.sapnet.check()?)
     }
 
-    /// Fits a gate and the generators of a kind to annotated slices. SAP-Net takes some seconds; the observer is called after each of
-    /// its iterations, and the iterations of several networks are counted together.
+    /// Fits a gate and the generators of a kind to annotated slices. SAP-Net takes some seconds; the observer is called with
+    /// [`Stage::Fit`](sam_prompt::progress::Stage::Fit) after each iteration, and those of several methods are counted together. For
+    /// point propagation it is called after each slice that points reach.
     ///
     /// # Errors
     /// As [`GeneratorConfig::check`]; [`AutoError::NothingAnnotated`]; [`AutoError::Slice`] if a slice cannot be read;
@@ -151,7 +154,7 @@ impl GeneratorConfig {
         let gate = Arc::new(self.gate.fit(&annotated)?);
         let members = match self.methods(kind) {
             None => {
-                let runs = self.propagation.fit(&annotated, source)?;
+                let runs = self.propagation.fit(&annotated, source, observer)?;
                 Members::Points(runs.into_iter().map(Arc::new).collect())
             }
             Some(methods) => Members::Coarse(self.fit_methods(methods, &annotated, observer)?),
@@ -179,21 +182,23 @@ impl GeneratorConfig {
         annotated: &[AnnotatedSlice<B>],
         observer: &mut Observer<'_>,
     ) -> Result<Vec<CoarseGenerator<B>>, AutoError> {
-        let iterations = |method: &CoarseMethod| match method {
-            CoarseMethod::Sapnet(config) => config.iterations,
-            CoarseMethod::Panet(_) | CoarseMethod::Classifier(_) => 0,
-        };
-        let total: usize = methods.iter().map(iterations).sum();
-        let mut before = 0;
+        let total: usize = methods.iter().map(CoarseMethod::iterations).sum();
+        let (mut before, mut is_stopped) = (0, false);
         let mut members = Vec::with_capacity(methods.len());
         for method in methods {
-            let own = iterations(&method);
+            let own = method.iterations();
             let config = CoarseConfig { method, extraction: self.extraction.clone() };
             members.push(config.fit(annotated, &mut |own: &Progress| {
                 let progress = Progress::new(own.stage, before + own.done, total);
-                observer(&own.loss.map_or(progress, |loss| progress.with_loss(loss)))
+                let flow = observer(&own.loss.map_or(progress, |loss| progress.with_loss(loss)));
+                is_stopped = flow.is_break();
+                flow
             })?);
             before += own;
+            // A method that was stopped in its last iteration is complete, but the others are not.
+            if is_stopped && before < total {
+                return Err(AutoError::Stopped);
+            }
         }
         Ok(members)
     }

@@ -84,7 +84,7 @@ pub use generator::{PromptGenerator, SliceContext};
 pub use generators::{FittedGenerators, GeneratorConfig, GeneratorKind};
 pub use parts::PromptParts;
 pub use propagation::{MaskPropagationConfig, PointGenerator, PointPropagationConfig, propagate_masks};
-pub use sam_assist::ConfigError;
+pub use sam_prompt::ConfigError;
 pub use segmentation::{Segmentation, SegmentedSlice};
 pub use segmenter::{SegmenterConfig, VolumeSegmenter};
 pub use strategy::{FittedStrategy, GeneratorStrategy, Strategy};

@@ -2,7 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
-use sam_assist::{AssistConfig, ConfigError};
+use sam_assist::AssistConfig;
+use sam_prompt::ConfigError;
 use serde::{Deserialize, Serialize};
 
 use crate::PromptExtraction;

@@ -4,9 +4,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use burn::tensor::backend::Backend;
 use ndarray::Array2;
-use sam_assist::ConfigError;
 use sam_core::{CoreError, SamPredictor, SliceSource};
-use sam_prompt::progress::{Observer, Progress, Stage};
+use sam_prompt::{
+    ConfigError,
+    progress::{Observer, Progress, Stage},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{

@@ -1,6 +1,6 @@
 //! Generators on small volumes: what holds whatever the model sees.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use ndarray::{Array2, Array3, Axis};
 use proptest::prelude::*;
@@ -10,7 +10,10 @@ use sam_auto::{
     VolumeSegmenter, Vote,
 };
 use sam_core::{AnnotatedSlice, CoreError, ImageEmbedding, SamPredictor, SliceError, SliceSource};
-use sam_prompt::{Prompts, progress::ignore_progress};
+use sam_prompt::{
+    Prompts,
+    progress::{Progress, ignore_progress},
+};
 use sam_testing::{
     B,
     tiny::{SIZE, fixed, nothing, rectangle},
@@ -77,7 +80,7 @@ fn one_annotated_slice_is_enough_for_every_generator() {
         let widest = boxes.iter().max_by(|a, b| (a.x_max - a.x_min).total_cmp(&(b.x_max - b.x_min))).expect("a box");
         assert!(widest.contains(28.0, 18.0), "{method:?} finds {widest:?}");
     }
-    let runs = PointPropagationConfig::default().fit(&annotated, &slices).expect("one slice");
+    let runs = PointPropagationConfig::default().fit(&annotated, &slices, &mut ignore_progress()).expect("one slice");
     let reached: Vec<_> = runs.iter().map(|run| run.reached().collect::<Vec<_>>()).collect();
     assert_eq!(reached, [vec![2, 3, 4, 5, 6]]);
     let gate = GateConfig::default().fit(&annotated).expect("one slice");
@@ -169,10 +172,13 @@ fn impossible_tasks_are_errors() {
     assert!(matches!(config.fit(&empty, &mut ignore_progress()), Err(AutoError::NothingAnnotated)));
     assert!(matches!(GateConfig::default().fit(&empty), Err(AutoError::NothingAnnotated)));
     let seeds = PointPropagationConfig::default();
-    assert!(matches!(seeds.fit(&empty, &slices), Err(AutoError::NothingAnnotated)));
+    assert!(matches!(seeds.fit(&empty, &slices, &mut ignore_progress()), Err(AutoError::NothingAnnotated)));
     let embedding = slices.embedding(0).expect("in memory");
     let beyond = [AnnotatedSlice::new(9, embedding.clone(), square()).expect("of one size")];
-    assert!(matches!(seeds.fit(&beyond, &slices), Err(AutoError::Core(CoreError::NoSuchSlice { index: 9, count: 9 }))));
+    assert!(matches!(
+        seeds.fit(&beyond, &slices, &mut ignore_progress()),
+        Err(AutoError::Core(CoreError::NoSuchSlice { index: 9, count: 9 }))
+    ));
     let small = AnnotatedSlice::new(0, embedding, Array2::from_elem((3, 3), true));
     assert!(matches!(small, Err(CoreError::OutlineSize { found: (3, 3), .. })));
     for config in [
@@ -227,10 +233,22 @@ proptest! {
             .with_drift(drift)
             .with_max_distance(max_distance)
             .with_seed(seed);
-        let runs: Vec<PointGenerator> = config.fit(&annotated, &source).expect("a valid task");
+        let mut seen = Vec::new();
+        let mut note = |progress: &Progress| {
+            seen.push((progress.done, progress.total, progress.slice));
+            ControlFlow::Continue(())
+        };
+        let runs: Vec<PointGenerator> = config.fit(&annotated, &source, &mut note).expect("a valid task");
         prop_assert_eq!(runs.len(), 1);
         let reached: Vec<usize> = runs[0].reached().collect();
         prop_assert!(reached.contains(&index));
+        // One call for each slice that was read, no more than could be reached.
+        prop_assert!(seen.iter().enumerate().all(|(at, &(done, total, _))| done == at + 1 && done <= total));
+        prop_assert!(reached.iter().all(|&slice| seen.iter().any(|&(.., read)| read == Some(slice))));
+        if seen.len() > 1 {
+            let stopped = config.fit(&annotated, &source, &mut |_: &Progress| ControlFlow::Break(()));
+            prop_assert!(matches!(stopped, Err(AutoError::Stopped)));
+        }
         prop_assert!(reached.windows(2).all(|pair| pair[1] == pair[0] + 1), "a gap in {:?}", reached);
         for &slice in &reached {
             prop_assert!(slice < count && max_distance.is_none_or(|most| slice.abs_diff(index) <= most));

@@ -1,5 +1,7 @@
 //! The whole pipeline: learn, fit once, segment, rank.
 
+use std::ops::ControlFlow;
+
 use sam_assist::{AssistConfig, learn_structure};
 use sam_auto::{
     AutoError, ClassifierConfig, CleanUp, CoarseConfig, CoarseMethod, GateConfig, GeneratorConfig, GeneratorKind,
@@ -65,16 +67,17 @@ fn sapnet_is_trained_once_for_prompts_and_trust() -> TestResult {
     let annotated = annotated(&source);
     for (kind, own, of_trust) in [
         (GeneratorKind::Sapnet, 12, 0),
-        (GeneratorKind::Ensemble, 24, 0),
+        // Two networks, and the classifier's iterations.
+        (GeneratorKind::Ensemble, 24 + ClassifierConfig::default().iterations, 0),
         // Without a SAP-Net among the generators, trust trains one.
-        (GeneratorKind::Panet, 0, 12),
+        (GeneratorKind::Panet, 1, 12),
     ] {
         let mut trained = Vec::new();
         let mut count = |progress: &Progress| {
             if progress.stage == Stage::Fit {
                 trained.push((progress.done, progress.total));
             }
-            std::ops::ControlFlow::Continue(())
+            ControlFlow::Continue(())
         };
         let fitted = strategy(kind).fit(annotated.clone(), &source, &mut count)?;
         let found = fitted.segment(&predictor, &source, &mut ignore_progress())?;
@@ -249,6 +252,19 @@ fn a_stopped_call_leaves_a_marked_part_or_nothing() -> Result<(), AutoError> {
     for calls in [3, 15] {
         let stopped = strategy(GeneratorKind::Sapnet).fit(annotated.clone(), &source, &mut stop_after(calls));
         assert!(matches!(stopped, Err(AutoError::Stopped)), "{calls}");
+    }
+    // After the last iteration of the first of two networks: the observer need not say so twice.
+    let mut calls = 0;
+    let stopped = strategy(GeneratorKind::Ensemble).fit(annotated.clone(), &source, &mut |_: &Progress| {
+        calls += 1;
+        if calls == 11 + 12 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert!(matches!(stopped, Err(AutoError::Stopped)));
+    assert_eq!(calls, 11 + 12);
+    // In the first iteration after the 11 slices were embedded.
+    for kind in [GeneratorKind::Classification, GeneratorKind::Propagation] {
+        let stopped = strategy(kind).fit(annotated.clone(), &source, &mut stop_after(12));
+        assert!(matches!(stopped, Err(AutoError::Stopped)), "{kind}");
     }
     Ok(())
 }

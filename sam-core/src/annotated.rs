@@ -2,8 +2,9 @@
 
 use burn::tensor::backend::Backend;
 use ndarray::Array2;
+use sam_prompt::progress::{Observer, Progress, Stage};
 
-use crate::{CoreError, ImageEmbedding};
+use crate::{CoreError, ImageEmbedding, SliceError, SliceSource};
 
 /// An embedded slice and the outline that a person drew on it.
 ///
@@ -29,6 +30,32 @@ impl<B: Backend> AnnotatedSlice<B> {
             return Err(CoreError::OutlineSize { index, found, expected });
         }
         Ok(Self { index, embedding, outline })
+    }
+
+    /// Embeds slices and joins each with its outline. The observer is called after each slice; `None` if it stopped the call before
+    /// the last one.
+    ///
+    /// # Shapes
+    /// - outline: `[rows, columns]` of the slice
+    ///
+    /// # Errors
+    /// If a slice cannot be read or embedded, or its outline has another size.
+    pub fn embed_all(
+        source: &dyn SliceSource<B>,
+        slices: &[usize],
+        outline: impl Fn(usize) -> Array2<bool>,
+        observer: &mut Observer<'_>,
+    ) -> Result<Option<Vec<Self>>, SliceError> {
+        let mut annotated = Vec::with_capacity(slices.len());
+        for &index in slices {
+            let slice = Self::new(index, source.embedding(index)?, outline(index));
+            annotated.push(slice.map_err(|error| SliceError::new(index, error))?);
+            let progress = Progress::new(Stage::Embed, annotated.len(), slices.len()).at_slice(index);
+            if observer(&progress).is_break() && annotated.len() < slices.len() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(annotated))
     }
 
     /// Position in the volume or image set, counted from 0.

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    error::Error as _,
     fs::{self, File},
     io,
     ops::ControlFlow,
@@ -17,7 +16,10 @@ use burn::tensor::{DType, Tensor, TensorData, backend::Backend};
 use ndarray::{Array3, ArrayView3};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use sam_files::{Sha256Hasher, is_unfinished, write_atomic};
-use sam_prompt::progress::{Observer, Progress, Stage};
+use sam_prompt::{
+    error_chain,
+    progress::{Observer, Progress, Stage},
+};
 use sam_threads::in_embedding_pool;
 use serde::{Deserialize, Serialize};
 
@@ -268,7 +270,7 @@ impl EmbeddingCache {
     pub fn put<B: Backend>(&self, key: &EmbeddingKey, embedding: &ImageEmbedding<B>) -> Result<(), CoreError> {
         let path = self.path(key);
         let write = || -> io::Result<()> {
-            let bytes = Entry::write(embedding, key, self.config.half).map_err(io::Error::other)?;
+            let bytes = Entry::write(embedding, key, self.config.half)?;
             write_atomic(&path, |file| file.write_all(&bytes)).map_err(|error| error.source)?;
             self.drop_oldest(&path)
         };
@@ -319,18 +321,17 @@ struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     /// The file of an embedding.
-    fn write<B: Backend>(embedding: &ImageEmbedding<B>, key: &EmbeddingKey, half: bool) -> Result<Vec<u8>, String> {
+    fn write<B: Backend>(embedding: &ImageEmbedding<B>, key: &EmbeddingKey, half: bool) -> io::Result<Vec<u8>> {
         let (dtype, stored) = if half { (DType::F16, Dtype::F16) } else { (DType::F32, Dtype::F32) };
         let data = embedding.features().clone().permute([0, 2, 3, 1]).into_data().convert_dtype(dtype);
-        let frame = serde_json::to_string(&embedding.frame()).map_err(|error| error.to_string())?;
+        let frame = serde_json::to_string(&embedding.frame())?;
         let about = HashMap::from([
             ("key".to_owned(), key.0.clone()),
             ("checksum".to_owned(), checksum(&frame, stored, &data.shape, data.as_bytes())),
             ("frame".to_owned(), frame),
         ]);
-        let features =
-            TensorView::new(stored, data.shape.to_vec(), data.as_bytes()).map_err(|error| error.to_string())?;
-        safetensors::serialize([("features", features)], Some(about)).map_err(|error| error.to_string())
+        let features = TensorView::new(stored, data.shape.to_vec(), data.as_bytes()).map_err(io::Error::other)?;
+        safetensors::serialize([("features", features)], Some(about)).map_err(io::Error::other)
     }
 
     /// What a file holds, if it is whole and belongs to the key.
@@ -358,8 +359,7 @@ impl<'a> Entry<'a> {
 
 /// Reports an error and its cause.
 fn warn(error: &CoreError, consequence: &str) {
-    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-    tracing::warn!("{error}{cause}; {consequence}");
+    tracing::warn!("{}; {consequence}", error_chain(error));
 }
 
 /// Of everything in an entry but its key.

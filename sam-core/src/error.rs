@@ -3,10 +3,10 @@
 use std::{fmt, io, path::PathBuf};
 
 use sam_files::sanitize;
-use sam_prompt::PromptError;
+use sam_prompt::{ConfigError, PromptError};
 use thiserror::Error;
 
-use crate::{ConfigError, Precision, Region};
+use crate::{Precision, Region};
 
 /// Why a model could not be loaded or asked.
 #[derive(Debug, Error)]
@@ -155,6 +155,9 @@ pub enum ReadError {
         /// What is wrong with the content, and what to do.
         reason: String,
     },
+    /// Its pickle, the table of contents that PyTorch writes, cannot be read.
+    #[error(transparent)]
+    Pickle(Box<dyn std::error::Error + Send + Sync>),
     /// Its PyTorch archive is damaged.
     #[error("its archive is damaged")]
     Archive(#[source] Box<dyn std::error::Error + Send + Sync>),

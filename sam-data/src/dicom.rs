@@ -22,6 +22,7 @@ use std::{
 
 use dicom_object::DefaultDicomObject;
 use ndarray::{Array3, ShapeBuilder};
+use sam_prompt::progress::{Observer, Progress, Stage, ignore_progress};
 
 use self::{
     file::Part,
@@ -31,6 +32,9 @@ use self::{
 use crate::{DataError, DicomError, Grid, LayoutError, SeriesSummary, Volume, files::files_below};
 
 pub use segmentation::{Segment, check_segmentation_output, write_segmentation};
+
+/// The images of each series, by Series Instance UID: their files and headers.
+type Images = BTreeMap<String, Vec<(PathBuf, Header)>>;
 
 /// More voxels are refused before they are decoded: 8 GiB of them.
 const MAX_VOXELS: usize = 1 << 31;
@@ -71,23 +75,35 @@ impl DicomSeries {
 /// # Errors
 /// [`DataError::Layout`] where there is no DICOM image; [`DataError::Dicom`] where there are several series, slices are missing, lie at
 /// one place or are turned against each other, or pixels cannot be decoded.
+#[expect(clippy::missing_panics_doc, reason = "an observer that ignores progress stops nothing")]
 pub fn read_dicom(folder: impl AsRef<Path>, series: Option<&str>) -> Result<(Volume, DicomSeries), DataError> {
+    let read = read_dicom_observed(folder, series, &mut ignore_progress())?;
+    Ok(read.expect("it ignores progress, so it stops nothing"))
+}
+
+/// As [`read_dicom`]. The observer is called with [`Stage::Read`] after each file's header, and again after its pixels. `None` if it
+/// stopped the call before the last file.
+///
+/// # Errors
+/// As [`read_dicom`].
+pub fn read_dicom_observed(
+    folder: impl AsRef<Path>,
+    series: Option<&str>,
+    observer: &mut Observer<'_>,
+) -> Result<Option<(Volume, DicomSeries)>, DataError> {
     let folder = folder.as_ref();
-    let mut found: BTreeMap<String, Vec<(PathBuf, Header)>> = BTreeMap::new();
     let files = if folder.is_file() { vec![folder.to_path_buf()] } else { files_below(folder)? };
-    for path in files {
-        let opened = file::open(&path, Part::Header)?;
-        if let Some(header) = opened.and_then(|(object, pixels)| Header::of_image(object, pixels)) {
-            found.entry(header.series.clone()).or_default().push((path, header));
-        }
-    }
+    let mut steps = Steps { observer, done: 0, total: 2 * files.len() };
+    let Some(found) = headers(files, &mut steps)? else { return Ok(None) };
     let mut images = choose(folder, found, series)?;
+    // Pixels of other files are not read.
+    steps.done = steps.total - images.len();
     let mut frames = Vec::new();
     for (path, header) in &images {
         frames.extend(header.frames(path)?);
     }
     let stacking = Stacking::of(folder, &mut frames)?;
-    let voxels = decode(&frames, stacking.size)?;
+    let Some(voxels) = decode(&frames, stacking.size, &mut steps)? else { return Ok(None) };
     let grid = Grid::try_new([stacking.size.1, stacking.size.0, frames.len()], stacking.affine)
         .map_err(|source| DataError::Affine { path: folder.to_path_buf(), source })?;
     let first = images.iter().position(|(path, _)| *path == *frames[0].path).unwrap_or(0);
@@ -99,15 +115,41 @@ pub fn read_dicom(folder: impl AsRef<Path>, series: Option<&str>) -> Result<(Vol
         slices: frames,
         first: Box::new(header.object),
     };
-    Ok((Volume { voxels, grid, header: None }, series))
+    Ok(Some((Volume { voxels, grid, header: None }, series)))
+}
+
+/// Tells the observer how many files are read.
+struct Steps<'a, 'b> {
+    observer: &'a mut Observer<'b>,
+    done: usize,
+    total: usize,
+}
+
+impl Steps<'_, '_> {
+    /// Whether the observer stops the call after another file; not after the last one.
+    fn is_stopped_after_another(&mut self) -> bool {
+        self.done += 1;
+        (self.observer)(&Progress::new(Stage::Read, self.done, self.total)).is_break() && self.done < self.total
+    }
+}
+
+/// The images of each series; `None` if the observer stops it.
+fn headers(files: Vec<PathBuf>, steps: &mut Steps<'_, '_>) -> Result<Option<Images>, DataError> {
+    let mut found = Images::new();
+    for path in files {
+        let opened = file::open(&path, Part::Header)?;
+        if let Some(header) = opened.and_then(|(object, pixels)| Header::of_image(object, pixels)) {
+            found.entry(header.series.clone()).or_default().push((path, header));
+        }
+        if steps.is_stopped_after_another() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(found))
 }
 
 /// The images of the wanted series.
-fn choose(
-    folder: &Path,
-    mut found: BTreeMap<String, Vec<(PathBuf, Header)>>,
-    wanted: Option<&str>,
-) -> Result<Vec<(PathBuf, Header)>, DataError> {
+fn choose(folder: &Path, mut found: Images, wanted: Option<&str>) -> Result<Vec<(PathBuf, Header)>, DataError> {
     let summary = |(uid, images): (&String, &Vec<(PathBuf, Header)>)| {
         let Header { modality, description, .. } = &images[0].1;
         let (modality, description) = (modality.clone(), description.clone());
@@ -129,8 +171,12 @@ fn choose(
     }
 }
 
-/// The intensities of all frames, each file read once.
-fn decode(frames: &[Frame], (rows, columns): (usize, usize)) -> Result<Array3<f32>, DataError> {
+/// The intensities of all frames, each file read once; `None` if the observer stops it.
+fn decode(
+    frames: &[Frame],
+    (rows, columns): (usize, usize),
+    steps: &mut Steps<'_, '_>,
+) -> Result<Option<Array3<f32>>, DataError> {
     let area = rows * columns;
     let length = area.checked_mul(frames.len()).filter(|&voxels| voxels <= MAX_VOXELS);
     let length = length.ok_or_else(|| DataError::Dicom {
@@ -153,6 +199,10 @@ fn decode(frames: &[Frame], (rows, columns): (usize, usize)) -> Result<Array3<f3
                 return Err(refuse(DicomError::NotFinite));
             }
         }
+        if steps.is_stopped_after_another() {
+            return Ok(None);
+        }
     }
-    Ok(Array3::from_shape_vec((columns, rows, frames.len()).f(), voxels).expect("length is their product"))
+    let voxels = Array3::from_shape_vec((columns, rows, frames.len()).f(), voxels);
+    Ok(Some(voxels.expect("length is their product")))
 }

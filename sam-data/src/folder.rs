@@ -150,7 +150,7 @@ mod tests {
     use ndarray::Array3;
 
     use super::*;
-    use crate::{LoadedCase, Volume, error::chain, write_labels, write_volume};
+    use crate::{LoadedCase, Volume, error::error_chain, write_labels, write_volume};
 
     const LIVER: &str = r#"{"0": "background", "1": "liver"}"#;
 
@@ -179,14 +179,14 @@ mod tests {
         let opened = Folder::open(folder.path()).expect("two cases");
         assert_eq!(opened.cases().iter().map(|case| case.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
         assert!(matches!(opened.cases()[1].load(), Ok(LoadedCase::Volume { .. })));
-        let message = chain(&opened.cases()[0].load().expect_err("the mask lies elsewhere"));
+        let message = error_chain(&opened.cases()[0].load().expect_err("the mask lies elsewhere"));
         assert!(message.contains("origin") && message.contains("3.000 mm"), "{message}");
 
         // One table beside the cases serves those without their own; two different ones are refused.
         fs::rename(folder.path().join("a/labels.json"), folder.path().join("labels.json")).expect("writable");
         assert_eq!(Folder::open(folder.path()).expect("two cases").table(), opened.table());
         fs::write(folder.path().join("labels.json"), r#"{"1": "spleen"}"#).expect("writable");
-        assert!(chain(&Folder::open(folder.path()).expect_err("two tables")).contains("of a and of b differ"));
+        assert!(error_chain(&Folder::open(folder.path()).expect_err("two tables")).contains("of a and of b differ"));
     }
 
     #[test]
@@ -199,7 +199,7 @@ mod tests {
         crate::write_rgb(folder.path().join("images/one.png"), image.view()).expect("a writable folder");
         fs::write(folder.path().join("images/._one.png"), "not an image").expect("a writable folder");
         fs::write(folder.path().join("labels.json"), r#"{"encoding": "instance", "1": "nucleus"}"#).expect("writable");
-        let missing = chain(&Folder::open(folder.path()).expect_err("no mask"));
+        let missing = error_chain(&Folder::open(folder.path()).expect_err("no mask"));
         assert!(missing.contains("masks/one.png"), "{missing}");
 
         let mask = ::image::ImageBuffer::from_fn(7, 6, |x, _| ::image::Luma([x as u16 * 300]));
@@ -213,23 +213,23 @@ mod tests {
         fs::rename(folder.path().join("masks/one.png"), folder.path().join("masks/one.tif")).expect("writable");
         assert!(Folder::open(folder.path()).expect("one image").cases()[0].load().is_ok());
         fs::copy(folder.path().join("images/one.png"), folder.path().join("images/one.jpg")).expect("writable");
-        assert!(chain(&Folder::open(folder.path()).expect_err("twice")).contains("two images one"));
+        assert!(error_chain(&Folder::open(folder.path()).expect_err("twice")).contains("two images one"));
         fs::remove_file(folder.path().join("images/one.jpg")).expect("it was written");
         fs::copy(folder.path().join("masks/one.tif"), folder.path().join("masks/one.png")).expect("writable");
-        assert!(chain(&Folder::open(folder.path()).expect_err("twice")).contains("keep one of them"));
+        assert!(error_chain(&Folder::open(folder.path()).expect_err("twice")).contains("keep one of them"));
     }
 
     #[test]
     fn a_folder_that_does_not_fit_is_told_what_was_looked_for() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let message = chain(&Folder::open(folder.path()).expect_err("empty"));
+        let message = error_chain(&Folder::open(folder.path()).expect_err("empty"));
         assert!(message.contains("image.nii.gz") && message.contains("images/*.png"), "{message}");
         write_case(folder.path(), 0.0);
         fs::remove_file(folder.path().join("labels.json")).expect("it was written");
-        assert!(chain(&Folder::open(folder.path()).expect_err("no table")).contains("labels.json is missing"));
+        assert!(error_chain(&Folder::open(folder.path()).expect_err("no table")).contains("labels.json is missing"));
         fs::write(folder.path().join("labels.json"), "[]").expect("writable");
         assert!(matches!(Folder::open(folder.path()), Err(DataError::Labels { .. })));
         fs::remove_file(folder.path().join("label.nii.gz")).expect("it was written");
-        assert!(chain(&Folder::open(folder.path()).expect_err("no mask")).contains("label.nii.gz"));
+        assert!(error_chain(&Folder::open(folder.path()).expect_err("no mask")).contains("label.nii.gz"));
     }
 }

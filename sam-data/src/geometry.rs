@@ -9,6 +9,8 @@ use crate::GridError;
 
 /// Axes whose voxel fills less than this share of a right-angled one lie in one plane, but for rounding.
 const FLATTEST: f64 = 1e-6;
+/// A scan and its label map may lie this far apart, in mm: editors round affines.
+const TOLERANCE_MM: f64 = 0.01;
 
 /// A grid of voxels in space.
 ///
@@ -114,7 +116,15 @@ impl Grid {
         (0..3).find(|&axis| (0..3).all(|other| other == axis || spacing[axis] > 1.01 * spacing[other]))
     }
 
-    /// Checks that another grid is the same.
+    /// Checks that another grid is the same, to within 0.01 mm: editors round affines. What a scan and its label map must pass.
+    ///
+    /// # Errors
+    /// As [`Grid::compare`].
+    pub fn check_same(&self, other: &Self) -> Result<(), GridMismatch> {
+        self.compare(other, TOLERANCE_MM)
+    }
+
+    /// Checks that another grid is the same, to within a tolerance.
     ///
     /// Compares where the volume's corner voxels lie, in mm: headers round, and a difference in the eighth digit moves nothing.
     ///

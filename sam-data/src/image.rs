@@ -181,7 +181,7 @@ mod tests {
     use ::image::{ImageBuffer, Luma, LumaA, Rgb};
 
     use super::*;
-    use crate::error::chain;
+    use sam_prompt::error_chain;
 
     #[test]
     fn grey_colour_and_16_bits_keep_their_levels() {
@@ -208,7 +208,7 @@ mod tests {
             .save(&path)
             .expect("writable");
         expect(3, 1.0);
-        let refused = chain(&read_mask(&path).expect_err("a mask in colour"));
+        let refused = error_chain(&read_mask(&path).expect_err("a mask in colour"));
         assert!(refused.contains("grey"), "{refused}");
     }
 
@@ -226,7 +226,7 @@ mod tests {
         let half = |x: u32| if x < 16 { 0_u8 } else { 255 };
         ImageBuffer::from_fn(32, 32, |x, _| Rgb([half(x); 3])).save(&jpeg).expect("writable");
         assert_eq!(read_image(&jpeg).expect("just written").dim(), (32, 32, 3));
-        assert!(chain(&read_mask(&jpeg).expect_err("lossy")).contains("PNG or TIFF"));
+        assert!(error_chain(&read_mask(&jpeg).expect_err("lossy")).contains("PNG or TIFF"));
         let white = read_silhouette(&jpeg).expect("just written");
         assert!(white.indexed_iter().all(|((_, column), &white)| white == (column >= 16)), "in colour, and compressed");
         ImageBuffer::from_fn(32, 32, |x, _| Luma([u8::from(x >= 16)])).save(&tiff).expect("writable");
@@ -234,7 +234,7 @@ mod tests {
 
         let floats = ImageBuffer::from_fn(4, 3, |_, _| Rgb([0.5_f32; 3]));
         floats.save(&tiff).expect("writable");
-        assert!(chain(&read_image(&tiff).expect_err("floating point")).contains("8 or 16 bits"));
+        assert!(error_chain(&read_image(&tiff).expect_err("floating point")).contains("8 or 16 bits"));
     }
 
     #[test]

@@ -232,7 +232,7 @@ mod tests {
             (r#"{"70000": "liver"}"#, "65535"),
             (r#"{"encoding": "one-hot"}"#, "one-hot"),
         ] {
-            let message = crate::error::chain(&read(text).expect_err("no table"));
+            let message = sam_prompt::error_chain(&read(text).expect_err("no table"));
             assert!(message.contains(word), "{message}");
         }
     }

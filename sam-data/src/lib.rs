@@ -63,7 +63,7 @@ pub use dataset::{
     Collection, Dataset, KnownSet, LeftOut, Preprocessing, Provenance, Sourced, SplitUnit, open_dataset,
 };
 #[cfg(feature = "dicom")]
-pub use dicom::{DicomSeries, Segment, check_segmentation_output, read_dicom, write_segmentation};
+pub use dicom::{DicomSeries, Segment, check_segmentation_output, read_dicom, read_dicom_observed, write_segmentation};
 pub use error::{
     DataError, GridError, ImageError, LabelTableError, LayoutError, MatlabError, ResampleError, WindowError,
 };

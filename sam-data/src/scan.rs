@@ -10,14 +10,12 @@ use std::{
 
 use ndarray::ArrayView3;
 use sam_files::Sha256Id;
+use sam_prompt::progress::{Observer, Progress, Stage, ignore_progress};
 use serde::{Deserialize, Serialize};
 
 use crate::{DataError, Grid, LabelVolume, Volume, nifti_files, read_labels, read_volume, write_labels};
 #[cfg(feature = "dicom")]
-use crate::{DicomSeries, Segment, read_dicom, write_segmentation};
-
-/// A scan and its label maps may lie this far apart, in mm: editors round affines.
-const GRID_TOLERANCE_MM: f64 = 0.01;
+use crate::{DicomSeries, Segment, read_dicom_observed, write_segmentation};
 
 /// Which scan it is, wherever it lies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,20 +64,39 @@ impl Scan {
     /// # Errors
     /// Those of [`read_volume`] and of `read_dicom`; [`DataError::NotDicom`] if a series is chosen of a NIfTI file;
     /// [`DataError::WithoutDicom`] for DICOM without the feature `dicom`.
+    #[expect(clippy::missing_panics_doc, reason = "an observer that ignores progress stops nothing")]
     pub fn open(path: impl AsRef<Path>, series: Option<&str>) -> Result<Self, DataError> {
+        let scan = Self::open_observed(path, series, &mut ignore_progress())?;
+        Ok(scan.expect("it ignores progress, so it stops nothing"))
+    }
+
+    /// As [`Scan::open`]. The observer is called with [`Stage::Read`]: for DICOM twice for each file, for NIfTI once. `None` if it
+    /// stopped the call before the last file.
+    ///
+    /// # Errors
+    /// As [`Scan::open`].
+    pub fn open_observed(
+        path: impl AsRef<Path>,
+        series: Option<&str>,
+        observer: &mut Observer<'_>,
+    ) -> Result<Option<Self>, DataError> {
         let (path, begun) = (path.as_ref(), Instant::now());
         let scan = if is_dicom(path) {
-            Self::open_dicom(path, series)?
+            let Some(scan) = Self::open_dicom(path, series, observer)? else { return Ok(None) };
+            scan
         } else if series.is_some() {
             let purpose = "a series of it was chosen";
             return Err(DataError::NotDicom { path: path.to_path_buf(), purpose });
         } else {
-            Self { in_memory: false, ..Self::in_memory(path, read_volume(path)?) }
+            let scan = Self { in_memory: false, ..Self::in_memory(path, read_volume(path)?) };
+            // Nothing is left to stop.
+            let _ = observer(&Progress::new(Stage::Read, 1, 1));
+            scan
         };
         let (shape, spacing, seconds) = (scan.grid().shape, scan.grid().spacing(), begun.elapsed().as_secs_f64());
         tracing::info!(path = ?path, shape = ?shape, spacing_mm = ?spacing, dicom = scan.is_dicom(), seconds, "read the scan");
         tracing::debug!(affine = ?scan.grid().affine, "the scan's affine");
-        Ok(scan)
+        Ok(Some(scan))
     }
 
     /// A scan that came from no file, such as a phantom. It has no files and no [`Scan::identity`], so no session can be kept of it.
@@ -94,13 +111,17 @@ impl Scan {
     }
 
     #[cfg(feature = "dicom")]
-    fn open_dicom(path: &Path, series: Option<&str>) -> Result<Self, DataError> {
-        let (volume, series) = read_dicom(path, series)?;
-        Ok(Self { in_memory: false, series: Some(Arc::new(series)), ..Self::in_memory(path, volume) })
+    fn open_dicom(path: &Path, series: Option<&str>, observer: &mut Observer<'_>) -> Result<Option<Self>, DataError> {
+        let read = read_dicom_observed(path, series, observer)?;
+        Ok(read.map(|(volume, series)| Self {
+            in_memory: false,
+            series: Some(Arc::new(series)),
+            ..Self::in_memory(path, volume)
+        }))
     }
 
     #[cfg(not(feature = "dicom"))]
-    fn open_dicom(path: &Path, _series: Option<&str>) -> Result<Self, DataError> {
+    fn open_dicom(path: &Path, _: Option<&str>, _: &mut Observer<'_>) -> Result<Option<Self>, DataError> {
         Err(DataError::WithoutDicom { path: path.to_path_buf() })
     }
 
@@ -176,11 +197,11 @@ impl Scan {
     /// Reads a label map of the scan from NIfTI.
     ///
     /// # Errors
-    /// Those of [`read_labels`]; [`DataError::Grid`] unless it lies on the scan's grid, to within 0.01 mm.
+    /// Those of [`read_labels`]; [`DataError::Grid`] unless it lies on the scan's grid; see [`Grid::check_same`].
     pub fn read_labels(&self, path: impl AsRef<Path>) -> Result<LabelVolume, DataError> {
         let path = path.as_ref();
         let labels = read_labels(path)?;
-        self.volume.grid.compare(&labels.grid, GRID_TOLERANCE_MM).map_err(|mismatch| DataError::Grid {
+        self.volume.grid.check_same(&labels.grid).map_err(|mismatch| DataError::Grid {
             mask: path.to_path_buf(),
             image: self.path.clone(),
             mismatch: Box::new(mismatch),
@@ -240,7 +261,7 @@ fn is_dicom(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{LabelVolume, PhantomConfig, error::chain, write_volume};
+    use crate::{LabelVolume, PhantomConfig, error::error_chain, write_volume};
 
     fn phantom() -> crate::Phantom {
         PhantomConfig::default().with_shape([12, 10, 4]).generate()
@@ -268,7 +289,7 @@ mod tests {
         moved.grid.affine[0][3] += 0.02;
         write_labels(&mask, phantom.labels.labels.view(), &moved)?;
         let elsewhere = scan.read_labels(&mask).expect_err("0.02 mm away");
-        assert!(chain(&elsewhere).contains("origin"), "{}", chain(&elsewhere));
+        assert!(error_chain(&elsewhere).contains("origin"), "{}", error_chain(&elsewhere));
         let _: LabelVolume = read_labels(&mask)?;
         assert!(matches!(Scan::open(&image, Some("1.2.3")), Err(DataError::NotDicom { .. })));
         assert!(matches!(Scan::open(folder.path().join("missing.nii"), None), Err(DataError::Read { .. })));
@@ -316,7 +337,7 @@ mod tests {
         assert!(scan.write_segmentation(&seg, phantom.labels.labels.view(), &[], "").is_err());
         // A folder is read as a series, and says what it lacks.
         let empty = Scan::open(folder.path(), None).expect_err("no DICOM");
-        assert!(chain(&empty).contains("looked for DICOM images"), "{}", chain(&empty));
+        assert!(error_chain(&empty).contains("looked for DICOM images"), "{}", error_chain(&empty));
         assert!(crate::check_segmentation_output("mask.nii").is_err());
         assert!(crate::check_segmentation_output("no-such-folder/mask.dcm").is_err());
         Ok(())

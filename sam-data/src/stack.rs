@@ -273,7 +273,7 @@ fn check_shape(expected: [usize; 3], (i, j, k): (usize, usize, usize)) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Grid, PhantomKind, error::chain};
+    use crate::{Grid, PhantomKind, error::error_chain};
 
     const AFFINE: [[f64; 4]; 4] =
         [[2.0, 0.0, 0.0, 0.0], [0.0, 3.0, 0.0, 0.0], [0.0, 0.0, 5.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
@@ -314,7 +314,7 @@ mod tests {
         assert_eq!([0, 1, 2].map(|channel| only.image[(0, 0, channel)]), [0, 128, 255]);
         assert_eq!(stack.intensities(0)[(0, 0, 2)] as u16, 60000);
         let refused = Stack::of_case("one", case, SliceAxis::Axial, &Window::Abdomen).expect_err("no HU");
-        assert!(chain(&refused).contains("minmax"), "{refused}");
+        assert!(error_chain(&refused).contains("minmax"), "{refused}");
         Ok(())
     }
 

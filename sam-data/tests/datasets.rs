@@ -5,7 +5,8 @@ use std::{error::Error, fs, path::Path};
 use image::{ImageBuffer, Luma};
 use ndarray::Array3;
 use sam_data::{DataError, Dataset, KnownSet, LoadedCase, Volume, open_dataset, write_labels, write_rgb, write_volume};
-use sam_testing::{TestResult, chain};
+use sam_prompt::error_chain;
+use sam_testing::TestResult;
 
 const SHAPE: (usize, usize, usize) = (4, 5, 3);
 
@@ -103,11 +104,11 @@ fn volumes_with_one_mask_each() -> TestResult {
         ),
     ] {
         let folder = tempfile::tempdir()?;
-        let nothing = chain(&set.open(folder.path()).expect_err("nothing is there"));
+        let nothing = error_chain(&set.open(folder.path()).expect_err("nothing is there"));
         assert!(nothing.contains("looked in it and below") && nothing.contains("KEY"), "{nothing}");
 
         scan(&folder.path().join(image))?;
-        let alone = chain(&set.open(folder.path()).expect_err("no mask"));
+        let alone = error_chain(&set.open(folder.path()).expect_err("no mask"));
         assert!(alone.contains("there are images, but"), "{alone}");
 
         mask(&folder.path().join(label), value, 0.0)?;
@@ -137,7 +138,7 @@ fn a_scan_without_a_mask_is_left_out_and_said_so() -> TestResult {
 
     // The same case twice is nobody's guess.
     scan(&folder.path().join("again/volume-10.nii.gz"))?;
-    let twice = chain(&KnownSet::CtOrg.open(folder.path()).expect_err("two scans of one name"));
+    let twice = error_chain(&KnownSet::CtOrg.open(folder.path()).expect_err("two scans of one name"));
     assert!(twice.contains("of case 10; keep one"), "{twice}");
     Ok(())
 }
@@ -164,7 +165,7 @@ fn raters_vote() -> TestResult {
     for (rater, value) in [(1, 2), (2, 1), (3, 2)] {
         mask(&path(rater), value, 0.0)?;
     }
-    let missing = chain(&KnownSet::Scgm.open(folder.path()).expect_err("three raters"));
+    let missing = error_chain(&KnownSet::Scgm.open(folder.path()).expect_err("three raters"));
     assert!(missing.contains("no site2-sc05-mask-r4.nii"), "{missing}");
     for (last, expected) in [(2, 2), (1, 1), (0, 2)] {
         mask(&path(4), last, 0.0)?;
@@ -208,15 +209,15 @@ fn sets_of_images_say_what_they_miss() -> TestResult {
     ] {
         let folder = tempfile::tempdir()?;
         grey(&folder.path().join("Overlay/other.png"), |_| 1)?;
-        let nothing = chain(&set.open(folder.path()).expect_err("another layout"));
+        let nothing = error_chain(&set.open(folder.path()).expect_err("another layout"));
         assert!(nothing.contains("KEY.") && nothing.contains("among 1 files"), "{nothing}");
 
         // A mask alone, an image alone, both; and the double that macOS leaves of each.
         grey(&folder.path().join(label), |x| x as u16 * 257 * 40)?;
-        let masks = chain(&set.open(folder.path()).expect_err("no image"));
+        let masks = error_chain(&set.open(folder.path()).expect_err("no image"));
         assert!(masks.contains("there are masks, but"), "{masks}");
         picture(&folder.path().join(image).with_file_name("alone.png"))?;
-        let alone = chain(&set.open(folder.path()).expect_err("no pair"));
+        let alone = error_chain(&set.open(folder.path()).expect_err("no pair"));
         assert!(alone.contains("there are images, but") && alone.contains("with 1 more"), "{alone}");
         picture(&folder.path().join(image))?;
         for path in [image, label] {
@@ -247,14 +248,14 @@ fn lizard_has_its_instances_in_mat_files() -> TestResult {
     assert_eq!((nuclei[(0, 0)], nuclei[(2, 3)]), (0, 1));
 
     fs::write(&labels, include_bytes!("fixtures/lizard_without_map.mat"))?;
-    let wrong = chain(&opened.cases()[0].load().expect_err("no map"));
+    let wrong = error_chain(&opened.cases()[0].load().expect_err("no map"));
     assert!(
         wrong.contains("consep_1.mat") && wrong.contains("inst_map") && wrong.contains("only id, class"),
         "{wrong}"
     );
     // The same labels twice is nobody's guess.
     grey(&labels.with_extension("png"), |_| 1)?;
-    assert!(chain(&KnownSet::Lizard.open(folder.path()).expect_err("two masks")).contains("keep one of them"));
+    assert!(error_chain(&KnownSet::Lizard.open(folder.path()).expect_err("two masks")).contains("keep one of them"));
     Ok(())
 }
 
@@ -279,7 +280,7 @@ fn labels_stored_as_floats_are_labels_if_they_are_whole() -> TestResult {
 #[test]
 fn a_decathlon_task_says_itself_what_it_holds() -> TestResult {
     let folder = tempfile::tempdir()?;
-    let missing = chain(&KnownSet::Msd.open(folder.path()).expect_err("no list"));
+    let missing = error_chain(&KnownSet::Msd.open(folder.path()).expect_err("no list"));
     assert!(missing.contains("looked for dataset.json"), "{missing}");
     scan(&folder.path().join("imagesTr/spleen_10.nii.gz"))?;
     mask(&folder.path().join("labelsTr/spleen_10.nii.gz"), 1, 0.0)?;
@@ -299,12 +300,12 @@ fn a_decathlon_task_says_itself_what_it_holds() -> TestResult {
 
     for outside in ["../../elsewhere.nii.gz", "/etc/hostname"] {
         write(&list(outside))?;
-        let refused = chain(&KnownSet::Msd.open(folder.path()).expect_err("outside of the folder"));
+        let refused = error_chain(&KnownSet::Msd.open(folder.path()).expect_err("outside of the folder"));
         assert!(refused.contains("not below the folder"), "{refused}");
     }
     for (text, word) in [("[]", "labels and training"), (r#"{"labels": {"x": "y"}, "training": []}"#, "\"x\"")] {
         write(text)?;
-        assert!(chain(&KnownSet::Msd.open(folder.path()).expect_err("no task")).contains(word));
+        assert!(error_chain(&KnownSet::Msd.open(folder.path()).expect_err("no task")).contains(word));
     }
     Ok(())
 }

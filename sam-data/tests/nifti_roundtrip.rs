@@ -15,7 +15,7 @@ use sam_data::{
     DataError, Grid, NonFinite, ReadOptions, Volume, read_labels, read_volume, read_volume_with, write_labels,
     write_volume,
 };
-use sam_testing::chain;
+use sam_prompt::error_chain;
 use serde::Deserialize;
 use tempfile::TempDir;
 
@@ -82,7 +82,7 @@ fn read_bytes(folder: &TempDir, bytes: &[u8]) -> Result<Volume, DataError> {
 }
 
 fn refusal(folder: &TempDir, bytes: &[u8]) -> String {
-    chain(&read_bytes(folder, bytes).expect_err("it must be refused"))
+    error_chain(&read_bytes(folder, bytes).expect_err("it must be refused"))
 }
 
 /// A fixture with some of its bytes replaced.
@@ -220,7 +220,7 @@ fn half_a_pair_says_what_is_missing() {
     let folder = folder();
     write_pair(&folder, "int16_le.nii", false);
     fs::remove_file(folder.path().join("scan.img")).expect("just written");
-    let message = chain(&read_volume(folder.path().join("scan.hdr")).expect_err("half a pair"));
+    let message = error_chain(&read_volume(folder.path().join("scan.hdr")).expect_err("half a pair"));
     assert!(message.contains("scan.hdr") && message.contains(".img.gz") && message.contains("copy"), "{message}");
 }
 

@@ -3,7 +3,7 @@
 use ndarray::Array3;
 use proptest::prelude::*;
 use sam_data::{DataError, Grid, LabelVolume, Volume};
-use sam_testing::chain;
+use sam_prompt::error_chain;
 
 use crate::grids::grids;
 
@@ -126,7 +126,7 @@ fn what_cannot_be_resampled_is_refused_in_words() {
     let unit = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
     let grid = Grid::new([4, 4, 4], unit);
     for spacing in [0.0, -1.0, f64::NAN, 1e-9] {
-        let refused = chain(&grid.with_spacing([1.0, spacing, 1.0]).expect_err("no spacing"));
+        let refused = error_chain(&grid.with_spacing([1.0, spacing, 1.0]).expect_err("no spacing"));
         assert!(refused.contains("above 0 mm"), "{refused}");
     }
     let mut flat = unit;
@@ -134,10 +134,10 @@ fn what_cannot_be_resampled_is_refused_in_words() {
     let mut scan = Volume::new(Array3::zeros((4, 4, 4)), unit);
     scan.grid.affine = flat;
     assert!(matches!(scan.grid.with_spacing([1.0; 3]), Err(DataError::Resample { .. })));
-    assert!(chain(&scan.resampled(&grid, 0.0).expect_err("no inverse")).contains("inverse"));
+    assert!(error_chain(&scan.resampled(&grid, 0.0).expect_err("no inverse")).contains("inverse"));
     let scan = Volume::new(Array3::zeros((4, 4, 4)), unit);
     let huge = Grid::new([usize::MAX, 4, 4], unit);
-    assert!(chain(&scan.resampled(&huge, 0.0).expect_err("no memory")).contains("memory"));
+    assert!(error_chain(&scan.resampled(&huge, 0.0).expect_err("no memory")).contains("memory"));
     let torn = Volume { voxels: Array3::zeros((4, 4, 3)), ..scan };
-    assert!(chain(&torn.resampled(&grid, 0.0).expect_err("another shape")).contains("[4, 4, 3]"));
+    assert!(error_chain(&torn.resampled(&grid, 0.0).expect_err("another shape")).contains("[4, 4, 3]"));
 }

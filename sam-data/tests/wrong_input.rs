@@ -7,7 +7,8 @@ use sam_data::{
     DataError, Grid, GridError, SliceAxis, SlicePlane, Stack, Volume, VolumeReader, Window, read_labels, read_volume,
     write_mask, write_rgb, write_volume,
 };
-use sam_testing::{TestResult, chain};
+use sam_prompt::error_chain;
+use sam_testing::TestResult;
 
 const UNIT: [[f64; 4]; 4] = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
 
@@ -26,7 +27,7 @@ fn affines_of_zeros_or_nan_are_refused() {
     let mut volume = Volume::new(Array3::zeros((4, 4, 6)), UNIT);
     volume.grid.affine = [[0.0; 4]; 4];
     let refused = Stack::new("scan", volume, SliceAxis::Auto, &Window::Auto).expect_err("it lies nowhere");
-    assert!(chain(&refused).contains("expected an affine with an inverse"), "{}", chain(&refused));
+    assert!(error_chain(&refused).contains("expected an affine with an inverse"), "{}", error_chain(&refused));
 }
 
 #[test]
@@ -68,10 +69,10 @@ fn no_cause_is_told_twice() -> TestResult {
     let folder = tempfile::tempdir()?;
     let missing = read_volume(folder.path().join("missing.nii.gz")).expect_err("it is missing");
     let cause = missing.source().expect("a cause").to_string();
-    assert_eq!(chain(&missing).matches(&cause).count(), 1, "{}", chain(&missing));
+    assert_eq!(error_chain(&missing).matches(&cause).count(), 1, "{}", error_chain(&missing));
     let volume = Volume::new(Array3::zeros((4, 4, 6)), UNIT);
     let unwritten = write_volume(folder.path().join("missing").join("scan.nii"), &volume).expect_err("no folder");
     let cause = unwritten.source().expect("a cause").to_string();
-    assert_eq!(chain(&unwritten).matches(&cause).count(), 1, "{}", chain(&unwritten));
+    assert_eq!(error_chain(&unwritten).matches(&cause).count(), 1, "{}", error_chain(&unwritten));
     Ok(())
 }

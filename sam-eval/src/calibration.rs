@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::EvalError;
 use crate::ranks::{average_ranks, correlation};
+use crate::{ConfigError, EvalError};
 
 /// The calibration of a model that predicts the intersection over union of its masks.
 ///
@@ -66,15 +66,13 @@ impl Calibration {
     /// Compares pairs of (predicted, true).
     ///
     /// # Errors
-    /// [`EvalError::Setting`] if there are no bins.
+    /// [`EvalError::Config`] if there are no bins.
     ///
     /// # Source
     /// C. Guo et al., "On calibration of modern neural networks", ICML 2017, equation 3, with the true intersection over union in place
     /// of the accuracy, and bins closed below instead of above.
     pub fn of(pairs: impl IntoIterator<Item = (f64, f64)>, bins: usize) -> Result<Self, EvalError> {
-        if bins == 0 {
-            return Err(EvalError::Setting { name: "number of bins", value: 0.0, range: "at least 1" });
-        }
+        ConfigError::check_count("number of bins", bins)?;
         let (defined, undefined): (Vec<_>, Vec<_>) =
             pairs.into_iter().partition(|(predicted, truth)| predicted.is_finite() && truth.is_finite());
         let (predicted, truth): (Vec<f64>, Vec<f64>) = defined.iter().copied().unzip();
@@ -152,7 +150,7 @@ mod tests {
         let constant = Calibration::of([(0.9, 0.1), (0.9, 0.8)], 3)?;
         assert_eq!((constant.pearson, constant.spearman), (None, None));
         let refused = Calibration::of([], 0);
-        assert_eq!(refused, Err(EvalError::Setting { name: "number of bins", value: 0.0, range: "at least 1" }));
+        assert_eq!(refused, Err(EvalError::Config(ConfigError::new("number of bins", "0", "at least 1"))));
         Ok(())
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{error::Error, fmt, path::PathBuf, sync::Arc};
 
+use sam_prompt::ConfigError;
+
 use crate::Record;
 
 /// Why an evaluation or a report failed.
@@ -55,16 +57,9 @@ pub enum EvalError {
         found: String,
     },
 
-    /// A setting outside its valid range.
-    #[error("{name} is {value}, but must be {range}")]
-    Setting {
-        /// Name of the setting.
-        name: &'static str,
-        /// Its value.
-        value: f64,
-        /// The valid range.
-        range: &'static str,
-    },
+    /// A value of a configuration that is out of range.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
 
     /// A run was given twice. It would count as two repeats that agree perfectly.
     #[error(

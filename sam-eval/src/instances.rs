@@ -9,7 +9,7 @@ use ndarray::{ArrayRef, Dimension, Zip};
 
 pub use self::detection::Detection;
 use crate::overlap::ratio;
-use crate::{EmptyPolicy, EvalError};
+use crate::{ConfigError, EmptyPolicy, EvalError};
 
 /// The objects of two labelled images, their areas and their overlaps.
 ///
@@ -112,15 +112,14 @@ impl InstanceOverlaps {
     /// possible number of matches, which assignment by the Hungarian method finds (MONAI, Cellpose), but it never drops the best pair.
     ///
     /// # Errors
-    /// [`EvalError::Setting`] if the threshold is not in [0, 1).
+    /// [`EvalError::Config`] if the threshold is not in [0, 1).
     ///
     /// # Source
     /// A. Kirillov et al., "Panoptic segmentation", CVPR 2019, section 4.1, whose threshold is 0.5. MONAI does so, too; Cellpose also counts
     /// pairs that lie *at* the threshold.
     pub fn detection(&self, threshold: f64) -> Result<Detection, EvalError> {
-        if !(0.0..1.0).contains(&threshold) {
-            return Err(EvalError::Setting { name: "threshold of IoU", value: threshold, range: "in [0, 1)" });
-        }
+        let is_threshold = (0.0..1.0).contains(&threshold);
+        ConfigError::check(is_threshold, "threshold of IoU", || threshold.to_string(), "a number in [0, 1)")?;
         let mut candidates: Vec<&Pair> = self.pairs.iter().filter(|pair| pair.iou() > threshold).collect();
         candidates.sort_by(|first, second| second.iou().total_cmp(&first.iou()));
         let (mut is_found, mut is_used) = (vec![false; self.truths()], vec![false; self.predicted()]);
@@ -266,10 +265,8 @@ mod tests {
         assert_eq!(result, Err(EvalError::ShapeMismatch { prediction: vec![2], truth: vec![3] }));
         for threshold in [1.0, -0.1, f64::INFINITY] {
             let result = overlaps(&[1], &[1]).detection(threshold);
-            assert_eq!(
-                result,
-                Err(EvalError::Setting { name: "threshold of IoU", value: threshold, range: "in [0, 1)" })
-            );
+            let refused = ConfigError::new("threshold of IoU", threshold.to_string(), "a number in [0, 1)");
+            assert_eq!(result, Err(EvalError::Config(refused)));
         }
         assert!(overlaps(&[1], &[1]).detection(f64::NAN).is_err());
     }

@@ -78,7 +78,7 @@ pub use mask_score::MaskScore;
 pub use ndarray;
 pub use overlap::{Confusion, EmptyPolicy, dice, iou};
 pub use record::{Record, SliceScore};
-pub use sam_prompt;
+pub use sam_prompt::{self, ConfigError};
 pub use statistics::{BootstrapConfig, ConfidenceInterval, Wilcoxon, WilcoxonMethod, bootstrap, bootstrap_mean, holm};
 pub use summary::Summary;
 pub use surface::{PercentileOf, SurfaceDistances};

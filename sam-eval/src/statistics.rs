@@ -5,7 +5,7 @@ mod wilcoxon;
 
 pub use self::bootstrap::{BootstrapConfig, ConfidenceInterval, bootstrap, bootstrap_mean};
 pub use self::wilcoxon::{Wilcoxon, WilcoxonMethod};
-use crate::EvalError;
+use crate::{ConfigError, EvalError};
 
 /// Adjusts the p-values of several comparisons by Holm's method, in the given order: all those that are at most α afterwards are
 /// significant at the family-wise level α, whatever their dependence.
@@ -13,15 +13,15 @@ use crate::EvalError;
 /// Comparisons without a p-value stay without one and are not counted.
 ///
 /// # Errors
-/// [`EvalError::Setting`] if a p-value is not in [0, 1].
+/// [`EvalError::Config`] if a p-value is not in [0, 1].
 ///
 /// # Source
 /// S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6, 1979; as
 /// `statsmodels.stats.multitest.multipletests(method="holm")`.
 pub fn holm(p_values: &[Option<f64>]) -> Result<Vec<Option<f64>>, EvalError> {
     let mut defined: Vec<(usize, f64)> = p_values.iter().enumerate().filter_map(|(at, p)| Some((at, (*p)?))).collect();
-    if let Some(&(_, value)) = defined.iter().find(|(_, p)| !(0.0..=1.0).contains(p)) {
-        return Err(EvalError::Setting { name: "p-value", value, range: "in [0, 1]" });
+    for (_, p) in &defined {
+        ConfigError::check((0.0..=1.0).contains(p), "p-value", || p.to_string(), "a number in [0, 1]")?;
     }
     defined.sort_by(|(_, first), (_, second)| first.total_cmp(second));
     let mut adjusted = vec![None; p_values.len()];
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn what_is_no_probability_is_refused() {
-        assert!(matches!(holm(&[Some(1.5)]), Err(EvalError::Setting { name: "p-value", .. })));
+        assert!(matches!(holm(&[Some(1.5)]), Err(EvalError::Config(ConfigError { name: "p-value", .. }))));
         assert!(holm(&[Some(f64::NAN)]).is_err());
     }
 }

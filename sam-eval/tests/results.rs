@@ -121,7 +121,7 @@ fn slices_can_be_pooled_instead() -> Result<(), Box<dyn Error>> {
 
 #[test]
 fn the_caption_says_how_many_runs_had_simulated_prompts() -> Result<(), EvalError> {
-    let caption = |records: &[Record]| Ok(ResultsTable::new(records, Spread::Repeats)?.caption());
+    let caption = |records: &[Record]| ResultsTable::new(records, Spread::Repeats).map(|table| table.caption());
     let mut records = records();
     records[0].simulated_prompts = false;
     assert!(caption(&records)?.ends_with("simulated from the ground truth in 6 of 7 runs."));

@@ -96,7 +96,7 @@ fn what_says_nothing_of_its_spread_has_no_interval() -> Result<(), EvalError> {
         BootstrapConfig { level: 1.0, ..config },
         BootstrapConfig { level: f64::NAN, ..config },
     ] {
-        assert!(matches!(bootstrap_mean([0.5, 0.6], &refused), Err(EvalError::Setting { .. })));
+        assert!(matches!(bootstrap_mean([0.5, 0.6], &refused), Err(EvalError::Config(_))));
     }
     Ok(())
 }

@@ -13,7 +13,8 @@
 //! - [`SliceSelection`] and [`choose_background`]: choose the slices of a volume to annotate.
 //! - [`components`], [`component_boxes`], [`largest_components`], [`mask_iou`], [`distance_transform`], ...: operations on masks.
 //! - [`interpolation_matrix`]: the weights of a bilinear resize.
-//! - [`progress`]: the observer of every long call of the workspace.
+//! - [`progress`]: the observer of every long call of the workspace; [`error_chain`]: an error with its causes, in one line;
+//!   [`ConfigError`]: a value of a configuration that is out of range.
 //! - `PromptEncoder` (feature `encoder`): SAM's prompt encoder, generic over burn's `Backend`.
 //!
 //! # Use
@@ -42,6 +43,8 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod chain;
+mod config_error;
 mod distance;
 mod document;
 mod drawing;
@@ -57,6 +60,8 @@ mod slices;
 
 #[cfg(feature = "encoder")]
 pub use burn;
+pub use chain::error_chain;
+pub use config_error::ConfigError;
 pub use distance::distance_transform;
 pub use document::{
     CutAxis, DocumentError, DrawnMask, ObjectPrompts, PatientBox, PatientPoint, PatientPrompts, PromptDocument,

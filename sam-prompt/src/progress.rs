@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Stage {
-    /// Reads a file.
+    /// Reads the files of a scan.
     Read,
     /// Fetches a file over the network.
     Fetch,
@@ -25,8 +25,6 @@ pub enum Stage {
     Rank,
     /// Tests what was learned on annotated slices that were left out.
     SelfCheck,
-    /// Writes results.
-    Write,
 }
 
 /// The progress of a long call.

@@ -10,9 +10,8 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use sam_prompt::{
     BoundingBox, CutAxis, DocumentError, DrawnMask, Label, Lasso, ObjectPrompts, PatientBox, PatientPoint,
-    PatientPrompts, Point, PromptDocument, PromptError, Scribble, SliceGeometry, SlicePrompts,
+    PatientPrompts, Point, PromptDocument, PromptError, Scribble, SliceGeometry, SlicePrompts, error_chain,
 };
-use sam_testing::chain;
 
 /// Pixels are `f32` of some hundreds, so that conversion is off by a few ten-thousandths at most.
 const ROUNDING: f32 = 1e-2;
@@ -260,7 +259,7 @@ fn bad_documents_say_what_and_where() {
         ),
     ];
     for (text, expected) in cases {
-        let found = chain(&PromptDocument::from_json(text).expect_err(text));
+        let found = error_chain(&PromptDocument::from_json(text).expect_err(text));
         assert!(found.contains(expected), "{text}\n{found}");
     }
 }
@@ -286,7 +285,7 @@ fn what_could_not_be_read_is_not_written() {
     let found = PromptDocument::Millimetres { objects: vec![object] }.to_json().expect_err("JSON has no NaN");
     let expected = "the prompt document has an invalid prompt for object `liver`: \
                     a value in the point is NaN or infinite; give finite numbers";
-    assert_eq!(chain(&found), expected);
+    assert_eq!(error_chain(&found), expected);
     let mask = Some(DrawnMask(Array2::from_elem((1 << 15, 1), true)));
     let slices = vec![SlicePrompts { mask, ..SlicePrompts::default() }];
     let objects = vec![ObjectPrompts { name: "liver".into(), slices }];

@@ -1,5 +1,6 @@
 //! Hyperparameters of SAP-Net and of its training.
 
+use sam_prompt::ConfigError;
 use serde::{Deserialize, Serialize};
 
 use crate::setters::setters;
@@ -119,35 +120,35 @@ impl SapNetConfig {
     /// Checks every hyperparameter. [`SapNet::fit`](crate::SapNet::fit) does it first.
     ///
     /// # Errors
-    /// [`SapnetError::Parameter`] for the first that is invalid.
+    /// [`SapnetError::Config`] for the first that is invalid.
     pub fn check(&self) -> Result<(), SapnetError> {
         for (parameter, count) in [
-            ("network.hidden", self.network.hidden),
-            ("network.channels", self.network.channels),
-            ("position.frequencies", self.position.frequencies),
-            ("episode.support", self.episode.support),
-            ("episode.query", self.episode.query),
+            ("sapnet.network.hidden", self.network.hidden),
+            ("sapnet.network.channels", self.network.channels),
+            ("sapnet.position.frequencies", self.position.frequencies),
+            ("sapnet.episode.support", self.episode.support),
+            ("sapnet.episode.query", self.episode.query),
         ] {
-            SapnetError::check_count(parameter, count)?;
+            ConfigError::check_count(parameter, count)?;
         }
         for (parameter, value) in [
-            ("position.sigma", self.position.sigma),
-            ("feature_weight", self.feature_weight),
-            ("support.scale", self.support.scale),
-            ("dice.beta", self.dice.beta),
-            ("dice.epsilon", self.dice.epsilon),
+            ("sapnet.position.sigma", self.position.sigma),
+            ("sapnet.feature_weight", self.feature_weight),
+            ("sapnet.support.scale", self.support.scale),
+            ("sapnet.dice.beta", self.dice.beta),
+            ("sapnet.dice.epsilon", self.dice.epsilon),
         ] {
-            SapnetError::check_positive(parameter, value)?;
+            ConfigError::check_positive(parameter, value)?;
         }
         for (parameter, value) in [
-            ("position_weight", self.position_weight),
-            ("cross_entropy_weight", self.cross_entropy_weight),
-            ("dice_weight", self.dice_weight),
-            ("alignment_weight", self.alignment_weight),
-            ("learning_rate", self.learning_rate),
-            ("weight_decay", self.weight_decay),
+            ("sapnet.position_weight", self.position_weight),
+            ("sapnet.cross_entropy_weight", self.cross_entropy_weight),
+            ("sapnet.dice_weight", self.dice_weight),
+            ("sapnet.alignment_weight", self.alignment_weight),
+            ("sapnet.learning_rate", self.learning_rate),
+            ("sapnet.weight_decay", self.weight_decay),
         ] {
-            SapnetError::check_not_negative(parameter, value)?;
+            ConfigError::check_not_negative(parameter, value)?;
         }
         Ok(())
     }

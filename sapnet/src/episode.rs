@@ -3,6 +3,7 @@
 use burn::backend::Autodiff;
 use burn::tensor::backend::Backend;
 use burn::tensor::{Bool, Int, Tensor};
+use sam_prompt::ConfigError;
 use serde::{Deserialize, Serialize};
 
 use crate::loss::two_class_cross_entropy;
@@ -30,9 +31,9 @@ impl SupportConfig {
     /// Checks every hyperparameter. [`Support::new`] and [`PaNet::fit`](crate::PaNet::fit) do it first.
     ///
     /// # Errors
-    /// [`SapnetError::Parameter`] if the scale is not finite and greater than 0.
+    /// [`SapnetError::Config`] if the scale is not finite and greater than 0.
     pub fn check(&self) -> Result<(), SapnetError> {
-        SapnetError::check_positive("scale", self.scale)
+        Ok(ConfigError::check_positive("support.scale", self.scale)?)
     }
 }
 
@@ -136,7 +137,7 @@ impl<B: Backend> Support<B> {
     ///
     /// # Errors
     /// [`SapnetError::ShapeMismatch`] or [`SapnetError::Empty`] if shapes do not fit or have no elements;
-    /// [`SapnetError::Parameter`] if the configured scale is not positive.
+    /// [`SapnetError::Config`] if the configured scale is not positive.
     pub fn new(
         config: &SupportConfig,
         features: Tensor<B, 5>,

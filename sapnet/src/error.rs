@@ -2,6 +2,7 @@
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{ElementConversion, Tensor};
+use sam_prompt::ConfigError;
 
 /// Why sapnet refused its input.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -57,15 +58,8 @@ pub enum SapnetError {
     },
 
     /// A hyperparameter outside its valid range.
-    #[error("{parameter} of the SAP-Net configuration must be {requirement}, but is {value}")]
-    Parameter {
-        /// Which field of the configuration.
-        parameter: &'static str,
-        /// The valid range.
-        requirement: &'static str,
-        /// Its value.
-        value: f64,
-    },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
 }
 
 impl SapnetError {
@@ -93,24 +87,5 @@ impl SapnetError {
         // The plain sum of finite numbers may overflow. Times 0, finite numbers give 0, all others NaN.
         let spoiled = (values.clone() * 0.0).sum().into_scalar().elem::<f32>();
         if spoiled.is_nan() { Err(Self::NotFinite { tensor }) } else { Ok(()) }
-    }
-
-    /// Checks that a hyperparameter is finite and greater than 0.
-    pub(crate) fn check_positive(parameter: &'static str, value: f64) -> Result<(), Self> {
-        Self::check(value.is_finite() && value > 0.0, parameter, "finite and greater than 0", value)
-    }
-
-    /// Checks that a hyperparameter is finite and at least 0.
-    pub(crate) fn check_not_negative(parameter: &'static str, value: f64) -> Result<(), Self> {
-        Self::check(value.is_finite() && value >= 0.0, parameter, "finite and at least 0", value)
-    }
-
-    /// Checks that a configured count is not 0.
-    pub(crate) fn check_count(parameter: &'static str, count: usize) -> Result<(), Self> {
-        Self::check(count > 0, parameter, "at least 1", count as f64)
-    }
-
-    fn check(holds: bool, parameter: &'static str, requirement: &'static str, value: f64) -> Result<(), Self> {
-        if holds { Ok(()) } else { Err(Self::Parameter { parameter, requirement, value }) }
     }
 }

@@ -83,6 +83,7 @@ pub use loss::{BiasedDiceLoss, BiasedDiceLossConfig, cross_entropy};
 pub use position::{FourierPosition, FourierPositionConfig};
 pub use prototype::{cosine_logits, masked_average};
 pub use resize::BilinearResize;
+pub use sam_prompt::ConfigError;
 pub use sam_prompt::progress;
 pub use sap_net::SapNet;
 pub use segmenter::{CoarseSegmenter, PaNet, check_query};

@@ -3,6 +3,7 @@
 use burn::tensor::activation::{log_sigmoid, log_softmax};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor};
+use sam_prompt::ConfigError;
 use serde::{Deserialize, Serialize};
 
 use crate::SapnetError;
@@ -32,10 +33,10 @@ impl BiasedDiceLossConfig {
     /// Makes the loss.
     ///
     /// # Errors
-    /// [`SapnetError::Parameter`] if a hyperparameter is not finite and greater than 0.
+    /// [`SapnetError::Config`] if a hyperparameter is not finite and greater than 0.
     pub fn init(&self) -> Result<BiasedDiceLoss, SapnetError> {
-        SapnetError::check_positive("beta", self.beta)?;
-        SapnetError::check_positive("epsilon", self.epsilon)?;
+        ConfigError::check_positive("dice.beta", self.beta)?;
+        ConfigError::check_positive("dice.epsilon", self.epsilon)?;
         Ok(BiasedDiceLoss { beta: self.beta, epsilon: self.epsilon })
     }
 }

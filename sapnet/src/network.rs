@@ -69,8 +69,10 @@ impl<B: Backend> Network<B> {
         device: &B::Device,
     ) -> Result<Self, SapnetError> {
         let frequencies = config.position.frequencies;
-        let encoding =
-            || Ok(config.position.init::<B>(device)?.forward(size).flatten::<2>(1, 2).transpose().unsqueeze::<3>());
+        let encoding = || -> Result<Tensor<B, 3>, SapnetError> {
+            let position = config.position.init::<B>(device)?;
+            Ok(position.forward(size).flatten::<2>(1, 2).transpose().unsqueeze())
+        };
         let (before, behind) = match config.fusion {
             Fusion::None => (None, None),
             Fusion::Early => (Some(encoding()?), None),

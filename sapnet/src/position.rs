@@ -7,6 +7,7 @@ use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use sam_prompt::ConfigError;
 use serde::{Deserialize, Serialize};
 
 use crate::SapnetError;
@@ -40,10 +41,10 @@ impl FourierPositionConfig {
     /// Checks every hyperparameter. [`FourierPositionConfig::init`] does it first.
     ///
     /// # Errors
-    /// [`SapnetError::Parameter`] if there is not at least one frequency or sigma is not finite and greater than 0.
+    /// [`SapnetError::Config`] if there is not at least one frequency or sigma is not finite and greater than 0.
     pub fn check(&self) -> Result<(), SapnetError> {
-        SapnetError::check_count("frequencies", self.frequencies)?;
-        SapnetError::check_positive("sigma", self.sigma)
+        ConfigError::check_count("position.frequencies", self.frequencies)?;
+        Ok(ConfigError::check_positive("position.sigma", self.sigma)?)
     }
 
     /// Draws the frequencies, from `ChaCha8` and by the Box-Muller transform.

@@ -35,7 +35,7 @@ impl<B: Backend> SapNet<B> {
     /// the same result.
     ///
     /// # Errors
-    /// [`SapnetError::Parameter`] if the configuration is invalid; [`SapnetError::Diverged`] if the loss is not finite.
+    /// [`SapnetError::Config`] if the configuration is invalid; [`SapnetError::Diverged`] if the loss is not finite.
     pub fn fit(
         slices: &AnnotatedFeatures<B>,
         config: &SapNetConfig,

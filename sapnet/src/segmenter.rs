@@ -98,7 +98,7 @@ impl<B: Backend> PaNet<B> {
     /// Averages the features of all annotated slices.
     ///
     /// # Errors
-    /// [`SapnetError::Parameter`] if the configured scale is not positive.
+    /// [`SapnetError::Config`] if the configured scale is not positive.
     pub fn fit(slices: &AnnotatedFeatures<B>, config: &SupportConfig) -> Result<Self, SapnetError> {
         let features = slices.features();
         let [_, channels, height, width] = features.dims();

@@ -54,7 +54,7 @@ impl<B: Backend> SapNetTrainer<B> {
     /// Prepares the training: standardises the features and draws the network's weights.
     ///
     /// # Errors
-    /// [`SapnetError::Parameter`] if the configuration is invalid.
+    /// [`SapnetError::Config`] if the configuration is invalid.
     pub fn new(slices: &AnnotatedFeatures<B>, config: SapNetConfig) -> Result<Self, SapnetError> {
         config.check()?;
         let [_, channels, height, width] = slices.features().dims();

@@ -7,8 +7,8 @@ use burn::tensor::{Bool, Distribution, Int, Tensor, TensorData};
 use proptest::prelude::*;
 use sam_testing::{B, DEVICE, TestResult};
 use sapnet::{
-    BiasedDiceLossConfig, BilinearResize, FourierPositionConfig, SapnetError, Support, SupportConfig, cross_entropy,
-    masked_average,
+    BiasedDiceLossConfig, BilinearResize, ConfigError, FourierPositionConfig, SapnetError, Support, SupportConfig,
+    cross_entropy, masked_average,
 };
 
 /// Single precision, sums of up to a few hundred terms of order 1.
@@ -175,7 +175,7 @@ fn what_does_not_fit_is_refused() {
     assert!(matches!(new(&config, good, shot_missing), Some(SapnetError::ShapeMismatch { tensor: "background", .. })));
     assert!(matches!(new(&config, no_pixels, no_pixels), Some(SapnetError::Empty { tensor: "foreground", .. })));
     let zero = SupportConfig::default().with_scale(0.0);
-    assert!(matches!(new(&zero, good, good), Some(SapnetError::Parameter { parameter: "scale", .. })));
+    assert!(matches!(new(&zero, good, good), Some(SapnetError::Config(ConfigError { name: "support.scale", .. }))));
 
     assert!(FourierPositionConfig::default().with_frequencies(0).init::<B>(&DEVICE).is_err());
     assert!(FourierPositionConfig::default().with_sigma(f64::NAN).init::<B>(&DEVICE).is_err());

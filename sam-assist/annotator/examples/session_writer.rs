@@ -17,6 +17,7 @@ use sam_annotate::{
 };
 use sam_data::{Grid, ResolvedWindow, ScanIdentity, Volume};
 use sam_files::Sha256Id;
+use sam_prompt::error_chain;
 
 const SLICES: usize = 8;
 const SIDE: usize = 40;
@@ -71,6 +72,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let [folder, seed] = &arguments[..] else { return Err("expected FOLDER SEED".into()) };
     let Err(error) = run(folder, seed.parse()?) else { return Ok(()) };
-    println!("failed {}", sam_testing::chain(&*error));
+    println!("failed {}", error_chain(&*error));
     Ok(())
 }

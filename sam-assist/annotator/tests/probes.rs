@@ -25,7 +25,7 @@ use sam_core::{
     TinyVitConfig, TwoWayTransformerConfig,
 };
 use sam_data::{Stack, Volume};
-use sam_testing::chain;
+use sam_prompt::error_chain;
 
 use crate::{Result, tiny::Desk};
 
@@ -393,7 +393,7 @@ fn assert_levels_are_spread(voxels: Array3<f32>) -> Result {
 
 /// What is wrong with an error's text.
 fn faults_of(error: &(dyn Error + 'static), says: &[&str]) -> Vec<String> {
-    let text = chain(error);
+    let text = error_chain(error);
     let mut faults: Vec<_> =
         says.iter().filter(|part| !text.contains(**part)).map(|part| format!("{part:?} is not in {text:?}")).collect();
     if text.contains(".unfinished-") {
@@ -425,7 +425,7 @@ fn mistakes_are_refused_with_a_reason() -> Result {
 fn mistakes_that_cannot_be_made_any_more() -> Result {
     let bench = Bench::new()?;
     for (name, before, check) in HARMLESS {
-        check(&bench).map_err(|error| format!("{name} (890622d: {before}): {}", chain(&*error)))?;
+        check(&bench).map_err(|error| format!("{name} (890622d: {before}): {}", error_chain(&*error)))?;
     }
     Ok(())
 }

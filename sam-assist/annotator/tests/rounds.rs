@@ -6,7 +6,7 @@ use sam_annotate::{
     AnnotateConfig, AnnotateError, Annotations, Annotator, Corrections, Decisions, Flex, Output, RoundStart, Session,
     SessionError, ignore_events, session::Origin,
 };
-use sam_testing::chain;
+use sam_prompt::error_chain;
 
 use crate::{Result, tiny::Desk};
 
@@ -96,6 +96,6 @@ fn another_axis_than_the_sessions_is_refused() -> Result {
     drop(desk.annotator()?.create_session(desk.path("session"), &desk.annotations())?);
     let other = desk.builder()?.axis(sam_annotate::SliceAxis::I).build()?;
     let error = other.open_session(desk.path("session")).expect_err("another axis");
-    assert!(chain(&error).contains("begun with the axis k, found i"), "{}", chain(&error));
+    assert!(error_chain(&error).contains("begun with the axis k, found i"), "{}", error_chain(&error));
     Ok(())
 }

@@ -145,20 +145,16 @@ impl DeskError {
     }
 }
 
-/// An error and its causes as one line: `what: why: why`.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |&error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
 #[cfg(test)]
 mod tests {
+    use sam_prompt::error_chain;
+
     use super::*;
 
     #[test]
     fn each_cause_is_said_once() {
         let full = io::Error::other("the disk is full");
         let error = DeskError::Store(StoreError::Failed(Box::new(ReviewError::Serve(full))));
-        assert_eq!(chain(&error), "the review page's port failed: the disk is full");
+        assert_eq!(error_chain(&error), "the review page's port failed: the disk is full");
     }
 }

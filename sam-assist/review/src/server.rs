@@ -17,6 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, post},
 };
+use sam_prompt::error_chain;
 use serde::Serialize;
 use serde_json::json;
 use tokio::{net::TcpListener, task::spawn_blocking};
@@ -24,7 +25,6 @@ use tokio::{net::TcpListener, task::spawn_blocking};
 use crate::{
     Decision, Desk, DeskError, Overview, ReviewError,
     access::Guard,
-    error::chain,
     request::{DecideRequest, EmptyRequest, RequestError, SegmentRequest, ViewRequest, check_slice},
 };
 
@@ -166,7 +166,7 @@ impl From<RequestError> for Refusal {
             RequestError::Slice { .. } | RequestError::Structure(_) => StatusCode::NOT_FOUND,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };
-        Self(status, chain(&error))
+        Self(status, error_chain(&error))
     }
 }
 
@@ -177,7 +177,7 @@ impl From<DeskError> for Refusal {
             DeskError::NoSuchStructure(_) => StatusCode::NOT_FOUND,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        Self(status, chain(&error))
+        Self(status, error_chain(&error))
     }
 }
 

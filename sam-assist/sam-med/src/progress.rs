@@ -154,7 +154,6 @@ fn verb(stage: Stage) -> &'static str {
         Stage::Segment => "Segmenting",
         Stage::Rank => "Ranking slices of",
         Stage::SelfCheck => "Testing",
-        Stage::Write => "Writing",
         _ => "Working on",
     }
 }

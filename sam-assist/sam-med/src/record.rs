@@ -15,7 +15,8 @@ use crate::backend::BackendChoice;
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+pub fn write_json(path: impl AsRef<Path>, value: &impl Serialize) -> Result<()> {
+    let path = path.as_ref();
     let text = serde_json::to_string_pretty(value)
         .with_context(|| format!("the results for {} cannot be written as JSON", path.display()))?;
     write_text(path, &(text + "\n"))
@@ -25,7 +26,8 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn write_text(path: &Path, text: &str) -> Result<()> {
+pub fn write_text(path: impl AsRef<Path>, text: &str) -> Result<()> {
+    let path = path.as_ref();
     sam_files::write_atomic(path, |file| file.write_all(text.as_bytes()))?;
     tracing::info!(?path, bytes = text.len(), "wrote a file");
     Ok(())
@@ -35,7 +37,8 @@ pub fn write_text(path: &Path, text: &str) -> Result<()> {
 ///
 /// # Errors
 /// If it cannot be created.
-pub fn create_folder(path: &Path) -> Result<()> {
+pub fn create_folder(path: impl AsRef<Path>) -> Result<()> {
+    let path = path.as_ref();
     let created: io::Result<()> = std::fs::create_dir_all(path);
     created.with_context(|| format!("cannot create the folder {}", path.display()))
 }

@@ -4,7 +4,7 @@ use sam_core::SamConfig;
 use serde::{Deserialize, Serialize};
 
 use super::is_sha256;
-use crate::AssistConfig;
+use crate::{AssistConfig, ContentError};
 
 /// Where a [`PromptCard`](super::PromptCard) may be used, and how it was made.
 ///
@@ -80,7 +80,7 @@ impl CardMetadata {
     }
 
     /// Returns what is wrong with the metadata.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), ContentError> {
         let texts = [
             ("structure", Some(&self.structure)),
             ("window", Some(&self.window)),
@@ -89,22 +89,20 @@ impl CardMetadata {
             ("time of creation", self.created.as_ref()),
         ];
         // Cards travel between people and are printed on terminals.
-        if let Some((name, _)) = texts.iter().find(|(_, text)| text.is_some_and(|text| text.contains(char::is_control)))
+        if let Some((what, _)) = texts.iter().find(|(_, text)| text.is_some_and(|text| text.contains(char::is_control)))
         {
-            return Err(format!("its {name} holds control characters"));
+            return Err(ContentError::ControlCharacters { what });
         }
         if self.structure.trim().is_empty() {
-            return Err("its structure has no name".to_owned());
+            return Err(ContentError::NoName);
         }
         let hash = &self.weights_sha256;
         if !is_sha256(hash) {
-            return Err(format!("expected 64 hexadecimal digits as its weights' SHA-256, found {hash:?}"));
+            return Err(ContentError::NoSha256 { what: "its weights' SHA-256", found: hash.clone() });
         }
-        self.learning.check_stored().map_err(|error| error.to_string())?;
+        self.learning.check_stored()?;
         match self.self_check_dice {
-            Some(dice) if !(0.0..=1.0).contains(&dice) => {
-                Err(format!("its self-check's Dice is {dice}, not within 0 to 1"))
-            }
+            Some(found) if !(0.0..=1.0).contains(&found) => Err(ContentError::Dice { found }),
             _ => Ok(()),
         }
     }

@@ -12,7 +12,7 @@ use burn::{module::AutodiffModule, tensor::backend::Backend};
 use sam_core::SamPredictor;
 
 use crate::{
-    Adaptation, AssistConfig, AssistError,
+    Adaptation, AssistConfig, AssistError, ContentError,
     checksummed::{Content, Format, check_finite},
     parameters,
 };
@@ -40,9 +40,9 @@ impl PromptCard {
     pub fn of<B: Backend>(metadata: CardMetadata, learned: &Adaptation<B>) -> Result<Self, AssistError> {
         let structure = metadata.structure.clone();
         let AssistConfig { trained, members, .. } = metadata.learning;
-        let refuse = |reason| AssistError::CardContent { structure: structure.clone(), reason };
+        let refuse = |source| AssistError::CardContent { structure: structure.clone(), source };
         if !learned.is_of(trained, members) {
-            return Err(refuse(format!("its config says {members} times {trained:?}, which is not what was learned")));
+            return Err(refuse(ContentError::OtherLearning { members, trained }));
         }
         let learned = Adaptation::from_inner(learned.clone()).trainable(trained);
         let content = Content::new(metadata, parameters::read(&learned));
@@ -155,7 +155,7 @@ impl PromptCard {
 }
 
 /// Returns what is wrong with a card.
-fn check(content: &Content<CardMetadata>) -> Result<(), String> {
+fn check(content: &Content<CardMetadata>) -> Result<(), ContentError> {
     let Content { about, tensors, .. } = content;
     about.check()?;
     parameters::check_size(about.learning.trained, about.learning.members, tensors)?;

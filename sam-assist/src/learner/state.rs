@@ -9,12 +9,12 @@ use burn::{
     tensor::{DType, Tensor, TensorData, backend::Backend},
 };
 use sam_core::{AnnotatedSlice, SamPredictor};
-use sam_files::Sha256Hasher;
+use sam_files::{Sha256Hasher, sanitize};
 use serde::{Deserialize, Serialize};
 
 use super::{Learner, StepSeconds};
 use crate::{
-    Adaptation, AssistConfig, AssistError,
+    Adaptation, AssistConfig, AssistError, ContentError,
     card::{check_weights, is_sha256},
     checksummed::{Content, Format, Tensors, check_finite},
     parameters::{self, keep_path},
@@ -87,7 +87,7 @@ impl<B: Backend> Learner<B> {
             step_seconds: self.step_seconds,
         };
         let content = Content::new(state, tensors);
-        check(&content).map_err(|reason| AssistError::StateContent { reason })?;
+        check(&content).map_err(|source| AssistError::StateContent { source })?;
         FORMAT.save(&content, path.as_ref())
     }
 
@@ -143,24 +143,24 @@ impl<B: Backend> Learner<B> {
 }
 
 /// Returns what is wrong with a state.
-fn check(content: &Content<State>) -> Result<(), String> {
+fn check(content: &Content<State>) -> Result<(), ContentError> {
     let Content { about, tensors, .. } = content;
-    about.config.check_stored().map_err(|error| error.to_string())?;
+    about.config.check_stored()?;
     for hash in [&about.weights_sha256, &about.outlines_sha256] {
         if !is_sha256(hash) {
-            return Err(format!("expected 64 hexadecimal digits as a SHA-256, found {hash:?}"));
+            return Err(ContentError::NoSha256 { what: "a SHA-256", found: hash.clone() });
         }
     }
     let values = under(PARAMETERS, tensors);
     parameters::check_size(about.config.trained, about.config.members, &values)?;
     if tensors.get(LOSSES).is_none_or(|losses| losses.shape.len() != 1) {
-        return Err(format!("its {LOSSES} are missing"));
+        return Err(ContentError::NoLosses);
     }
     for (path, &steps) in &about.steps {
         let shape = values.get(path).map(|data| &data.shape);
         let moments = MOMENTS.map(|moment| tensors.get(&format!("{moment}{path}")).map(|data| &data.shape));
         if steps == 0 || shape.is_none() || moments != [shape, shape] {
-            return Err(format!("the moments of its parameter {path} are missing or of another shape"));
+            return Err(ContentError::Moments { path: sanitize(path) });
         }
     }
     check_finite(tensors)

@@ -1,7 +1,10 @@
 //! A linear classifier of SAM's features, pixel by pixel: the paper's "prompt classification".
 
 use burn::tensor::{Tensor, activation::sigmoid, backend::Backend};
-use sam_assist::ConfigError;
+use sam_prompt::{
+    ConfigError,
+    progress::{Observer, Progress, Stage},
+};
 use sapnet::{AnnotatedFeatures, BilinearResize, CoarseSegmenter, FourierPositionConfig, SapnetError, check_query};
 use serde::{Deserialize, Serialize};
 
@@ -38,17 +41,21 @@ impl ClassifierConfig {
     /// # Errors
     /// [`AutoError::Config`] or, for the position encoding, [`AutoError::Coarse`] names the first one that is out of range.
     pub fn check(&self) -> Result<(), AutoError> {
-        let is_weight = self.l2.is_finite() && self.l2 > 0.0;
-        ConfigError::check(is_weight, "classifier.l2", || self.l2.to_string(), "a finite number above 0")?;
-        ConfigError::check(self.iterations > 0, "classifier.iterations", || "0".to_owned(), "at least 1")?;
+        ConfigError::check_positive("classifier.l2", self.l2)?;
+        ConfigError::check_count("classifier.iterations", self.iterations)?;
         Ok(self.position.as_ref().map_or(Ok(()), FourierPositionConfig::check)?)
     }
 
-    /// Fits the classifier. Nothing is random: the same slices give the same classifier.
+    /// Fits the classifier. Nothing is random: the same slices give the same classifier. The observer is called with [`Stage::Fit`]
+    /// after each iteration.
     ///
     /// # Errors
-    /// As [`ClassifierConfig::check`].
-    pub fn fit<B: Backend>(&self, slices: &AnnotatedFeatures<B>) -> Result<LinearClassifier<B>, AutoError> {
+    /// As [`ClassifierConfig::check`]; [`AutoError::Stopped`] if the observer stops it before the last iteration.
+    pub fn fit<B: Backend>(
+        &self,
+        slices: &AnnotatedFeatures<B>,
+        observer: &mut Observer<'_>,
+    ) -> Result<LinearClassifier<B>, AutoError> {
         self.check()?;
         let features = slices.features().clone();
         let [_, channels, height, width] = features.dims();
@@ -59,7 +66,7 @@ impl ClassifierConfig {
         let weights = pixel_weights(slices);
         let samples = samples(features, position.as_ref());
         let scaling = Scaling::of(samples.clone(), weights.clone().abs().sum_dim(1));
-        let mut coefficients = descend(scaling.apply(samples), weights, self);
+        let mut coefficients = descend(scaling.apply(samples), weights, self, observer)?;
         let bias = coefficients.clone().narrow(0, 0, 1);
         let count = coefficients.dims()[0] - 1;
         coefficients = coefficients.narrow(0, 1, count);
@@ -165,7 +172,15 @@ const POWER_STEPS: usize = 12;
 /// - samples: `[n, features]`
 /// - weights: `[n, 2]`, object and background
 /// - output: `[1 + features, 1]`, the bias first
-fn descend<B: Backend>(samples: Tensor<B, 2>, weights: Tensor<B, 2>, config: &ClassifierConfig) -> Tensor<B, 2> {
+///
+/// # Errors
+/// [`AutoError::Stopped`] if the observer stops it before the last iteration.
+fn descend<B: Backend>(
+    samples: Tensor<B, 2>,
+    weights: Tensor<B, 2>,
+    config: &ClassifierConfig,
+    observer: &mut Observer<'_>,
+) -> Result<Tensor<B, 2>, AutoError> {
     let (count, device) = (samples.dims()[0], samples.device());
     let samples = Tensor::cat(vec![Tensor::ones([count, 1], &device), samples], 1);
     let features = samples.dims()[1];
@@ -186,21 +201,28 @@ fn descend<B: Backend>(samples: Tensor<B, 2>, weights: Tensor<B, 2>, config: &Cl
         Tensor::cat(vec![Tensor::zeros([1, 1], &device), Tensor::full([features - 1, 1], config.l2, &device)], 0);
     let mut here = Tensor::<B, 2>::zeros([features, 1], &device);
     let (mut ahead, mut momentum) = (here.clone(), 1.0_f64);
-    for _ in 0..config.iterations {
+    for iteration in 1..=config.iterations {
         let error = sigmoid(samples.clone().matmul(ahead.clone())) * both.clone() - object.clone();
         let gradient = transposed.clone().matmul(error) + ahead.clone() * penalty.clone();
         let next = ahead - gradient * step.clone();
         let following = f64::midpoint(1.0, (1.0 + 4.0 * momentum * momentum).sqrt());
         ahead = next.clone() + (next.clone() - here) * ((momentum - 1.0) / following);
         (here, momentum) = (next, following);
+        let stops = observer(&Progress::new(Stage::Fit, iteration, config.iterations)).is_break();
+        if stops && iteration < config.iterations {
+            return Err(AutoError::Stopped);
+        }
     }
-    here
+    Ok(here)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ops::ControlFlow;
+
     use burn::tensor::TensorData;
     use burn_flex::{Flex, FlexDevice};
+    use sam_prompt::progress::ignore_progress;
 
     use super::*;
 
@@ -221,7 +243,7 @@ mod tests {
     fn what_is_linearly_separable_is_separated() {
         let slices = slices(2..4);
         let config = ClassifierConfig { position: None, ..ClassifierConfig::default() };
-        let classifier = config.fit(&slices).expect("valid slices");
+        let classifier = config.fit(&slices, &mut ignore_progress()).expect("valid slices");
         let found = classifier.segment(slices.features().clone(), [8, 8]).expect("the same features");
         let found: Vec<bool> = found.into_data().iter::<bool>().collect();
         let expected: Vec<bool> = (0..128).map(|at| (2..4).contains(&(at % 8))).collect();
@@ -240,7 +262,7 @@ mod tests {
         .expect("matching shapes");
         let share = |position| {
             let config = ClassifierConfig { position, ..ClassifierConfig::default() };
-            let classifier = config.fit(&other).expect("valid slices");
+            let classifier = config.fit(&other, &mut ignore_progress()).expect("valid slices");
             let found = classifier.segment(other.features().clone(), [16, 16]).expect("the same features");
             let right = found.equal(other.foreground().clone()).int().sum().into_scalar();
             right as f32 / 512.0
@@ -257,7 +279,22 @@ mod tests {
             ClassifierConfig { l2: f64::NAN, ..ClassifierConfig::default() },
             ClassifierConfig { iterations: 0, ..ClassifierConfig::default() },
         ] {
-            assert!(matches!(config.fit(&slices(2..4)), Err(AutoError::Config { .. })), "{config:?}");
+            let refused = config.fit(&slices(2..4), &mut ignore_progress());
+            assert!(matches!(refused, Err(AutoError::Config { .. })), "{config:?}");
+        }
+    }
+
+    #[test]
+    fn a_stopped_fit_stops_at_once_and_gives_nothing() {
+        let config = ClassifierConfig { iterations: 5, ..ClassifierConfig::default() };
+        for (stop_after, is_stopped) in [(1, true), (3, true), (5, false)] {
+            let mut seen = Vec::new();
+            let fitted = config.fit(&slices(2..4), &mut |progress: &Progress| {
+                seen.push((progress.done, progress.total));
+                if progress.done == stop_after { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            assert_eq!(matches!(fitted, Err(AutoError::Stopped)), is_stopped, "{stop_after}");
+            assert_eq!(seen, (1..=stop_after).map(|done| (done, 5)).collect::<Vec<_>>());
         }
         let position = Some(FourierPositionConfig::default().with_frequencies(0));
         let config = ClassifierConfig { position, ..ClassifierConfig::default() };

@@ -13,7 +13,10 @@ use ndarray::Array2;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use sam_core::{AnnotatedSlice, ImageEmbedding};
-use sam_prompt::{Prompts, progress::Observer};
+use sam_prompt::{
+    Prompts,
+    progress::{Observer, Progress, Stage},
+};
 use sapnet::{AnnotatedFeatures, CoarseSegmenter, PaNet, SapNet, SapNetConfig, SupportConfig};
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +77,17 @@ sam_assist::__setters!(CoarseConfig {
     with_extraction => extraction: PromptExtraction,
 });
 
+impl CoarseMethod {
+    /// How often fitting it calls the observer, if nothing stops it.
+    pub(crate) fn iterations(&self) -> usize {
+        match self {
+            Self::Panet(_) => 1,
+            Self::Sapnet(config) => config.iterations,
+            Self::Classifier(config) => config.iterations,
+        }
+    }
+}
+
 impl CoarseConfig {
     /// Checks every value. [`CoarseConfig::fit`] does it first.
     ///
@@ -85,11 +99,12 @@ impl CoarseConfig {
     }
 
     /// Fits the method to the annotated slices, those with an empty outline included. SAP-Net takes some seconds; the observer is
-    /// called after each of its iterations. May be called on several threads at once: trainings wait for each other.
+    /// called with [`Stage::Fit`] after each iteration, for PANet once. May be called on several threads at once: trainings wait for
+    /// each other.
     ///
     /// # Errors
     /// [`AutoError::Config`]; [`AutoError::NothingAnnotated`]; [`AutoError::Coarse`] if the method cannot be fitted;
-    /// [`AutoError::Stopped`] if the observer stops it, as a half-trained network is of no use.
+    /// [`AutoError::Stopped`] if the observer stops it before the last iteration, as a half-trained network is of no use.
     pub fn fit<B: Backend>(
         &self,
         annotated: &[AnnotatedSlice<B>],
@@ -98,9 +113,14 @@ impl CoarseConfig {
         self.check()?;
         let slices = annotated_slices(annotated)?;
         let segmenter: SharedSegmenter<B> = match &self.method {
-            CoarseMethod::Panet(config) => Arc::new(PaNet::fit(&slices, config)?),
+            CoarseMethod::Panet(config) => {
+                let fitted = PaNet::fit(&slices, config)?;
+                // Nothing is left to stop.
+                let _ = observer(&Progress::new(Stage::Fit, 1, 1));
+                Arc::new(fitted)
+            }
             CoarseMethod::Sapnet(config) => Arc::new(train_sapnet(&slices, config, observer)?),
-            CoarseMethod::Classifier(config) => Arc::new(config.fit(&slices)?),
+            CoarseMethod::Classifier(config) => Arc::new(config.fit(&slices, observer)?),
         };
         CoarseGenerator::new(segmenter, self.extraction.clone())
     }

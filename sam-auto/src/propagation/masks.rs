@@ -12,10 +12,9 @@ use burn::tensor::backend::Backend;
 use ndarray::Array2;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use sam_assist::ConfigError;
 use sam_core::{CoreError, SamPredictor, SliceSource};
 use sam_prompt::{
-    is_mask_empty, mask_area,
+    ConfigError, is_mask_empty, mask_area,
     progress::{Observer, Progress, Stage},
 };
 use serde::{Deserialize, Serialize};

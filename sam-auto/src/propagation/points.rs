@@ -6,9 +6,11 @@ use burn::tensor::backend::Backend;
 use ndarray::{Array2, ArrayView2, Axis};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use sam_assist::ConfigError;
 use sam_core::{AnnotatedSlice, CoreError, SliceSource};
-use sam_prompt::{Label, Point, Prompts, Replacement, SamplingScheme};
+use sam_prompt::{
+    ConfigError, Label, Point, Prompts, Replacement, SamplingScheme,
+    progress::{Observer, Progress, Stage},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{AutoError, PromptGenerator, SliceContext};
@@ -72,14 +74,10 @@ impl PointPropagationConfig {
     /// # Errors
     /// [`ConfigError`] names the first one that is out of range.
     pub fn check(&self) -> Result<(), ConfigError> {
-        ConfigError::check(self.points > 0, "propagation.points", || "0".to_owned(), "at least 1")?;
+        ConfigError::check_count("propagation.points", self.points)?;
         ConfigError::check(self.window % 2 == 1, "propagation.window", || self.window.to_string(), "an odd number")?;
-        for (name, value) in
-            [("propagation.tolerance", self.tolerance), ("propagation.least_deviation", self.least_deviation)]
-        {
-            let holds = value.is_finite() && value >= 0.0;
-            ConfigError::check(holds, name, || value.to_string(), "a finite number of at least 0")?;
-        }
+        ConfigError::check_not_negative("propagation.tolerance", self.tolerance)?;
+        ConfigError::check_not_negative("propagation.least_deviation", self.least_deviation)?;
         let adaption = self.adaption;
         ConfigError::check((0.0..=1.0).contains(&adaption), "propagation.adaption", || adaption.to_string(), "0 to 1")
     }
@@ -88,28 +86,50 @@ impl PointPropagationConfig {
     /// order given.
     ///
     /// The paper takes the union of their masks: [`Vote::Union`](crate::Vote). Only the slices that points reach are read, and none is
-    /// embedded.
+    /// embedded. The observer is called with [`Stage::Fit`] after each slice that was read; the total counts the slices that points
+    /// can reach.
     ///
     /// # Errors
     /// [`AutoError::Config`]; [`AutoError::NothingAnnotated`]; [`CoreError::NoSuchSlice`]; [`AutoError::Slice`] if a slice cannot be
-    /// read; [`CoreError::OutlineSize`] if slices differ in size.
+    /// read; [`CoreError::OutlineSize`] if slices differ in size; [`AutoError::Stopped`] if the observer stops it before the last slice.
     pub fn fit<B: Backend>(
         &self,
         annotated: &[AnnotatedSlice<B>],
         source: &dyn SliceSource<B>,
+        observer: &mut Observer<'_>,
     ) -> Result<Vec<PointGenerator>, AutoError> {
         self.check()?;
         let shown: Vec<_> = annotated.iter().filter(|slice| !slice.is_empty()).collect();
         if shown.is_empty() {
             return Err(AutoError::NothingAnnotated);
         }
-        shown.into_iter().map(|slice| self.spread(slice, source)).collect()
+        let within_reach = |slice: &&AnnotatedSlice<B>| self.within_reach(slice.index(), source.count());
+        let total = shown.iter().map(within_reach).sum();
+        let mut before = 0;
+        let spread = |slice: &AnnotatedSlice<B>| {
+            let mut done = before;
+            before += within_reach(&slice);
+            self.spread(slice, source, &mut |index| {
+                done += 1;
+                let stops = observer(&Progress::new(Stage::Fit, done, total).at_slice(index)).is_break();
+                if stops && done < total { Err(AutoError::Stopped) } else { Ok(()) }
+            })
+        };
+        shown.into_iter().map(spread).collect()
+    }
+
+    /// Number of slices that points of slice `index` can reach, itself included.
+    fn within_reach(&self, index: usize, count: usize) -> usize {
+        let after = count.saturating_sub(index + 1);
+        let [before, after] = [index, after].map(|slices| self.max_distance.map_or(slices, |most| most.min(slices)));
+        before + 1 + after
     }
 
     fn spread<B: Backend>(
         &self,
         slice: &AnnotatedSlice<B>,
         source: &dyn SliceSource<B>,
+        slice_done: &mut dyn FnMut(usize) -> Result<(), AutoError>,
     ) -> Result<PointGenerator, AutoError> {
         let (index, count) = (slice.index(), source.count());
         if index >= count {
@@ -129,9 +149,10 @@ impl PointPropagationConfig {
         let seeds: Vec<Pixel> = drawn.iter().map(|point| (point.y as usize, point.x as usize)).collect();
         let inside = outline.indexed_iter().filter(|&(_, &inside)| inside).map(|(pixel, _)| pixel);
         let start = Intensity::of(inside.map(|pixel| self.level(image.view(), pixel)));
-        let mut points = BTreeMap::from([(index, seeds.clone())]);
+        let mut points = BTreeMap::from([(index, seeds)]);
+        slice_done(index)?;
         for step in [-1, 1] {
-            self.spread_towards(step, source, outline.dim(), start, &mut points, index)?;
+            self.spread_towards(step, source, outline.dim(), (index, start), &mut points, slice_done)?;
         }
         Ok(PointGenerator { points })
     }
@@ -142,9 +163,9 @@ impl PointPropagationConfig {
         step: isize,
         source: &dyn SliceSource<B>,
         size: (usize, usize),
-        start: Intensity,
+        (index, start): (usize, Intensity),
         points: &mut BTreeMap<usize, Vec<Pixel>>,
-        index: usize,
+        slice_done: &mut dyn FnMut(usize) -> Result<(), AutoError>,
     ) -> Result<(), AutoError> {
         let (mut here, mut seeds, mut expected) = (index, points[&index].clone(), start);
         while let Some(next) = here.checked_add_signed(step).filter(|&next| next < source.count()) {
@@ -153,6 +174,7 @@ impl PointPropagationConfig {
             }
             let image = levels(source, next, size)?;
             seeds = seeds.iter().filter_map(|&pixel| self.follow(image.view(), pixel, expected)).collect();
+            slice_done(next)?;
             if seeds.is_empty() {
                 break;
             }

@@ -6,10 +6,9 @@ use burn::tensor::backend::Backend;
 use ndarray::Array2;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use sam_assist::ConfigError;
 use sam_core::{AnnotatedSlice, CoreError, ImageEmbedding, SamPredictor, SliceSource};
 use sam_prompt::{
-    BoxJitter, Prompts, component_boxes, is_mask_empty, mask_area,
+    BoxJitter, ConfigError, Prompts, component_boxes, is_mask_empty, mask_area,
     progress::{Observer, Progress, Stage},
 };
 use serde::{Deserialize, Serialize};

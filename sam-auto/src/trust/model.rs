@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sam_assist::ConfigError;
+use sam_prompt::ConfigError;
 use serde::{Deserialize, Serialize};
 
 use super::{Signal, TrustSignals};
@@ -175,9 +175,7 @@ impl TrustModel {
     pub fn check(&self) -> Result<(), ConfigError> {
         self.found.check("trust.found")?;
         self.empty.check("trust.empty")?;
-        let strength = self.strength;
-        let is_strength = strength.is_finite() && strength > 0.0;
-        ConfigError::check(is_strength, "trust.strength", || strength.to_string(), "a finite number above 0")
+        ConfigError::check_positive("trust.strength", self.strength)
     }
 
     /// The expected Dice of a slice, in [0, 1].

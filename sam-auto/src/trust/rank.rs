@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sam_assist::ConfigError;
+use sam_prompt::ConfigError;
 use serde::{Deserialize, Serialize};
 
 use super::{Signal, TrustModel, TrustSignals};

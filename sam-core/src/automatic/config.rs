@@ -1,8 +1,7 @@
 //! The config of automatic masks.
 
+use sam_prompt::ConfigError;
 use serde::{Deserialize, Serialize};
-
-use crate::ConfigError;
 
 /// How everything on an image is found.
 ///
@@ -83,20 +82,19 @@ builders! {
 }
 
 impl AutomaticConfig {
-    /// Refuses the first value that makes no sense.
+    /// Whether every value makes sense.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let at_least_1 = |name, value: usize| ConfigError::check(value > 0, name, || value.to_string(), "at least 1");
-        at_least_1("points_per_side", self.points_per_side)?;
-        at_least_1("points_per_batch", self.points_per_batch)?;
-        at_least_1("crop_downscale", self.crop_downscale)?;
+        ConfigError::check_count("points_per_side", self.points_per_side)?;
+        ConfigError::check_count("points_per_batch", self.points_per_batch)?;
+        ConfigError::check_count("crop_downscale", self.crop_downscale)?;
         // More layers than that have crops of no pixel on any image that fits into memory.
         ConfigError::check(self.crop_layers <= 8, "crop_layers", || self.crop_layers.to_string(), "at most 8")?;
         let has_clicks = self.clicks_along(self.crop_layers) > 0;
-        let downscale = || self.crop_downscale.to_string();
-        ConfigError::check(has_clicks, "crop_downscale", downscale, "a factor that leaves a click in every layer")?;
+        let expected = "a factor that leaves a click in every layer";
+        ConfigError::check(has_clicks, "crop_downscale", || self.crop_downscale.to_string(), expected)?;
         let is_fraction = (0.0..1.0).contains(&self.crop_overlap);
-        let overlap = || self.crop_overlap.to_string();
-        ConfigError::check(is_fraction, "crop_overlap", overlap, "a fraction from 0 to below 1")?;
+        let expected = "a fraction from 0 to below 1";
+        ConfigError::check(is_fraction, "crop_overlap", || self.crop_overlap.to_string(), expected)?;
         for (name, value) in [
             ("pred_iou_threshold", self.pred_iou_threshold),
             ("stability_threshold", self.stability_threshold),

@@ -8,6 +8,8 @@ mod nms;
 mod regions;
 mod rle;
 
+use std::ops::ControlFlow;
+
 use burn::tensor::backend::Backend;
 use ndarray::{Array2, ArrayView2, ArrayView3, Axis};
 use sam_prompt::{
@@ -55,7 +57,7 @@ impl AutomaticMask {
 const EDGE_TOLERANCE: f32 = 20.0;
 
 impl AutomaticConfig {
-    /// Finds everything on an image, crop by crop. `None` if the observer stopped it.
+    /// Finds everything on an image, crop by crop. The observer is called after each batch of clicks; `None` if it stopped the call.
     ///
     /// Masks come in the order of the official generator: by predicted IoU, those of smaller crops first. Crops with a side below 4
     /// pixels are left out.
@@ -75,11 +77,18 @@ impl AutomaticConfig {
         let (height, width, _) = image.dim();
         let mut crops = crop_boxes(height, width, self.crop_layers, self.crop_overlap);
         crops.retain(|crop| crop.layer == 0 || (crop.right - crop.left).min(crop.bottom - crop.top) >= MIN_SIDE);
+        let batches =
+            crops.iter().map(|crop| self.clicks_along(crop.layer).pow(2).div_ceil(self.points_per_batch)).sum();
+        let mut done = 0;
+        let mut batch_done = || {
+            done += 1;
+            observer(&Progress::new(Stage::Segment, done, batches))
+        };
         let mut found = Vec::new();
-        for (done, crop) in crops.iter().enumerate() {
-            found.extend(self.process_crop(predictor, image, *crop)?);
-            if observer(&Progress::new(Stage::Segment, done + 1, crops.len())).is_break() {
-                return Ok(None);
+        for crop in &crops {
+            match self.process_crop(predictor, image, *crop, &mut batch_done)? {
+                Some(of_crop) => found.extend(of_crop),
+                None => return Ok(None),
             }
         }
         if crops.len() > 1 {
@@ -93,12 +102,14 @@ impl AutomaticConfig {
         Ok(Some(found))
     }
 
+    /// Finds everything in one crop. `None` if `batch_done`, which is called after each batch of clicks, stopped it.
     fn process_crop<B: Backend>(
         &self,
         predictor: &SamPredictor<B>,
         image: ArrayView3<'_, u8>,
         crop: CropBox,
-    ) -> Result<Vec<AutomaticMask>, CoreError> {
+        batch_done: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Result<Option<Vec<AutomaticMask>>, CoreError> {
         let cropped = image.slice_each_axis(within([crop.top..crop.bottom, crop.left..crop.right]));
         let embedding = predictor.embed(cropped)?;
         let (height, width) = (crop.bottom - crop.top, crop.right - crop.left);
@@ -119,9 +130,12 @@ impl AutomaticConfig {
                     found.extend(self.accept(logits, quality, point, crop, image.dim()));
                 }
             }
+            if batch_done().is_break() {
+                return Ok(None);
+            }
         }
         let scores: Vec<f32> = found.iter().map(|mask| mask.predicted_iou).collect();
-        Ok(kept(found, &scores, self.box_nms_threshold))
+        Ok(Some(kept(found, &scores, self.box_nms_threshold)))
     }
 
     /// A mask that is good enough and not cut off by its crop, on the whole image's grid.

@@ -2,6 +2,7 @@
 
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 /// A mask as COCO's uncompressed run lengths, column by column, beginning with the pixels outside.
 ///
@@ -29,21 +30,28 @@ struct Unchecked {
 /// The most pixels of a mask that is read: a square of 8192.
 const MOST_PIXELS: usize = 1 << 26;
 
-impl TryFrom<Unchecked> for RunLengths {
-    type Error = String;
+/// Why run lengths are no mask.
+#[derive(Debug, Error)]
+enum RunLengthsError {
+    #[error("a mask of {rows} x {columns} pixels is too large: expected {MOST_PIXELS} or fewer in all")]
+    TooLarge { rows: usize, columns: usize },
+    #[error("counts cover {covered} pixels, but a mask of {rows} x {columns} has {pixels}")]
+    Covered { covered: usize, rows: usize, columns: usize, pixels: usize },
+    #[error("counts cover more pixels than can be counted, expected {pixels}")]
+    Uncountable { pixels: usize },
+}
 
-    fn try_from(Unchecked { size, counts }: Unchecked) -> Result<Self, String> {
+impl TryFrom<Unchecked> for RunLengths {
+    type Error = RunLengthsError;
+
+    fn try_from(Unchecked { size, counts }: Unchecked) -> Result<Self, RunLengthsError> {
         let [rows, columns] = size;
         let pixels = rows.checked_mul(columns).filter(|&pixels| pixels <= MOST_PIXELS);
-        let pixels = pixels.ok_or_else(|| {
-            format!("a mask of {rows} x {columns} pixels is too large: expected {MOST_PIXELS} or fewer in all")
-        })?;
+        let pixels = pixels.ok_or(RunLengthsError::TooLarge { rows, columns })?;
         match counts.iter().try_fold(0_usize, |sum, &count| sum.checked_add(count)) {
             Some(covered) if covered == pixels => Ok(Self { size, counts }),
-            Some(covered) => {
-                Err(format!("counts cover {covered} pixels, but a mask of {rows} x {columns} has {pixels}"))
-            }
-            None => Err(format!("counts cover more pixels than can be counted, expected {pixels}")),
+            Some(covered) => Err(RunLengthsError::Covered { covered, rows, columns, pixels }),
+            None => Err(RunLengthsError::Uncountable { pixels }),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use thiserror::Error;
+
 use crate::{
     SamConfig,
     image_encoder::{TinyVitConfig, ViTConfig},
@@ -14,39 +16,67 @@ type Shapes = BTreeMap<String, Vec<usize>>;
 /// Of every published SAM's decoder; heads leave no trace in shapes.
 const HEADS: usize = 8;
 
+/// Why shapes are no SAM's.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub(super) enum ShapeError {
+    #[error(
+        "its image encoder is neither SAM's ViT (image_encoder.patch_embed.proj.weight) nor TinyViT \
+         (image_encoder.patch_embed.seq.0.c.weight)"
+    )]
+    Encoder,
+    #[error("its image encoder is {width} wide, and its position grid has the shape {found:?}")]
+    Positions { width: usize, found: Vec<usize> },
+    #[error("its image encoder's block {block} has no heads of width {head_width}, as the first one has")]
+    Block { block: usize, head_width: usize },
+    #[error("its image encoder is {width} wide, which heads of width {head_width} do not divide")]
+    HeadWidth { width: usize, head_width: usize },
+    #[error("its TinyViT has no image_encoder.layers")]
+    NoStages,
+    #[error("its TinyViT has a stage of size 0")]
+    EmptyStage,
+    #[error("its TinyViT has a stage of width {width}, which {heads} heads do not divide")]
+    StageHeads { width: usize, heads: usize },
+    #[error(
+        "its decoder is {width} wide and its cross-attention {narrowed}: expected a divisor that {HEADS} heads divide"
+    )]
+    Decoder { width: usize, narrowed: usize },
+    #[error("it has no tensor {0}")]
+    Missing(String),
+    #[error("its tensor {name} of shape {shape:?} is empty")]
+    Empty { name: String, shape: Vec<usize> },
+    #[error("its tensor {name} has the shape {shape:?}, expected more dimensions")]
+    Flat { name: String, shape: Vec<usize> },
+    #[error("it has {prefix}{found}, but no {prefix}{expected}")]
+    Gap { prefix: String, found: usize, expected: usize },
+}
+
 /// Infers a whole model's shape; the error says what is missing.
-pub(super) fn config(shapes: &Shapes) -> Result<SamConfig, String> {
+pub(super) fn config(shapes: &Shapes) -> Result<SamConfig, ShapeError> {
     let mut config = if shapes.contains_key("image_encoder.patch_embed.proj.weight") {
         SamConfig::vit(vit(shapes)?)
     } else if shapes.contains_key("image_encoder.patch_embed.seq.0.c.weight") {
         SamConfig::tiny_vit(tiny_vit(shapes)?)
     } else {
-        let reason = "its image encoder is neither SAM's ViT (image_encoder.patch_embed.proj.weight) \
-                      nor TinyViT (image_encoder.patch_embed.seq.0.c.weight)";
-        return Err(reason.to_owned());
+        return Err(ShapeError::Encoder);
     };
     config.decoder = decoder(shapes)?;
     config.mask_in_chans = dim(shapes, "prompt_encoder.mask_downscaling.6.weight", 1)?;
     Ok(config)
 }
 
-fn vit(shapes: &Shapes) -> Result<ViTConfig, String> {
+fn vit(shapes: &Shapes) -> Result<ViTConfig, ShapeError> {
     let patch = "image_encoder.patch_embed.proj.weight";
     let (embed_dim, patch_size) = (dim(shapes, patch, 0)?, dim(shapes, patch, 3)?);
     let grid = dim(shapes, "image_encoder.pos_embed", 1)?;
     let positions = &shapes["image_encoder.pos_embed"];
     if *positions != [1, grid, grid, embed_dim] {
-        return Err(format!(
-            "its image encoder is {embed_dim} wide, and its position grid has the shape {positions:?}"
-        ));
+        return Err(ShapeError::Positions { width: embed_dim, found: positions.clone() });
     }
     let depth = count(shapes, "image_encoder.blocks.")?;
     let table = |block: usize, index| dim(shapes, &format!("image_encoder.blocks.{block}.attn.rel_pos_h"), index);
     let head_width = table(0, 1)?;
     if let Some(block) = (0..depth).find(|&block| table(block, 1) != Ok(head_width)) {
-        return Err(format!(
-            "its image encoder's block {block} has no heads of width {head_width}, as the first one has"
-        ));
+        return Err(ShapeError::Block { block, head_width });
     }
     let lengths = (0..depth).map(|block| table(block, 0)).collect::<Result<Vec<_>, _>>()?;
     // A global block's table spans the whole grid, a windowed block's one window.
@@ -54,7 +84,7 @@ fn vit(shapes: &Shapes) -> Result<ViTConfig, String> {
     let window_size = lengths.iter().find(|&&length| !global(length)).map_or(0, |length| length.div_ceil(2));
     let mlp = dim(shapes, "image_encoder.blocks.0.mlp.lin1.weight", 0)?;
     if embed_dim % head_width != 0 {
-        return Err(format!("its image encoder is {embed_dim} wide, which heads of width {head_width} do not divide"));
+        return Err(ShapeError::HeadWidth { width: embed_dim, head_width });
     }
     Ok(ViTConfig::new(embed_dim, depth, embed_dim / head_width)
         .with_global_attn_indexes((0..depth).filter(|&block| global(lengths[block])).collect())
@@ -65,11 +95,11 @@ fn vit(shapes: &Shapes) -> Result<ViTConfig, String> {
         .with_out_chans(dim(shapes, "image_encoder.neck.0.weight", 0)?))
 }
 
-fn tiny_vit(shapes: &Shapes) -> Result<TinyVitConfig, String> {
+fn tiny_vit(shapes: &Shapes) -> Result<TinyVitConfig, ShapeError> {
     let layer = |stage: usize, rest: &str| format!("image_encoder.layers.{stage}.{rest}");
     let stages = count(shapes, "image_encoder.layers.")?;
     if stages == 0 {
-        return Err("its TinyViT has no image_encoder.layers".to_owned());
+        return Err(ShapeError::NoStages);
     }
     // Positions are relative within windows, so the input's size leaves no trace; the published ones are told by the patches.
     let mut config = match dim(shapes, "image_encoder.patch_embed.seq.0.c.weight", 3)? {
@@ -87,23 +117,21 @@ fn tiny_vit(shapes: &Shapes) -> Result<TinyVitConfig, String> {
     }
     let sizes = [&config.embed_dims, &config.depths, &config.num_heads, &config.window_sizes];
     if sizes.into_iter().flatten().any(|&size| size == 0) {
-        return Err("its TinyViT has a stage of size 0".to_owned());
+        return Err(ShapeError::EmptyStage);
     }
     let widths = config.embed_dims.iter().zip(&config.num_heads);
     if let Some((width, heads)) = widths.skip(1).find(|&(width, heads)| width % heads != 0) {
-        return Err(format!("its TinyViT has a stage of width {width}, which {heads} heads do not divide"));
+        return Err(ShapeError::StageHeads { width: *width, heads: *heads });
     }
     Ok(config.with_out_chans(dim(shapes, "image_encoder.neck.0.weight", 0)?))
 }
 
-fn decoder(shapes: &Shapes) -> Result<MaskDecoderConfig, String> {
+fn decoder(shapes: &Shapes) -> Result<MaskDecoderConfig, ShapeError> {
     let embedding_dim = dim(shapes, "mask_decoder.iou_token.weight", 1)?;
     let layer = "mask_decoder.transformer.layers.0";
     let narrowed = dim(shapes, &format!("{layer}.cross_attn_token_to_image.q_proj.weight"), 0)?;
     if embedding_dim % narrowed != 0 || narrowed % HEADS != 0 || embedding_dim < 8 {
-        return Err(format!(
-            "its decoder is {embedding_dim} wide and its cross-attention {narrowed}: expected a divisor that {HEADS} heads divide"
-        ));
+        return Err(ShapeError::Decoder { width: embedding_dim, narrowed });
     }
     let transformer = TwoWayTransformerConfig::new()
         .with_depth(count(shapes, "mask_decoder.transformer.layers.")?)
@@ -118,24 +146,21 @@ fn decoder(shapes: &Shapes) -> Result<MaskDecoderConfig, String> {
 }
 
 /// One dimension of a tensor.
-fn dim(shapes: &Shapes, name: &str, index: usize) -> Result<usize, String> {
-    let shape = shapes.get(name).ok_or_else(|| format!("it has no tensor {name}"))?;
+fn dim(shapes: &Shapes, name: &str, index: usize) -> Result<usize, ShapeError> {
+    let shape = shapes.get(name).ok_or_else(|| ShapeError::Missing(name.to_owned()))?;
     // Sizes beside a 0 need no bytes, and may be anything.
     if shape.contains(&0) {
-        return Err(format!("its tensor {name} of shape {shape:?} is empty"));
+        return Err(ShapeError::Empty { name: name.to_owned(), shape: shape.clone() });
     }
-    shape
-        .get(index)
-        .copied()
-        .ok_or_else(|| format!("its tensor {name} has the shape {shape:?}, expected more dimensions"))
+    shape.get(index).copied().ok_or_else(|| ShapeError::Flat { name: name.to_owned(), shape: shape.clone() })
 }
 
 /// How many numbered children a name has. Numbers without a gap, so that no number in a file decides how much memory is asked for.
-fn count(shapes: &Shapes, prefix: &str) -> Result<usize, String> {
+fn count(shapes: &Shapes, prefix: &str) -> Result<usize, ShapeError> {
     let numbers: BTreeSet<usize> =
         shapes.keys().filter_map(|name| name.strip_prefix(prefix)?.split('.').next()?.parse().ok()).collect();
     match numbers.iter().enumerate().find(|&(expected, &found)| expected != found) {
-        Some((expected, found)) => Err(format!("it has {prefix}{found}, but no {prefix}{expected}")),
+        Some((expected, found)) => Err(ShapeError::Gap { prefix: prefix.to_owned(), found: *found, expected }),
         None => Ok(numbers.len()),
     }
 }

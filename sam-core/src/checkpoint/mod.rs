@@ -18,6 +18,7 @@ use burn::tensor::{TensorData, backend::Backend};
 use burn_store::{BurnToPyTorchAdapter, ModuleSnapshot, PyTorchToBurnAdapter};
 use sam_files::{sanitize, sha256_of_file, write_atomic};
 use sam_prompt::PromptEncoder;
+use thiserror::Error;
 
 use crate::{
     CoreError, KeyMismatch, MaskDecoder, Precision, ReadError, Sam, SamConfig, SamPredictor, config::parameters,
@@ -65,7 +66,7 @@ impl Checkpoint {
         let path = path.as_ref().to_path_buf();
         let found = read_tensors(&path).map_err(|source| CoreError::Unreadable { path: path.clone(), source })?;
         let tensors = with_official_names(found)
-            .map_err(|reason| CoreError::NotSam { path: path.clone(), reason: sanitize(&reason) })?;
+            .map_err(|error| CoreError::NotSam { path: path.clone(), reason: sanitize(&error.to_string()) })?;
         Ok(Self { path, tensors, sha256: OnceLock::new() })
     }
 
@@ -126,7 +127,9 @@ impl Checkpoint {
     /// # Errors
     /// [`CoreError::NotSam`] if the shapes are no SAM's.
     pub fn config(&self) -> Result<SamConfig, CoreError> {
-        infer::config(&self.shapes()).map_err(|reason| CoreError::NotSam { path: self.path.clone(), reason })
+        let no_sam =
+            |error: infer::ShapeError| CoreError::NotSam { path: self.path.clone(), reason: error.to_string() };
+        infer::config(&self.shapes()).map_err(no_sam)
     }
 
     /// Loads a whole model of the inferred shape, ready to predict. It knows its configuration and the
@@ -243,8 +246,21 @@ impl Checkpoint {
     }
 }
 
+/// Why names are no SAM's.
+#[derive(Debug, Error)]
+enum NamesError {
+    #[error("it holds {0:?}, whose name has control characters")]
+    Control(String),
+    #[error("it holds \"{one}\" and \"{other}\", two tensors for {name}: save one model alone")]
+    Twice { name: String, one: String, other: String },
+    #[error("no tensor is named image_encoder.*, prompt_encoder.* or mask_decoder.*; it holds no tensor")]
+    Empty,
+    #[error("no tensor is named image_encoder.*, prompt_encoder.* or mask_decoder.*; found for example \"{0}\"")]
+    Others(String),
+}
+
 /// A SAM's tensors under their official names; the error says why they are none.
-fn with_official_names(found: BTreeMap<String, StoredTensor>) -> Result<BTreeMap<String, StoredTensor>, String> {
+fn with_official_names(found: BTreeMap<String, StoredTensor>) -> Result<BTreeMap<String, StoredTensor>, NamesError> {
     let example = found.keys().next().cloned();
     let mut tensors = BTreeMap::new();
     let mut sources: BTreeMap<String, String> = BTreeMap::new();
@@ -253,16 +269,15 @@ fn with_official_names(found: BTreeMap<String, StoredTensor>) -> Result<BTreeMap
             continue;
         };
         if name.contains(char::is_control) {
-            return Err(format!("it holds {name:?}, whose name has control characters"));
+            return Err(NamesError::Control(name));
         }
         if let Some(other) = sources.insert(name.clone(), source.clone()) {
-            return Err(format!("it holds \"{other}\" and \"{source}\", two tensors for {name}: save one model alone"));
+            return Err(NamesError::Twice { name, one: other, other: source });
         }
         tensors.insert(name, tensor);
     }
     if tensors.is_empty() {
-        let seen = example.map_or("it holds no tensor".to_owned(), |name| format!("found for example \"{name}\""));
-        return Err(format!("no tensor is named image_encoder.*, prompt_encoder.* or mask_decoder.*; {seen}"));
+        return Err(example.map_or(NamesError::Empty, NamesError::Others));
     }
     Ok(tensors)
 }

@@ -12,6 +12,7 @@ use std::{
 };
 
 use burn::tensor::DType;
+use thiserror::Error;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::{
@@ -170,13 +171,13 @@ struct Tensors<'a> {
 
 impl Tensors<'_> {
     /// All of them by their keys, those of dicts within each other joined by dots.
-    fn all(&self) -> Result<BTreeMap<String, StoredTensor>, String> {
+    fn all(&self) -> Result<BTreeMap<String, StoredTensor>, StateDictError> {
         let pickle = self.pickle;
         if let Some((name, _)) = pickle.call(pickle.root) {
-            return Err(format!("it {}", calls(name)));
+            return Err(StateDictError::Calls(name.to_owned()));
         }
         if !matches!(pickle.node(pickle.root), Some(Node::Dict(_))) {
-            return Err("it holds no dict: save the state_dict alone".to_owned());
+            return Err(StateDictError::NoDict);
         }
         let mut tensors = BTreeMap::new();
         let mut waiting = vec![(String::new(), 0, pickle.root)];
@@ -192,7 +193,7 @@ impl Tensors<'_> {
                         };
                         if matches!(pickle.node(value), Some(Node::Dict(_) | Node::Call { .. })) {
                             let name = if name.is_empty() { key.to_owned() } else { format!("{name}.{key}") };
-                            steps = steps.checked_sub(1).ok_or("its dicts refer to each other again and again")?;
+                            steps = steps.checked_sub(1).ok_or(StateDictError::Maze)?;
                             waiting.push((name, depth + 1, value));
                         }
                     }
@@ -200,9 +201,7 @@ impl Tensors<'_> {
                 Some(Node::Call { .. }) => match self.tensor(value) {
                     Ok(tensor) => drop(tensors.insert(name, tensor)),
                     // Others than SAM's may be of any kind.
-                    Err(reason) if names::is_needed(&name) => {
-                        return Err(format!("its {name:?} {reason}"));
-                    }
+                    Err(reason) if names::is_needed(&name) => return Err(StateDictError::Tensor { name, reason }),
                     Err(_) => {}
                 },
                 _ => {}
@@ -212,11 +211,11 @@ impl Tensors<'_> {
     }
 
     /// The tensor that a call would make; the error says why there is none.
-    fn tensor(&self, value: Value) -> Result<StoredTensor, String> {
+    fn tensor(&self, value: Value) -> Result<StoredTensor, TensorError> {
         let pickle = self.pickle;
         let mut call = pickle.call(value);
         for _ in 0..MAX_DEPTH {
-            let (name, arguments) = call.ok_or("is no tensor")?;
+            let (name, arguments) = call.ok_or(TensorError::NoTensor)?;
             call = match (name.strip_prefix("torch.").unwrap_or_default(), arguments) {
                 ("_utils._rebuild_tensor" | "_utils._rebuild_tensor_v2", &[storage, offset, shape, strides, ..]) => {
                     return self.stored(storage, offset, shape, strides);
@@ -227,27 +226,24 @@ impl Tensors<'_> {
                 ("_tensor._rebuild_from_type_v2", &[function, _, arguments, ..]) => {
                     pickle.global(function).zip(pickle.tuple(arguments))
                 }
-                _ => return Err(calls(name)),
+                _ => return Err(TensorError::Calls(name.to_owned())),
             };
         }
-        Err("is wrapped too often".to_owned())
+        Err(TensorError::Wrapped)
     }
 
-    fn stored(&self, storage: Value, offset: Value, shape: Value, strides: Value) -> Result<StoredTensor, String> {
+    fn stored(&self, storage: Value, offset: Value, shape: Value, strides: Value) -> Result<StoredTensor, TensorError> {
         let pickle = self.pickle;
         let key = match pickle.node(storage) {
             Some(Node::Persistent(about)) => pickle.tuple(*about).and_then(|about| pickle.text(*about.get(2)?)),
             _ => None,
         };
-        let key = key.ok_or("has no storage")?;
-        let storage = *self
-            .storages
-            .get(key)
-            .ok_or_else(|| format!("lies in the storage {key:?}, which is missing or of an unknown type"))?;
+        let key = key.ok_or(TensorError::NoStorage)?;
+        let storage = *self.storages.get(key).ok_or_else(|| TensorError::UnknownStorage(key.to_owned()))?;
         let numbers =
             |value: Value| -> Option<Vec<usize>> { pickle.tuple(value)?.iter().map(|&number| whole(number)).collect() };
         let (Some(offset), Some(shape), Some(strides)) = (whole(offset), numbers(shape), numbers(strides)) else {
-            return Err("has a shape that is none".to_owned());
+            return Err(TensorError::NoShape);
         };
         let elements = shape.iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
         let end = StoredTensor::extent(&shape, &strides)
@@ -255,16 +251,48 @@ impl Tensors<'_> {
         let is_inside = end.is_some_and(|end| end as u64 <= storage.bytes)
             && elements.is_some_and(|count| count.checked_mul(storage.dtype.size()).is_some());
         if !is_inside || shape.len() != strides.len() {
-            return Err(format!(
-                "of shape {shape:?} is larger than what is stored of it; the file is damaged or cut off"
-            ));
+            return Err(TensorError::TooLarge { shape });
         }
         Ok(StoredTensor { file: Arc::clone(&self.file), storage, offset, shape, strides })
     }
 }
 
-fn calls(name: &str) -> String {
-    format!("asks for Python's {name} to be called, and no code of a checkpoint is run; save the state_dict alone")
+/// Why a pickle is no state dict.
+#[derive(Debug, Error)]
+enum StateDictError {
+    #[error("it asks for Python's {0} to be called, and no code of a checkpoint is run; save the state_dict alone")]
+    Calls(String),
+    #[error("it holds no dict: save the state_dict alone")]
+    NoDict,
+    #[error("its dicts refer to each other again and again")]
+    Maze,
+    #[error("its {name:?} {reason}")]
+    Tensor { name: String, reason: TensorError },
+}
+
+impl From<StateDictError> for ReadError {
+    fn from(error: StateDictError) -> Self {
+        error.to_string().into()
+    }
+}
+
+/// Why an object is no tensor, to be read behind its name.
+#[derive(Debug, Error)]
+enum TensorError {
+    #[error("asks for Python's {0} to be called, and no code of a checkpoint is run; save the state_dict alone")]
+    Calls(String),
+    #[error("is no tensor")]
+    NoTensor,
+    #[error("is wrapped too often")]
+    Wrapped,
+    #[error("has no storage")]
+    NoStorage,
+    #[error("lies in the storage {0:?}, which is missing or of an unknown type")]
+    UnknownStorage(String),
+    #[error("has a shape that is none")]
+    NoShape,
+    #[error("of shape {shape:?} is larger than what is stored of it; the file is damaged or cut off")]
+    TooLarge { shape: Vec<usize> },
 }
 
 fn whole(value: Value) -> Option<usize> {

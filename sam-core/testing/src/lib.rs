@@ -1,7 +1,7 @@
 //! What the tests of several crates share. A crate names it among its dev-dependencies by path and without a version, so that cargo
 //! leaves it out of the package.
 //!
-//! - [`chain`], [`assert_send_sync`], [`TestResult`]: for any test.
+//! - [`assert_send_sync`], [`TestResult`]: for any test.
 //! - `golden`: reference tensors, and the model that most of them were made with.
 //! - `tiny`: a smaller model, of random or of fixed weights, and slices for it.
 //! - `card`: prompt cards of that model.
@@ -25,7 +25,7 @@ pub mod scan;
 #[cfg(feature = "model")]
 pub mod tiny;
 
-use std::{error::Error, iter::successors};
+use std::error::Error;
 
 /// What a test returns.
 pub type TestResult<T = (), E = Box<dyn Error>> = Result<T, E>;
@@ -37,12 +37,6 @@ pub type B = burn_flex::Flex;
 /// The CPU.
 #[cfg(feature = "golden")]
 pub const DEVICE: burn_flex::FlexDevice = burn_flex::FlexDevice;
-
-/// An error and its causes in one line.
-pub fn chain(error: &dyn Error) -> String {
-    let causes = successors(error.source(), |&cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
 
 /// Compiles if a value of the type can be stored, and shared between threads. Of a tuple, if each part can.
 pub const fn assert_send_sync<T: Send + Sync + 'static>() {}

@@ -249,14 +249,21 @@ fn configurations_of_no_sense_are_errors() {
 }
 
 #[test]
-fn a_stopped_search_finds_nothing() -> TestResult {
+fn a_search_is_stopped_after_any_batch_and_finds_nothing() -> TestResult {
     let predictor = golden::predictor::<B>();
     let image = Array3::from_elem((60, 60, 1), 100);
-    let mut crops = 0;
-    let found = indiscriminate().generate(&predictor, image.view(), &mut |_: &Progress| {
-        crops += 1;
-        if crops == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
-    assert_eq!((found, crops), (None, 2));
+    // 9 clicks in batches of 2: 5 batches of each crop, of which the default has one.
+    let small = indiscriminate().with_points_per_batch(2);
+    for (config, total) in [(small.clone().with_crop_layers(0), 5), (small, 25)] {
+        for stop_after in [1, 2, 4] {
+            let mut seen = Vec::new();
+            let found = config.generate(&predictor, image.view(), &mut |progress: &Progress| {
+                seen.push((progress.done, progress.total));
+                if progress.done == stop_after { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            })?;
+            let expected: Vec<_> = (1..=stop_after).map(|done| (done, total)).collect();
+            assert_eq!((found, seen), (None, expected));
+        }
+    }
     Ok(())
 }

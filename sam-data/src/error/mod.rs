@@ -11,6 +11,8 @@ mod value;
 use std::{io, path::PathBuf};
 
 use sam_files::{ReadError, WriteError};
+#[cfg(test)]
+pub(crate) use sam_prompt::error_chain;
 use thiserror::Error;
 
 #[cfg(feature = "dicom")]
@@ -364,11 +366,4 @@ impl From<ReadError> for DataError {
     fn from(ReadError { path, source }: ReadError) -> Self {
         Self::Read { path, source }
     }
-}
-
-/// An error and all of its causes, as tests look for words in them.
-#[cfg(test)]
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

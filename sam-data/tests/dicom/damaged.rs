@@ -6,7 +6,7 @@ use dicom_dictionary_std::uids;
 use peak_alloc::PeakAlloc;
 use proptest::prelude::*;
 use sam_data::read_dicom;
-use sam_testing::chain;
+use sam_prompt::error_chain;
 
 use super::written;
 
@@ -24,7 +24,7 @@ fn sequences_within_sequences_without_end() {
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
     fs::write(folder.path().join("deep"), &bytes).expect("a writable folder");
-    let message = chain(&read_dicom(folder.path(), None).expect_err("no end"));
+    let message = error_chain(&read_dicom(folder.path(), None).expect_err("no end"));
     assert!(message.contains("nested"), "{message}");
 }
 
@@ -40,7 +40,7 @@ fn items_of_no_sequence() {
     bytes.extend(item);
     let folder = tempfile::tempdir().expect("a temporary folder");
     fs::write(folder.path().join("ends"), &bytes).expect("a writable folder");
-    let message = chain(&read_dicom(folder.path(), None).expect_err("no sequence"));
+    let message = error_chain(&read_dicom(folder.path(), None).expect_err("no sequence"));
     assert!(message.contains("begin and end in turn"), "{message}");
 }
 

@@ -6,12 +6,13 @@ mod refused;
 mod segmentation;
 mod written;
 
-use std::fs;
+use std::{fs, ops::ControlFlow};
 
 use dicom_core::{VR, header::Header as _};
 use dicom_dictionary_std::{tags, uids};
 use ndarray::Array3;
-use sam_data::{Grid, Volume, read_dicom, read_labels, write_labels};
+use sam_data::{Grid, Scan, Volume, read_dicom, read_labels, write_labels};
+use sam_prompt::progress::{Progress, Stage};
 
 use written::{ORIGIN, SERIES, SHAPE, SPACING, decimals, number, stored, words};
 
@@ -136,6 +137,26 @@ fn a_single_slice_is_as_thick_as_it_says() {
     let Grid { affine, .. } = volume.grid;
     let wanted = plain().grid.affine;
     assert!(affine.iter().flatten().zip(wanted.iter().flatten()).all(|(one, other)| (one - other).abs() < 1e-9));
+}
+
+#[test]
+fn reading_is_observed_file_by_file_and_stops_at_once() {
+    let folder = written::folder_of(&written::slices());
+    let open = |stop_after: usize| {
+        let mut seen = Vec::new();
+        let scan = Scan::open_observed(folder.path(), None, &mut |progress: &Progress| {
+            seen.push((progress.stage, progress.done, progress.total));
+            if progress.done == stop_after { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        (scan.expect("a series without fault"), seen)
+    };
+    // Each file is read for its header, then for its pixels.
+    let total = 2 * SHAPE[2];
+    for stop_after in [1, SHAPE[2] + 1, total] {
+        let (scan, seen) = open(stop_after);
+        assert_eq!(seen, (1..=stop_after).map(|done| (Stage::Read, done, total)).collect::<Vec<_>>());
+        assert_eq!(scan.is_some(), stop_after == total, "{stop_after}");
+    }
 }
 
 #[test]

@@ -6,14 +6,14 @@ use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
 use sam_data::{DataError, read_dicom};
-use sam_testing::chain;
+use sam_prompt::error_chain;
 
 use super::written::{self, SERIES, decimals, number, words};
 
 #[track_caller]
 fn refusal(images: &[InMemDicomObject]) -> String {
     let folder = written::folder_of(images);
-    chain(&read_dicom(folder.path(), None).expect_err("it is no volume"))
+    error_chain(&read_dicom(folder.path(), None).expect_err("it is no volume"))
 }
 
 #[track_caller]
@@ -65,7 +65,7 @@ fn several_series_must_be_told_apart() {
     let folder = written::folder_of(&images);
     let (_, series) = read_dicom(folder.path(), Some("1.2.3.5")).expect("it is named");
     assert_eq!(series.description, "topogram");
-    let message = chain(&read_dicom(folder.path(), Some("1.2.3.6")).expect_err("there is none"));
+    let message = error_chain(&read_dicom(folder.path(), Some("1.2.3.6")).expect_err("there is none"));
     assert_tells(&message, &["no series 1.2.3.6", "topogram"]);
 }
 
@@ -99,7 +99,7 @@ fn images_that_do_not_say_enough() {
 #[test]
 fn what_is_no_dicom() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let message = chain(&read_dicom(folder.path(), None).expect_err("empty"));
+    let message = error_chain(&read_dicom(folder.path(), None).expect_err("empty"));
     assert_tells(&message, &["looked for DICOM images"]);
     fs::write(folder.path().join("scan.dcm"), vec![0; 5000]).expect("a writable folder");
     assert!(matches!(read_dicom(folder.path(), None), Err(DataError::Layout { .. })));
@@ -118,7 +118,7 @@ fn headers_that_announce_more_than_there_is() {
         image.put(number(tags::COLUMNS, 40_000));
         let folder = tempfile::tempdir().expect("a temporary folder");
         written::write(folder.path(), &[image], syntax);
-        chain(&read_dicom(folder.path(), None).expect_err("it lies"))
+        error_chain(&read_dicom(folder.path(), None).expect_err("it lies"))
     };
     for (syntax, compressed) in [
         (uids::EXPLICIT_VR_LITTLE_ENDIAN, false),

@@ -7,7 +7,7 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::{DefaultDicomObject, InMemDicomObject, open_file};
 use ndarray::Array3;
 use sam_data::{DataError, DicomSeries, Segment, read_dicom, write_segmentation};
-use sam_testing::chain;
+use sam_prompt::error_chain;
 
 use super::written::{self, SERIES, SHAPE, position};
 
@@ -109,7 +109,7 @@ fn masks_that_cannot_be_told() {
     };
     assert!(matches!(refusal(Array3::zeros((2, 2, 2)), &[segment(1, "a")]), DataError::Shape { .. }));
     let tells = |segments: &[Segment], words: &str| {
-        let message = chain(&refusal(labels(), segments));
+        let message = error_chain(&refusal(labels(), segments));
         assert!(message.contains(words), "{message}");
     };
     tells(&[], "expected one or more");

@@ -3,13 +3,13 @@
 use std::{error::Error, path::PathBuf};
 
 use sam_annotate::AnnotateError;
-use sam_assist::{AssistError, ConfigError};
+use sam_assist::AssistError;
 use sam_auto::AutoError;
 use sam_core::{CoreError, SliceError};
 use sam_data::DataError;
 use sam_eval::EvalError;
 use sam_files::{OpenLinesError, WriteError};
-use sam_prompt::PromptError;
+use sam_prompt::{ConfigError, PromptError};
 use sapnet::SapnetError;
 use thiserror::Error;
 
@@ -32,19 +32,9 @@ pub enum ExperimentError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// A value of a protocol's config that makes no sense.
-    #[error("{name}: expected {expected}, found {found}")]
-    Config {
-        /// Which value.
-        name: &'static str,
-        /// What is possible.
-        expected: String,
-        /// What was given.
-        found: String,
-    },
-    /// A value of a library's config that makes no sense.
+    /// A value of a config that makes no sense.
     #[error(transparent)]
-    InvalidConfig(#[from] ConfigError),
+    Config(#[from] ConfigError),
     /// No case shows any of the structures on enough slices.
     #[error(
         "no case of {data} shows any of the structures \"{structures}\" on enough slices; name other structures, or annotate fewer slices"
@@ -115,13 +105,6 @@ pub enum ExperimentError {
     /// Prompts could not be drawn.
     #[error(transparent)]
     Prompt(#[from] PromptError),
-}
-
-impl ExperimentError {
-    /// Ok if a value of a config makes sense.
-    pub(crate) fn check(holds: bool, name: &'static str, expected: &str, found: impl ToString) -> Result<()> {
-        if holds { Ok(()) } else { Err(Self::Config { name, expected: expected.to_owned(), found: found.to_string() }) }
-    }
 }
 
 /// Says which step failed.

@@ -177,7 +177,8 @@ pub fn run_experiments<B: Backend>(
 ///
 /// # Errors
 /// If a plot cannot be drawn or a file not be written.
-pub fn write_page(folder: &Path, page: &Report, plan: &Plan, environment: &Environment) -> Result<()> {
+pub fn write_page(folder: impl AsRef<Path>, page: &Report, plan: &Plan, environment: &Environment) -> Result<()> {
+    let folder = folder.as_ref();
     page.write(folder)?;
     let config = serde_json::json!({ "plan": plan, "environment": environment });
     let text = serde_json::to_string_pretty(&config)? + "\n";

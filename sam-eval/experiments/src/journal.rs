@@ -37,7 +37,8 @@ impl Journal {
     ///
     /// # Errors
     /// [`ExperimentError::Journal`] if the file cannot be read or written, is no journal, or another process works with it.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
         let mut done = HashMap::new();
         let file = AppendLines::open(path, |_, line| {
             let entry: Entry<Value> = serde_json::from_slice(line)?;

@@ -3,14 +3,11 @@
 use sam_assist::AssistConfig;
 use sam_auto::PromptParts;
 use sam_eval::protocol::TestPrompt;
-use sam_prompt::{PromptKind, SamplingScheme};
+use sam_prompt::{ConfigError, PromptKind, SamplingScheme};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{
-    ExperimentError,
-    error::{Context, Result},
-};
+use crate::error::{Context, Result};
 
 /// What is learned for tests with each kind of prompts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,10 +40,8 @@ impl LearningConfigs {
         let with_fields = |config: AssistConfig| -> Result<AssistConfig> {
             let mut config = serde_json::to_value(config.with_sampling(sampling))?;
             for (name, value) in &fields {
-                let field = config.get_mut(name).ok_or_else(|| ExperimentError::Config {
-                    name: "learning",
-                    expected: "a field of the learning's config".to_owned(),
-                    found: format!("\"{name}\""),
+                let field = config.get_mut(name).ok_or_else(|| {
+                    ConfigError::new("learning", format!("\"{name}\""), "a field of the learning's config")
                 })?;
                 *field = value.clone();
             }

@@ -6,7 +6,7 @@ use sam_eval::MaskScore;
 use sam_prompt::ndarray::Array2;
 use serde::Serialize;
 
-use crate::{CaseSetup, CaseStructure, FoundMask, Run, TrialConfig, error::Result, setup::digest};
+use crate::{CaseSetup, CaseStructure, FoundMask, Run, Setup, TrialConfig, error::Result, setup::digest};
 
 /// One repeat: the slices of a case that are annotated and those that are tested.
 #[derive(Debug)]
@@ -41,8 +41,8 @@ pub(crate) fn run_trials<B: Backend>(
                 let depends_on = (case.dataset, case.stack.name(), case.structure, &trial, seen, config);
                 runs.extend(setup.once(&depends_on, || {
                     setup.doing("embedding")?;
-                    let annotated = annotate(case, source, &trial.annotated)?;
-                    let test = annotate(case, source, &trial.tested)?;
+                    let annotated = annotate(setup, case, source, &trial.annotated)?;
+                    let test = annotate(setup, case, source, &trial.tested)?;
                     work(&MaskTrial { case, seed, annotated, test })
                 })?);
             }
@@ -55,13 +55,14 @@ pub(crate) fn run_trials<B: Backend>(
 /// Slices with the truth as their outlines.
 ///
 /// # Errors
-/// If a slice cannot be embedded.
+/// If a slice cannot be embedded; [`ExperimentError::Stopped`](crate::ExperimentError::Stopped).
 pub(crate) fn annotate<B: Backend>(
+    setup: &Setup<B>,
     case: &CaseStructure<'_>,
     source: &dyn SliceSource<B>,
     slices: &[usize],
 ) -> Result<Vec<AnnotatedSlice<B>>> {
-    slices.iter().map(|&index| Ok(AnnotatedSlice::new(index, source.embedding(index)?, case.mask(index))?)).collect()
+    setup.annotate(source, slices, |index| case.mask(index))
 }
 
 impl<B: Backend> MaskTrial<'_, B> {

@@ -10,7 +10,7 @@ use sam_eval::{
     MaskScore, Record,
     protocol::{FewSlices, SimulatedUser, TestPrompt},
 };
-use sam_prompt::{PromptKind, SamplingScheme, SliceSelection};
+use sam_prompt::{ConfigError, PromptKind, SamplingScheme, SliceSelection};
 use sapnet::SapNetConfig;
 use serde::Serialize;
 
@@ -64,8 +64,8 @@ impl Plan {
     /// # Errors
     /// [`ExperimentError::Config`] if there is no seed, or no slice is tested.
     pub fn new(sources: Vec<DataSource>, seeds: Vec<u64>, tested: usize) -> Result<Self> {
-        ExperimentError::check(!seeds.is_empty(), "seeds", "at least one repeat", "none")?;
-        ExperimentError::check(tested > 0, "test slices", "at least 1", tested)?;
+        ConfigError::check(!seeds.is_empty(), "seeds", || "none".to_owned(), "at least one repeat")?;
+        ConfigError::check_count("test slices", tested)?;
         Ok(Self { synthetic: sources.is_empty(), sources, seeds, tested })
     }
 
@@ -221,7 +221,7 @@ impl FromStr for DataSource {
             Some((structures, window)) => (Some(structures.to_owned()), window),
         };
         let expected = "DIR, DIR:STRUCTURES or DIR:STRUCTURES@WINDOW";
-        ExperimentError::check(!folder.is_empty(), "data", expected, format!("\"{text}\""))?;
+        ConfigError::check(!folder.is_empty(), "data", || format!("\"{text}\""), expected)?;
         let window = window.map(|window| window.parse()).transpose().step(|| format!("reading \"{text}\""))?;
         let structures = structures.filter(|structures| !structures.is_empty());
         Ok(Self::folder(folder, set).with_structures(structures).with_window(window))

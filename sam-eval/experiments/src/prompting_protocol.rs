@@ -11,11 +11,11 @@ use sam_eval::{
     Record,
     protocol::{Prediction, SimulatedUser, TestPrompt, TestSubject, TestedMethod, Trial},
 };
-use sam_prompt::Prompts;
+use sam_prompt::{ConfigError, Prompts};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CaseSetup, CaseStructure, ExperimentError, FoundMask, LearningConfigs, Protocol, Run, Setup, TrialConfig,
+    CaseSetup, CaseStructure, FoundMask, LearningConfigs, Protocol, Run, Setup, TrialConfig,
     error::{Context, Result},
     mask_trials::annotate,
     setup::digest,
@@ -44,26 +44,18 @@ impl Protocol for PromptingProtocol {
 
     fn check(&self) -> Result<()> {
         let TrialConfig { slices, seeds, .. } = &self.trials;
-        ExperimentError::check(!seeds.is_empty(), "seeds", "at least one", "none")?;
-        ExperimentError::check(slices.tested > 0, "test slices", "at least 1", 0)?;
-        ExperimentError::check(!self.prompts.is_empty(), "prompts", TestPrompt::SYNTAX, "none")?;
+        ConfigError::check(!seeds.is_empty(), "seeds", || "none".to_owned(), "at least one")?;
+        ConfigError::check_count("test slices", slices.tested)?;
+        ConfigError::check(!self.prompts.is_empty(), "prompts", || "none".to_owned(), TestPrompt::SYNTAX)?;
         for (at, prompt) in self.prompts.iter().enumerate() {
-            ExperimentError::check(
-                !self.prompts[..at].contains(prompt),
-                "prompts",
-                "each once",
-                format!("{prompt} twice"),
-            )?;
+            let is_new = !self.prompts[..at].contains(prompt);
+            ConfigError::check(is_new, "prompts", || format!("{prompt} twice"), "each once")?;
         }
         for (at, count) in slices.annotated.iter().enumerate() {
             let expected = "at least 1: the original model, which learns nothing, is always tested";
-            ExperimentError::check(*count > 0, "annotated slices", expected, count)?;
-            ExperimentError::check(
-                !slices.annotated[..at].contains(count),
-                "annotated slices",
-                "each number once",
-                format!("{count} twice"),
-            )?;
+            ConfigError::check(*count > 0, "annotated slices", || count.to_string(), expected)?;
+            let is_new = !slices.annotated[..at].contains(count);
+            ConfigError::check(is_new, "annotated slices", || format!("{count} twice"), "each number once")?;
         }
         Ok(())
     }
@@ -182,7 +174,7 @@ impl<B: Backend> CaseTest<'_, B> {
         let Some(config) = test.learning else {
             return Ok(Model { predictor: original.clone(), train_seconds: 0.0 });
         };
-        let annotated = annotate(self.case, self.source, &test.trial.annotated)?;
+        let annotated = annotate(self.setup, self.case, self.source, &test.trial.annotated)?;
         let learned = self.setup.counted(|observer| learn(original, &annotated, config, observer))?;
         Ok(Model { predictor: learned.adaptation.apply(original), train_seconds: learned.seconds })
     }

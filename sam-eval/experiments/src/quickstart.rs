@@ -14,13 +14,13 @@ use sam_eval::{
     protocol::{Prediction, SimulatedUser, TestPrompt, TestSubject, TestedMethod, TestedSlice},
 };
 use sam_prompt::{
-    Prompts, SliceSelection,
+    ConfigError, Prompts, SliceSelection,
     ndarray::{Array3, aview1},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ExperimentError, Setup,
+    Setup,
     error::Result,
     picture::{Panel, grid},
 };
@@ -80,8 +80,9 @@ impl Quickstart {
     /// "Outlines" slices from the truth, lets an [`Annotator`] do all else as for a person's outlines, and compares.
     ///
     /// # Errors
-    /// [`ExperimentError::Config`] if the structure is on too few slices; [`ExperimentError::Annotate`] if a slice cannot be embedded,
-    /// learned from or segmented, or if the predictor was not loaded from a checkpoint; [`ExperimentError::Stopped`].
+    /// [`ExperimentError::Config`](crate::ExperimentError::Config) if the structure is on too few slices;
+    /// [`ExperimentError::Annotate`](crate::ExperimentError::Annotate) if a slice cannot be embedded, learned from or segmented, or if
+    /// the predictor was not loaded from a checkpoint; [`ExperimentError::Stopped`](crate::ExperimentError::Stopped).
     pub fn run<B: Backend>(&self, setup: &Setup<B>, volume: &Volume, labels: &LabelVolume) -> Result<QuickstartResult> {
         let scan = Arc::new(Scan::in_memory(&self.scan, volume.clone()));
         let stack = Stack::new(&self.scan, Arc::clone(scan.volume()), self.axis, &self.window)?;
@@ -101,7 +102,7 @@ impl Quickstart {
         let source = annotator.slices(annotated.axis)?;
         let Annotated { labels, structures, .. } = annotated;
         // One structure was outlined, and the run was not stopped.
-        let [structure] = &structures[..] else { return Err(ExperimentError::Stopped) };
+        let [structure] = &structures[..] else { return Err(crate::ExperimentError::Stopped) };
         let learning_seconds = structure.learning_seconds.unwrap_or(0.0);
         let predictor = structure.card.apply(setup.predictor())?;
         let rest: Vec<usize> = shown.iter().copied().filter(|index| !outlined.contains(index)).collect();
@@ -153,11 +154,8 @@ impl Quickstart {
         if shown.len() > self.slices {
             return Ok(shown);
         }
-        Err(ExperimentError::Config {
-            name: "slices to outline",
-            expected: format!("fewer than the {} slices of the scan that show {}", shown.len(), self.structure.name),
-            found: self.slices.to_string(),
-        })
+        let expected = format!("fewer than the {} slices of the scan that show {}", shown.len(), self.structure.name);
+        Err(ConfigError::new("slices to outline", self.slices.to_string(), expected).into())
     }
 
     /// Dice over all slices that were not outlined, those without the structure included.

@@ -4,7 +4,9 @@ use std::{cell::RefCell, fmt, ops::ControlFlow, sync::Arc};
 
 use burn::tensor::backend::Backend;
 use sam_annotate::{AnnotateError, Annotated, Events};
-use sam_core::{EmbeddingCache, EmbeddingStore, ImageFn, SamPredictor, automatic::RunLengths};
+use sam_core::{
+    AnnotatedSlice, EmbeddingCache, EmbeddingStore, ImageFn, SamPredictor, SliceSource, automatic::RunLengths,
+};
 use sam_data::{Stack, Structure};
 use sam_files::Sha256Hasher;
 use sam_prompt::{
@@ -247,6 +249,20 @@ impl<B: Backend> Setup<B> {
             flow
         });
         if stopped { Err(ExperimentError::Stopped) } else { Ok(result?) }
+    }
+
+    /// Slices, embedded, with their outlines.
+    ///
+    /// # Errors
+    /// If a slice cannot be embedded; [`ExperimentError::Stopped`].
+    pub(crate) fn annotate(
+        &self,
+        source: &dyn SliceSource<B>,
+        slices: &[usize],
+        outline: impl Fn(usize) -> Array2<bool>,
+    ) -> Result<Vec<AnnotatedSlice<B>>> {
+        let annotated = self.watched(|observer| AnnotatedSlice::embed_all(source, slices, outline, observer))?;
+        annotated.ok_or(ExperimentError::Stopped)
     }
 
     /// Partial results of a stopped call are dropped: every test needs the whole.

@@ -19,7 +19,8 @@ impl Report {
     /// # Errors
     /// [`EvalError::Render`] if a plot cannot be drawn (nothing is written then), [`EvalError::Write`] if a file cannot
     /// be written.
-    pub fn write(&self, folder: &Path) -> Result<(), EvalError> {
+    pub fn write(&self, folder: impl AsRef<Path>) -> Result<(), EvalError> {
+        let folder = folder.as_ref();
         let json = serde_json::to_string_pretty(self)
             .map_err(|error| EvalError::Render { what: "the JSON".to_owned(), cause: Cause::new(error) })?;
         let texts = [

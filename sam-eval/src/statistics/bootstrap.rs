@@ -4,8 +4,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::EvalError;
 use crate::ranks::percentile;
+use crate::{ConfigError, EvalError};
 
 /// Settings of the resampling.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -26,15 +26,10 @@ impl BootstrapConfig {
     /// An arbitrary seed.
     pub const DEFAULT_SEED: u64 = 0;
 
-    fn check(&self) -> Result<(), EvalError> {
-        let refused = |name, value, range| Err(EvalError::Setting { name, value, range });
-        match self {
-            Self { resamples: 0, .. } => refused("number of resamples", 0.0, "at least 1"),
-            Self { level, .. } if !(*level > 0.0 && *level < 1.0) => {
-                refused("level of confidence", *level, "in (0, 1)")
-            }
-            Self { .. } => Ok(()),
-        }
+    fn check(&self) -> Result<(), ConfigError> {
+        ConfigError::check_count("number of resamples", self.resamples)?;
+        let is_level = self.level > 0.0 && self.level < 1.0;
+        ConfigError::check(is_level, "level of confidence", || self.level.to_string(), "a number in (0, 1)")
     }
 }
 
@@ -71,7 +66,7 @@ pub struct ConfidenceInterval {
 /// also too narrow for very small samples.
 ///
 /// # Errors
-/// [`EvalError::Setting`] if there are no resamples, or the level is not in (0, 1).
+/// [`EvalError::Config`] if there are no resamples, or the level is not in (0, 1).
 ///
 /// # Source
 /// B. Efron and R. J. Tibshirani, "An introduction to the bootstrap", 1993, chapter 13; bounds interpolated as by `numpy.percentile`, as

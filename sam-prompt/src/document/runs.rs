@@ -2,8 +2,9 @@
 
 use std::iter::repeat_n;
 
-use ndarray::Array2;
+use ndarray::{Array2, ShapeError};
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 /// A drawn mask, `[rows, columns]`, stored in documents as run lengths.
 ///
@@ -37,27 +38,40 @@ impl From<DrawnMask> for RunLengths {
     }
 }
 
-impl TryFrom<RunLengths> for DrawnMask {
-    type Error = String;
+/// Why run lengths are no mask.
+#[derive(Debug, Error)]
+enum RunsError {
+    #[error("a mask of {rows} x {columns} pixels is too large: no side may exceed {LONGEST_SIDE}")]
+    LongSide { rows: usize, columns: usize },
+    #[error("a mask of {rows} x {columns} pixels is too large: the limit is {MOST_PIXELS} in all")]
+    TooLarge { rows: usize, columns: usize },
+    #[error(
+        "runs cover {} pixels, but a mask of {rows} x {columns} has {}",
+        covered.map_or("more".to_owned(), |covered| covered.to_string()),
+        rows * columns
+    )]
+    Covered { covered: Option<usize>, rows: usize, columns: usize },
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+}
 
-    fn try_from(RunLengths { rows, columns, runs }: RunLengths) -> Result<Self, String> {
+impl TryFrom<RunLengths> for DrawnMask {
+    type Error = RunsError;
+
+    fn try_from(RunLengths { rows, columns, runs }: RunLengths) -> Result<Self, RunsError> {
         if rows.max(columns) > LONGEST_SIDE {
-            return Err(format!("a mask of {rows} x {columns} pixels is too large: no side may exceed {LONGEST_SIDE}"));
+            return Err(RunsError::LongSide { rows, columns });
         }
         if rows * columns > MOST_PIXELS {
-            return Err(format!("a mask of {rows} x {columns} pixels is too large: the limit is {MOST_PIXELS} in all"));
+            return Err(RunsError::TooLarge { rows, columns });
         }
         let covered = runs.iter().try_fold(0_usize, |sum, &run| sum.checked_add(run));
         if covered != Some(rows * columns) {
-            let covered = covered.map_or("more".to_owned(), |covered| covered.to_string());
-            return Err(format!(
-                "runs cover {covered} pixels, but a mask of {rows} x {columns} has {}",
-                rows * columns
-            ));
+            return Err(RunsError::Covered { covered, rows, columns });
         }
         let pixels =
             runs.iter().zip([false, true].into_iter().cycle()).flat_map(|(&run, inside)| repeat_n(inside, run));
-        Array2::from_shape_vec((rows, columns), pixels.collect()).map(Self).map_err(|error| error.to_string())
+        Ok(Self(Array2::from_shape_vec((rows, columns), pixels.collect())?))
     }
 }
 

@@ -11,7 +11,7 @@ use sam_core::{EmbeddingStore, SamPredictor, SliceError, SliceSource};
 use sam_data::{LabelVolume, SlicePlane};
 use sam_prompt::{
     ndarray::{Array2, Array3},
-    progress::{Progress, Stage, StopReason},
+    progress::StopReason,
 };
 
 use super::{
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     AnnotateConfig, AnnotateError, Annotated, AnnotatedStructure, Annotations, Event, Events, cards,
-    output::trace_written, rounds::GRID_TOLERANCE_MM,
+    output::trace_written,
 };
 
 /// Where the learning of structures starts, or what takes its place.
@@ -146,15 +146,12 @@ impl<'a, B: Backend> Run<'a, B> {
         name: &Arc<str>,
         reporter: &mut Reporter<'_, '_>,
     ) -> Result<Vec<AnnotatedSlice<B>>, Halt> {
-        let (annotated, mut embedded, begun) = (self.annotated(), Vec::new(), Instant::now());
-        for (done, &index) in annotated.iter().enumerate() {
-            let outline = self.labels(index).mapv(|label| label == value);
-            let slice = self.slices.embedding(index).map_err(|source| self.embed_error(source))?;
-            let slice = AnnotatedSlice::new(index, slice, outline);
-            embedded.push(slice.map_err(|source| self.embed_error(SliceError::new(index, source)))?);
-            let progress = Progress::new(Stage::Embed, done + 1, annotated.len()).at_slice(index);
-            reporter.tell(Event::Progress { structure: Arc::clone(name), progress })?;
-        }
+        let begun = Instant::now();
+        let outline = |index| self.labels(index).mapv(|label| label == value);
+        let embedded =
+            AnnotatedSlice::embed_all(&*self.slices, &self.annotated(), outline, &mut reporter.observer(name));
+        let embedded = embedded.map_err(|source| self.embed_error(source))?;
+        let embedded = embedded.filter(|_| !reporter.is_stopped()).ok_or(Halt::Stopped)?;
         tracing::info!(
             slices = embedded.len(),
             seconds = begun.elapsed().as_secs_f64(),
@@ -314,7 +311,7 @@ fn check<B: Backend>(
     annotations: &Annotations,
 ) -> Result<(), AnnotateError> {
     let (labels, scan) = (&annotations.labels, || annotator.scan().name());
-    if let Err(source) = annotator.scan().grid().compare(&labels.grid, GRID_TOLERANCE_MM) {
+    if let Err(source) = annotator.scan().grid().check_same(&labels.grid) {
         return Err(AnnotateError::OtherGrid { scan: scan(), source });
     }
     if labels.values().is_empty() {

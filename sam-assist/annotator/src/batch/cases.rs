@@ -140,7 +140,7 @@ impl FromStr for Shard {
 mod tests {
     use std::error::Error;
 
-    use sam_testing::chain;
+    use sam_prompt::error_chain;
 
     use super::*;
 
@@ -185,7 +185,7 @@ mod tests {
             ("image,annotations,out\na.nii,b.nii,c.nii\nd.nii,e.nii,c.nii\n", "lines 2 and 3"),
             ("image,annotations,out\na.nii,b.nii\n", "cannot read"),
         ] {
-            let error = chain(&*read(text).expect_err("it makes no sense"));
+            let error = error_chain(&*read(text).expect_err("it makes no sense"));
             assert!(error.contains(part), "{error}");
         }
     }

@@ -24,9 +24,10 @@ mod cases;
 mod error;
 mod records;
 
-use std::{error::Error, ops::ControlFlow, time::Instant};
+use std::{ops::ControlFlow, time::Instant};
 
 use sam_files::Sha256Id;
+use sam_prompt::error_chain;
 
 pub use self::{
     cases::{Case, Fields, ParseShardError, Shard, read_cases},
@@ -146,16 +147,10 @@ fn record<W, E: Into<BoxError>>(
     };
     let outcome = match hashed {
         Ok(mask_sha256) => Outcome::Done { mask_sha256 },
-        Err(error) => Outcome::Failed { error: chain(&*error) },
+        Err(error) => Outcome::Failed { error: error_chain(&*error) },
     };
     let (image, out, seconds) = (case.image.display().to_string(), case.name(), started.elapsed().as_secs_f64());
     Some(Record { line: case.line, image, out, seconds, outcome })
-}
-
-/// An error and all its causes in one line.
-fn chain(error: &(dyn Error + Send + Sync)) -> String {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 #[cfg(test)]

@@ -11,9 +11,6 @@ use crate::{
     session::{Session, SessionError},
 };
 
-/// A label map and its scan may lie this far apart, in mm, since editors round affines.
-pub(crate) const GRID_TOLERANCE_MM: f64 = 0.01;
-
 /// What a person hands back after a round: usually a corrected copy of the mask, and lists of slices.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
@@ -129,7 +126,7 @@ impl Decisions {
         let mut drawn = Vec::new();
         if let Some(given) = labels {
             let scan = &session.header().scan;
-            if let Err(source) = scan.grid.compare(&given.grid, GRID_TOLERANCE_MM) {
+            if let Err(source) = scan.grid.check_same(&given.grid) {
                 return Err(DecisionError::OtherGrid { scan: scan.name.clone(), source });
             }
             drawn = corrected(session, given)?;

@@ -25,7 +25,6 @@ use crate::{
     annotator::View,
     session::{Header, Round, RoundResult, Session, SessionError},
 };
-pub(crate) use decisions::GRID_TOLERANCE_MM;
 
 /// What a round's learning starts from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,7 +65,7 @@ impl<B: Backend> Annotator<B> {
         if labels.values().is_empty() {
             return Err(AnnotateError::NothingOutlined { scan: scan.name() });
         }
-        if let Err(source) = scan.grid().compare(&labels.grid, GRID_TOLERANCE_MM) {
+        if let Err(source) = scan.grid().check_same(&labels.grid) {
             return Err(AnnotateError::OtherGrid { scan: scan.name(), source });
         }
         let view = self.view(self.voxel_axis(labels.outlined_axis(self.axis())), self.window())?;

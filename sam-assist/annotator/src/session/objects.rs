@@ -177,8 +177,8 @@ fn decode(bytes: &[u8], (rows, columns): (usize, usize)) -> Result<Array2<u16>, 
 mod tests {
     use std::error::Error;
 
+    use sam_prompt::error_chain;
     use sam_prompt::ndarray::{Array3, array};
-    use sam_testing::chain;
 
     use super::*;
 
@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(objects.put_slice(labels.view())?, id, "the same content is the same file");
         assert_eq!(objects.slice(id, (2, 3))?, labels);
         assert_eq!(fs::read_dir(folder.path())?.count(), 1);
-        let refused = |size| chain(&objects.slice(id, size).expect_err("it is refused"));
+        let refused = |size| error_chain(&objects.slice(id, size).expect_err("it is refused"));
         assert!(refused((3, 2)).contains("expected 3 x 2 pixels"), "{}", refused((3, 2)));
 
         let path = objects.path(ObjectKind::Slice, id);
@@ -214,7 +214,7 @@ mod tests {
         let objects = Objects::open(folder.path())?;
         let colour = Array3::<u8>::zeros((2, 3, 3));
         let id = objects.put(ObjectKind::Slice, |path| sam_data::write_rgb(path, colour.view()))?;
-        assert!(chain(&objects.slice(id, (2, 3)).expect_err("in colour")).contains("16-bit grey"));
+        assert!(error_chain(&objects.slice(id, (2, 3)).expect_err("in colour")).contains("16-bit grey"));
         let id = objects.put(ObjectKind::Slice, |path| fs::write(path, b"no picture"))?;
         assert!(objects.slice(id, (2, 3)).is_err());
         Ok(())

@@ -201,7 +201,7 @@ fn the_mask_is_saved_on_the_scans_grid_without_what_was_rejected() -> Result<()>
     // What cannot be written is still there, and unsaved.
     desk.undo()?;
     std::fs::remove_dir_all(scratch.folder.path())?;
-    let error = crate::error::chain(&desk.save().expect_err("the folder is gone"));
+    let error = sam_prompt::error_chain(&desk.save().expect_err("the folder is gone"));
     assert!(error.contains("reviewed.nii.gz"), "{error}");
     assert_eq!((desk.overview().unsaved, columns(&desk.labels(0)?, 1).len()), (1, 8));
     Ok(())

@@ -68,7 +68,7 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
 
 /// Annotates a scan.
 pub(super) fn annotate(options: &Options, console: &Console) -> Result<AnnotateReport> {
-    let scan = Arc::new(options.scan.read()?);
+    let scan = Arc::new(options.scan.read(console)?);
     let output = options.output(&scan)?;
     if let Some(path) = &options.learning.save_card {
         cards::check_output(path)?;

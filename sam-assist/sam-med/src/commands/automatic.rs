@@ -74,10 +74,10 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
     let (masks, environment) = options.model.backend.run(job)?;
 
     let results = serde_json::json!({ "config": config, "environment": environment, "masks": masks });
-    record::write_json(&options.out.join("masks.json"), &results)?;
+    record::write_json(options.out.join("masks.json"), &results)?;
     let panel = masks.iter().fold(Panel::new(&image), |panel, found| panel.found(found.mask().view()));
     sam_data::write_rgb(options.out.join("overlay.png"), grid(&[panel], 1).view())?;
-    record::write_json(&options.out.join("options.json"), &record::saved_options("automatic", options))?;
+    record::write_json(options.out.join("options.json"), &record::saved_options("automatic", options))?;
     console.result(&AutomaticReport { masks: masks.len(), folder: options.out.clone() })
 }
 
@@ -97,8 +97,9 @@ impl Job for AutomaticJob<'_> {
         let model = &self.options.model;
         let predictor = model.predictor::<B>(self.weights, device)?;
         let mut bars = ProgressBars::new(self.console);
-        let found =
-            self.config.generate(&predictor, self.image.view(), &mut |progress| bars.show("crops", progress))?;
+        let found = self
+            .config
+            .generate(&predictor, self.image.view(), &mut |progress| bars.show("batches of clicks", progress))?;
         drop(bars);
         let found = found.ok_or(Failure::Stopped("nothing was written"))?;
         Ok((found, record::environment(model.backend, &predictor)))

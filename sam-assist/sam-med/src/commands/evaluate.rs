@@ -142,7 +142,7 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
     } else {
         options.generating(learning, &weights, console)?
     };
-    record::write_json(&options.out.join("options.json"), &record::saved_options("evaluate", options))?;
+    record::write_json(options.out.join("options.json"), &record::saved_options("evaluate", options))?;
     console.result(&report)
 }
 
@@ -173,7 +173,7 @@ impl Options {
         let (runs, environment) = self.compute.model.backend.run(self.job(&protocol, weights, console))?;
         let records = scores(runs);
         let results = serde_json::json!({ "config": protocol, "environment": environment, "records": records });
-        record::write_json(&self.out.join("results.json"), &results)?;
+        record::write_json(self.out.join("results.json"), &results)?;
 
         let table = ResultsTable::new(&records, Spread::Slices)?;
         let interactions = InteractionTable::new(&records)?;
@@ -182,9 +182,9 @@ impl Options {
             text = format!("{text}\n{interactions}");
             markdown = format!("{markdown}\n{}", interactions.to_markdown());
         }
-        record::write_text(&self.out.join("table.md"), &markdown)?;
+        record::write_text(self.out.join("table.md"), &markdown)?;
         if let Some(picture) = curves::picture(&table, &interactions)? {
-            record::write_text(&self.out.join("curves.svg"), &picture)?;
+            record::write_text(self.out.join("curves.svg"), &picture)?;
         }
         Ok(EvaluateReport { folder: self.out.clone(), results: Scores::Records(records), table: text })
     }
@@ -206,9 +206,9 @@ impl Options {
         let (runs, environment) = self.compute.model.backend.run(self.job(&protocol, weights, console))?;
         let scores = scores(runs);
         let results = serde_json::json!({ "config": protocol, "environment": environment, "scores": scores });
-        record::write_json(&self.out.join("results.json"), &results)?;
+        record::write_json(self.out.join("results.json"), &results)?;
         let table = mask_table(&scores);
-        record::write_text(&self.out.join("table.md"), &table)?;
+        record::write_text(self.out.join("table.md"), &table)?;
         Ok(EvaluateReport { folder: self.out.clone(), results: Scores::Masks(scores), table })
     }
 }

@@ -72,7 +72,7 @@ pub struct Options {
 /// # Errors
 /// If something cannot be read, does not fit, or cannot be written. [`Failure::Stopped`].
 pub fn run(options: &Options, console: &Console) -> Result<()> {
-    let scan = Arc::new(options.scan.read()?);
+    let scan = Arc::new(options.scan.read(console)?);
     let output = options.scan.output(&scan, &[])?;
     let (plane, objects) = read_prompts(&options.prompts, &scan)?;
     let weights = options.compute.model.locate(console)?;

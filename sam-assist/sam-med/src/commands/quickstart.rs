@@ -1,14 +1,14 @@
 //! `sam-med quickstart`: the whole idea in one run, on a synthetic scan or on one of the user's.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, path::PathBuf, sync::Arc};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use burn::tensor::backend::Backend;
 use clap::Args;
 use sam_annotate::Weights;
 use sam_assist::AssistConfig;
 use sam_auto::MaskPropagationConfig;
-use sam_data::{LabelTable, LabelVolume, PhantomConfig, SliceAxis, Volume, Window};
+use sam_data::{LabelTable, LabelVolume, PhantomConfig, Scan, SliceAxis, Volume, Window};
 use sam_eval::{
     Record, ResultsTable, Spread,
     protocol::{SimulatedUser, TestPrompt},
@@ -21,9 +21,6 @@ use sam_prompt::{PromptKind, SliceSelection};
 use serde::Serialize;
 
 use crate::{backend::Job, console::Console, options::ModelOptions, progress::ExperimentBars, record};
-
-/// Label maps and scans may lie this far apart, in mm, since editors round affines.
-const GRID_TOLERANCE_MM: f64 = 0.01;
 
 /// Learn a structure of a synthetic scan from two outlined slices, and segment the rest.
 #[derive(Debug, Clone, Args, Serialize)]
@@ -66,7 +63,7 @@ pub struct Options {
 /// A scan with its truth.
 struct Known {
     name: &'static str,
-    volume: Volume,
+    volume: Arc<Volume>,
     labels: LabelVolume,
     table: LabelTable,
 }
@@ -109,8 +106,8 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
     sam_data::write_volume(path("image.nii.gz"), &volume)?;
     sam_data::write_rgb(path("overlay.png"), result.picture.view())?;
     let results = serde_json::json!({ "config": quickstart, "environment": environment, "records": result.records });
-    record::write_json(&path("results.json"), &results)?;
-    record::write_json(&path("options.json"), &record::saved_options("quickstart", options))?;
+    record::write_json(path("results.json"), &results)?;
+    record::write_json(path("options.json"), &record::saved_options("quickstart", options))?;
     console.result(&QuickstartReport {
         folder: options.out.clone(),
         structure: quickstart.structure.name,
@@ -127,17 +124,15 @@ impl Options {
     fn known(&self) -> Result<Known> {
         let (Some(image), Some(path)) = (&self.image, &self.labels) else {
             let phantom = PhantomConfig::default().with_seed(self.seed).generate();
-            let (volume, labels, table) = (phantom.volume, phantom.labels, phantom.table);
+            let (volume, labels, table) = (Arc::new(phantom.volume), phantom.labels, phantom.table);
             return Ok(Known { name: "synthetic abdomen", volume, labels, table });
         };
-        let (volume, labels) = (sam_data::read_volume(image)?, sam_data::read_labels(path)?);
-        if let Err(mismatch) = volume.grid.compare(&labels.grid, GRID_TOLERANCE_MM) {
-            bail!("{} does not lie on the grid of {}: {mismatch}", path.display(), image.display());
-        }
+        let scan = Scan::open(image, None)?;
+        let labels = scan.read_labels(path)?;
         // A table of names may lie beside the label map.
         let names = path.with_file_name("labels.json");
         let table = if names.is_file() { LabelTable::read(&names)? } else { LabelTable::default() };
-        Ok(Known { name: "scan", volume, labels, table })
+        Ok(Known { name: "scan", volume: scan.volume().clone(), labels, table })
     }
 }
 

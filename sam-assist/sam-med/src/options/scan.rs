@@ -8,7 +8,7 @@ use sam_annotate::Output;
 use sam_data::{LabelVolume, Scan};
 use serde::Serialize;
 
-use crate::exit::Failure;
+use crate::{console::Console, exit::Failure, progress::ProgressBars};
 
 /// Which scan, and where its mask is written.
 #[derive(Debug, Clone, Args, Serialize)]
@@ -29,19 +29,24 @@ pub struct ScanOptions {
 }
 
 impl ScanOptions {
-    /// Reads the scan.
+    /// Reads the scan. The files of a series are counted on the console.
     ///
     /// # Errors
-    /// If it cannot be read, or `--series` is given for a scan that is not DICOM.
-    pub fn read(&self) -> Result<Scan> {
-        Ok(Scan::open(&self.image, self.series.as_deref())?)
+    /// If it cannot be read, or `--series` is given for a scan that is not DICOM. [`Failure::Stopped`].
+    pub fn read(&self, console: &Console) -> Result<Scan> {
+        let mut bars = ProgressBars::new(console);
+        let scan = Scan::open_observed(&self.image, self.series.as_deref(), &mut |progress| match progress.total {
+            1 => console.flow(),
+            _ => bars.show("files", progress),
+        });
+        Ok(scan?.ok_or(Failure::Stopped("nothing was written"))?)
     }
 
     /// Reads a label map of the scan.
     ///
     /// # Errors
     /// If it cannot be read, or does not lie on the scan's grid.
-    pub fn read_labels(scan: &Scan, path: &Path) -> Result<LabelVolume> {
+    pub fn read_labels(scan: &Scan, path: impl AsRef<Path>) -> Result<LabelVolume> {
         Ok(scan.read_labels(path)?)
     }
 
@@ -87,13 +92,13 @@ mod tests {
         let phantom = PhantomConfig::default().with_shape([12, 10, 4]).generate();
         sam_data::write_volume(&image, &phantom.volume)?;
         let options = ScanOptions { image, series: None, out: PathBuf::new(), seg: None };
-        let scan = options.read()?;
+        let scan = options.read(&Console::plain())?;
         let check = |out: PathBuf| ScanOptions { out, ..options.clone() }.output(&scan, &[]);
         let error = check(folder.path().join("./scan.nii.gz")).expect_err("it is the scan").to_string();
         assert!(error.contains("--out would overwrite --image"), "{error}");
         check(folder.path().join("mask.nii.gz"))?;
         assert!(check(folder.path().join("mask.png")).is_err());
-        assert!(ScanOptions { series: Some("1.2".to_owned()), ..options }.read().is_err());
+        assert!(ScanOptions { series: Some("1.2".to_owned()), ..options }.read(&Console::plain()).is_err());
         Ok(())
     }
 }

@@ -1,8 +1,11 @@
 //! The machine that a pickle is a program of.
 
-use std::{collections::HashMap, io::Read};
+use std::{
+    collections::HashMap,
+    io::{ErrorKind, Read},
+};
 
-use super::{MAX_BYTES, Node, Value, opcode as op};
+use super::{Node, PickleError, Value, opcode as op};
 
 /// A pickle on its way.
 pub(super) struct Machine<R> {
@@ -20,7 +23,7 @@ impl<R: Read> Machine<R> {
     }
 
     /// Runs to the pickle's end: its nodes, and the object that it is about.
-    pub(super) fn run(mut self) -> Result<(Vec<Node>, Value), String> {
+    pub(super) fn run(mut self) -> Result<(Vec<Node>, Value), PickleError> {
         while self.step()? {}
         let root = self.pop()?;
         Ok((self.nodes, root))
@@ -29,7 +32,7 @@ impl<R: Read> Machine<R> {
     /// Does what the next byte says; `false` at the pickle's end.
     ///
     /// Source: Python's `pickletools`.
-    fn step(&mut self) -> Result<bool, String> {
+    fn step(&mut self) -> Result<bool, PickleError> {
         let [code] = self.bytes()?;
         match code {
             op::STOP => return Ok(false),
@@ -89,22 +92,21 @@ impl<R: Read> Machine<R> {
     }
 
     /// Keeps the top of the stack under a number.
-    fn remember(&mut self, code: u8) -> Result<(), String> {
+    fn remember(&mut self, code: u8) -> Result<(), PickleError> {
         let (key, top) = (self.key(code)?, self.top()?);
         self.memo.insert(key, top);
         Ok(())
     }
 
     /// Puts on the stack what was kept under a number.
-    fn recall(&mut self, code: u8) -> Result<(), String> {
+    fn recall(&mut self, code: u8) -> Result<(), PickleError> {
         let key = self.key(code)?;
-        let known = self.memo.get(&key);
-        self.stack.push(*known.ok_or_else(|| format!("its pickle refers to object {key}, which is missing"))?);
+        self.stack.push(*self.memo.get(&key).ok_or(PickleError::NoSuchObject(key))?);
         Ok(())
     }
 
     /// A value that is no node; all other codes are unknown.
-    fn scalar(&mut self, code: u8) -> Result<Value, String> {
+    fn scalar(&mut self, code: u8) -> Result<Value, PickleError> {
         Ok(match code {
             op::NEWTRUE => Value::Bool(true),
             op::NEWFALSE => Value::Bool(false),
@@ -121,18 +123,18 @@ impl<R: Read> Machine<R> {
             op::FLOAT => self.line().map(|_| Value::Other)?,
             op::BINFLOAT => self.bytes::<8>().map(|_| Value::Other)?,
             op::NONE => Value::Other,
-            other => return Err(format!("its pickle has the unknown code {other:#04x}")),
+            other => return Err(PickleError::UnknownCode(other)),
         })
     }
 
     /// The bytes that follow, preceded by their number.
-    fn counted(&mut self, code: u8) -> Result<Vec<u8>, String> {
+    fn counted(&mut self, code: u8) -> Result<Vec<u8>, PickleError> {
         let length = self.length(code)?;
         self.take(length)
     }
 
     /// How many bytes follow, as a code says it: in one byte, in four or in eight.
-    fn length(&mut self, code: u8) -> Result<u64, String> {
+    fn length(&mut self, code: u8) -> Result<u64, PickleError> {
         match code {
             op::SHORT_BINUNICODE | op::SHORT_BINSTRING | op::SHORT_BINBYTES | op::LONG1 => {
                 self.bytes::<1>().map(|[byte]| byte.into())
@@ -145,13 +147,13 @@ impl<R: Read> Machine<R> {
     }
 
     /// The number under which an object is remembered.
-    fn key(&mut self, code: u8) -> Result<u32, String> {
+    fn key(&mut self, code: u8) -> Result<u32, PickleError> {
         match code {
             op::BINPUT | op::BINGET => self.bytes::<1>().map(|[byte]| byte.into()),
             op::LONG_BINPUT | op::LONG_BINGET => self.bytes().map(u32::from_le_bytes),
             op::PUT | op::GET => {
                 let line = self.line()?;
-                line.parse().map_err(|_| format!("its pickle has {line:?} where a number should be"))
+                line.parse().map_err(|source| PickleError::NoNumber { line, source })
             }
             // The next one.
             _ => Ok(self.memo.len() as u32),
@@ -159,7 +161,7 @@ impl<R: Read> Machine<R> {
     }
 
     /// Makes a tuple, list or dict of what is on top of the stack.
-    fn gather(&mut self, code: u8) -> Result<(), String> {
+    fn gather(&mut self, code: u8) -> Result<(), PickleError> {
         let items = match code {
             op::TUPLE1 | op::TUPLE2 | op::TUPLE3 => self.last(usize::from(code - op::TUPLE1 + 1))?,
             _ => self.since_mark()?,
@@ -174,7 +176,7 @@ impl<R: Read> Machine<R> {
 
     /// Adds what is on top of the stack to the list or dict below. To other objects nothing is added: what they would make of it is
     /// unknown.
-    fn fill(&mut self, code: u8) -> Result<(), String> {
+    fn fill(&mut self, code: u8) -> Result<(), PickleError> {
         let items = match code {
             op::APPEND => self.last(1)?,
             op::SETITEM => self.last(2)?,
@@ -189,20 +191,23 @@ impl<R: Read> Machine<R> {
         Ok(())
     }
 
-    fn bytes<const N: usize>(&mut self) -> Result<[u8; N], String> {
+    fn bytes<const N: usize>(&mut self) -> Result<[u8; N], PickleError> {
         let mut bytes = [0; N];
-        self.reader.read_exact(&mut bytes).map_err(|_| cut_off())?;
+        self.reader.read_exact(&mut bytes).map_err(|error| match error.kind() {
+            ErrorKind::UnexpectedEof => PickleError::CutOff,
+            _ => PickleError::Io(error),
+        })?;
         Ok(bytes)
     }
 
     /// So many bytes, if they are there.
-    fn take(&mut self, length: u64) -> Result<Vec<u8>, String> {
+    fn take(&mut self, length: u64) -> Result<Vec<u8>, PickleError> {
         let mut bytes = Vec::new();
-        let read = self.reader.by_ref().take(length).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-        if read as u64 == length { Ok(bytes) } else { Err(cut_off()) }
+        let read = self.reader.by_ref().take(length).read_to_end(&mut bytes).map_err(PickleError::Io)?;
+        if read as u64 == length { Ok(bytes) } else { Err(PickleError::CutOff) }
     }
 
-    fn line(&mut self) -> Result<String, String> {
+    fn line(&mut self) -> Result<String, PickleError> {
         let mut bytes = Vec::new();
         loop {
             match self.bytes()? {
@@ -222,27 +227,31 @@ impl<R: Read> Machine<R> {
         self.marks.last().copied().unwrap_or(0)
     }
 
-    fn pop(&mut self) -> Result<Value, String> {
+    fn pop(&mut self) -> Result<Value, PickleError> {
         self.last(1).map(|items| items[0])
     }
 
-    fn top(&self) -> Result<Value, String> {
-        self.stack.last().copied().filter(|_| self.stack.len() > self.floor()).ok_or_else(too_little)
+    fn top(&self) -> Result<Value, PickleError> {
+        self.stack.last().copied().filter(|_| self.stack.len() > self.floor()).ok_or(PickleError::EmptyStack)
     }
 
     /// Takes so many objects from the stack, in the order in which they were put there.
-    fn last(&mut self, count: usize) -> Result<Vec<Value>, String> {
-        let start =
-            self.stack.len().checked_sub(count).filter(|&start| start >= self.floor()).ok_or_else(too_little)?;
+    fn last(&mut self, count: usize) -> Result<Vec<Value>, PickleError> {
+        let start = self
+            .stack
+            .len()
+            .checked_sub(count)
+            .filter(|&start| start >= self.floor())
+            .ok_or(PickleError::EmptyStack)?;
         Ok(self.stack.split_off(start))
     }
 
-    fn since_mark(&mut self) -> Result<Vec<Value>, String> {
-        let mark = self.marks.pop().ok_or_else(too_little)?;
+    fn since_mark(&mut self) -> Result<Vec<Value>, PickleError> {
+        let mark = self.marks.pop().ok_or(PickleError::EmptyStack)?;
         Ok(self.stack.split_off(mark))
     }
 
-    fn stack_global(&mut self) -> Result<(), String> {
+    fn stack_global(&mut self) -> Result<(), PickleError> {
         let names = self.last(2)?;
         let text = |value| match value {
             Value::Node(index) => match &self.nodes[index] {
@@ -252,7 +261,7 @@ impl<R: Read> Machine<R> {
             _ => None,
         };
         let (Some(module), Some(name)) = (text(names[0]), text(names[1])) else {
-            return Err("its pickle names a class by something else than words".to_owned());
+            return Err(PickleError::NoName);
         };
         let node = Node::Global(format!("{module}.{name}"));
         self.push(node);
@@ -283,14 +292,6 @@ fn pairs(items: &[Value]) -> Vec<(Value, Value)> {
     items.as_chunks().0.iter().map(|&[key, value]| (key, value)).collect()
 }
 
-fn as_text(bytes: Vec<u8>) -> Result<String, String> {
-    String::from_utf8(bytes).map_err(|_| "its pickle has a text that is none".to_owned())
-}
-
-fn cut_off() -> String {
-    format!("its pickle is cut off, or larger than {} MiB", MAX_BYTES >> 20)
-}
-
-fn too_little() -> String {
-    "its pickle takes more from its stack than is there".to_owned()
+fn as_text(bytes: Vec<u8>) -> Result<String, PickleError> {
+    String::from_utf8(bytes).map_err(PickleError::NoText)
 }

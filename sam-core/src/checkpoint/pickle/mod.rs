@@ -4,11 +4,13 @@
 //! refers to twice is kept once, a pickle takes memory for what it holds and not for what it says, and no nesting is too deep to be
 //! dropped. Calls of Python's functions are kept as nodes, too: whoever reads the nodes knows which of them they understand.
 
+mod error;
 mod machine;
 mod opcode;
 
 use std::io::Read;
 
+pub(crate) use error::PickleError;
 use machine::Machine;
 
 /// A state dict takes some 100 KB, with its optimiser's a MB. Each byte takes 150 bytes of memory at most.
@@ -52,7 +54,7 @@ pub(super) struct Pickle {
 
 impl Pickle {
     /// Reads a pickle and nothing behind it; the error says what is wrong with it.
-    pub(super) fn read(reader: &mut impl Read) -> Result<Self, String> {
+    pub(super) fn read(reader: &mut impl Read) -> Result<Self, PickleError> {
         let (nodes, root) = Machine::new(reader.take(MAX_BYTES)).run()?;
         Ok(Self { nodes, root })
     }
@@ -105,7 +107,7 @@ impl Pickle {
 mod tests {
     use super::*;
 
-    fn read(bytes: &[u8]) -> Result<Pickle, String> {
+    fn read(bytes: &[u8]) -> Result<Pickle, PickleError> {
         Pickle::read(&mut &*bytes)
     }
 
@@ -165,7 +167,7 @@ mod tests {
             (b"gx\n.", "\"x\""),
             (b"<html>", "0x3c"),
         ] {
-            let error = read(bytes).expect_err("no pickle");
+            let error = read(bytes).expect_err("no pickle").to_string();
             assert!(error.contains(part), "{bytes:?}: {error}");
         }
     }

@@ -2,10 +2,9 @@
 
 use std::{fmt, str::FromStr};
 
+use sam_prompt::ConfigError;
 use sapnet::{Fusion, SapNetConfig};
 use serde::{Deserialize, Serialize};
-
-use crate::ExperimentError;
 
 /// A method that is compared; each row of Table 5 adds to the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,14 +69,11 @@ impl fmt::Display for Variant {
 
 /// From [`Variant::id`].
 impl FromStr for Variant {
-    type Err = ExperimentError;
+    type Err = ConfigError;
 
-    fn from_str(text: &str) -> Result<Self, ExperimentError> {
-        Self::ALL.into_iter().find(|variant| variant.id() == text).ok_or_else(|| ExperimentError::Config {
-            name: "variant",
-            expected: Self::ALL.map(Self::id).join(", "),
-            found: text.to_owned(),
-        })
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let found = Self::ALL.into_iter().find(|variant| variant.id() == text);
+        found.ok_or_else(|| ConfigError::new("variant", text, Self::ALL.map(Self::id).join(", ")))
     }
 }
 

@@ -191,7 +191,8 @@ pub fn markdown(lines: &[Vec<String>]) -> String {
 ///
 /// # Errors
 /// If a file cannot be written.
-pub fn write(folder: &Path, config: &impl Serialize, counts: &[StructureCounts]) -> Result<()> {
+pub fn write(folder: impl AsRef<Path>, config: &impl Serialize, counts: &[StructureCounts]) -> Result<()> {
+    let folder = folder.as_ref();
     let results = serde_json::json!({
         "config": config, "version": env!("CARGO_PKG_VERSION"), "paper": PAPER, "found": counts
     });

@@ -56,7 +56,7 @@ impl<B: Backend> TrustTrial<'_, B> {
     /// Slices with the truth as their outlines.
     fn embed(&self, annotated: &[usize]) -> Result<Vec<AnnotatedSlice<B>>> {
         self.setup.doing(format!("seed {}, embedding", self.seed))?;
-        annotate(self.case, self.source, annotated)
+        annotate(self.setup, self.case, self.source, annotated)
     }
 
     /// Learns, fits and segments as a config says, with the seed of this repeat.

@@ -1,8 +1,8 @@
 use std::{error::Error, fs, path::PathBuf};
 
 use sam_data::{Grid, ResolvedWindow, SliceAxis};
+use sam_prompt::error_chain;
 use sam_prompt::ndarray::{Array2, Array3};
-use sam_testing::chain;
 use tempfile::TempDir;
 
 use super::*;
@@ -45,7 +45,7 @@ impl Scratch {
     }
 
     fn refused(&self, now: Header) -> String {
-        chain(&Session::start(&self.path, now).expect_err("it is refused"))
+        error_chain(&Session::start(&self.path, now).expect_err("it is refused"))
     }
 
     fn log(&self) -> PathBuf {
@@ -150,7 +150,7 @@ fn everything_can_be_undone_one_by_one_and_nothing_is_deleted() -> Result {
 fn invalid_decisions_are_refused_and_change_nothing() -> Result {
     let scratch = Scratch::new()?;
     let mut session = scratch.start()?;
-    let refused = |outcome: Result<u64, SessionError>| chain(&outcome.expect_err("it is refused"));
+    let refused = |outcome: Result<u64, SessionError>| error_chain(&outcome.expect_err("it is refused"));
     assert!(refused(session.draw(SLICES, labels(1).view())).contains("there is no slice 4"));
     assert!(refused(session.draw(0, labels(2).view())).contains("label value 2"));
     assert!(refused(session.draw(0, Array2::zeros((2, 3)).view())).contains("has 3 x 2 pixels"));
@@ -200,7 +200,7 @@ fn one_process_at_a_time_has_a_session() -> Result {
     let scratch = Scratch::new()?;
     let mut session = scratch.start()?;
     assert!(scratch.refused(header()).contains("is in use"));
-    let again = chain(&Session::create(&scratch.path, header()).expect_err("there is one"));
+    let again = error_chain(&Session::create(&scratch.path, header()).expect_err("there is one"));
     assert!(again.contains("already"), "{again}");
     session.draw(0, labels(1).view())?;
     drop(session);
@@ -213,9 +213,9 @@ fn a_folder_that_cannot_be_written_to_is_named() -> Result {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("file");
     fs::write(&file, "no folder")?;
-    let error = chain(&Session::start(file.join("session"), header()).expect_err("it is below a file"));
+    let error = error_chain(&Session::start(file.join("session"), header()).expect_err("it is below a file"));
     assert!(error.contains("file/session"), "{error}");
-    let error = chain(&Session::open(folder.path(), &header()).expect_err("there is none"));
+    let error = error_chain(&Session::open(folder.path(), &header()).expect_err("there is none"));
     assert!(error.contains("check the folder's name"), "{error}");
     Ok(())
 }
@@ -275,10 +275,10 @@ fn control_characters_in_names_are_replaced_or_refused() -> Result {
     let cleaned = Header::new(scan, SliceAxis::K, header().window, structures, "0".repeat(64), config());
     assert_eq!((cleaned.scan.name.as_str(), cleaned.structures[&1].as_str()), ("\u{fffd}[2J", "liver\u{fffd}"));
     drop(Session::start(&scratch.path, named)?);
-    let error = chain(&Header::read(&scratch.path).expect_err("it is refused"));
+    let error = error_chain(&Header::read(&scratch.path).expect_err("it is refused"));
     assert!(error.contains("control characters") && !error.contains('\u{1b}'), "{error}");
     fs::write(scratch.path.join(header::FILE_NAME), "{\"format_version\": 1, \"\\u001b\": 2}")?;
-    let error = chain(&Header::read(&scratch.path).expect_err("it is refused"));
+    let error = error_chain(&Header::read(&scratch.path).expect_err("it is refused"));
     assert!(error.contains("unknown field") && !error.contains('\u{1b}'), "{error}");
     Ok(())
 }
@@ -290,7 +290,7 @@ fn a_ranking_names_slices_of_the_scan() -> Result {
     round(&mut session)?;
     let mut done = session.state().round.clone().expect("a round");
     done.ranking = Some(session.objects.put(ObjectKind::Ranking, |path| fs::write(path, "[[3, 0.5], [4, 0.5]]"))?);
-    let error = chain(&session.ranking_of(&done).expect_err("it is refused"));
+    let error = error_chain(&session.ranking_of(&done).expect_err("it is refused"));
     assert!(error.contains("slice 4, but the scan has 4"), "{error}");
     Ok(())
 }
@@ -325,14 +325,14 @@ fn a_missing_or_altered_object_is_named_and_does_not_block_the_rest() -> Result 
     round(&mut session)?;
     let name = |id: Sha256Id, ending: &str| scratch.path.join("objects").join(format!("{id}.{ending}"));
     fs::remove_file(name(session.state().slices[&1].labels, "png"))?;
-    let error = chain(&session.annotations().expect_err("a slice is missing"));
+    let error = error_chain(&session.annotations().expect_err("a slice is missing"));
     assert!(error.contains("slice 1") && error.contains("is missing"), "{error}");
     session.draw(1, labels(1).view())?;
     session.annotations()?;
 
     let mask = session.state().round.as_ref().expect("a round").mask;
     fs::write(name(mask, "nii.gz"), b"nothing of the sort")?;
-    let error = chain(&session.found().expect_err("the mask was altered"));
+    let error = error_chain(&session.found().expect_err("the mask was altered"));
     assert!(error.contains("round 1") && error.contains("was altered"), "{error}");
     Ok(())
 }

@@ -21,7 +21,7 @@ use crate::{backend::Job, console::Console, exit::Failure, record};
 /// # Errors
 /// If something cannot be read or does not fit the rest, or the mask could not be written.
 pub(super) fn open(options: &Options, console: &Console) -> Result<ScanDesk> {
-    let scan = Arc::new(options.scan.read()?);
+    let scan = Arc::new(options.scan.read(console)?);
     options.scan.output(&scan, &[])?;
     let weights = options.compute.model.locate(console)?;
     let reviewed = match (&options.session, &options.mask) {
