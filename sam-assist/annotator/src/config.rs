@@ -124,7 +124,10 @@ mod tests {
     fn what_would_fail_after_learning_is_refused_before() {
         let strategy = GeneratorStrategy::new(GeneratorKind::Sapnet).with_clean_up(CleanUp::Volume(0));
         let refused = AnnotateConfig::new(Strategy::Generators(strategy)).check().expect_err("it keeps nothing");
-        assert!(sam_prompt::error_chain(&refused).contains("clean_up is 0 components"), "{refused:?}");
+        assert!(
+            sam_prompt::error_chain(&refused).contains("clean_up: expected at least 1 component, found 0 components"),
+            "{refused:?}"
+        );
     }
 
     #[test]

@@ -164,13 +164,13 @@ const PROBES: &[Probe] = &[
         name: "learning with 0 iterations",
         before: "returned a model that had learned nothing",
         call: |bench| bench.learn(&AssistConfig::mixed().with_iterations(0)),
-        says: &["iterations is 0", "has to be at least 1"],
+        says: &["iterations: expected at least 1", "found 0"],
     },
     Probe {
         name: "learning at a rate of 1e9",
         before: "let the loss rise from 0.97 to 2.65",
         call: |bench| bench.learn(&AssistConfig::mixed().with_learning_rate(1e9)),
-        says: &["learning_rate is 1000000000", "has to be below 1", "the presets use 0.02 or less"],
+        says: &["learning_rate: expected below 1", "found 1000000000", "the presets use 0.02 or less"],
     },
     Probe {
         name: "an annotator that learns at a rate of 1e9",
@@ -180,7 +180,7 @@ const PROBES: &[Probe] = &[
             bench.desk.builder()?.config(AnnotateConfig::default().with_learning(learning)).build()?;
             Ok(())
         },
-        says: &["learning_rate is 1000000000", "has to be below 1", "the presets use 0.02 or less"],
+        says: &["learning_rate: expected below 1", "found 1000000000", "the presets use 0.02 or less"],
     },
     Probe {
         name: "write_mask under a NIfTI file's name",
