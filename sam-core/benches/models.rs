@@ -1,7 +1,8 @@
-//! What an annotator waits for: image encoders, and a prompt on a ready embedding; random weights, which take as long as any.
+//! Benchmarks of what the user waits for: image encoders, and a prompt on a ready embedding. Weights are random, which does not change the
+//! time.
 //!
-//! `cargo bench -p sam-core --features flex`; `models_peers.py` runs it beside PyTorch and ONNX Runtime. `product` says how fast this
-//! machine multiplies matrices at the best; beside each time of ViT-B stands how near it came to that.
+//! Run with `cargo bench -p sam-core --features flex`; `models_peers.py` runs it together with PyTorch and ONNX Runtime. `product` measures
+//! this machine's best speed of matrix products; each time of ViT-B is reported with the fraction of that speed.
 
 use std::{cell::OnceCell, hint::black_box, time::Instant};
 
@@ -14,8 +15,8 @@ use sam_prompt::{Label, Point, Prompts};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Multiply-adds, in thousand millions, of ViT-B's matrix products for one image: qkv, projections and perceptrons on 4096 tokens, scores
-/// and sums within windows and over the whole image, patches, neck.
+/// Multiply-adds of ViT-B's matrix products for one image, in units of 10^9: qkv, projections and perceptrons on 4096 tokens, scores and
+/// weighted sums within windows and over the whole image, patches, neck.
 fn vit_base_products() -> f64 {
     let (dim, tokens, depth, global) = (768.0, 4096.0, 12.0, 4.0);
     let linear = depth * tokens * dim * dim * 12.0;
@@ -29,7 +30,7 @@ fn image(side: usize) -> Tensor<Flex, 4> {
     Tensor::random([1, 3, side, side], Distribution::Normal(0.0, 1.0), &FlexDevice)
 }
 
-/// A model of random weights, its image encoder in a precision.
+/// A model with random weights and its image encoder in the given precision.
 fn model(config: &SamConfig, precision: Precision) -> SamPredictor<Flex> {
     let predictor = SamPredictor::new(config.init(&FlexDevice), config.preprocess);
     predictor.with_encoder_precision(precision).expect("it was in f32")
@@ -74,7 +75,7 @@ fn encoders(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Rows, columns and what lies between of ViT-B's largest product.
+/// Rows, columns and inner dimension of ViT-B's largest product.
 const PRODUCT: [usize; 3] = [4096, 3072, 768];
 
 fn factors() -> [Tensor<Flex, 2>; 2] {
@@ -86,7 +87,7 @@ fn multiply([left, right]: &[Tensor<Flex, 2>; 2]) {
     rayon::scope(|_| drop(black_box(left.clone().matmul(right.clone()).into_data())));
 }
 
-/// The most that this machine could do, in thousand million multiply-adds a second.
+/// The maximum speed of this machine, in 10^9 multiply-adds a second.
 fn best_product() -> f64 {
     let factors = factors();
     let seconds = (0..10).map(|_| {

@@ -1,8 +1,7 @@
-//! What more slices, and larger images, cost: time and memory of image encoders by size; random weights.
+//! Benchmarks how time and memory of image encoders grow with the number of slices and the image size. Weights are random.
 //!
-//! `cargo bench -p sam-core --features flex --bench scaling`. Seconds should grow with the slices, and the memory of attention with the
-//! tokens; seconds of attention over the whole image grow with the tokens' square. Memory is the most that was held at once beyond what
-//! was held before.
+//! Run with `cargo bench -p sam-core --features flex --bench scaling`. Time should grow linearly with the slices. Memory of attention grows
+//! linearly with the tokens, and time of global attention with their square. Memory is the peak minus the memory in use before.
 
 use std::{hint::black_box, time::Instant};
 
@@ -14,7 +13,7 @@ use sam_core::{ImageEncoder, TinyVitConfig, ViTConfig};
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// Runs of each size; the fastest counts, since other programs only ever slow a run.
+/// Runs of each size. The fastest counts, because other programs can only slow a run down.
 const RUNS: usize = 3;
 
 const MEBI: f32 = 1024.0 * 1024.0;

@@ -1,4 +1,4 @@
-//! A slice that a person annotated: what prompts are learned from and generators are fitted to.
+//! Annotated slices, from which prompts are learned and to which generators are fitted.
 
 use burn::tensor::backend::Backend;
 use ndarray::Array2;
@@ -8,7 +8,7 @@ use crate::{CoreError, ImageEmbedding, SliceError, SliceSource};
 
 /// An embedded slice and the outline that a person drew on it.
 ///
-/// An empty outline is an annotation, too: the person looked, and the structure is absent.
+/// An empty outline is an annotation too: the person looked at the slice, and the structure is absent.
 #[derive(Debug, Clone)]
 pub struct AnnotatedSlice<B: Backend> {
     index: usize,
@@ -32,8 +32,8 @@ impl<B: Backend> AnnotatedSlice<B> {
         Ok(Self { index, embedding, outline })
     }
 
-    /// Embeds slices and joins each with its outline. The observer is called after each slice; `None` if it stopped the call before
-    /// the last one.
+    /// Embeds slices and joins each with its outline. The observer is called after each slice; `None` if it stopped the call before the
+    /// last slice.
     ///
     /// # Shapes
     /// - outline: `[rows, columns]` of the slice
@@ -68,7 +68,7 @@ impl<B: Backend> AnnotatedSlice<B> {
         &self.embedding
     }
 
-    /// What the person outlined: `[rows, columns]`.
+    /// The outline: `[rows, columns]`.
     pub fn outline(&self) -> &Array2<bool> {
         &self.outline
     }
@@ -78,7 +78,7 @@ impl<B: Backend> AnnotatedSlice<B> {
         self.outline.iter().filter(|&&inside| inside).count()
     }
 
-    /// Whether the person found the structure absent.
+    /// Whether the outline is empty: the structure is absent.
     pub fn is_empty(&self) -> bool {
         self.area() == 0
     }

@@ -1,15 +1,15 @@
-//! Resizing of 8-bit images exactly as OpenCV's `INTER_AREA` does it.
+//! Resizing of 8-bit images, bit-exact with OpenCV's `INTER_AREA`.
 //!
-//! Three different computations: sums of whole pixels where both sides shrink by whole numbers, sums weighted in `f32` where they shrink
-//! by others, and otherwise, where a side grows, interpolation between neighbours in fixed-point arithmetic. Source: the behaviour of
-//! `cv::resize` (`modules/imgproc/src/resize.cpp`) in its portable form, which multiplies and adds without fusing.
+//! There are three cases. If both sides shrink by integer factors, whole pixels are summed. If both shrink by other factors, sums are
+//! weighted in `f32`. If a side grows, pixels are interpolated between neighbours in fixed-point arithmetic. Source: the behaviour of
+//! `cv::resize` (`modules/imgproc/src/resize.cpp`) in its portable form, which does not fuse multiply and add.
 
 use ndarray::{Array3, ArrayView3};
 
 /// Resizes an image to `height` x `width` pixels.
 ///
 /// # Shapes
-/// - pixels: `[rows, columns, channels]`, no side of which is 0; output: `[height, width, channels]`
+/// - pixels: `[rows, columns, channels]`, with no side of 0; output: `[height, width, channels]`
 pub(crate) fn resize(pixels: ArrayView3<'_, u8>, (height, width): (usize, usize)) -> Array3<u8> {
     let (rows, columns, channels) = pixels.dim();
     let (down, across) = (Axis::new(rows, height), Axis::new(columns, width));
@@ -22,13 +22,13 @@ pub(crate) fn resize(pixels: ArrayView3<'_, u8>, (height, width): (usize, usize)
     Array3::from_shape_vec((height, width, channels), levels).expect("each way makes rows of the new size")
 }
 
-/// One axis: its length before and after.
+/// One axis: its length before and after resizing.
 struct Axis {
     from: usize,
     to: usize,
-    /// The length after over that before, as OpenCV takes it.
+    /// Length after resizing divided by length before, as OpenCV computes it.
     inverse: f64,
-    /// Source pixels of a target pixel: the reciprocal, which may differ from the quotient in its last bit.
+    /// Source pixels per target pixel: the reciprocal of `inverse`, whose last bit may differ from that of the quotient.
     scale: f64,
 }
 
@@ -38,19 +38,19 @@ impl Axis {
         Self { from, to, inverse, scale: 1.0 / inverse }
     }
 
-    /// The scale, if it is a whole number to the last bit of 1.
+    /// The scale, if it is an integer up to floating-point precision.
     fn whole_scale(&self) -> Option<usize> {
         let whole = self.scale.round_ties_even();
         ((self.scale - whole).abs() < f64::EPSILON).then_some(whole as usize)
     }
 
-    /// For each target pixel, the source pixels under its area and the share of each.
+    /// For each target pixel, the source pixels under its area and the weight of each.
     fn shares(&self) -> Vec<Vec<(usize, f32)>> {
         (0..self.to).map(|target| self.shares_of(target)).collect()
     }
 
     fn shares_of(&self, target: usize) -> Vec<(usize, f32)> {
-        /// Smaller parts of a pixel are left out.
+        /// Smaller parts of a pixel are ignored.
         const LEAST: f64 = 1e-3;
         let start = target as f64 * self.scale;
         let end = start + self.scale;
@@ -69,7 +69,7 @@ impl Axis {
         shares
     }
 
-    /// For each target pixel, the first of the two source pixels that it lies between, and the weight of the second.
+    /// For each target pixel, the first of its two neighbouring source pixels, and the weight of the second.
     fn neighbours(&self) -> impl Iterator<Item = (usize, f32)> {
         (0..self.to).map(|target| {
             let first = (target as f64 * self.scale).floor();
@@ -80,7 +80,7 @@ impl Axis {
     }
 }
 
-/// Pixels in rows, the channels of each side by side.
+/// Pixels in rows, with contiguous channels.
 struct Image<'a> {
     levels: &'a [u8],
     columns: usize,
@@ -103,7 +103,7 @@ impl Image<'_> {
                     self.row(row)[column * line * self.channels + channel..].iter().step_by(self.channels).take(line)
                 });
                 let sum: u32 = block.map(|&level| u32::from(level)).sum();
-                // Halves the size are rounded up in integers, all others to the even number.
+                // At half the size, sums are rounded half up in integers; at all other factors, half to even.
                 target.push(if (lines, line) == (2, 2) {
                     (sum + 2) / 4
                 } else {
@@ -114,7 +114,7 @@ impl Image<'_> {
         target
     }
 
-    /// Means of areas whose borders cut through pixels.
+    /// Means of areas whose borders cross pixels.
     fn weighted(&self, down: &Axis, across: &Axis) -> Vec<u8> {
         let (row_shares, column_shares) = (down.shares(), across.shares());
         let mut target = Vec::with_capacity(down.to * across.to * self.channels);
@@ -141,7 +141,8 @@ impl Image<'_> {
         target
     }
 
-    /// Between neighbours: weights of 11 bits, of whose products with the columns' weights 2 are left for rounding.
+    /// Interpolation between neighbours, with weights of 11 bits. Only 2 of the fractional bits of their products with the columns' weights
+    /// are left for rounding.
     fn interpolated(&self, down: &Axis, across: &Axis) -> Vec<u8> {
         let weights = |second: f32| [1.0 - second, second].map(|share| (share * 2048.0).round_ties_even() as i32);
         let columns: Vec<_> = across
@@ -218,7 +219,7 @@ mod tests {
             let found = resize(image.view(), (to[0], to[1]));
             for (place, &level) in found.indexed_iter() {
                 let expected = mean(&image, to, place);
-                // Half a level for rounding; parts of a pixel below a thousandth are left out on each side.
+                // Half a level for rounding, and parts of a pixel below a thousandth are ignored on each side.
                 prop_assert!((f64::from(level) - expected).abs() <= 0.5 + 1.1, "{place:?}: {level}, not {expected}");
             }
         }
@@ -258,7 +259,7 @@ mod tests {
             for ((row, column, _), &level) in found.indexed_iter() {
                 let source = |target: usize, from: usize, to: usize| {
                     let first = target * from / to;
-                    // The quotient may be a whole number that the reciprocal just misses.
+                    // The quotient may be an integer that the reciprocal misses by its last bit.
                     first.saturating_sub(1)..(first + 2).min(from)
                 };
                 let part = image.slice_each_axis(within([source(row, from[0], size.0), source(column, from[1], size.1)]));

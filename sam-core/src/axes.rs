@@ -1,12 +1,12 @@
-//! Parts of arrays.
+//! Slicing of arrays.
 
 use std::ops::Range;
 
 use ndarray::{AxisDescription, Slice};
 
-/// The range of each axis, for `slice_each_axis` and its kin; axes beyond the last range are kept whole.
+/// The range of each axis, for `slice_each_axis` and similar methods; axes without a range are kept whole.
 ///
-/// In place of ndarray's `s!`, which expands to unsafe code.
+/// Used instead of ndarray's `s!`, which expands to unsafe code.
 pub(crate) fn within<const N: usize>(ranges: [Range<usize>; N]) -> impl FnMut(AxisDescription) -> Slice {
     move |axis| ranges.get(axis.axis.index()).map_or(Slice::from(..), |range| Slice::from(range.clone()))
 }

@@ -1,4 +1,4 @@
-//! Embeddings on disk: the slow part of a session, done once.
+//! Cache of image embeddings on disk.
 
 use std::{
     collections::HashMap,
@@ -27,26 +27,26 @@ use crate::{
     CoreError, Frame, ImageEmbedding, ImageSource, Precision, Preprocess, SamPredictor, SliceError, store::encode,
 };
 
-/// How an [`EmbeddingCache`] stores.
+/// Config of an [`EmbeddingCache`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct CacheConfig {
-    /// The embeddings used longest ago are dropped beyond this many bytes; the last one written always stays.
+    /// Size limit in bytes: beyond it, the least recently used embeddings are deleted. The embedding written last always stays.
     pub max_bytes: u64,
-    /// Stores f16 instead of f32, which halves the size and has cost no Dice; embeddings are then
-    /// [rounded](ImageEmbedding::rounded_to_f16) from the first use on, so that what is computed and what is read are one and the same.
+    /// Stores f16 instead of f32, which halves the size without loss of Dice. Embeddings are then [rounded](ImageEmbedding::rounded_to_f16)
+    /// from the first use on, so that computed and cached embeddings are equal.
     pub half: bool,
 }
 
 impl CacheConfig {
-    /// This config with another limit, in bytes.
+    /// This config with another size limit, in bytes.
     #[must_use]
     pub fn with_max_bytes(self, max_bytes: u64) -> Self {
         Self { max_bytes, ..self }
     }
 
-    /// This config with f16 or f32.
+    /// This config with storage in f16 (`true`) or f32 (`false`).
     #[must_use]
     pub fn with_half(self, half: bool) -> Self {
         Self { half, ..self }
@@ -54,30 +54,30 @@ impl CacheConfig {
 }
 
 impl Default for CacheConfig {
-    /// 4 GiB of f16: two thousand slices.
+    /// 4 GiB in f16: about two thousand slices.
     fn default() -> Self {
         Self { max_bytes: 4 << 30, half: true }
     }
 }
 
-/// What an embedding was made from; whatever differs in it is another embedding.
+/// Cache key of an embedding: a hash of everything that the embedding depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct EmbeddingKey(String);
 
-/// Images that may wait before, and embeddings behind, the one that is embedded.
+/// Capacity of the queues before and after the encoder: prepared images and finished embeddings that wait.
 const AHEAD: usize = 2;
-/// An image's key, and the encoder's input with its frame if it is to be embedded.
+/// An image's key, and the encoder's input with its frame if the image is not in the cache.
 type Prepared = (EmbeddingKey, Option<(Array3<f32>, Frame)>);
 
-/// Part of every key: raise it when the meaning of entries changes.
+/// Part of every key; raise it when the meaning of entries changes.
 const FORMAT: &str = "sam-core embedding 2";
-/// Ending of the entries' names.
+/// File extension of entries.
 const ENTRY: &str = "safetensors";
-/// A temporary file that has not been written to for so long was left behind by a process that is no more.
+/// A temporary file that was not written to for this long is left over from a process that died.
 const ABANDONED: Duration = Duration::from_hours(1);
 
 impl EmbeddingKey {
-    /// The key of an image under a model, which counts with its weights, its preprocessing and the precision of its image encoder.
+    /// The key of an image under a model. It depends on the weights, the preprocessing and the precision of the image encoder.
     ///
     /// # Errors
     /// [`CoreError::WeightsUnknown`] if the predictor does not know its weights' SHA-256.
@@ -86,7 +86,7 @@ impl EmbeddingKey {
     }
 }
 
-/// What of a predictor its embeddings depend on.
+/// The properties of a predictor that its embeddings depend on.
 #[derive(Debug, Clone, Copy)]
 struct Model<'a> {
     weights: &'a str,
@@ -107,21 +107,21 @@ impl<'a> Model<'a> {
         let mut hasher = Sha256Hasher::new();
         let preprocess = format!("{:?} {}", self.preprocess, self.precision);
         let shape = format!("{:?}", image.shape());
-        // The empty text once named the window that brought the image to 8-bit levels; the levels themselves are enough.
+        // The empty text replaces the name of the window, which was once part of the key. The 8-bit levels are enough.
         for text in [FORMAT, self.weights, "", &preprocess, &shape] {
             hasher.update_part(text);
         }
-        // As f32, as the first entries were written.
+        // Hashed as f32, so that keys of existing entries stay valid.
         let levels: Vec<u8> = image.iter().flat_map(|&level| f32::from(level).to_le_bytes()).collect();
         hasher.update(&levels);
         EmbeddingKey(hasher.finish().to_string())
     }
 }
 
-/// A folder of embeddings, each under the hash of what it was made from.
+/// A folder of cached embeddings; each file is named by its [`EmbeddingKey`].
 ///
-/// Entries are safetensors files, written under a temporary name and renamed, so that several processes may share a folder and an
-/// interrupted run goes on where it stopped. An entry that is not whole is never used: its checksum tells.
+/// Entries are safetensors files. They are written under a temporary name and renamed, so that several processes may share a folder and an
+/// interrupted run can continue. Entries have a checksum; a damaged or incomplete entry is never used.
 #[derive(Debug, Clone)]
 pub struct EmbeddingCache {
     folder: PathBuf,
@@ -129,19 +129,20 @@ pub struct EmbeddingCache {
 }
 
 impl EmbeddingCache {
-    /// Opens a folder, which is made if need be.
+    /// Opens a folder; creates it if it does not exist.
     ///
     /// # Errors
-    /// [`CoreError::Cache`] if the folder cannot be made.
+    /// [`CoreError::Cache`] if the folder cannot be created.
     pub fn open(folder: impl Into<PathBuf>, config: CacheConfig) -> Result<Self, CoreError> {
         let folder = folder.into();
         fs::create_dir_all(&folder).map_err(|source| CoreError::Cache { path: folder.clone(), source })?;
         Ok(Self { folder, config })
     }
 
-    /// An image's embedding, from the folder or computed and put there.
+    /// Reads an image's embedding from the cache, or computes and stores it.
     ///
-    /// A folder that cannot be written to, because the disk is full, say, costs only the time: it is reported through `tracing`.
+    /// If the folder cannot be written to (for example, the disk is full), the embedding is returned without being stored, and the failure
+    /// is reported through `tracing`.
     ///
     /// # Errors
     /// As [`EmbeddingKey::new`] and [`SamPredictor::embed`].
@@ -155,20 +156,21 @@ impl EmbeddingCache {
             return Ok(known);
         }
         let embedding = predictor.embed(image)?;
-        // As it will be read.
+        // Rounded as it will be when it is read.
         let embedding = if self.config.half { embedding.rounded_to_f16() } else { embedding };
         self.put_or_warn(&key, &embedding);
         Ok(embedding)
     }
 
-    /// Puts the embeddings of all images into the folder that are not there yet. Returns `Break` if the observer stopped it.
+    /// Computes and stores the embeddings of all images that are not in the cache. Returns `Break` if the observer stopped it.
     ///
-    /// The work is a pipeline: while one image is embedded, those after it are read and prepared, and those before it are stored.
+    /// The work is a pipeline: while one image is embedded, the next ones are read and prepared, and the previous ones are stored.
     ///
-    /// A folder that cannot be written to ends the work early, which costs only the time later: it is reported through `tracing`.
+    /// If the folder cannot be written to, the work ends early, and the failure is reported through `tracing`. The remaining images are
+    /// then embedded when they are needed.
     ///
     /// # Errors
-    /// [`SliceError`] for the first image that cannot be read or embedded. What was embedded before stays.
+    /// [`SliceError`] for the first image that cannot be read or embedded. Embeddings made before it stay in the cache.
     pub fn embed_all<B: Backend>(
         &self,
         predictor: &SamPredictor<B>,
@@ -178,7 +180,7 @@ impl EmbeddingCache {
         self.fill(predictor, images, &mut |_| (), observer)
     }
 
-    /// As [`EmbeddingCache::embed_all`]; `reached` is told of each image whether it is embedded now.
+    /// As [`EmbeddingCache::embed_all`]; calls `reached` for each image, with whether it was embedded by this call.
     pub(crate) fn fill<B: Backend>(
         &self,
         predictor: &SamPredictor<B>,
@@ -195,7 +197,7 @@ impl EmbeddingCache {
                 for index in 0..count {
                     let input = self.prepare(model, images, index);
                     let is_last = input.is_err();
-                    // Whoever embeds has given up.
+                    // The receiver is gone: the embedding loop ended early.
                     if prepared.send((index, input)).is_err() || is_last {
                         break;
                     }
@@ -210,7 +212,7 @@ impl EmbeddingCache {
                 let is_missing = missing.is_some();
                 if let Some(input) = missing {
                     let embedding = encode(predictor, || predictor.embed_prepared(input));
-                    // Whoever stores has failed, and says why.
+                    // The receiver is gone: the storing thread failed, and its error is reported below.
                     if embedded.send((key, embedding)).is_err() {
                         break;
                     }
@@ -229,23 +231,24 @@ impl EmbeddingCache {
         })
     }
 
-    /// An image's key, and the encoder's input if its embedding is not in the folder.
+    /// An image's key, and the encoder's input if its embedding is not in the cache.
     fn prepare(&self, model: Model<'_>, images: &dyn ImageSource, index: usize) -> Result<Prepared, SliceError> {
-        // In a pool whose jobs wait for nobody: the caller's may have no other worker than the caller, which waits for this.
+        // Read in the embedding pool, whose jobs never wait. The caller's pool may have only one worker, and that worker waits for this
+        // thread.
         let image = in_embedding_pool(|| images.image(index))?;
         let key = model.key(image.view());
         let missing = (!self.path(&key).exists()).then(|| model.preprocess.apply(image.view())).transpose();
         Ok((key, missing.map_err(|error| SliceError::new(index, error))?))
     }
 
-    /// As [`EmbeddingCache::put`]; a failure is only reported.
+    /// As [`EmbeddingCache::put`], but a failure is only logged.
     pub(crate) fn put_or_warn<B: Backend>(&self, key: &EmbeddingKey, embedding: &ImageEmbedding<B>) {
         if let Err(error) = self.put(key, embedding) {
             warn(&error, "the embedding is used without being kept");
         }
     }
 
-    /// The embedding under a key; `None` where there is none, or none that is whole.
+    /// Reads the embedding of a key; `None` if there is no entry, or the entry is damaged.
     pub fn get<B: Backend>(&self, key: &EmbeddingKey, device: &B::Device) -> Option<ImageEmbedding<B>> {
         let path = self.path(key);
         let bytes = fs::read(&path).ok()?;
@@ -256,14 +259,14 @@ impl EmbeddingCache {
             let _ = fs::remove_file(&path);
         }
         let Entry { shape, dtype, data, frame } = entry?;
-        // Its time of use decides what goes first; a folder that cannot be written to only forgets it.
+        // The modification time is the time of last use. If it cannot be set, only the order of deletion suffers.
         let _ = File::options().append(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()));
         let data = TensorData::from_bytes_vec(data.to_vec(), shape, dtype).convert_dtype(DType::F32);
         let features = Tensor::<B, 4>::from_data(data, device).permute([0, 3, 1, 2]);
         ImageEmbedding::new(features, frame).ok()
     }
 
-    /// Puts an embedding under a key, then drops the ones used longest ago if there are too many.
+    /// Stores an embedding under a key, then deletes the least recently used entries beyond the size limit.
     ///
     /// # Errors
     /// [`CoreError::Cache`] if it cannot be written.
@@ -277,7 +280,7 @@ impl EmbeddingCache {
         write().map_err(|source| CoreError::Cache { path: path.clone(), source })
     }
 
-    /// f32 and f16 entries are kept apart, so that nobody gets less than they asked for.
+    /// f32 and f16 entries have different file names, so that an f32 cache never returns a rounded embedding.
     fn path(&self, key: &EmbeddingKey) -> PathBuf {
         let precision = if self.config.half { "f16" } else { "f32" };
         self.folder.join(format!("{}-{precision}.{ENTRY}", key.0))
@@ -287,12 +290,12 @@ impl EmbeddingCache {
         let mut entries = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             let path = entry?.path();
-            // What another process has removed meanwhile takes no room.
+            // Another process may have removed it; then it takes no space.
             let Ok(about) = fs::metadata(&path) else { continue };
             if path.extension().is_some_and(|ending| ending == ENTRY) {
                 entries.push((about.modified()?, about.len(), path));
             } else if is_unfinished(&path) && about.modified()?.elapsed().is_ok_and(|age| age > ABANDONED) {
-                // Another process may have come to the same conclusion.
+                // Another process may have removed it already.
                 let _ = fs::remove_file(&path);
             }
         }
@@ -311,7 +314,7 @@ impl EmbeddingCache {
     }
 }
 
-/// A file's content: features `[1, h, w, channels]`, channels together as the decoder reads them.
+/// Content of a file: features `[1, h, w, channels]`, each pixel's channels contiguous as the decoder reads them.
 struct Entry<'a> {
     shape: Vec<usize>,
     dtype: DType,
@@ -320,7 +323,7 @@ struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// The file of an embedding.
+    /// Serialises an embedding.
     fn write<B: Backend>(embedding: &ImageEmbedding<B>, key: &EmbeddingKey, half: bool) -> io::Result<Vec<u8>> {
         let (dtype, stored) = if half { (DType::F16, Dtype::F16) } else { (DType::F32, Dtype::F32) };
         let data = embedding.features().clone().permute([0, 2, 3, 1]).into_data().convert_dtype(dtype);
@@ -334,7 +337,7 @@ impl<'a> Entry<'a> {
         safetensors::serialize([("features", features)], Some(about)).map_err(io::Error::other)
     }
 
-    /// What a file holds, if it is whole and belongs to the key.
+    /// Parses a file; `None` if it is damaged or belongs to another key.
     fn read(bytes: &'a [u8], key: &EmbeddingKey) -> Option<Self> {
         let (_, header) = SafeTensors::read_metadata(bytes).ok()?;
         let about = header.metadata().as_ref()?;
@@ -357,12 +360,12 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// Reports an error and its cause.
+/// Logs an error and its causes.
 fn warn(error: &CoreError, consequence: &str) {
     tracing::warn!("{}; {consequence}", error_chain(error));
 }
 
-/// Of everything in an entry but its key.
+/// Checksum of an entry, without its key.
 fn checksum(frame: &str, dtype: Dtype, shape: &[usize], data: &[u8]) -> String {
     let mut hasher = Sha256Hasher::new();
     hasher.update(format!("{frame} {dtype:?} {shape:?}"));

@@ -1,4 +1,4 @@
-//! The shape of a whole SAM, and how its images are prepared.
+//! Config of a whole SAM: the shape of the model and the preprocessing of images.
 
 use burn::{
     module::{Module, ModuleVisitor, Param},
@@ -23,12 +23,12 @@ use crate::{
 pub enum EncoderConfig {
     /// SAM's vision transformer.
     Vit(ViTConfig),
-    /// `LiteMedSAM`'s and `MobileSAM`'s small encoder.
+    /// The small encoder of `LiteMedSAM` and `MobileSAM`.
     TinyVit(TinyVitConfig),
 }
 
 impl EncoderConfig {
-    /// An image encoder with random weights.
+    /// Creates an image encoder with random weights.
     pub fn init<B: Backend>(&self, device: &B::Device) -> AnyImageEncoder<B> {
         match self {
             Self::Vit(encoder) => AnyImageEncoder::Vit(encoder.init(device)),
@@ -37,7 +37,7 @@ impl EncoderConfig {
     }
 }
 
-/// The shape of a [`Sam`], and how its images are prepared.
+/// The shape of a [`Sam`] and the preprocessing of its images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SamConfig {
@@ -45,20 +45,20 @@ pub struct SamConfig {
     pub encoder: EncoderConfig,
     /// The mask decoder's shape.
     pub decoder: MaskDecoderConfig,
-    /// Hidden channels of the prompt encoder's mask down-scaling.
+    /// Hidden channels of the prompt encoder's mask downscaling.
     pub mask_in_chans: usize,
     /// How images are resized, normalised and padded.
     pub preprocess: Preprocess,
 }
 
 impl SamConfig {
-    /// SAM around a vision transformer of any size, with SAM's own preprocessing.
+    /// SAM with a vision transformer of any size and SAM's own preprocessing.
     pub fn vit(encoder: ViTConfig) -> Self {
         let preprocess = Preprocess::sam(encoder.image_size);
         Self::around(EncoderConfig::Vit(encoder), preprocess)
     }
 
-    /// SAM around `TinyViT`: `LiteMedSAM`'s preprocessing without patch stride, SAM's with it.
+    /// SAM with `TinyViT`. The preprocessing is `LiteMedSAM`'s if the patch stride is 1, and SAM's otherwise.
     pub fn tiny_vit(encoder: TinyVitConfig) -> Self {
         let preprocess = if encoder.patch_stride == 1 {
             Preprocess::lite_medsam(encoder.image_size)
@@ -77,19 +77,19 @@ impl SamConfig {
         Self { encoder, decoder: MaskDecoderConfig::new().with_transformer(transformer), mask_in_chans: 16, preprocess }
     }
 
-    /// This config with another mask decoder, which must be as wide as the encoder's embedding.
+    /// This config with another mask decoder, whose width must be that of the encoder's embedding.
     #[must_use]
     pub fn with_decoder(self, decoder: MaskDecoderConfig) -> Self {
         Self { decoder, ..self }
     }
 
-    /// This config with other hidden channels of the prompt encoder's mask down-scaling.
+    /// This config with another number of hidden channels in the prompt encoder's mask downscaling.
     #[must_use]
     pub fn with_mask_in_chans(self, mask_in_chans: usize) -> Self {
         Self { mask_in_chans, ..self }
     }
 
-    /// This config with another preparation of images.
+    /// This config with another preprocessing.
     #[must_use]
     pub fn with_preprocess(self, preprocess: Preprocess) -> Self {
         Self { preprocess, ..self }
@@ -120,7 +120,7 @@ impl SamConfig {
         Self::tiny_vit(TinyVitConfig::mobile_sam())
     }
 
-    /// The prompt encoder's shape, which follows from the others.
+    /// The prompt encoder's shape, which follows from the other values.
     pub fn prompt_encoder(&self) -> PromptEncoderConfig {
         let (image_size, embedding_size) = match &self.encoder {
             EncoderConfig::Vit(encoder) => (encoder.image_size, encoder.grid()),
@@ -133,14 +133,15 @@ impl SamConfig {
             .with_mask_in_chans(self.mask_in_chans)
     }
 
-    /// A model with random weights, drawn now: burn draws lazily, and a clone made before that would draw its own.
+    /// Creates a model with random weights. They are drawn at once: burn draws lazily, so a clone made earlier would draw different
+    /// weights.
     pub fn init<B: Backend>(&self, device: &B::Device) -> Sam<B> {
         let sam = self.undrawn(device);
         sam.visit(&mut DrawNow);
         sam.into()
     }
 
-    /// A model whose weights are drawn when they are first asked for: to be filled with others.
+    /// Creates a model whose weights are not drawn yet, to be filled with loaded weights.
     pub(crate) fn undrawn<B: Backend>(&self, device: &B::Device) -> SamModule<B> {
         SamModule {
             image_encoder: self.encoder.init(device),
@@ -150,7 +151,7 @@ impl SamConfig {
     }
 }
 
-/// Asks every parameter for its value, which draws it.
+/// Reads every parameter, which draws its value.
 struct DrawNow;
 
 impl<B: Backend> ModuleVisitor<B> for DrawNow {
@@ -159,7 +160,7 @@ impl<B: Backend> ModuleVisitor<B> for DrawNow {
     }
 }
 
-/// How many parameters a model has, told without drawing any.
+/// Counts the parameters of a model without drawing them.
 pub(crate) fn parameters<B: Backend>(sam: &SamModule<B>) -> usize {
     let mut count = Count(0);
     sam.visit(&mut count);

@@ -1,4 +1,4 @@
-//! What can go wrong with weights and prediction.
+//! Errors of checkpoints and prediction.
 
 use std::{fmt, io, path::PathBuf};
 
@@ -8,17 +8,17 @@ use thiserror::Error;
 
 use crate::{Precision, Region};
 
-/// Why a model could not be loaded or asked.
+/// Error of loading a model, embedding an image or predicting.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum CoreError {
-    /// A prompt that cannot be used.
+    /// An invalid prompt.
     #[error(transparent)]
     Prompt(#[from] PromptError),
     /// A prediction without any prompt.
     #[error("there is no prompt: give at least one point, box or mask")]
     NoPrompt,
-    /// An image whose shape or values no encoder can read.
+    /// An image whose shape or values cannot be embedded.
     #[error("image of shape {shape:?} cannot be embedded: {reason}")]
     Image {
         /// Shape found, as `[rows, columns, channels]`.
@@ -26,7 +26,7 @@ pub enum CoreError {
         /// What is wrong with it and what to do.
         reason: &'static str,
     },
-    /// An outline of another size than its slice.
+    /// An outline whose size differs from its slice's.
     #[error(
         "the outline of slice {index} has {} x {} pixels, but the slice has {} x {}: outline the image that was embedded",
         found.0, found.1, expected.0, expected.1
@@ -39,10 +39,10 @@ pub enum CoreError {
         /// Rows and columns of the slice.
         expected: (usize, usize),
     },
-    /// A value of a config that makes no sense.
+    /// An invalid value of a config.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Features that are no image's, or another model's.
+    /// Features that do not belong to an image, or belong to another model.
     #[error("features of shape {shape:?} cannot be used: {reason}")]
     Embedding {
         /// Shape found.
@@ -50,35 +50,35 @@ pub enum CoreError {
         /// What is wrong with it and what to do.
         reason: &'static str,
     },
-    /// A slice that is not there.
+    /// A slice index beyond the number of slices.
     #[error("there is no slice {index}: the source has {count} slices, counted from 0")]
     NoSuchSlice {
-        /// The slice asked for.
+        /// The index of the requested slice.
         index: usize,
-        /// How many there are.
+        /// Number of slices.
         count: usize,
     },
-    /// A predictor whose embeddings cannot be kept on disk.
+    /// A predictor without a SHA-256 of its weights, so its embeddings cannot be stored on disk.
     #[error(
         "embeddings are kept on disk under the SHA-256 of the model's weights, and this predictor does not know it: load it with \
          Checkpoint::predictor, or tell it with SamPredictor::with_weights_sha256"
     )]
     WeightsUnknown,
-    /// An image encoder of one precision only.
+    /// An image encoder that does not support the requested precision.
     #[error("the image encoder has no {wanted}: it does not implement ImageEncoder::with_precision")]
     PrecisionUnsupported {
-        /// The precision asked for.
+        /// The requested precision.
         wanted: Precision,
     },
-    /// An image encoder that was rounded to less than what is asked for.
+    /// An image encoder that was already rounded to another half precision.
     #[error("the image encoder is in {found} already and cannot become {wanted}: load the checkpoint anew")]
     Rounded {
-        /// The precision that it is in.
+        /// The current precision.
         found: Precision,
-        /// The precision asked for.
+        /// The requested precision.
         wanted: Precision,
     },
-    /// A region that is no part of the image.
+    /// A region that is empty or not inside the image.
     #[error(
         "a region of {} x {} pixels from column {} and row {} is no part of the image of {width} x {height} pixels; \
          a region has pixels, and all of them lie in the image",
@@ -92,20 +92,20 @@ pub enum CoreError {
         /// Height of the image, in pixels.
         height: usize,
     },
-    /// Tiles that share so much that they would never reach the image's end.
+    /// Tiles whose overlap is not smaller than their side.
     #[error("tiles of {side} pixels a side cannot overlap by {overlap}; let them overlap by less than their side")]
     Tiles {
-        /// By how much they should overlap, in pixels.
+        /// Requested overlap, in pixels.
         overlap: usize,
-        /// Their side, in pixels.
+        /// Side of the tiles, in pixels.
         side: usize,
     },
-    /// A cached embedding that cannot be written.
+    /// A cache entry or folder that cannot be written.
     #[error("cannot write to the cache {}; choose a folder that can be written to", path.display())]
     Cache {
         /// The file or folder.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
     /// A checkpoint file that cannot be read.
@@ -113,7 +113,7 @@ pub enum CoreError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: ReadError,
     },
     /// A checkpoint that cannot be written.
@@ -121,15 +121,15 @@ pub enum CoreError {
     Unwritable {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// A checkpoint that holds something else than a SAM.
+    /// A checkpoint that is not a SAM checkpoint.
     #[error("{} is no SAM checkpoint: {reason}", path.display())]
     NotSam {
         /// The file.
         path: PathBuf,
-        /// What was looked for.
+        /// What was expected.
         reason: String,
     },
     /// A checkpoint whose tensors do not fit the model.
@@ -142,26 +142,26 @@ pub enum CoreError {
     },
 }
 
-/// Why a checkpoint file cannot be read.
+/// Cause of [`CoreError::Unreadable`].
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ReadError {
-    /// The system cannot read it.
+    /// An I/O error.
     #[error("the file cannot be read")]
     Io(#[from] io::Error),
-    /// Its content is no checkpoint's, or damaged; the text is fit for a terminal.
+    /// The content is damaged or not a checkpoint; the text is safe to print to a terminal.
     #[error("{reason}")]
     Malformed {
         /// What is wrong with the content, and what to do.
         reason: String,
     },
-    /// Its pickle, the table of contents that PyTorch writes, cannot be read.
+    /// The pickle (PyTorch's table of contents) cannot be read.
     #[error(transparent)]
     Pickle(Box<dyn std::error::Error + Send + Sync>),
-    /// Its PyTorch archive is damaged.
+    /// The PyTorch archive is damaged.
     #[error("its archive is damaged")]
     Archive(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Its safetensors header is damaged.
+    /// The safetensors header is damaged.
     #[error("its safetensors header is damaged")]
     Header(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -178,23 +178,23 @@ impl From<&str> for ReadError {
     }
 }
 
-/// How a file's tensors differ from the model's; shown as one line for each tensor.
+/// Differences between a file's tensors and the model's; displayed as one line for each tensor.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyMismatch {
     /// Tensors the model needs and the file lacks: name, shape, and the file's unused tensor of the most similar name.
     pub missing: Vec<(String, Vec<usize>, Option<String>)>,
-    /// Tensors of the file that the model has no place for.
+    /// Tensors of the file that the model does not have.
     pub unexpected: Vec<(String, Vec<usize>)>,
-    /// Tensors of the right name and the wrong shape: name, the model's shape, the file's.
+    /// Tensors of the right name and the wrong shape: name, the model's shape, the file's shape.
     pub reshaped: Vec<(String, Vec<usize>, Vec<usize>)>,
 }
 
 impl KeyMismatch {
-    /// How many names of each sort the message lists.
+    /// Maximum number of names of each kind in the message.
     const SHOWN: usize = 5;
 
-    /// Whether everything fits.
+    /// Whether all tensors match.
     pub fn is_empty(&self) -> bool {
         self.missing.is_empty() && self.unexpected.is_empty() && self.reshaped.is_empty()
     }

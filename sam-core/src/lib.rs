@@ -1,19 +1,18 @@
-//! The Segment Anything Model (SAM) on burn: its parts, its weights, and prediction.
+//! The Segment Anything Model (SAM) on burn: image encoder, prompt encoder, mask decoder, checkpoints and prediction.
 //!
-//! Generic over `B: Backend`; the crate selects none. Names follow the official segment-anything package one for one, so that
-//! whoever knows SAM knows where to look.
+//! All types are generic over `B: Backend`; the crate selects no backend. Names follow the official segment-anything package one for one.
 //!
 //! - [`Sam`]: image encoder, prompt encoder and mask decoder, built from a [`SamConfig`] of any size.
 //! - [`Checkpoint`]: PyTorch `.pth` and `.safetensors` weights, the variant inferred from the shapes.
 //! - [`SamPredictor`]: embed an image once, prompt it many times.
-//! - [`ImageEncoder`]: what turns images into embeddings; bring your own.
-//! - [`EmbeddingStore`]: slices embedded once each, in memory over an [`EmbeddingCache`] on disk.
-//! - [`Region`]: parts of an image at the model's full resolution, and tiles.
-//! - [`automatic`]: everything on an image, from a grid of clicks.
+//! - [`ImageEncoder`]: the trait of image encoders; implement it to use your own.
+//! - [`EmbeddingStore`]: embeds each slice once; embeddings are kept in memory and in an [`EmbeddingCache`] on disk.
+//! - [`Region`]: crops and tiles of an image, embedded at the model's full resolution.
+//! - [`automatic`]: masks of everything on an image, from a grid of clicks.
 //!
-//! With the feature `flex`, `burn_flex::Flex` uses the kernels of the crate sam-flex for the image encoders and the mask decoder, which
-//! makes embedding and prompting several times faster on a CPU; with `autodiff` as well, so does training. All other backends use
-//! burn's operations.
+//! With the feature `flex`, the image encoders and the mask decoder run on the kernels of the crate sam-flex when the backend is
+//! `burn_flex::Flex`. This makes embedding and prompting several times faster on a CPU. With the feature `autodiff` as well, training is
+//! faster too. All other backends use burn's operations.
 //!
 //! # Use
 //!
@@ -22,7 +21,7 @@
 //! sam-core = { version = "0.1", features = ["flex"] }
 //! ```
 //!
-//! burn, ndarray and sam-prompt are re-exported, and with the feature `flex` the backend `Flex`, so that their versions fit.
+//! The crate re-exports burn, ndarray and sam-prompt, and with the feature `flex` the backend `Flex`, so that their versions match.
 //!
 //! ```no_run
 //! # #[cfg(feature = "flex")]
@@ -39,7 +38,7 @@
 //! # Ok::<(), sam_core::CoreError>(())
 //! ```
 //!
-//! Any config works without weights, for tests:
+//! Any config works without weights (random weights), for example in tests:
 //!
 //! ```
 //! # #[cfg(feature = "flex")]
@@ -61,15 +60,15 @@
 //!
 //! # Threads
 //!
-//! On a CPU all work is spread over rayon's pool; `RAYON_NUM_THREADS` sets its size. Call from within the pool
-//! ([`sam_threads::in_pool`] around all of it): from other threads each operation is handed over to a pool that may sleep by then,
-//! which costs a tenth of the time in learning, and more where the model is small. A predictor may answer many threads at once.
+//! On a CPU, all work is spread over rayon's thread pool; `RAYON_NUM_THREADS` sets its size. Run your program inside the pool: wrap all of
+//! it in [`sam_threads::in_pool`]. From other threads, each operation is passed to the pool, whose threads may be asleep. This costs a
+//! tenth of the training time, and more if the model is small. Several threads may call one predictor at the same time.
 //!
 //! # Deadlock hazard
 //!
-//! Two trainings at once in one pool can deadlock: burn-autodiff locks its graph while its operations wait for the pool, and a worker
-//! that takes up another training while it waits then waits for itself. [`sam_threads::train`] runs a training so that this cannot
-//! happen. sam-assist and sapnet call it; call it around trainings of your own.
+//! Two trainings at the same time in one pool can deadlock. burn-autodiff locks its graph while its operations wait for the pool. If a
+//! worker starts on another training while it waits, it waits for itself. [`sam_threads::train`] runs a training so that this cannot
+//! happen. sam-assist and sapnet call it; call it around your own trainings.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -124,7 +123,7 @@ pub use ndarray;
 pub use sam_prompt::{self, interpolation_matrix};
 pub use sam_threads;
 
-/// The program of the README, compiled and run with the documentation's tests; it computes with `Flex`.
+/// The example program of the README, compiled and run as a documentation test with `Flex`.
 #[cfg(all(doctest, feature = "flex"))]
 #[doc = include_str!("../README.md")]
 struct ReadmeExample;

@@ -1,4 +1,4 @@
-//! The mask decoder: image embedding and prompt tokens to mask logits and their predicted quality.
+//! The mask decoder: turns an image embedding and prompt tokens into mask logits and their predicted quality.
 
 use burn::{
     config::Config,
@@ -17,14 +17,14 @@ use crate::{
     transformer::{ImagePositions, ProjectedImage, TwoWayTransformer, TwoWayTransformerConfig},
 };
 
-/// The shape of a [`MaskDecoder`].
+/// Config of a [`MaskDecoder`].
 #[derive(Config, Debug, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct MaskDecoderConfig {
     /// The transformer's shape.
     #[config(default = "TwoWayTransformerConfig::new()")]
     pub transformer: TwoWayTransformerConfig,
-    /// Masks offered for an ambiguous prompt, beside the single one.
+    /// Number of masks for an ambiguous prompt, in addition to the single mask.
     #[config(default = 3)]
     pub num_multimask_outputs: usize,
     /// Layers of the IoU prediction head.
@@ -36,7 +36,7 @@ pub struct MaskDecoderConfig {
 }
 
 impl MaskDecoderConfig {
-    /// A mask decoder with random weights.
+    /// Creates a mask decoder with random weights.
     pub fn init<B: Backend>(&self, device: &B::Device) -> MaskDecoder<B> {
         let channels = self.transformer.embedding_dim;
         let mask_tokens = self.num_multimask_outputs + 1;
@@ -53,26 +53,26 @@ impl MaskDecoderConfig {
     }
 }
 
-/// Which masks are asked for.
+/// Which masks the decoder outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MaskOutput {
-    /// One mask (token 0): for prompts that leave no doubt, and for learned ones.
+    /// One mask (token 0), for unambiguous or learned prompts.
     Single,
-    /// All others (tokens 1 and up): for one ambiguous click.
+    /// All other masks (tokens 1 and up), for an ambiguous prompt such as one click.
     Multi,
 }
 
-/// What the decoder says of each prompt.
+/// Output of the decoder for each prompt.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct MaskLogits<B: Backend> {
-    /// Low-res logits, positive inside: `[n, masks, 4 h, 4 w]` for an embedding of `h` x `w`.
+    /// Low-res logits, positive inside the mask: `[n, masks, 4 h, 4 w]` for an embedding of `h` x `w`.
     pub low_res: Tensor<B, 4>,
     /// Predicted intersection over union of each mask: `[n, masks]`.
     pub iou: Tensor<B, 2>,
 }
 
-/// The image's position encoding, as the decoder's attentions project it.
+/// The image's position encoding, projected by the decoder's attentions.
 #[derive(Debug, Clone)]
 pub struct DecoderPositions<B: Backend> {
     height: usize,
@@ -86,12 +86,12 @@ impl<B: Backend> DecoderPositions<B> {
         (self.height, self.width)
     }
 
-    /// The device that they live on.
+    /// The device of the tensors.
     pub fn device(&self) -> B::Device {
         self.positions.device()
     }
 
-    /// The same on another backend, such as one that tracks gradients.
+    /// Converts to another backend, such as one that tracks gradients.
     #[must_use]
     pub fn map<C: Backend>(self, convert: impl Fn(Tensor<B, 3>) -> Tensor<C, 3>) -> DecoderPositions<C> {
         let Self { height, width, positions } = self;
@@ -104,7 +104,7 @@ impl<B: Backend> DecoderPositions<B> {
 /// Source: `MaskDecoder` in segment-anything's `modeling/mask_decoder.py`.
 #[derive(Module, Debug)]
 pub struct MaskDecoder<B: Backend> {
-    /// Tokens and image attend to each other.
+    /// The two-way transformer between tokens and image.
     pub transformer: TwoWayTransformer<B>,
     iou_token: Embedding<B>,
     mask_tokens: Embedding<B>,
@@ -122,7 +122,7 @@ impl<B: Backend> MaskDecoder<B> {
     /// - output: low-res logits `[n, masks, 4 h, 4 w]`, predicted IoU `[n, masks]`
     ///
     /// # Panics
-    /// If the shapes do not fit.
+    /// If the shapes do not match.
     pub fn forward(
         &self,
         image_embedding: Tensor<B, 4>,
@@ -134,7 +134,7 @@ impl<B: Backend> MaskDecoder<B> {
         self.decode(self.project(image_embedding, &positions), &positions, prompts, output)
     }
 
-    /// What of the image's position encoding can be computed once for all images.
+    /// Projects the image's position encoding, once for all images.
     ///
     /// # Shapes
     /// - image position encoding: `[1, channels, h, w]`
@@ -143,7 +143,7 @@ impl<B: Backend> MaskDecoder<B> {
         DecoderPositions { height, width, positions: self.transformer.project_positions(pixels_first(image_pe)) }
     }
 
-    /// What of an image embedding can be computed once for all prompts.
+    /// Projects an image embedding, once for all prompts.
     ///
     /// # Shapes
     /// - image embedding: `[n, channels, h, w]`
@@ -151,10 +151,10 @@ impl<B: Backend> MaskDecoder<B> {
         self.transformer.project(pixels_first(image_embedding), &positions.positions)
     }
 
-    /// As [`MaskDecoder::forward`], for an image that was projected before: one for each prompt, or one for all.
+    /// As [`MaskDecoder::forward`], for images that are already projected: one for each prompt, or one for all.
     ///
     /// # Panics
-    /// If the shapes do not fit.
+    /// If the shapes do not match.
     pub fn decode(
         &self,
         image: ProjectedImage<B>,
@@ -188,7 +188,7 @@ impl<B: Backend> MaskDecoder<B> {
         }
     }
 
-    /// The decoder's own tokens before the prompt's: `[n, 1 + masks + sparse, channels]`.
+    /// The decoder's own tokens, followed by the prompt's: `[n, 1 + masks + sparse, channels]`.
     fn tokens(&self, n: usize, sparse: Option<Tensor<B, 3>>) -> Tensor<B, 3> {
         let own = Tensor::cat(vec![self.iou_token.weight.val(), self.mask_tokens.weight.val()], 0);
         let [count, channels] = own.dims();
@@ -199,7 +199,7 @@ impl<B: Backend> MaskDecoder<B> {
         }
     }
 
-    /// The image's way back from the transformer to four times its resolution, for those who look inside.
+    /// Upscales the transformer's image output to four times its resolution. Public for analysis.
     ///
     /// # Shapes
     /// - image: `[n, h * w, channels]`; output: `[n, channels / 8, 4 h, 4 w]`
@@ -208,16 +208,16 @@ impl<B: Backend> MaskDecoder<B> {
     }
 }
 
-/// `[n, channels, h, w]` to `[n, h * w, channels]`; free of copies where channels already lie together in memory.
+/// `[n, channels, h, w]` to `[n, h * w, channels]`; without a copy if channels are already contiguous.
 fn pixels_first<B: Backend>(maps: Tensor<B, 4>) -> Tensor<B, 3> {
     let [n, channels, height, width] = maps.dims();
     maps.permute([0, 2, 3, 1]).reshape([n, height * width, channels])
 }
 
-/// Two transposed convolutions that double the resolution each.
+/// Two transposed convolutions; each doubles the resolution.
 ///
-/// Their kernels do not overlap, so each pixel becomes a block of 2 x 2 pixels by itself: a matrix product. Pixels stay in the order
-/// of their blocks, with channels together, until the masks are done; only those are brought into rows.
+/// Their kernels do not overlap, so each pixel becomes a block of 2 x 2 pixels by a matrix product. Pixels stay in block order, with
+/// contiguous channels, until the masks are computed. Only the masks are reordered into rows.
 #[derive(Module, Debug)]
 struct Upscaling<B: Backend> {
     conv1: ConvTranspose2d<B>,
@@ -245,7 +245,7 @@ impl<B: Backend> Upscaling<B> {
     }
 }
 
-/// A transposed convolution of kernel 2 and stride 2 as weight `[input, 4 * output]` and bias `[4 * output]`.
+/// Converts a transposed convolution of kernel 2 and stride 2 to a weight `[input, 4 * output]` and a bias `[4 * output]`.
 fn matrix<B: Backend>(conv: &ConvTranspose2d<B>) -> (Tensor<B, 2>, Tensor<B, 1>) {
     let weight = conv.weight.val();
     let [input, output, _, _] = weight.dims();
@@ -256,10 +256,10 @@ fn matrix<B: Backend>(conv: &ConvTranspose2d<B>) -> (Tensor<B, 2>, Tensor<B, 1>)
     (weight.permute([0, 2, 3, 1]).reshape([input, 4 * output]), bias)
 }
 
-/// Values in the order of [`Upscaling`] to rows and columns: `[n, m, h * w * 16]` to `[n, m, 4 h, 4 w]`.
+/// Reorders values from the block order of [`Upscaling`] to rows and columns: `[n, m, h * w * 16]` to `[n, m, 4 h, 4 w]`.
 fn unfold_blocks<B: Backend>(values: Tensor<B, 3>, height: usize, width: usize) -> Tensor<B, 4> {
     let [n, m, _] = values.dims();
-    // Rows keep their place, so they go with the masks: burn-ndarray knows six dimensions at most.
+    // Rows are merged with the masks, because burn-ndarray supports at most six dimensions.
     let blocks = values.reshape([n * m * height, width, 2, 2, 2, 2]).permute([0, 2, 4, 1, 3, 5]);
     blocks.reshape([n, m, 4 * height, 4 * width])
 }

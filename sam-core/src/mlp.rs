@@ -1,4 +1,4 @@
-//! The small multi-layer perceptron of the mask decoder.
+//! The multi-layer perceptron of the mask decoder.
 
 use burn::{
     module::Module,
@@ -17,7 +17,7 @@ pub(crate) struct Mlp<B: Backend> {
 }
 
 impl<B: Backend> Mlp<B> {
-    /// `depth` layers: `input` to `hidden`, ..., `hidden` to `output`.
+    /// Creates `depth` layers: `input` to `hidden`, ..., `hidden` to `output`.
     pub(crate) fn new(input: usize, hidden: usize, output: usize, depth: usize, device: &B::Device) -> Self {
         let width = |layer| if layer == 0 { input } else { hidden };
         let layers = (0..depth)

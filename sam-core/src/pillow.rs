@@ -1,25 +1,25 @@
-//! Resizing of 8-bit images exactly as Pillow does it.
+//! Resizing of 8-bit images, bit-exact with Pillow.
 //!
-//! Two passes, each rounded to 8 bits. Coefficients are fixed-point numbers of 22 bits, so results do not depend on the processor.
-//! The passes' order is that of Pillow 13, see [`columns_first`].
-//! Source: the behaviour of `Image.resize` of Pillow (`src/libImaging/Resample.c`), which `tests/resize/check.py` compares.
+//! There are two passes, each rounded to 8 bits. Coefficients are fixed-point values with 22 fractional bits, so results do not depend on
+//! the processor. The order of the passes is that of Pillow 13, see [`columns_first`]. Source: the behaviour of `Image.resize` of Pillow
+//! (`src/libImaging/Resample.c`), which `tests/resize/check.py` compares.
 
 use ndarray::{Array3, ArrayView3};
 
-/// Fractional bits of a coefficient: 8 of the 32 are the pixel's, and 2 are left for sums beyond its range.
+/// Fractional bits of a coefficient: of 32 bits, 8 are for the pixel, and 2 are reserved for sums beyond its range.
 const PRECISION_BITS: u32 = 32 - 8 - 2;
 
-/// The filters of Pillow that are used here.
+/// The supported filters of Pillow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Filter {
-    /// `Resampling.BILINEAR`: a triangle.
+    /// `Resampling.BILINEAR`: triangle filter.
     Bilinear,
-    /// `Resampling.BICUBIC`: Catmull and Rom's cubic.
+    /// `Resampling.BICUBIC`: Catmull-Rom cubic.
     Bicubic,
 }
 
 impl Filter {
-    /// Where the filter ends, in pixels of the smaller image.
+    /// Radius of the filter, in pixels of the smaller image.
     const fn support(self) -> f64 {
         match self {
             Self::Bilinear => 1.0,
@@ -39,14 +39,15 @@ impl Filter {
     }
 }
 
-/// The source pixels of a target pixel: the first, and a coefficient for each.
+/// The source pixels of a target pixel: index of the first, and a coefficient for each.
 struct Taps {
     first: usize,
     coefficients: Vec<i32>,
 }
 
 impl Taps {
-    /// The weighted sum, rounded and clipped to 8 bits. `pixels` begins with the first source pixel and goes on in steps.
+    /// The weighted sum, rounded and clipped to 8 bits. `pixels` starts at the first source pixel; the next ones follow at intervals of
+    /// `step`.
     fn sum(&self, pixels: &[u8], step: usize) -> u8 {
         let products = self
             .coefficients
@@ -79,23 +80,23 @@ fn taps(filter: Filter, from: usize, to: usize) -> Vec<Taps> {
     (0..to).map(of).collect()
 }
 
-/// To the nearest, halves away from zero.
+/// Converts to fixed point: rounds to nearest, halves away from zero.
 fn fixed_point(share: f64) -> i32 {
     let scaled = share * f64::from(1_u32 << PRECISION_BITS);
     (if share < 0.0 { scaled - 0.5 } else { scaled + 0.5 }) as i32
 }
 
-/// Whether Pillow 13 shortens columns before rows: where the image loses more than twice as many rows as columns. Earlier versions
-/// always begin with the rows. Images that keep their proportions are concerned if they are more than twice as high as wide.
+/// Whether Pillow 13 resizes columns before rows: if the image loses more than twice as many rows as columns. Earlier versions always
+/// resize rows first. If the aspect ratio is kept, this affects images that are more than twice as high as wide.
 const fn columns_first((rows, columns): (usize, usize), (height, width): (usize, usize)) -> bool {
-    // rows - height > 2 * (columns - width), without negative numbers.
+    // rows - height > 2 * (columns - width), without negative values.
     height < rows && rows + 2 * width > height + 2 * columns
 }
 
 /// Resizes an image to `height` x `width` pixels.
 ///
 /// # Shapes
-/// - pixels: `[rows, columns, channels]`, no side of which is 0; output: `[height, width, channels]`
+/// - pixels: `[rows, columns, channels]`, with no side of 0; output: `[height, width, channels]`
 pub(crate) fn resize(pixels: ArrayView3<'_, u8>, (height, width): (usize, usize), filter: Filter) -> Array3<u8> {
     let (rows, columns, channels) = pixels.dim();
     let levels = pixels.iter().copied().collect::<Vec<_>>();
@@ -109,7 +110,7 @@ pub(crate) fn resize(pixels: ArrayView3<'_, u8>, (height, width): (usize, usize)
     Array3::from_shape_vec((height, width, channels), levels).expect("both passes make rows of the new size")
 }
 
-/// Brings each row from one number of pixels to another.
+/// Resizes each row from `from` to `to` pixels.
 fn along_rows(levels: Vec<u8>, [from, to]: [usize; 2], channels: usize, filter: Filter) -> Vec<u8> {
     if from == to {
         return levels;
@@ -124,7 +125,7 @@ fn along_rows(levels: Vec<u8>, [from, to]: [usize; 2], channels: usize, filter: 
     target
 }
 
-/// Brings an image from one number of rows, of `line` values each, to another.
+/// Resizes an image from `from` to `to` rows of `line` values each.
 fn along_columns(levels: Vec<u8>, [from, to]: [usize; 2], line: usize, filter: Filter) -> Vec<u8> {
     if from == to {
         return levels;
@@ -143,7 +144,7 @@ mod tests {
 
     use super::*;
 
-    /// One pass along the columns, written out: a target pixel sums over all source pixels, in `i64`.
+    /// Straightforward implementation of one pass along the columns: each target pixel sums over all source pixels, in `i64`.
     fn naive_pass(image: &Array3<u8>, width: usize, filter: Filter) -> Array3<u8> {
         let (rows, columns, channels) = image.dim();
         let scale = columns as f64 / width as f64;

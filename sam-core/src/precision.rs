@@ -1,4 +1,4 @@
-//! Half precision: half the memory, and on GPUs a multiple of the speed.
+//! Precision of weights. Half precision takes half the memory and is several times faster on GPUs.
 
 use std::{fmt, str::FromStr};
 
@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::kernels::multiply_in_bf16;
 
-/// How the values of weights are stored.
+/// Storage precision of weights.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -19,17 +19,17 @@ pub enum Precision {
     /// 32 bits.
     #[default]
     F32,
-    /// 16 bits with 10 of them after the point: exact enough for weights, but numbers end at 65504.
+    /// 16 bits with a 10-bit fraction: precise enough for weights, but values above 65504 overflow.
     F16,
-    /// 16 bits with the range of f32 and 7 bits after the point: too few where a backend also sums in it, as burn's CPU ones do.
+    /// 16 bits with the range of f32 and a 7-bit fraction: not precise enough where a backend also sums in it, as burn's CPU backends do.
     ///
-    /// With the feature `flex`, `burn_flex::Flex` rounds to it what matrix products multiply, and that alone: sums and all between the
-    /// products stay in f32.
+    /// With the feature `flex`, `burn_flex::Flex` rounds only the factors of matrix products to bf16. Sums, and all operations between the
+    /// products, stay in f32.
     Bf16,
 }
 
 impl Precision {
-    /// burn's name of it.
+    /// The corresponding element type of burn.
     pub const fn dtype(self) -> DType {
         match self {
             Self::F32 => DType::F32,
@@ -64,7 +64,7 @@ impl FromStr for Precision {
     }
 }
 
-/// A text that names no [`Precision`].
+/// A text that is not the name of a [`Precision`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("expected f32, f16 or bf16, found {found:?}")]
 pub struct PrecisionError {
@@ -72,12 +72,12 @@ pub struct PrecisionError {
     pub found: String,
 }
 
-/// A module with its parameters in another precision: all of them, or only the matrices where nothing but products is rounded.
+/// Casts a module's parameters to another precision: all of them, or only the matrices if the backend rounds nothing but products.
 pub(crate) fn cast<B: Backend, M: Module<B>>(module: M, precision: Precision) -> M {
     module.map(&mut Cast { precision, matrices_only: between_products::<B>(precision) != precision })
 }
 
-/// The precision of all that lies between the products of a module in a precision.
+/// The precision of the operations between a module's matrix products.
 pub(crate) fn between_products<B: Backend>(precision: Precision) -> Precision {
     if precision == Precision::Bf16 && multiply_in_bf16::<B>() { Precision::F32 } else { precision }
 }

@@ -1,7 +1,7 @@
-//! Parts of an image at the model's full resolution, for objects that are small in the whole.
+//! Crops and tiles of an image at the model's full resolution, for small objects.
 //!
-//! An encoder that reads 256 pixels a side sees a 512-pixel slice at half its resolution. A crop around the prompt is read in full,
-//! and its mask is put back on the image's grid pixel by pixel.
+//! An encoder that reads 256 pixels a side sees a 512-pixel slice at half its resolution. A crop around the prompt is embedded at full
+//! resolution, and its mask is pasted into the image's grid.
 
 use burn::tensor::backend::Backend;
 use ndarray::{Array3, ArrayView3};
@@ -10,36 +10,36 @@ use serde::{Deserialize, Serialize};
 
 use crate::{CoreError, ImageEmbedding, MaskOutput, MaskPrediction, SamPredictor, axes::within};
 
-/// Logit of all pixels outside the region that was looked at.
+/// Logit of all pixels outside the region.
 pub const OUTSIDE_LOGIT: f32 = -100.0;
 
-/// A rectangle of whole pixels in an image.
+/// A rectangle of whole pixels in an image: a crop or tile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Region {
     /// First row.
     pub top: usize,
     /// First column.
     pub left: usize,
-    /// Rows.
+    /// Number of rows.
     pub height: usize,
-    /// Columns.
+    /// Number of columns.
     pub width: usize,
 }
 
 impl Region {
-    /// A square around prompts, moved and clipped to lie in an image of `height` x `width` pixels.
+    /// A square around prompts, moved and clipped to fit into an image of `height` x `width` pixels.
     ///
-    /// Its side is that of the foreground points and boxes, enlarged by `margin` times itself on each side, and at least
-    /// `min_side` pixels. `None` if there is neither.
+    /// Its side is the extent of the foreground points and boxes, enlarged on each side by the factor `margin`, and at least `min_side`
+    /// pixels. `None` if there is neither a foreground point nor a box.
     pub fn around(prompts: &Prompts, margin: f32, min_side: usize, height: usize, width: usize) -> Option<Self> {
         let BoundingBox { x_min, y_min, x_max, y_max } = extent(prompts)?;
         let side = (x_max - x_min).max(y_max - y_min) * (1.0 + 2.0 * margin);
-        // One pixel more, for both ends may lie within pixels.
+        // One pixel more, because both ends may be inside a pixel.
         let side = (side.ceil() as usize).saturating_add(1).max(min_side);
-        // Along each axis the side is cut to the image, and the square is moved into it.
+        // Along each axis, the side is limited to the image, and the square is moved into it.
         let place = |low: f32, high: f32, length: usize| {
             let side = side.min(length);
-            // Pixel centres are whole numbers, so a square begins half a pixel before its first index.
+            // Pixel centres are integers, so a square begins half a pixel before its first index.
             let start = (f32::midpoint(low, high) + 0.5 - side as f32 / 2.0).round().max(0.0) as usize;
             (start.min(length - side), side)
         };
@@ -47,9 +47,9 @@ impl Region {
         Some(Self { top, left, height, width })
     }
 
-    /// Squares of `side` pixels that cover an image, neighbours overlapping by at least `overlap` pixels; row by row.
+    /// Square tiles of `side` pixels that cover an image, row by row; neighbours overlap by at least `overlap` pixels.
     ///
-    /// Along a side of the image that is shorter, tiles are as long as it is.
+    /// If the image is shorter than `side` along an axis, tiles have the image's length along that axis.
     ///
     /// # Errors
     /// [`CoreError::Tiles`] unless `overlap` is smaller than `side`.
@@ -60,30 +60,30 @@ impl Region {
         let starts = |length: usize| {
             let last = length.saturating_sub(side);
             let count = last.div_ceil(side - overlap);
-            // The tiles share the length evenly.
+            // The tiles are spread evenly.
             (0..=count).map(move |tile| tile * last / count.max(1))
         };
         let tile = |top, left| Self { top, left, height: side.min(height), width: side.min(width) };
         Ok(starts(height).flat_map(|top| starts(width).map(move |left| tile(top, left))).collect())
     }
 
-    /// How far prompts lie within the region: the smallest distance of a foreground point or box to its edge, in pixels.
+    /// The smallest distance of a foreground point or box to the region's edge, in pixels.
     ///
-    /// Negative where one lies outside; `None` if there is neither.
+    /// It is negative if one is outside the region; `None` if there is neither a foreground point nor a box.
     pub fn depth(&self, prompts: &Prompts) -> Option<f32> {
         let BoundingBox { x_min, y_min, x_max, y_max } = extent(prompts)?;
         let BoundingBox { x_min: left, y_min: top, x_max: right, y_max: bottom } = self.bounds();
         Some((x_min - left).min(right - x_max).min(y_min - top).min(bottom - y_max))
     }
 
-    /// The region as a box in pixels of the image.
+    /// The region as a box in image pixels.
     fn bounds(&self) -> BoundingBox {
         let BoundingBox { x_min, y_min, x_max, y_max } = BoundingBox::of_image(self.height, self.width);
         let (top, left) = (self.top as f32, self.left as f32);
         BoundingBox { x_min: x_min + left, y_min: y_min + top, x_max: x_max + left, y_max: y_max + top }
     }
 
-    /// Prompts in the region's own pixels; background points outside it say nothing there and are left out.
+    /// Converts prompts to the region's own pixels. Background points outside the region are dropped, because they have no effect there.
     fn localised(&self, prompts: &Prompts) -> Prompts {
         let (top, left) = (self.top as f32, self.left as f32);
         let bounds = self.bounds();
@@ -116,23 +116,23 @@ fn extent(prompts: &Prompts) -> Option<BoundingBox> {
     })
 }
 
-/// A part of an image, embedded by itself.
+/// An embedded region of an image.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RegionEmbedding<B: Backend> {
-    /// The part's embedding.
+    /// Embedding of the region.
     pub embedding: ImageEmbedding<B>,
-    /// Where it lies.
+    /// Position of the region in the image.
     pub region: Region,
     /// Rows and columns of the whole image.
     pub image: (usize, usize),
 }
 
 impl<B: Backend> SamPredictor<B> {
-    /// Embeds a part of an image at the model's full resolution.
+    /// Embeds a region of an image at the model's full resolution.
     ///
     /// # Errors
-    /// [`CoreError::Region`] if the region is empty or does not lie in the image; otherwise as [`SamPredictor::embed`].
+    /// [`CoreError::Region`] if the region is empty or not inside the image; otherwise as [`SamPredictor::embed`].
     pub fn embed_region(&self, image: ArrayView3<'_, u8>, region: Region) -> Result<RegionEmbedding<B>, CoreError> {
         let (height, width, _) = image.dim();
         let Region { top, left, height: rows, width: columns } = region;
@@ -158,13 +158,13 @@ impl<B: Backend> SamPredictor<B> {
         tiles.into_iter().map(|tile| self.embed_region(image, tile)).collect()
     }
 
-    /// Predicts within a region, from prompts in pixels of the whole image; the logits are on the whole image's grid,
-    /// [`OUTSIDE_LOGIT`] outside the region.
+    /// Predicts within a region, from prompts in image pixels. The logits are on the whole image's grid; pixels outside the region get
+    /// [`OUTSIDE_LOGIT`].
     ///
-    /// Low-res logits, and a mask prompt, are in the region's own frame.
+    /// Low-res logits and mask prompts are in the region's own frame.
     ///
     /// # Errors
-    /// As [`SamPredictor::predict`]; a foreground point or box outside the region is outside the image that is looked at.
+    /// As [`SamPredictor::predict`]; a foreground point or box outside the region counts as outside the image.
     pub fn predict_region(
         &self,
         part: &RegionEmbedding<B>,
@@ -180,11 +180,11 @@ impl<B: Backend> SamPredictor<B> {
         Ok(MaskPrediction { logits, ..found })
     }
 
-    /// Predicts within the tile in which the prompts lie deepest.
+    /// Predicts within one tile: the one that contains the prompts with the largest distance to its edge.
     ///
     /// # Errors
-    /// [`CoreError::NoPrompt`] without a foreground point or box, or without tiles; otherwise as
-    /// [`SamPredictor::predict_region`]: an object that fits into no tile needs larger ones.
+    /// [`CoreError::NoPrompt`] without a foreground point or box, or without tiles; otherwise as [`SamPredictor::predict_region`]. An
+    /// object that fits into no tile needs larger tiles.
     pub fn predict_tiled(
         &self,
         tiles: &[RegionEmbedding<B>],

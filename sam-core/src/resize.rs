@@ -1,6 +1,6 @@
 //! Bilinear interpolation as two matrix products.
 //!
-//! Exact, differentiable and fast on every backend, where burn's own kernel is missing (CUDA) or has no backward (ndarray).
+//! Exact, differentiable and fast on every backend, also where burn's own kernel is missing (CUDA) or has no backward pass (ndarray).
 
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 use sam_prompt::interpolation_matrix;
@@ -24,7 +24,7 @@ pub fn bilinear<B: Backend>(maps: Tensor<B, 4>, height: usize, width: usize) -> 
     resized
 }
 
-/// Brings low-res logits to the image's own grid: up to the padded input, cropped, then to the original size.
+/// Resizes low-res logits to the image's grid: up to the padded input, cropped, then to the original size.
 ///
 /// Each step is linear along each axis, so all three together are one matrix for the rows and one for the columns.
 /// Source: `Sam.postprocess_masks`.
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn masks_come_back_to_where_they_were_stretched_from() {
-        // A mask that says at every cell where in the image its centre lies, to be read at the image's pixels.
+        // Each cell of the mask holds its centre's position in the image, so the resized mask can be compared with pixel positions.
         let (rows, columns, side) = (30, 120, 16);
         let frame = Frame::stretched(rows, columns, 64);
         let centre = |cell: usize, along: usize| (cell as f32 + 0.5) * along as f32 / side as f32 - 0.5;
@@ -80,7 +80,7 @@ mod tests {
         let found = postprocess_masks(Tensor::<burn_flex::Flex, 4>::from_data(low_res, &burn_flex::FlexDevice), &frame);
         assert_eq!(found.dims(), [1, 2, rows, columns]);
         let found: Vec<f32> = found.into_data().iter().collect();
-        // Beyond the outermost cells' centres, and within a cell of them, values level off.
+        // Near the border, beyond the outermost cell centres, values are constant.
         let (row_margin, column_margin) = (rows / side + 1, columns / side + 1);
         for row in row_margin..rows - row_margin {
             for column in column_margin..columns - column_margin {

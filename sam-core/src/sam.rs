@@ -1,4 +1,4 @@
-//! The whole model.
+//! The whole SAM model.
 
 use std::sync::Arc;
 
@@ -16,22 +16,22 @@ use crate::{
 
 /// The Segment Anything Model: an image encoder, a prompt encoder and a mask decoder.
 ///
-/// Built by [`SamConfig::init`](crate::SamConfig::init) or [`Checkpoint::load`](crate::Checkpoint::load), or put together from parts
-/// of your own. Clones share the weights; nothing that is done to a clone changes the original.
+/// Built by [`SamConfig::init`](crate::SamConfig::init) or [`Checkpoint::load`](crate::Checkpoint::load), or from your own parts. Clones
+/// share the weights; changing a clone does not change the original.
 ///
 /// Source: `Sam` in segment-anything's `modeling/sam.py`.
 #[derive(Debug, Clone)]
 pub struct Sam<B: Backend> {
-    /// Images to embeddings; the heavy part.
+    /// Turns images into embeddings; the slow part.
     pub image_encoder: Arc<dyn ImageEncoder<B>>,
-    /// Prompts to tokens; the part that SAM^assist learns.
+    /// Turns prompts into tokens; the part that SAM^assist learns.
     pub prompt_encoder: PromptEncoder<B>,
-    /// Embeddings and tokens to masks.
+    /// Turns embeddings and tokens into masks.
     pub mask_decoder: MaskDecoder<B>,
 }
 
 impl<B: Backend> Sam<B> {
-    /// Decodes prompts on images that are embedded already.
+    /// Decodes prompts on embedded images.
     ///
     /// # Shapes
     /// - features: `[1, channels, h, w]` or one for each prompt; output: see [`MaskDecoder::forward`]
@@ -54,7 +54,7 @@ impl<B: Backend> Sam<B> {
     }
 }
 
-/// A [`Sam`] as one module, whose paths are the official names: what weights are drawn in and loaded into.
+/// A [`Sam`] as one burn module with the official parameter paths; used to initialise and to load weights.
 #[derive(Module, Debug)]
 pub(crate) struct SamModule<B: Backend> {
     pub(crate) image_encoder: AnyImageEncoder<B>,

@@ -1,4 +1,4 @@
-//! Where slices and their embeddings come from.
+//! Sources of slices and their embeddings.
 
 use std::{error::Error, fmt, ops::ControlFlow, sync::Arc};
 
@@ -9,37 +9,37 @@ use thiserror::Error;
 
 use crate::{CoreError, ImageEmbedding};
 
-/// A slice that cannot be read or embedded.
+/// Error of reading or embedding a slice.
 #[derive(Debug, Error)]
 #[error("slice {index} cannot be read or embedded")]
 pub struct SliceError {
     /// The slice, counted from 0.
     pub index: usize,
-    /// Why not.
+    /// The cause.
     #[source]
     pub source: Box<dyn Error + Send + Sync>,
 }
 
 impl SliceError {
-    /// An error of one slice.
+    /// Creates the error of one slice.
     pub fn new(index: usize, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { index, source: source.into() }
     }
 
-    /// The error of a source of `count` slices that has no slice `index`.
+    /// Creates the error of a source of `count` slices that has no slice `index`.
     pub fn no_such_slice(index: usize, count: usize) -> Self {
         Self::new(index, CoreError::NoSuchSlice { index, count })
     }
 }
 
-/// Images in order: the slices of a volume along one axis, or the images of a set.
+/// A sequence of images: the slices of a volume along one axis, or the images of a set.
 pub trait ImageSource: Send + Sync {
     /// Number of images.
     fn count(&self) -> usize;
 
-    /// One image as the model sees it, in 8-bit levels: `[rows, columns, channels]`, one channel or three.
+    /// One image in 8-bit levels, as the model reads it: `[rows, columns, channels]`, one channel or three.
     ///
-    /// Several threads may ask at once.
+    /// Several threads may call this at the same time.
     ///
     /// # Errors
     /// If there is no such image, or it cannot be read.
@@ -66,7 +66,7 @@ impl<S: ImageSource + ?Sized> ImageSource for Arc<S> {
     }
 }
 
-/// An [`ImageSource`] that asks a function for each image.
+/// An [`ImageSource`] that calls a function for each image.
 ///
 /// ```
 /// use ndarray::Array3;
@@ -87,7 +87,7 @@ impl<F> ImageFn<F>
 where
     F: Fn(usize) -> Result<Array3<u8>, SliceError> + Send + Sync,
 {
-    /// `count` images, each read by a function of its index.
+    /// Creates a source of `count` images, each read by a function of its index.
     pub fn new(count: usize, read: F) -> Self {
         Self { count, read }
     }
@@ -112,21 +112,21 @@ impl<F> fmt::Debug for ImageFn<F> {
     }
 }
 
-/// The slices of a volume along one axis, or the images of a set, and their embeddings.
+/// A sequence of slices and their embeddings: the slices of a volume along one axis, or the images of a set.
 ///
-/// Embedding is nearly all of the work, and several callers ask for the same slice: a source keeps what it has embedded.
-/// [`EmbeddingStore`](crate::EmbeddingStore) is the one to use.
+/// Embedding takes nearly all of the time, and several callers ask for the same slice. So a source should keep its embeddings;
+/// [`EmbeddingStore`](crate::EmbeddingStore) does.
 pub trait SliceSource<B: Backend>: Send + Sync {
     /// Number of slices.
     fn count(&self) -> usize;
 
-    /// One slice as the model sees it, in 8-bit levels: `[rows, columns, channels]`, one channel or three.
+    /// One slice in 8-bit levels, as the model reads it: `[rows, columns, channels]`, one channel or three.
     ///
     /// # Errors
     /// If there is no such slice, or it cannot be read.
     fn image(&self, index: usize) -> Result<Array3<u8>, SliceError>;
 
-    /// One slice, embedded.
+    /// The embedding of one slice.
     ///
     /// # Errors
     /// If there is no such slice, or it cannot be read or embedded.

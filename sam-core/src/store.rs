@@ -1,4 +1,4 @@
-//! The one place that keeps embeddings: in memory, over a folder on disk.
+//! The store of image embeddings: in memory, and in an optional folder on disk.
 
 mod recent;
 
@@ -22,25 +22,25 @@ use crate::{
 };
 use recent::Recent;
 
-/// How many embeddings a store keeps in memory by default: of `LiteMedSAM`, a quarter of a GB.
+/// Default number of embeddings in memory: for `LiteMedSAM`, a quarter of a GB.
 const CAPACITY: usize = 64;
 
-/// What an [`EmbeddingStore`] did so far.
+/// Statistics of an [`EmbeddingStore`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoreCounts {
-    /// Embeddings that were computed.
+    /// Number of computed embeddings.
     pub computed: usize,
-    /// Embeddings that were read from disk.
+    /// Number of embeddings read from disk.
     pub read: usize,
 }
 
-/// Images and their embeddings, each embedded once, when it is first asked for.
+/// A store of images and their embeddings; each image is embedded once, at its first use.
 ///
-/// The embeddings used last are in memory; all of them are in a folder, if there is one. They are rounded to f16, with a folder and
-/// without, so that results do not depend on it.
+/// Memory holds the most recently used embeddings. The folder, if there is one, holds all of them up to its size limit. Embeddings are
+/// rounded to f16 with and without a folder, so that results do not depend on it.
 ///
-/// A store answers many threads at once. Threads that ask for an embedding that another thread computes wait for it.
+/// Several threads may use a store at the same time. A thread that asks for an embedding which another thread is computing waits for it.
 ///
 /// ```
 /// use burn_flex::Flex;
@@ -65,7 +65,7 @@ pub struct EmbeddingStore<B: Backend> {
     read: AtomicUsize,
 }
 
-/// An embedding that one thread makes and others may wait for.
+/// An embedding that one thread computes and other threads may wait for.
 struct Pending<B: Backend> {
     state: Mutex<PendingState<B>>,
     ended: Condvar,
@@ -74,12 +74,12 @@ struct Pending<B: Backend> {
 enum PendingState<B: Backend> {
     Running,
     Done(ImageEmbedding<B>),
-    /// Whoever waits tries for themselves.
+    /// Each waiting thread tries to compute it itself.
     Failed,
 }
 
 impl<B: Backend> EmbeddingStore<B> {
-    /// A store of images that keeps 64 embeddings in memory and none on disk.
+    /// Creates a store that keeps 64 embeddings in memory and none on disk.
     pub fn new(predictor: SamPredictor<B>, images: impl ImageSource + 'static) -> Self {
         Self {
             predictor,
@@ -91,13 +91,13 @@ impl<B: Backend> EmbeddingStore<B> {
         }
     }
 
-    /// This store with another number of embeddings in memory, at least 1. One of `LiteMedSAM` or SAM takes 4 MB.
+    /// This store with another number of embeddings in memory, at least 1. One embedding of `LiteMedSAM` or SAM takes 4 MB.
     #[must_use]
     pub fn with_capacity(self, capacity: usize) -> Self {
         Self { memory: Mutex::new(Recent::new(capacity.max(1))), ..self }
     }
 
-    /// This store over a folder that keeps the embeddings of all runs.
+    /// This store with a folder that keeps embeddings across runs.
     ///
     /// # Errors
     /// [`CoreError::WeightsUnknown`] if the predictor does not know its weights' SHA-256.
@@ -106,7 +106,7 @@ impl<B: Backend> EmbeddingStore<B> {
         Ok(Self { disk: Some(disk), ..self })
     }
 
-    /// The model that embeds.
+    /// The model that embeds the images.
     pub fn predictor(&self) -> &SamPredictor<B> {
         &self.predictor
     }
@@ -116,19 +116,19 @@ impl<B: Backend> EmbeddingStore<B> {
         &self.images
     }
 
-    /// Whether a slice's embedding is in memory, so that [`SliceSource::embedding`] returns at once. Asking counts as use: the embeddings
-    /// that nobody asked for make room for new ones.
+    /// Whether a slice's embedding is in memory, so that [`SliceSource::embedding`] returns at once. The call counts as a use of the
+    /// embedding: the least recently used embeddings are dropped first.
     pub fn is_in_memory(&self, index: usize) -> bool {
         self.memory().get(index).is_some()
     }
 
-    /// How many embeddings were computed and read so far.
+    /// Number of embeddings computed and read so far.
     pub fn counts(&self) -> StoreCounts {
         let [computed, read] = [&self.computed, &self.read].map(|count| count.load(Ordering::Relaxed));
         StoreCounts { computed, read }
     }
 
-    /// Embeds a slice that nobody else embeds now. Others learn of it before this returns.
+    /// Reads or computes the embedding of a slice that no other thread is computing. Waiting threads get it before this returns.
     fn make(&self, index: usize, image: &Array3<u8>, turn: &Turn<'_, B>) -> Result<ImageEmbedding<B>, CoreError> {
         let Some(disk) = &self.disk else {
             return self.compute(index, image, turn);
@@ -137,7 +137,7 @@ impl<B: Backend> EmbeddingStore<B> {
         if let Some(known) = disk.get(&key, &self.predictor.device()) {
             self.read.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(slice = index, "read an embedding");
-            // Whatever the folder holds: f32, perhaps.
+            // An f32 cache may hold an unrounded embedding.
             let known = known.rounded_to_f16();
             turn.done(&known);
             return Ok(known);
@@ -147,7 +147,8 @@ impl<B: Backend> EmbeddingStore<B> {
         Ok(embedding)
     }
 
-    /// Embeds an image and tells those who wait, before the caller does anything else: it may take up other work first.
+    /// Computes an embedding and publishes it to waiting threads inside the job, because this thread may run other jobs before `encode`
+    /// returns.
     fn compute(&self, index: usize, image: &Array3<u8>, turn: &Turn<'_, B>) -> Result<ImageEmbedding<B>, CoreError> {
         self.computed.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(slice = index, "embedding a slice");
@@ -176,7 +177,8 @@ impl<B: Backend> SliceSource<B> for EmbeddingStore<B> {
         if let Some(known) = self.memory().get(index) {
             return Ok(known);
         }
-        // Before it is this thread's turn: a source may take up other work while it reads, and that may ask for the same slice.
+        // Read the image before this thread takes its turn: while it reads, it may run other jobs, and such a job may ask for the same
+        // slice.
         let image = self.images.image(index)?;
         loop {
             let pending = {
@@ -197,7 +199,7 @@ impl<B: Backend> SliceSource<B> for EmbeddingStore<B> {
         }
     }
 
-    /// Embeds all slices into the folder; without a folder, as many as there is room for in memory.
+    /// Embeds all slices into the folder; without a folder, as many as fit into memory.
     fn embed_all(&self, observer: &mut Observer<'_>) -> Result<ControlFlow<()>, SliceError> {
         let begun = Instant::now();
         let flow = self.embed_each(observer)?;
@@ -242,7 +244,7 @@ impl<B: Backend> fmt::Debug for EmbeddingStore<B> {
     }
 }
 
-/// The turn of one thread to embed one slice; over when it is dropped, whatever came of it.
+/// The turn of one thread to embed one slice. Dropping it ends the turn, with or without success.
 struct Turn<'a, B: Backend> {
     store: &'a EmbeddingStore<B>,
     index: usize,
@@ -268,7 +270,7 @@ impl<B: Backend> Pending<B> {
         Self { state: Mutex::new(PendingState::Running), ended: Condvar::new() }
     }
 
-    /// Ends it once; a second end changes nothing.
+    /// Sets the final state; later calls have no effect.
     fn end(&self, how: PendingState<B>) {
         let mut state = lock(&self.state);
         if matches!(*state, PendingState::Running) {
@@ -277,7 +279,7 @@ impl<B: Backend> Pending<B> {
         }
     }
 
-    /// The embedding once it is made; `None` if that failed.
+    /// Waits for the embedding; `None` if computing it failed.
     fn wait(&self) -> Option<ImageEmbedding<B>> {
         let mut state = lock(&self.state);
         loop {
@@ -290,14 +292,14 @@ impl<B: Backend> Pending<B> {
     }
 }
 
-/// What was locked; work that failed meanwhile has left nothing half done.
+/// Locks a mutex and ignores poisoning, because a panic cannot leave the state inconsistent.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs an image encoder while others may wait for what it makes: on a CPU in the pool of image encoders, where nobody waits.
+/// Runs an image encoder while other threads may wait for its result. On a CPU it runs in the embedding pool, whose jobs never wait.
 pub(crate) fn encode<B: Backend, R: Send>(predictor: &SamPredictor<B>, work: impl FnOnce() -> R + Send) -> R {
-    // GPUs keep memory for each thread that they are used from, and their operations take up no other work.
+    // Not on a GPU: GPU backends keep memory for each thread that uses them, and a waiting GPU operation runs no other jobs.
     let backend = B::name(&predictor.device()).to_lowercase();
     if ["cuda", "hip", "rocm", "wgpu", "vulkan", "metal"].iter().any(|gpu| backend.contains(gpu)) {
         return work();

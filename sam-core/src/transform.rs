@@ -1,71 +1,71 @@
-//! From an image to the model's input: resize the longest side, normalise, pad.
+//! Preprocessing of images: resize, normalise and pad to the model's input.
 
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};
 
 use crate::{CoreError, area, axes::within, pillow};
 
-/// How an image's sides are brought to the model's.
+/// How an image is fitted to the model's square input.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Fit {
-    /// The longest side fills the input; the other keeps its proportion, and padding follows.
+    /// The longest side fills the input; the aspect ratio is kept, and the rest is padding.
     #[default]
     LongestSide,
-    /// Both sides fill the input, whatever that does to proportions: `MedSAM`'s way.
+    /// Both sides fill the input, and the aspect ratio is lost. `MedSAM` uses it.
     Stretch,
 }
 
-/// How pixels are made of an image's pixels when it is resized.
+/// Filter that resizes an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ResizeFilter {
-    /// Pillow's antialiased bilinear filter on 8-bit pixels, to the bit: that of SAM's `ResizeLongestSide`.
+    /// Pillow's antialiased bilinear filter on 8-bit pixels, bit-exact; used by SAM's `ResizeLongestSide`.
     PillowBilinear,
-    /// OpenCV's `INTER_AREA`, to the bit: the mean over each target pixel's area, bilinear where it enlarges. `LiteMedSAM`'s.
+    /// OpenCV's `INTER_AREA`, bit-exact: the mean over each target pixel's area, and bilinear where it enlarges. Used by `LiteMedSAM`.
     Area,
-    /// Pillow's antialiased bicubic filter, Catmull and Rom's, to the bit. Near to `MedSAM`'s, which is scikit-image's cubic spline; single
-    /// levels may differ at sharp edges.
+    /// Pillow's antialiased bicubic filter (Catmull-Rom), bit-exact. It is close to `MedSAM`'s filter, which is scikit-image's cubic
+    /// spline; single grey levels may differ at sharp edges.
     Bicubic,
 }
 
-/// How pixel values are brought to the model's.
+/// How pixel values are normalised.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Normalise {
-    /// Subtract a mean and divide by a standard deviation, for each colour.
+    /// Subtract a mean and divide by a standard deviation, for each colour channel.
     MeanStd {
         /// Means of red, green and blue, on the scale 0 to 255.
         mean: [f32; 3],
-        /// Standard deviations, on the same scale.
+        /// Standard deviations of red, green and blue, on the scale 0 to 255.
         std: [f32; 3],
     },
-    /// Stretch each image's own minimum and maximum to 0 and 1.
+    /// Scale each image's own minimum and maximum to 0 and 1.
     MinMax,
 }
 
-/// How an image becomes the model's input: data that travels with the model, not constants in its code.
+/// Config of the preprocessing from an image to the model's input. It is stored with the model.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Preprocess {
     /// Side of the model's (square) input, in pixels.
     pub image_size: usize,
-    /// Which sides are resized to it.
+    /// How the image is fitted to the input.
     #[serde(default)]
     pub fit: Fit,
-    /// With which filter.
+    /// The resize filter.
     pub filter: ResizeFilter,
     /// How values are normalised, before zero padding at the bottom and right.
     pub normalise: Normalise,
 }
 
-/// Where an image lies in the model's input.
+/// Position of an image in the model's input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Frame {
-    /// Rows and columns of the image as it came.
+    /// Rows and columns of the original image.
     pub original: (usize, usize),
     /// Rows and columns after resizing; the rest of the input is padding.
     pub resized: (usize, usize),
@@ -83,62 +83,62 @@ impl Frame {
         Self { original: (height, width), resized: (scaled(height), scaled(width)), padded: size }
     }
 
-    /// The frame of an image both of whose sides are resized to `size`.
+    /// The frame of an image whose sides are both resized to `size`.
     pub const fn stretched(height: usize, width: usize, size: usize) -> Self {
         Self { original: (height, width), resized: (size, size), padded: size }
     }
 
-    /// What image coordinates `(x, y)` are multiplied with to become model coordinates.
+    /// Factors `(x, y)` from image coordinates to model coordinates.
     pub fn scale(&self) -> (f32, f32) {
         let ratio = |resized: usize, original: usize| (resized as f64 / original as f64) as f32;
         (ratio(self.resized.1, self.original.1), ratio(self.resized.0, self.original.0))
     }
 }
 
-/// Rows and columns that an image has at least: what is smaller is another array, or one whose axes are in another order.
+/// Minimum number of rows and columns of an image; a smaller array is probably not an image, or its axes are in another order.
 pub(crate) const MIN_SIDE: usize = 4;
 
 impl Preprocess {
-    /// SAM's: Pillow's filter, `ImageNet`'s mean and standard deviation.
+    /// SAM's preprocessing: Pillow's bilinear filter, `ImageNet`'s mean and standard deviation.
     pub const fn sam(image_size: usize) -> Self {
         let normalise = Normalise::MeanStd { mean: [123.675, 116.28, 103.53], std: [58.395, 57.12, 57.375] };
         Self { image_size, fit: Fit::LongestSide, filter: ResizeFilter::PillowBilinear, normalise }
     }
 
-    /// `LiteMedSAM`'s: area filter, each image's minimum and maximum.
+    /// `LiteMedSAM`'s preprocessing: area filter, each image's minimum and maximum.
     pub const fn lite_medsam(image_size: usize) -> Self {
         Self { image_size, fit: Fit::LongestSide, filter: ResizeFilter::Area, normalise: Normalise::MinMax }
     }
 
-    /// `MedSAM`'s: both sides stretched, a cubic filter, each image's minimum and maximum.
+    /// `MedSAM`'s preprocessing: both sides stretched, a cubic filter, each image's minimum and maximum.
     ///
-    /// `MedSAM`'s checkpoint has the shapes of SAM's ViT-B, so this cannot be told from the file: put it into
-    /// [`SamConfig::preprocess`](crate::SamConfig), or beside the model in [`SamPredictor::new`](crate::SamPredictor::new).
+    /// `MedSAM`'s checkpoint has the same shapes as SAM's ViT-B, so this preprocessing cannot be inferred from the file. Set it in
+    /// [`SamConfig::preprocess`](crate::SamConfig), or pass it to [`SamPredictor::new`](crate::SamPredictor::new).
     ///
     /// Source: `MedSAM_Inference.py` in bowang-lab/MedSAM.
     pub const fn medsam(image_size: usize) -> Self {
         Self { image_size, fit: Fit::Stretch, filter: ResizeFilter::Bicubic, normalise: Normalise::MinMax }
     }
 
-    /// This preparation with another way to fit the sides.
+    /// This preprocessing with another way to fit the sides.
     #[must_use]
     pub const fn with_fit(self, fit: Fit) -> Self {
         Self { fit, ..self }
     }
 
-    /// This preparation with another filter.
+    /// This preprocessing with another filter.
     #[must_use]
     pub const fn with_filter(self, filter: ResizeFilter) -> Self {
         Self { filter, ..self }
     }
 
-    /// This preparation with another normalisation.
+    /// This preprocessing with another normalisation.
     #[must_use]
     pub const fn with_normalise(self, normalise: Normalise) -> Self {
         Self { normalise, ..self }
     }
 
-    /// Where an image of `height` x `width` pixels will lie in the model's input.
+    /// Position of an image of `height` x `width` pixels in the model's input.
     pub fn frame(&self, height: usize, width: usize) -> Frame {
         match self.fit {
             Fit::LongestSide => Frame::new(height, width, self.image_size),
@@ -146,14 +146,14 @@ impl Preprocess {
         }
     }
 
-    /// Prepares an image.
+    /// Preprocesses an image.
     ///
     /// # Shapes
     /// - image: `[rows, columns, channels]` with one channel (grey) or three (RGB)
     /// - output: `[3, image_size, image_size]`
     ///
     /// # Units
-    /// Values are 8-bit levels, because the models were trained on 8-bit images. Bring CT and MR there with a window first.
+    /// Values are 8-bit levels, because the models were trained on 8-bit images. Convert CT and MR with a window first.
     ///
     /// # Errors
     /// [`CoreError::Image`] if the image has another number of channels, or a side below 4 pixels.
@@ -186,7 +186,7 @@ impl Preprocess {
         }
     }
 
-    /// Grey is repeated to three channels.
+    /// Normalises values; grey is repeated to three channels.
     fn normalised(&self, pixels: ArrayView3<'_, u8>) -> Array3<f32> {
         let (rows, columns, channels) = pixels.dim();
         let values = pixels.mapv(f32::from);
@@ -219,7 +219,7 @@ mod tests {
     fn area_filter_averages_and_keeps_a_constant() {
         let pixels = Array3::from_shape_fn((4, 4, 1), |(row, column, _)| (row * 4 + column) as u8);
         let preprocess = Preprocess::lite_medsam(2);
-        // Means 2.5, 4.5, 10.5 and 12.5, halves rounded up.
+        // Means 2.5, 4.5, 10.5 and 12.5; halves are rounded up.
         assert_eq!(preprocess.resize(pixels.view(), (2, 2)).into_raw_vec_and_offset().0, [3, 5, 11, 13]);
         let constant = Array3::from_elem((5, 7, 3), 77);
         for size in [(3, 4), (10, 14), (7, 5)] {
@@ -234,7 +234,7 @@ mod tests {
         let (input, frame) = preprocess.apply(image.view()).expect("a valid image");
         assert_eq!((frame, frame.scale()), (preprocess.frame(4, 16), (0.5, 2.0)));
         assert_eq!(frame.resized, (8, 8));
-        // Rows keep their order, columns are alike, and nothing is padding.
+        // Rows keep their order, columns are equal, and there is no padding.
         let red = input.index_axis(Axis(0), 0);
         assert!(red.column(3).windows(2).into_iter().all(|pair| pair[0] <= pair[1]));
         assert!(red.column(0) == red.column(7));

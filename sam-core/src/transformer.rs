@@ -9,32 +9,32 @@ use burn::{
 
 use crate::kernels::{add, affine, attention, layer_norm, linear};
 
-/// Added to the variance in the transformer's norms.
+/// Epsilon of the transformer's layer norms.
 const NORM_EPSILON: f64 = 1e-5;
 
-/// The shape of a [`TwoWayTransformer`].
+/// Config of a [`TwoWayTransformer`].
 #[derive(Config, Debug, Copy, PartialEq)]
 #[non_exhaustive]
 pub struct TwoWayTransformerConfig {
     /// Number of layers.
     #[config(default = 2)]
     pub depth: usize,
-    /// Channels of tokens and image.
+    /// Channels of tokens and image pixels.
     #[config(default = 256)]
     pub embedding_dim: usize,
-    /// Heads of every attention.
+    /// Number of heads of every attention.
     #[config(default = 8)]
     pub num_heads: usize,
     /// Hidden width of the layers' perceptrons.
     #[config(default = 2048)]
     pub mlp_dim: usize,
-    /// By how much cross-attention narrows its channels.
+    /// Factor by which cross-attention reduces its channels.
     #[config(default = 2)]
     pub attention_downsample_rate: usize,
 }
 
 impl TwoWayTransformerConfig {
-    /// A transformer with random weights.
+    /// Creates a transformer with random weights.
     pub fn init<B: Backend>(&self, device: &B::Device) -> TwoWayTransformer<B> {
         TwoWayTransformer {
             layers: (0..self.depth).map(|layer| TwoWayAttentionBlock::new(self, layer == 0, device)).collect(),
@@ -44,7 +44,7 @@ impl TwoWayTransformerConfig {
     }
 }
 
-/// Tokens attend to themselves and the image, the image attends to the tokens.
+/// The two-way transformer: tokens attend to themselves and the image, and the image attends to the tokens.
 ///
 /// Source: `TwoWayTransformer` in segment-anything's `modeling/transformer.py`.
 #[derive(Module, Debug)]
@@ -55,7 +55,7 @@ pub struct TwoWayTransformer<B: Backend> {
     norm_final_attn: LayerNorm<B>,
 }
 
-/// The position encoding of an image as each attention that looks at the image projects it: no prompt and no image changes it.
+/// The image's position encoding, projected for each attention to or from the image. It does not depend on prompts or images.
 #[derive(Debug, Clone)]
 pub struct ImagePositions<B: Backend> {
     layers: Vec<LayerPositions<B>>,
@@ -75,7 +75,7 @@ impl<B: Backend> ImagePositions<B> {
         self.last.device()
     }
 
-    /// The same on another backend.
+    /// Converts to another backend.
     pub(crate) fn map<C: Backend>(self, convert: impl Fn(Tensor<B, 3>) -> Tensor<C, 3>) -> ImagePositions<C> {
         let layer =
             |layer: LayerPositions<B>| LayerPositions { keys: convert(layer.keys), queries: convert(layer.queries) };
@@ -83,24 +83,24 @@ impl<B: Backend> ImagePositions<B> {
     }
 }
 
-/// An image as a layer reads it: itself, and projected for each of the layer's attentions.
+/// An image as input of a layer: the pixels, and their projections for the layer's attentions.
 #[derive(Debug, Clone)]
 pub struct ProjectedImage<B: Backend> {
     /// `[n, pixels, embedding_dim]`.
     pixels: Tensor<B, 3>,
-    /// For the tokens that look at it: `[n, pixels, internal]`.
+    /// Keys for the attention of tokens to the image: `[n, pixels, internal]`.
     keys: Tensor<B, 3>,
-    /// What those find: `[n, pixels, internal]`.
+    /// Values for the attention of tokens to the image: `[n, pixels, internal]`.
     values: Tensor<B, 3>,
-    /// For its own look at the tokens: `[n, pixels, internal]`.
+    /// Queries for the attention of the image to tokens: `[n, pixels, internal]`.
     queries: Tensor<B, 3>,
 }
 
 impl<B: Backend> ProjectedImage<B> {
-    /// Images one after the other.
+    /// Concatenates images along the batch dimension.
     ///
     /// # Panics
-    /// If there is none.
+    /// If there are no images.
     #[must_use]
     pub fn cat(images: &[&Self]) -> Self {
         let joined = |part: fn(&Self) -> &Tensor<B, 3>| {
@@ -114,12 +114,12 @@ impl<B: Backend> ProjectedImage<B> {
         }
     }
 
-    /// The image itself.
+    /// Drops the projections and returns the pixels.
     pub(crate) fn into_pixels(self) -> Tensor<B, 3> {
         self.pixels
     }
 
-    /// The same on another backend, such as one that tracks gradients.
+    /// Converts to another backend, such as one that tracks gradients.
     #[must_use]
     pub fn map<C: Backend>(self, convert: impl Fn(Tensor<B, 3>) -> Tensor<C, 3>) -> ProjectedImage<C> {
         ProjectedImage {
@@ -132,12 +132,12 @@ impl<B: Backend> ProjectedImage<B> {
 }
 
 impl<B: Backend> TwoWayTransformer<B> {
-    /// Lets tokens and image attend to each other, layer by layer.
+    /// Runs all layers: tokens and image attend to each other.
     ///
     /// # Shapes
     /// - image: `[n, pixels, embedding_dim]`; its position encoding: `[1, pixels, embedding_dim]`; tokens:
     ///   `[n, tokens, embedding_dim]`
-    /// - output: tokens and image, each of its input's shape
+    /// - output: tokens and image, each of the shape of its input
     pub fn forward(
         &self,
         image: Tensor<B, 3>,
@@ -148,7 +148,7 @@ impl<B: Backend> TwoWayTransformer<B> {
         self.forward_projected(self.project(image, &positions), None, &positions, tokens)
     }
 
-    /// What of the position encoding can be computed once for all images.
+    /// Projects the position encoding, once for all images.
     ///
     /// # Shapes
     /// - position encoding: `[1, pixels, embedding_dim]`
@@ -159,7 +159,7 @@ impl<B: Backend> TwoWayTransformer<B> {
         }
     }
 
-    /// What of an image can be computed once for all prompts: the first layer's projections.
+    /// Projects an image for the first layer, once for all prompts.
     ///
     /// # Shapes
     /// - image: `[n, pixels, embedding_dim]`
@@ -167,11 +167,11 @@ impl<B: Backend> TwoWayTransformer<B> {
         self.layers[0].project(image, &positions.layers[0])
     }
 
-    /// As [`TwoWayTransformer::forward`], for an image that was projected before.
+    /// As [`TwoWayTransformer::forward`], for an image that is already projected.
     ///
     /// # Shapes
     /// - image: one for each prompt, or one for all
-    /// - everywhere: added to every pixel, as the absence of a mask prompt is: `[n, 1, embedding_dim]`
+    /// - everywhere: a vector that is added to every pixel, such as the embedding of "no mask prompt": `[n, 1, embedding_dim]`
     /// - tokens: `[n, tokens, embedding_dim]`
     pub fn forward_projected(
         &self,
@@ -195,7 +195,7 @@ impl<B: Backend> TwoWayTransformer<B> {
     }
 }
 
-/// One layer: self-attention of the tokens, tokens to image, perceptron, image to tokens.
+/// One layer: self-attention of the tokens, attention of tokens to the image, perceptron, attention of the image to tokens.
 #[derive(Module, Debug)]
 pub struct TwoWayAttentionBlock<B: Backend> {
     self_attn: Attention<B>,
@@ -206,7 +206,7 @@ pub struct TwoWayAttentionBlock<B: Backend> {
     norm3: LayerNorm<B>,
     norm4: LayerNorm<B>,
     cross_attn_image_to_token: Attention<B>,
-    /// The first layer's tokens are their own position encoding, so it adds none.
+    /// In the first layer, the tokens are their own position encoding, so it is not added.
     skip_first_layer_pe: bool,
 }
 
@@ -235,7 +235,7 @@ impl<B: Backend> TwoWayAttentionBlock<B> {
     /// # Shapes
     /// - queries and their position encoding: `[n, tokens, embedding_dim]`; keys: `[n, pixels, embedding_dim]`; their position
     ///   encoding: `[1, pixels, embedding_dim]`
-    /// - output: queries and keys, each of its input's shape
+    /// - output: queries and keys, each of the shape of its input
     pub fn forward(
         &self,
         queries: Tensor<B, 3>,
@@ -284,7 +284,8 @@ impl<B: Backend> TwoWayAttentionBlock<B> {
         let asked = linear(&to_image.q_proj, queries.clone() + query_pe.clone());
         let mut attended = to_image.attend(asked, image.keys, image.values);
         if let Some(everywhere) = &everywhere {
-            // What all keys have in common, the softmax over them does not see; its shares of the values sum to 1.
+            // A vector common to all keys does not change the softmax. The attention weights sum to 1, so the values' common part is added
+            // once.
             attended = attended + everywhere.clone().matmul(to_image.v_proj.weight.val().unsqueeze());
         }
         let queries = layer_norm(&self.norm2, NORM_EPSILON, queries + linear(&to_image.out_proj, attended));
@@ -302,7 +303,7 @@ impl<B: Backend> TwoWayAttentionBlock<B> {
     }
 }
 
-/// Two linear layers with ReLU between them.
+/// Two linear layers with a ReLU between them.
 #[derive(Module, Debug)]
 struct MlpBlock<B: Backend> {
     lin1: Linear<B>,
@@ -315,7 +316,7 @@ impl<B: Backend> MlpBlock<B> {
     }
 }
 
-/// Multi-head attention that may work in fewer channels than its input has.
+/// Multi-head attention, optionally with fewer internal channels than its input.
 #[derive(Module, Debug)]
 struct Attention<B: Backend> {
     q_proj: Linear<B>,
@@ -345,7 +346,7 @@ impl<B: Backend> Attention<B> {
         linear(&self.out_proj, self.attend(query, key, value))
     }
 
-    /// The attention itself, between the projections into it and out of it.
+    /// Attention without the input and output projections.
     fn attend(&self, query: Tensor<B, 3>, key: Tensor<B, 3>, value: Tensor<B, 3>) -> Tensor<B, 3> {
         attention(query, key, value, self.num_heads)
     }

@@ -1,4 +1,4 @@
-//! The sum of two maps, where one may be the same for all samples or all pixels.
+//! The sum of two maps; one may be shared by all samples or all pixels.
 
 use super::{
     BLOCK_ROWS,
@@ -12,7 +12,7 @@ use super::{
 pub(super) struct Add;
 
 impl Kernel<2> for Add {
-    /// The output's dimensions.
+    /// The output's shape.
     type Saved = Vec<usize>;
 
     fn forward(&self, [left, right]: &[Array; 2]) -> (Array, Vec<usize>) {

@@ -1,4 +1,4 @@
-//! `x W + b`.
+//! Affine map: `x W + b`.
 
 use super::{
     BLOCK_ROWS,
@@ -9,11 +9,11 @@ use super::{
     weight::Weight,
 };
 
-/// A product with a matrix, with the offset written before instead of added after.
+/// Affine map with autodiff. The bias is written to the output before the product, not added afterwards.
 #[derive(Debug, Clone)]
 pub(super) struct Affine;
 
-/// `x W + b`; each block of rows is finished while it is in the cache.
+/// `x W + b`; `finish` runs on each block of rows while it is in the cache.
 pub(super) fn forward([x, bias]: [&Array; 2], weight: &Weight, finish: impl Fn(&mut [f32]) + Sync) -> Array {
     let dims = output_dims(x, weight);
     let (width, offsets) = (weight.columns(), Rows::of(bias.dims(), &dims));
@@ -22,7 +22,7 @@ pub(super) fn forward([x, bias]: [&Array; 2], weight: &Weight, finish: impl Fn(&
     Array::new(&dims, product(x, weight, begin, finish))
 }
 
-/// `onto + x W + b`, the bias the same for all rows.
+/// `onto + x W + b`, with the same bias for all rows.
 pub(super) fn forward_onto([x, bias, onto]: &[Array; 3], weight: &Weight) -> Array {
     let (width, bias, onto) = (weight.columns(), bias.values(), onto.values());
     let begin = |row: usize, output: &mut [f32]| {
@@ -40,7 +40,7 @@ fn output_dims(x: &Array, weight: &Weight) -> Vec<usize> {
     dims
 }
 
-/// `x W` onto what each row begins with; each block of rows is finished while it is in the cache.
+/// Adds `x W` to the initial values of the rows; `finish` runs on each block of rows while it is in the cache.
 fn product(
     x: &Array,
     weight: &Weight,

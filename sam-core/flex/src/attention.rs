@@ -1,9 +1,8 @@
-//! Attention between a few tokens and the many pixels of an image, in either direction.
+//! Attention between few tokens and the many pixels of an image, in both directions.
 //!
-//! Pixels are worked through in blocks, one task each, so that a block's scores never leave the cache and each task writes rows of
-//! its own. What belongs to the tokens is summed up over the blocks in their order, which makes results independent of the
-//! number of cores. Scores lie as `[tokens, pixels]`, so that both softmaxes vectorise over pixels; the backward pass computes
-//! them again rather than keep them.
+//! Pixels are processed in blocks, one task for each block. So a block's scores stay in the cache, and each task writes its own rows.
+//! Results for the tokens are summed over the blocks in a fixed order, so they do not depend on the number of cores. Scores are stored as
+//! `[tokens, pixels]`, so that both softmaxes vectorise over pixels. The backward pass recomputes the scores instead of storing them.
 
 mod backward;
 
@@ -17,14 +16,14 @@ use super::{
     simd::{exp, exponentials, max, vectorised},
 };
 
-/// Multi-head attention whose heads lie side by side in the channels.
+/// Multi-head attention; the heads are contiguous in the channels.
 #[derive(Debug, Clone)]
 pub(super) struct Attention {
     pub(super) heads: usize,
 }
 
 impl Kernel<3> for Attention {
-    /// The output and, for each query and head, the logarithm of the sum of its scores' exponentials; needed by few queries only.
+    /// The output, and the log-sum-exp of the scores for each query and head; needed only if the queries are the tokens.
     type Saved = (Array, Vec<f32>);
 
     fn forward(&self, inputs: &[Array; 3]) -> (Array, Self::Saved) {
@@ -57,7 +56,7 @@ impl Kernel<3> for Attention {
         let sizes = Sizes::of(self.heads, inputs);
         let [q, k, v] = inputs.each_ref().map(Array::values);
         let (output, gradient) = (output.values(), gradient.values());
-        // Gradients that nobody wants have no width, and are empty.
+        // Gradients that are not needed have width 0.
         let width = |input: usize| if wanted[input] { sizes.channels } else { 0 };
         let parts = || [(); 2].map(|()| vec![0.0; sizes.tokens * sizes.channels]);
         let (to_q, to_k, to_v);
@@ -100,7 +99,7 @@ impl Kernel<3> for Attention {
     }
 }
 
-/// The gradient of an input that all samples may share: their sum.
+/// The gradient of an input, summed over the samples that share it.
 fn over_samples(mut values: Vec<f32>, input: &Array) -> Vec<f32> {
     let size = input.dims().iter().product();
     if values.len() > size {
@@ -113,27 +112,27 @@ fn over_samples(mut values: Vec<f32>, input: &Array) -> Vec<f32> {
     values
 }
 
-/// What one block of pixels contributes to the tokens' answers.
+/// The contribution of one block of pixels to the tokens' output.
 struct Partial {
-    /// The largest score of each head and token.
+    /// The maximum score of each head and token.
     largest: Vec<f32>,
-    /// The sum of the scores' exponentials, relative to the largest.
+    /// The sum of the exponentials of the scores, relative to the maximum.
     weight: Vec<f32>,
-    /// The values summed up with those: `[tokens, channels]`.
+    /// The sum of the values, weighted by these exponentials: `[tokens, channels]`.
     values: Vec<f32>,
 }
 
-/// The sizes of an attention, and its loops.
+/// Sizes of an attention, and the computation of its blocks.
 #[derive(Debug, Clone, Copy)]
 struct Sizes {
     samples: usize,
-    /// The fewer of queries and keys.
+    /// The smaller of the numbers of queries and keys.
     tokens: usize,
-    /// The more of them.
+    /// The larger of the numbers of queries and keys.
     pixels: usize,
     channels: usize,
     heads: usize,
-    /// Whether the queries are the fewer.
+    /// Whether the queries are the tokens.
     tokens_ask: bool,
 }
 
@@ -154,18 +153,18 @@ impl Sizes {
         1.0 / ((self.channels / self.heads) as f32).sqrt()
     }
 
-    /// The channels of a head.
+    /// The channel range of a head.
     fn head(&self, head: usize) -> Range<usize> {
         let width = self.channels / self.heads;
         head * width..(head + 1) * width
     }
 
-    /// The columns of a head.
+    /// The columns of a matrix that belong to a head.
     fn of_head<'a>(&self, head: usize, rows: Matrix<'a>) -> Matrix<'a> {
         rows.slice_columns(self.head(head))
     }
 
-    /// A sample's tokens; all samples may share them.
+    /// The tokens of a sample; all samples may share them.
     fn token_rows<'a>(&self, values: &'a [f32], sample: usize) -> Matrix<'a> {
         let size = self.tokens * self.channels;
         let start = if values.len() > size { sample * size } else { 0 };
@@ -185,17 +184,17 @@ impl Sizes {
         self.pixels.div_ceil(BLOCK_ROWS)
     }
 
-    /// The sample that a block belongs to.
+    /// The sample of a block.
     fn sample(&self, block: usize) -> usize {
         block / self.blocks_per_sample()
     }
 
-    /// The number of pixels of each block of each sample.
+    /// The number of pixels of each block, for all samples.
     fn blocks(&self) -> Vec<usize> {
         blocks(self.pixels, BLOCK_ROWS).repeat(self.samples)
     }
 
-    /// What the blocks contribute to gradients of the tokens, summed up for each sample; empty where nobody wants it.
+    /// Sums the blocks' contributions to the tokens' gradients for each sample; empty for gradients that are not needed.
     fn sum_up<const N: usize>(&self, partial: Vec<[Vec<f32>; N]>, wanted: [bool; N]) -> [Vec<f32>; N] {
         let size = self.tokens * self.channels;
         let mut sums = wanted.map(|wanted| vec![0.0; if wanted { self.samples * size } else { 0 }]);
@@ -208,13 +207,13 @@ impl Sizes {
         sums
     }
 
-    /// Scores of one head: `[tokens, pixels]`.
+    /// The scores of one head: `[tokens, pixels]`.
     fn scores(&self, scores: &mut [f32], head: usize, tokens: Matrix<'_>, pixels: Matrix<'_>) {
         let (tokens, pixels) = (tokens.slice_columns(self.head(head)), pixels.slice_columns(self.head(head)));
         MatrixMut::new(scores, tokens.rows(), pixels.rows()).assign(self.scale(), tokens, pixels.transposed());
     }
 
-    /// Few queries, a block of their keys and values.
+    /// Forward pass of few queries and one block of keys and values.
     fn collect(&self, query: Matrix<'_>, key: Matrix<'_>, value: Matrix<'_>) -> Partial {
         let (tokens, pixels) = (self.tokens, key.rows());
         let mut scores = vec![0.0; tokens * pixels];
@@ -241,7 +240,7 @@ impl Sizes {
         Partial { largest, weight, values }
     }
 
-    /// Joins the blocks' contributions to the output; also the logarithms that the backward pass needs, by sample, head and token.
+    /// Joins the blocks' contributions to the output. Also returns the log-sum-exps for the backward pass, by sample, head and token.
     fn join(&self, partial: &[Partial]) -> (Vec<f32>, Vec<f32>) {
         let mut output = vec![0.0; self.samples * self.tokens * self.channels];
         let mut logs = Vec::with_capacity(self.samples * self.heads * self.tokens);
@@ -265,7 +264,7 @@ impl Sizes {
         (output, logs)
     }
 
-    /// Scores of a block of queries for few keys, as shares that sum to 1 over the keys.
+    /// Attention weights of a block of queries over few keys; they sum to 1 over the keys.
     fn shares(&self, shares: &mut [f32], head: usize, query: Matrix<'_>, key: Matrix<'_>) {
         let pixels = query.rows();
         self.scores(shares, head, key, query);
@@ -293,7 +292,7 @@ impl Sizes {
         );
     }
 
-    /// A block of many queries, few keys and values.
+    /// Forward pass of a block of many queries, with few keys and values.
     fn distribute(&self, output: &mut [f32], query: Matrix<'_>, key: Matrix<'_>, value: Matrix<'_>) {
         let (tokens, pixels) = (self.tokens, query.rows());
         let mut shares = vec![0.0; tokens * pixels];

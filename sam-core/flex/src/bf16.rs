@@ -1,9 +1,9 @@
-//! Matrix products of factors that are rounded to bf16, with sums in f32: what a processor with instructions for it does several times
-//! faster than with f32.
+//! Matrix products with factors rounded to bf16 and sums in f32. A processor with instructions for this is several times faster than with
+//! f32.
 //!
-//! Both factors are copied into the order in which the instructions read them, and padded with zeros to whole tiles on the way; so the
-//! kernels, [`amx`] and [`avx512`], know nothing but whole tiles. A tile is 1 KiB: 16 rows of 32 values of the left factor, or of the
-//! right one 16 pairs of rows by 16 columns, the values of a pair side by side.
+//! Both factors are copied into the order in which the instructions read them and padded with zeros to whole tiles. So the kernels, [`amx`]
+//! and [`avx512`], process whole tiles only. A tile is 1 KiB. In the left factor it is 16 rows of 32 values. In the right factor it is 16
+//! pairs of rows by 16 columns, with the two values of a pair contiguous.
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
@@ -20,21 +20,21 @@ use super::{
     simd::vectorised,
 };
 
-/// Rows of a tile of the left factor, and columns of one of the right.
+/// Rows of a tile of the left factor, and columns of a tile of the right factor.
 const SIDE: usize = 16;
 
-/// What lies between in one tile: columns of the left factor, rows of the right.
+/// Inner dimension of a tile: columns of the left factor, rows of the right factor.
 const DEPTH: usize = 32;
 
 const TILE: usize = SIDE * DEPTH;
 
-/// Tiles of a sum that are added up before it goes back to memory.
+/// Number of tile products that are accumulated before the sum is written to memory.
 const STEPS: usize = 24;
 
-/// Rows and columns of the output that a kernel computes at once.
+/// Rows and columns of the output block that a kernel computes at once.
 const BLOCK: usize = 2 * SIDE;
 
-/// Rows of the left factor, rounded: one strip of 16 rows after the other, an even number of them.
+/// The left factor, rounded: strips of 16 rows, an even number of them.
 #[derive(Debug, Default)]
 pub(super) struct Strips {
     values: Vec<bf16>,
@@ -43,7 +43,7 @@ pub(super) struct Strips {
 }
 
 impl Strips {
-    /// Rounds a matrix, in the place of the one that was here before.
+    /// Rounds a matrix; replaces the previous one and reuses its memory.
     pub(super) fn round(&mut self, left: Matrix<'_>) {
         (self.rows, self.steps) = (left.rows(), left.columns().div_ceil(DEPTH));
         self.values.clear();
@@ -73,13 +73,13 @@ impl Strips {
         self.rows
     }
 
-    /// The tiles of a strip from a step on.
+    /// The tiles of a strip, from tile `step` on.
     fn from(&self, strip: usize, step: usize) -> &[bf16] {
         &self.values[(strip * self.steps + step) * TILE..][..(self.steps - step) * TILE]
     }
 }
 
-/// The right factor, rounded: one panel of 16 columns after the other, an even number of them.
+/// The right factor, rounded: panels of 16 columns, an even number of them.
 #[derive(Debug)]
 pub(super) struct Panels {
     values: Vec<bf16>,
@@ -99,7 +99,7 @@ impl Panels {
         panels
     }
 
-    /// The same of a matrix that is rounded already, on all cores. `strides` are the steps from one row or column to the next.
+    /// Packs a matrix that is already bf16, on all cores. `strides` are the steps from one row and one column to the next.
     pub(super) fn pack(right: &[bf16], size: [usize; 2], strides: [usize; 2]) -> Self {
         let mut panels = Self::zero(size);
         let steps = panels.steps;
@@ -118,13 +118,13 @@ impl Panels {
         self.size[1]
     }
 
-    /// The tiles of a panel from a step on.
+    /// The tiles of a panel, from tile `step` on.
     fn from(&self, panel: usize, step: usize) -> &[bf16] {
         &self.values[(panel * self.steps + step) * TILE..][..(self.steps - step) * TILE]
     }
 }
 
-/// Puts 16 columns of a matrix into their panel.
+/// Copies 16 columns of a matrix into their panel.
 fn fill(values: &mut [bf16], [rows, columns]: [usize; 2], panel: usize, at: impl Fn(usize, usize) -> bf16) {
     let first = panel * SIDE;
     let count = columns.saturating_sub(first).min(SIDE);
@@ -136,7 +136,7 @@ fn fill(values: &mut [bf16], [rows, columns]: [usize; 2], panel: usize, at: impl
     }
 }
 
-/// To the nearest, ties to even; what is not a number stays so.
+/// Rounds to nearest, ties to even; NaN stays NaN.
 #[inline(always)]
 fn round(value: f32) -> bf16 {
     let bits = value.to_bits();
@@ -144,25 +144,25 @@ fn round(value: f32) -> bf16 {
     bf16::from_bits(if value.is_nan() { bf16::NAN.to_bits() } else { nearest as u16 })
 }
 
-/// The instructions that multiply.
+/// The instruction set of the kernels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Instructions {
     #[cfg(target_arch = "x86_64")]
     Amx,
     #[cfg(target_arch = "x86_64")]
     Avx512,
-    /// None: so all but the instructions is tested on every processor.
+    /// Plain loops, so that everything except the instructions is tested on every processor.
     #[cfg(test)]
     Loops,
 }
 
-/// The best that this processor has; none if f32 is the best.
+/// The best instruction set of this processor; `None` if it has no instructions for bf16.
 fn instructions() -> Option<Instructions> {
     static BEST: OnceLock<Option<Instructions>> = OnceLock::new();
     *BEST.get_or_init(|| available().first().copied())
 }
 
-/// All that this processor has, the best first.
+/// All instruction sets of this processor, best first.
 fn available() -> Vec<Instructions> {
     let found: &[Option<Instructions>] = &[
         #[cfg(target_arch = "x86_64")]
@@ -175,7 +175,7 @@ fn available() -> Vec<Instructions> {
     found.iter().copied().flatten().collect()
 }
 
-/// Instructions that are ready to be used on this thread.
+/// Instructions, configured for use on this thread.
 enum Multiplier {
     #[cfg(target_arch = "x86_64")]
     Amx(amx::Tiles),
@@ -197,8 +197,8 @@ impl Multiplier {
         }
     }
 
-    /// Adds the product of two strips with two panels to a block of the output, which begins its slice and whose rows lie `stride`
-    /// values apart.
+    /// Adds the product of two strips and two panels to a block of the output. The block starts at the beginning of `output`; its rows are
+    /// `stride` values apart.
     #[cfg_attr(
         not(any(target_arch = "x86_64", test)),
         expect(unused_variables, reason = "no instructions, no products")
@@ -217,7 +217,7 @@ impl Multiplier {
     }
 }
 
-/// Whether this processor multiplies in bf16.
+/// Whether this processor has instructions for bf16 products.
 pub(super) fn is_available() -> bool {
     instructions().is_some()
 }
@@ -225,7 +225,7 @@ pub(super) fn is_available() -> bool {
 /// `output += left * right`.
 ///
 /// # Panics
-/// If the sizes do not fit, or the processor does not multiply in bf16.
+/// If the sizes do not match, or the processor has no instructions for bf16. Callers check [`is_available`] first.
 pub(super) fn multiply(output: MatrixMut<'_>, left: &Strips, right: &Panels) {
     let instructions = instructions().expect("who rounds factors has asked `is_available` before");
     multiply_with(instructions, output, left, right);
@@ -246,7 +246,7 @@ fn multiply_with(instructions: Instructions, mut output: MatrixMut<'_>, left: &S
                 if let Some((values, stride)) = output.block(row, column, BLOCK) {
                     multiplier.add(values, stride, strips, panels);
                 } else {
-                    // The output ends within the block, or lies so that no vector fits into it.
+                    // The block exceeds the output, or the output's rows are not contiguous.
                     corner.fill(0.0);
                     multiplier.add(&mut corner, BLOCK, strips, panels);
                     output.add_block(row, column, &corner, BLOCK);
@@ -262,8 +262,8 @@ mod tests {
 
     use super::*;
 
-    /// Which instructions these tests cover depends on the processor, so it is printed. A machine that must have some names them in
-    /// `SAM_FLEX_INSTRUCTIONS`, comma-separated: `Amx`, `Avx512`.
+    /// The tested instructions depend on the processor, so they are printed. On a machine that must have certain ones, set
+    /// `SAM_FLEX_INSTRUCTIONS` to a comma-separated list of `Amx` and `Avx512`.
     #[test]
     fn the_instructions_that_were_promised_are_tested() {
         let tested: Vec<_> = available().iter().map(|instructions| format!("{instructions:?}")).collect();
@@ -277,7 +277,7 @@ mod tests {
         }
     }
 
-    /// The product of two strips with two panels, as the instructions find it.
+    /// Reference implementation of the product of two strips and two panels.
     pub(super) fn multiply(output: &mut [f32], stride: usize, strips: [&[bf16]; 2], panels: [&[bf16]; 2]) {
         for (row, column) in (0..BLOCK).flat_map(|row| (0..BLOCK).map(move |column| (row, column))) {
             let left = strips[row / SIDE].chunks_exact(TILE).flat_map(|tile| &tile[row % SIDE * DEPTH..][..DEPTH]);

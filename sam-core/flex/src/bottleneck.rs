@@ -1,7 +1,7 @@
-//! Widen, convolve, narrow: the blocks that a convolutional stage consists of.
+//! Inverted bottleneck blocks of a convolutional stage: widen, depthwise convolution, narrow.
 //!
-//! The wide map has many times the values of what comes in and goes out. It never exists: some lines of some of its channels are made,
-//! convolved and narrowed while they are in the cache.
+//! The wide map is many times larger than the input and the output. It is never stored as a whole: some lines of some of its channels are
+//! computed, convolved and narrowed while they are in the cache.
 
 use super::{
     depthwise::{Depthwise, Weights},
@@ -11,14 +11,14 @@ use super::{
     record::Array,
 };
 
-/// Lines of output pixels of a task. The lines around them are widened by two tasks each.
+/// Lines of output pixels per task. The lines at a border between two tasks are widened by both.
 const LINES: usize = 8;
 
-/// Channels of the wide map that are made at a time.
+/// Channels of the wide map that are computed at a time.
 const CHANNELS: usize = 64;
 
-/// From `maps` `[n, h, w, input]`: an affine map to the wide channels, GELU, a convolution of each channel by itself, GELU, an affine
-/// map to the output's channels; if it `returns` to the maps, their sum with it, and GELU once more.
+/// Maps `[n, h, w, input]` to the block's output: affine map to the wide channels, GELU, depthwise convolution, GELU, affine map to the
+/// output's channels. If `returns`, the input is added, followed by GELU.
 pub(super) fn forward(
     [maps, widening, wide_bias, convolution, convolution_bias, narrowing, bias]: &[Array; 7],
     stride: usize,

@@ -1,4 +1,4 @@
-//! Convolutions of each channel by itself, on maps whose channels lie side by side.
+//! Depthwise convolutions on maps with contiguous channels.
 
 use super::{
     fill::{blocks, fill_one},
@@ -6,14 +6,14 @@ use super::{
     simd::vectorised,
 };
 
-/// Channels whose sums are kept in registers.
+/// Number of channels whose sums are kept in registers.
 const LANES: usize = 32;
 
-/// Lines of output pixels of a task.
+/// Lines of output pixels per task.
 const LINES: usize = 4;
 
-/// Maps `[n, h, w, channels]`, weights `[side * side, channels]` and a bias `[channels]` to maps, with zeros around them so that a stride
-/// of 1 keeps their size.
+/// Depthwise convolution of maps `[n, h, w, channels]` with weights `[side * side, channels]` and a bias `[channels]`. Zero padding keeps
+/// the maps' size at a stride of 1.
 pub(super) fn forward([maps, weight, bias]: &[Array; 3], stride: usize) -> Array {
     let &[samples, height, width, channels] = maps.dims() else { unreachable!("maps have four dimensions") };
     let convolution = Depthwise { side: weight.dims()[0].isqrt(), stride, size: [height, width] };
@@ -29,7 +29,7 @@ pub(super) fn forward([maps, weight, bias]: &[Array; 3], stride: usize) -> Array
     Array::new(&[samples, found[0], found[1], channels], output)
 }
 
-/// A convolution with zeros around its map.
+/// Size of a depthwise convolution with zero padding.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Depthwise {
     pub(super) side: usize,
@@ -38,14 +38,14 @@ pub(super) struct Depthwise {
     pub(super) size: [usize; 2],
 }
 
-/// The numbers of some channels.
+/// Weights and bias of some channels.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Weights<'a> {
-    /// Each tap's, from the first of the channels on.
+    /// The weights of all taps, starting at the first of the channels.
     pub(super) taps: &'a [f32],
-    /// From one tap to the next.
+    /// Distance from one tap to the next.
     pub(super) step: usize,
-    /// As many as there are channels.
+    /// The bias; its length is the number of channels.
     pub(super) bias: &'a [f32],
 }
 
@@ -54,13 +54,13 @@ impl Depthwise {
         self.size.map(|length| length.div_ceil(self.stride))
     }
 
-    /// The lines of the map that some lines of the output are made of, from the first to before the last.
+    /// The range of map lines that `count` output lines depend on, from `first` on; the end is exclusive.
     pub(super) fn lines(&self, first: usize, count: usize) -> [usize; 2] {
         let (margin, last) = (self.side / 2, (first + count - 1) * self.stride);
         [(first * self.stride).saturating_sub(margin), (last + margin + 1).min(self.size[0])]
     }
 
-    /// Lines of the output from the `first` on, from lines of the map from `map_first` on.
+    /// Computes output lines starting at `first`, from map lines starting at `map_first`.
     pub(super) fn convolve(
         &self,
         output: &mut [f32],
@@ -71,7 +71,7 @@ impl Depthwise {
     ) {
         let (width, channels, margin) = (self.size[1], weights.bias.len(), self.side / 2);
         let columns = self.output_size()[1];
-        // Columns whose taps all meet the map: there, taps lie where the first one's do, so much further on.
+        // Columns whose taps are all inside the map. There, the taps are those of the first such column, shifted.
         let inner = margin.div_ceil(self.stride)..width.saturating_sub(margin).div_ceil(self.stride);
         vectorised(
             #[inline(always)]
@@ -92,7 +92,7 @@ impl Depthwise {
         );
     }
 
-    /// Where the taps that meet the map lie, for a pixel of the output: in the map and in the weights.
+    /// Offsets of the taps inside the map, for one output pixel: in the map and in the weights.
     fn taps(&self, row: usize, column: usize, map_first: usize, channels: usize, step: usize) -> Vec<(usize, usize)> {
         let [height, width] = self.size;
         let meet = |at: usize, tap: usize, length: usize| {
@@ -109,7 +109,7 @@ impl Depthwise {
     }
 }
 
-/// One pixel of the output, from where its taps lie in the map and in the weights.
+/// Computes one output pixel from the offsets of its taps in the map and in the weights.
 #[inline(always)]
 fn sum_taps(pixel: &mut [f32], map: &[f32], weights: Weights<'_>, taps: &[(usize, usize)]) {
     let Weights { taps: weight, bias, .. } = weights;

@@ -1,21 +1,21 @@
-//! Outputs that are filled in parallel.
+//! Arrays that are filled in parallel.
 
 use std::mem::{self, MaybeUninit};
 
 use rayon::prelude::*;
 
-/// Rows in blocks of a size; the last may be smaller.
+/// Sizes of the blocks of `size` rows; the last block may be smaller.
 pub(super) fn blocks(rows: usize, size: usize) -> Vec<usize> {
     (0..rows).step_by(size).map(|start| size.min(rows - start)).collect()
 }
 
-/// Makes arrays of some widths with one row after the other, and has blocks of their rows filled in parallel.
+/// Allocates arrays of the given widths and fills blocks of their rows in parallel.
 ///
-/// `rows` says how many rows each block has; `work` is told the block's number and gets its rows of each array, all zero. Returns the
-/// arrays and what the work says of each block, in the blocks' order.
+/// `rows` is the number of rows of each block. `work` gets the block's index and its rows of each array, all zero. Returns the arrays and
+/// the results of `work`, in the order of the blocks.
 ///
-/// A large array that is zeroed as a whole leaves the cache before anyone works on it, and its zeroing occupies one core while the
-/// others wait; so each block is zeroed by the task that fills it.
+/// Each block is zeroed by the task that fills it. If a large array were zeroed as a whole, it would leave the cache before its use, and
+/// zeroing would occupy one core while the others wait.
 pub(super) fn fill<const N: usize, R: Send>(
     rows: &[usize],
     widths: [usize; N],
@@ -48,7 +48,7 @@ pub(super) fn fill<const N: usize, R: Send>(
     (arrays, answers)
 }
 
-/// One array of such, whose blocks have nothing to say.
+/// Fills one array; `work` returns nothing.
 pub(super) fn fill_one(rows: &[usize], width: usize, work: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
     let ([array], _) = fill(rows, [width], |block, [rows]| work(block, rows));
     array

@@ -1,4 +1,4 @@
-//! GELU in its exact form.
+//! Exact GELU.
 
 use super::{
     BLOCK_ROWS,
@@ -7,7 +7,7 @@ use super::{
     simd::{normal, vectorised},
 };
 
-/// `x` times the normal distribution's cumulative probability at `x`.
+/// GELU: `x` times the normal distribution's cumulative probability at `x`.
 #[derive(Debug, Clone)]
 pub(super) struct Gelu;
 
@@ -37,7 +37,7 @@ impl Kernel<1> for Gelu {
     }
 }
 
-/// GELU of each value, by the processor's vectors.
+/// GELU of each value, with the processor's vector instructions.
 pub(super) fn activate(values: &mut [f32]) {
     vectorised(
         #[inline(always)]
@@ -45,7 +45,7 @@ pub(super) fn activate(values: &mut [f32]) {
     );
 }
 
-/// GELU of each value, where the caller is vectorised.
+/// GELU of each value; the caller must be vectorised.
 #[inline(always)]
 pub(super) fn apply(values: &mut [f32]) {
     for value in values {
@@ -53,7 +53,7 @@ pub(super) fn apply(values: &mut [f32]) {
     }
 }
 
-/// Each gradient times the slope at the value that it belongs to.
+/// Multiplies each gradient by the slope of GELU at the corresponding value.
 #[inline(always)]
 pub(super) fn backward(gradients: &mut [f32], values: &[f32]) {
     for (gradient, &x) in gradients.iter_mut().zip(values) {

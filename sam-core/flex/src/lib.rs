@@ -2,9 +2,9 @@
 //!
 //! # How it works
 //!
-//! Kernels compute on plain `f32` slices, in parallel over rows with rayon. Where a weight or a bias is a tensor of `bf16`, the other
-//! factor is rounded to `bf16` as well and the products are summed up in `f32`; all else stays `f32`. The module `record` takes the
-//! slices out of the tensors and, under autodiff, puts the kernel into the graph.
+//! Kernels compute on plain `f32` slices, in parallel over rows with rayon. If a weight or a bias is a tensor of `bf16`, the other factor
+//! is rounded to `bf16` too, and the products are summed in `f32`; everything else stays in `f32`. The module `record` extracts the slices
+//! from the tensors and, under autodiff, registers the kernel in the graph.
 
 #![expect(
     clippy::inline_always,
@@ -40,23 +40,23 @@ use burn_flex::Flex;
 use record::{primitive, run, run_untracked};
 use weight::Weight;
 
-// Both are in the signatures.
+// Re-exported because the public signatures use them.
 pub use burn;
 pub use burn_flex;
 
-/// Rows that one task works through: enough to make it worth a task, few enough to stay in the second-level cache.
+/// Rows per task: enough to be worth a task, few enough to stay in the second-level cache.
 const BLOCK_ROWS: usize = 512;
 
-/// Whether a backend's kernels multiply by matrices of `bf16` while all else stays in `f32`. True for `Flex` alone.
+/// Whether a backend's kernels multiply by `bf16` matrices while everything else stays in `f32`. True for `Flex` only.
 pub fn multiplies_in_bf16<B: Backend>() -> bool {
     TypeId::of::<B>() == TypeId::of::<Flex>()
 }
 
-/// `x W + b` over the last axis. `None` for another backend or element type.
+/// Affine map `x W + b` over the last axis. `None` for another backend or element type.
 ///
 /// # Shapes
-/// - x: `[..., input]`; weight: `[input, output]`; bias: 1 or the output's length along each axis but the last,
-///   with more than three axes 1 along all of them; output: `[..., output]`
+/// - x: `[..., input]`; weight: `[input, output]`; bias: 1 or the output's length along each axis except the last (with more than three
+///   axes, 1 along all of them); output: `[..., output]`
 pub fn affine<B: Backend, const D: usize>(
     x: &Tensor<B, D>,
     weight: &Tensor<B, 2>,
@@ -69,7 +69,7 @@ pub fn affine<B: Backend, const D: usize>(
 /// GELU of `x W + b`. `None` for another backend or element type, and under autodiff, where the gradient needs `x W + b` itself.
 ///
 /// # Shapes
-/// - as of [`affine`]
+/// - as for [`affine`]
 pub fn affine_gelu<B: Backend, const D: usize>(
     x: &Tensor<B, D>,
     weight: &Tensor<B, 2>,
@@ -88,7 +88,7 @@ fn affine_then<B: Backend, const D: usize>(
     run_untracked([primitive(x), primitive(bias)], |[x, bias]| affine::forward([x, bias], &weight, finish))
 }
 
-/// `onto + x W + b`. `None` for another backend or element type, and under autodiff.
+/// Affine map added to a tensor: `onto + x W + b`. `None` for another backend or element type, and under autodiff.
 ///
 /// # Shapes
 /// - x: `[..., input]`; weight: `[input, output]`; bias: `[output]`; onto and output: `[..., output]`
@@ -102,7 +102,7 @@ pub fn affine_onto<B: Backend, const D: usize>(
     run_untracked([primitive(x), primitive(bias), primitive(onto)], |inputs| affine::forward_onto(inputs, &weight))
 }
 
-/// Layer norm, affine map, GELU, affine map, and `x` added: the second half of a transformer's block. `None` for another backend or
+/// The second half of a transformer block: layer norm, affine map, GELU, affine map, plus the residual `x`. `None` for another backend or
 /// element type, and under autodiff.
 ///
 /// # Shapes
@@ -120,7 +120,7 @@ pub fn perceptron<B: Backend, const D: usize>(
     run_untracked(inputs, |inputs| perceptron::forward(inputs, epsilon as f32, [&first, &second]))
 }
 
-/// A convolution of each channel by itself, with zeros around the maps. `None` for another backend or element type, and under autodiff.
+/// A depthwise convolution with zero padding. `None` for another backend or element type, and under autodiff.
 ///
 /// # Shapes
 /// - maps: `[n, h, w, channels]`; weight: `[side * side, channels]`, an odd side; bias: `[channels]`; output: `[n, h / stride, w / stride,
@@ -134,18 +134,18 @@ pub fn depthwise<B: Backend>(
     run_untracked([primitive(maps), primitive(weight), primitive(bias)], |inputs| depthwise::forward(inputs, stride))
 }
 
-/// A block of a convolutional stage: each layer is a weight and a bias.
+/// Layers of an inverted bottleneck block, each a weight and a bias.
 #[derive(Debug)]
 pub struct Bottleneck<'a, B: Backend> {
-    /// To the wide channels: `[input, wide]` and `[wide]`; GELU follows.
+    /// Affine map to the wide channels: `[input, wide]` and `[wide]`; followed by GELU.
     pub widen: (&'a Tensor<B, 2>, &'a Tensor<B, 1>),
-    /// As in [`depthwise`]: `[side * side, wide]` and `[wide]`; GELU follows.
+    /// Depthwise convolution as in [`depthwise`]: `[side * side, wide]` and `[wide]`; followed by GELU.
     pub convolve: (&'a Tensor<B, 2>, &'a Tensor<B, 1>),
-    /// To the output's channels: `[wide, output]` and `[output]`.
+    /// Affine map to the output's channels: `[wide, output]` and `[output]`.
     pub narrow: (&'a Tensor<B, 2>, &'a Tensor<B, 1>),
-    /// Of the convolution.
+    /// Stride of the convolution.
     pub stride: usize,
-    /// Whether the maps are added to the output, and GELU follows.
+    /// Whether the input is added to the output, followed by GELU.
     pub returns: bool,
 }
 
@@ -167,7 +167,7 @@ pub fn bottleneck<B: Backend>(layers: &Bottleneck<'_, B>, maps: &Tensor<B, 4>) -
     run_untracked(inputs, |inputs| bottleneck::forward(inputs, *stride, *returns))
 }
 
-/// The sum of two maps; either may be 1 along any axis but the last. `None` for another backend or element type.
+/// The sum of two maps; each may have length 1 along any axis except the last. `None` for another backend or element type.
 ///
 /// # Shapes
 /// - left, right and output: `[n, pixels, channels]`
@@ -189,12 +189,12 @@ pub fn layer_norm<B: Backend, const D: usize>(
     run(kernel, [primitive(x), primitive(scale), primitive(offset)])
 }
 
-/// GELU by the error function. `None` for another backend or element type.
+/// Exact GELU, with the error function. `None` for another backend or element type.
 pub fn gelu<B: Backend, const D: usize>(x: &Tensor<B, D>) -> Option<Tensor<B, D>> {
     run(gelu::Gelu, [primitive(x)])
 }
 
-/// Scaled dot-product attention whose heads lie side by side in the channels. `None` for another backend or element type.
+/// Scaled dot-product attention; the heads are contiguous in the channels. `None` for another backend or element type.
 ///
 /// # Shapes
 /// - query: `[n, queries, channels]`; key and value: `[n, keys, channels]`, where `n` may be 1 for one or two of them; output:
@@ -208,27 +208,27 @@ pub fn attention<B: Backend>(
     run(attention::Attention { heads }, [primitive(query), primitive(key), primitive(value)])
 }
 
-/// Self-attention of a map's pixels: its heads, its windows, and how queries, keys and values lie.
+/// Config of the self-attention of a map: heads, windows, and the order of queries, keys and values.
 #[derive(Debug, Clone, Copy)]
 pub struct MapAttention {
-    /// Their number.
+    /// Number of heads.
     pub heads: usize,
-    /// Side of the windows that the map is cut into, padded at the bottom and right; none to attend over all of it.
+    /// Side of the windows, padded at the bottom and right; `None` for attention over the whole map.
     pub window: Option<usize>,
-    /// How queries, keys and values lie in the channels.
+    /// Order of queries, keys and values in the channels.
     pub order: QkvOrder,
 }
 
-/// How queries, keys and values of all heads lie in the channels.
+/// Order of queries, keys and values of all heads in the channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QkvOrder {
-    /// `[3, heads, width]`: all heads' queries first.
+    /// `[3, heads, width]`: the queries of all heads first.
     PartsThenHeads,
-    /// `[heads, 3, width]`: all of the first head first.
+    /// `[heads, 3, width]`: queries, keys and values of the first head first.
     HeadsThenParts,
 }
 
-/// What the positions of two pixels in a window add to their score.
+/// Position bias: a term added to the score of two pixels in a window, by their positions.
 #[derive(Debug)]
 pub enum PairBias<'a, B: Backend> {
     /// The product of the unscaled query and the embedding of the distance, for rows and for columns.
@@ -238,14 +238,15 @@ pub enum PairBias<'a, B: Backend> {
         /// From the query's column to the key's: `[w, w, width]`.
         columns: &'a Tensor<B, 3>,
     },
-    /// One value for each pair: `[heads, pixels, pixels]`.
+    /// One value for each pair of pixels: `[heads, pixels, pixels]`.
     Table(&'a Tensor<B, 3>),
 }
 
-/// Self-attention of a map's pixels. `None` for another backend or element type, and under autodiff: image encoders are never trained.
+/// Self-attention between the pixels of a map. `None` for another backend or element type, and under autodiff, because image encoders are
+/// never trained.
 ///
-/// With a bias of `bf16`, queries, keys, attention weights and values are rounded to that for the products, where the processor has
-/// instructions for it.
+/// If the bias is `bf16` and the processor has instructions for it, queries, keys, attention weights and values are rounded to `bf16` for
+/// the products.
 ///
 /// # Shapes
 /// - qkv: `[n, h, w, 3 * channels]`; padding: the value of a padded pixel, `[3 * channels]`; output: `[n, h, w, channels]`
@@ -275,24 +276,24 @@ pub fn map_attention<B: Backend>(
     }
 }
 
-/// Two doublings of an image's resolution, each pixel by itself: affine map to a block of 2 x 2 pixels, norm, GELU, affine map to
-/// such blocks again, GELU.
+/// Layers of an upscaling to four times the resolution, each pixel by itself: affine map to a block of 2 x 2 pixels, norm, GELU, affine map
+/// to a block of 2 x 2 pixels, GELU.
 #[derive(Debug)]
 pub struct Upscaling<'a, B: Backend> {
-    /// `[channels, 4 * middle]` and `[4 * middle]`.
+    /// Weight and bias of the first affine map: `[channels, 4 * middle]` and `[4 * middle]`.
     pub first: (&'a Tensor<B, 2>, &'a Tensor<B, 1>),
-    /// Scale and offset: `[middle]` each.
+    /// Scale and offset of the norm: `[middle]` each.
     pub norm: (&'a Tensor<B, 1>, &'a Tensor<B, 1>),
-    /// Added to the norm's variance.
+    /// Epsilon of the norm.
     pub epsilon: f64,
-    /// `[middle, 4 * last]` and `[4 * last]`.
+    /// Weight and bias of the second affine map: `[middle, 4 * last]` and `[4 * last]`.
     pub second: (&'a Tensor<B, 2>, &'a Tensor<B, 1>),
 }
 
-/// The product of what [`Upscaling`] makes of the pixels and each mask's weights. `None` for another backend or element type.
+/// The product of the output of [`Upscaling`] and each mask's weights. `None` for another backend or element type.
 ///
 /// # Shapes
-/// - pixels: `[n, pixels, channels]`; masks: `[n, masks, last]`; output: `[n, 16 * pixels, masks]`, blocks within blocks
+/// - pixels: `[n, pixels, channels]`; masks: `[n, masks, last]`; output: `[n, 16 * pixels, masks]`, in order of nested blocks
 pub fn upscale<B: Backend>(
     layers: &Upscaling<'_, B>,
     pixels: &Tensor<B, 3>,

@@ -1,9 +1,9 @@
-//! Self-attention of a map's pixels, within windows or over the whole map.
+//! Self-attention between the pixels of a map, within windows or over the whole map.
 //!
-//! The map is first split into what each window and head needs, side by side in memory; then blocks of queries walk through the
-//! keys tile by tile with a running softmax, so that scores are never more than a tile; what grows fastest is the decomposed bias, with
-//! the pixels times the map's sides. At last the heads are joined to a map again. A window that reaches beyond the map sees the
-//! padding there, which is one and the same vector everywhere and was never computed; what the padding itself asks is dropped.
+//! The map is first split into contiguous arrays for each window and head (a unit). Then blocks of queries process the keys tile by tile
+//! with a running softmax, so that only one tile of scores is stored. The largest array is the decomposed bias, whose size is the number of
+//! pixels times the map's sides. Finally the heads are joined into a map. Where a window exceeds the map, its keys and values are a
+//! constant padding vector, which is not computed for each pixel. Outputs of padded pixels are dropped.
 
 use super::{
     BLOCK_ROWS, MapAttention, QkvOrder,
@@ -14,26 +14,26 @@ use super::{
     simd::{exp, exponentials, max, vectorised},
 };
 
-/// Queries of a task.
+/// Queries per task.
 const QUERIES: usize = 64;
 
-/// Keys of a tile, about: whole lines of pixels. Scores, keys and values of a tile fit into the second-level cache together.
+/// Approximate number of keys per tile: whole lines of pixels. Scores, keys and values of a tile fit into the second-level cache together.
 const KEYS: usize = 512;
 
-/// Floats that are left free behind each row of keys, so that rows do not lie a power of two apart and fight for the same lines of
-/// the first-level cache.
+/// Unused floats after each row of keys, so that the distance between rows is not a power of two. Otherwise rows would compete for the same
+/// lines of the first-level cache.
 const GAP: usize = 16;
 
-/// What is added to the score of a query and a key.
+/// The position bias: what is added to the score of a query and a key.
 pub(super) enum Bias<'a> {
-    /// By the distances of their rows and of their columns, times the query: `[h, h, width]` and `[w, w, width]` of a window.
+    /// Embeddings of the row and column distances, multiplied by the query: `[h, h, width]` and `[w, w, width]` of a window.
     Decomposed { rows: &'a [f32], columns: &'a [f32] },
-    /// A number of each pair: `[heads, pixels, pixels]` of a window.
+    /// One value for each pair of pixels: `[heads, pixels, pixels]` of a window.
     Table(&'a [f32]),
 }
 
-/// The output map, from queries, keys and values `[n, h, w, 3 * channels]` and those of a padded pixel `[3 * channels]`; `rounded` says
-/// whether products are made of what is rounded to bf16.
+/// Computes the output map from queries, keys and values `[n, h, w, 3 * channels]` and those of a padded pixel `[3 * channels]`. `rounded`:
+/// whether the factors of products are rounded to bf16.
 pub(super) fn forward(attention: &MapAttention, qkv: &Array, padding: &Array, bias: &Bias<'_>, rounded: bool) -> Array {
     let sizes = Sizes::of(attention, qkv);
     let (map, padding) = (qkv.values(), padding.values());
@@ -65,10 +65,10 @@ struct Sizes {
     map: [usize; 2],
     /// Height and width of a window.
     window: [usize; 2],
-    /// Windows down and across.
+    /// Number of windows down and across.
     windows: [usize; 2],
     heads: usize,
-    /// Channels of a head.
+    /// Number of channels of a head.
     width: usize,
     order: QkvOrder,
 }
@@ -88,27 +88,27 @@ impl Sizes {
         }
     }
 
-    /// Pixels of a window.
+    /// Number of pixels of a window.
     fn pixels(&self) -> usize {
         self.window[0] * self.window[1]
     }
 
-    /// Windows of all samples, once for each head.
+    /// Number of units: windows of all samples, times heads.
     fn units(&self) -> usize {
         self.samples * self.windows[0] * self.windows[1] * self.heads
     }
 
-    /// Lines of pixels of a tile of keys.
+    /// Number of pixel lines of a tile of keys.
     fn tile_lines(&self) -> usize {
         (KEYS / self.window[1]).clamp(1, self.window[0])
     }
 
-    /// From one row of a tile's keys to the next.
+    /// Distance from one row of a tile's keys to the next.
     fn key_step(&self) -> usize {
         self.tile_lines() * self.window[1] + GAP
     }
 
-    /// Tiles of keys of a window.
+    /// Number of key tiles of a window.
     fn tiles(&self) -> usize {
         self.window[0].div_ceil(self.tile_lines())
     }
@@ -118,19 +118,19 @@ impl Sizes {
         self.tile_lines().min(self.window[0] - tile * self.tile_lines()) * self.window[1]
     }
 
-    /// The keys of a tile, `[width, keys]`, of a unit's.
+    /// The keys of a tile, `[width, keys]`, from those of a unit.
     fn keys<'a>(&self, keys: &'a [f32], tile: usize) -> Matrix<'a> {
         let step = self.key_step();
         Matrix::strided(&keys[tile * self.width * step..], [self.width, self.tile_keys(tile)], [step, 1])
     }
 
-    /// The values of a tile, `[keys, width]`, of a unit's.
+    /// The values of a tile, `[keys, width]`, from those of a unit.
     fn values<'a>(&self, values: &'a [f32], tile: usize) -> Matrix<'a> {
         let first = tile * self.tile_lines() * self.window[1];
         Matrix::new(&values[first * self.width..], self.tile_keys(tile), self.width)
     }
 
-    /// Where a pixel of all maps lies: its window's first unit, and its number in the window.
+    /// Position of a pixel (counted over all maps): the first unit of its window, and its index in the window.
     fn place(&self, pixel: usize) -> (usize, usize) {
         let [height, width] = self.map;
         let (sample, row, column) = (pixel / (height * width), pixel / width % height, pixel % width);
@@ -138,7 +138,7 @@ impl Sizes {
         (window * self.heads, row % self.window[0] * self.window[1] + column % self.window[1])
     }
 
-    /// Where a unit's queries (0), keys (1) or values (2) of a pixel begin in the map; none if the window reaches beyond it there.
+    /// Start of a pixel's values in the map (`None` in the padding), and the first channel of a unit's queries (0), keys (1) or values (2).
     fn at(&self, unit: usize, part: usize, pixel: usize) -> (Option<usize>, usize) {
         let (window, head) = (unit / self.heads, unit % self.heads);
         let sample = window / (self.windows[0] * self.windows[1]);
@@ -155,19 +155,19 @@ impl Sizes {
     }
 }
 
-/// What the windows and heads are asked and answer with, each unit by itself.
+/// Queries, keys, values and bias, split by unit.
 struct Split {
-    /// `[pixels, width]` of each unit.
+    /// Queries: `[pixels, width]` of each unit.
     queries: Vec<f32>,
-    /// `[width, keys of the tile]` of each tile of each unit, with gaps.
+    /// Keys: `[width, keys of the tile]` of each tile of each unit, with gaps.
     keys: Vec<f32>,
-    /// `[pixels, width]` of each unit.
+    /// Values: `[pixels, width]` of each unit.
     values: Vec<f32>,
-    /// What a query's row adds for each row of keys, `[pixels, h]` of each unit; empty without decomposed bias.
+    /// Bias of a query for each row of keys: `[pixels, h]` of each unit; empty without decomposed bias.
     by_row: Vec<f32>,
-    /// What its column adds for each column of keys, `[pixels, w]` of each unit; empty without decomposed bias.
+    /// Bias of a query for each column of keys: `[pixels, w]` of each unit; empty without decomposed bias.
     by_column: Vec<f32>,
-    /// Keys and values of each tile of each unit once more, rounded for the products; empty where those are of `f32`.
+    /// Keys and values of each tile of each unit, rounded to bf16 for the products; empty if products are in `f32`.
     rounded: Vec<[Panels; 2]>,
 }
 
@@ -225,14 +225,14 @@ impl Split {
     }
 }
 
-/// The answers to some queries of a unit, `[queries, width]`; they are zero before.
+/// Computes the output of some queries of a unit, `[queries, width]`; `output` must be zero.
 fn attend(sizes: &Sizes, split: &Split, bias: &Bias<'_>, unit: usize, first: usize, output: &mut [f32]) {
     let (pixels, width, [lines, line]) = (sizes.pixels(), sizes.width, sizes.window);
     let count = output.len() / width;
     let products = Products::of(sizes, split, unit, first, count);
     let mut scores = vec![0.0; count * sizes.tile_lines() * line];
     let mut shares = Strips::default();
-    // Of each query: the largest score so far, and the sum of all exponentials relative to it.
+    // For each query: the maximum score so far, and the sum of all exponentials relative to it.
     let mut running = vec![(f32::NEG_INFINITY, 0.0_f32); count];
     for tile in 0..sizes.tiles() {
         let from = tile * sizes.tile_lines();
@@ -269,7 +269,7 @@ fn attend(sizes: &Sizes, split: &Split, bias: &Bias<'_>, unit: usize, first: usi
     }
 }
 
-/// The products that some queries of a unit take part in.
+/// The matrix products of some queries of a unit.
 enum Products<'a> {
     Full {
         sizes: &'a Sizes,
@@ -278,7 +278,7 @@ enum Products<'a> {
         values: &'a [f32],
         scale: f32,
     },
-    /// The queries are scaled, and of each tile there are keys and values.
+    /// The queries are already scaled; each tile has its keys and values.
     Rounded {
         queries: Strips,
         tiles: &'a [[Panels; 2]],
@@ -301,7 +301,7 @@ impl<'a> Products<'a> {
         Self::Rounded { queries, tiles: &split.rounded[unit * tiles..][..tiles] }
     }
 
-    /// The scores of a tile's keys.
+    /// Computes the scores of a tile's keys.
     fn score(&self, tile: usize, scores: &mut [f32]) {
         match self {
             Self::Full { sizes, queries, keys, scale, .. } => {
@@ -317,7 +317,7 @@ impl<'a> Products<'a> {
         }
     }
 
-    /// Adds a tile's values by their keys' shares to the output; `strips` is where the shares may be rounded.
+    /// Adds a tile's values, weighted by `shares`, to the output; `strips` is a buffer for the rounded weights.
     fn sum_up(&self, tile: usize, shares: Matrix<'_>, strips: &mut Strips, output: &mut [f32]) {
         match self {
             Self::Full { sizes, values, .. } => {
@@ -332,7 +332,7 @@ impl<'a> Products<'a> {
     }
 }
 
-/// Adds what a query's row and column say of each key.
+/// Adds the decomposed bias of a query to the score of each key.
 #[inline(always)]
 fn add_decomposed(scores: &mut [f32], by_row: &[f32], by_column: &[f32]) {
     for (scores, &of_row) in scores.chunks_exact_mut(by_column.len()).zip(by_row) {
@@ -342,7 +342,7 @@ fn add_decomposed(scores: &mut [f32], by_row: &[f32], by_column: &[f32]) {
     }
 }
 
-/// Scores to their exponentials relative to the largest so far; what was summed up before is brought to the same measure.
+/// Replaces scores by their exponentials relative to the running maximum; rescales earlier sums to the new maximum.
 #[inline(always)]
 fn accumulate(scores: &mut [f32], output: &mut [f32], (largest, sum): &mut (f32, f32)) {
     let before = *largest;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// A matrix in memory, with the steps from one row or column to the next.
+/// A view of a matrix with strides: the steps from one row and one column to the next.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Matrix<'a> {
     values: &'a [f32],
@@ -10,7 +10,7 @@ pub(super) struct Matrix<'a> {
     strides: [usize; 2],
 }
 
-/// A matrix to be written.
+/// A mutable view of a matrix.
 #[derive(Debug)]
 pub(super) struct MatrixMut<'a> {
     values: &'a mut [f32],
@@ -18,13 +18,14 @@ pub(super) struct MatrixMut<'a> {
     strides: [usize; 2],
 }
 
-/// Whether a matrix ends within so many values.
+/// Whether a matrix fits into `length` values.
 fn fits([rows, columns]: [usize; 2], [down, right]: [usize; 2], length: usize) -> bool {
     let last = || (rows - 1).checked_mul(down)?.checked_add((columns - 1).checked_mul(right)?);
     rows == 0 || columns == 0 || last().is_some_and(|last| last < length)
 }
 
-/// Whether each element of a matrix has a place of its own: rows lie one behind the other, or columns do.
+/// Whether no two elements of a matrix share a position. Sufficient check: each row starts after the end of the row before, or the same
+/// holds for columns.
 fn is_distinct([rows, columns]: [usize; 2], [down, right]: [usize; 2]) -> bool {
     let behind = |outer: usize, step: usize, inner: usize, stride: usize| {
         (outer <= 1 || step > inner.saturating_sub(1) * stride) && (inner <= 1 || stride > 0)
@@ -33,13 +34,13 @@ fn is_distinct([rows, columns]: [usize; 2], [down, right]: [usize; 2]) -> bool {
 }
 
 impl<'a> Matrix<'a> {
-    /// In row-major order.
+    /// A matrix in row-major order.
     pub(super) fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
         Self::strided(values, [rows, columns], [columns, 1])
     }
 
     /// # Panics
-    /// If it does not fit into the slice.
+    /// If the matrix does not fit into the slice.
     pub(super) fn strided(values: &'a [f32], size: [usize; 2], strides: [usize; 2]) -> Self {
         assert!(fits(size, strides, values.len()), "a matrix of {size:?} by {strides:?} in {} values", values.len());
         Self { values, size, strides }
@@ -53,7 +54,7 @@ impl<'a> Matrix<'a> {
         self.size[1]
     }
 
-    /// The values that it was made from.
+    /// The underlying values.
     pub(super) fn values(self) -> &'a [f32] {
         self.values
     }
@@ -68,7 +69,7 @@ impl<'a> Matrix<'a> {
         (0..self.size[1]).map(move |column| self.values[row * self.strides[0] + column * self.strides[1]])
     }
 
-    /// The values of a row, if they lie side by side.
+    /// The values of a row, if they are contiguous.
     pub(super) fn contiguous_row(self, row: usize) -> Option<&'a [f32]> {
         let side_by_side = self.strides[1] == 1 || self.size[1] <= 1;
         side_by_side.then(|| &self.values[row * self.strides[0]..][..self.size[1]])
@@ -78,25 +79,25 @@ impl<'a> Matrix<'a> {
         self.values[row * self.strides[0] + column * self.strides[1]]
     }
 
-    /// Some of the rows.
+    /// A range of rows.
     pub(super) fn slice_rows(self, rows: Range<usize>) -> Self {
         Self::strided(&self.values[rows.start * self.strides[0]..], [rows.len(), self.size[1]], self.strides)
     }
 
-    /// Some of the columns.
+    /// A range of columns.
     pub(super) fn slice_columns(self, columns: Range<usize>) -> Self {
         Self::strided(&self.values[columns.start * self.strides[1]..], [self.size[0], columns.len()], self.strides)
     }
 }
 
 impl<'a> MatrixMut<'a> {
-    /// In row-major order.
+    /// A matrix in row-major order.
     pub(super) fn new(values: &'a mut [f32], rows: usize, columns: usize) -> Self {
         Self::strided(values, [rows, columns], [columns, 1])
     }
 
     /// # Panics
-    /// If it does not fit into the slice, or two of its elements share a place.
+    /// If the matrix does not fit into the slice, or two of its elements share a position.
     pub(super) fn strided(values: &'a mut [f32], size: [usize; 2], strides: [usize; 2]) -> Self {
         assert!(fits(size, strides, values.len()), "a matrix of {size:?} by {strides:?} in {} values", values.len());
         assert!(is_distinct(size, strides), "elements of a matrix of {size:?} by {strides:?} share their places");
@@ -107,15 +108,14 @@ impl<'a> MatrixMut<'a> {
         self.size
     }
 
-    /// A square block, and the step from one of its rows to the next; none if it reaches beyond the matrix, or its rows do not lie side by
-    /// side in memory.
+    /// A square block, and the distance between its rows; `None` if it exceeds the matrix, or the values of a row are not contiguous.
     pub(super) fn block(&mut self, row: usize, column: usize, side: usize) -> Option<(&mut [f32], usize)> {
         let ([rows, columns], [down, right]) = (self.size, self.strides);
         let whole = row + side <= rows && column + side <= columns && right == 1;
         whole.then(|| (&mut self.values[row * down + column..], down))
     }
 
-    /// Adds a square block, as far as it lies within the matrix.
+    /// Adds a square block; the part outside the matrix is ignored.
     pub(super) fn add_block(&mut self, row: usize, column: usize, block: &[f32], side: usize) {
         let ([rows, columns], [down, right]) = (self.size, self.strides);
         for (row, block) in (row..rows).zip(block.chunks_exact(side)) {
@@ -125,7 +125,7 @@ impl<'a> MatrixMut<'a> {
         }
     }
 
-    /// Some of the columns.
+    /// A range of columns.
     pub(super) fn slice_columns(self, columns: Range<usize>) -> Self {
         let start = columns.start * self.strides[1];
         Self::strided(&mut self.values[start..], [self.size[0], columns.len()], self.strides)
@@ -189,7 +189,7 @@ impl<'a> MatrixMut<'a> {
 mod tests {
     use super::*;
 
-    /// The product, element by element.
+    /// Reference implementation of the product.
     fn naive(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32> {
         let right = right.transposed();
         let rows = (0..left.rows()).flat_map(|row| (0..right.rows()).map(move |column| (row, column)));

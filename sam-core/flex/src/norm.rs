@@ -7,17 +7,17 @@ use super::{
     simd::{sum, vectorised},
 };
 
-/// Each row to mean 0 and variance 1, then times a scale plus an offset for each column.
+/// Layer norm: normalises each row to mean 0 and variance 1, then applies a scale and an offset for each column.
 #[derive(Debug, Clone)]
 pub(super) struct Norm {
     pub(super) epsilon: f32,
 }
 
-/// What the backward pass needs to know of a row.
+/// Statistics of a row for the backward pass.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moments {
     mean: f32,
-    /// One over the standard deviation.
+    /// 1 divided by the standard deviation.
     sharpness: f32,
 }
 
@@ -85,7 +85,7 @@ pub(super) fn row_forward(output: &mut [f32], x: &[f32], scale: &[f32], offset: 
     Moments { mean, sharpness }
 }
 
-/// The gradient of a row that was normalised.
+/// The gradient of a normalised row.
 #[inline(always)]
 pub(super) fn row_backward(
     output: &mut [f32],

@@ -1,4 +1,4 @@
-//! The perceptron of a transformer's block, with the norm before it and the sum behind it.
+//! The perceptron of a transformer block, with the norm before it and the residual connection.
 
 use super::{
     BLOCK_ROWS,
@@ -11,7 +11,7 @@ use super::{
     weight::Weight,
 };
 
-/// `x` plus an affine map of GELU of an affine map of its norm, each row by itself.
+/// `x` plus the perceptron of its norm (affine map, GELU, affine map), for each row.
 pub(super) fn forward(
     [x, scale, offset, first_bias, second_bias]: &[Array; 5],
     epsilon: f32,
@@ -23,7 +23,7 @@ pub(super) fn forward(
     let output = fill_one(&blocks(values.len() / width, BLOCK_ROWS), width, |block, output| {
         let x = &values[block * BLOCK_ROWS * width..][..output.len()];
         let rows = output.len() / width;
-        // The norm stands where the output will.
+        // The output's memory holds the norm first.
         vectorised(
             #[inline(always)]
             || {

@@ -1,4 +1,4 @@
-//! The interface of kernels and burn: tensors in, a tensor out, and under autodiff a node in the graph.
+//! The interface between kernels and burn: tensors in, a tensor out, and under autodiff a node in the graph.
 
 use std::{any::Any, borrow::Cow, fmt::Debug};
 
@@ -10,15 +10,15 @@ use super::matrix::Matrix;
 #[cfg(feature = "autodiff")]
 mod graph;
 
-/// An operation on `N` arrays, and its gradient.
+/// An operation on `N` arrays, with its gradient.
 pub(super) trait Kernel<const N: usize>: Clone + Debug + Send + 'static {
-    /// What the forward pass leaves for the backward pass, beside the inputs.
+    /// Data that the forward pass saves for the backward pass, in addition to the inputs.
     type Saved: Clone + Debug + Send + 'static;
 
-    /// The output, and what the backward pass needs.
+    /// Forward pass: the output, and the saved data for the backward pass.
     fn forward(&self, inputs: &[Array; N]) -> (Array, Self::Saved);
 
-    /// The gradients of those inputs that are wanted, from the output's gradient.
+    /// Backward pass: the gradients of the inputs that need one, from the output's gradient.
     #[cfg_attr(not(feature = "autodiff"), expect(dead_code, reason = "only training has gradients"))]
     fn backward(
         &self,
@@ -29,7 +29,7 @@ pub(super) trait Kernel<const N: usize>: Clone + Debug + Send + 'static {
     ) -> [Option<Array>; N];
 }
 
-/// Values of `f32` in row-major order; a matrix may also lie transposed.
+/// `f32` values in row-major order; a matrix may also be transposed.
 #[derive(Debug, Clone)]
 pub(super) struct Array(FlexTensor);
 
@@ -38,12 +38,12 @@ impl Array {
         Self(FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(Shape::from(dims.to_vec())), DType::F32))
     }
 
-    /// None of another type.
+    /// `None` for another element type.
     pub(super) fn of_f32(tensor: &FlexTensor) -> Option<Self> {
         (tensor.dtype() == DType::F32).then(|| Self::of(tensor))
     }
 
-    /// Copies only what does not lie in order, and no matrix.
+    /// Copies only tensors that are not contiguous; matrices with positive strides are never copied.
     fn of(tensor: &FlexTensor) -> Self {
         if tensor.layout().num_dims() == 2 && tensor.layout().has_positive_strides() {
             Self(tensor.clone())
@@ -56,12 +56,12 @@ impl Array {
         self.0.layout().shape()
     }
 
-    /// The last dimension.
+    /// The length of the last dimension.
     pub(super) fn width(&self) -> usize {
         self.dims().last().copied().unwrap_or(1)
     }
 
-    /// All values in order; copied if they do not lie so.
+    /// All values in row-major order; copied if they are not contiguous.
     pub(super) fn values(&self) -> Cow<'_, [f32]> {
         match self.0.as_slice() {
             Some(values) => Cow::Borrowed(values),
@@ -69,7 +69,7 @@ impl Array {
         }
     }
 
-    /// The last axis as columns, all others as rows.
+    /// A matrix with the last axis as columns, and all other axes as rows.
     pub(super) fn matrix(&self) -> Matrix<'_> {
         let (layout, columns) = (self.0.layout(), self.width());
         let values = &self.0.storage()[layout.start_offset()..];
@@ -82,7 +82,7 @@ impl Array {
     }
 }
 
-/// Runs a kernel on tensors of `Flex` or, with the feature `autodiff`, of `Autodiff<Flex>` that hold `f32`; none for all others.
+/// Runs a kernel on `f32` tensors of `Flex` or, with the feature `autodiff`, of `Autodiff<Flex>`; `None` for all others.
 pub(super) fn run<B: Backend, K: Kernel<N>, const N: usize, const D: usize>(
     kernel: K,
     inputs: [FloatTensor<B>; N],
@@ -100,7 +100,7 @@ pub(super) fn run<B: Backend, K: Kernel<N>, const N: usize, const D: usize>(
     Some(Tensor::from_primitive(TensorPrimitive::Float(output)))
 }
 
-/// Runs a function on tensors of `Flex` that hold `f32`; none for all others, and under autodiff.
+/// Runs a function on `f32` tensors of `Flex`; `None` for all others, and under autodiff.
 pub(super) fn run_untracked<B: Backend, const N: usize, const D: usize>(
     inputs: [FloatTensor<B>; N],
     work: impl FnOnce(&[Array; N]) -> Array,
@@ -110,12 +110,12 @@ pub(super) fn run_untracked<B: Backend, const N: usize, const D: usize>(
     Some(Tensor::from_primitive(TensorPrimitive::Float(output)))
 }
 
-/// The tensor as `Flex` holds it; none for other backends, and under autodiff.
+/// The tensor's `Flex` representation; `None` for other backends, and under autodiff.
 pub(super) fn flex<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Option<FlexTensor> {
     cast(tensor.into_primitive().tensor()).ok()
 }
 
-/// The tensor as its backend holds it.
+/// The tensor's backend representation.
 pub(super) fn primitive<B: Backend, const D: usize>(tensor: &Tensor<B, D>) -> FloatTensor<B> {
     tensor.clone().into_primitive().tensor()
 }
@@ -124,12 +124,12 @@ fn arrays<const N: usize>(tensors: &[FlexTensor; N]) -> Option<[Array; N]> {
     tensors.iter().all(|tensor| tensor.dtype() == DType::F32).then(|| tensors.each_ref().map(Array::of))
 }
 
-/// A value as the type that it has in truth, or itself again.
+/// Casts a value to its actual type; returns the value as error if the types differ.
 fn cast<T: 'static, U: 'static>(value: T) -> Result<U, T> {
     let mut slot = Some(value);
     match (&mut slot as &mut dyn Any).downcast_mut::<Option<U>>().and_then(Option::take) {
         Some(value) => Ok(value),
-        // Nothing was taken, so it is there still.
+        // Nothing was taken, so the value is still in `slot`.
         None => slot.map_or_else(|| unreachable!("a value was taken as another type than it has"), Err),
     }
 }

@@ -1,17 +1,17 @@
-//! Arithmetic that the compiler can vectorise, and the dispatch to what the processor has.
+//! Arithmetic that the compiler can vectorise, and the dispatch to the processor's instruction set.
 
 #[cfg(test)]
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Sums are kept in this many parts, so that they vectorise; it also fixes their order on every processor.
+/// Number of partial sums, so that sums vectorise; it also fixes their order on every processor.
 const LANES: usize = 16;
 
-/// Tests set it, and all loops run as on a processor that has nothing to offer.
+/// Set by tests: all loops run as on a processor without vector instructions.
 #[cfg(test)]
 pub(super) static WITHOUT_VECTORS: AtomicBool = AtomicBool::new(false);
 
-/// Runs a loop compiled for the best instruction set of this processor. The closure must be marked `#[inline(always)]`, and so must all
-/// that it calls: what is not inlined runs, a multiple slower, without vectors.
+/// Runs a loop compiled for the best instruction set of this processor. The closure and everything that it calls must be marked
+/// `#[inline(always)]`: code that is not inlined runs without vector instructions, several times slower.
 #[inline(always)]
 pub(super) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
     #[cfg(test)]
@@ -21,7 +21,7 @@ pub(super) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(work)
 }
 
-/// The exponential, to a relative error of 2e-7; 0 and infinity are approached, not reached, beyond ±87.
+/// The exponential function, with a relative error of 2e-7. Beyond ±87 the result is clamped, so 0 and infinity are never reached.
 ///
 /// Range reduction by powers of two and a polynomial of sixth degree, as in the Cephes library's `expf`.
 #[inline(always)]
@@ -40,10 +40,10 @@ pub(super) fn exp(x: f32) -> f32 {
     mantissa * f32::from_bits(exponent)
 }
 
-/// A polynomial, the highest power's factor first.
+/// Evaluates a polynomial; `factors` starts with the coefficient of the highest power.
 ///
-/// Fused, which halves the instructions. A processor without that (x86 before AVX2) calls a routine instead, which is slow and gives the
-/// same.
+/// Uses fused multiply-add, which halves the number of instructions. On a processor without it (x86 before AVX2), a slow library routine
+/// gives the same result.
 #[inline(always)]
 fn polynomial<const N: usize>(x: f32, factors: [f32; N]) -> f32 {
     let mut sum = 0.0_f32;
@@ -55,7 +55,7 @@ fn polynomial<const N: usize>(x: f32, factors: [f32; N]) -> f32 {
 
 /// The normal distribution's cumulative probability at `x`, to 1e-7, and its density.
 ///
-/// By the error function after Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26.
+/// Uses the error function after Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26.
 #[inline(always)]
 pub(super) fn normal(x: f32) -> (f32, f32) {
     const DENSITY_AT_0: f32 = 0.398_942_3;
@@ -66,7 +66,7 @@ pub(super) fn normal(x: f32) -> (f32, f32) {
     (if x < 0.0 { outside } else { 1.0 - outside }, DENSITY_AT_0 * tail)
 }
 
-/// The sum of `value` over the pairs of two slices of one length.
+/// The sum of `value` over the pairs of two slices of equal length.
 #[inline(always)]
 pub(super) fn sum(left: &[f32], right: &[f32], value: impl Fn(f32, f32) -> f32) -> f32 {
     let mut lanes = [0.0; LANES];
@@ -80,7 +80,7 @@ pub(super) fn sum(left: &[f32], right: &[f32], value: impl Fn(f32, f32) -> f32) 
     lanes.iter().sum::<f32>() + rest
 }
 
-/// Each value to the exponential of its distance from `origin`; returns their sum.
+/// Replaces each value by the exponential of its difference from `origin`; returns the sum.
 #[inline(always)]
 pub(super) fn exponentials(values: &mut [f32], origin: f32) -> f32 {
     let mut lanes = [0.0; LANES];

@@ -1,4 +1,4 @@
-//! The kernels against burn's own operations, forwards and backwards.
+//! Compares the kernels with burn's own operations, in the forward and backward pass.
 
 use std::sync::atomic::Ordering;
 
@@ -16,12 +16,12 @@ use super::simd::WITHOUT_VECTORS;
 
 type B = Autodiff<Flex>;
 
-/// Values of a normal distribution, tracked.
+/// Normally distributed random values, with gradients tracked.
 fn random<const D: usize>(shape: [usize; D]) -> Tensor<B, D> {
     Tensor::random(shape, Distribution::Normal(0.0, 1.0), &FlexDevice).require_grad()
 }
 
-/// Both outputs and all their gradients, for one and the same gradient of the output.
+/// Asserts that both outputs and all their gradients agree, for the same gradient of the output.
 fn assert_agree<const D: usize>(found: Tensor<B, D>, expected: Tensor<B, D>, inputs: &[&dyn Gradient]) {
     let weight = random(found.dims()).detach();
     let tolerance = burn::tensor::Tolerance::<f32>::absolute(2e-4);
@@ -39,7 +39,7 @@ fn assert_agree<const D: usize>(found: Tensor<B, D>, expected: Tensor<B, D>, inp
     }
 }
 
-/// Inputs of any rank.
+/// An input of any rank, to read its gradient.
 trait Gradient {
     fn of(&self, gradients: &<B as AutodiffBackend>::Gradients) -> Vec<f32>;
 }
@@ -114,7 +114,7 @@ fn assert_near<const D: usize>(found: Tensor<Flex, D>, expected: Tensor<Flex, D>
     found.into_data().assert_approx_eq(&expected.into_data(), burn::tensor::Tolerance::<f32>::absolute(1e-4));
 }
 
-/// Other tests may run at the same time, and then test the same.
+/// Tests that run at the same time then also run without vectors, which does no harm.
 #[test]
 fn kernels_agree_on_a_processor_without_vectors() {
     WITHOUT_VECTORS.store(true, Ordering::Relaxed);

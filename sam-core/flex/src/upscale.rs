@@ -1,8 +1,8 @@
-//! The mask decoder's way from the transformer's pixels to logits at four times their resolution.
+//! The mask decoder's upscaling: from the transformer's pixels to logits at four times their resolution.
 //!
-//! What lies between would be the largest arrays of the whole decoder: each pixel becomes 16 with an eighth of its channels. A block of
-//! pixels is taken from the first to the last step while it is in the cache, and nothing between is kept; the backward pass
-//! computes it again, which costs less than to fetch it from memory.
+//! The intermediate results would be the largest arrays of the whole decoder: each pixel becomes 16 pixels with an eighth of its channels.
+//! So each block of pixels goes through all steps while it is in the cache, and no intermediate result is stored. The backward pass
+//! recomputes them, which is faster than reading them from memory.
 
 use super::{
     fill::{blocks, fill, fill_one},
@@ -13,10 +13,10 @@ use super::{
     simd::vectorised,
 };
 
-/// Image pixels of a block.
+/// Image pixels per block.
 const BLOCK: usize = 128;
 
-/// Affine map, layer norm, GELU, affine map, GELU, and the product with each mask's weights.
+/// The upscaling: affine map, layer norm, GELU, affine map, GELU, and the product with each mask's weights.
 ///
 /// Inputs: pixels `[n, pixels, channels]`; weight `[channels, 4 * middle]` and bias `[4 * middle]` of the first doubling; scale and
 /// offset `[middle]` of the norm; weight `[middle, 4 * last]` and bias `[4 * last]` of the second doubling; the masks' weights
@@ -90,9 +90,9 @@ struct Sizes {
     samples: usize,
     pixels: usize,
     channels: usize,
-    /// Channels after the first doubling.
+    /// Number of channels after the first doubling.
     middle: usize,
-    /// Channels after the second.
+    /// Number of channels after the second doubling.
     last: usize,
     masks: usize,
 }
@@ -118,13 +118,13 @@ impl Sizes {
         block / self.pixels.div_ceil(BLOCK)
     }
 
-    /// A block's first pixel, counted through all samples.
+    /// The first pixel of a block, counted over all samples.
     fn first_pixel(&self, block: usize) -> usize {
         self.sample(block) * self.pixels + block % self.pixels.div_ceil(BLOCK) * BLOCK
     }
 }
 
-/// What the forward pass finds on its way.
+/// Intermediate results of the forward pass.
 struct Steps {
     /// After the first affine map: `[4 * pixels, middle]`.
     doubled: Vec<f32>,
@@ -137,7 +137,7 @@ struct Steps {
     doubled_twice: Vec<f32>,
 }
 
-/// The inputs, and the work on one block of pixels.
+/// The inputs, and the computation on one block of pixels.
 struct Layers<'a> {
     sizes: Sizes,
     epsilon: f32,
@@ -179,7 +179,7 @@ impl Layers<'_> {
         Steps { doubled, moments, normalised, activated, doubled_twice }
     }
 
-    /// The gradients of a block's masks' weights, and of the output of the second affine map.
+    /// The gradients of the masks' weights and of the second affine map's output, for one block.
     fn backward_of_masks(&self, block: usize, gradient: Matrix<'_>, steps: &Steps) -> [Vec<f32>; 2] {
         let Sizes { last, masks, .. } = self.sizes;
         let all = gradient.rows();
@@ -200,7 +200,7 @@ impl Layers<'_> {
         [to_masks, to_second]
     }
 
-    /// Writes the pixels' gradient; returns that of the masks' weights and, if asked, those of the inputs between them.
+    /// Writes the pixels' gradient. Returns the gradient of the masks' weights and, if needed, those of the other inputs.
     fn backward(
         &self,
         block: usize,
@@ -255,7 +255,7 @@ impl Layers<'_> {
     }
 }
 
-/// `x W + b` of a block.
+/// `x W + b` of one block.
 fn affine(x: Matrix<'_>, weight: &Array, bias: &Array) -> Vec<f32> {
     let bias = bias.values();
     let mut output = bias.repeat(x.rows());

@@ -1,4 +1,4 @@
-//! The weights that rows are multiplied by, as their precision wants them.
+//! Weights of matrix products, stored in the precision of the product.
 
 use burn::tensor::{DType, Tensor, backend::Backend, bf16};
 
@@ -8,16 +8,16 @@ use super::{
     record::{Array, flex},
 };
 
-/// The right factor of products with rows of `f32`.
+/// The right factor of products with `f32` rows.
 #[derive(Debug)]
 pub(super) enum Weight {
     Full(Array),
-    /// Rows are rounded too, and the products summed up in `f32`.
+    /// bf16 weights: rows are rounded too, and products are summed in `f32`.
     Rounded(Panels),
 }
 
 impl Weight {
-    /// Of a tensor of `Flex` that holds `f32` or `bf16`; none for all others, and under autodiff.
+    /// From a tensor of `Flex` in `f32` or `bf16`; `None` for all others, and under autodiff.
     pub(super) fn of<B: Backend>(weight: &Tensor<B, 2>) -> Option<Self> {
         if weight.dtype() != DType::BF16 {
             return Array::of_f32(&flex(weight.clone())?).map(Self::Full);

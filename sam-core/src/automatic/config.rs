@@ -1,36 +1,36 @@
-//! The config of automatic masks.
+//! Config of the automatic mask generator.
 
 use sam_prompt::ConfigError;
 use serde::{Deserialize, Serialize};
 
-/// How everything on an image is found.
+/// Config of the automatic mask generator.
 ///
-/// Defaults are the official generator's.
+/// The defaults are those of the official generator.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct AutomaticConfig {
-    /// Clicks along each side of the image.
+    /// Number of clicks along each side of the image.
     pub points_per_side: usize,
-    /// Clicks whose masks are held at once; the predictor decodes up to 64 of them together.
+    /// Number of clicks whose masks are in memory at once; the predictor decodes up to 64 of them together.
     pub points_per_batch: usize,
-    /// Masks of a lower predicted IoU are dropped; 0 keeps all.
+    /// Masks with a lower predicted IoU are dropped; 0 keeps all.
     pub pred_iou_threshold: f32,
-    /// Masks of a lower stability are dropped; 0 keeps all.
+    /// Masks with a lower stability score are dropped; 0 keeps all.
     pub stability_threshold: f32,
-    /// How far the threshold moves in measuring stability, in logits.
+    /// Offset of the threshold for the stability score, in logits.
     pub stability_offset: f32,
-    /// Of two masks of one crop whose boxes overlap by more, the one of lower predicted IoU is dropped.
+    /// Box IoU above which, of two masks of one crop, the one with the lower predicted IoU is dropped.
     pub box_nms_threshold: f32,
-    /// Layers of crops beside the whole image; layer `i` has `2^i` crops along each side.
+    /// Layers of crops in addition to the whole image; layer `i` has `2^i` crops along each side.
     pub crop_layers: usize,
-    /// Of two masks of different crops whose boxes overlap by more, the one of the larger crop is dropped.
+    /// Box IoU above which, of two masks of different crops, the one of the larger crop is dropped.
     pub crop_nms_threshold: f32,
-    /// How far crops of the first layer overlap, as a fraction of the shorter side.
+    /// Overlap of the crops of the first layer, as a fraction of the image's shorter side.
     pub crop_overlap: f64,
-    /// Layer `i` has this factor to the power `i` fewer clicks along a side, and at least one.
+    /// Layer `i` has fewer clicks along a side by this factor to the power `i`, but at least one.
     pub crop_downscale: usize,
-    /// Holes and islands of fewer pixels are filled and removed; 0 leaves masks as they are.
+    /// Holes and islands of fewer pixels are filled or removed; 0 leaves masks unchanged.
     pub min_region_area: usize,
 }
 
@@ -52,7 +52,7 @@ impl Default for AutomaticConfig {
     }
 }
 
-/// A method for each field that changes it alone.
+/// Implements a `with_*` method for each field.
 macro_rules! builders {
     ($($method:ident, $field:ident: $type:ty;)*) => {
         impl AutomaticConfig {
@@ -82,12 +82,12 @@ builders! {
 }
 
 impl AutomaticConfig {
-    /// Whether every value makes sense.
+    /// Validates all values.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         ConfigError::check_count("points_per_side", self.points_per_side)?;
         ConfigError::check_count("points_per_batch", self.points_per_batch)?;
         ConfigError::check_count("crop_downscale", self.crop_downscale)?;
-        // More layers than that have crops of no pixel on any image that fits into memory.
+        // With more layers, crops would have no pixels on any image that fits into memory.
         ConfigError::check(self.crop_layers <= 8, "crop_layers", || self.crop_layers.to_string(), "at most 8")?;
         let has_clicks = self.clicks_along(self.crop_layers) > 0;
         let expected = "a factor that leaves a click in every layer";
@@ -107,7 +107,7 @@ impl AutomaticConfig {
         Ok(())
     }
 
-    /// Clicks along each side of a layer's crops.
+    /// Number of clicks along each side of a layer's crops.
     pub(super) fn clicks_along(&self, layer: usize) -> usize {
         (0..layer).fold(self.points_per_side, |clicks, _| clicks / self.crop_downscale)
     }

@@ -1,32 +1,32 @@
-//! Where the clicks and the crops lie.
+//! Positions of clicks and crops.
 
 use serde::{Deserialize, Serialize};
 
-/// A part of an image that is looked at by itself.
+/// A crop of an image that is embedded by itself.
 ///
-/// Units: pixels; right and bottom are the first ones outside.
+/// Units: pixels; `right` and `bottom` are exclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CropBox {
     /// First column.
     pub left: usize,
     /// First row.
     pub top: usize,
-    /// First column outside.
+    /// First column after the crop.
     pub right: usize,
-    /// First row outside.
+    /// First row after the crop.
     pub bottom: usize,
-    /// 0 is the whole image.
+    /// Layer of the crop; 0 is the whole image.
     pub layer: usize,
 }
 
 impl CropBox {
-    /// Pixels in the crop.
+    /// Number of pixels in the crop.
     pub const fn area(&self) -> usize {
         (self.right - self.left) * (self.bottom - self.top)
     }
 }
 
-/// Clicks `(x, y)` in the middles of `per_side` x `per_side` cells, as fractions of the sides, row by row.
+/// Clicks `(x, y)` at the centres of `per_side` x `per_side` cells, as fractions of the sides, row by row.
 pub fn point_grid(per_side: usize) -> Vec<(f64, f64)> {
     let at = |cell: usize| (2 * cell + 1) as f64 / (2 * per_side) as f64;
     (0..per_side).flat_map(|row| (0..per_side).map(move |column| (at(column), at(row)))).collect()
@@ -34,7 +34,7 @@ pub fn point_grid(per_side: usize) -> Vec<(f64, f64)> {
 
 /// The whole image, then the overlapping crops of each further layer, column by column.
 ///
-/// `overlap` is that of the first layer, as a fraction of the shorter side; each further layer's is half of the one before.
+/// `overlap` is the overlap in the first layer, as a fraction of the shorter side; it halves with each further layer.
 pub fn crop_boxes(height: usize, width: usize, layers: usize, overlap: f64) -> Vec<CropBox> {
     let mut crops = vec![CropBox { left: 0, top: 0, right: width, bottom: height, layer: 0 }];
     for layer in 1..=layers {
@@ -42,7 +42,7 @@ pub fn crop_boxes(height: usize, width: usize, layers: usize, overlap: f64) -> V
         let overlap = (overlap * height.min(width) as f64 * (2.0 / per_side as f64)) as usize;
         let length = |side: usize| (overlap * (per_side - 1) + side).div_ceil(per_side);
         let (crop_width, crop_height) = (length(width), length(height));
-        // Crops that the overlap pushes off a small image would have no pixel.
+        // On a small image, the overlap can push crops outside the image; they are left out.
         let starts = |length: usize, side: usize| {
             (0..per_side).map(move |crop| length.saturating_sub(overlap) * crop).filter(move |&start| start < side)
         };

@@ -1,4 +1,4 @@
-//! Automatic masks: everything on an image, from a grid of clicks.
+//! Automatic mask generation: masks of everything on an image, from a grid of clicks.
 //!
 //! Source: `SamAutomaticMaskGenerator` in segment-anything's `automatic_mask_generator.py` and `utils/amg.py`.
 
@@ -26,23 +26,23 @@ pub use rle::RunLengths;
 
 use crate::{CoreError, MaskOutput, SamPredictor, axes::within, transform::MIN_SIDE};
 
-/// One thing that was found.
+/// One generated mask, with its quality.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct AutomaticMask {
-    /// The mask on the whole image's grid, as COCO run lengths.
+    /// The mask on the whole image's grid, in COCO run-length encoding.
     pub segmentation: RunLengths,
-    /// Pixels in the mask.
+    /// Number of pixels in the mask.
     pub area: usize,
-    /// From the first to the last pixel of the mask, as the official generator has it: the far edge lies one pixel further.
+    /// Bounding box from the first to the last pixel of the mask, as in the official generator; the outer edge is one pixel further.
     pub bounds: BoundingBox,
-    /// The decoder's own estimate of its quality.
+    /// Predicted intersection over union.
     pub predicted_iou: f32,
-    /// How little it depends on the threshold; see [`MaskPrediction::stability`](crate::MaskPrediction::stability).
+    /// Stability score; see [`MaskPrediction::stability`](crate::MaskPrediction::stability).
     pub stability: f32,
-    /// The click that it came from, `(x, y)` in image pixels.
+    /// The click that produced the mask, `(x, y)` in image pixels.
     pub point: (f64, f64),
-    /// The crop that it was found in.
+    /// The crop in which the mask was found.
     pub crop: CropBox,
 }
 
@@ -53,20 +53,21 @@ impl AutomaticMask {
     }
 }
 
-/// Tolerance in pixels within which a mask counts as cut off by its crop's edge.
+/// A mask whose box is within this distance of its crop's edge counts as cut off, in pixels.
 const EDGE_TOLERANCE: f32 = 20.0;
 
 impl AutomaticConfig {
-    /// Finds everything on an image, crop by crop. The observer is called after each batch of clicks; `None` if it stopped the call.
+    /// Generates masks of everything on an image, crop by crop. The observer is called after each batch of clicks; `None` if it stopped the
+    /// call.
     ///
-    /// Masks come in the order of the official generator: by predicted IoU, those of smaller crops first. Crops with a side below 4
-    /// pixels are left out.
+    /// Masks are in the order of the official generator: by predicted IoU, those of smaller crops first. Crops with a side below 4 pixels
+    /// are left out.
     ///
     /// # Shapes
     /// - image: as in [`SamPredictor::embed`]
     ///
     /// # Errors
-    /// [`CoreError::Image`] if the image cannot be read; [`CoreError::Config`] if a value of this config makes no sense.
+    /// [`CoreError::Image`] if the image is invalid; [`CoreError::Config`] if a value of this config is invalid.
     pub fn generate<B: Backend>(
         &self,
         predictor: &SamPredictor<B>,
@@ -92,7 +93,7 @@ impl AutomaticConfig {
             }
         }
         if crops.len() > 1 {
-            // Masks of smaller crops are finer.
+            // Masks of smaller crops are more exact, so they score higher.
             let scores: Vec<f32> = found.iter().map(|mask| 1.0 / mask.crop.area() as f32).collect();
             found = kept(found, &scores, self.crop_nms_threshold);
         }
@@ -102,7 +103,7 @@ impl AutomaticConfig {
         Ok(Some(found))
     }
 
-    /// Finds everything in one crop. `None` if `batch_done`, which is called after each batch of clicks, stopped it.
+    /// Generates the masks of one crop. `batch_done` is called after each batch of clicks; `None` if it stopped the call.
     fn process_crop<B: Backend>(
         &self,
         predictor: &SamPredictor<B>,
@@ -138,7 +139,7 @@ impl AutomaticConfig {
         Ok(Some(kept(found, &scores, self.box_nms_threshold)))
     }
 
-    /// A mask that is good enough and not cut off by its crop, on the whole image's grid.
+    /// Returns the mask on the whole image's grid if it is good enough and not cut off by its crop.
     fn accept(
         &self,
         logits: ArrayView2<'_, f32>,
@@ -163,7 +164,7 @@ impl AutomaticConfig {
         Some(AutomaticMask { area: segmentation.area(), segmentation, bounds, predicted_iou, stability, point, crop })
     }
 
-    /// Fills small holes and removes small islands, then drops masks that have become alike, changed ones first.
+    /// Fills small holes and removes small islands, then suppresses masks that became duplicates; unchanged masks win.
     fn without_small_regions(&self, found: Vec<AutomaticMask>) -> Vec<AutomaticMask> {
         let cleaned: Vec<(AutomaticMask, f32)> = found
             .into_iter()
@@ -186,7 +187,7 @@ impl AutomaticConfig {
     }
 }
 
-/// The masks that survive non-maximum suppression of their boxes, best first.
+/// Non-maximum suppression of masks by their boxes; best first.
 fn kept(found: Vec<AutomaticMask>, scores: &[f32], threshold: f32) -> Vec<AutomaticMask> {
     let boxes: Vec<_> = found.iter().map(|mask| mask.bounds).collect();
     let mut found: Vec<_> = found.into_iter().map(Some).collect();
@@ -194,7 +195,7 @@ fn kept(found: Vec<AutomaticMask>, scores: &[f32], threshold: f32) -> Vec<Automa
     order.into_iter().filter_map(|index| found[index].take()).collect()
 }
 
-/// From the first to the last pixel of a mask; `corner`, as a box without extent, where it is empty.
+/// Box from the first to the last pixel of a mask; for an empty mask, a box of size 0 at `corner`.
 fn pixel_bounds(mask: ArrayView2<'_, bool>, corner: (usize, usize)) -> BoundingBox {
     let (x, y) = (corner.0 as f32, corner.1 as f32);
     sam_prompt::bounding_box(mask).map_or(BoundingBox { x_min: x, y_min: y, x_max: x, y_max: y }, |exact| BoundingBox {
@@ -205,7 +206,7 @@ fn pixel_bounds(mask: ArrayView2<'_, bool>, corner: (usize, usize)) -> BoundingB
     })
 }
 
-/// Whether a mask ends at an edge of its crop that is no edge of the image.
+/// Whether a mask ends at an edge of its crop that is not an edge of the image.
 fn is_cut_off(bounds: BoundingBox, crop: CropBox, (height, width): (usize, usize)) -> bool {
     let near = |edge: f32, other: usize| (edge - other as f32).abs() <= EDGE_TOLERANCE;
     [

@@ -2,19 +2,20 @@
 
 use sam_prompt::BoundingBox;
 
-/// Indices of the boxes that no better box overlaps by an IoU above `threshold`, best first; of equal scores, the first is better.
+/// Indices of the boxes that overlap no better box by an IoU above `threshold`, best first. Of boxes with equal scores, the first is
+/// better.
 ///
 /// Source: torchvision's `nms`.
 ///
 /// # Panics
-/// If there are not as many scores as boxes.
+/// If the numbers of scores and boxes differ.
 pub fn non_maximum_suppression(boxes: &[BoundingBox], scores: &[f32], threshold: f32) -> Vec<usize> {
     assert_eq!(boxes.len(), scores.len(), "each box has its score");
     let mut order: Vec<usize> = (0..boxes.len()).collect();
     order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
     let mut kept: Vec<usize> = Vec::new();
     for candidate in order {
-        // Two boxes without area have an IoU of NaN, which is above no threshold.
+        // Two boxes without area have an IoU of NaN, which is not above the threshold.
         if !kept.iter().any(|&better| iou(&boxes[better], &boxes[candidate]) > threshold) {
             kept.push(candidate);
         }

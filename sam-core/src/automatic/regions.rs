@@ -1,21 +1,21 @@
-//! Small holes and islands.
+//! Removal of small holes and islands.
 
 use ndarray::{Array2, ArrayView2};
 use sam_prompt::components;
 
-/// Which small regions are removed.
+/// Kind of small regions to remove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SmallRegions {
-    /// Regions outside the mask become part of it.
+    /// Holes: background regions become part of the mask.
     Holes,
-    /// Components of the mask leave it; of a mask of small ones only, the largest stays.
+    /// Islands: components of the mask are removed; if all are small, the largest stays.
     Islands,
 }
 
-/// A mask without its 8-connected holes or islands of fewer than `min_area` pixels, or `None` where there are none so small.
+/// Removes 8-connected holes or islands of fewer than `min_area` pixels; `None` if there are none.
 ///
-/// Source: `remove_small_regions` in segment-anything's `utils/amg.py`, which also counts a mask that is a single small island,
-/// and stays, as one that has changed.
+/// Source: `remove_small_regions` in segment-anything's `utils/amg.py`. As in that code, a mask that is a single small island stays, but
+/// counts as changed.
 pub fn remove_small_regions(mask: ArrayView2<'_, bool>, min_area: usize, which: SmallRegions) -> Option<Array2<bool>> {
     let holes = which == SmallRegions::Holes;
     let (labels, count) = components(mask.mapv(|inside| inside != holes).view());
@@ -28,7 +28,7 @@ pub fn remove_small_regions(mask: ArrayView2<'_, bool>, min_area: usize, which: 
     if holes {
         return Some(labels.mapv(|label| label == 0 || is_small(label)));
     }
-    // The first of the largest, as numpy's argmax.
+    // If several are largest, the first one, like numpy's argmax.
     let largest = (1..=count as u32).rev().max_by_key(|&label| areas[label as usize - 1]);
     let all_small = (1..=count as u32).all(is_small);
     Some(labels.mapv(|label| label > 0 && (!is_small(label) || (all_small && Some(label) == largest))))

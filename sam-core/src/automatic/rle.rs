@@ -1,25 +1,25 @@
-//! COCO's run lengths.
+//! COCO run-length encoding of masks.
 
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// A mask as COCO's uncompressed run lengths, column by column, beginning with the pixels outside.
+/// A mask in COCO's uncompressed run-length encoding, column by column, beginning with the pixels outside.
 ///
-/// As JSON: `{"size": [rows, columns], "counts": [...]}`, what `pycocotools` calls uncompressed RLE.
+/// As JSON: `{"size": [rows, columns], "counts": [...]}`, which `pycocotools` calls uncompressed RLE.
 ///
-/// Reading refuses counts that do not add up to the pixels, and masks of more than 2^26 pixels: a few digits in a file must not fill
-/// the memory.
+/// Deserialisation rejects counts whose sum differs from the number of pixels, and masks of more than 2^26 pixels, so that a small file
+/// cannot exhaust the memory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Unchecked")]
 pub struct RunLengths {
     /// Rows and columns.
     size: [usize; 2],
-    /// Lengths of runs, outside and inside by turns.
+    /// Lengths of runs, alternately outside and inside.
     counts: Vec<usize>,
 }
 
-/// [`RunLengths`] as they stand in a file.
+/// [`RunLengths`] in a file, not validated yet.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Unchecked {
@@ -27,10 +27,10 @@ struct Unchecked {
     counts: Vec<usize>,
 }
 
-/// The most pixels of a mask that is read: a square of 8192.
+/// Maximum number of pixels of a mask that is read: a square of 8192.
 const MOST_PIXELS: usize = 1 << 26;
 
-/// Why run lengths are no mask.
+/// Why run lengths are invalid.
 #[derive(Debug, Error)]
 enum RunLengthsError {
     #[error("a mask of {rows} x {columns} pixels is too large: expected {MOST_PIXELS} or fewer in all")]
@@ -71,7 +71,7 @@ impl RunLengths {
         Self { size: [mask.nrows(), mask.ncols()], counts }
     }
 
-    /// The mask: `[rows, columns]`.
+    /// Decodes the mask: `[rows, columns]`.
     pub fn decode(&self) -> Array2<bool> {
         let [rows, columns] = self.size;
         let runs = self.counts.iter().enumerate().flat_map(|(run, &count)| std::iter::repeat_n(run % 2 == 1, count));
@@ -85,18 +85,19 @@ impl RunLengths {
         self.size
     }
 
-    /// Lengths of runs, outside and inside by turns.
+    /// Lengths of runs, alternately outside and inside.
     pub fn counts(&self) -> &[usize] {
         &self.counts
     }
 
-    /// Pixels inside.
+    /// Number of pixels inside.
     pub fn area(&self) -> usize {
         self.counts.iter().skip(1).step_by(2).sum()
     }
 
-    /// COCO's compressed form of the counts, as `pycocotools` writes it: each count as the difference to the one two before it, in
-    /// groups of five bits, least first, with a bit that says whether more follow, as characters from `0` on.
+    /// COCO's compressed form of the counts, as `pycocotools` writes it. Each count is stored as the difference from the count two places
+    /// before it. The difference is split into groups of five bits, least significant first, with a continuation bit, and each group
+    /// becomes a character from `0` on.
     pub fn compressed(&self) -> String {
         let mut text = String::new();
         for (index, &count) in self.counts.iter().enumerate() {

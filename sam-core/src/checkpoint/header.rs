@@ -1,4 +1,4 @@
-//! Safetensors files: where each tensor lies.
+//! Safetensors files: reads the header, which says where each tensor is.
 
 use std::{collections::BTreeMap, fs::File, io::Read, path::Path, sync::Arc};
 
@@ -11,19 +11,19 @@ use super::{
 };
 use crate::ReadError;
 
-/// The header's length stands before it.
+/// The header is preceded by its length in this many bytes.
 const LENGTH: u64 = 8;
-/// A header takes a hundred bytes for each tensor; the format allows no larger one.
+/// Maximum header size. The format allows no larger header, and a header takes about a hundred bytes for each tensor.
 const MAX_HEADER: u64 = 100_000_000;
 
-/// Whether a file is safetensors': its header is JSON.
+/// Whether a file is a safetensors file: its header is JSON.
 pub(super) fn is_safetensors(path: &Path) -> std::io::Result<bool> {
     let mut start = Vec::new();
     File::open(path)?.take(LENGTH + 1).read_to_end(&mut start)?;
     Ok(start.len() as u64 > LENGTH && start.ends_with(b"{"))
 }
 
-/// All tensors of a file by their names, to be read when they are needed.
+/// Reads the header. Returns all tensors of the file by name; their data is read later.
 pub(super) fn read_tensors(path: &Path) -> Result<BTreeMap<String, StoredTensor>, ReadError> {
     let mut file = File::open(path)?;
     let bytes = file.metadata()?.len();
@@ -48,7 +48,7 @@ pub(super) fn read_tensors(path: &Path) -> Result<BTreeMap<String, StoredTensor>
     for (name, about) in header.tensors() {
         let (from, to) = (about.data_offsets.0 as u64, about.data_offsets.1 as u64);
         let Some(dtype) = element_type(about.dtype) else {
-            // Others than SAM's may be of any type.
+            // Tensors that SAM does not use may have any type.
             if names::is_needed(&name) {
                 return Err(format!("its {name:?} is of the type {:?}, which no model computes in", about.dtype).into());
             }

@@ -1,4 +1,4 @@
-//! The model's shape from its tensors' shapes.
+//! Infers the model's shape from the shapes of its tensors.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,10 +13,10 @@ use crate::{
 
 type Shapes = BTreeMap<String, Vec<usize>>;
 
-/// Of every published SAM's decoder; heads leave no trace in shapes.
+/// Attention heads of the decoder in every published SAM; shapes do not show the number of heads.
 const HEADS: usize = 8;
 
-/// Why shapes are no SAM's.
+/// Why shapes are not those of a SAM.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub(super) enum ShapeError {
     #[error(
@@ -50,7 +50,7 @@ pub(super) enum ShapeError {
     Gap { prefix: String, found: usize, expected: usize },
 }
 
-/// Infers a whole model's shape; the error says what is missing.
+/// Infers the shape of a whole model; the error says what is missing.
 pub(super) fn config(shapes: &Shapes) -> Result<SamConfig, ShapeError> {
     let mut config = if shapes.contains_key("image_encoder.patch_embed.proj.weight") {
         SamConfig::vit(vit(shapes)?)
@@ -79,7 +79,7 @@ fn vit(shapes: &Shapes) -> Result<ViTConfig, ShapeError> {
         return Err(ShapeError::Block { block, head_width });
     }
     let lengths = (0..depth).map(|block| table(block, 0)).collect::<Result<Vec<_>, _>>()?;
-    // A global block's table spans the whole grid, a windowed block's one window.
+    // The table of a global block spans the whole grid, that of a windowed block one window.
     let global = |length: usize| length + 1 == 2 * grid;
     let window_size = lengths.iter().find(|&&length| !global(length)).map_or(0, |length| length.div_ceil(2));
     let mlp = dim(shapes, "image_encoder.blocks.0.mlp.lin1.weight", 0)?;
@@ -101,7 +101,7 @@ fn tiny_vit(shapes: &Shapes) -> Result<TinyVitConfig, ShapeError> {
     if stages == 0 {
         return Err(ShapeError::NoStages);
     }
-    // Positions are relative within windows, so the input's size leaves no trace; the published ones are told by the patches.
+    // Positions are relative within windows, so shapes do not show the input size. The patch embedding tells which published model it is.
     let mut config = match dim(shapes, "image_encoder.patch_embed.seq.0.c.weight", 3)? {
         1 => TinyVitConfig::lite_medsam(),
         _ => TinyVitConfig::mobile_sam(),
@@ -148,14 +148,14 @@ fn decoder(shapes: &Shapes) -> Result<MaskDecoderConfig, ShapeError> {
 /// One dimension of a tensor.
 fn dim(shapes: &Shapes, name: &str, index: usize) -> Result<usize, ShapeError> {
     let shape = shapes.get(name).ok_or_else(|| ShapeError::Missing(name.to_owned()))?;
-    // Sizes beside a 0 need no bytes, and may be anything.
+    // If one size is 0, the tensor has no bytes, and the other sizes may be arbitrarily large.
     if shape.contains(&0) {
         return Err(ShapeError::Empty { name: name.to_owned(), shape: shape.clone() });
     }
     shape.get(index).copied().ok_or_else(|| ShapeError::Flat { name: name.to_owned(), shape: shape.clone() })
 }
 
-/// How many numbered children a name has. Numbers without a gap, so that no number in a file decides how much memory is asked for.
+/// Number of numbered children of a name. Numbers must have no gap, so that no number in a file decides how much memory is allocated.
 fn count(shapes: &Shapes, prefix: &str) -> Result<usize, ShapeError> {
     let numbers: BTreeSet<usize> =
         shapes.keys().filter_map(|name| name.strip_prefix(prefix)?.split('.').next()?.parse().ok()).collect();

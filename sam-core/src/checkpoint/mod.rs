@@ -1,4 +1,4 @@
-//! Checkpoints: PyTorch's and safetensors', with the variant inferred from the shapes.
+//! Checkpoints in PyTorch and safetensors format. The model variant is inferred from the tensor shapes.
 
 mod header;
 mod infer;
@@ -28,9 +28,9 @@ use stored::StoredTensor;
 
 /// An opened checkpoint: tensors by their official names, read when they are needed.
 ///
-/// Reads `.pth` and `.pt`, archives and the format before them, also nested under keys like `model` or `state_dict`, and
-/// `.safetensors`; whatever stands before `image_encoder.`, `prompt_encoder.` or `mask_decoder.` is dropped. No code of the file is
-/// run. Tensors in half precision are widened to f32.
+/// Reads `.safetensors` and PyTorch's `.pth` and `.pt`, both archives and the older format, also when the state dict is nested under keys
+/// such as `model` or `state_dict`. Prefixes before `image_encoder.`, `prompt_encoder.` or `mask_decoder.` are dropped. No code in the file
+/// is executed. Tensors in half precision are converted to f32.
 ///
 /// ```no_run
 /// use burn_flex::{Flex, FlexDevice};
@@ -43,7 +43,7 @@ use stored::StoredTensor;
 pub struct Checkpoint {
     path: PathBuf,
     tensors: BTreeMap<String, StoredTensor>,
-    /// Of the file, once somebody has asked for it.
+    /// SHA-256 of the file, computed at the first call.
     sha256: OnceLock<String>,
 }
 
@@ -60,8 +60,8 @@ impl Checkpoint {
     /// Opens a file and reads its table of contents.
     ///
     /// # Errors
-    /// [`CoreError::Unreadable`] if it is neither a PyTorch nor a safetensors file; [`CoreError::NotSam`] if none of its tensors
-    /// has a SAM's name.
+    /// [`CoreError::Unreadable`] if it is neither a PyTorch nor a safetensors file; [`CoreError::NotSam`] if no tensor has the name of a
+    /// SAM tensor.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, CoreError> {
         let path = path.as_ref().to_path_buf();
         let found = read_tensors(&path).map_err(|source| CoreError::Unreadable { path: path.clone(), source })?;
@@ -70,10 +70,10 @@ impl Checkpoint {
         Ok(Self { path, tensors, sha256: OnceLock::new() })
     }
 
-    /// SHA-256 of the file, in hexadecimal: what tells these weights from all others. Computed when it is first asked for, and kept.
+    /// SHA-256 of the file, in hexadecimal; it identifies the weights. It is computed at the first call and kept.
     ///
     /// # Errors
-    /// [`CoreError::Unreadable`] if the file cannot be read any more.
+    /// [`CoreError::Unreadable`] if the file can no longer be read.
     pub fn sha256(&self) -> Result<&str, CoreError> {
         if let Some(known) = self.sha256.get() {
             return Ok(known);
@@ -88,9 +88,9 @@ impl Checkpoint {
         self.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone())).collect()
     }
 
-    /// Writes all tensors as safetensors, under their official names and in PyTorch's layout, and whole or not at all.
+    /// Writes all tensors to a safetensors file, under their official names and in PyTorch's layout. The write is atomic.
     ///
-    /// What other programs read as well, and what is opened without copying it.
+    /// Other programs can read this format, and it is opened without a copy.
     ///
     /// # Errors
     /// [`CoreError::Unreadable`] if a tensor cannot be read, [`CoreError::Unwritable`] if the file cannot be written.
@@ -121,26 +121,26 @@ impl Checkpoint {
 
     /// The model's shape, inferred from the tensors' shapes.
     ///
-    /// Two numbers leave no trace in shapes: the decoder's heads, taken to be the 8 of every published SAM, and the
-    /// preprocessing, taken to be that of the published models with the same encoder.
+    /// Shapes do not show two properties: the number of heads of the decoder, assumed to be 8 as in every published SAM, and the
+    /// preprocessing, assumed to be that of the published models with the same encoder.
     ///
     /// # Errors
-    /// [`CoreError::NotSam`] if the shapes are no SAM's.
+    /// [`CoreError::NotSam`] if the shapes are not those of a SAM.
     pub fn config(&self) -> Result<SamConfig, CoreError> {
         let no_sam =
             |error: infer::ShapeError| CoreError::NotSam { path: self.path.clone(), reason: error.to_string() };
         infer::config(&self.shapes()).map_err(no_sam)
     }
 
-    /// Loads a whole model of the inferred shape, ready to predict. It knows its configuration and the
-    /// [SHA-256](Checkpoint::sha256) of its weights.
+    /// Loads a whole model of the inferred shape, ready to predict. The predictor has the config and the [SHA-256](Checkpoint::sha256) of
+    /// the weights.
     ///
     /// # Errors
     /// As [`Checkpoint::config`], [`Checkpoint::load`] and [`Checkpoint::sha256`].
     pub fn predictor<B: Backend>(&self, device: &B::Device) -> Result<SamPredictor<B>, CoreError> {
         let config = self.config()?;
         let sam = config.undrawn(device);
-        // A damaged file's shapes may ask for more than any memory has: told before anything of that size is made.
+        // The shapes in a damaged file may need more memory than there is, so the size is checked before anything is allocated.
         let held = self.tensors.values().map(StoredTensor::elements).fold(0, usize::saturating_add);
         let needed = parameters(&sam);
         if needed / 2 > held {
@@ -199,7 +199,7 @@ impl Checkpoint {
 
     /// Fills a module with the tensors whose official names begin with `prefix`.
     fn load_module<B: Backend, M: ModuleSnapshot<B>>(&self, mut module: M, prefix: &str) -> Result<M, CoreError> {
-        // For each official name, the module's own path and the shape it needs, in PyTorch's layout.
+        // For each official name: the module's own path, and the required shape in PyTorch's layout.
         let needed: BTreeMap<String, (String, Vec<usize>)> = module
             .collect(None, Some(Box::new(BurnToPyTorchAdapter)), true)
             .into_iter()
@@ -246,7 +246,7 @@ impl Checkpoint {
     }
 }
 
-/// Why names are no SAM's.
+/// Why names are not those of a SAM.
 #[derive(Debug, Error)]
 enum NamesError {
     #[error("it holds {0:?}, whose name has control characters")]
@@ -259,7 +259,7 @@ enum NamesError {
     Others(String),
 }
 
-/// A SAM's tensors under their official names; the error says why they are none.
+/// Renames the tensors to their official names; an error if they are not those of a SAM.
 fn with_official_names(found: BTreeMap<String, StoredTensor>) -> Result<BTreeMap<String, StoredTensor>, NamesError> {
     let example = found.keys().next().cloned();
     let mut tensors = BTreeMap::new();
@@ -282,7 +282,7 @@ fn with_official_names(found: BTreeMap<String, StoredTensor>) -> Result<BTreeMap
     Ok(tensors)
 }
 
-/// All tensors of a file; safetensors are told by their header, everything else is taken for PyTorch's.
+/// Reads all tensors of a file. A file with a safetensors header is read as such, every other file as PyTorch's.
 fn read_tensors(path: &Path) -> Result<BTreeMap<String, StoredTensor>, ReadError> {
     if header::is_safetensors(path)? { header::read_tensors(path) } else { torch::read_tensors(path) }
 }

@@ -1,4 +1,4 @@
-//! Names: from files' to the official ones, and from our modules' paths to the official ones.
+//! Tensor names: from a file's names to the official ones, and from our modules' paths to the official ones.
 
 /// The three parts that every official name begins with.
 const PARTS: [&str; 3] = ["image_encoder.", "prompt_encoder.", "mask_decoder."];
@@ -23,7 +23,7 @@ const NUMBERED: [(&str, &str); 12] = [
 const PATCH_EMBED: [(&str, &str); 2] =
     [("patch_embed.conv1", "patch_embed.seq.0"), ("patch_embed.conv2", "patch_embed.seq.2")];
 
-/// A file's tensor name from its official part on (`module.`, `model.` and the like dropped), or `None` for no SAM's tensor.
+/// The official part of a tensor name (prefixes such as `module.` and `model.` are dropped), or `None` if the tensor is not part of a SAM.
 pub(super) fn official(name: &str) -> Option<&str> {
     PARTS
         .iter()
@@ -33,7 +33,7 @@ pub(super) fn official(name: &str) -> Option<&str> {
         .map(|start| &name[start..])
 }
 
-/// Whether a tensor is no parameter but bookkeeping, or belongs to a classifier head that SAM does not use.
+/// Whether a tensor is not a parameter: bookkeeping, or part of a classifier head that SAM does not use.
 pub(super) fn is_buffer(name: &str) -> bool {
     name.ends_with(".num_batches_tracked")
         || name.ends_with(".attention_bias_idxs")
@@ -42,12 +42,12 @@ pub(super) fn is_buffer(name: &str) -> bool {
         || name.starts_with("image_encoder.norm_head.")
 }
 
-/// Whether a SAM asks for a file's tensor of this name.
+/// Whether a SAM needs a file's tensor of this name.
 pub(super) fn is_needed(name: &str) -> bool {
     official(name).is_some_and(|name| !is_buffer(name))
 }
 
-/// The official name of a tensor at a path of our modules.
+/// The official name of a tensor, from the path in our modules.
 pub(super) fn from_module_path(path: &str) -> String {
     NUMBERED
         .iter()
@@ -56,7 +56,7 @@ pub(super) fn from_module_path(path: &str) -> String {
         .map_or_else(|| path.to_owned(), |(ours, official)| path.replacen(ours, official, 1))
 }
 
-/// The most similar of some names, if any is similar at all.
+/// The most similar name, if any is similar.
 pub(super) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
     candidates
         .map(|candidate| (strsim::normalized_levenshtein(name, candidate), candidate))

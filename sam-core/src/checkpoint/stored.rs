@@ -1,4 +1,4 @@
-//! Tensors that lie in their file until somebody asks for them.
+//! Tensors that are read from their file on demand.
 
 use std::{
     fs::File,
@@ -14,7 +14,7 @@ use burn::{
 };
 use burn_store::{TensorSnapshot, TensorSnapshotError};
 
-/// Where the values of some tensors lie in a file, and of what type they are.
+/// Position and element type of a tensor storage in a file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Storage {
     pub(super) dtype: DType,
@@ -22,19 +22,19 @@ pub(super) struct Storage {
     pub(super) bytes: u64,
 }
 
-/// A tensor that lies in its file.
+/// A tensor in a file, not read yet.
 #[derive(Debug, Clone)]
 pub(super) struct StoredTensor {
     pub(super) file: Arc<Path>,
     pub(super) storage: Storage,
-    /// Elements before its first one.
+    /// Number of elements of the storage before the tensor's first one.
     pub(super) offset: usize,
     pub(super) shape: Vec<usize>,
     pub(super) strides: Vec<usize>,
 }
 
 impl StoredTensor {
-    /// A tensor whose elements lie in the file one after the other; `None` if its shape is no tensor's.
+    /// A tensor whose elements are contiguous in the file; `None` if the shape is invalid.
     pub(super) fn in_order(file: Arc<Path>, storage: Storage, shape: Vec<usize>) -> Option<Self> {
         let mut strides = vec![1_usize; shape.len()];
         for axis in (1..shape.len()).rev() {
@@ -49,12 +49,12 @@ impl StoredTensor {
         self.shape.iter().product()
     }
 
-    /// In bytes.
+    /// Length in bytes.
     pub(super) fn length(&self) -> usize {
         self.elements() * self.storage.dtype.size()
     }
 
-    /// How many elements lie between its first and its last one, both counted.
+    /// Number of elements from the first to the last one, both included; strided tensors span gaps.
     pub(super) fn extent(shape: &[usize], strides: &[usize]) -> Option<usize> {
         if shape.contains(&0) {
             return Some(0);
@@ -63,7 +63,7 @@ impl StoredTensor {
         steps.try_fold(1_usize, |sum, step| sum.checked_add(step?))
     }
 
-    /// The element's place among those that lie in the file, counted in the order of the shape.
+    /// Position in the file of an element that is counted in row-major order, in elements.
     fn place(&self, mut element: usize) -> usize {
         let dims = self.shape.iter().zip(&self.strides).rev();
         dims.map(|(size, stride)| {
@@ -74,7 +74,7 @@ impl StoredTensor {
         .sum()
     }
 
-    /// Whether its elements lie in the file one after the other, as nearly all tensors' do.
+    /// Whether the elements are contiguous in the file, as in nearly all tensors.
     fn is_in_order(&self) -> bool {
         let mut step = 1;
         self.shape.iter().zip(&self.strides).rev().all(|(&size, &stride)| {
@@ -84,7 +84,7 @@ impl StoredTensor {
         })
     }
 
-    /// Reads its values.
+    /// Reads the values.
     pub(super) fn read(&self) -> std::io::Result<TensorData> {
         let Storage { dtype, start, .. } = self.storage;
         let extent = Self::extent(&self.shape, &self.strides).unwrap_or_default();
@@ -100,7 +100,7 @@ impl StoredTensor {
         Ok(TensorData::from_bytes_vec(bytes, self.shape.clone(), dtype))
     }
 
-    /// The same for burn, under the path of a module and in f32; read when it is asked for.
+    /// The tensor as a burn snapshot under a module path, converted to f32; read on demand.
     pub(super) fn snapshot(&self, path: &str) -> TensorSnapshot {
         let tensor = self.clone();
         let read = move || {

@@ -1,7 +1,7 @@
-//! PyTorch's files: where each tensor of a state dict lies.
+//! PyTorch files: locates each tensor of a state dict.
 //!
-//! Two formats: since version 1.6 an archive of files that are stored as they are, with a pickle and one file for each tensor's values;
-//! before that several pickles, and the values behind them.
+//! There are two formats. Since version 1.6, a file is an uncompressed archive with a pickle and one file for each tensor's values. Before
+//! that, a file was a series of pickles, followed by the values.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -22,14 +22,14 @@ use super::{
 };
 use crate::ReadError;
 
-/// What files of the older format begin with: a pickle of one number.
+/// The first bytes of a file in the older format: a pickle of one number.
 const OLDER: [u8; 15] = [0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, b'.'];
-/// How deep state dicts lie within other dicts, at most.
+/// Maximum nesting depth of state dicts within other dicts.
 const MAX_DEPTH: usize = 16;
-/// Names of tensors have a hundred characters.
+/// Maximum length of a tensor name; real names have up to about a hundred characters.
 const MAX_NAME: usize = 256;
 
-/// All tensors of a file by their names, to be read when they are needed; the error says what is wrong with the file.
+/// Locates all tensors of a file by name; their data is read later. The error says what is wrong with the file.
 pub(super) fn read_tensors(path: &Path) -> Result<BTreeMap<String, StoredTensor>, ReadError> {
     let mut file = BufReader::new(File::open(path)?);
     let length = file.seek(SeekFrom::End(0))?;
@@ -44,7 +44,7 @@ pub(super) fn read_tensors(path: &Path) -> Result<BTreeMap<String, StoredTensor>
         return Err("it is neither a file that PyTorch's torch.save writes nor safetensors".into());
     };
     let tensors = Tensors { file: path.into(), pickle: &pickle, storages: &storages }.all()?;
-    // No SAM has two tensors that share their elements; so no file asks for more memory than it has bytes.
+    // No two tensors of a SAM share elements. This check keeps a file from asking for more memory than it has bytes.
     let of_sam = tensors.iter().filter(|(name, _)| names::is_needed(name));
     let needed = of_sam.map(|(_, tensor)| tensor.length() as u64).fold(0, u64::saturating_add);
     if needed > length {
@@ -56,7 +56,7 @@ pub(super) fn read_tensors(path: &Path) -> Result<BTreeMap<String, StoredTensor>
     Ok(tensors)
 }
 
-/// Storages by their keys.
+/// Storages by key.
 type Storages = HashMap<String, Storage>;
 
 fn read_archive(file: BufReader<File>, length: u64) -> Result<(Pickle, Storages), ReadError> {
@@ -72,7 +72,7 @@ fn read_archive(file: BufReader<File>, length: u64) -> Result<(Pickle, Storages)
             return Err(format!("{name:?} in it is packed, encrypted or cut off: save it with torch.save").into());
         };
         let bytes = entry.size();
-        // All lie in one folder, of any name.
+        // All entries are in one folder, whose name is arbitrary.
         match name.split_once('/').map_or(&*name, |(_, rest)| rest) {
             "data.pkl" => pickled = Some(Pickle::read(&mut entry)?),
             "byteorder" => {
@@ -97,7 +97,7 @@ fn read_archive(file: BufReader<File>, length: u64) -> Result<(Pickle, Storages)
 }
 
 fn read_older(file: &mut BufReader<File>, length: u64) -> Result<(Pickle, Storages), ReadError> {
-    // Behind the first come the protocol's version and facts of the machine.
+    // After the magic number come the protocol version and the properties of the machine.
     Pickle::read(file)?;
     let machine = Pickle::read(file)?;
     if let Some(Node::Dict(facts)) = machine.node(machine.root)
@@ -135,7 +135,7 @@ fn big_endian() -> String {
     "it was saved on a big-endian machine: save it again on another".to_owned()
 }
 
-/// The types of all storages that a pickle speaks of, by their keys.
+/// The element types of all storages in a pickle, by key.
 fn storage_types(pickle: &Pickle) -> HashMap<&str, DType> {
     let about = pickle.nodes().iter().filter_map(|node| match node {
         Node::Persistent(about) => pickle.tuple(*about),
@@ -146,7 +146,7 @@ fn storage_types(pickle: &Pickle) -> HashMap<&str, DType> {
         .collect()
 }
 
-/// The type of a class of storages, such as `torch.FloatStorage`.
+/// The element type of a storage class such as `torch.FloatStorage`.
 fn storage_type(class: &str) -> Option<DType> {
     Some(match class.rsplit('.').next()?.strip_suffix("Storage")? {
         "Double" => DType::F64,
@@ -162,7 +162,7 @@ fn storage_type(class: &str) -> Option<DType> {
     })
 }
 
-/// The tensors of a pickle.
+/// Collects the tensors of a pickle.
 struct Tensors<'a> {
     file: Arc<Path>,
     pickle: &'a Pickle,
@@ -170,7 +170,7 @@ struct Tensors<'a> {
 }
 
 impl Tensors<'_> {
-    /// All of them by their keys, those of dicts within each other joined by dots.
+    /// All tensors by name; keys of nested dicts are joined by dots.
     fn all(&self) -> Result<BTreeMap<String, StoredTensor>, StateDictError> {
         let pickle = self.pickle;
         if let Some((name, _)) = pickle.call(pickle.root) {
@@ -181,12 +181,12 @@ impl Tensors<'_> {
         }
         let mut tensors = BTreeMap::new();
         let mut waiting = vec![(String::new(), 0, pickle.root)];
-        // Each object may be seen under two names: more are a maze.
+        // Each object may be reached under two names on average; a file with more is rejected as malicious.
         let mut steps = 2 * pickle.nodes().len() + 2;
         while let Some((name, depth, value)) = waiting.pop() {
             match pickle.node(value) {
                 Some(Node::Dict(items)) if depth < MAX_DEPTH => {
-                    // Of two values under one key the later one is kept.
+                    // If a key occurs twice, the later value counts.
                     for &(key, value) in items.iter().rev() {
                         let Some(key) = pickle.text(key).filter(|key| name.len() + key.len() < MAX_NAME) else {
                             continue;
@@ -200,7 +200,7 @@ impl Tensors<'_> {
                 }
                 Some(Node::Call { .. }) => match self.tensor(value) {
                     Ok(tensor) => drop(tensors.insert(name, tensor)),
-                    // Others than SAM's may be of any kind.
+                    // Tensors that SAM does not need may be invalid.
                     Err(reason) if names::is_needed(&name) => return Err(StateDictError::Tensor { name, reason }),
                     Err(_) => {}
                 },
@@ -210,7 +210,7 @@ impl Tensors<'_> {
         Ok(tensors)
     }
 
-    /// The tensor that a call would make; the error says why there is none.
+    /// The tensor that a call would build; the error says why there is none.
     fn tensor(&self, value: Value) -> Result<StoredTensor, TensorError> {
         let pickle = self.pickle;
         let mut call = pickle.call(value);
@@ -257,7 +257,7 @@ impl Tensors<'_> {
     }
 }
 
-/// Why a pickle is no state dict.
+/// Why a pickle is not a state dict.
 #[derive(Debug, Error)]
 enum StateDictError {
     #[error("it asks for Python's {0} to be called, and no code of a checkpoint is run; save the state_dict alone")]
@@ -276,7 +276,7 @@ impl From<StateDictError> for ReadError {
     }
 }
 
-/// Why an object is no tensor, to be read behind its name.
+/// Why an object is not a tensor; the text follows the object's name.
 #[derive(Debug, Error)]
 enum TensorError {
     #[error("asks for Python's {0} to be called, and no code of a checkpoint is run; save the state_dict alone")]

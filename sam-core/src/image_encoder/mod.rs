@@ -1,4 +1,4 @@
-//! Image encoders: the heavy, frozen part, run once for each image.
+//! Image encoders: the large, frozen part of SAM, run once for each image.
 
 mod neck;
 mod tiny_vit;
@@ -23,12 +23,12 @@ pub(crate) use window::window_partition_with;
 #[doc(hidden)]
 pub use window::{window_partition, window_unpartition};
 
-/// Turns a prepared image into the embedding that the mask decoder reads.
+/// An image encoder: turns a preprocessed image into the embedding that the mask decoder reads.
 ///
-/// [`Sam`](crate::Sam) takes any encoder, also one of your own: its output needs as many channels as the prompt encoder embeds in, and
-/// the side of the prompt encoder's grid.
+/// [`Sam`](crate::Sam) accepts any encoder, also your own. Its output must have the prompt encoder's number of channels and the side of the
+/// prompt encoder's grid.
 ///
-/// The trait is object-safe. To look inside an encoder, cast it to [`Any`] and down to its type.
+/// The trait is object-safe. To access the parts of an encoder, cast it to [`Any`] and downcast it to its type.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -66,24 +66,24 @@ pub trait ImageEncoder<B: Backend>: Any + Debug + Send + Sync {
     /// Embeds images.
     ///
     /// # Shapes
-    /// - images: `[n, 3, size, size]`, prepared by [`Preprocess::apply`](crate::Preprocess::apply); output: `[n, channels, h, w]`
+    /// - images: `[n, 3, size, size]`, preprocessed by [`Preprocess::apply`](crate::Preprocess::apply); output: `[n, channels, h, w]`
     fn forward(&self, images: Tensor<B, 4>) -> Tensor<B, 4>;
 
     /// Number of parameters.
     fn parameter_count(&self) -> usize;
 
-    /// This encoder with its weights in another precision; this one stays as it is.
+    /// Returns this encoder with its weights in another precision; `self` does not change.
     ///
-    /// The input of the new encoder comes in that precision.
+    /// The input of the new encoder must have that precision.
     ///
     /// # Errors
-    /// [`CoreError::PrecisionUnsupported`] if it has no other precision than f32, as by default.
+    /// [`CoreError::PrecisionUnsupported`] if it supports f32 only, as the default implementation does.
     fn with_precision(&self, precision: Precision) -> Result<Arc<dyn ImageEncoder<B>>, CoreError> {
         Err(CoreError::PrecisionUnsupported { wanted: precision })
     }
 }
 
-/// Implements [`ImageEncoder`] for a module that has a method `embed`.
+/// Implements [`ImageEncoder`] for a module with a method `embed`.
 macro_rules! encoder_of_module {
     ($encoder:ident) => {
         impl<B: Backend> ImageEncoder<B> for $encoder<B> {
@@ -106,13 +106,13 @@ encoder_of_module!(ImageEncoderViT);
 encoder_of_module!(TinyVit);
 encoder_of_module!(AnyImageEncoder);
 
-/// The encoders whose weights a [`Checkpoint`](crate::Checkpoint) may hold.
+/// The encoders that a [`Checkpoint`](crate::Checkpoint) can contain.
 #[derive(Module, Debug)]
 #[non_exhaustive]
 pub enum AnyImageEncoder<B: Backend> {
-    /// SAM's own: ViT-B, L, H or any other size.
+    /// SAM's vision transformer: ViT-B, L, H or any other size.
     Vit(ImageEncoderViT<B>),
-    /// `LiteMedSAM`'s and `MobileSAM`'s.
+    /// The encoder of `LiteMedSAM` and `MobileSAM`.
     TinyVit(TinyVit<B>),
 }
 

@@ -1,4 +1,4 @@
-//! From the encoder's width to the embedding's channels.
+//! The neck: from the encoder's width to the embedding's channels.
 
 use burn::{
     module::Module,
@@ -12,7 +12,7 @@ use sam_prompt::LayerNorm2d;
 
 use crate::kernels::layer_norm_2d;
 
-/// Two convolutions without bias, each followed by a normalisation over channels.
+/// The neck: two convolutions without bias, each followed by a normalisation over channels.
 #[derive(Module, Debug)]
 pub struct Neck<B: Backend> {
     conv1: Conv2d<B>,
@@ -22,7 +22,7 @@ pub struct Neck<B: Backend> {
 }
 
 impl<B: Backend> Neck<B> {
-    /// A neck with random weights.
+    /// Creates a neck with random weights.
     pub(super) fn new(input: usize, output: usize, device: &B::Device) -> Self {
         Self {
             conv1: Conv2dConfig::new([input, output], [1, 1]).with_bias(false).init(device),
@@ -38,7 +38,7 @@ impl<B: Backend> Neck<B> {
     /// # Shapes
     /// - input: `[n, input, h, w]`; output: `[n, output, h, w]`
     pub fn forward(&self, maps: Tensor<B, 4>) -> Tensor<B, 4> {
-        // Encoders keep the channels of a pixel side by side, where a convolution of one pixel is a product and a norm one pass.
+        // Encoders keep each pixel's channels contiguous. In this layout a 1 x 1 convolution is a matrix product, and a norm is one pass.
         let [output, input, ..] = self.conv1.weight.dims();
         let weight = self.conv1.weight.val().reshape([output, input]).transpose();
         let narrowed = maps.permute([0, 2, 3, 1]).matmul(weight.unsqueeze());

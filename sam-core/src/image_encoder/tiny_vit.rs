@@ -16,30 +16,30 @@ use crate::kernels::{
     linear_onto, perceptron,
 };
 
-/// Of all norms, PyTorch's default.
+/// Epsilon of all norms: PyTorch's default.
 const EPSILON: f64 = 1e-5;
 
-/// The shape of a [`TinyVit`].
+/// Config of a [`TinyVit`].
 #[derive(Config, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct TinyVitConfig {
     /// Side of the (square) input, in pixels.
     pub image_size: usize,
-    /// Stride of each of the two convolutions that embed patches: 1 for `LiteMedSAM` (kernel 1), 2 for `MobileSAM` (kernel 3).
+    /// Stride of each of the two patch-embedding convolutions: 1 for `LiteMedSAM` (kernel 1), 2 for `MobileSAM` (kernel 3).
     pub patch_stride: usize,
     /// Width of each of the four stages.
     #[config(default = "vec![64, 128, 160, 320]")]
     pub embed_dims: Vec<usize>,
-    /// Blocks of each stage; the first stage's are convolutions, the others' attention.
+    /// Number of blocks of each stage; the first stage has convolution blocks, the others have attention blocks.
     #[config(default = "vec![2, 2, 6, 2]")]
     pub depths: Vec<usize>,
-    /// Attention heads of each stage.
+    /// Number of attention heads of each stage.
     #[config(default = "vec![2, 4, 5, 10]")]
     pub num_heads: Vec<usize>,
     /// Window sides of each stage, in tokens.
     #[config(default = "vec![7, 7, 14, 7]")]
     pub window_sizes: Vec<usize>,
-    /// Hidden width of perceptrons and of the convolution blocks, over the stage's width.
+    /// Hidden width of perceptrons and convolution blocks, relative to the stage's width.
     #[config(default = 4)]
     pub mlp_ratio: usize,
     /// Channels of the embedding.
@@ -48,22 +48,22 @@ pub struct TinyVitConfig {
 }
 
 impl TinyVitConfig {
-    /// `LiteMedSAM`'s: 256-pixel input, no stride before the first stage.
+    /// The config of `LiteMedSAM`: 256-pixel input, patch stride 1.
     pub fn lite_medsam() -> Self {
         Self::new(256, 1)
     }
 
-    /// `MobileSAM`'s: 1024-pixel input.
+    /// The config of `MobileSAM`: 1024-pixel input.
     pub fn mobile_sam() -> Self {
         Self::new(1024, 2)
     }
 
-    /// Side of the embedding, in cells: two of the three mergings halve the side, the last keeps it.
+    /// Side of the embedding, in cells: two of the three patch mergings halve the side, the last keeps it.
     pub fn grid(&self) -> usize {
         self.image_size / (self.patch_stride * self.patch_stride) / 4
     }
 
-    /// An encoder with random weights.
+    /// Creates an encoder with random weights.
     pub fn init<B: Backend>(&self, device: &B::Device) -> TinyVit<B> {
         let last = self.embed_dims.len() - 1;
         let layer = |stage: usize| {
@@ -75,7 +75,7 @@ impl TinyVitConfig {
             TinyVitLayer {
                 blocks: (0..self.depths[stage]).map(block).collect(),
                 downsample: (stage < last).then(|| {
-                    // The SAM variants' last merging keeps the side; the reference tells it by its width of 320, 448 or 576.
+                    // In the SAM variants, the last merging keeps the side; the reference recognises it by its width of 320, 448 or 576.
                     let stride = if stage + 1 == last { 1 } else { 2 };
                     PatchMerging::new(dim, self.embed_dims[stage + 1], stride, device)
                 }),
@@ -89,17 +89,17 @@ impl TinyVitConfig {
     }
 }
 
-/// `TinyViT` with SAM's neck.
+/// The image encoder `TinyViT` with SAM's neck.
 ///
-/// Source: Wu et al. 2022 and the `tiny_vit_sam.py` of `MobileSAM` and `LiteMedSAM`. Batch norms use their stored statistics always:
-/// this encoder is frozen. The parts are public for those who look inside.
+/// Source: Wu et al. 2022 and the `tiny_vit_sam.py` of `MobileSAM` and `LiteMedSAM`. Batch norms always use their stored statistics,
+/// because this encoder is frozen. The parts are public for analysis.
 #[derive(Module, Debug)]
 pub struct TinyVit<B: Backend> {
-    /// Pixels to the first stage's maps.
+    /// From pixels to the first stage's maps.
     pub patch_embed: TinyVitPatchEmbed<B>,
     /// The four stages.
     pub layers: Vec<TinyVitLayer<B>>,
-    /// The last stage's maps to the embedding.
+    /// From the last stage's maps to the embedding.
     pub neck: Neck<B>,
 }
 
@@ -118,9 +118,9 @@ struct ConvNorm<B: Backend> {
     bn: FrozenBatchNorm<B>,
 }
 
-/// A batch norm that uses its stored statistics always, as this encoder is frozen.
+/// A batch norm that always uses its stored statistics, because this encoder is frozen.
 ///
-/// Not burn's own, whose statistics all clones of a module share: casting one clone would change the others.
+/// burn's own batch norm is not used, because all clones of a module share its statistics: casting one clone would change the others.
 #[derive(Module, Debug)]
 struct FrozenBatchNorm<B: Backend> {
     weight: Param<Tensor<B, 1>>,
@@ -140,7 +140,7 @@ impl<B: Backend> FrozenBatchNorm<B> {
         }
     }
 
-    /// What the norm multiplies by and adds, each `[channels]`.
+    /// The norm as a factor and an offset, each `[channels]`.
     fn scale_and_offset(&self) -> (Tensor<B, 1>, Tensor<B, 1>) {
         let scale = self.weight.val() / (self.running_var.val() + EPSILON).sqrt();
         let offset = self.bias.val() - self.running_mean.val() * scale.clone();
@@ -167,20 +167,20 @@ impl<B: Backend> ConvNorm<B> {
         Self::new([channels; 2], 3, stride, channels, device)
     }
 
-    /// The kernel `[output, input, side, side]`, and the bias.
+    /// The convolution kernel `[output, input, side, side]` with the norm folded in, and the bias.
     fn kernel(&self) -> (Tensor<B, 4>, Tensor<B, 1>) {
         let (scale, bias) = self.bn.scale_and_offset();
         let channels = scale.dims()[0];
         (self.c.weight.val() * scale.reshape([channels, 1, 1, 1]), bias)
     }
 
-    /// The kernel as a matrix, and the bias: of one pixel `[input, output]`, of each channel by itself `[side * side, channels]`.
+    /// The kernel as a matrix, and the bias. A 1 x 1 kernel is `[input, output]`, a depthwise kernel is `[side * side, channels]`.
     fn matrix(&self) -> (Tensor<B, 2>, Tensor<B, 1>) {
         let (kernel, bias) = self.kernel();
         (kernel.flatten::<2>(1, 3).transpose(), bias)
     }
 
-    /// `[n, h, w, channels]` to the same, and GELU if asked.
+    /// From `[n, h, w, channels]` to the same layout, with GELU if `activate`.
     fn forward(&self, maps: Tensor<B, 4>, activate: bool) -> Tensor<B, 4> {
         let ([side, _], [stride, _]) = (self.c.kernel_size, self.c.stride);
         if [side, stride] == [1, 1] {
@@ -194,7 +194,7 @@ impl<B: Backend> ConvNorm<B> {
     }
 }
 
-/// Two convolutions from colours to the first stage's width.
+/// The patch embedding: two convolutions from colours to the first stage's width.
 #[derive(Module, Debug)]
 pub struct TinyVitPatchEmbed<B: Backend> {
     conv1: ConvNorm<B>,
@@ -217,7 +217,7 @@ impl<B: Backend> TinyVitPatchEmbed<B> {
     }
 }
 
-/// One stage: blocks, then a merging to the next stage's width.
+/// One stage: blocks, then a patch merging to the next stage's width.
 #[derive(Module, Debug)]
 pub struct TinyVitLayer<B: Backend> {
     blocks: Vec<TinyVitBlock<B>>,
@@ -239,14 +239,14 @@ impl<B: Backend> TinyVitLayer<B> {
     }
 }
 
-/// The first stage convolves, the others attend.
+/// A block: convolutions in the first stage, attention in the others.
 #[derive(Module, Debug)]
 enum TinyVitBlock<B: Backend> {
     Convolution(MbConv<B>),
     Attention(AttentionBlock<B>),
 }
 
-/// Mobile inverted bottleneck: widen, convolve each channel, narrow, add.
+/// Mobile inverted bottleneck: widen, depthwise convolution, narrow, add.
 #[derive(Module, Debug)]
 struct MbConv<B: Backend> {
     conv1: ConvNorm<B>,
@@ -269,7 +269,7 @@ impl<B: Backend> MbConv<B> {
     }
 }
 
-/// To the next stage's width, at half the resolution.
+/// Patch merging: to the next stage's width, at half the resolution (the last one keeps it).
 #[derive(Module, Debug)]
 struct PatchMerging<B: Backend> {
     conv1: ConvNorm<B>,
@@ -291,7 +291,7 @@ impl<B: Backend> PatchMerging<B> {
     }
 }
 
-/// Three convolutions, the first and the last of one pixel, that in the middle of each channel by itself.
+/// A bottleneck: a 1 x 1 convolution, a depthwise convolution and a 1 x 1 convolution.
 fn bottleneck<B: Backend>([widen, convolve, narrow]: [&ConvNorm<B>; 3], returns: bool) -> Bottleneck<B> {
     Bottleneck {
         widen: widen.matrix(),
@@ -302,7 +302,7 @@ fn bottleneck<B: Backend>([widen, convolve, narrow]: [&ConvNorm<B>; 3], returns:
     }
 }
 
-/// Attention in windows, a local convolution, a perceptron.
+/// Window attention, a depthwise convolution and a perceptron.
 #[derive(Module, Debug)]
 struct AttentionBlock<B: Backend> {
     attn: WindowAttention<B>,
@@ -324,7 +324,7 @@ impl<B: Backend> AttentionBlock<B> {
         }
     }
 
-    /// `[n, h, w, dim]` to the same.
+    /// From `[n, h, w, dim]` to the same shape.
     fn forward(&self, tokens: Tensor<B, 4>) -> Tensor<B, 4> {
         let (weight, bias) = self.local_conv.matrix();
         let tokens = depthwise(self.attn.forward(tokens), weight, bias, 1);
@@ -332,7 +332,7 @@ impl<B: Backend> AttentionBlock<B> {
     }
 }
 
-/// Norm and two linear layers with GELU between them.
+/// The perceptron: a norm and two linear layers with GELU between them.
 #[derive(Module, Debug)]
 struct Mlp<B: Backend> {
     norm: LayerNorm<B>,
@@ -340,7 +340,7 @@ struct Mlp<B: Backend> {
     fc2: Linear<B>,
 }
 
-/// Multi-head attention within a window, with a learned bias for each distance.
+/// Multi-head attention within a window, with a learned bias for each offset.
 #[derive(Module, Debug)]
 struct WindowAttention<B: Backend> {
     norm: LayerNorm<B>,
@@ -364,9 +364,9 @@ impl<B: Backend> WindowAttention<B> {
         }
     }
 
-    /// `[n, h, w, dim]` to the same: the sum of the tokens and what they attend to.
+    /// From `[n, h, w, dim]` to the same shape: the tokens plus the attention's output.
     fn forward(&self, tokens: Tensor<B, 4>) -> Tensor<B, 4> {
-        // Windows are padded with zeros before the norm, which makes its offset of them; and the padding attends.
+        // Windows are padded with zeros before the norm, which turns the zeros into its offset. Padded pixels take part in the attention.
         let [.., dim] = tokens.dims();
         let offset = match &self.norm.beta {
             Some(offset) => offset.val(),

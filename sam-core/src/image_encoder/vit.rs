@@ -16,10 +16,10 @@ use crate::{
     resize,
 };
 
-/// Of the blocks' norms (`build_sam.py`).
+/// Epsilon of the blocks' norms (`build_sam.py`).
 const EPSILON: f64 = 1e-6;
 
-/// The shape of an [`ImageEncoderViT`].
+/// Config of an [`ImageEncoderViT`].
 #[derive(Config, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ViTConfig {
@@ -27,9 +27,9 @@ pub struct ViTConfig {
     pub embed_dim: usize,
     /// Number of blocks.
     pub depth: usize,
-    /// Attention heads of each block.
+    /// Number of attention heads of each block.
     pub num_heads: usize,
-    /// Blocks that attend to the whole image, counted from 0; the others attend within windows.
+    /// Blocks with global attention, counted from 0; the others attend within windows.
     #[config(default = "Vec::new()")]
     pub global_attn_indexes: Vec<usize>,
     /// Side of the (square) input, in pixels.
@@ -38,10 +38,10 @@ pub struct ViTConfig {
     /// Side of a patch, in pixels.
     #[config(default = 16)]
     pub patch_size: usize,
-    /// Side of a window, in patches; 0 for global attention everywhere.
+    /// Side of an attention window, in patches; 0 for global attention everywhere.
     #[config(default = 14)]
     pub window_size: usize,
-    /// Hidden width of the blocks' perceptrons, over `embed_dim`.
+    /// Hidden width of the blocks' perceptrons, relative to `embed_dim`.
     #[config(default = 4)]
     pub mlp_ratio: usize,
     /// Channels of the embedding.
@@ -50,17 +50,17 @@ pub struct ViTConfig {
 }
 
 impl ViTConfig {
-    /// SAM ViT-B's encoder: 89.7 M parameters.
+    /// The encoder of SAM ViT-B: 89.7 M parameters.
     pub fn base() -> Self {
         Self::new(768, 12, 12).with_global_attn_indexes(vec![2, 5, 8, 11])
     }
 
-    /// SAM ViT-L's encoder: 308.3 M parameters.
+    /// The encoder of SAM ViT-L: 308.3 M parameters.
     pub fn large() -> Self {
         Self::new(1024, 24, 16).with_global_attn_indexes(vec![5, 11, 17, 23])
     }
 
-    /// SAM ViT-H's encoder: 637.0 M parameters.
+    /// The encoder of SAM ViT-H: 637.0 M parameters.
     pub fn huge() -> Self {
         Self::new(1280, 32, 16).with_global_attn_indexes(vec![7, 15, 23, 31])
     }
@@ -70,12 +70,12 @@ impl ViTConfig {
         self.image_size / self.patch_size
     }
 
-    /// Side of the window in which a block attends, or `None` for the whole image.
+    /// Side of a block's attention window, or `None` for global attention.
     fn window(&self, block: usize) -> Option<usize> {
         (self.window_size > 0 && !self.global_attn_indexes.contains(&block)).then_some(self.window_size)
     }
 
-    /// An encoder with random weights.
+    /// Creates an encoder with random weights.
     pub fn init<B: Backend>(&self, device: &B::Device) -> ImageEncoderViT<B> {
         let (grid, dim) = (self.grid(), self.embed_dim);
         let patch = [self.patch_size; 2];
@@ -88,18 +88,18 @@ impl ViTConfig {
     }
 }
 
-/// SAM's image encoder.
+/// SAM's image encoder, a vision transformer.
 ///
-/// Source: `ImageEncoderViT` in segment-anything's `modeling/image_encoder.py`. The parts are public for those who look inside.
+/// Source: `ImageEncoderViT` in segment-anything's `modeling/image_encoder.py`. The parts are public for analysis.
 #[derive(Module, Debug)]
 pub struct ImageEncoderViT<B: Backend> {
-    /// Patches to tokens.
+    /// From patches to tokens.
     pub patch_embed: PatchEmbed<B>,
-    /// Absolute positions: `[1, h, w, embed_dim]`.
+    /// Absolute position embedding: `[1, h, w, embed_dim]`.
     pub pos_embed: Param<Tensor<B, 4>>,
     /// The transformer's blocks.
     pub blocks: Vec<Block<B>>,
-    /// Tokens to the embedding.
+    /// From tokens to the embedding.
     pub neck: Neck<B>,
 }
 
@@ -111,14 +111,14 @@ impl<B: Backend> ImageEncoderViT<B> {
     }
 }
 
-/// Cuts an image into patches and embeds each.
+/// The patch embedding: cuts an image into patches and embeds each.
 #[derive(Module, Debug)]
 pub struct PatchEmbed<B: Backend> {
     proj: Conv2d<B>,
 }
 
 impl<B: Backend> PatchEmbed<B> {
-    /// Embeds each patch by itself.
+    /// Embeds each patch.
     ///
     /// # Shapes
     /// - images: `[n, 3, size, size]`; output: `[n, h, w, embed_dim]`
@@ -128,7 +128,7 @@ impl<B: Backend> PatchEmbed<B> {
         let whole = images.slice([0..n, 0..colours, 0..rows * side, 0..columns * side]);
         let patches = whole.reshape([n, colours, rows, side, columns, side]).permute([0, 2, 4, 1, 3, 5]);
         let patches = patches.reshape([n, rows, columns, length]);
-        // The patches do not overlap: the convolution is a linear layer on each.
+        // Patches do not overlap, so the convolution is a linear layer on each patch.
         let weight = self.proj.weight.val().flatten::<2>(1, 3).transpose();
         match &self.proj.bias {
             Some(bias) => affine(patches, weight, bias.val().unsqueeze()),
@@ -137,16 +137,16 @@ impl<B: Backend> PatchEmbed<B> {
     }
 }
 
-/// One transformer block: attention within windows or the whole image, then a perceptron.
+/// One transformer block: attention within windows or over the whole image, then a perceptron.
 #[derive(Module, Debug)]
 pub struct Block<B: Backend> {
-    /// Before the attention.
+    /// The norm before the attention.
     pub norm1: LayerNorm<B>,
     /// The attention, within windows or not.
     pub attn: Attention<B>,
     norm2: LayerNorm<B>,
     mlp: MlpBlock<B>,
-    /// 0 for global attention.
+    /// Side of the windows; 0 for global attention.
     window_size: usize,
 }
 
@@ -190,9 +190,9 @@ struct MlpBlock<B: Backend> {
 pub struct Attention<B: Backend> {
     qkv: Linear<B>,
     proj: Linear<B>,
-    /// `[2 h - 1, head width]`
+    /// Relative positions of rows: `[2 h - 1, head width]`.
     rel_pos_h: Param<Tensor<B, 2>>,
-    /// `[2 w - 1, head width]`
+    /// Relative positions of columns: `[2 w - 1, head width]`.
     rel_pos_w: Param<Tensor<B, 2>>,
     num_heads: usize,
 }
@@ -209,7 +209,7 @@ impl<B: Backend> Attention<B> {
         }
     }
 
-    /// Attends over all of each map.
+    /// Attends over the whole of each map.
     ///
     /// # Shapes
     /// - input and output: `[n, h, w, embed_dim]`
@@ -217,8 +217,8 @@ impl<B: Backend> Attention<B> {
         linear(&self.proj, self.attend(tokens, None))
     }
 
-    /// The heads' answers, before they are mixed: within windows of a side, if there is one. What pads them is zero, so that the layer's
-    /// bias is all that attends of it.
+    /// The heads' outputs before the output projection; within windows of side `window`, if there is one. Padded pixels are zero, so only
+    /// the bias of the layer takes part in the attention.
     fn attend(&self, tokens: Tensor<B, 4>, window: Option<usize>) -> Tensor<B, 4> {
         let [_, height, width, dim] = tokens.dims();
         let [height, width] = window.map_or([height, width], |side| [side, side]);
@@ -237,8 +237,7 @@ impl<B: Backend> Attention<B> {
 
 /// The relative position embedding of each query to each key along one axis.
 ///
-/// A table of another length than the two sizes need is resized linearly. Source: `get_rel_pos` in segment-anything's
-/// `modeling/image_encoder.py`.
+/// A table of another length than needed is resized linearly. Source: `get_rel_pos` in segment-anything's `modeling/image_encoder.py`.
 ///
 /// # Shapes
 /// - table: `[positions, channels]`; output: `[queries, keys, channels]`

@@ -1,8 +1,8 @@
-//! Cutting a map into square windows and joining them again.
+//! Splitting a map into square windows, and joining them.
 
 use burn::tensor::{Tensor, backend::Backend};
 
-/// Cuts a map into windows that do not overlap, zero-padded at the bottom and right.
+/// Splits a map into windows that do not overlap, zero-padded at the bottom and right.
 ///
 /// Source: `window_partition` in segment-anything's `modeling/image_encoder.py`.
 ///
@@ -14,7 +14,7 @@ pub fn window_partition<B: Backend>(map: Tensor<B, 4>, window: usize) -> Tensor<
     window_partition_with(map, window, zeros)
 }
 
-/// [`window_partition`] with something else than zeros, `[channels]`, at every padded place.
+/// [`window_partition`] with a padding vector `[channels]` instead of zeros.
 pub(crate) fn window_partition_with<B: Backend>(
     map: Tensor<B, 4>,
     window: usize,
@@ -31,7 +31,7 @@ pub(crate) fn window_partition_with<B: Backend>(
     ])
 }
 
-/// Joins windows to the map they were cut from, padding dropped.
+/// Joins windows into the original map and drops the padding.
 ///
 /// # Shapes
 /// - windows: `[n * windows, window, window, channels]`; output: `[n, height, width, channels]`
@@ -46,7 +46,7 @@ pub fn window_unpartition<B: Backend>(windows: Tensor<B, 4>, height: usize, widt
         .slice([0..n, 0..height, 0..width])
 }
 
-/// Appends a vector along a dimension up to a length.
+/// Appends a vector along a dimension until it has the given length.
 fn pad_end<B: Backend>(map: Tensor<B, 4>, dim: usize, length: usize, padding: &Tensor<B, 1>) -> Tensor<B, 4> {
     let mut missing = map.dims();
     missing[dim] = length - missing[dim];

@@ -1,8 +1,8 @@
-//! Attention between a few tokens and the many pixels of an image.
+//! Attention between few tokens and the many pixels of an image.
 
 use burn::tensor::{Tensor, TensorData, activation::softmax, backend::Backend};
 
-/// Scaled dot-product attention whose heads lie side by side in the channels.
+/// Scaled dot-product attention; the heads are contiguous in the channels.
 ///
 /// # Shapes
 /// - query: `[n, queries, channels]`; key and value: `[n, keys, channels]`, where `n` may be 1 for one or two of them; output:
@@ -22,11 +22,11 @@ pub(crate) fn attention<B: Backend>(
     }
 }
 
-// An image has thousands of pixels, a prompt a dozen tokens. Splitting the image's channels into heads would shuffle all of it in
-// memory, several times a layer. Instead each of the few tokens is repeated for every head with the other heads' channels set to
-// zero: a little more arithmetic, exact, and the image stays as it lies.
+// An image has thousands of pixels, a prompt about a dozen tokens. Splitting the image's channels into heads would reorder all of it in
+// memory, several times a layer. Instead, each token is repeated for every head, with the other heads' channels set to zero. This needs a
+// little more arithmetic, is exact, and leaves the image's layout unchanged.
 
-/// Few queries, many keys.
+/// Attention with few queries and many keys.
 pub(super) fn attend_from_few<B: Backend>(
     query: Tensor<B, 3>,
     key: Tensor<B, 3>,
@@ -41,7 +41,7 @@ pub(super) fn attend_from_few<B: Backend>(
     (attended * mask).sum_dim(1).reshape([n, count, channels])
 }
 
-/// Many queries, few keys.
+/// Attention with many queries and few keys.
 pub(super) fn attend_to_few<B: Backend>(
     query: Tensor<B, 3>,
     key: Tensor<B, 3>,
@@ -55,14 +55,14 @@ pub(super) fn attend_to_few<B: Backend>(
     shares.reshape([n, pixels, heads * count]).matmul(by_head(value, heads))
 }
 
-/// Each token once for every head, with that head's channels only: `[n, count, channels]` to `[n, heads * count, channels]`.
+/// Repeats each token for every head, with the other heads' channels set to zero: `[n, count, channels]` to `[n, heads * count, channels]`.
 fn by_head<B: Backend>(tokens: Tensor<B, 3>, heads: usize) -> Tensor<B, 3> {
     let [n, count, channels] = tokens.dims();
     let mask = head_channels(heads, channels, &tokens.device());
     (tokens.reshape([n, 1, count, channels]) * mask).reshape([n, heads * count, channels])
 }
 
-/// 1 where a channel belongs to a head: `[1, heads, 1, channels]`.
+/// Mask of each head's channels, 1 or 0: `[1, heads, 1, channels]`.
 fn head_channels<B: Backend>(heads: usize, channels: usize, device: &B::Device) -> Tensor<B, 4> {
     let width = channels / heads;
     let belongs = |head: usize| (0..channels).map(move |channel| f32::from(u8::from(channel / width == head)));

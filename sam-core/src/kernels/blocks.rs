@@ -8,7 +8,7 @@ use sam_prompt::LayerNorm2d;
 
 use super::{add_maps, affine, affine_gelu, gelu, layer_norm, linear_gelu, linear_onto, normalise};
 
-/// The second half of a transformer's block: a norm and two linear layers with GELU between them, and `x` added to it all.
+/// The second half of a transformer block: a norm and two linear layers with GELU between them, plus the residual `x`.
 ///
 /// # Shapes
 /// - x and output: `[..., channels]`
@@ -27,18 +27,18 @@ pub(crate) fn perceptron<B: Backend, const D: usize>(
     linear_onto(second, linear_gelu(first, layer_norm(norm, epsilon, x.clone())), x)
 }
 
-/// A block of a convolutional stage: widen the channels, convolve each by itself, narrow them again.
+/// An inverted bottleneck: widen the channels, depthwise convolution, narrow the channels.
 #[derive(Debug)]
 pub(crate) struct Bottleneck<B: Backend> {
-    /// `[input, wide]` and `[wide]`; GELU follows.
+    /// Weight `[input, wide]` and bias `[wide]`; followed by GELU.
     pub(crate) widen: (Tensor<B, 2>, Tensor<B, 1>),
-    /// `[side * side, wide]` and `[wide]`, as in [`depthwise`]; GELU follows.
+    /// Weight `[side * side, wide]` and bias `[wide]`, as in [`depthwise`]; followed by GELU.
     pub(crate) convolve: (Tensor<B, 2>, Tensor<B, 1>),
-    /// `[wide, output]` and `[output]`.
+    /// Weight `[wide, output]` and bias `[output]`.
     pub(crate) narrow: (Tensor<B, 2>, Tensor<B, 1>),
-    /// Of the convolution.
+    /// Stride of the convolution.
     pub(crate) stride: usize,
-    /// Whether the maps are added to the output, and GELU follows.
+    /// Whether the input is added to the output, followed by GELU.
     pub(crate) returns: bool,
 }
 
@@ -67,7 +67,7 @@ impl<B: Backend> Bottleneck<B> {
     }
 }
 
-/// A convolution of each channel by itself, with zeros around the maps.
+/// A depthwise convolution with zero padding.
 ///
 /// # Shapes
 /// - maps: `[n, h, w, channels]`; weight: `[side * side, channels]`, an odd side; bias: `[channels]`; output: `[n, h / stride, w / stride,
@@ -86,17 +86,17 @@ pub(crate) fn depthwise<B: Backend>(
     conv2d(maps.permute([0, 3, 1, 2]), weight, Some(bias), options).permute([0, 2, 3, 1])
 }
 
-/// Two doublings of an image's resolution, each pixel by itself: affine map to a block of 2 x 2 pixels, norm, GELU, affine map to
-/// such blocks again, GELU.
+/// Upscaling of an image to four times its resolution, each pixel by itself: affine map to a block of 2 x 2 pixels, norm, GELU, affine map
+/// to a block of 2 x 2 pixels, GELU.
 #[derive(Debug)]
 pub(crate) struct Upscaling<B: Backend> {
     /// `[channels, 4 * middle]`.
     pub(crate) first_weight: Tensor<B, 2>,
     /// `[4 * middle]`.
     pub(crate) first_bias: Tensor<B, 1>,
-    /// Of the norm: `[middle]`.
+    /// Scale of the norm: `[middle]`.
     pub(crate) scale: Tensor<B, 1>,
-    /// Of the norm: `[middle]`.
+    /// Offset of the norm: `[middle]`.
     pub(crate) offset: Tensor<B, 1>,
     /// `[middle, 4 * last]`.
     pub(crate) second_weight: Tensor<B, 2>,
@@ -106,7 +106,7 @@ pub(crate) struct Upscaling<B: Backend> {
 
 impl<B: Backend> Upscaling<B> {
     /// # Shapes
-    /// - pixels: `[n, pixels, channels]`; output: `[n, 16 * pixels, last]`, blocks within blocks
+    /// - pixels: `[n, pixels, channels]`; output: `[n, 16 * pixels, last]`, in order of nested blocks
     pub(crate) fn forward(&self, pixels: Tensor<B, 3>) -> Tensor<B, 3> {
         let [n, count, _] = pixels.dims();
         let [middle, all] = self.second_weight.dims();
@@ -117,7 +117,7 @@ impl<B: Backend> Upscaling<B> {
         gelu(doubled.reshape([n, 16 * count, all / 4]))
     }
 
-    /// The product of what [`Upscaling::forward`] finds and each mask's weights.
+    /// The product of the output of [`Upscaling::forward`] and each mask's weights.
     ///
     /// # Shapes
     /// - pixels: `[n, pixels, channels]`; masks: `[n, masks, last]`; output: `[n, 16 * pixels, masks]`

@@ -1,34 +1,34 @@
-//! Self-attention of a map's pixels, within windows or over all of it.
+//! Self-attention between the pixels of a map, within windows or over the whole map.
 
 use burn::tensor::{DType, Tensor, activation::softmax, backend::Backend};
 
 use crate::image_encoder::{window_partition_with, window_unpartition};
 
-/// Self-attention of a map's pixels: its heads, its windows, and how queries, keys and values lie.
+/// Config of the self-attention of a map: heads, windows, and the order of queries, keys and values.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MapAttention {
     pub(crate) heads: usize,
-    /// Side of the windows that the map is cut into, padded at the bottom and right; none to attend over all of it.
+    /// Side of the windows, padded at the bottom and right; `None` for attention over the whole map.
     pub(crate) window: Option<usize>,
     pub(crate) order: QkvOrder,
 }
 
-/// How queries, keys and values of all heads lie in the channels.
+/// Order of queries, keys and values of all heads in the channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QkvOrder {
-    /// `[3, heads, width]`: all heads' queries first.
+    /// `[3, heads, width]`: the queries of all heads first.
     PartsThenHeads,
-    /// `[heads, 3, width]`: all of the first head first.
+    /// `[heads, 3, width]`: queries, keys and values of the first head first.
     HeadsThenParts,
 }
 
-/// What the positions of two pixels in a window add to their score.
+/// Position bias: a term added to the score of two pixels in a window, by their positions.
 #[derive(Debug)]
 pub(crate) enum PairBias<B: Backend> {
-    /// The product of the query, unscaled, and the embedding of the distance, for rows and columns: `[h, h, width]` from the query's
-    /// row to the key's, and `[w, w, width]`.
+    /// The product of the unscaled query and the embedding of the distance, for rows and columns: `[h, h, width]` from the query's row to
+    /// the key's, and `[w, w, width]`.
     Decomposed { rows: Tensor<B, 3>, columns: Tensor<B, 3> },
-    /// One value for each pair: `[heads, pixels, pixels]`.
+    /// One value for each pair of pixels: `[heads, pixels, pixels]`.
     Table(Tensor<B, 3>),
 }
 
@@ -85,7 +85,7 @@ impl MapAttention {
         window_unpartition(self.attend(window_partition_with(qkv, window, padding), bias), height, width)
     }
 
-    /// Each map by itself.
+    /// Attention over each whole map.
     fn attend<B: Backend>(&self, qkv: Tensor<B, 4>, bias: &PairBias<B>) -> Tensor<B, 4> {
         let [n, height, width, all] = qkv.dims();
         let (pixels, heads, channels) = (height * width, self.heads, all / 3);
@@ -113,10 +113,10 @@ impl MapAttention {
     }
 }
 
-/// [`PairBias::Decomposed`] in full, from unscaled queries `[batch, h, w, width]`: `[batch, h * w, h * w]`.
+/// [`PairBias::Decomposed`] for all pairs, from unscaled queries `[batch, h, w, width]`: `[batch, h * w, h * w]`.
 fn decomposed_bias<B: Backend>(query: Tensor<B, 4>, rows: &Tensor<B, 3>, columns: &Tensor<B, 3>) -> Tensor<B, 3> {
     let [batch, height, width, _] = query.dims();
-    // [batch, h, w, c] x [h, c, h]: for each query row, its distance to every key row.
+    // [batch, h, w, c] x [h, c, h]: for each query row, the bias of every key row.
     let by_row = query.clone().matmul(rows.clone().swap_dims(1, 2).unsqueeze());
     let by_column = query.swap_dims(1, 2).matmul(columns.clone().swap_dims(1, 2).unsqueeze()).swap_dims(1, 2);
     let bias = by_row.reshape([batch, height, width, height, 1]) + by_column.reshape([batch, height, width, 1, width]);

@@ -1,13 +1,12 @@
-//! The operations that take the time, each in one pass over memory where the backend allows it.
+//! The expensive operations; each is one pass over memory where the backend supports it.
 //!
-//! Every function here is generic over the backend and composed of burn's own operations. With the feature `flex`, tensors of
-//! `burn_flex::Flex` and, with `autodiff`, of `Autodiff<Flex>` go to the kernels of sam-flex instead: burn-flex passes over memory once
-//! for each element-wise operation, on one core, and has no vectorised `exp`, so everything around the matrix products takes longer than
-//! they do. Image-encoder operations have no custom backward, because the encoder is always frozen; under `Autodiff` they fall back to
-//! burn. Results match burn's to about 1e-6 relative; the tests compare them.
+//! Every function here is generic over the backend and composed of burn's operations. With the feature `flex`, tensors of `burn_flex::Flex`
+//! go to the kernels of sam-flex instead, and with `autodiff` tensors of `Autodiff<Flex>` too. The reason is speed: burn-flex passes over
+//! memory once for each element-wise operation, on one core, and has no vectorised `exp`. So everything around the matrix products takes
+//! longer than the products. The operations of image encoders have no custom backward pass, because the encoder is always frozen; under
+//! `Autodiff` they use burn's operations. Results match burn's to about 1e-6 relative; the tests compare them.
 
-/// Returns the output of a kernel of sam-flex if it has one for the backend and the element type. Without the feature `flex`, does
-/// nothing.
+/// Returns the output of a sam-flex kernel if there is one for the backend and the element type. Does nothing without the feature `flex`.
 macro_rules! try_kernel {
     ($output:expr) => {
         #[cfg(feature = "flex")]
@@ -33,7 +32,7 @@ pub(crate) use attention::attention;
 pub(crate) use blocks::{Bottleneck, Upscaling, depthwise, perceptron};
 pub(crate) use map_attention::{MapAttention, PairBias, QkvOrder};
 
-/// Whether there are kernels that multiply by matrices of bf16 while all else stays in f32.
+/// Whether the backend's kernels multiply by bf16 matrices while everything else stays in f32.
 #[cfg_attr(not(feature = "flex"), expect(clippy::extra_unused_type_parameters, reason = "no backend has any"))]
 pub(crate) fn multiply_in_bf16<B: Backend>() -> bool {
     #[cfg(feature = "flex")]
@@ -54,17 +53,16 @@ pub(crate) fn linear<B: Backend, const D: usize>(layer: &Linear<B>, x: Tensor<B,
     }
 }
 
-/// `x W` over the last axis; a weight of another precision is brought to that of `x`.
+/// `x W` over the last axis; the weight is cast to the precision of `x`.
 fn product<B: Backend, const D: usize>(x: Tensor<B, D>, weight: Tensor<B, 2>) -> Tensor<B, D> {
     let weight = weight.cast(x.dtype());
     x.matmul(weight.unsqueeze())
 }
 
-/// `x W + b` over the last axis, with an offset that may differ by row.
+/// `x W + b` over the last axis, with a bias that may differ by row.
 ///
-/// # Shapes
-/// - x: `[..., input]`; weight: `[input, output]`; bias: 1 or the output's length along each axis but the last,
-///   with more than three axes 1 along all of them; output: `[..., output]`
+/// - x: `[..., input]`; weight: `[input, output]`; bias: 1 or the output's length along each axis except the last (with more than three
+///   axes, 1 along all of them); output: `[..., output]`
 pub(crate) fn affine<B: Backend, const D: usize>(
     x: Tensor<B, D>,
     weight: Tensor<B, 2>,
@@ -74,7 +72,7 @@ pub(crate) fn affine<B: Backend, const D: usize>(
     product(x, weight) + bias
 }
 
-/// GELU of `x W + b`, the bias the same for all rows.
+/// GELU of `x W + b`, with the same bias for all rows.
 ///
 /// # Shapes
 /// - x: `[..., input]`; weight: `[input, output]`; bias: `[output]`; output: `[..., output]`
@@ -112,7 +110,7 @@ pub(crate) fn linear_onto<B: Backend, const D: usize>(
     onto + linear(layer, x)
 }
 
-/// The sum of two maps; either may be 1 along any axis but the last.
+/// The sum of two maps; each may have length 1 along any axis except the last.
 ///
 /// # Shapes
 /// - left, right and output: `[n, pixels, channels]`
@@ -121,7 +119,7 @@ pub(crate) fn add<B: Backend>(left: Tensor<B, 3>, right: Tensor<B, 3>) -> Tensor
     left + right
 }
 
-/// The sum of two maps of one size.
+/// The sum of two maps of the same size.
 ///
 /// # Shapes
 /// - left, right and output: `[n, h, w, channels]`
@@ -130,7 +128,7 @@ pub(crate) fn add_maps<B: Backend>(left: Tensor<B, 4>, right: Tensor<B, 4>) -> T
     add(left.flatten(1, 2), right.flatten(1, 2)).reshape(shape)
 }
 
-/// Layer normalisation over the last axis, with the layer's own epsilon, which burn keeps private.
+/// Layer normalisation over the last axis. `epsilon` must be that of the layer, which burn keeps private.
 ///
 /// # Shapes
 /// - x and output: `[..., channels]`
@@ -150,7 +148,7 @@ pub(crate) fn layer_norm<B: Backend, const D: usize>(
     layer.forward(x)
 }
 
-/// [`LayerNorm2d`] of maps whose channels lie side by side.
+/// [`LayerNorm2d`] of maps with contiguous channels.
 ///
 /// # Shapes
 /// - maps and output: `[n, h, w, channels]`
@@ -170,7 +168,7 @@ pub(super) fn normalise<B: Backend, const D: usize>(
     centred / (variance + epsilon).sqrt() * scale.unsqueeze() + offset.unsqueeze()
 }
 
-/// GELU in its exact form, by the error function.
+/// Exact GELU, with the error function.
 pub(crate) fn gelu<B: Backend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
     try_kernel!(sam_flex::gelu(&x));
     activation::gelu(x)

@@ -1,4 +1,4 @@
-//! The compositions of burn's operations against the kernels of sam-flex: both must give the same.
+//! Compares the compositions of burn's operations with the kernels of sam-flex.
 
 use burn::{
     nn::{LayerNormConfig, LinearConfig},
@@ -21,7 +21,7 @@ fn assert_near<const D: usize>(found: Tensor<Flex, D>, expected: Tensor<Flex, D>
     found.into_data().assert_approx_eq(&expected.into_data(), Tolerance::<f32>::absolute(1e-4));
 }
 
-/// On a backend without kernels.
+/// The tensor on a backend without kernels.
 fn elsewhere<const D: usize>(tensor: &Tensor<Flex, D>) -> Tensor<NdArray, D> {
     Tensor::from_data(tensor.clone().into_data(), &burn_ndarray::NdArrayDevice::default())
 }
@@ -54,7 +54,7 @@ fn attention_of_maps_is_composed() {
             let attention = MapAttention { heads, window, order };
             let composed = attention.composed(qkv.clone(), padding.clone(), &bias);
             assert_near(attention.forward(qkv.clone(), padding.clone(), &bias), composed.clone());
-            // Burn's own operations bring the bias to the precision of all else.
+            // burn's own operations need the bias in the same precision as the other inputs.
             let narrow = attention.composed(qkv.clone(), padding.clone(), &bias.cast(DType::BF16));
             let off = (narrow - composed).abs().max().into_scalar();
             assert!(off > 1e-5 && off < 0.2, "{off}");

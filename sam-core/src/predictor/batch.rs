@@ -1,4 +1,4 @@
-//! Prediction of many objects: what is alike is decoded together.
+//! Batched prediction of many objects: prompts of equal composition are decoded together.
 
 use std::collections::BTreeMap;
 
@@ -23,12 +23,12 @@ impl<B: Backend> SamPredictor<B> {
         Ok(self.predict_batch(&[(embedding, prompts)], output)?.remove(0))
     }
 
-    /// Predicts many objects, on one image or on images of any sizes; the answers come in the order of the requests.
+    /// Predicts many objects, on one image or on images of any sizes. Predictions are in the order of the requests.
     ///
-    /// Prompts of equal make-up are decoded together.
+    /// Prompts with the same number of points and boxes, the same mask and token sizes, and the same image frame are decoded together.
     ///
     /// # Errors
-    /// As [`SamPredictor::predict`], for the first request that is at fault.
+    /// As [`SamPredictor::predict`], for the first invalid request.
     pub fn predict_batch(
         &self,
         requests: &[(&ImageEmbedding<B>, &Prompts)],
@@ -51,7 +51,7 @@ impl<B: Backend> SamPredictor<B> {
         let mut predictions: Vec<Option<MaskPrediction>> = vec![None; requests.len()];
         for group in alike.values().flat_map(|group| group.chunks(PARTS_AT_ONCE)) {
             for (part, prediction) in group.iter().zip(self.decode(group, output)?) {
-                // The masks of two parts do not come in a common order.
+                // The masks of two parts have no common order, so only the best mask of each part is used.
                 let is_one_of_several = requests[part.request].1.boxes.len() > 1;
                 let prediction = if is_one_of_several { prediction.best_alone() } else { prediction };
                 let known = &mut predictions[part.request];
@@ -70,7 +70,7 @@ impl<B: Backend> SamPredictor<B> {
             .collect())
     }
 
-    /// An embedding by another model has another shape.
+    /// Rejects an embedding of another model, which has another shape.
     fn check_embedding(&self, embedding: &ImageEmbedding<B>) -> Result<(), CoreError> {
         let found = embedding.features().dims();
         let (height, width) = self.positions.size();
@@ -83,7 +83,7 @@ impl<B: Backend> SamPredictor<B> {
         })
     }
 
-    /// The mean answer of the ensemble to parts of equal make-up.
+    /// Decodes parts of equal composition: the mean of the ensemble's outputs.
     fn decode(&self, parts: &[&Part<'_, B>], output: MaskOutput) -> Result<Vec<MaskPrediction>, CoreError> {
         let first = parts[0].embedding;
         let features = if parts.iter().all(|part| std::ptr::eq(part.embedding, first)) {
@@ -107,7 +107,7 @@ impl<B: Backend> SamPredictor<B> {
         Ok(answers.map(|((logits, low_res), iou)| MaskPrediction { logits, low_res, iou: iou.to_vec() }).collect())
     }
 
-    /// This model's own answer, without the rest of its ensemble.
+    /// Decodes with this model alone, without the other ensemble members.
     fn answer(
         &self,
         parts: &[&Part<'_, B>],
@@ -126,18 +126,18 @@ impl<B: Backend> SamPredictor<B> {
     }
 }
 
-/// At most this many prompts are decoded at once: more need more memory and gain no speed.
+/// Maximum number of prompts decoded at once; more prompts need more memory and are not faster.
 const PARTS_AT_ONCE: usize = 64;
 
-/// What one pass of the decoder answers: one box at most, on one image.
+/// One pass of the decoder: prompts with at most one box, on one image.
 struct Part<'a, B: Backend> {
-    /// The request that it belongs to.
+    /// Index of its request.
     request: usize,
     embedding: &'a ImageEmbedding<B>,
     prompts: Prompts,
 }
 
-/// Parts that are alike in this fit into one batch.
+/// The composition of a part; parts of equal composition are decoded in one batch.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct MakeUp {
     points: usize,

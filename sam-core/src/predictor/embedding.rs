@@ -1,12 +1,12 @@
-//! An embedded image.
+//! The image embedding.
 
 use burn::tensor::{DType, Tensor, backend::Backend};
 
 use crate::{CoreError, transform::Frame};
 
-/// An embedded image: all that prediction needs to know of it.
+/// An image embedding: the encoder's features and the image's position in the model's input.
 ///
-/// There is no "image not set" state, and a cache is a map of these. Clones share the features.
+/// Prediction needs nothing else of the image, so there is no "image not set" state. Clones share the features.
 #[derive(Debug, Clone)]
 pub struct ImageEmbedding<B: Backend> {
     features: Tensor<B, 4>,
@@ -14,14 +14,14 @@ pub struct ImageEmbedding<B: Backend> {
 }
 
 impl<B: Backend> ImageEmbedding<B> {
-    /// Joins the features of one image and its place in the model's input. Whether they belong to a model is checked when it predicts.
+    /// Joins the features of one image and its frame. Whether they fit a model is checked at prediction.
     ///
     /// # Shapes
     /// - features: `[1, channels, h, w]`
     ///
     /// # Errors
-    /// [`CoreError::Embedding`] if the features are not those of one image, or the frame is none: it needs pixels, and the resized
-    /// image must lie in the padded one.
+    /// [`CoreError::Embedding`] if the features are not those of one image, or the frame is invalid: it must contain pixels, and the
+    /// resized image must fit into the padded one.
     pub fn new(features: Tensor<B, 4>, frame: Frame) -> Result<Self, CoreError> {
         let found = features.dims();
         let refuse = |reason| Err(CoreError::Embedding { shape: found.to_vec(), reason });
@@ -36,7 +36,7 @@ impl<B: Backend> ImageEmbedding<B> {
         Ok(Self { features, frame })
     }
 
-    /// What an encoder made of one image in this frame.
+    /// Joins an encoder's features of one image and the image's frame, without checks.
     pub(super) fn of_encoder(features: Tensor<B, 4>, frame: Frame) -> Self {
         Self { features, frame }
     }
@@ -46,16 +46,16 @@ impl<B: Backend> ImageEmbedding<B> {
         &self.features
     }
 
-    /// Where the image lies in the model's input.
+    /// Position of the image in the model's input.
     pub fn frame(&self) -> Frame {
         self.frame
     }
 
-    /// This embedding with its features rounded to f16 and kept in f32, as an [`EmbeddingStore`](crate::EmbeddingStore) gives them.
+    /// Rounds the features to f16 and stores them as f32, as an [`EmbeddingStore`](crate::EmbeddingStore) does.
     #[must_use]
     pub fn rounded_to_f16(self) -> Self {
         let device = self.features.device();
-        // Not by the backend: burn-ndarray has no f16. Channels together, as the decoder reads them.
+        // Not rounded by the backend, because burn-ndarray has no f16. Each pixel's channels are contiguous, as the decoder reads them.
         let data = self.features.permute([0, 2, 3, 1]).into_data().convert_dtype(DType::F16).convert_dtype(DType::F32);
         Self { features: Tensor::from_data(data, &device).permute([0, 3, 1, 2]), frame: self.frame }
     }

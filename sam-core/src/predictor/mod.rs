@@ -22,24 +22,24 @@ pub use prediction::MaskPrediction;
 
 /// A [`Sam`] with its preprocessing.
 ///
-/// Clones share the weights, and nothing that is done to a clone changes the original. One predictor may answer many threads at once.
+/// Clones share the weights; changing a clone does not change the original. Several threads may call one predictor at the same time.
 ///
 /// Source: `SamPredictor` in segment-anything's `predictor.py`.
 #[derive(Debug, Clone)]
 pub struct SamPredictor<B: Backend> {
     sam: Sam<B>,
     preprocess: Preprocess,
-    /// The image encoder's.
+    /// Precision of the image encoder.
     precision: Precision,
-    /// Computed once: they depend on the prompt encoder's fixed frequencies and the decoder only.
+    /// Projected position encodings. They depend only on the prompt encoder's fixed frequencies and the decoder, so they are computed once.
     positions: DecoderPositions<B>,
-    /// Put behind the tokens of every prompt: `[tokens, embed_dim]`.
+    /// Tokens appended to those of every prompt: `[tokens, embed_dim]`.
     tokens: Option<Tensor<B, 2>>,
-    /// The other members of the ensemble; the mean of all logits is the answer.
+    /// The other ensemble members; predictions are the mean of all members' logits.
     ensemble: Vec<Self>,
-    /// Of the checkpoint, in hexadecimal.
+    /// SHA-256 of the checkpoint, in hexadecimal.
     weights_sha256: Option<Arc<str>>,
-    /// Of the checkpoint.
+    /// Config of the checkpoint.
     config: Option<Arc<SamConfig>>,
 }
 
@@ -59,7 +59,7 @@ impl<B: Backend> SamPredictor<B> {
         }
     }
 
-    /// What the decoder computes of the image's positions, once for all images and prompts.
+    /// The decoder's projections of the position encoding, computed once for all images and prompts.
     pub fn positions(&self) -> &DecoderPositions<B> {
         &self.positions
     }
@@ -69,61 +69,61 @@ impl<B: Backend> SamPredictor<B> {
         &self.sam
     }
 
-    /// How images are prepared.
+    /// How images are preprocessed.
     pub fn preprocess(&self) -> Preprocess {
         self.preprocess
     }
 
     /// SHA-256 of the checkpoint that the model was loaded from, in hexadecimal; `None` if that is unknown.
     ///
-    /// It stays the same when a part of the model is replaced by a learned one: it tells which image encoder embeds.
+    /// It does not change when another part of the model is replaced by a learned one: it identifies the image encoder.
     pub fn weights_sha256(&self) -> Option<&str> {
         self.weights_sha256.as_deref()
     }
 
-    /// This predictor, told the SHA-256 of its weights. [`Checkpoint::predictor`](crate::Checkpoint::predictor) does this by itself.
+    /// Sets the SHA-256 of the weights. [`Checkpoint::predictor`](crate::Checkpoint::predictor) does this by itself.
     ///
-    /// Embeddings on disk are kept under it, so two models must not have one hash; nothing checks it.
+    /// It is the key of embeddings on disk, so two models must not share one hash. This is not checked.
     #[must_use]
     pub fn with_weights_sha256(self, sha256: &str) -> Self {
         Self { weights_sha256: Some(sha256.into()), ..self }
     }
 
-    /// Configuration of the checkpoint that the model was loaded from; `None` if that is unknown.
+    /// Config of the checkpoint that the model was loaded from; `None` if that is unknown.
     pub fn config(&self) -> Option<&SamConfig> {
         self.config.as_deref()
     }
 
-    /// This predictor, told its configuration. [`Checkpoint::predictor`](crate::Checkpoint::predictor) does this by itself.
+    /// Sets the config. [`Checkpoint::predictor`](crate::Checkpoint::predictor) does this by itself.
     #[must_use]
     pub fn with_config(self, config: SamConfig) -> Self {
         Self { config: Some(config.into()), ..self }
     }
 
-    /// This model with another, learned prompt encoder. Weights are shared, not copied.
+    /// This model with another prompt encoder, for instance a learned one. Weights are shared, not copied.
     #[must_use]
     pub fn with_prompt_encoder(&self, prompt_encoder: PromptEncoder<B>) -> Self {
         self.with_sam(Sam { prompt_encoder, ..self.sam.clone() })
     }
 
-    /// This model with another, tuned mask decoder. Weights are shared, not copied.
+    /// This model with another mask decoder, for instance a tuned one. Weights are shared, not copied.
     #[must_use]
     pub fn with_mask_decoder(&self, mask_decoder: MaskDecoder<B>) -> Self {
         self.with_sam(Sam { mask_decoder, ..self.sam.clone() })
     }
 
-    /// This model with another prompt encoder and a decoder whose token branch alone was trained.
+    /// This model with another prompt encoder, and a mask decoder of which only the token branch was trained.
     ///
-    /// The token branch is all of the two-way transformer that works on tokens. What the decoder computes of the image's positions is
-    /// shared and not computed again, so the prompt encoder must have this one's position frequencies, and the decoder must project
-    /// images as this one does; nothing checks it. The ensemble is dropped.
+    /// The token branch is the part of the two-way transformer that works on tokens. The decoder's projections of the position encoding are
+    /// shared, not computed again. So the new prompt encoder must have the same position frequencies as this one, and the new decoder must
+    /// project images in the same way. This is not checked. The ensemble is dropped.
     #[must_use]
     pub fn with_token_branch(&self, prompt_encoder: PromptEncoder<B>, mask_decoder: MaskDecoder<B>) -> Self {
         let sam = Sam { prompt_encoder, mask_decoder, ..self.sam.clone() };
         Self { sam, ensemble: Vec::new(), ..self.clone() }
     }
 
-    /// This model with further tokens behind those of every prompt, in place of any that were put there before.
+    /// Appends tokens to those of every prompt. They replace tokens from an earlier call.
     ///
     /// # Shapes
     /// - tokens: `[tokens, embed_dim]`
@@ -138,21 +138,21 @@ impl<B: Backend> SamPredictor<B> {
         Ok(Self { tokens: Some(tokens), ..self.clone() })
     }
 
-    /// An ensemble of this model and others: the mean of their logits and of their predicted qualities is the answer.
+    /// An ensemble of this model and others: predictions are the mean of their logits and of their predicted qualities.
     ///
-    /// Images are embedded by this one alone, so the others must have its image encoder and its preprocessing; nothing checks it. The
-    /// time of a prediction grows with the number of members.
+    /// Only this model embeds images, so the others must have the same image encoder and preprocessing. This is not checked. The time of a
+    /// prediction grows with the number of members.
     #[must_use]
     pub fn with_ensemble(&self, others: Vec<Self>) -> Self {
         Self { ensemble: others, ..self.clone() }
     }
 
-    /// The other members of the ensemble, none by default.
+    /// The other ensemble members; empty by default.
     pub fn ensemble(&self) -> &[Self] {
         &self.ensemble
     }
 
-    /// Another model, prepared and prompted as this one.
+    /// Another model with this one's preprocessing, precision, tokens and metadata. The ensemble is dropped.
     fn with_sam(&self, sam: Sam<B>) -> Self {
         Self {
             precision: self.precision,
@@ -163,14 +163,14 @@ impl<B: Backend> SamPredictor<B> {
         }
     }
 
-    /// This model with its image encoder in another precision; prompts and masks stay in f32. Clones of this model stay as they are.
+    /// This model with its image encoder in another precision; prompts and masks stay in f32. Clones of this model do not change.
     ///
-    /// Worth its while where the backend computes in it, as CUDA does, and `burn_flex::Flex` with the feature `flex` in bf16 (see
-    /// [`Precision::Bf16`]) on a processor with AMX or AVX512-BF16; elsewhere it halves the memory and takes longer.
+    /// It is faster where the backend computes in that precision: on CUDA, and on `burn_flex::Flex` with the feature `flex` in bf16 (see
+    /// [`Precision::Bf16`]) if the processor has AMX or AVX512-BF16. Elsewhere it halves the memory and takes longer.
     ///
     /// # Errors
-    /// [`CoreError::Rounded`] if the encoder is in another half precision already: what was rounded away does not come back.
-    /// [`CoreError::PrecisionUnsupported`] if the image encoder is one of your own that knows no other precision.
+    /// [`CoreError::Rounded`] if the encoder is already in another half precision, because the lost bits cannot be restored.
+    /// [`CoreError::PrecisionUnsupported`] if the image encoder is your own and supports no other precision.
     pub fn with_encoder_precision(mut self, precision: Precision) -> Result<Self, CoreError> {
         if precision != self.precision {
             if self.precision != Precision::F32 {
@@ -182,22 +182,22 @@ impl<B: Backend> SamPredictor<B> {
         Ok(self)
     }
 
-    /// What the image encoder computes in.
+    /// The precision of the image encoder.
     pub fn encoder_precision(&self) -> Precision {
         self.precision
     }
 
-    /// The device that the model lives on.
+    /// The device of the model.
     pub fn device(&self) -> B::Device {
         self.positions.device()
     }
 
-    /// Embeds an image: slow, once for each image.
+    /// Embeds an image. This is the slow step; it is needed once for each image.
     ///
     /// # Shapes
     /// - image: `[rows, columns, channels]`, one channel or three, 8-bit levels; see [`Preprocess::apply`]
     ///
-    /// Intensities in HU, or scaled to 0 to 1, are of another type and do not compile:
+    /// Intensities in HU or scaled to 0 to 1 have another type, so they do not compile:
     ///
     /// ```compile_fail,E0308
     /// # use sam_core::{CoreError, ImageEmbedding, SamPredictor, burn::tensor::backend::Backend, ndarray::Array3};
@@ -206,7 +206,7 @@ impl<B: Backend> SamPredictor<B> {
     /// }
     /// ```
     ///
-    /// Bring them to levels first; sam-data's `Window` does it for CT and MR:
+    /// Convert them to 8-bit levels first; sam-data's `Window` does this for CT and MR:
     ///
     /// ```
     /// # use sam_core::{CoreError, ImageEmbedding, SamPredictor, burn::tensor::backend::Backend, ndarray::Array3};
@@ -221,7 +221,7 @@ impl<B: Backend> SamPredictor<B> {
         Ok(self.embed_prepared(self.preprocess.apply(image)?))
     }
 
-    /// Embeds what [`Preprocess::apply`] made of an image.
+    /// Embeds the output of [`Preprocess::apply`].
     pub(crate) fn embed_prepared(&self, (input, frame): (Array3<f32>, Frame)) -> ImageEmbedding<B> {
         ImageEmbedding::of_encoder(self.encode(&[input]), frame)
     }
@@ -232,7 +232,7 @@ impl<B: Backend> SamPredictor<B> {
     /// - images: each as in [`SamPredictor::embed`]
     ///
     /// # Errors
-    /// [`CoreError::Image`] for the first image that cannot be read.
+    /// [`CoreError::Image`] for the first invalid image.
     pub fn embed_batch(&self, images: &[ArrayView3<'_, u8>]) -> Result<Vec<ImageEmbedding<B>>, CoreError> {
         if images.is_empty() {
             return Ok(Vec::new());
@@ -247,7 +247,7 @@ impl<B: Backend> SamPredictor<B> {
             .collect())
     }
 
-    /// The encoder's features of prepared inputs.
+    /// The encoder's features of preprocessed inputs.
     fn encode(&self, inputs: &[Array3<f32>]) -> Tensor<B, 4> {
         let side = self.preprocess.image_size;
         let pixels: Vec<f32> = inputs.iter().flatten().copied().collect();
@@ -257,20 +257,20 @@ impl<B: Backend> SamPredictor<B> {
         channels_together(self.sam.image_encoder.forward(input).cast(FloatDType::F32))
     }
 
-    /// Predicts one mask: what clear prompts and learned ones ask for.
+    /// Predicts one mask, for unambiguous or learned prompts.
     ///
-    /// Several boxes are parts of one object: each is decoded by itself and the logits are joined by their maximum.
+    /// Several boxes are parts of one object: each box is decoded by itself, and the result is the maximum of their logits.
     ///
     /// # Errors
-    /// [`CoreError::NoPrompt`]; [`CoreError::Prompt`] if a coordinate lies outside the image or a mask prompt has the wrong size.
+    /// [`CoreError::NoPrompt`]; [`CoreError::Prompt`] if a coordinate is outside the image or a mask prompt has the wrong size.
     pub fn predict(&self, embedding: &ImageEmbedding<B>, prompts: &Prompts) -> Result<MaskPrediction, CoreError> {
         self.predict_one(embedding, prompts, MaskOutput::Single)
     }
 
     /// Predicts several masks for an ambiguous prompt, each with its predicted quality.
     ///
-    /// Of several boxes, each is decoded by itself as in [`SamPredictor::predict`]; joined is the best mask of each, so that there
-    /// is one answer.
+    /// With several boxes, each is decoded by itself as in [`SamPredictor::predict`], and the best masks of all boxes are joined into one
+    /// mask.
     ///
     /// # Errors
     /// As [`SamPredictor::predict`].
@@ -278,7 +278,7 @@ impl<B: Backend> SamPredictor<B> {
         self.predict_one(embedding, prompts, MaskOutput::Multi)
     }
 
-    /// Predicts once more with an earlier prediction's best mask fed back, and perhaps with more prompts.
+    /// Predicts again with the best mask of an earlier prediction as mask prompt, and with more prompts if there are any.
     ///
     /// # Errors
     /// As [`SamPredictor::predict`].
@@ -293,9 +293,9 @@ impl<B: Backend> SamPredictor<B> {
     }
 }
 
-/// The same maps with each pixel's channels side by side in memory.
+/// The same maps with each pixel's channels contiguous in memory.
 ///
-/// The decoder reads pixel by pixel: laid out like this, no prompt has to copy the features again.
+/// The decoder reads pixel by pixel. In this layout it does not have to copy the features for each prompt.
 fn channels_together<B: Backend>(features: Tensor<B, 4>) -> Tensor<B, 4> {
     let [n, channels, height, width] = features.dims();
     // Only a reshape of a permuted tensor moves the values.

@@ -1,24 +1,24 @@
-//! What is predicted: masks and their quality.
+//! Predicted masks and their quality.
 
 use ndarray::{Array2, Array3, ArrayView2, Axis, Zip};
 use serde::{Deserialize, Serialize};
 
 use crate::axes::within;
 
-/// Predicted masks of one object, on the image's own grid.
+/// Predicted masks of one object, on the image's grid.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct MaskPrediction {
     /// Logits, positive inside: `[masks, rows, columns]`.
     pub logits: Array3<f32>,
-    /// The decoder's logits, to be fed back as a mask prompt: `[masks, 4 h, 4 w]`.
+    /// The decoder's logits, for use as a mask prompt: `[masks, 4 h, 4 w]`.
     pub low_res: Array3<f32>,
     /// Predicted intersection over union of each mask.
     pub iou: Vec<f32>,
 }
 
 impl MaskPrediction {
-    /// A prediction of a model of one's own.
+    /// Creates a prediction from the outputs of your own model.
     ///
     /// # Shapes
     /// - logits: `[masks, rows, columns]`; `low_res`: `[masks, 4 h, 4 w]`; iou: one for each mask
@@ -26,12 +26,12 @@ impl MaskPrediction {
         Self { logits, low_res, iou }
     }
 
-    /// The mask of the highest predicted IoU.
+    /// Index of the mask with the highest predicted IoU.
     pub fn best(&self) -> usize {
         (0..self.iou.len()).max_by(|&a, &b| self.iou[a].total_cmp(&self.iou[b])).unwrap_or(0)
     }
 
-    /// How little each mask depends on the threshold: the area above `offset` over the area above `-offset`.
+    /// Stability score of each mask: the area above `offset` divided by the area above `-offset`.
     ///
     /// NaN where the mask is empty even at `-offset`. Source: `calculate_stability_score` in segment-anything's `utils/amg.py`.
     pub fn stability(&self, offset: f32) -> Vec<f32> {
@@ -45,7 +45,7 @@ impl MaskPrediction {
         self.logits.index_axis(Axis(0), self.best()).mapv(|logit| logit > 0.0)
     }
 
-    /// The best mask alone.
+    /// Keeps the best mask only.
     pub(super) fn best_alone(self) -> Self {
         let best = self.best();
         let only = |mut masks: Array3<f32>| {
@@ -55,7 +55,7 @@ impl MaskPrediction {
         Self { logits: only(self.logits), low_res: only(self.low_res), iou: vec![self.iou[best]] }
     }
 
-    /// Two parts of one object as one: the larger of their logits, the sum of their predicted qualities.
+    /// Joins two parts of one object: the maximum of their logits, the sum of their predicted qualities.
     pub(super) fn joined(mut self, other: Self) -> Self {
         let keep_larger = |a: &mut f32, &b: &f32| *a = a.max(b);
         Zip::from(&mut self.logits).and(&other.logits).for_each(keep_larger);
@@ -64,7 +64,7 @@ impl MaskPrediction {
         self
     }
 
-    /// Predicted qualities summed over parts as their mean.
+    /// Turns predicted qualities that were summed over parts into their mean.
     pub(super) fn mean_iou(mut self, parts: usize) -> Self {
         self.iou.iter_mut().for_each(|sum| *sum /= parts as f32);
         self

@@ -1,4 +1,4 @@
-//! The embeddings that were used last, and those that are being made.
+//! The most recently used embeddings, and those being computed.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -7,10 +7,10 @@ use burn::tensor::backend::Backend;
 use super::Pending;
 use crate::ImageEmbedding;
 
-/// A bounded memory that forgets what was used longest ago.
+/// A bounded least-recently-used cache.
 pub(super) struct Recent<B: Backend> {
     capacity: usize,
-    /// The very last at the end.
+    /// The most recently used is last.
     used: Vec<(usize, ImageEmbedding<B>)>,
     pending: BTreeMap<usize, Arc<Pending<B>>>,
 }
@@ -40,19 +40,19 @@ impl<B: Backend> Recent<B> {
         self.pending.remove(&index);
     }
 
-    /// The embedding of this slice that another thread makes.
+    /// The embedding of this slice that another thread is computing.
     pub(super) fn pending(&self, index: usize) -> Option<Arc<Pending<B>>> {
         self.pending.get(&index).cloned()
     }
 
-    /// Says that this slice is being embedded.
+    /// Registers that this slice is being embedded.
     pub(super) fn begin(&mut self, index: usize) -> Arc<Pending<B>> {
         let pending = Arc::new(Pending::new());
         self.pending.insert(index, Arc::clone(&pending));
         pending
     }
 
-    /// Says that it no longer is, if it is this one.
+    /// Unregisters it, if `ended` is the one registered.
     pub(super) fn end(&mut self, index: usize, ended: &Arc<Pending<B>>) {
         if self.pending.get(&index).is_some_and(|pending| Arc::ptr_eq(pending, ended)) {
             self.pending.remove(&index);

@@ -9,7 +9,7 @@ use crate::{
     tiny::{self, rectangle, texture},
 };
 
-/// Stands for the SHA-256 of the weights.
+/// A dummy SHA-256 of the weights.
 pub const WEIGHTS: &str = "79d8c9dca6db4d69d3f905579e5250af05e859fff9c1f543e89a513c3028ce76";
 
 /// Metadata of a card that was learned from the tiny SAM.
@@ -21,7 +21,7 @@ pub fn metadata(structure: &str) -> CardMetadata {
         .with_created(Some("2024-05-06".to_owned()))
 }
 
-/// What two steps teach.
+/// Learns an adaptation in two steps.
 pub fn learned(predictor: &SamPredictor<B>, learning: &AssistConfig) -> Result<Adaptation<B>, AssistError> {
     let embedding = predictor.embed(texture().view()).expect("an image");
     let slice = AnnotatedSlice::new(0, embedding, rectangle(10..25, 12..28)).expect("an outline of its size");
@@ -29,7 +29,7 @@ pub fn learned(predictor: &SamPredictor<B>, learning: &AssistConfig) -> Result<A
     Ok(learn(predictor, &[slice], &config, &mut ignore_progress())?.adaptation)
 }
 
-/// A card of what two steps teach.
+/// A prompt card learned in two steps.
 pub fn card_of(predictor: &SamPredictor<B>, structure: &str, learning: AssistConfig) -> TestResult<PromptCard> {
     let adaptation = learned(predictor, &learning)?;
     Ok(PromptCard::of(metadata(structure).with_learning(learning), &adaptation)?)

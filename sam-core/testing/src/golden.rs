@@ -1,5 +1,4 @@
-//! Reference tensors in safetensors files. Those of [`Golden::read`] lie in `sam-core/tests/goldens`, where scripts say how they were
-//! made.
+//! Reference tensors in safetensors files. The files of [`Golden::read`] are in `sam-core/tests/goldens`, with the scripts that made them.
 
 #[cfg(feature = "model")]
 mod model;
@@ -23,7 +22,7 @@ use crate::TestResult;
 /// A state dict that a test may change before it is written: type, shape and bytes by name.
 pub type StateDict = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
 
-/// How far a value may be from its reference: within one of these.
+/// Tolerance of a comparison: a value must be within one of the two limits.
 #[derive(Debug, Clone, Copy)]
 pub struct Tolerance {
     /// Largest absolute difference.
@@ -39,7 +38,7 @@ pub struct Golden {
     tolerance: Tolerance,
 }
 
-/// The path of a file among sam-core's reference tensors.
+/// The path of one of sam-core's reference files.
 pub fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/goldens").join(name)
 }
@@ -50,19 +49,19 @@ impl Golden {
         Self::open(path(&format!("{name}.safetensors")), Tolerance { absolute: 1e-4, relative: 1e-3 })
     }
 
-    /// Reads any file.
+    /// Reads a reference file from any path.
     pub fn open(path: impl AsRef<Path>, tolerance: Tolerance) -> TestResult<Self> {
         let path = path.as_ref();
         let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
         Ok(Self { bytes, tolerance })
     }
 
-    /// The file.
+    /// The content of the file.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// All tensors whose names begin with a prefix, by the rest of their names.
+    /// All tensors whose names begin with a prefix; the prefix is removed from their names.
     pub fn state_dict(&self, prefix: &str) -> TestResult<StateDict> {
         let tensors = SafeTensors::deserialize(&self.bytes)?.tensors().into_iter();
         let wanted = tensors.filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?.to_owned(), tensor)));
@@ -89,14 +88,14 @@ impl Golden {
         Ok(Tensor::from_data(TensorData::new(values, shape), &B::Device::default()))
     }
 
-    /// Compares a tensor with the reference of the name: its shape, and each of its values.
+    /// Compares the shape and all values of a tensor with the reference of that name.
     pub fn close<B: Backend, const D: usize>(&self, name: &str, found: Tensor<B, D>) -> TestResult {
         let (shape, _) = self.values(name)?;
         assert_eq!(found.dims().as_slice(), shape, "shape of {name}");
         self.close_values(name, found.into_data().iter::<f32>())
     }
 
-    /// Compares values with the reference of the name.
+    /// Compares values with the reference of that name.
     pub fn close_values(&self, name: &str, found: impl IntoIterator<Item = f32>) -> TestResult {
         let (_, expected) = self.values(name)?;
         let found: Vec<f32> = found.into_iter().collect();
@@ -105,7 +104,7 @@ impl Golden {
         let mut largest = 0.0_f32;
         for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
             let difference = (found - expected).abs();
-            // A NaN is within no tolerance.
+            // A NaN fails every tolerance.
             let agrees = difference < absolute || difference < relative * expected.abs();
             assert!(agrees, "{name}, element {index}: expected {expected}, found {found}");
             largest = largest.max(difference);

@@ -1,13 +1,13 @@
-//! What the tests of several crates share. A crate names it among its dev-dependencies by path and without a version, so that cargo
-//! leaves it out of the package.
+//! Test utilities shared by several crates. Add this crate to the dev-dependencies by path and without a version, so that cargo omits it
+//! from the published package.
 //!
 //! - [`assert_send_sync`], [`TestResult`]: for any test.
 //! - `golden`: reference tensors, and the model that most of them were made with.
-//! - `tiny`: a smaller model, of random or of fixed weights, and slices for it.
+//! - `tiny`: a smaller model with random or fixed weights, and slices for it.
 //! - `card`: prompt cards of that model.
-//! - `scan`: a small scan whose true labels are known, alone or in a folder with a model.
+//! - `scan`: a small scan with known labels, alone or in a folder with a model.
 //!
-//! Unit tests of a crate that this one depends on must not exchange types with it: they would see two builds of their own crate.
+//! Unit tests of a crate that this crate depends on must not share types with it, because they would see two builds of their own crate.
 //! Integration tests may.
 #![forbid(unsafe_code)]
 #![allow(
@@ -27,16 +27,16 @@ pub mod tiny;
 
 use std::error::Error;
 
-/// What a test returns.
+/// The return type of tests.
 pub type TestResult<T = (), E = Box<dyn Error>> = Result<T, E>;
 
 /// The backend of most tests.
 #[cfg(feature = "golden")]
 pub type B = burn_flex::Flex;
 
-/// The CPU.
+/// The device of most tests: the CPU.
 #[cfg(feature = "golden")]
 pub const DEVICE: burn_flex::FlexDevice = burn_flex::FlexDevice;
 
-/// Compiles if a value of the type can be stored, and shared between threads. Of a tuple, if each part can.
+/// Compiles only if the type can be stored and shared between threads. For a tuple, every part must be.
 pub const fn assert_send_sync<T: Send + Sync + 'static>() {}

@@ -1,4 +1,4 @@
-//! A small scan whose true labels are known.
+//! A small scan with known labels.
 
 use std::{fs, ops::Deref, path::PathBuf};
 
@@ -8,23 +8,23 @@ use tempfile::TempDir;
 
 use crate::golden;
 
-/// A phantom of eight slices, and the structure of which it shows most.
+/// A phantom of eight slices, and its largest structure.
 #[derive(Debug)]
 pub struct SmallScan {
     /// The scan, with labels of all its structures.
     pub phantom: Phantom,
-    /// How it is cut into slices.
+    /// The slice plane.
     pub plane: SlicePlane,
     /// The label value of the structure.
     pub value: u16,
-    /// Slices that show the structure.
+    /// Slices that contain the structure.
     pub shown: Vec<usize>,
-    /// Slices that do not.
+    /// Slices without the structure.
     pub bare: Vec<usize>,
 }
 
 impl SmallScan {
-    /// The scan of a seed.
+    /// Generates the scan from a seed.
     pub fn new(seed: u64) -> Self {
         let phantom = PhantomConfig::default().with_shape([40, 36, 8]).with_seed(seed).generate();
         let plane = SlicePlane::new(&phantom.volume.grid, SliceAxis::K);
@@ -51,13 +51,13 @@ impl SmallScan {
         LabelVolume::new(labels, self.phantom.volume.grid.affine)
     }
 
-    /// A slice of any labels of the scan.
+    /// A slice of a label map of the scan.
     pub fn slice(&self, labels: &LabelVolume, slice: usize) -> Array2<u16> {
         self.plane.extract(labels.labels.view(), slice)
     }
 }
 
-/// A folder with the scan of seed 0, `scan.nii.gz`, and the model of [`golden::weights`], `tiny.safetensors`.
+/// A temporary folder with the scan of seed 0 (`scan.nii.gz`) and the model of [`golden::weights`] (`tiny.safetensors`).
 #[derive(Debug)]
 pub struct Desk {
     folder: TempDir,
@@ -65,7 +65,7 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// A desk in a new folder, which is removed with it.
+    /// Creates the folder and its files; dropping the desk removes them.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let desk = Self { folder, scan: SmallScan::new(0) };

@@ -20,21 +20,21 @@ fn encoder() -> ViTConfig {
     ViTConfig::new(32, 1, 2).with_image_size(64)
 }
 
-/// The configuration of the tiny SAM.
+/// The config of the tiny SAM.
 pub fn config() -> SamConfig {
     SamConfig::vit(encoder())
 }
 
-/// A tiny SAM of random weights.
+/// A tiny SAM with random weights.
 pub fn random() -> SamPredictor<B> {
     let sam = config().init::<B>(&DEVICE);
-    // burn draws weights at their first use: drawn here, all clones share them.
+    // burn draws weights at their first use. They are drawn here, so that all clones share them.
     parameters(&sam.prompt_encoder).expect("weights of the CPU");
     parameters(&sam.mask_decoder).expect("weights of the CPU");
     SamPredictor::new(sam, config().preprocess)
 }
 
-/// A tiny SAM whose weights depend on nothing but this file: burn's own generator is shared by the whole process.
+/// A tiny SAM with fixed weights: they are drawn with a seed, not with burn's generator, which the whole process shares.
 pub fn fixed() -> SamPredictor<B> {
     let sam = config().init::<B>(&DEVICE);
     let mut draw = Draw(ChaCha8Rng::seed_from_u64(5));
@@ -46,7 +46,7 @@ pub fn fixed() -> SamPredictor<B> {
     SamPredictor::new(sam, config().preprocess)
 }
 
-/// Draws weights uniformly, with a variance of one over the number of inputs; the factors of norms stay 1.
+/// Draws weights uniformly, with a variance of 1 divided by the number of inputs; scales of norms stay 1.
 struct Draw(ChaCha8Rng);
 
 impl ModuleMapper<B> for Draw {
@@ -67,12 +67,12 @@ impl ModuleMapper<B> for Draw {
     }
 }
 
-/// The outline of a rectangle.
+/// A rectangular outline.
 pub fn rectangle(rows: Range<usize>, columns: Range<usize>) -> Array2<bool> {
     Array2::from_shape_fn(SIZE, |(row, column)| rows.contains(&row) && columns.contains(&column))
 }
 
-/// An outline without a pixel.
+/// An empty outline.
 pub fn nothing() -> Array2<bool> {
     Array2::from_elem(SIZE, false)
 }

@@ -1,4 +1,4 @@
-//! The parts of automatic masks against segment-anything's; `goldens/generate_automatic.py` says how.
+//! Compares automatic mask generation with segment-anything; `goldens/generate_automatic.py` made the references.
 
 use std::ops::ControlFlow;
 
@@ -20,7 +20,7 @@ use sam_testing::{
 };
 use serde::Deserialize;
 
-/// `amg.json`.
+/// The content of `amg.json`.
 #[derive(Deserialize)]
 struct Reference {
     point_grid_sides: Vec<usize>,
@@ -74,7 +74,7 @@ fn reference() -> TestResult<(Reference, Golden)> {
     Ok((serde_json::from_str(&text)?, Golden::read("amg")?))
 }
 
-/// The tensor of a name as an array.
+/// A tensor by its name, as an array.
 fn array3(golden: &Golden, name: &str) -> TestResult<Array3<f32>> {
     let (shape, values) = golden.values(name)?;
     Ok(Array3::from_shape_vec((shape[0], shape[1], shape[2]), values)?)
@@ -99,7 +99,7 @@ fn grids_and_crops_like_official() -> TestResult {
             .iter()
             .zip(&crops.layers)
             .map(|(&[left, top, right, bottom], &layer)| CropBox { left, top, right, bottom, layer })
-            // On images of a pixel or two, the official generator has crops without a pixel, which it cannot embed.
+            // On images of one or two pixels, the official generator has crops without pixels, which it cannot embed.
             .filter(|crop| crop.left < crop.right && crop.top < crop.bottom)
             .collect();
         assert_eq!(found, expected, "{height} x {width}, {} layers", crops.n_layers);
@@ -172,7 +172,7 @@ fn suppression_like_official() -> TestResult {
     Ok(())
 }
 
-/// A generator that keeps whatever a random model finds.
+/// A config that keeps all masks of a random model.
 fn indiscriminate() -> AutomaticConfig {
     AutomaticConfig::default()
         .with_points_per_side(3)
@@ -202,12 +202,12 @@ fn masks_lie_on_the_whole_image_also_from_crops() -> TestResult {
         let outside = pixels.indexed_iter().filter(|(_, inside)| **inside).find(|&((row, column), _)| {
             !(crop.top..crop.bottom).contains(&row) || !(crop.left..crop.right).contains(&column)
         });
-        // Filling holes never leaves the crop, because what lies beside it reaches the image's border.
+        // Filled holes never leave the crop, because the background outside it reaches the image's border.
         assert_eq!(outside, None, "{crop:?}");
         assert!((crop.left as f64..crop.right as f64).contains(&mask.point.0));
         assert!((crop.top as f64..crop.bottom as f64).contains(&mask.point.1));
     }
-    // The same without crops is the same as asking the predictor.
+    // Without crops, the generator gives the same masks as the predictor.
     let whole = indiscriminate().with_crop_layers(0).with_min_region_area(0).with_box_nms_threshold(1.0);
     let found = whole.generate(&predictor, image.view(), &mut ignore_progress())?.ok_or("nobody stopped it")?;
     let embedding = predictor.embed(image.view())?;
@@ -234,7 +234,7 @@ fn configurations_of_no_sense_are_errors() {
         good.clone().with_crop_downscale(0),
         good.clone().with_crop_layers(40),
         good.clone().with_crop_overlap(f64::NAN),
-        // No click is left in the second layer; 2^64 is no number any more.
+        // No click is left in the second layer; 2^64 overflows.
         good.clone().with_crop_downscale(6).with_crop_layers(2),
         good.clone().with_crop_downscale(1 << 32).with_crop_layers(2),
         good.clone().with_pred_iou_threshold(f32::NAN),
@@ -252,7 +252,7 @@ fn configurations_of_no_sense_are_errors() {
 fn a_search_is_stopped_after_any_batch_and_finds_nothing() -> TestResult {
     let predictor = golden::predictor::<B>();
     let image = Array3::from_elem((60, 60, 1), 100);
-    // 9 clicks in batches of 2: 5 batches of each crop, of which the default has one.
+    // 9 clicks in batches of 2 are 5 batches for each crop; without layers there is one crop.
     let small = indiscriminate().with_points_per_batch(2);
     for (config, total) in [(small.clone().with_crop_layers(0), 5), (small, 25)] {
         for stop_after in [1, 2, 4] {

@@ -1,5 +1,5 @@
-//! Batches of prompts: what fits into one, what is refused, and tokens of other models. (Here rather than in sam-prompt, whose tests
-//! need no backend.)
+//! Batches of prompts: which prompts fit into one batch, which are rejected, and tokens of other models. These tests are here because the
+//! tests of sam-prompt have no backend.
 
 use burn::tensor::{Tensor, TensorData};
 use sam_prompt::{

@@ -1,4 +1,4 @@
-//! Embeddings on disk: the same as computed, and never anything else.
+//! The embedding cache: it returns the computed embedding, and never a wrong one.
 
 use std::{
     fs,
@@ -182,7 +182,7 @@ fn whatever_differs_is_another_embedding() -> TestResult {
 
 #[test]
 fn keys_are_those_of_the_first_release() {
-    // Computed from the description of the key, with Python's hashlib: folders that are filled already stay of use.
+    // Computed from the description of the key with Python's hashlib. The key must not change, so that existing caches stay valid.
     let found = format!(
         "{:?}",
         key(
@@ -214,7 +214,7 @@ fn damaged_entries_are_computed_again() -> TestResult {
         whole[..whole.len() / 2].to_vec(),
         flipped(whole.len() - 5),
         flipped(0),
-        // A digit of the frame: the image's own size.
+        // A digit of the frame: the image's original size.
         flipped(frame + 12),
         b"no safetensors at all".to_vec(),
     ];
@@ -224,7 +224,7 @@ fn damaged_entries_are_computed_again() -> TestResult {
         assert!(!path.exists(), "damage {index} was left");
         assert_eq!(values(&cache.embed(&predictor, image(1).view())?), expected);
     }
-    // Another image's entry under this one's name.
+    // Another image's entry under this entry's name.
     cache.embed(&predictor, image(2).view())?;
     let other = entries(&folder)?.into_iter().find(|entry| *entry != path).ok_or("there are two")?;
     fs::copy(other, &path)?;
@@ -247,13 +247,13 @@ fn the_one_used_longest_ago_goes_first() -> TestResult {
     wait();
     cache.put(&key(1), &embedding)?;
     wait();
-    // Used once more, 0 is no longer the oldest.
+    // 0 was used again, so it is no longer the oldest.
     assert!(cache.get::<B>(&key(0), &DEVICE).is_some());
     wait();
     cache.put(&key(2), &embedding)?;
     assert_eq!(entries(&folder)?.len(), 2);
     assert!(here(&cache, 0) && !here(&cache, 1) && here(&cache, 2));
-    // A cache that is smaller than one entry still holds the last.
+    // A cache that is smaller than one entry still keeps the last entry.
     let tiny = EmbeddingCache::open(folder.path(), full().with_max_bytes(1))?;
     tiny.put(&key(3), &embedding)?;
     assert_eq!(entries(&folder)?.len(), 1);
@@ -261,13 +261,13 @@ fn the_one_used_longest_ago_goes_first() -> TestResult {
     Ok(())
 }
 
-/// Set in the process that [`two_processes_do_not_disturb_each_other`] starts.
+/// Environment variable that is set in the process started by [`two_processes_do_not_disturb_each_other`].
 const OTHER_PROCESS: &str = "SAM_CORE_CACHE_FOLDER";
 
-/// Reads and writes four embeddings in turn, in a folder that has room for two: everybody drops what the others write.
+/// Reads and writes four embeddings alternately, in a folder with space for two: each process deletes the other's entries.
 fn read_and_write(folder: &Path, start: usize) -> TestResult {
     let predictor = predictor();
-    // Any features will do; weights differ between processes, so the images themselves are the features.
+    // Any features will do. Weights differ between processes, so the images themselves are used as features.
     let embedded = |seed: usize| {
         let features = Tensor::from_data(
             TensorData::new(image(seed).mapv(f32::from).into_raw_vec_and_offset().0, [1, 1, 40, 50]),

@@ -1,4 +1,4 @@
-//! Loading weights: every format, and every way in which a file can be wrong.
+//! Loading of checkpoints: every format, and every kind of invalid file.
 
 use burn::tensor::{DType, TensorData};
 use safetensors::Dtype;
@@ -28,7 +28,7 @@ fn mismatch<T>(found: Result<T, CoreError>) -> TestResult<(KeyMismatch, String)>
 fn shape_is_inferred() -> TestResult {
     let (_folder, checkpoint) = open(&weights())?;
     let mut expected = config();
-    // Heads leave no trace in the shapes: the published 8 are assumed.
+    // Shapes do not show the number of heads: the published 8 is assumed.
     expected.decoder.transformer.num_heads = 8;
     assert_eq!(checkpoint.config()?, expected);
     assert_eq!(checkpoint.shapes()[RESHAPED], [64, 32]);
@@ -38,7 +38,7 @@ fn shape_is_inferred() -> TestResult {
 #[test]
 fn windowless_shape_is_inferred() -> TestResult {
     let mut weights = weights();
-    // As if all four blocks were global: tables that span the 8 x 8 grid.
+    // All four blocks have the tables of global attention, which span the 8 x 8 grid.
     let table = weights["image_encoder.blocks.1.attn.rel_pos_h"].clone();
     for block in [0, 2] {
         for axis in ["h", "w"] {
@@ -70,7 +70,7 @@ fn renamed_tensor_is_named_with_its_nearest() -> TestResult {
         assert!(mismatch.reshaped.is_empty());
         assert!(message.contains("nearest: prompt_encoder.no_mask_embedding.weight"), "{message}");
     }
-    // The decoder is whole, and its loading none of the prompt encoder's business.
+    // The decoder is complete, and it loads without the prompt encoder.
     checkpoint.load_mask_decoder::<B>(&config(), &DEVICE)?;
     Ok(())
 }
@@ -139,7 +139,7 @@ fn shapes_that_make_no_sense_are_refused() -> TestResult {
         ("image_encoder.blocks.3.attn.rel_pos_h", vec![99, 1], "block 3"),
         (narrowed, vec![0, 32], "is empty"),
         (narrowed, vec![64, 32], "expected a divisor"),
-        // Numbers that would ask for more memory than there is, or overflow.
+        // Numbers that would need too much memory, or overflow.
         ("mask_decoder.transformer.layers.18446744073709551615.norm1.weight", vec![32], "but no mask_decoder"),
         ("mask_decoder.iou_prediction_head.layers.99999999.weight", vec![32], "but no mask_decoder"),
         ("image_encoder.blocks.18446744073709551615.norm1.weight", vec![32], "but no image_encoder.blocks"),
@@ -186,7 +186,7 @@ fn a_file_has_its_hash() -> TestResult {
     Ok(())
 }
 
-/// Holds parameters against those in full precision, relative to each.
+/// Asserts that parameters are close to those in full precision, relative to each value.
 fn near(
     found: &impl burn_store::ModuleSnapshot<B>,
     exact: &impl burn_store::ModuleSnapshot<B>,
@@ -196,7 +196,7 @@ fn near(
     assert!(found.keys().eq(exact.keys()));
     for (name, values) in &found {
         for (found, exact) in values.iter().zip(&exact[name]) {
-            // Beside the relative error, f16 has steps of 6e-8 near zero.
+            // In addition to the relative error, f16 has steps of 6e-8 near zero.
             assert!((found - exact).abs() <= tolerance * exact.abs() + 1e-7, "{name}: {found} for {exact}");
         }
     }
@@ -228,12 +228,12 @@ fn half_precision_is_widened() -> TestResult {
 fn every_pickle_format_is_read() -> TestResult {
     let (_folder, checkpoint) = open(&weights())?;
     let exact = checkpoint.load_prompt_encoder::<B>(&config(), &DEVICE)?;
-    // `ckpt_half` has f16 and bf16 in turn.
+    // `ckpt_half` alternates between f16 and bf16.
     for (name, tolerance) in [("ckpt_nested.pth", 0.0), ("ckpt_legacy_format.pth", 0.0), ("ckpt_half.pth", 1.0 / 256.0)]
     {
         let checkpoint = Checkpoint::open(path(name)).map_err(|error| format!("{name}: {error}"))?;
         near(&checkpoint.load_prompt_encoder::<B>(&config(), &DEVICE)?, &exact, tolerance)?;
-        // The files hold nothing else: a whole model is not in them.
+        // The files contain only a part of a model.
         assert!(matches!(checkpoint.config(), Err(CoreError::NotSam { .. })), "{name}");
         assert!(matches!(checkpoint.load::<B>(&config(), &DEVICE), Err(CoreError::Mismatch { .. })), "{name}");
     }
@@ -267,7 +267,7 @@ fn files_that_are_no_checkpoint_are_errors() -> TestResult {
     Ok(())
 }
 
-/// Loads the prompt encoder from the beginning of a file; tensors are read when needed, so its end may be missed only then.
+/// Loads the prompt encoder from a truncated file. Tensors are read on demand, so the missing end may be noticed only then.
 fn load_cut(whole: &[u8], kept: usize) -> TestResult<bool> {
     let folder = tempfile::tempdir()?;
     let cut = folder.path().join("cut");
@@ -298,7 +298,7 @@ fn shapes_that_ask_for_more_than_the_file_holds_are_refused_before_it_is_made() 
     for name in
         ["mask_decoder.iou_token.weight", "mask_decoder.transformer.layers.0.cross_attn_token_to_image.q_proj.weight"]
     {
-        // A decoder 160,000 wide: some 10^11 parameters.
+        // A decoder of width 160,000: about 10^11 parameters.
         let shape = if name.ends_with("token.weight") { vec![1, 160_000] } else { vec![160_000, 1] };
         weights.insert(name.to_owned(), (Dtype::F32, shape, vec![0; 640_000]));
     }

@@ -1,4 +1,4 @@
-//! Every part against segment-anything's own; `goldens/subset.py` says where the tensors come from.
+//! Compares every part with segment-anything; `goldens/subset.py` describes the reference tensors.
 
 use std::any::Any;
 
@@ -15,10 +15,10 @@ use sam_testing::{
     golden::{Golden, config, open, sam, weights},
 };
 
-/// What a golden model of three kinds of prompts is asked with.
+/// Combinations of prompts in the reference tensors.
 const COMBINATIONS: [&str; 6] = ["points", "boxes", "masks", "points_boxes", "points_masks", "points_boxes_masks"];
 
-/// Large maps of the predictor are kept at every so many rows and columns.
+/// The reference tensors keep every third row and column of the predictor's large maps.
 const THINNED: usize = 3;
 
 #[test]
@@ -32,7 +32,7 @@ fn image_encoder_like_official() -> TestResult {
 
     let mut tokens: Tensor<B, 4> = golden.tensor("enc.after_pos_embed")?;
     let first = &encoder.blocks[0];
-    // 8 x 8 tokens in windows of 3: the last ones are padded.
+    // 8 x 8 tokens in windows of 3: the last windows are padded.
     let windows = window_partition(first.norm1.forward(tokens.clone()), 3);
     golden.close("enc.block0.attn_windowed", first.attn.forward(windows))?;
     golden.close("enc.block0", first.forward(tokens.clone()))?;
@@ -127,13 +127,13 @@ fn decodes_each_prompt_as_if_it_were_alone() -> TestResult {
     Ok(())
 }
 
-/// The goldens' image: `[rows, columns, 3]`.
+/// The image of the reference tensors: `[rows, columns, 3]`.
 fn raw_image(golden: &Golden) -> TestResult<Array3<u8>> {
     let (shape, values) = golden.values("raw_image_u8")?;
     Ok(Array3::from_shape_vec((shape[0], shape[1], shape[2]), values)?.mapv(|level| level as u8))
 }
 
-/// The values that the goldens keep of maps: `[maps, rows, columns]`.
+/// The rows and columns of maps `[maps, rows, columns]` that the reference tensors keep.
 fn thinned(maps: ArrayView3<'_, f32>) -> Vec<f32> {
     maps.slice(s![.., ..;THINNED, ..;THINNED]).iter().copied().collect()
 }
@@ -211,7 +211,7 @@ fn predicts_like_official() -> TestResult {
     let predictor = SamPredictor::new(sam::<B>(), config().preprocess);
     let embedding = predictor.embed(raw_image(&golden)?.view())?;
     golden.close("pred.features", embedding.features().clone())?;
-    // Errors of the embedding are counted once, above.
+    // Uses the reference embedding, so that errors of the encoder are not counted twice.
     let embedding = ImageEmbedding::new(golden.tensor("pred.features")?, embedding.frame())?;
 
     let ((_, coordinates), (_, labels), (_, edges)) =
@@ -230,7 +230,7 @@ fn predicts_like_official() -> TestResult {
         )
     };
     let multi = predictor.predict_multi(&embedding, &Prompts::from_points(points.clone()))?;
-    // Fed back as the official script does it: the best of the reference's own masks.
+    // The mask prompt is the best of the reference's own masks, as in the official script.
     let (shape, low_res) = golden.values("pred.points_multi.low_res")?;
     let low_res = Array3::from_shape_vec((shape[0], shape[1], shape[2]), low_res)?;
     let best = low_res.index_axis(Axis(0), multi.best()).to_owned();

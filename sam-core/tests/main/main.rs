@@ -1,4 +1,4 @@
-//! All integration tests, as one program: linking burn takes longer than running them.
+//! All integration tests in one binary, because linking burn takes longer than running the tests.
 
 mod automatic;
 mod batch;

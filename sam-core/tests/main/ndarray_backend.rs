@@ -1,4 +1,4 @@
-//! burn-ndarray answers as burn-flex does: it lacks some operations and has fewer dimensions.
+//! burn-ndarray gives the same results as burn-flex, although it lacks some operations and supports fewer dimensions.
 
 use burn::tensor::{Tensor, backend::Backend};
 use burn_ndarray::{NdArray, NdArrayDevice};
@@ -27,7 +27,7 @@ fn ndarray_answers_as_flex_does() -> TestResult {
         assert_eq!(found.logits.dim(), (3, 90, 117));
         let largest = |values: &Array3<f32>| values.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
         let (off, spread) = (largest(&(&found.logits - &expected.logits)), largest(&expected.logits));
-        // Sums in another order, through a whole model.
+        // Sums are in another order, through a whole model.
         assert!(off < 1e-3 * spread, "{off} of {spread}");
     }
     Ok(())

@@ -1,4 +1,5 @@
-//! The image encoder at odd grids, windows and batches, against segment-anything's; `goldens/generate_encoder.py` says how.
+//! Compares the image encoder at odd grids, windows and batch sizes with segment-anything; `goldens/generate_encoder.py` made the
+//! references.
 
 use burn::tensor::Tensor;
 use safetensors::SafeTensors;
@@ -12,7 +13,7 @@ use sam_testing::{
 };
 use serde::Deserialize;
 
-/// What one of the official encoders was built with.
+/// Parameters of one of the official encoders.
 #[derive(Deserialize)]
 struct Case {
     name: String,

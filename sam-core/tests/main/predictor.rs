@@ -1,4 +1,4 @@
-//! What the predictor promises beside agreement with segment-anything: batches, refinement, regions, precision, and what it refuses.
+//! The predictor beyond agreement with segment-anything: batches, refinement, regions, precision, and rejected inputs.
 
 use burn::tensor::{Tensor, TensorData, Tolerance};
 use ndarray::{Array2, Array3, Axis, Zip, s};
@@ -47,7 +47,7 @@ fn a_batch_answers_as_each_request_alone() -> TestResult {
         ..click(20.0, 30.0)
     };
     let masked = Prompts { mask: mask.clone(), ..click(30.0, 30.0) };
-    // Every make-up twice, and not beside each other, so that answers have to find their way back.
+    // Each composition of prompts occurs twice, not adjacent, so that predictions must be sorted back into the order of the requests.
     let requests: Vec<(&ImageEmbedding<B>, Prompts)> = vec![
         (&embeddings[0], click(30.0, 20.0)),
         (&embeddings[1], boxed(3.0, 4.0, 30.0, 60.0)),
@@ -139,7 +139,7 @@ fn a_region_is_seen_by_itself_and_put_back_in_place() -> TestResult {
     beside.slice_mut(s![.., 13..50, 40..90]).fill(OUTSIDE_LOGIT);
     assert!(beside.iter().all(|&logit| logit <= OUTSIDE_LOGIT), "nothing is found outside");
 
-    // A background click elsewhere says nothing here; a foreground click elsewhere cannot be meant.
+    // A background click outside the region has no effect there; a foreground click outside is an error.
     let mut prompts = click(60.0, 30.0);
     prompts.points.push(Point { x: 2.0, y: 2.0, label: Label::Background });
     assert_eq!(predictor.predict_region(&part, &prompts, MaskOutput::Multi)?, found);
@@ -179,14 +179,14 @@ fn half_precision_moves_logits_a_little() -> TestResult {
         let differences = found.logits.iter().zip(&expected.logits).map(|(a, b)| (a - b).abs());
         Ok(differences.fold(0.0, f32::max) / spread)
     };
-    // A unit in the last place of f16 is 2^-11; four random blocks and the decoder multiply it some forty times.
+    // A unit in the last place of f16 is 2^-11; four random blocks and the decoder amplify it about forty times.
     let f16 = off(Precision::F16)?;
     assert!(f16 > 0.0 && f16 < 0.04, "f16: {f16}");
-    // One of bf16 is 2^-8, eight times as much.
+    // A unit in the last place of bf16 is 2^-8, eight times as much.
     let bf16 = off(Precision::Bf16)?;
     assert!(bf16 > 0.0 && bf16 < 8.0 * 0.04, "bf16: {bf16}");
     assert!(off(Precision::F32)? < 1e-6);
-    // What was rounded away does not come back.
+    // Lost bits cannot be restored.
     let half = full.with_encoder_precision(Precision::F16)?.with_encoder_precision(Precision::F16)?;
     assert_eq!(half.encoder_precision(), Precision::F16);
     let back = half.with_encoder_precision(Precision::F32);
@@ -266,7 +266,7 @@ fn several_boxes_are_joined_by_their_maximum() -> TestResult {
         largest.zip_mut_with(&part.logits, |largest, &logit| *largest = largest.max(logit));
         iou += part.iou[0] / 3.0;
     }
-    // Rounding differs with the number of masks that are decoded at once.
+    // Rounding depends on the number of masks decoded at once.
     assert!(joined.logits.iter().zip(&largest).all(|(joined, largest)| (joined - largest).abs() < 1e-4));
     assert!((joined.iou[0] - iou).abs() < 1e-5, "predicted quality is the mean of the parts'");
     Ok(())

@@ -1,4 +1,4 @@
-//! What clones, threads and encoders of one's own may do with a predictor.
+//! Sharing of a predictor between clones and threads, and custom image encoders.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ fn weights_keep_their_hash() -> TestResult {
     Ok(())
 }
 
-/// A `TinyViT` of random weights and statistics.
+/// A `TinyViT` with random weights and statistics.
 fn tiny() -> SamPredictor<B> {
     let encoder = TinyVitConfig::new(64, 1)
         .with_embed_dims(vec![8, 16, 16, 32])
@@ -65,7 +65,7 @@ fn a_clone_in_half_precision_leaves_the_original_as_it_was() -> TestResult {
     Ok(())
 }
 
-/// An encoder of one's own.
+/// A custom image encoder.
 #[derive(Debug)]
 struct Constant(f32);
 

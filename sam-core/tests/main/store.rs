@@ -1,4 +1,4 @@
-//! The embedding store: each slice once, alike with and without a folder.
+//! The embedding store: it embeds each slice once, with the same result with and without a folder.
 
 use std::{
     ops::ControlFlow,
@@ -26,7 +26,7 @@ fn predictor() -> SamPredictor<B> {
     SamPredictor::new(config().init(&DEVICE), config().preprocess)
 }
 
-/// An encoder that counts its calls and takes its time, in jobs of the pool that it is called in.
+/// A slow encoder that counts its calls; it runs jobs in the pool that it is called in.
 #[derive(Debug, Default)]
 struct Slow {
     calls: AtomicUsize,
@@ -92,7 +92,7 @@ fn many_threads_embed_each_slice_once() {
 
 #[test]
 fn workers_of_a_pool_may_ask_for_what_they_embed() {
-    // In a pool of one: a worker that waits for its own slice would wait for ever.
+    // In a pool of one worker, a worker that waits for its own slice would deadlock.
     for threads in [1, 3] {
         let (encoder, predictor) = slow();
         let store = EmbeddingStore::new(predictor, images(4));
@@ -112,7 +112,7 @@ fn the_slices_used_last_stay_in_memory() -> TestResult {
         store.embedding(slice)?;
     }
     assert_eq!(encoder.calls.load(Ordering::SeqCst), 4, "only slice 1 was forgotten");
-    // Without a folder, no more are embedded in advance than there is room for.
+    // Without a folder, only as many slices as fit into memory are embedded in advance.
     let (encoder, predictor) = slow();
     let store = EmbeddingStore::new(predictor, images(4)).with_capacity(3);
     assert!(store.embed_all(&mut ignore_progress())?.is_continue());
@@ -132,7 +132,7 @@ fn a_slice_that_cannot_be_read_is_told_and_tried_again() -> TestResult {
     let counted = Arc::clone(&failures);
     let source = ImageFn::new(2, move |index| match counted.fetch_add(1, Ordering::SeqCst) {
         0 => Err(SliceError::new(index, "the disk is away")),
-        // No image of an encoder's.
+        // An image that no encoder accepts.
         1 => Ok(Array3::zeros((2, 2, 1))),
         _ => Ok(Array3::zeros((20, 20, 1))),
     });

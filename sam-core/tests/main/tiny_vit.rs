@@ -1,4 +1,5 @@
-//! `TinyViT`, as `LiteMedSAM` and as `MobileSAM` embed patches, against the reference; `goldens/generate_tiny_vit.py` says how.
+//! Compares `TinyViT`, with the patch embeddings of `LiteMedSAM` and `MobileSAM`, with the reference; `goldens/generate_tiny_vit.py` made
+//! it.
 
 use safetensors::SafeTensors;
 use sam_core::{
@@ -11,7 +12,7 @@ use sam_testing::{
 };
 use serde::Deserialize;
 
-/// What one of the reference encoders was built with.
+/// Parameters of one of the reference encoders.
 #[derive(Deserialize)]
 struct Case {
     name: String,

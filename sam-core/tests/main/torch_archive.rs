@@ -1,4 +1,4 @@
-//! PyTorch's archives: tensors by their strides, and archives that lie.
+//! PyTorch archives: strided tensors, and malicious archives.
 
 use std::io::Write;
 
@@ -6,7 +6,7 @@ use sam_core::{Checkpoint, CoreError, Precision, ReadError};
 use sam_testing::TestResult;
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
-/// Writes what torch.save would, around a pickle of state and eight values of f32.
+/// Writes an archive like torch.save, with the given pickle and eight f32 values.
 fn write_archive(path: &std::path::Path, pickle: &[u8], method: CompressionMethod) -> TestResult {
     let mut archive = ZipWriter::new(std::fs::File::create(path)?);
     let options = SimpleFileOptions::default().compression_method(method);
@@ -19,7 +19,7 @@ fn write_archive(path: &std::path::Path, pickle: &[u8], method: CompressionMetho
     Ok(())
 }
 
-/// The pickle of `{"image_encoder.x": tensor}` on those values, of a shape and strides, some elements into them.
+/// The pickle of `{"image_encoder.x": tensor}` on those values, with a shape, strides and an offset in elements.
 fn pickled_tensor(shape: [i32; 2], strides: [i32; 2], offset: i32) -> Vec<u8> {
     let text = |text: &str| [[b'U', text.len() as u8].as_slice(), text.as_bytes()].concat();
     let number = |number: i32| [[b'J'].as_slice(), &number.to_le_bytes()].concat();
@@ -42,7 +42,7 @@ fn pickled_tensor(shape: [i32; 2], strides: [i32; 2], offset: i32) -> Vec<u8> {
     .concat()
 }
 
-/// The tensor of such a pickle, as it is written to safetensors.
+/// Reads the tensor of such a pickle back through safetensors.
 fn read_back(pickle: &[u8], method: CompressionMethod) -> TestResult<(Vec<usize>, Vec<f32>)> {
     let folder = tempfile::tempdir()?;
     let (path, copy) = (folder.path().join("x.pth"), folder.path().join("x.safetensors"));
@@ -60,7 +60,7 @@ fn tensors_are_read_by_their_strides() -> TestResult {
     for (shape, strides, offset, expected) in [
         ([2, 3], [3, 1], 0, vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0]),
         ([2, 3], [3, 1], 2, vec![2.0, 3.0, 4.0, 5.0, 6.0, 7.0]),
-        // A transposed tensor, and every other column of one.
+        // A transposed tensor, and every second column of a tensor.
         ([3, 2], [1, 3], 0, vec![0.0, 3.0, 1.0, 4.0, 2.0, 5.0]),
         ([2, 2], [4, 2], 1, vec![1.0, 3.0, 5.0, 7.0]),
         ([1, 3], [99, 1], 5, vec![5.0, 6.0, 7.0]),
@@ -81,7 +81,7 @@ fn what_is_not_stored_is_never_made_up() {
         ([2, 3], [3, 1], -1),
         ([1, 1], [1, 1], i32::MAX),
         ([i32::MAX, i32::MAX], [i32::MAX, i32::MAX], 0),
-        // One value, repeated for ever.
+        // One value, repeated a huge number of times.
         ([i32::MAX, i32::MAX], [0, 0], 0),
         ([1000, 1], [0, 1], 0),
     ] {
@@ -98,7 +98,7 @@ fn what_is_not_stored_is_never_made_up() {
 fn checkpoints_that_ask_for_code_are_refused() -> TestResult {
     let folder = tempfile::tempdir()?;
     let witness = folder.path().join("was-run");
-    // What pickle makes of an object whose __reduce__ returns (os.system, ("touch ...",)).
+    // The pickle of an object whose `__reduce__` returns (os.system, ("touch ...",)).
     let command = format!("touch {}", witness.display());
     let mut pickle = b"\x80\x02cposix\nsystem\nX".to_vec();
     pickle.extend((command.len() as u32).to_le_bytes());

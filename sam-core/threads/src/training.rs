@@ -1,4 +1,4 @@
-//! One training at a time, in a pool of its own.
+//! Training: one at a time, in its own thread pool.
 
 use std::{
     cell::Cell,
@@ -13,10 +13,10 @@ use std::{
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-/// Held by the one training that runs. Only plain threads wait for it.
+/// The mutex of the one running training. Only plain threads wait for it.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// The pool of trainings; `None` if its threads could not be started.
+/// The training pool; `None` if its threads could not be started.
 static POOL: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
     ThreadPoolBuilder::new()
         .thread_name(|index| format!("sam-train-{index}"))
@@ -25,14 +25,14 @@ static POOL: LazyLock<Option<ThreadPool>> = LazyLock::new(|| {
         .ok()
 });
 
-/// What a thread has to do with a training.
+/// The role of a thread in a training.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
-    /// Nothing.
+    /// None.
     Other,
     /// It runs a training.
     Trains,
-    /// It runs the observer of a training, which waits for the answer.
+    /// It runs the observer of a training that waits for the observer's answer.
     Observes,
 }
 
@@ -40,21 +40,21 @@ thread_local! {
     static ROLE: Cell<Role> = const { Cell::new(Role::Other) };
 }
 
-/// Whether the current thread runs a training: [`train`] would do its work at once.
+/// Whether the current thread runs a training. If so, [`train`] runs its work at once.
 pub fn is_training() -> bool {
     ROLE.get() == Role::Trains
 }
 
-/// Trains a model: alone, and in the training pool. Waits until no other training of this process runs.
+/// Trains a model in the training pool. Waits until no other training of this process runs.
 ///
-/// `work` gets a function that passes progress on to `observer`, and tells what the observer answers: `Break` if the work should
-/// stop. The observer runs on the caller's thread, so it need not be `Send`. It must not wait for another thread's training.
+/// `work` gets a function that passes progress to `observer` and returns the observer's answer: `Break` if the work should stop. The
+/// observer runs on the caller's thread, so it need not be `Send`. It must not wait for another thread's training.
 ///
-/// A call from within a training runs at once, as a part of it. [The crate's documentation](crate) says why two trainings at once
-/// cannot deadlock.
+/// A call from within a training runs at once, as a part of it. [The crate's documentation](crate) explains why two trainings at the same
+/// time cannot deadlock.
 ///
 /// # Panics
-/// If the work or the observer does.
+/// If the work or the observer panics.
 pub fn train<P, R>(
     work: impl FnOnce(&mut dyn FnMut(&P) -> ControlFlow<()>) -> R + Send,
     observer: &mut dyn FnMut(&P) -> ControlFlow<()>,
@@ -66,13 +66,14 @@ where
     if is_training() {
         return work(observer);
     }
-    // The training that is observed waits for this one: its turn is this one's.
+    // The observed training waits for this one, so this one may run under its mutex.
     let has_turn = ROLE.get() == Role::Observes;
     let (ask, asked) = channel();
     let (answer, answered) = channel();
     let report = Report { ask, answered };
     thread::scope(|scope| {
-        // Moved in here, so that both ends are gone before a panic of the observer waits for the training.
+        // Moved into the scope, so that both channel ends are dropped if the observer panics. Otherwise the scope would wait for the
+        // training.
         let (asked, answer): (Receiver<P>, Sender<ControlFlow<()>>) = (asked, answer);
         let training = scope.spawn(move || {
             let _turn = (!has_turn).then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner));
@@ -80,7 +81,7 @@ where
         });
         for progress in asked {
             let told = observe(observer, &progress);
-            // Whoever trains may have panicked.
+            // The training may have panicked.
             if answer.send(told).is_err() {
                 break;
             }
@@ -89,14 +90,14 @@ where
     })
 }
 
-/// The training's way to its observer on another thread.
+/// Passes the training's progress to the observer on another thread.
 struct Report<P> {
     ask: Sender<P>,
     answered: Receiver<ControlFlow<()>>,
 }
 
 impl<P: Clone> Report<P> {
-    /// What the observer says; an observer that panicked wants no more.
+    /// Returns the observer's answer; `Break` if the observer panicked.
     fn pass_on(&self, progress: &P) -> ControlFlow<()> {
         match self.ask.send(progress.clone()) {
             Ok(()) => self.answered.recv().unwrap_or(ControlFlow::Break(())),
@@ -105,13 +106,13 @@ impl<P: Clone> Report<P> {
     }
 }
 
-/// Asks the observer; trainings that it starts have the turn.
+/// Calls the observer; trainings that it starts run under the observed training's mutex.
 fn observe<P>(observer: &mut dyn FnMut(&P) -> ControlFlow<()>, progress: &P) -> ControlFlow<()> {
     let _role = RoleFor::now(Role::Observes);
     observer(progress)
 }
 
-/// Does work in the training pool, or right here if there is none.
+/// Runs work in the training pool, or on this thread if there is no pool.
 fn in_training_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     if let Some(pool) = &*POOL {
         return pool.install(work);
@@ -120,7 +121,7 @@ fn in_training_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     work()
 }
 
-/// A role for as long as this lives.
+/// Sets the role of the current thread until it is dropped.
 struct RoleFor {
     before: Role,
 }

@@ -1,4 +1,4 @@
-//! candle's SAM ViT-B with random weights: milliseconds of each embedding, and peak memory, as JSON for `models_peers.py`.
+//! Benchmarks candle's SAM ViT-B with random weights: milliseconds of each embedding and peak memory, as JSON for `models_peers.py`.
 
 use std::{fs, time::Instant};
 
@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::{VarBuilder, VarMap};
 use candle_transformers::models::segment_anything::sam::Sam;
 
-// As ours; the system's allocator would cost candle more.
+// The same allocator as in our benchmarks; candle would be slower with the system's allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -25,7 +25,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The most that this process held, as Linux tells it; 0 elsewhere.
+/// Peak memory of this process on Linux; 0 elsewhere.
 fn peak_mebibytes() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

@@ -1,4 +1,4 @@
-//! The gradients of attention, block by block.
+//! The backward pass of attention, block by block.
 
 use super::{
     super::{
@@ -10,7 +10,7 @@ use super::{
 };
 
 impl Sizes {
-    /// Gradients of few queries and a block of their keys and values.
+    /// Gradients of few queries and of one block of keys and values.
     pub(super) fn collect_backward(
         &self,
         [to_query, to_key, to_value]: [&mut [f32]; 3],
@@ -55,7 +55,7 @@ impl Sizes {
         }
     }
 
-    /// Gradients of a block of many queries, and what it contributes to those of few keys and values.
+    /// Gradients of a block of many queries, and the block's contribution to the gradients of few keys and values.
     pub(super) fn distribute_backward(
         &self,
         [to_query, to_key, to_value]: [&mut [f32]; 3],
@@ -100,7 +100,7 @@ impl Sizes {
     }
 }
 
-/// The product of one row of two matrices.
+/// The dot product of the same row of two matrices.
 fn dot(left: Matrix<'_>, right: Matrix<'_>, row: usize) -> f32 {
     left.row(row).zip(right.row(row)).map(|(a, b)| a * b).sum()
 }

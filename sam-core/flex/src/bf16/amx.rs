@@ -1,6 +1,6 @@
-//! Products by the tiles of Intel's Advanced Matrix Extensions.
+//! Products with the tiles of Intel's Advanced Matrix Extensions (AMX).
 //!
-//! Rust has the instructions behind an unstable feature only, so they stand here as assembly. Source: Intel 64 and IA-32 Architectures
+//! In Rust, the intrinsics are behind an unstable feature, so this module uses inline assembly. Source: Intel 64 and IA-32 Architectures
 //! Software Developer's Manual, volume 1, chapter 18, and volume 2, `LDTILECFG` and `TDPBF16PS`.
 
 use std::{
@@ -17,27 +17,28 @@ use burn::tensor::bf16;
 
 use super::{BLOCK, SIDE, TILE};
 
-/// Bytes of a row of a tile, and from one row to the next.
+/// Bytes of a row of a tile, and the distance between rows.
 const ROW: usize = 64;
 
-/// Whether the processor has tiles of bf16, and the system lets this process use them.
+/// Whether the processor has bf16 tiles and the operating system permits this process to use them.
 #[expect(unsafe_code, reason = "a system call that the standard library does not have")]
 pub(super) fn permitted() -> bool {
-    /// Of leaf 7: tiles, and bf16 in them.
+    /// CPUID leaf 7: AMX tiles, and bf16 in them.
     const FEATURES: u32 = 1 << 24 | 1 << 22;
     static PERMITTED: OnceLock<bool> = OnceLock::new();
     *PERMITTED.get_or_init(|| {
-        // Miri knows neither these instructions nor the one that asks for them.
+        // Miri supports neither these instructions nor the system call that requests them.
         if cfg!(miri) {
             return false;
         }
         let has = __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & FEATURES == FEATURES;
         #[cfg(target_os = "linux")]
         let permitted = || {
-            /// Of `arch_prctl`: asks for a component of the processor's state, here the tiles' data.
+            /// `arch_prctl` code: requests a component of the processor's state, here the tile data.
             const REQUEST: usize = 0x1023;
             const TILES: usize = 18;
-            // SAFETY: the call takes two numbers and touches no memory of ours. It enlarges what the kernel saves of each thread.
+            // SAFETY: the call takes two integers and does not access our memory. It enlarges the state that the kernel saves for each
+            // thread.
             unsafe { libc::syscall(libc::SYS_arch_prctl, REQUEST, TILES) == 0 }
         };
         #[cfg(not(target_os = "linux"))]
@@ -46,11 +47,11 @@ pub(super) fn permitted() -> bool {
     })
 }
 
-/// The eight tiles of this thread, set to their full size for as long as this lives. Tiles belong to one thread, so this can't be sent
-/// to another, nor lent to it.
+/// The eight tiles of this thread, configured to full size while this value lives. Tiles belong to one thread, so this type is neither
+/// `Send` nor `Sync`.
 pub(super) struct Tiles(PhantomData<*const ()>);
 
-/// What `LDTILECFG` reads.
+/// The operand of `LDTILECFG`.
 #[repr(C, align(64))]
 struct Configuration {
     palette: u8,
@@ -61,7 +62,7 @@ struct Configuration {
 }
 
 thread_local! {
-    /// The `Tiles` of this thread that are alive: the last one to go releases the processor's.
+    /// Number of live `Tiles` of this thread; dropping the last one releases the processor's tiles.
     static ALIVE: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -92,8 +93,8 @@ impl Drop for Tiles {
     fn drop(&mut self) {
         ALIVE.set(ALIVE.get() - 1);
         if ALIVE.get() == 0 {
-            // SAFETY: whoever has configured tiles has the instruction. It touches no memory, and no other `Tiles` of this thread are
-            // alive, which alone could use the tiles.
+            // SAFETY: tiles are configured only if the processor has the instruction. It touches no memory, and no other `Tiles` of this
+            // thread is alive that could use the tiles.
             unsafe {
                 asm!("tilerelease", options(nostack, nomem));
             }
@@ -101,10 +102,11 @@ impl Drop for Tiles {
     }
 }
 
-/// Adds two strips' product with two panels to a block of the output. `Tiles` prove that this thread's tiles are configured.
+/// Adds the product of two strips and two panels to a block of the output. The `Tiles` value proves that this thread's tiles are
+/// configured.
 ///
 /// # Panics
-/// If the factors differ in length, or the block does not fit into the output.
+/// If the factors' lengths differ, or the block does not fit into the output.
 #[expect(unsafe_code, reason = "assembly; all extents are checked before")]
 pub(super) fn multiply(_: &Tiles, output: &mut [f32], stride: usize, strips: [&[bf16]; 2], panels: [&[bf16]; 2]) {
     let steps = strips[0].len() / TILE;
@@ -161,7 +163,7 @@ pub(super) fn multiply(_: &Tiles, output: &mut [f32], stride: usize, strips: [&[
 mod tests {
     use super::*;
 
-    /// Implemented once for every type, and once more for those that are `Send`: naming it is ambiguous for those.
+    /// Implemented for every type, and a second time for `Send` types: for these, naming it is ambiguous.
     trait Ambiguous<A> {
         fn check() {}
     }

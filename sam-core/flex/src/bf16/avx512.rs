@@ -1,4 +1,4 @@
-//! Products by `VDPBF16PS`, which adds two products to each of sixteen sums.
+//! Products with `VDPBF16PS`, which adds two products to each of sixteen sums.
 
 use std::arch::x86_64::{
     __m512, __m512bh, __m512i, _mm512_dpbf16_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_set1_epi32,
@@ -9,13 +9,13 @@ use burn::tensor::bf16;
 
 use super::{BLOCK, DEPTH, SIDE, TILE};
 
-/// Rows whose sums are in registers at once, beside two panels.
+/// Number of rows whose sums are kept in registers, in addition to two panels.
 const ROWS: usize = 8;
 
-/// Adds two strips' product with two panels to a block of the output.
+/// Adds the product of two strips and two panels to a block of the output.
 ///
 /// # Panics
-/// If the factors differ in length, the block does not fit into the output, or the processor lacks the instruction.
+/// If the factors' lengths differ, the block does not fit into the output, or the processor lacks the instruction.
 #[expect(unsafe_code, reason = "calls what is compiled for instructions that were asked for")]
 pub(super) fn multiply(output: &mut [f32], stride: usize, strips: [&[bf16]; 2], panels: [&[bf16]; 2]) {
     let steps = strips[0].len() / TILE;
@@ -32,7 +32,7 @@ pub(super) fn multiply(output: &mut [f32], stride: usize, strips: [&[bf16]; 2], 
     }
 }
 
-/// A part of the block's rows; `strip` begins with the first of them.
+/// Computes some of the block's rows; `strip` starts at the first of them.
 #[target_feature(enable = "avx512f,avx512bf16")]
 fn multiply_rows(output: &mut [f32], stride: usize, strip: &[bf16], panels: [&[bf16]; 2], steps: usize) {
     let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
@@ -56,7 +56,7 @@ fn multiply_rows(output: &mut [f32], stride: usize, strip: &[bf16], panels: [&[b
     }
 }
 
-/// The first 32 values.
+/// Loads the first 32 values.
 #[expect(unsafe_code, reason = "loads through a pointer")]
 #[target_feature(enable = "avx512f")]
 fn vector(values: &[bf16]) -> __m512bh {

@@ -1,4 +1,4 @@
-//! Kernels in the graph of burn's autodiff.
+//! Kernels in the graph of burn-autodiff.
 
 use std::marker::PhantomData;
 
@@ -17,7 +17,7 @@ use burn_flex::Flex;
 
 use super::{Array, Kernel, arrays};
 
-/// Runs a kernel and, where an input has a gradient, writes it into the graph.
+/// Runs a kernel and, if an input needs a gradient, adds a node to the graph.
 pub(super) fn record<K: Kernel<N>, const N: usize>(
     kernel: K,
     inputs: [FloatTensor<Autodiff<Flex>>; N],
@@ -32,7 +32,7 @@ pub(super) fn record<K: Kernel<N>, const N: usize>(
     })
 }
 
-/// A kernel in the graph.
+/// A kernel as a backward operation in the graph.
 #[derive(Debug)]
 struct Recorded<K>(PhantomData<K>);
 

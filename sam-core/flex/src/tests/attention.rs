@@ -1,4 +1,4 @@
-//! Attention against burn's operations, and that of maps against loops in `f64`.
+//! Compares attention with burn's operations, and attention of maps with loops in `f64`.
 
 use burn::tensor::{Distribution, Tensor, activation::softmax, backend::Backend};
 use burn_flex::{Flex, FlexDevice};
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::{assert_agree, random};
 use crate::{MapAttention, PairBias, QkvOrder};
 
-/// Attention head by head; samples that all share are repeated by the products.
+/// Reference attention, head by head; shared samples are broadcast by the products.
 fn reference<B: Backend>(inputs: [&Tensor<B, 3>; 3], heads: usize) -> Tensor<B, 3> {
     let [query, key, value] = inputs.map(|input| {
         let [n, count, channels] = input.dims();
@@ -61,7 +61,7 @@ pub(super) fn inputs_without_gradient_are_left_alone() {
     assert_agree(found, expected, &[&key, &value]);
 }
 
-/// The tensors of a bias.
+/// A position bias with its tensors.
 pub(super) enum Bias {
     Decomposed(Tensor<Flex, 3>, Tensor<Flex, 3>),
     Table(Tensor<Flex, 3>),
@@ -85,10 +85,10 @@ impl Bias {
     }
 }
 
-/// Channels of a head.
+/// Number of channels of a head.
 const WIDTH: usize = 8;
 
-/// Queries, keys and values of a map; those of a padded pixel; a decomposed bias and one by table.
+/// Random inputs: queries, keys and values of a map; those of a padded pixel; a decomposed bias and a table bias.
 pub(super) fn map_inputs(
     n: usize,
     [height, width]: [usize; 2],
@@ -116,7 +116,7 @@ fn assert_values(found: Tensor<Flex, 4>, expected: &[f64]) {
     }
 }
 
-/// Attention of each pixel to all pixels of its window, one product after the other.
+/// Reference attention of each pixel to all pixels of its window, with plain loops.
 fn naive_map_attention(
     attention: &MapAttention,
     qkv: &Tensor<Flex, 4>,
@@ -166,7 +166,7 @@ fn naive_map_attention(
     output
 }
 
-/// The bias of a head's query, its position in the window, and a key's position.
+/// The bias of a query and a key, from the head, the query, its position in the window and the key's position.
 fn bias_of_pairs(bias: &Bias, [lines, line]: [usize; 2]) -> impl Fn(usize, &[f64], usize, usize) -> f64 {
     let (first, second) = match bias {
         Bias::Decomposed(rows, columns) => (values(rows), Some(values(columns))),
@@ -181,7 +181,7 @@ fn bias_of_pairs(bias: &Bias, [lines, line]: [usize; 2]) -> impl Fn(usize, &[f64
     }
 }
 
-/// Compares the attention of a map, cut into windows or not, with both kinds of bias.
+/// Asserts that the attention of a map agrees with the reference, for both kinds of bias.
 fn assert_map_attention_agrees(n: usize, [height, width]: [usize; 2], heads: usize, window: Option<usize>) {
     let (qkv, padding, biases) = map_inputs(n, [height, width], heads, window);
     for (order, bias) in [(QkvOrder::PartsThenHeads, &biases.0), (QkvOrder::HeadsThenParts, &biases.1)] {

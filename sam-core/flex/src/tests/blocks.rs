@@ -1,4 +1,4 @@
-//! Whole blocks against burn's operations.
+//! Compares whole blocks with burn's operations.
 
 use burn::{
     nn::{LayerNormConfig, LinearConfig},
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::{B, assert_agree, assert_near, random};
 use crate::{Bottleneck, Upscaling};
 
-/// A convolution of each channel by itself.
+/// A depthwise convolution, composed of burn's operations.
 fn depthwise<B: Backend>(maps: Tensor<B, 4>, weight: Tensor<B, 2>, bias: Tensor<B, 1>, stride: usize) -> Tensor<B, 4> {
     let [taps, channels] = weight.dims();
     let side = taps.isqrt();

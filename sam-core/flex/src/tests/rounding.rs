@@ -1,4 +1,4 @@
-//! Products in bf16 against products of factors that were rounded before, so that a kernel that rounds nothing fails.
+//! Compares products in bf16 with products of factors rounded beforehand, so that a kernel that does not round fails.
 
 use burn::{
     module::Param,
@@ -10,19 +10,19 @@ use burn_flex::{Flex, FlexDevice};
 use super::{attention::map_inputs, random};
 use crate::{MapAttention, QkvOrder};
 
-/// The largest deviation, over the largest expected value.
+/// The largest deviation, divided by the largest expected value.
 fn deviation<const D: usize>(found: &Tensor<Flex, D>, expected: &Tensor<Flex, D>) -> f32 {
     let off = (found.clone() - expected.clone()).abs().max().into_scalar();
     off / expected.clone().abs().max().into_scalar()
 }
 
-/// Equal to the product of rounded factors, but for the order of the sums in f32.
+/// Asserts equality with the product of rounded factors, up to the order of the sums in f32.
 fn assert_equal<const D: usize>(found: Tensor<Flex, D>, expected: Tensor<Flex, D>) {
     let off = deviation(&found, &expected);
     assert!(off < 1e-6, "{off} of the largest value");
 }
 
-/// Rounded, and so near what f32 gives, yet not equal to it. A unit in the last place of bf16 is 2^-8.
+/// Asserts that a result is close to that of f32 but not equal, so factors were rounded. A unit in the last place of bf16 is 2^-8.
 fn assert_rounded<const D: usize>(found: Tensor<Flex, D>, full: Tensor<Flex, D>) {
     let off = deviation(&found, &full);
     assert!(off < 0.02, "{off} of the largest value");
@@ -33,17 +33,17 @@ pub(super) fn narrow<const D: usize>(tensor: &Tensor<Flex, D>) -> Tensor<Flex, D
     tensor.clone().cast(DType::BF16)
 }
 
-/// Rounds to the nearest value of bf16, and returns to f32.
+/// Rounds to the nearest bf16 value and converts back to f32.
 ///
-/// Not by [`narrow`]: burn-flex 0.21 casts by way of f64, and half 2.7 converts from f64 without its last 32 bits, so that a value
-/// just above the middle of two neighbours counts as the middle. Of 25,000 random values about one is rounded the other way, which is
-/// 9e-4 of the largest product.
+/// [`narrow`] is not used here: burn-flex 0.21 casts via f64, and half 2.7 ignores the last 32 bits of an f64. So a value just above the
+/// middle of two neighbours counts as the middle. This rounds about one of 25,000 random values in the wrong direction, an error of 9e-4 of
+/// the largest product.
 fn rounded<const D: usize>(tensor: &Tensor<Flex, D>) -> Tensor<Flex, D> {
     let values: Vec<f32> = tensor.to_data().iter().map(|value: f32| bf16::from_f32(value).to_f32()).collect();
     Tensor::from_data(TensorData::new(values, tensor.shape()), &FlexDevice)
 }
 
-/// In tests there are always instructions, at the least loops.
+/// Tests always have an implementation: at least the plain loops.
 #[test]
 fn products_in_bf16_are_tested_on_every_processor() {
     assert!(crate::bf16::is_available());

@@ -1,4 +1,4 @@
-//! The machine that a pickle is a program of.
+//! The stack machine that executes a pickle.
 
 use std::{
     collections::HashMap,
@@ -7,11 +7,11 @@ use std::{
 
 use super::{Node, PickleError, Value, opcode as op};
 
-/// A pickle on its way.
+/// The state of the stack machine.
 pub(super) struct Machine<R> {
     reader: R,
     stack: Vec<Value>,
-    /// How high the stack was at each mark.
+    /// Height of the stack at each mark.
     marks: Vec<usize>,
     memo: HashMap<u32, Value>,
     nodes: Vec<Node>,
@@ -22,21 +22,21 @@ impl<R: Read> Machine<R> {
         Self { reader, stack: vec![], marks: vec![], memo: HashMap::new(), nodes: vec![] }
     }
 
-    /// Runs to the pickle's end: its nodes, and the object that it is about.
+    /// Executes the whole pickle. Returns its nodes and the root object.
     pub(super) fn run(mut self) -> Result<(Vec<Node>, Value), PickleError> {
         while self.step()? {}
         let root = self.pop()?;
         Ok((self.nodes, root))
     }
 
-    /// Does what the next byte says; `false` at the pickle's end.
+    /// Executes the next opcode; returns `false` at the end of the pickle.
     ///
     /// Source: Python's `pickletools`.
     fn step(&mut self) -> Result<bool, PickleError> {
         let [code] = self.bytes()?;
         match code {
             op::STOP => return Ok(false),
-            // Its version, and the length of the part that follows.
+            // Protocol version, and length of the following frame.
             op::PROTO => drop(self.bytes::<1>()?),
             op::FRAME => drop(self.bytes::<8>()?),
 
@@ -50,7 +50,7 @@ impl<R: Read> Machine<R> {
             }
 
             op::MARK => self.marks.push(self.stack.len()),
-            // The state of an object, of a dict its attributes, is dropped as well.
+            // `BUILD` sets an object's state or a dict's attributes, which is dropped.
             op::POP | op::BUILD => drop(self.pop()?),
             op::POP_MARK => drop(self.since_mark()?),
             op::DUP => {
@@ -75,7 +75,7 @@ impl<R: Read> Machine<R> {
             }
             op::STACK_GLOBAL => self.stack_global()?,
             op::REDUCE | op::NEWOBJ | op::NEWOBJ_EX => {
-                // Arguments by their names stand behind the others.
+                // Keyword arguments follow the others.
                 let call = self.last(if code == op::NEWOBJ_EX { 3 } else { 2 })?;
                 self.call(call[0], call[1]);
             }
@@ -91,21 +91,21 @@ impl<R: Read> Machine<R> {
         Ok(true)
     }
 
-    /// Keeps the top of the stack under a number.
+    /// Stores the top of the stack in the memo.
     fn remember(&mut self, code: u8) -> Result<(), PickleError> {
         let (key, top) = (self.key(code)?, self.top()?);
         self.memo.insert(key, top);
         Ok(())
     }
 
-    /// Puts on the stack what was kept under a number.
+    /// Pushes an object from the memo.
     fn recall(&mut self, code: u8) -> Result<(), PickleError> {
         let key = self.key(code)?;
         self.stack.push(*self.memo.get(&key).ok_or(PickleError::NoSuchObject(key))?);
         Ok(())
     }
 
-    /// A value that is no node; all other codes are unknown.
+    /// Reads a value that is not a node; all other opcodes are unknown.
     fn scalar(&mut self, code: u8) -> Result<Value, PickleError> {
         Ok(match code {
             op::NEWTRUE => Value::Bool(true),
@@ -119,7 +119,7 @@ impl<R: Read> Machine<R> {
                 digits => digits.trim_end_matches('L').parse().map_or(Value::Other, Value::Int),
             },
             op::LONG1 | op::LONG4 => whole(&self.counted(code)?),
-            // Floats in words and in bytes.
+            // Floats as text and as bytes.
             op::FLOAT => self.line().map(|_| Value::Other)?,
             op::BINFLOAT => self.bytes::<8>().map(|_| Value::Other)?,
             op::NONE => Value::Other,
@@ -127,13 +127,13 @@ impl<R: Read> Machine<R> {
         })
     }
 
-    /// The bytes that follow, preceded by their number.
+    /// Reads bytes that are preceded by their length.
     fn counted(&mut self, code: u8) -> Result<Vec<u8>, PickleError> {
         let length = self.length(code)?;
         self.take(length)
     }
 
-    /// How many bytes follow, as a code says it: in one byte, in four or in eight.
+    /// Reads a length of one, four or eight bytes, depending on the opcode.
     fn length(&mut self, code: u8) -> Result<u64, PickleError> {
         match code {
             op::SHORT_BINUNICODE | op::SHORT_BINSTRING | op::SHORT_BINBYTES | op::LONG1 => {
@@ -146,7 +146,7 @@ impl<R: Read> Machine<R> {
         }
     }
 
-    /// The number under which an object is remembered.
+    /// The memo key of an object.
     fn key(&mut self, code: u8) -> Result<u32, PickleError> {
         match code {
             op::BINPUT | op::BINGET => self.bytes::<1>().map(|[byte]| byte.into()),
@@ -155,12 +155,12 @@ impl<R: Read> Machine<R> {
                 let line = self.line()?;
                 line.parse().map_err(|source| PickleError::NoNumber { line, source })
             }
-            // The next one.
+            // The next free key.
             _ => Ok(self.memo.len() as u32),
         }
     }
 
-    /// Makes a tuple, list or dict of what is on top of the stack.
+    /// Builds a tuple, list or dict from the top of the stack.
     fn gather(&mut self, code: u8) -> Result<(), PickleError> {
         let items = match code {
             op::TUPLE1 | op::TUPLE2 | op::TUPLE3 => self.last(usize::from(code - op::TUPLE1 + 1))?,
@@ -174,8 +174,7 @@ impl<R: Read> Machine<R> {
         Ok(())
     }
 
-    /// Adds what is on top of the stack to the list or dict below. To other objects nothing is added: what they would make of it is
-    /// unknown.
+    /// Adds the top of the stack to the list or dict below it. Nothing is added to other objects, whose behaviour is unknown.
     fn fill(&mut self, code: u8) -> Result<(), PickleError> {
         let items = match code {
             op::APPEND => self.last(1)?,
@@ -200,7 +199,7 @@ impl<R: Read> Machine<R> {
         Ok(bytes)
     }
 
-    /// So many bytes, if they are there.
+    /// Reads exactly `length` bytes.
     fn take(&mut self, length: u64) -> Result<Vec<u8>, PickleError> {
         let mut bytes = Vec::new();
         let read = self.reader.by_ref().take(length).read_to_end(&mut bytes).map_err(PickleError::Io)?;
@@ -222,7 +221,7 @@ impl<R: Read> Machine<R> {
         self.nodes.push(node);
     }
 
-    /// How low the stack may be emptied.
+    /// Minimum height of the stack: no operation may take objects below the last mark.
     fn floor(&self) -> usize {
         self.marks.last().copied().unwrap_or(0)
     }
@@ -235,7 +234,7 @@ impl<R: Read> Machine<R> {
         self.stack.last().copied().filter(|_| self.stack.len() > self.floor()).ok_or(PickleError::EmptyStack)
     }
 
-    /// Takes so many objects from the stack, in the order in which they were put there.
+    /// Pops `count` objects; returns them in the order in which they were pushed.
     fn last(&mut self, count: usize) -> Result<Vec<Value>, PickleError> {
         let start = self
             .stack
@@ -268,7 +267,7 @@ impl<R: Read> Machine<R> {
         Ok(())
     }
 
-    /// Keeps a call; an ordered dict is a dict.
+    /// Stores a call as a node; a call of `OrderedDict` becomes a dict.
     fn call(&mut self, function: Value, arguments: Value) {
         let is_dict = match function {
             Value::Node(index) => self.nodes[index] == Node::Global("collections.OrderedDict".to_owned()),
@@ -278,7 +277,7 @@ impl<R: Read> Machine<R> {
     }
 }
 
-/// A whole number in bytes, the last of which has the sign.
+/// A little-endian integer in two's complement.
 fn whole(bytes: &[u8]) -> Value {
     let is_negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
     let mut all = [if is_negative { 0xff } else { 0 }; 8];
@@ -287,7 +286,7 @@ fn whole(bytes: &[u8]) -> Value {
     Value::Int(i64::from_le_bytes(all))
 }
 
-/// Keys and values that follow each other.
+/// Alternating keys and values as pairs.
 fn pairs(items: &[Value]) -> Vec<(Value, Value)> {
     items.as_chunks().0.iter().map(|&[key, value]| (key, value)).collect()
 }

@@ -1,8 +1,8 @@
-//! Pickles as data: what Python wrote down, without running any of it.
+//! Reads pickles as data, without executing any Python.
 //!
-//! A pickle is a program that builds objects on a stack. Here its objects are nodes that name each other by number, so what a pickle
-//! refers to twice is kept once, a pickle takes memory for what it holds and not for what it says, and no nesting is too deep to be
-//! dropped. Calls of Python's functions are kept as nodes, too: whoever reads the nodes knows which of them they understand.
+//! A pickle is a program that builds objects on a stack. Here its objects become nodes, which refer to each other by index. So an object
+//! that is referred to twice is stored once, memory is proportional to the size of the file, and deep nesting cannot overflow the call
+//! stack. Calls of Python functions become nodes too; the code that reads the nodes decides which calls it understands.
 
 mod error;
 mod machine;
@@ -13,47 +13,47 @@ use std::io::Read;
 pub(crate) use error::PickleError;
 use machine::Machine;
 
-/// A state dict takes some 100 KB, with its optimiser's a MB. Each byte takes 150 bytes of memory at most.
+/// Maximum size. A state dict takes about 100 KB, with its optimiser 1 MB. Each byte takes at most 150 bytes of memory.
 const MAX_BYTES: u64 = 8 << 20;
 
-/// An object, or the number of its node.
+/// An object, or the index of its node.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Value {
-    /// `None`, a float, bytes: what no state dict hangs on.
+    /// `None`, floats and bytes, which state dicts do not need.
     Other,
     Bool(bool),
     Int(i64),
     Node(usize),
 }
 
-/// An object that holds others, or text.
+/// A container or a text.
 #[derive(Debug, PartialEq)]
 pub(super) enum Node {
     Text(String),
     List(Vec<Value>),
     Tuple(Vec<Value>),
     Dict(Vec<(Value, Value)>),
-    /// A class or function by its module and name, with a dot between them.
+    /// A class or function as `module.name`.
     Global(String),
-    /// A call that is not made.
+    /// A function call, which is not executed.
     Call {
         function: Value,
         arguments: Value,
     },
-    /// What lies beside the pickle, by what the pickle knows of it.
+    /// Data outside the pickle, by its persistent ID.
     Persistent(Value),
 }
 
-/// A pickle that was read.
+/// A parsed pickle.
 #[derive(Debug)]
 pub(super) struct Pickle {
     nodes: Vec<Node>,
-    /// The object that it is about.
+    /// The object that the pickle represents.
     pub(super) root: Value,
 }
 
 impl Pickle {
-    /// Reads a pickle and nothing behind it; the error says what is wrong with it.
+    /// Reads one pickle and no byte after it; the error says what is wrong with it.
     pub(super) fn read(reader: &mut impl Read) -> Result<Self, PickleError> {
         let (nodes, root) = Machine::new(reader.take(MAX_BYTES)).run()?;
         Ok(Self { nodes, root })
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn objects_of_each_kind_are_read() {
-        // {"a": (1, -2, 300), "b": [True, None, 70000, 2.5]}, as protocols 2 and 4 write it.
+        // {"a": (1, -2, 300), "b": [True, None, 70000, 2.5]}, written by protocols 2 and 4.
         for bytes in [
             b"\x80\x02}q\x00(X\x01\x00\x00\x00aq\x01K\x01J\xfe\xff\xff\xffM,\x01\x87q\x02X\x01\x00\x00\x00bq\x03]q\x04(\x88NJp\x11\x01\x00G@\x04\x00\x00\x00\x00\x00\x00eu.".as_slice(),
             b"\x80\x04\x95(\x00\x00\x00\x00\x00\x00\x00}\x94(\x8c\x01a\x94K\x01J\xfe\xff\xff\xffM,\x01\x87\x94\x8c\x01b\x94]\x94(\x88NJp\x11\x01\x00G@\x04\x00\x00\x00\x00\x00\x00eu.",
@@ -174,10 +174,10 @@ mod tests {
 
     #[test]
     fn what_refers_to_itself_takes_no_more_room_than_its_bytes() {
-        // A list of two lists of two lists ..., each written once: 2^60 lists for whoever copies them.
+        // A list of two references to a list of two references, and so on, each list written once: 2^60 lists if they were copied.
         let doubled = [b"]q\x00".as_slice(), &b"0]q\x01h\x00ah\x00aq\x00".repeat(60), b"."].concat();
         assert_eq!(read(&doubled).expect("a pickle").nodes().len(), 61);
-        // Lists within each other, deeper than any stack of calls.
+        // Nested lists, deeper than any call stack.
         let deep = [b"]".repeat(1 << 20), b"a".repeat((1 << 20) - 1), b".".to_vec()].concat();
         assert_eq!(read(&deep).expect("a pickle").nodes().len(), 1 << 20);
     }

@@ -1,4 +1,4 @@
-//! The codes of pickles, under the names of Python's `pickletools`.
+//! Opcodes of pickles, named as in Python's `pickletools`.
 
 pub(super) const STOP: u8 = b'.';
 pub(super) const PROTO: u8 = 0x80;

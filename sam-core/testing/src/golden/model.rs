@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::{Golden, StateDict};
 use crate::{B, TestResult};
 
-/// The sizes that segment-anything was built with.
+/// The config that the reference model of segment-anything was built with.
 pub fn config() -> SamConfig {
     let transformer = TwoWayTransformerConfig::new().with_embedding_dim(32).with_mlp_dim(64).with_num_heads(4);
     let encoder = ViTConfig::new(64, 4, 4)
@@ -27,24 +27,24 @@ pub fn config() -> SamConfig {
     SamConfig::vit(encoder).with_decoder(decoder)
 }
 
-/// The model's weights. They lie in two files because of their size.
+/// The model's weights, stored in two files because of their size.
 pub fn weights() -> StateDict {
     let read = |name| Golden::read(name).and_then(|file| file.state_dict("")).expect("a committed file");
     ["sam_tiny_encoder", "sam_tiny_rest"].into_iter().flat_map(read).collect()
 }
 
-/// The model, loaded from its weights.
+/// The model with its weights loaded.
 pub fn sam<T: Backend>() -> Sam<T> {
     let (_folder, checkpoint) = open(&weights()).expect("a checkpoint");
     checkpoint.load(&config(), &T::Device::default()).expect("the model's own weights")
 }
 
-/// A predictor of the model.
+/// A predictor with the model.
 pub fn predictor<T: Backend>() -> SamPredictor<T> {
     SamPredictor::new(sam(), config().preprocess)
 }
 
-/// A state dict as a safetensors file.
+/// Serialises a state dict in safetensors format.
 pub fn serialised(weights: &StateDict) -> Vec<u8> {
     let views: HashMap<_, _> = weights
         .iter()
@@ -55,7 +55,7 @@ pub fn serialised(weights: &StateDict) -> Vec<u8> {
     safetensors::serialize(views, None).expect("sound tensors")
 }
 
-/// Writes a state dict to a folder that lives as long as the result.
+/// Writes a state dict to a temporary folder, which lives as long as the result.
 pub fn write(weights: &StateDict) -> TestResult<(TempDir, PathBuf)> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("weights.safetensors");
@@ -63,7 +63,7 @@ pub fn write(weights: &StateDict) -> TestResult<(TempDir, PathBuf)> {
     Ok((folder, path))
 }
 
-/// Opens what [`write()`] writes. Tensors are read later: keep the folder.
+/// Writes a state dict as [`write()`] does and opens it. Tensors are read later, so keep the folder.
 pub fn open(weights: &StateDict) -> TestResult<(TempDir, Checkpoint)> {
     let (folder, path) = write(weights)?;
     let checkpoint = Checkpoint::open(path)?;

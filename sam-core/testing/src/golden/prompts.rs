@@ -1,4 +1,4 @@
-//! The prompts that the reference tensors were made with: two of each kind.
+//! The prompts of the reference tensors: two of each kind.
 
 use burn::tensor::{Tensor, backend::Backend};
 use sam_prompt::{PromptBatch, Token, TokenKind};
@@ -35,7 +35,7 @@ impl Golden {
         Ok(boxes.chunks_exact(4).map(corners).collect())
     }
 
-    /// The batch of a combination like `points_boxes_masks`.
+    /// The prompt batch of a combination such as `points_boxes_masks`.
     pub fn batch<B: Backend>(&self, name: &str) -> TestResult<PromptBatch<B>> {
         let padding = Token { kind: TokenKind::Padding, x: 0.0, y: 0.0 };
         let tokens = |(points, boxes): (Vec<Token>, Vec<Token>)| match (name.contains("points"), name.contains("boxes"))
