@@ -1,4 +1,4 @@
-//! One scan or image with its mask: where it lies, and what it is in memory.
+//! One scan or image with its mask, on disk and in memory.
 
 use std::path::{Path, PathBuf};
 
@@ -9,15 +9,15 @@ use crate::{
     read_image, read_labels, read_mask, read_volume,
 };
 
-/// Image and mask may lie this far apart, in mm.
+/// Largest distance between the grids of an image and its mask, in mm.
 ///
-/// Tools round affines when they write them, and a rotation kept as a quaternion of 32 bits can be off by half a thousandth.
+/// Tools round affines when they write them. A rotation stored as a 32-bit quaternion can have an error of 0.0005.
 const GRID_TOLERANCE_MM: f64 = 0.1;
 
 /// One scan or image with its mask, not read yet.
 #[derive(Debug, Clone)]
 pub struct Case {
-    /// The case's own name.
+    /// The name of the case.
     pub name: String,
     source: Source,
 }
@@ -28,14 +28,14 @@ enum Source {
     Phantom { kind: PhantomKind, seed: u64 },
 }
 
-/// Where a case lies on disk.
+/// The files of a case.
 #[derive(Debug, Clone)]
 pub(crate) struct CaseFiles {
     pub(crate) image: PathBuf,
-    /// One mask, or those of several raters; never none.
+    /// The mask, or the masks of several raters; never empty.
     pub(crate) labels: Vec<PathBuf>,
     pub(crate) kind: CaseKind,
-    /// Whether scan and mask must lie at one place, or only have one shape.
+    /// Whether image and mask must have the same grid. If not, the same shape is enough.
     pub(crate) compare_affines: bool,
 }
 
@@ -45,9 +45,9 @@ pub(crate) enum CaseKind {
     Volume,
     /// A single image whose mask holds label values.
     Classes,
-    /// A single image whose mask numbers its instances.
+    /// A single image whose mask holds instance numbers.
     Instances,
-    /// A single image whose mask is white on the object; compression and smoothing leave levels between.
+    /// A single image whose mask is white on the object. Compression and smoothing may leave grey levels between black and white.
     AboveHalf,
 }
 
@@ -55,7 +55,7 @@ pub(crate) enum CaseKind {
 #[derive(Debug, Clone, PartialEq)]
 #[allow(clippy::large_enum_variant, reason = "one case at a time is in memory, and its voxels lie elsewhere")]
 pub enum LoadedCase {
-    /// A volume and its label map, on one grid.
+    /// A volume and its label map on the same grid.
     Volume {
         /// Intensities.
         volume: Volume,
@@ -66,7 +66,7 @@ pub enum LoadedCase {
     Image {
         /// Levels: `[rows, columns, channels]`.
         image: Array3<f32>,
-        /// Labels: `[rows, columns]`. Instance masks have every instance as 1.
+        /// Labels: `[rows, columns]`. In an instance mask, every instance has the label 1.
         labels: Array2<u16>,
     },
 }
@@ -80,11 +80,11 @@ impl Case {
         Self { name, source: Source::Phantom { kind, seed } }
     }
 
-    /// Reads the case, or makes it where it is a phantom.
+    /// Reads the case from its files, or generates it if it is a phantom.
     ///
     /// # Errors
-    /// The errors of reading its files; [`DataError::Grid`] if image and label map lie apart; [`DataError::Image`] if image and mask differ in
-    /// size.
+    /// The errors of reading the files; [`DataError::Grid`] if the grids of image and label map differ; [`DataError::Image`] if image and
+    /// mask differ in size.
     pub fn load(&self) -> Result<LoadedCase, DataError> {
         match &self.source {
             Source::Files(files) if files.kind == CaseKind::Volume => files.load_volume(),
@@ -93,7 +93,7 @@ impl Case {
         }
     }
 
-    /// Reads the case, to be cut into slices that are seen through a window.
+    /// Reads the case as a stack of slices along an axis, seen through a window.
     ///
     /// # Errors
     /// Those of [`Case::load`] and of [`Stack::of_case`].
@@ -101,7 +101,7 @@ impl Case {
         Stack::of_case(self.name.clone(), self.load()?, axis, window)
     }
 
-    /// The instance numbers of a single image, `[rows, columns]` with 0 for background; `None` if its mask holds classes only.
+    /// The instance numbers of a single image, `[rows, columns]` with 0 for background; `None` if its mask holds only classes.
     ///
     /// # Errors
     /// The errors of reading the mask.
@@ -115,7 +115,7 @@ impl Case {
 }
 
 impl CaseFiles {
-    /// The mask of a case that has a single one.
+    /// The mask of a single image.
     fn mask(&self) -> &Path {
         self.labels.first().expect("readers leave out what has no mask")
     }
@@ -158,7 +158,7 @@ impl CaseFiles {
     }
 }
 
-/// The label that most raters give each voxel; of equally frequent ones, the lowest. With one rater, that rater's label.
+/// Majority vote: the label that most raters give each voxel; in a tie, the lowest one. With one rater, the rater's label.
 fn most_frequent(mut raters: Vec<Array3<u16>>) -> Array3<u16> {
     let mut first = raters.remove(0);
     if raters.is_empty() {
@@ -171,7 +171,7 @@ fn most_frequent(mut raters: Vec<Array3<u16>>) -> Array3<u16> {
         votes.push(*label);
         votes.sort_unstable();
         let groups = votes.chunk_by(|one, other| one == other);
-        // Of equally long groups, `max_by_key` takes the last, so the order is turned.
+        // `max_by_key` takes the last of equally long groups, so the order is reversed.
         let winner = groups.rev().max_by_key(|group| group.len());
         *label = winner.map_or(0, |group| group[0]);
     }

@@ -1,10 +1,10 @@
-//! A DICOM series in, and masks out as DICOM SEG.
+//! Reads DICOM series and writes masks as DICOM SEG.
 //!
-//! Parsing, transfer syntaxes and rescaling are dicom-rs's. What makes a volume of single images is here: slices are ordered by where
-//! they lie, never by name or number, and a series with a gap, with two slices at one place or with turned slices is refused, since no
-//! affine could tell where its voxels are.
+//! dicom-rs does parsing, transfer syntaxes and rescaling. This module builds a volume from single images. It orders slices by their
+//! position, never by file name or instance number. It refuses a series with a gap, with two slices at one position or with rotated slices,
+//! because no affine describes such a series.
 //!
-//! Read: uncompressed, deflated, RLE, JPEG and JPEG 2000; not JPEG-LS, whose decoder needs a C++ compiler.
+//! Supported: uncompressed, deflated, RLE, JPEG and JPEG 2000. JPEG-LS is not supported, because its decoder needs a C++ compiler.
 
 mod codestream;
 mod element;
@@ -36,26 +36,26 @@ pub use segmentation::{Segment, check_segmentation_output, write_segmentation};
 /// The images of each series, by Series Instance UID: their files and headers.
 type Images = BTreeMap<String, Vec<(PathBuf, Header)>>;
 
-/// More voxels are refused before they are decoded: 8 GiB of them.
+/// The largest number of voxels that is decoded: 8 GiB as `f32`.
 const MAX_VOXELS: usize = 1 << 31;
 
-/// A series that was read: what a mask needs to say which images it belongs to.
+/// A DICOM series that was read. A mask written as DICOM SEG refers to its images.
 #[derive(Debug, Clone)]
 pub struct DicomSeries {
     /// Series Instance UID.
     pub uid: String,
-    /// Series Description, as the scanner's operator saw it.
+    /// Series Description.
     pub description: String,
     /// Modality: CT, MR, US.
     pub modality: String,
     /// The frame of each slice, in the volume's order.
     slices: Vec<Frame>,
-    /// The first slice's file without its pixels: patient and study.
+    /// The first slice's file without pixels; it holds the attributes of patient and study.
     first: Box<DefaultDicomObject>,
 }
 
 impl DicomSeries {
-    /// The series' files in the order of the slices, each once.
+    /// The files of the series in slice order, each once.
     pub fn files(&self) -> Vec<PathBuf> {
         let mut seen = BTreeSet::new();
         let first = |path: &&Path| seen.insert(path.to_path_buf());
@@ -63,26 +63,26 @@ impl DicomSeries {
     }
 }
 
-/// Reads a series from a folder and all below it, or from one file, as a volume in the order of its slices' positions.
+/// Reads a DICOM series from a folder and its sub-folders, or from one file, as a volume. Slices are ordered by position.
 ///
 /// The first axis runs along the image's rows to the right, the second down its columns, the third along the slices. Intensities are
-/// rescaled (HU in CT); where black is the highest value (MONOCHROME1) they are inverted. Of several series in the folder,
-/// `series` chooses one by its Series Instance UID; files that are no DICOM images are ignored.
+/// rescaled (HU in CT) and, for MONOCHROME1, inverted. If the folder holds several series, `series` chooses one by its Series Instance UID.
+/// Files that are not DICOM images are ignored.
 ///
 /// # Units
-/// The affine leads to millimetres, right to left, posterior to anterior, inferior to superior (RAS), as NIfTI's.
+/// The affine maps to millimetres in RAS (right, anterior, superior), as in NIfTI.
 ///
 /// # Errors
-/// [`DataError::Layout`] where there is no DICOM image; [`DataError::Dicom`] where there are several series, slices are missing, lie at
-/// one place or are turned against each other, or pixels cannot be decoded.
+/// [`DataError::Layout`] if there is no DICOM image; [`DataError::Dicom`] if there are several series, slices are missing, at the same
+/// position or rotated against each other, or pixels cannot be decoded.
 #[expect(clippy::missing_panics_doc, reason = "an observer that ignores progress stops nothing")]
 pub fn read_dicom(folder: impl AsRef<Path>, series: Option<&str>) -> Result<(Volume, DicomSeries), DataError> {
     let read = read_dicom_observed(folder, series, &mut ignore_progress())?;
     Ok(read.expect("it ignores progress, so it stops nothing"))
 }
 
-/// As [`read_dicom`]. The observer is called with [`Stage::Read`] after each file's header, and again after its pixels. `None` if it
-/// stopped the call before the last file.
+/// Reads a DICOM series like [`read_dicom`] and reports progress. The observer is called with [`Stage::Read`] after each file's header, and
+/// again after its pixels. Returns `None` if the observer stopped the call before the last file.
 ///
 /// # Errors
 /// As [`read_dicom`].
@@ -96,7 +96,7 @@ pub fn read_dicom_observed(
     let mut steps = Steps { observer, done: 0, total: 2 * files.len() };
     let Some(found) = headers(files, &mut steps)? else { return Ok(None) };
     let mut images = choose(folder, found, series)?;
-    // Pixels of other files are not read.
+    // The pixels of other series' files are not read.
     steps.done = steps.total - images.len();
     let mut frames = Vec::new();
     for (path, header) in &images {
@@ -118,7 +118,7 @@ pub fn read_dicom_observed(
     Ok(Some((Volume { voxels, grid, header: None }, series)))
 }
 
-/// Tells the observer how many files are read.
+/// Reports the number of files read to the observer.
 struct Steps<'a, 'b> {
     observer: &'a mut Observer<'b>,
     done: usize,
@@ -126,14 +126,14 @@ struct Steps<'a, 'b> {
 }
 
 impl Steps<'_, '_> {
-    /// Whether the observer stops the call after another file; not after the last one.
+    /// Counts one more file; returns whether the observer stops the call. It cannot stop it after the last file.
     fn is_stopped_after_another(&mut self) -> bool {
         self.done += 1;
         (self.observer)(&Progress::new(Stage::Read, self.done, self.total)).is_break() && self.done < self.total
     }
 }
 
-/// The images of each series; `None` if the observer stops it.
+/// Reads the headers and groups them by series; `None` if the observer stops the call.
 fn headers(files: Vec<PathBuf>, steps: &mut Steps<'_, '_>) -> Result<Option<Images>, DataError> {
     let mut found = Images::new();
     for path in files {
@@ -148,7 +148,7 @@ fn headers(files: Vec<PathBuf>, steps: &mut Steps<'_, '_>) -> Result<Option<Imag
     Ok(Some(found))
 }
 
-/// The images of the wanted series.
+/// Chooses the images of the wanted series.
 fn choose(folder: &Path, mut found: Images, wanted: Option<&str>) -> Result<Vec<(PathBuf, Header)>, DataError> {
     let summary = |(uid, images): (&String, &Vec<(PathBuf, Header)>)| {
         let Header { modality, description, .. } = &images[0].1;
@@ -171,7 +171,7 @@ fn choose(folder: &Path, mut found: Images, wanted: Option<&str>) -> Result<Vec<
     }
 }
 
-/// The intensities of all frames, each file read once; `None` if the observer stops it.
+/// Decodes the intensities of all frames, reading each file once; `None` if the observer stops the call.
 fn decode(
     frames: &[Frame],
     (rows, columns): (usize, usize),

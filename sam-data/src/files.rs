@@ -1,13 +1,13 @@
-//! What lies in a folder.
+//! Lists the files in a folder.
 
 use std::path::{Path, PathBuf};
 
 use crate::{DataError, LayoutError};
 
-/// Deeper than the deepest known layout; a cap, since links may lead in circles.
+/// Deepest level of sub-folders that is searched. It is deeper than any known layout, and limits the search if links form a cycle.
 const MAX_DEPTH: usize = 6;
 
-/// Paths in a folder by name, without hidden files and the `._` doubles that macOS leaves.
+/// The entries of a folder, sorted by name, without hidden files and the `._` files of macOS.
 pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let read = |source| DataError::Read { path: folder.to_path_buf(), source };
     let mut paths = std::fs::read_dir(folder)
@@ -19,7 +19,7 @@ pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(paths)
 }
 
-/// All files in a folder and below it, by name.
+/// All files in a folder and its sub-folders, sorted by path.
 pub(crate) fn files_below(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     if !folder.is_dir() {
         return Err(DataError::Layout { path: folder.to_path_buf(), source: LayoutError::NoFolder });

@@ -1,8 +1,10 @@
 //! A plain folder of scans with masks.
 //!
-//! Three layouts are understood: a volume in the folder itself (`image.nii.gz`, `label.nii.gz`, `labels.json`), a folder of that kind
-//! for each case (which may share one `labels.json` beside them), or single images (`images/NAME.png`, `masks/NAME.png`,
-//! `labels.json`; also TIFF, and JPEG for images, of which a mask may have another ending).
+//! Three layouts are supported:
+//! - a volume in the folder itself (`image.nii.gz`, `label.nii.gz`, `labels.json`);
+//! - a sub-folder like this for each case, each with its own `labels.json` or all with one in the parent folder;
+//! - single images (`images/NAME.png`, `masks/NAME.png`, `labels.json`). Images are PNG, TIFF or JPEG, masks are PNG or TIFF. Image and
+//!   mask may differ in format.
 
 use std::{
     collections::BTreeSet,
@@ -28,10 +30,10 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Looks through a folder; reads the label table but no image.
+    /// Opens a folder. Reads the label table but no image.
     ///
     /// # Errors
-    /// [`DataError::Layout`] says what was looked for where no layout fits or a mask is missing.
+    /// [`DataError::Layout`] if no layout fits or a mask is missing. The error says what was looked for.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, DataError> {
         let folder = folder.as_ref();
         let name = folder.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
@@ -74,12 +76,12 @@ impl Folder {
         &self.name
     }
 
-    /// What the label values mean.
+    /// The names of the label values.
     pub fn table(&self) -> &LabelTable {
         &self.table
     }
 
-    /// All cases, by name.
+    /// All cases, sorted by name.
     pub fn cases(&self) -> &[Case] {
         &self.cases
     }
@@ -182,7 +184,7 @@ mod tests {
         let message = error_chain(&opened.cases()[0].load().expect_err("the mask lies elsewhere"));
         assert!(message.contains("origin") && message.contains("3.000 mm"), "{message}");
 
-        // One table beside the cases serves those without their own; two different ones are refused.
+        // Cases without a table use the one of the parent folder. Different tables are refused.
         fs::rename(folder.path().join("a/labels.json"), folder.path().join("labels.json")).expect("writable");
         assert_eq!(Folder::open(folder.path()).expect("two cases").table(), opened.table());
         fs::write(folder.path().join("labels.json"), r#"{"1": "spleen"}"#).expect("writable");
@@ -209,7 +211,7 @@ mod tests {
         assert_eq!((image.dim(), labels.dim()), ((6, 7, 3), (6, 7)));
         assert!((0..7).all(|column| labels[(0, column)] == u16::from(column > 0)), "instances become one class");
 
-        // Image and mask need one name, not one format; two of one name are nobody's guess.
+        // Image and mask need the same name but not the same format. Two files of the same name are ambiguous and refused.
         fs::rename(folder.path().join("masks/one.png"), folder.path().join("masks/one.tif")).expect("writable");
         assert!(Folder::open(folder.path()).expect("one image").cases()[0].load().is_ok());
         fs::copy(folder.path().join("images/one.png"), folder.path().join("images/one.jpg")).expect("writable");

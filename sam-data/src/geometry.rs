@@ -1,4 +1,4 @@
-//! Where voxels lie in the patient.
+//! The grid of a volume: its shape, and the position of its voxels in the patient.
 
 use std::fmt;
 
@@ -7,24 +7,24 @@ use thiserror::Error;
 
 use crate::GridError;
 
-/// Axes whose voxel fills less than this share of a right-angled one lie in one plane, but for rounding.
+/// Smallest share of a right-angled voxel's volume that a voxel must have. Below it, the axes are in one plane, except for rounding errors.
 const FLATTEST: f64 = 1e-6;
-/// A scan and its label map may lie this far apart, in mm: editors round affines.
+/// Largest distance between the grids of a scan and its label map, in mm, because editors round affines.
 const TOLERANCE_MM: f64 = 0.01;
 
-/// A grid of voxels in space.
+/// A voxel grid in space.
 ///
-/// Voxels keep the order of their file; the affine alone says where they lie.
+/// Voxels keep the order of their file. The affine alone gives their positions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Grid {
-    /// Number of voxels along each index.
+    /// Number of voxels along each axis.
     pub shape: [usize; 3],
-    /// Voxel index to millimetres in the patient, towards right, anterior and superior (RAS+), as in NIfTI.
+    /// The affine from voxel index to millimetres in the patient (RAS+: right, anterior, superior), as in NIfTI.
     pub affine: [[f64; 4]; 4],
 }
 
 impl Grid {
-    /// A grid of a shape and an affine that are known to be right. Use [`Grid::try_new`] for those that come from a file or a user.
+    /// Creates a grid from a shape and an affine that are known to be valid. Use [`Grid::try_new`] for those from a file or a user.
     ///
     /// # Panics
     /// If a side has no voxels, or the affine is not finite or has no inverse.
@@ -36,7 +36,7 @@ impl Grid {
         }
     }
 
-    /// A grid of a shape and an affine.
+    /// Creates a grid from a shape and an affine.
     ///
     /// # Errors
     /// As [`Grid::check`].
@@ -46,10 +46,10 @@ impl Grid {
         Ok(grid)
     }
 
-    /// Checks that a volume can lie on this grid, whose fields anybody can set.
+    /// Checks that the grid is valid. Its fields are public, so it can become invalid.
     ///
     /// # Errors
-    /// [`GridError`] if a side has no voxels, or the affine holds NaN or infinity, or has no inverse (as one of zeros).
+    /// [`GridError`] if a side has no voxels, or the affine holds NaN or infinity or has no inverse.
     pub fn check(&self) -> Result<(), GridError> {
         let affine = || Box::new(self.affine_rows());
         if self.shape.contains(&0) {
@@ -59,7 +59,7 @@ impl Grid {
             return Err(GridError::NotFinite { affine: affine() });
         }
         let [x, y, z] = [0, 1, 2].map(|axis| self.column(axis));
-        // The volume of a voxel, as a share of the box that its sides would span at right angles.
+        // The voxel's volume as a share of a right-angled voxel with the same sides.
         let (voxel, right_angled) = (dot(x, cross(y, z)).abs(), norm(x) * norm(y) * norm(z));
         if voxel.is_normal() && voxel > FLATTEST * right_angled {
             return Ok(());
@@ -67,12 +67,12 @@ impl Grid {
         Err(GridError::Singular { affine: affine() })
     }
 
-    /// Distance between neighbouring voxels along each index, in mm.
+    /// Voxel spacing along each axis, in mm.
     pub fn spacing(&self) -> [f64; 3] {
         [0, 1, 2].map(|axis| norm(self.column(axis)))
     }
 
-    /// Position of a (fractional) voxel index, in mm.
+    /// The position of a (fractional) voxel index in the patient, in mm.
     pub fn world(&self, index: [f64; 3]) -> [f64; 3] {
         [0, 1, 2].map(|row| {
             let [x, y, z, origin] = self.affine[row];
@@ -80,7 +80,7 @@ impl Grid {
         })
     }
 
-    /// The (fractional) voxel index of a position in mm: the inverse of [`Grid::world`]. `None` where the affine has no inverse.
+    /// The (fractional) voxel index of a position in mm: the inverse of [`Grid::world`]. `None` if the affine has no inverse.
     pub fn index(&self, world: [f64; 3]) -> Option<[f64; 3]> {
         let [x, y, z] = [0, 1, 2].map(|axis| self.column(axis));
         let determinant = dot(x, cross(y, z));
@@ -95,7 +95,7 @@ impl Grid {
         )
     }
 
-    /// For each voxel axis, the patient axis it runs along most (0 right, 1 anterior, 2 superior) and whether towards it.
+    /// For each voxel axis, the closest patient axis (0 right, 1 anterior, 2 superior), and whether the two point the same way.
     pub fn closest_axes(&self) -> [(usize, bool); 3] {
         let directions = [0, 1, 2].map(|axis| self.direction(axis));
         let permutations = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
@@ -104,19 +104,19 @@ impl Grid {
         [0, 1, 2].map(|axis| (best[axis], directions[axis][best[axis]] >= 0.0))
     }
 
-    /// Three letters for the directions in which the indices grow, such as `RAS` or `LPS`.
+    /// The orientation as three letters, such as `RAS` or `LPS`: the directions in which the indices grow.
     pub fn orientation(&self) -> String {
         const LETTERS: [[char; 2]; 3] = [['L', 'R'], ['P', 'A'], ['I', 'S']];
         self.closest_axes().map(|(patient, towards)| LETTERS[patient][usize::from(towards)]).iter().collect()
     }
 
-    /// The axis along which voxels are longer than along both others by more than 1 %: the one across thick slices.
+    /// The through-plane axis: the one whose spacing is more than 1 % larger than those of both others; `None` if there is none.
     pub fn through_plane_axis(&self) -> Option<usize> {
         let spacing = self.spacing();
         (0..3).find(|&axis| (0..3).all(|other| other == axis || spacing[axis] > 1.01 * spacing[other]))
     }
 
-    /// Checks that another grid is the same, to within 0.01 mm: editors round affines. What a scan and its label map must pass.
+    /// Checks that a label map's grid is the same as this one, with a tolerance of 0.01 mm, because editors round affines.
     ///
     /// # Errors
     /// As [`Grid::compare`].
@@ -124,12 +124,12 @@ impl Grid {
         self.compare(other, TOLERANCE_MM)
     }
 
-    /// Checks that another grid is the same, to within a tolerance.
+    /// Checks that another grid is the same, within a tolerance.
     ///
-    /// Compares where the volume's corner voxels lie, in mm: headers round, and a difference in the eighth digit moves nothing.
+    /// The grids' corner voxels are compared by position, in mm. So rounding in an affine's eighth digit does not matter.
     ///
     /// # Errors
-    /// Beyond `tolerance_mm`, [`GridMismatch`] names the field that moves the corners most.
+    /// [`GridMismatch`] if a corner moves by more than `tolerance_mm`. It names the field that moves the corners most.
     pub fn compare(&self, other: &Self, tolerance_mm: f64) -> Result<(), GridMismatch> {
         self.compare_shape(other)?;
         let apart = |corner| distance(self.world(corner), other.world(corner));
@@ -157,7 +157,7 @@ impl Grid {
         Err(GridMismatch { field: worst, expected: say(self), found: say(other), displacement })
     }
 
-    /// Checks that another grid has as many voxels along each index, wherever they lie.
+    /// Checks that another grid has the same shape. Positions are not compared.
     ///
     /// # Errors
     /// [`GridMismatch`] with both shapes.
@@ -170,7 +170,7 @@ impl Grid {
         Err(GridMismatch { field: GridField::Shape, expected, found, displacement: f64::NAN })
     }
 
-    /// The unit vector along a voxel axis; zeros where voxels have no length.
+    /// The unit vector along a voxel axis; zeros if the spacing is 0.
     fn direction(&self, axis: usize) -> [f64; 3] {
         let column = self.column(axis);
         let length = norm(column).max(f64::MIN_POSITIVE);
@@ -212,7 +212,7 @@ fn distance(a: [f64; 3], b: [f64; 3]) -> f64 {
     norm([a[0] - b[0], a[1] - b[1], a[2] - b[2]])
 }
 
-/// The largest number; NaN where there is one.
+/// The largest value; NaN if any value is NaN.
 fn largest<const N: usize>(values: [f64; N]) -> f64 {
     values.into_iter().map(f64::abs).max_by(f64::total_cmp).unwrap_or(0.0)
 }
@@ -221,7 +221,7 @@ fn list(values: [f64; 3]) -> String {
     format!("[{:.4}, {:.4}, {:.4}]", values[0], values[1], values[2])
 }
 
-/// In what two grids differ.
+/// The property in which two grids differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GridField {
@@ -246,7 +246,7 @@ impl fmt::Display for GridField {
     }
 }
 
-/// How two grids differ.
+/// The difference between two grids.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[error("the {field} differs: expected {expected}, found {found}{}", if displacement.is_nan() { String::new() } else { format!(", which moves a corner of the volume by {displacement:.3} mm") })]
 #[non_exhaustive]
@@ -255,9 +255,9 @@ pub struct GridMismatch {
     pub field: GridField,
     /// The reference's value.
     pub expected: String,
-    /// The other's value.
+    /// The other grid's value.
     pub found: String,
-    /// By how much the worst corner moves, in mm; NaN where shapes differ.
+    /// Largest displacement of a corner, in mm; NaN if the shapes differ.
     pub displacement: f64,
 }
 
@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn positions_lead_back_to_their_voxels() {
-        // Oblique and sheared, with the second axis turned over.
+        // An oblique and sheared affine whose second axis is flipped.
         let affine = [[1.2, -0.3, 0.4, -80.0], [0.2, -0.9, 0.1, 30.0], [-0.5, 0.2, 4.8, 700.0], [0.0, 0.0, 0.0, 1.0]];
         let grid = Grid::new([10, 20, 30], affine);
         for voxel in [[0.0, 0.0, 0.0], [3.5, -2.0, 17.25], [9.0, 19.0, 29.0]] {
@@ -303,7 +303,7 @@ mod tests {
         let (mut nan, mut flat, mut sheared) = (affine, affine, affine);
         nan[1][3] = f64::NAN;
         assert!(matches!(Grid::try_new(shape, nan), Err(GridError::NotFinite { .. })));
-        // The third axis in the plane of the others, but for rounding.
+        // The third axis is in the plane of the others, except for rounding errors.
         (0..3).for_each(|row| flat[row][2] = 0.1 * flat[row][0] + 0.7 * flat[row][1]);
         assert!(matches!(Grid::try_new(shape, flat), Err(GridError::Singular { .. })));
         (0..3).for_each(|row| sheared[row][2] += 5.0 * sheared[row][0]);

@@ -1,4 +1,4 @@
-//! Single images and masks: PNG, TIFF and JPEG, recognised by content, and instance maps of MATLAB.
+//! Single images and masks: PNG, TIFF and JPEG, detected by content, and MATLAB instance maps.
 
 use std::{
     io::{self, Cursor},
@@ -14,18 +14,18 @@ use sam_files::write_atomic;
 
 use crate::{DataError, ImageError, Window, matlab};
 
-/// Endings of the images that are looked for in folders, in lower case.
+/// File extensions of images, in lower case.
 pub(crate) const IMAGE_ENDINGS: [&str; 5] = ["png", "tif", "tiff", "jpg", "jpeg"];
-/// Above this, a level of 8 bits is nearer to white than to black.
+/// A higher 8-bit level is closer to white than to black.
 const HALF_WHITE: u8 = 127;
 
-/// Reads an image: `[rows, columns, channels]`, one channel for grey and three for colour, transparency dropped.
+/// Reads an image: `[rows, columns, channels]`, with one channel for grey and three for colour. An alpha channel is dropped.
 ///
 /// # Units
 /// Stored levels: 0 to 255, or 0 to 65535 for 16-bit files.
 ///
 /// # Errors
-/// [`DataError::Read`]; [`DataError::Image`] for what is no image of 8 or 16 bits.
+/// [`DataError::Read`]; [`DataError::Image`] if the file is not an image of 8 or 16 bits.
 pub fn read_image(path: impl AsRef<Path>) -> Result<Array3<f32>, DataError> {
     let path = path.as_ref();
     let (image, _) = decode(path)?;
@@ -42,9 +42,9 @@ pub fn read_image(path: impl AsRef<Path>) -> Result<Array3<f32>, DataError> {
     Array3::from_shape_vec((rows, columns, channels), values).map_err(|error| unreadable(path, error))
 }
 
-/// Reads an image as the model sees it, in 8-bit levels: `[rows, columns, channels]`, one channel for grey and three for colour.
+/// Reads an image as the model sees it, in 8-bit levels: `[rows, columns, channels]`, with one channel for grey and three for colour.
 ///
-/// [`Window::Auto`] keeps 8-bit images as they are. One window serves all channels, so that colours stay.
+/// [`Window::Auto`] keeps 8-bit images unchanged. All channels share one window, so that colours do not shift.
 ///
 /// # Errors
 /// As [`read_image`]; [`DataError::Window`] if the window cannot be applied.
@@ -53,11 +53,11 @@ pub fn read_levels(path: impl AsRef<Path>, window: &Window) -> Result<Array3<u8>
     Ok(window.resolve(image.view())?.apply(image.view()))
 }
 
-/// Reads a mask whose pixels are label values or instance numbers: `[rows, columns]`, 8 or 16 bits of grey, or `inst_map` of a `.mat`
-/// file (MATLAB level 5).
+/// Reads a mask of label values or instance numbers: `[rows, columns]`. The file is an 8-bit or 16-bit grey image, or a `.mat` file (MATLAB
+/// level 5) with an array `inst_map`.
 ///
 /// # Errors
-/// [`DataError::Read`]; [`DataError::Image`], also where the mask is in colour or a JPEG, whose compression changes values.
+/// [`DataError::Read`]; [`DataError::Image`], also if the mask is in colour or a JPEG, whose compression changes values.
 pub fn read_mask(path: impl AsRef<Path>) -> Result<Array2<u16>, DataError> {
     let path = path.as_ref();
     if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("mat")) {
@@ -78,10 +78,10 @@ pub fn read_mask(path: impl AsRef<Path>) -> Result<Array2<u16>, DataError> {
     Array2::from_shape_vec((rows, columns), values).map_err(|error| unreadable(path, error))
 }
 
-/// Reads a mask that is white on the object: `[rows, columns]`, in any format.
+/// Reads a binary mask that is white on the object: `[rows, columns]`, in any image format.
 ///
-/// Compression and smoothing leave levels between black and white: those nearer to white count. A mask without any level above 1 is
-/// one of zeros and ones.
+/// Compression and smoothing leave levels between black and white. Levels closer to white are inside the mask. If no level is above 1, the
+/// mask consists of zeros and ones.
 pub(crate) fn read_silhouette(path: &Path) -> Result<Array2<bool>, DataError> {
     let levels = decode(path)?.0.into_luma8();
     let (columns, rows) = (levels.width() as usize, levels.height() as usize);
@@ -91,10 +91,10 @@ pub(crate) fn read_silhouette(path: &Path) -> Result<Array2<bool>, DataError> {
     Array2::from_shape_vec((rows, columns), white).map_err(|error| unreadable(path, error))
 }
 
-/// Writes a colour picture `[rows, columns, 3]` as PNG.
+/// Writes a colour image `[rows, columns, 3]` as PNG.
 ///
 /// # Errors
-/// [`DataError::Extension`] unless the name ends in `.png`; [`DataError::Image`] if there are not three channels;
+/// [`DataError::Extension`] unless the name ends in `.png`; [`DataError::Image`] if the number of channels is not three;
 /// [`DataError::Write`].
 pub fn write_rgb(path: impl AsRef<Path>, pixels: ArrayView3<'_, u8>) -> Result<(), DataError> {
     let path = path.as_ref();
@@ -106,7 +106,7 @@ pub fn write_rgb(path: impl AsRef<Path>, pixels: ArrayView3<'_, u8>) -> Result<(
     write_png(path, &bytes, (rows, columns), ExtendedColorType::Rgb8)
 }
 
-/// Writes a grey picture `[rows, columns]` as PNG of 8 bits: 0 is black, 255 is white.
+/// Writes a grey image `[rows, columns]` as 8-bit PNG: 0 is black, 255 is white.
 ///
 /// # Errors
 /// [`DataError::Extension`] unless the name ends in `.png`; [`DataError::Write`].
@@ -116,7 +116,7 @@ pub fn write_grey(path: impl AsRef<Path>, pixels: ArrayView2<'_, u8>) -> Result<
     write_png(path, &bytes, pixels.dim(), ExtendedColorType::L8)
 }
 
-/// Writes the mask of one object, `[rows, columns]`, as PNG of 8 bits: white on black, as any viewer shows it.
+/// Writes a binary mask `[rows, columns]` as 8-bit PNG: white on black, as viewers show it.
 ///
 /// [`read_mask`] reads it as the label value 255.
 ///
@@ -126,16 +126,16 @@ pub fn write_binary_mask(path: impl AsRef<Path>, mask: ArrayView2<'_, bool>) -> 
     write_grey(path, mask.mapv(|inside| if inside { u8::MAX } else { 0 }).view())
 }
 
-/// Writes a mask of label values or instance numbers, `[rows, columns]`, as PNG of 16 bits, which [`read_mask`] reads back.
+/// Writes a mask of label values or instance numbers, `[rows, columns]`, as 16-bit PNG, which [`read_mask`] reads back.
 ///
-/// Viewers show 65535 as white, so that label values such as 1 or 255 look black there. For a mask to look at, use
-/// [`write_binary_mask`] or, with levels of your own, [`write_grey`].
+/// In a viewer, 65535 is white, so label values such as 1 or 255 look black. To look at a mask, use [`write_binary_mask`], or
+/// [`write_grey`] with levels of your choice.
 ///
 /// # Errors
 /// [`DataError::Extension`] unless the name ends in `.png`; [`DataError::Write`].
 pub fn write_mask(path: impl AsRef<Path>, labels: ArrayView2<'_, u16>) -> Result<(), DataError> {
     let path = path.as_ref();
-    // The encoder takes numbers as this machine keeps them, and turns their bytes.
+    // The encoder expects native byte order and converts it.
     let bytes: Vec<u8> = labels.iter().flat_map(|label| label.to_ne_bytes()).collect();
     write_png(path, &bytes, labels.dim(), ExtendedColorType::L16)
 }
@@ -159,7 +159,7 @@ fn write_png(
     Ok(write_atomic(path, |file| file.write_all(&encoded))?)
 }
 
-/// An image, and in which format it was.
+/// Decodes an image and returns its format.
 fn decode(path: &Path) -> Result<(DynamicImage, Option<ImageFormat>), DataError> {
     let bytes = std::fs::read(path).map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();

@@ -1,4 +1,4 @@
-//! Names of label values, and structures chosen by name.
+//! Label tables and structures.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,25 +10,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DataError, LabelTableError};
 
-/// The names of the values of a label map; 0 is background.
+/// A label table: the names of a label map's values. The value 0 is background.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabelTable {
     names: BTreeMap<u16, String>,
     instances: bool,
 }
 
-/// A structure to segment: one or more label values that are taken together.
+/// A structure to segment: one or more label values that count as one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Structure {
-    /// Its name, for results.
+    /// Its name, used in results.
     pub name: String,
-    /// Its label values, rising.
+    /// Its label values in ascending order.
     pub values: Vec<u16>,
 }
 
 impl Structure {
-    /// A structure of these label values.
+    /// A structure with these label values.
     pub fn new(name: impl Into<String>, mut values: Vec<u16>) -> Self {
         values.sort_unstable();
         values.dedup();
@@ -45,10 +45,10 @@ impl FromIterator<(u16, String)> for LabelTable {
 impl LabelTable {
     /// Reads a `labels.json`: `{"0": "background", "1": "liver"}`.
     ///
-    /// An entry `"encoding": "instance"` says that pixels hold instance numbers, all of them of the class 1.
+    /// An entry `"encoding": "instance"` says that pixels hold instance numbers of class 1.
     ///
     /// # Errors
-    /// [`DataError::Read`]; [`DataError::Labels`] if it is something else.
+    /// [`DataError::Read`]; [`DataError::Labels`] if the file is not a label table.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, DataError> {
         let path = path.as_ref();
         let text =
@@ -69,7 +69,7 @@ impl LabelTable {
         Ok(Self { instances, ..table })
     }
 
-    /// This table for masks whose pixels hold instance numbers, all of them of the class 1.
+    /// This table, for masks whose pixels hold instance numbers of class 1.
     #[must_use]
     pub fn of_instances(self) -> Self {
         Self { instances: true, ..self }
@@ -95,24 +95,24 @@ impl LabelTable {
         self.instances
     }
 
-    /// The name of a value.
+    /// The name of a label value.
     pub fn name(&self, value: u16) -> Option<&str> {
         self.names.get(&value).map(String::as_str)
     }
 
-    /// Every structure of the table, by value.
+    /// All structures of the table, sorted by value.
     pub fn structures(&self) -> Vec<Structure> {
         self.names.iter().map(|(&value, name)| Structure { name: name.clone(), values: vec![value] }).collect()
     }
 
-    /// Parses `all`, or a list like `liver,6,cord=1+2,liver+spleen`: names (in any case) or values, merged with `+`, renamed
-    /// with `=`. A name that holds one of these signs is asked for by its value.
+    /// Parses `all`, or a list like `liver,6,cord=1+2,liver+spleen`: names (in any case) or values, merged with `+`, renamed with `=`. If a
+    /// name contains one of these signs, use its value instead.
     ///
-    /// `all` is every structure of the table, present in a scan or not.
+    /// `all` means every structure of the table, even if a scan does not show it.
     ///
     /// # Errors
-    /// [`DataError::NoSuchStructure`] lists what there is and the nearest name; [`DataError::SameName`] if two structures would have
-    /// one name.
+    /// [`DataError::NoSuchStructure`] with the available structures and the nearest name; [`DataError::SameName`] if two structures would
+    /// have the same name.
     pub fn parse_structures(&self, text: &str) -> Result<Vec<Structure>, DataError> {
         if text.trim().eq_ignore_ascii_case("all") {
             return Ok(self.structures());
@@ -140,7 +140,7 @@ impl LabelTable {
             return Ok(value);
         }
         match word.parse() {
-            // A value needs no name, so that maps without a table can be used.
+            // A value is accepted without a name, so that maps without a table can be used.
             Ok(value @ 1..) if self.names.is_empty() || self.names.contains_key(&value) => Ok(value),
             _ => Err(DataError::NoSuchStructure {
                 name: word.to_owned(),
@@ -157,7 +157,7 @@ impl LabelTable {
         self.names.iter().map(|(value, name)| format!("{name} ({value})")).collect::<Vec<_>>().join(", ")
     }
 
-    /// The most similar name, if one is similar.
+    /// The most similar name, if any is similar.
     fn nearest(&self, word: &str) -> Option<String> {
         let similarity = |name: &str| strsim::jaro_winkler(&name.to_lowercase(), &word.to_lowercase());
         let similar =

@@ -1,22 +1,22 @@
-//! Medical volumes to slices, and masks back to volumes.
+//! Reads medical volumes, cuts them into slices, and writes masks back.
 //!
-//! Geometry is sacred here: voxels stay in file order, slices are turned for viewing by exact flips, and a mask leaves with the very
-//! header its image came with. The crate uses no network and no deep-learning library.
+//! Geometry is preserved: voxels stay in file order, slices are turned for viewing by exact flips, and a mask is written with the header of
+//! its image. The crate uses no network and no deep-learning library.
 //!
-//! - [`Scan`]: a NIfTI file or a DICOM series in, label maps on its grid out, and its identity.
-//! - [`Stack`]: the slices of a volume, or the images of a set, as a model sees them.
-//! - [`read_volume`], [`read_labels`], [`write_labels`]: NIfTI, `.nii`, `.nii.gz` and header pairs.
-//! - `read_dicom`, `write_segmentation`: a DICOM series in, DICOM SEG out (feature `dicom`).
-//! - [`VolumeReader`]: slices of a volume that need not fit into memory.
-//! - [`Volume::resampled`], [`LabelVolume::resampled`]: onto another [`Grid`], such as one [`Grid::with_spacing`].
-//! - [`Grid`] and [`SlicePlane`]: where voxels lie in the patient, and how a slice is cut and put back.
-//! - [`Window`]: from HU or MR intensities to the 8-bit levels that networks are trained on.
-//! - [`Case`]: a scan or an image of a data set with its labels.
+//! - [`Scan`]: reads a NIfTI file or a DICOM series, writes label maps on its grid, and has an identity.
+//! - [`Stack`]: the slices of a volume, or the images of a data set, as a model sees them.
+//! - [`read_volume`], [`read_labels`], [`write_labels`]: NIfTI as `.nii`, `.nii.gz` or header pair.
+//! - `read_dicom`, `write_segmentation`: DICOM series and DICOM SEG (feature `dicom`).
+//! - [`VolumeReader`]: reads single slices of a volume that does not have to fit into memory.
+//! - [`Volume::resampled`], [`LabelVolume::resampled`]: resampling to another [`Grid`], such as one from [`Grid::with_spacing`].
+//! - [`Grid`] and [`SlicePlane`]: the positions of voxels in the patient, and how slices are cut and put back.
+//! - [`Window`]: intensity windows from HU or MR intensities to 8-bit levels.
+//! - [`Case`]: a scan or an image of a data set, with its labels.
 //! - [`read_image`], [`write_mask`], [`write_binary_mask`]: PNG, TIFF and JPEG.
 //! - [`LabelTable`] and [`Folder`]: names of structures, and folders of scans with masks.
-//! - [`Dataset`] and [`KnownSet`]: the paper's data sets as they lie on disk after unpacking, and their [`Preprocessing`].
-//! - [`Split`]: which cases are learned from and which are tested.
-//! - [`PhantomKind`]: synthetic CT, MR, ultrasound and histology, for runs without any data.
+//! - [`Dataset`] and [`KnownSet`]: the data sets of the paper in their published folder layout, and their [`Preprocessing`].
+//! - [`Split`]: splits of cases into training and test sets.
+//! - [`PhantomKind`]: synthetic CT, MR, ultrasound and histology, for tests and demos without data.
 //!
 //! ```
 //! use sam_data::{PhantomConfig, SliceAxis, SlicePlane, Window};

@@ -1,7 +1,7 @@
-//! Instance maps in MATLAB's level-5 files, as the Lizard data set has them.
+//! Instance maps in MATLAB level-5 files, as in the Lizard data set.
 //!
-//! Only what such a file needs is understood: plain or compressed elements, full real arrays of numbers, either byte order. Files of
-//! version 7.3 are HDF5, another format.
+//! Only the needed part of the format is supported: plain or compressed elements, and full arrays of real numbers, in either byte order.
+//! Files of version 7.3 are HDF5, a different format.
 
 use std::{borrow::Cow, io::Read, path::Path};
 
@@ -10,28 +10,29 @@ use ndarray::{Array2, ShapeBuilder};
 
 use crate::{DataError, MatlabError};
 
-/// The array that numbers instances, in the data sets Lizard and `CoNSeP`.
+/// The name of the instance map in the data sets Lizard and `CoNSeP`.
 const ARRAY: &str = "inst_map";
-/// Text, an offset, the version and the byte order.
+/// Length of the header: text, an offset, the version and the byte order.
 const HEADER_LENGTH: usize = 128;
-/// More than any image's map: 5,700 x 5,700 numbers of 64 bits. A damaged or hostile file cannot ask for all memory.
+/// Largest size of a decompressed array, so that a damaged or hostile file cannot use up the memory. It is enough for 5,700 x 5,700 numbers
+/// of 64 bits.
 const MOST_BYTES: u64 = 1 << 28;
 
-/// Kinds of elements, as the format numbers them.
+/// Codes of element types.
 const MATRIX: u32 = 14;
 const COMPRESSED: u32 = 15;
-/// Array classes from double to 64-bit numbers; those below are cells, structures, objects, text and sparse arrays.
+/// Array classes from double to 64-bit integers. Lower ones are cells, structures, objects, text and sparse arrays.
 const NUMERIC_CLASSES: std::ops::RangeInclusive<u8> = 6..=15;
-/// Flag of an array of complex numbers.
+/// The flag of complex arrays.
 const COMPLEX: u8 = 0x08;
 
-/// Reads the array `inst_map`: `[rows, columns]`, instance numbers.
+/// Reads the instance map `inst_map`: `[rows, columns]`.
 pub(crate) fn read_instances(path: &Path) -> Result<Array2<u16>, DataError> {
     let bytes = std::fs::read(path).map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
     parse(&bytes).map_err(|source| DataError::Image { path: path.to_path_buf(), source: source.into() })
 }
 
-/// The array, or what is there instead.
+/// Finds the instance map and decodes it.
 fn parse(bytes: &[u8]) -> Result<Array2<u16>, MatlabError> {
     let (body, order) = body(bytes)?;
     let mut elements = Elements { bytes: body, order };
@@ -47,7 +48,7 @@ fn parse(bytes: &[u8]) -> Result<Array2<u16>, MatlabError> {
     Err(MatlabError::NoArray { others })
 }
 
-/// What follows the header, and the byte order.
+/// The elements after the header, and the byte order.
 fn body(bytes: &[u8]) -> Result<(&[u8], Order), MatlabError> {
     let parts = bytes.split_at_checked(HEADER_LENGTH);
     let (header, body) = parts.ok_or(MatlabError::NoHeader { found: bytes.len() })?;
@@ -67,7 +68,7 @@ fn unpack(data: &[u8]) -> Result<Vec<u8>, MatlabError> {
     Ok(unpacked)
 }
 
-/// Which byte of a number comes first.
+/// The byte order of numbers.
 #[derive(Debug, Clone, Copy)]
 enum Order {
     Little,
@@ -88,14 +89,14 @@ impl Order {
     }
 }
 
-/// A tag and what it announces.
+/// An element: its type and data.
 struct Element<'a> {
     kind: u32,
     data: &'a [u8],
 }
 
 impl<'a> Element<'a> {
-    /// The bytes of an array, unpacked where they are compressed; `None` of an element of another kind.
+    /// The bytes of an array, decompressed if needed; `None` for an element of another type.
     fn matrix(&self, order: Order) -> Result<Option<Cow<'a, [u8]>>, MatlabError> {
         match self.kind {
             MATRIX => Ok(Some(Cow::Borrowed(self.data))),
@@ -109,7 +110,7 @@ impl<'a> Element<'a> {
     }
 }
 
-/// Elements one behind the other.
+/// Consecutive elements.
 struct Elements<'a> {
     bytes: &'a [u8],
     order: Order,
@@ -122,26 +123,26 @@ impl<'a> Elements<'a> {
             return Ok(None);
         }
         let first = self.order.u32(self.bytes).ok_or(MatlabError::CutOff)?;
-        // Up to four bytes of data may stand in the tag itself.
+        // An element of up to four bytes may store its data in the tag itself.
         let (kind, length, start) = match first >> 16 {
             0 => (first, self.order.u32(&self.bytes[4..]).ok_or(MatlabError::CutOff)? as usize, 8),
             length => (first & 0xffff, length as usize, 4),
         };
         let data = self.bytes.get(start..).and_then(|rest| rest.get(..length)).ok_or(MatlabError::CutOff)?;
         let end = start + length;
-        // Compressed elements alone are not filled up to eight bytes.
+        // Elements are padded to a multiple of eight bytes, except compressed ones.
         let end = if kind == COMPRESSED { end } else { end.next_multiple_of(8) };
         self.bytes = self.bytes.get(end..).unwrap_or_default();
         Ok(Some(Element { kind, data }))
     }
 
-    /// The next element of an array, which must be there.
+    /// The next element of an array; an error if it is missing.
     fn part(&mut self) -> Result<Element<'a>, MatlabError> {
         self.next()?.ok_or(MatlabError::Incomplete { part: "parts" })
     }
 }
 
-/// An array's description, its numbers not decoded yet.
+/// An array whose numbers are not decoded yet.
 struct Matrix<'a> {
     name: String,
     class: u8,
@@ -159,7 +160,7 @@ impl<'a> Matrix<'a> {
         Ok(Self { name, class: (flags & 0xff) as u8, flags: (flags >> 8 & 0xff) as u8, sides, rest })
     }
 
-    /// The numbers as labels. MATLAB stores columns one behind the other.
+    /// The numbers as labels. MATLAB stores arrays in column-major order.
     fn labels(mut self, order: Order) -> Result<Array2<u16>, MatlabError> {
         if !NUMERIC_CLASSES.contains(&self.class) || self.flags & COMPLEX != 0 {
             return Err(MatlabError::NotNumeric);
@@ -174,9 +175,9 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// Decodes numbers; an array of doubles may be stored in fewer bytes.
+/// Decodes numbers. An array of doubles may be stored in a smaller type.
 fn numbers(element: &Element<'_>, order: Order) -> Result<Vec<f64>, MatlabError> {
-    /// Splits into numbers of `N` bytes, low byte first.
+    /// Decodes numbers of `N` bytes.
     fn decode<const N: usize>(data: &[u8], order: Order, number: impl Fn([u8; N]) -> f64) -> Vec<f64> {
         data.chunks_exact(N).filter_map(|bytes| order.bytes(bytes)).map(number).collect()
     }

@@ -1,8 +1,8 @@
-//! Types whose values are told by name, on command lines and in JSON alike.
+//! Types that are written by name, on command lines and in JSON.
 
-/// Parses a type by the names that its `Display` writes: `FromStr`, and `From` and `TryFrom` of `String`, which serde uses.
+/// Implements `FromStr`, and the conversions from and to `String` that serde uses, with the names that a type's `Display` writes.
 ///
-/// `$all` is an array of all values, `$expected` the names as an error lists them.
+/// `$all` is an array of all values, `$expected` the list of names for the error message.
 macro_rules! named {
     ($type:ty, $all:expr, $expected:expr) => {
         impl std::str::FromStr for $type {

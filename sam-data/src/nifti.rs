@@ -1,10 +1,10 @@
-//! NIfTI in and out, both versions, as a single file or a pair of header and voxels.
+//! Reads and writes NIfTI-1 and NIfTI-2, as a single file or a header pair.
 //!
-//! The `nifti` crate decodes type codes. The rest is written here:
-//! - its reader reserves the memory that a header announces before it has seen the voxels, and a damaged header announces anything;
-//! - its writer builds a header from its own fields, whereas a mask must leave with the bytes that its image came with;
-//! - it opens files by their names, whereas content decides here;
-//! - it knows NIfTI-1 alone.
+//! The `nifti` crate is used only to decode type codes, for four reasons:
+//! - its reader allocates what a header announces before it has read the voxels, and a damaged header can announce any size;
+//! - its writer builds a header from its own fields, but a mask must keep the bytes of its image's header;
+//! - it detects the format by file name, but here the content decides;
+//! - it supports only NIfTI-1.
 
 mod affine;
 mod decode;
@@ -26,52 +26,53 @@ pub use write::{check_output, write_labels, write_labels_on, write_volume};
 
 use crate::{DataError, Grid, LabelVolume, Volume};
 
-/// How voxels that are NaN or infinite are treated.
+/// What to do with voxels that are NaN or infinite.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 #[non_exhaustive]
 pub enum NonFinite {
-    /// The volume is refused.
+    /// Refuse the volume.
     #[default]
     Reject,
-    /// They become this value.
+    /// Replace them by this value.
     Replace(f32),
 }
 
-/// How a volume is read.
+/// Options for reading a volume.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ReadOptions {
-    /// Which volume of a file with a fourth dimension; `None` insists on a single one.
+    /// Index of the volume in a file with a fourth dimension. With `None`, the file must hold a single volume.
     pub time: Option<usize>,
-    /// How voxels that are NaN or infinite are treated.
+    /// What to do with voxels that are NaN or infinite.
     pub non_finite: NonFinite,
 }
 
 impl ReadOptions {
-    /// Reads this volume of a file with a fourth dimension, counted from 0.
+    /// These options with a volume index, counted from 0, for a file with a fourth dimension.
     #[must_use]
     pub const fn with_time(self, time: usize) -> Self {
         Self { time: Some(time), ..self }
     }
 
-    /// Treats voxels that are NaN or infinite in this way.
+    /// These options with another treatment of voxels that are NaN or infinite.
     #[must_use]
     pub const fn with_non_finite(self, non_finite: NonFinite) -> Self {
         Self { non_finite, ..self }
     }
 }
 
-/// The files of a volume: the named one first, then the other half if it is a header pair.
+/// The files of a volume: `path` first, then the other file of a header pair.
 pub fn nifti_files(path: impl AsRef<Path>) -> Vec<PathBuf> {
     let path = path.as_ref();
     let other = [("hdr", "img"), ("img", "hdr")].into_iter().find_map(|(from, to)| source::other_half(path, from, to));
     [Some(path.to_path_buf()), other].into_iter().flatten().collect()
 }
 
-/// Reads a single, finite volume: `.nii`, `.nii.gz`, or either half of a pair of `.hdr` and `.img`, compressed or not. The content decides, not the name.
+/// Reads a single volume without NaN or infinite voxels: `.nii`, `.nii.gz`, or either file of a pair of `.hdr` and `.img`, compressed or
+/// not. The content decides, not the name.
 ///
-/// Intensities are scaled by the header's slope and intercept. The affine is the sform, else the qform, else the one from the voxel
-/// sizes, as in nibabel.
+/// Intensities are scaled by the header's slope and intercept. The affine is the sform, else the qform, else one made from the voxel sizes,
+/// as in nibabel.
 ///
 /// # Errors
 /// [`DataError::Read`], [`DataError::Truncated`], [`DataError::Damaged`], [`DataError::Format`], [`DataError::Half`],
@@ -100,10 +101,10 @@ pub fn read_volume_with(path: impl AsRef<Path>, options: &ReadOptions) -> Result
     Ok(Volume { voxels, grid, header: Some(header) })
 }
 
-/// Reads a label map: whole numbers from 0 to 65535, whatever type they are stored in.
+/// Reads a label map: whole numbers from 0 to 65535, stored in any type.
 ///
 /// # Errors
-/// As [`read_volume`], and [`DataError::NoLabel`] for any other value.
+/// As [`read_volume`], and [`DataError::NoLabel`] if a value is not such a number.
 pub fn read_labels(path: impl AsRef<Path>) -> Result<LabelVolume, DataError> {
     let path = path.as_ref();
     let source = Source::open(path, None)?;
@@ -127,14 +128,14 @@ pub fn read_labels(path: impl AsRef<Path>) -> Result<LabelVolume, DataError> {
     Ok(LabelVolume { labels: arrange(values, &layout), grid })
 }
 
-/// An array of decoded voxels.
+/// Arranges decoded voxels as an array.
 fn arrange<T>(values: Vec<T>, layout: &Layout) -> Array3<T> {
     let [i, j, k] = layout.shape;
     Array3::from_shape_vec((i, j, k).f(), values).expect("as many bytes were read as the shape needs")
 }
 
 impl Layout {
-    /// Where the voxels lie.
+    /// The grid of the volume.
     fn grid(&self, path: &Path) -> Result<Grid, DataError> {
         let grid = Grid::try_new(self.shape, self.affine);
         grid.map_err(|source| DataError::Affine { path: path.to_path_buf(), source })
@@ -146,13 +147,13 @@ fn index_of(position: usize, [i, j, _]: [usize; 3]) -> [usize; 3] {
     [position % i, position / i % j, position / i / j]
 }
 
-/// Turns stored numbers into intensities.
+/// Returns the function from stored values to intensities.
 fn scaled((slope, intercept): (f64, f64)) -> impl Fn(f64) -> f32 {
     move |value| (value * slope + intercept) as f32
 }
 
 impl NonFinite {
-    /// Replaces voxels that are not finite, or returns their number and the position of the first.
+    /// Replaces voxels that are not finite, or returns how many there are and the position of the first.
     fn treat(self, voxels: &mut [f32]) -> Result<(), (usize, usize)> {
         match self {
             Self::Replace(value) => {

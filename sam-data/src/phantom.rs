@@ -1,7 +1,7 @@
-//! Synthetic scans and images, for runs without any data.
+//! Phantoms: synthetic scans and images, for tests and demos without data.
 //!
-//! Nothing here was measured on a patient: organs are smooth bodies of plausible size, place and brightness, drawn from a seed. They
-//! show that a program works, not how well it does on scans.
+//! No phantom was measured on a patient. Organs are smooth bodies of plausible size, position and brightness, drawn from a seed. Phantoms
+//! show that a program works, not how well it works on real scans.
 
 mod body;
 mod cord;
@@ -23,20 +23,20 @@ pub use kind::PhantomKind;
 use noise::{blur, normal};
 use tumour::Tumours;
 
-/// How a synthetic abdomen is made.
+/// The configuration of a synthetic abdomen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct PhantomConfig {
-    /// Voxels from left to right, back to front, and foot to head.
+    /// Number of voxels from left to right, back to front, and foot to head.
     pub shape: [usize; 3],
-    /// Distance between voxels, in mm.
+    /// Voxel spacing, in mm.
     pub spacing_mm: [f64; 3],
     /// Standard deviation of the noise, in HU.
     pub noise_hu: f32,
-    /// Whether there are liver lesions and a kidney tumour, with labels of their own. All else stays as it is without them.
+    /// Whether to add liver lesions and a kidney tumour, with their own labels. Everything else stays the same.
     pub tumours: bool,
-    /// Seed of shapes and noise.
+    /// Seed of the shapes and the noise.
     pub seed: u64,
 }
 
@@ -46,54 +46,54 @@ impl Default for PhantomConfig {
     }
 }
 
-/// A synthetic scan with its exact labels.
+/// A synthetic scan with exact labels.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Phantom {
     /// The scan, in HU.
     pub volume: Volume,
-    /// The organs.
+    /// The labels of the organs.
     pub labels: LabelVolume,
-    /// The organs' names.
+    /// The names of the organs.
     pub table: LabelTable,
 }
 
 impl PhantomConfig {
-    /// This configuration with another shape: voxels from left to right, back to front, and foot to head.
+    /// This config with another shape: number of voxels from left to right, back to front, and foot to head.
     #[must_use]
     pub const fn with_shape(self, shape: [usize; 3]) -> Self {
         Self { shape, ..self }
     }
 
-    /// This configuration with another distance between voxels, in mm.
+    /// This config with another voxel spacing, in mm.
     #[must_use]
     pub const fn with_spacing_mm(self, spacing_mm: [f64; 3]) -> Self {
         Self { spacing_mm, ..self }
     }
 
-    /// This configuration with another standard deviation of the noise, in HU.
+    /// This config with another standard deviation of the noise, in HU.
     #[must_use]
     pub const fn with_noise_hu(self, noise_hu: f32) -> Self {
         Self { noise_hu, ..self }
     }
 
-    /// This configuration with or without tumours.
+    /// This config with or without tumours.
     #[must_use]
     pub const fn with_tumours(self, tumours: bool) -> Self {
         Self { tumours, ..self }
     }
 
-    /// This configuration with another seed.
+    /// This config with another seed.
     #[must_use]
     pub const fn with_seed(self, seed: u64) -> Self {
         Self { seed, ..self }
     }
 
-    /// Makes the scan. The same configuration gives the same voxels.
+    /// Generates the scan. The same config gives the same voxels.
     pub fn generate(&self) -> Phantom {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         let anatomy = Anatomy::draw(&mut rng);
-        // Tumours are drawn from numbers of their own, so that organs and noise are the same without them.
+        // Tumours have their own random generator, so that organs and noise do not depend on them.
         let mut tumour_rng = ChaCha8Rng::seed_from_u64(self.seed);
         tumour_rng.set_stream(1);
         let tumours = self.tumours.then(|| Tumours::draw(&anatomy, &mut tumour_rng));
@@ -108,11 +108,11 @@ impl PhantomConfig {
             *voxel = hu;
             labels[(i, j, k)] = label;
         }
-        // Partial volume first, then noise with the slight blur of a soft reconstruction kernel.
+        // Blurring the voxels simulates the partial volume effect. Blurring the noise simulates a soft reconstruction kernel.
         blur(&mut voxels, &[0, 1]);
         let mut noise = Array3::from_shape_simple_fn(voxels.dim(), || normal(&mut rng));
         blur(&mut noise, &[0, 1]);
-        // Blurring by 1/4, 1/2, 1/4 along two axes leaves 3/8 of the standard deviation.
+        // Blurring by 1/4, 1/2, 1/4 along two axes reduces the standard deviation to 3/8.
         voxels.zip_mut_with(&noise, |voxel, &noise| {
             *voxel = (*voxel + noise * self.noise_hu * 8.0 / 3.0).round().clamp(-1024.0, 3071.0);
         });
@@ -125,7 +125,7 @@ impl PhantomConfig {
     }
 }
 
-/// RAS, with the volume's centre at the origin.
+/// A RAS affine with the origin at the volume's centre.
 fn centred(shape: [usize; 3], spacing_mm: [f64; 3]) -> [[f64; 4]; 4] {
     let mut affine = [[0.0; 4]; 4];
     for (axis, (spacing, count)) in spacing_mm.into_iter().zip(shape).enumerate() {

@@ -1,33 +1,33 @@
-//! Volumes on another grid: intensities linearly, labels by their nearest voxel.
+//! Resampling of volumes onto another grid: linear for intensities, nearest neighbour for labels.
 //!
-//! All is reckoned in millimetres, from voxel centre to voxel centre. A voxel fills the box around its centre, and a volume fills the
-//! boxes of all its voxels; only beyond that box there is nothing.
+//! All positions are in millimetres, from voxel centre to voxel centre. A voxel fills the box around its centre, and a volume fills the
+//! boxes of all its voxels. Only places beyond these boxes are outside.
 
 use ndarray::{Array3, ArrayView3, ShapeBuilder};
 use rayon::prelude::*;
 
 use crate::{DataError, Grid, LabelVolume, ResampleError, Volume};
 
-/// A volume has fewer voxels than this along a side, as in NIfTI-1: a spacing that asks for more is a mistake.
+/// Largest number of voxels along a side, as in NIfTI-1. A spacing that needs more is a mistake.
 const MOST_VOXELS: f64 = 32767.0;
-/// Rounding of an affine moves no place across the border of a volume: so much of a voxel.
+/// Tolerance at the border of a volume, in voxels, for rounding errors of affines.
 const BORDER_TOLERANCE: f64 = 1e-6;
 
 impl Grid {
-    /// The grid of another spacing, in mm, that covers the same box about the same centre.
+    /// The grid with another spacing, in mm, that covers the same box around the same centre.
     ///
-    /// Axes keep their directions. A side has as few voxels as cover the box, so it may reach beyond by less than half a voxel at
-    /// either end. The centres of all voxels of either grid lie within the box of the other: resampling there and back meets no
-    /// border.
+    /// The axes keep their directions. Each side has the smallest number of voxels that covers the box, so it may extend beyond the box by
+    /// less than half a voxel at either end. All voxel centres of each grid are inside the box of the other, so resampling there and back
+    /// never samples outside.
     ///
     /// # Errors
-    /// [`DataError::Resample`] if a spacing is not above 0, or so small that a side has more than 32767 voxels.
+    /// [`DataError::Resample`] if a spacing is not above 0, or so small that a side needs more than 32767 voxels.
     pub fn with_spacing(&self, spacing: [f64; 3]) -> Result<Self, DataError> {
         let own = self.spacing();
         let mut grid = self.clone();
         for axis in 0..3 {
             let extent = self.shape[axis] as f64 * own[axis];
-            // 512 voxels of 0.7 mm are 1024 of 0.35 mm, not 1025, however that is rounded.
+            // 512 voxels of 0.7 mm must become 1024 of 0.35 mm, not 1025 because of rounding.
             let count = (extent / spacing[axis] - BORDER_TOLERANCE).ceil().max(1.0);
             let usable = spacing[axis] > 0.0 && own[axis] > 0.0 && count <= MOST_VOXELS;
             if !usable {
@@ -38,7 +38,7 @@ impl Grid {
                 grid.affine[row][axis] *= spacing[axis] / own[axis];
             }
         }
-        // The centre stays where it was.
+        // Moves the centre back to where it was.
         let (before, after) = (self.centre(), grid.centre());
         for row in 0..3 {
             grid.affine[row][3] += before[row] - after[row];
@@ -46,17 +46,17 @@ impl Grid {
         Ok(grid)
     }
 
-    /// The middle of the volume, in mm.
+    /// The centre of the volume, in mm.
     pub fn centre(&self) -> [f64; 3] {
         self.world(self.shape.map(|side| (side as f64 - 1.0) / 2.0))
     }
 }
 
 impl Volume {
-    /// This volume on another grid: linear between voxel centres, constant from the outermost centres to the border of their voxels.
-    /// Voxels of the grid whose centre lies beyond become `outside`.
+    /// Resamples this volume onto another grid: linearly between voxel centres, and constant from the outermost centres to the border.
+    /// Voxels whose centre is outside this volume become `outside`.
     ///
-    /// The result has no header: written, it gets a new one.
+    /// The result has no header, so writing it creates a new one.
     ///
     /// ```
     /// use sam_data::PhantomConfig;
@@ -70,8 +70,8 @@ impl Volume {
     /// ```
     ///
     /// # Errors
-    /// [`DataError::Resample`] if this volume's affine has no inverse, its voxels do not have its grid's shape, or the result does
-    /// not fit into memory.
+    /// [`DataError::Resample`] if this volume's affine has no inverse, its voxel array and its grid differ in shape, or the result does not
+    /// fit into memory.
     pub fn resampled(&self, onto: &Grid, outside: f32) -> Result<Self, DataError> {
         let voxels = resample(self.voxels.view(), &self.grid, onto, outside, linear)?;
         Ok(Self { voxels, grid: onto.clone(), header: None })
@@ -79,9 +79,9 @@ impl Volume {
 }
 
 impl LabelVolume {
-    /// These labels on another grid: each voxel takes the label of the voxel in whose box its centre lies; background beyond.
+    /// Resamples these labels onto another grid by nearest neighbour. Voxels whose centre is outside become background.
     ///
-    /// Onto a finer grid and back, every label is again what it was.
+    /// Resampling onto a finer grid and back gives the original labels.
     ///
     /// # Errors
     /// As [`Volume::resampled`].
@@ -91,7 +91,7 @@ impl LabelVolume {
     }
 }
 
-/// Each voxel of a grid from its place in another; `sample` is called for places within the volume only.
+/// Samples `voxels` at each voxel of the grid `onto`. `sample` is only called for places inside the volume.
 fn resample<T: Copy + Send + Sync>(
     voxels: ArrayView3<'_, T>,
     from: &Grid,
@@ -124,11 +124,11 @@ fn resample<T: Copy + Send + Sync>(
     Ok(Array3::from_shape_vec((i, j, k).f(), values).expect("as many values as the shape needs"))
 }
 
-/// From the voxel indices of one grid to those of another: an affine map again, so a step for each axis.
+/// The affine map from voxel indices of one grid to those of another, as a step for each axis.
 struct Steps {
-    /// Where the first voxel lies.
+    /// Place of the first voxel.
     first: [f64; 3],
-    /// How far each axis leads.
+    /// Step along each axis.
     axes: [[f64; 3]; 3],
 }
 
@@ -154,13 +154,13 @@ impl Steps {
     }
 }
 
-/// The label of the voxel whose centre is nearest; of two at the same distance, the later one.
+/// The label of the voxel with the nearest centre; in a tie, the one with the higher index.
 fn nearest(labels: &ArrayView3<'_, u16>, at: [f64; 3]) -> u16 {
-    // A place is at most on the last centre, so rounding stays within.
+    // Places are at most at the last centre, so the index stays in range.
     labels[at.map(|part| (part + 0.5) as usize)]
 }
 
-/// Between the eight voxels around a place.
+/// Trilinear interpolation between the eight voxels around a place.
 fn linear(voxels: &ArrayView3<'_, f32>, at: [f64; 3]) -> f32 {
     let low = at.map(|part| part as usize);
     let high = [0, 1, 2].map(|axis| (low[axis] + 1).min(voxels.shape()[axis] - 1));

@@ -1,4 +1,4 @@
-//! One scan, NIfTI or DICOM: its voxels in, label maps of it out.
+//! One scan, NIfTI or DICOM: reading its voxels, and writing label maps on its grid.
 
 use std::{
     fs::File,
@@ -17,19 +17,19 @@ use crate::{DataError, Grid, LabelVolume, Volume, nifti_files, read_labels, read
 #[cfg(feature = "dicom")]
 use crate::{DicomSeries, Segment, read_dicom_observed, write_segmentation};
 
-/// Which scan it is, wherever it lies.
+/// Identifies a scan independently of its location.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScanIdentity {
-    /// Name of its file or folder.
+    /// Name of the file or folder.
     pub name: String,
-    /// SHA-256 of its file; of several files, of their SHA-256s in the order of the slices, one a line.
+    /// SHA-256 of the file. For several files, the SHA-256 of their SHA-256s in slice order, one per line.
     pub sha256: Sha256Id,
-    /// Where its voxels lie.
+    /// The grid of the scan.
     pub grid: Grid,
 }
 
-/// A scan that was read: a NIfTI file, or (feature `dicom`) a DICOM series. [`Scan::in_memory`] is one that came from no file.
+/// A scan: a NIfTI file, a DICOM series (feature `dicom`), or a volume in memory from [`Scan::in_memory`].
 ///
 /// ```
 /// use sam_data::{PhantomConfig, Scan, write_volume};
@@ -47,7 +47,7 @@ pub struct ScanIdentity {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Scan {
-    /// Of a scan in memory, its name.
+    /// The name, if the scan is in memory.
     path: PathBuf,
     in_memory: bool,
     volume: Arc<Volume>,
@@ -56,13 +56,13 @@ pub struct Scan {
 }
 
 impl Scan {
-    /// Reads a scan: `.nii`, `.nii.gz` or a header pair; a folder with a DICOM series, or a DICOM file of many frames. Content decides,
+    /// Reads a scan: a `.nii`, `.nii.gz` or header pair; a folder with a DICOM series, or a multi-frame DICOM file. The content decides,
     /// not the name.
     ///
-    /// `series` chooses among several DICOM series of a folder, by Series Instance UID.
+    /// `series` chooses one of several DICOM series in a folder by its Series Instance UID.
     ///
     /// # Errors
-    /// Those of [`read_volume`] and of `read_dicom`; [`DataError::NotDicom`] if a series is chosen of a NIfTI file;
+    /// Those of [`read_volume`] and of `read_dicom`; [`DataError::NotDicom`] if a series is given for a NIfTI file;
     /// [`DataError::WithoutDicom`] for DICOM without the feature `dicom`.
     #[expect(clippy::missing_panics_doc, reason = "an observer that ignores progress stops nothing")]
     pub fn open(path: impl AsRef<Path>, series: Option<&str>) -> Result<Self, DataError> {
@@ -70,8 +70,8 @@ impl Scan {
         Ok(scan.expect("it ignores progress, so it stops nothing"))
     }
 
-    /// As [`Scan::open`]. The observer is called with [`Stage::Read`]: for DICOM twice for each file, for NIfTI once. `None` if it
-    /// stopped the call before the last file.
+    /// Reads a scan like [`Scan::open`] and reports progress. The observer is called with [`Stage::Read`]: twice for each file of a DICOM
+    /// series, once for NIfTI. Returns `None` if the observer stopped the call before the last file.
     ///
     /// # Errors
     /// As [`Scan::open`].
@@ -89,7 +89,7 @@ impl Scan {
             return Err(DataError::NotDicom { path: path.to_path_buf(), purpose });
         } else {
             let scan = Self { in_memory: false, ..Self::in_memory(path, read_volume(path)?) };
-            // Nothing is left to stop.
+            // The observer cannot stop the call any more, because reading is done.
             let _ = observer(&Progress::new(Stage::Read, 1, 1));
             scan
         };
@@ -99,7 +99,8 @@ impl Scan {
         Ok(Some(scan))
     }
 
-    /// A scan that came from no file, such as a phantom. It has no files and no [`Scan::identity`], so no session can be kept of it.
+    /// A scan in memory that was not read from a file, such as a phantom. It has no files and no [`Scan::identity`], so sessions cannot be
+    /// saved for it.
     pub fn in_memory(name: impl AsRef<Path>, volume: impl Into<Arc<Volume>>) -> Self {
         Self {
             path: name.as_ref().to_path_buf(),
@@ -125,22 +126,22 @@ impl Scan {
         Err(DataError::WithoutDicom { path: path.to_path_buf() })
     }
 
-    /// The file or folder that it was read from; of a scan in memory, its name.
+    /// The file or folder of the scan; the name if the scan is in memory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The name of its file or folder.
+    /// The name of the scan's file or folder.
     pub fn name(&self) -> String {
         self.path.file_name().map_or_else(|| "scan".to_owned(), |name| name.to_string_lossy().into_owned())
     }
 
-    /// Its voxels, to be shared: a clone of the `Arc` copies none.
+    /// The voxels of the scan. Cloning the `Arc` copies no voxels.
     pub fn volume(&self) -> &Arc<Volume> {
         &self.volume
     }
 
-    /// Where its voxels lie.
+    /// The grid of the scan.
     pub fn grid(&self) -> &Grid {
         &self.volume.grid
     }
@@ -151,7 +152,7 @@ impl Scan {
         self.series.as_deref()
     }
 
-    /// Whether it is a DICOM series.
+    /// Whether the scan is a DICOM series.
     pub fn is_dicom(&self) -> bool {
         #[cfg(feature = "dicom")]
         return self.series.is_some();
@@ -159,7 +160,7 @@ impl Scan {
         return false;
     }
 
-    /// Its files: those of a series in the order of the slices, of a NIfTI pair the named one first. A scan in memory has none.
+    /// The files of the scan: for a DICOM series in slice order, for a NIfTI pair the opened file first. A scan in memory has none.
     pub fn files(&self) -> Vec<PathBuf> {
         if self.in_memory {
             return Vec::new();
@@ -171,10 +172,10 @@ impl Scan {
         nifti_files(&self.path)
     }
 
-    /// SHA-256 of its file; of several, of their SHA-256s in the order of the slices. All files are read again.
+    /// The SHA-256 of the scan, as in [`ScanIdentity::sha256`]. Reads all files again.
     ///
     /// # Errors
-    /// [`DataError::Read`]; [`DataError::InMemory`] of a scan that came from no file.
+    /// [`DataError::Read`]; [`DataError::InMemory`] if the scan was not read from a file.
     pub fn sha256(&self) -> Result<Sha256Id, DataError> {
         match &self.files()[..] {
             [] => Err(DataError::InMemory { name: self.name() }),
@@ -186,7 +187,7 @@ impl Scan {
         }
     }
 
-    /// Which scan it is, wherever it lies.
+    /// The identity of the scan, independent of its location.
     ///
     /// # Errors
     /// As [`Scan::sha256`].
@@ -194,10 +195,10 @@ impl Scan {
         Ok(ScanIdentity { name: self.name(), sha256: self.sha256()?, grid: self.volume.grid.clone() })
     }
 
-    /// Reads a label map of the scan from NIfTI.
+    /// Reads a label map of the scan from a NIfTI file.
     ///
     /// # Errors
-    /// Those of [`read_labels`]; [`DataError::Grid`] unless it lies on the scan's grid; see [`Grid::check_same`].
+    /// Those of [`read_labels`]; [`DataError::Grid`] if the label map's grid is not the scan's; see [`Grid::check_same`].
     pub fn read_labels(&self, path: impl AsRef<Path>) -> Result<LabelVolume, DataError> {
         let path = path.as_ref();
         let labels = read_labels(path)?;
@@ -209,9 +210,9 @@ impl Scan {
         Ok(labels)
     }
 
-    /// Writes a label map of the scan as NIfTI, with the scan's own header; see [`write_labels`].
+    /// Writes a label map of the scan as NIfTI, with the header of the scan; see [`write_labels`].
     ///
-    /// Call [`check_output`](crate::check_output) before hours of work depend on it.
+    /// Call [`check_output`](crate::check_output) before a long computation.
     ///
     /// # Errors
     /// As [`write_labels`].
@@ -219,20 +220,20 @@ impl Scan {
         write_labels(path, labels, &self.volume)
     }
 
-    /// Checks that [`Scan::write_segmentation`] can write under a name, before hours of work depend on it.
+    /// Checks that [`Scan::write_segmentation`] can write under this name. Call it before a long computation.
     ///
     /// # Errors
-    /// [`DataError::NotDicom`] if the scan is no DICOM series; as [`check_segmentation_output`](crate::check_segmentation_output).
+    /// [`DataError::NotDicom`] if the scan is not a DICOM series; those of [`check_segmentation_output`](crate::check_segmentation_output).
     #[cfg(feature = "dicom")]
     pub fn check_segmentation_output(&self, path: impl AsRef<Path>) -> Result<(), DataError> {
         self.referred_series()?;
         crate::check_segmentation_output(path)
     }
 
-    /// Writes a label map of the scan as DICOM SEG that refers to its series; see [`write_segmentation`].
+    /// Writes a label map of the scan as DICOM SEG that refers to the series; see [`write_segmentation`].
     ///
     /// # Errors
-    /// [`DataError::NotDicom`] if the scan is no DICOM series; as [`write_segmentation`].
+    /// [`DataError::NotDicom`] if the scan is not a DICOM series; those of [`write_segmentation`].
     #[cfg(feature = "dicom")]
     pub fn write_segmentation(
         &self,
@@ -251,7 +252,7 @@ impl Scan {
     }
 }
 
-/// Whether a path is read as DICOM: a folder, or a file with DICOM's magic.
+/// Whether a path is read as DICOM: a folder, or a file with the DICOM magic.
 fn is_dicom(path: &Path) -> bool {
     let mut start = [0; 132];
     let is_filled = File::open(path).is_ok_and(|mut file| file.read_exact(&mut start).is_ok());
@@ -335,7 +336,7 @@ mod tests {
         let refused = scan.check_segmentation_output(&seg).expect_err("no DICOM");
         assert!(refused.to_string().contains("no DICOM series, but DICOM SEG refers to one"), "{refused}");
         assert!(scan.write_segmentation(&seg, phantom.labels.labels.view(), &[], "").is_err());
-        // A folder is read as a series, and says what it lacks.
+        // A folder is read as a DICOM series, and the error says what is missing.
         let empty = Scan::open(folder.path(), None).expect_err("no DICOM");
         assert!(error_chain(&empty).contains("looked for DICOM images"), "{}", error_chain(&empty));
         assert!(crate::check_segmentation_output("mask.nii").is_err());

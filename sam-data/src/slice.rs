@@ -1,4 +1,4 @@
-//! How slices are cut from a volume, turned for viewing, and put back.
+//! Cutting slices from a volume, turning them for viewing, and putting them back.
 
 use std::{fmt, str::FromStr};
 
@@ -9,18 +9,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DataError, Grid};
 
-/// Bytes that come from memory together.
+/// Size of a CPU cache line in bytes.
 const CACHE_LINE: usize = 64;
 
-/// Voxels below which sharing a slice among cores takes longer than it saves.
+/// For slices with fewer elements, copying in parallel takes longer than it saves.
 const FEWEST_TO_SHARE: usize = 1 << 14;
 
-/// Along which axis a volume is cut.
+/// The axis along which a volume is cut into slices.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum SliceAxis {
-    /// Through the plane in which voxels are finest; axial where no spacing stands out by more than 1 %.
+    /// The through-plane axis; axial if no spacing is more than 1 % larger than the others.
     #[default]
     Auto,
     /// Slices from foot to head.
@@ -29,11 +29,11 @@ pub enum SliceAxis {
     Coronal,
     /// Slices from side to side.
     Sagittal,
-    /// The first voxel index, wherever it points.
+    /// Along the first voxel index, whatever its direction.
     I,
-    /// The second voxel index.
+    /// Along the second voxel index.
     J,
-    /// The third voxel index.
+    /// Along the third voxel index.
     K,
 }
 
@@ -47,7 +47,7 @@ impl SliceAxis {
         (Self::J, "j"),
         (Self::K, "k"),
     ];
-    /// As a [`PromptDocument`](sam_prompt::PromptDocument) names them.
+    /// The corresponding axes of a [`PromptDocument`](sam_prompt::PromptDocument).
     const CUTS: [(CutAxis, Self); 6] = [
         (CutAxis::Axial, Self::Axial),
         (CutAxis::Coronal, Self::Coronal),
@@ -57,12 +57,12 @@ impl SliceAxis {
         (CutAxis::K, Self::K),
     ];
 
-    /// The axis of a prompt document; `None` for an image by itself.
+    /// The axis that a prompt document names; `None` for a single image.
     pub fn from_cut(axis: CutAxis) -> Option<Self> {
         Self::CUTS.into_iter().find(|(cut, _)| *cut == axis).map(|(_, axis)| axis)
     }
 
-    /// The axis as a prompt document names it; `None` for [`SliceAxis::Auto`], which stands for any of them.
+    /// The axis as a prompt document names it; `None` for [`SliceAxis::Auto`], which can become any of them.
     pub fn to_cut(self) -> Option<CutAxis> {
         Self::CUTS.into_iter().find(|(_, axis)| *axis == self).map(|(cut, _)| cut)
     }
@@ -87,14 +87,14 @@ impl fmt::Display for SliceAxis {
     }
 }
 
-/// A cut through a volume, and how its slices are turned to look as radiologists see them.
+/// A cut of a volume into slices, which are turned to the radiological orientation.
 ///
-/// Axial slices have the front above and the patient's right at the left; coronal ones the head above; sagittal ones the head above
-/// and the front at the left. Oblique volumes are turned by their nearest axes. Turning is a transposition and flips, so that it is
-/// undone exactly.
+/// Axial slices have anterior at the top and the patient's right on the left. Coronal slices have the head at the top and the patient's
+/// right on the left. Sagittal slices have the head at the top and anterior on the left. Oblique volumes are turned by their closest axes.
+/// Turning consists of a transposition and flips, so it can be undone exactly.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SlicePlane {
-    /// Voxel axis that is cut, and those that become rows and columns.
+    /// The voxel axis that is cut, and those of rows and columns.
     axes: [usize; 3],
     flip_rows: bool,
     flip_columns: bool,
@@ -103,7 +103,7 @@ pub struct SlicePlane {
 }
 
 impl SlicePlane {
-    /// The cut along an axis of a grid.
+    /// The cut of a grid along an axis.
     pub fn new(grid: &Grid, axis: SliceAxis) -> Self {
         let closest = grid.closest_axes();
         let voxel_axis = |patient: usize| (0..3).find(|&axis| closest[axis].0 == patient).unwrap_or(patient);
@@ -116,7 +116,7 @@ impl SlicePlane {
             SliceAxis::J => 1,
             SliceAxis::K => 2,
         };
-        // Rows run from superior to inferior, or from anterior to posterior where the cut itself is superior.
+        // Rows are from superior to inferior. If the cut is along the superior axis, they are from anterior to posterior.
         let rows = voxel_axis(if closest[cut].0 == 2 { 1 } else { 2 });
         let columns = 3 - cut - rows;
         Self {
@@ -133,7 +133,7 @@ impl SlicePlane {
         &self.grid
     }
 
-    /// The cut as prompt documents name it: by the voxel axis that is cut.
+    /// The cut axis as prompt documents name it, by voxel index.
     pub const fn cut_axis(&self) -> CutAxis {
         match self.axes[0] {
             0 => CutAxis::I,
@@ -147,7 +147,7 @@ impl SlicePlane {
         self.axes[0]
     }
 
-    /// How many slices there are.
+    /// Number of slices.
     pub fn count(&self) -> usize {
         self.grid.shape[self.axes[0]]
     }
@@ -162,7 +162,7 @@ impl SlicePlane {
         (self.spacing[self.axes[1]], self.spacing[self.axes[2]])
     }
 
-    /// The (fractional) voxel index of a place on a slice, in file order.
+    /// The (fractional) voxel index of a place on a slice.
     pub fn voxel(&self, slice: f64, row: f64, column: f64) -> [f64; 3] {
         let mut voxel = [0.0; 3];
         let turned =
@@ -181,20 +181,19 @@ impl SlicePlane {
         self.axes.map(|axis| turned[axis])
     }
 
-    /// Cuts a slice out of a volume in file order: `[rows, columns]`.
+    /// Cuts a slice from a volume in file order: `[rows, columns]`.
     ///
     /// # Panics
-    /// If the volume has another shape than the grid, or the index is not below [`SlicePlane::count`]; see
-    /// [`SlicePlane::try_extract`].
+    /// If the volume differs in shape from the grid, or the index is not below [`SlicePlane::count`]; see [`SlicePlane::try_extract`].
     #[track_caller]
     pub fn extract<T: Clone + Send + Sync>(&self, volume: ArrayView3<'_, T>, index: usize) -> Array2<T> {
         expected(self.try_extract(volume, index))
     }
 
-    /// Cuts a slice out of a volume in file order: `[rows, columns]`.
+    /// Cuts a slice from a volume in file order: `[rows, columns]`.
     ///
     /// # Errors
-    /// [`DataError::Shape`] if the volume has another shape than the grid; [`DataError::NoSuchSlice`].
+    /// [`DataError::Shape`] if the volume differs in shape from the grid; [`DataError::NoSuchSlice`].
     pub fn try_extract<T: Clone + Send + Sync>(
         &self,
         volume: ArrayView3<'_, T>,
@@ -204,12 +203,12 @@ impl SlicePlane {
         Ok(self.turn(volume.index_axis_move(Axis(self.axes[0]), index)))
     }
 
-    /// Copies a slice whose axes are in file order, turned as it is shown.
+    /// Copies a slice in file order, turned for viewing.
     pub(crate) fn turn<T: Clone + Send + Sync>(&self, slice: ArrayView2<'_, T>) -> Array2<T> {
         gathered(self.turned(slice))
     }
 
-    /// A slice whose axes are in file order, turned as it is shown.
+    /// Turns a slice in file order for viewing.
     fn turned<S: RawData>(&self, mut slice: ArrayBase<S, Ix2>) -> ArrayBase<S, Ix2> {
         if self.axes[1] > self.axes[2] {
             slice = slice.reversed_axes();
@@ -226,7 +225,7 @@ impl SlicePlane {
     /// Puts a slice back into a volume in file order: the inverse of [`SlicePlane::extract`].
     ///
     /// # Panics
-    /// If a shape differs, or the index is not below [`SlicePlane::count`]; see [`SlicePlane::try_insert`].
+    /// If a shape is wrong, or the index is not below [`SlicePlane::count`]; see [`SlicePlane::try_insert`].
     #[track_caller]
     pub fn insert<T: Clone>(&self, volume: &mut Array3<T>, index: usize, slice: ArrayView2<'_, T>) {
         expected(self.try_insert(volume, index, slice));
@@ -235,7 +234,7 @@ impl SlicePlane {
     /// Puts a slice back into a volume in file order: the inverse of [`SlicePlane::try_extract`].
     ///
     /// # Errors
-    /// [`DataError::Shape`] if the volume has another shape than the grid; [`DataError::NoSuchSlice`]; [`DataError::SliceSize`].
+    /// [`DataError::Shape`] if the volume differs in shape from the grid; [`DataError::NoSuchSlice`]; [`DataError::SliceSize`].
     pub fn try_insert<T: Clone>(
         &self,
         volume: &mut Array3<T>,
@@ -251,7 +250,7 @@ impl SlicePlane {
         Ok(())
     }
 
-    /// Checks that a volume of this shape has such a slice.
+    /// Checks that a volume of this shape fits the grid and has this slice.
     pub(crate) fn check(&self, (i, j, k): (usize, usize, usize), index: usize) -> Result<(), DataError> {
         if [i, j, k] != self.grid.shape {
             return Err(DataError::Shape { expected: self.grid.shape, found: [i, j, k] });
@@ -263,7 +262,7 @@ impl SlicePlane {
     }
 }
 
-/// Prompts in millimetres (RAS+) on the slices of this plane.
+/// Converts prompts between millimetres (RAS+) and pixels of this plane's slices.
 impl SliceGeometry for SlicePlane {
     fn pixel(&self, position: [f64; 3]) -> Option<(usize, [f32; 2])> {
         let [slice, row, column] = self.place(self.grid.index(position)?);
@@ -278,7 +277,7 @@ impl SliceGeometry for SlicePlane {
     }
 }
 
-/// The value, or a panic with the error's own text: a caller's mistake, as documented with each function.
+/// Returns the value, or panics with the error's text. Used for caller mistakes that each function documents under `# Panics`.
 #[track_caller]
 pub(crate) fn expected<T>(result: Result<T, DataError>) -> T {
     match result {
@@ -287,9 +286,10 @@ pub(crate) fn expected<T>(result: Result<T, DataError>) -> T {
     }
 }
 
-/// A copy.
+/// Copies a slice to a new array.
 ///
-/// Voxels that lie apart come from memory one by one, and a core waits for each; so the rows of such a slice are shared among the cores.
+/// If elements are not adjacent in memory, each needs its own cache line, and a core waits for each. So the rows of such a slice are copied
+/// in parallel.
 fn gathered<T: Clone + Send + Sync>(slice: ArrayView2<'_, T>) -> Array2<T> {
     let lie_together = slice.strides().iter().any(|&stride| stride.unsigned_abs() * size_of::<T>() < CACHE_LINE);
     if lie_together || slice.len() < FEWEST_TO_SHARE {

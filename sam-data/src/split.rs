@@ -1,7 +1,6 @@
-//! Which cases are learned from and which are tested.
+//! Splits of cases into training and test sets.
 //!
-//! Cases are divided here. Which slices of a case are annotated is the caller's choice, such as `SliceSelection` of sam-prompt: this
-//! crate needs none of the others.
+//! This module splits cases. The caller chooses which slices of a case are annotated, for example with `SliceSelection` of sam-prompt.
 
 use std::path::Path;
 
@@ -12,25 +11,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DataError, Dataset, KnownSet};
 
-/// A case of a data set, by name.
+/// Identifies a case of a data set.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CaseId {
-    /// The data set's name.
+    /// Name of the data set.
     pub dataset: String,
-    /// The case's own name.
+    /// Name of the case.
     pub case: String,
 }
 
-/// One way to divide cases: none is on both sides.
+/// One division into training and test cases. No case is in both.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fold {
-    /// To learn from.
+    /// Training cases.
     pub train: Vec<CaseId>,
-    /// To test on.
+    /// Test cases.
     pub test: Vec<CaseId>,
 }
 
-/// A division of cases into train and test sets, stored as JSON with the results.
+/// A split of cases into training and test sets, saved as JSON with the results.
 ///
 /// ```
 /// use sam_data::{PhantomKind, Split};
@@ -43,21 +42,21 @@ pub struct Fold {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Split {
-    /// The seed of drawing; `None` where nothing was drawn.
+    /// The seed of the random split; `None` if the split is not random.
     pub seed: Option<u64>,
-    /// Each is learned and tested by itself.
+    /// The folds. Each is trained and tested separately.
     pub folds: Vec<Fold>,
-    /// Reasons why the results may be too good: data sets that share scans.
+    /// Warnings about data leakage: data sets that share scans.
     pub warnings: Vec<String>,
 }
 
 impl Split {
-    /// Leaves out the named cases to test on, and learns from all others.
+    /// Leave-out split: the named cases are tested, all others are for training.
     ///
-    /// A name is that of the case, or `data set/case` where several sets have one of that name.
+    /// A name is that of a case, or `data set/case` if several sets have a case of this name.
     ///
     /// # Errors
-    /// [`DataError::NoSuchCase`] for a name that no set, or more than one, has; [`DataError::Folds`] if one side is empty.
+    /// [`DataError::NoSuchCase`] if no case, or more than one, has the name; [`DataError::Folds`] if one side is empty.
     pub fn leave_out(sets: &[&dyn Dataset], test: &[&str]) -> Result<Self, DataError> {
         let all = ids(sets);
         let mut tested = Vec::new();
@@ -84,11 +83,11 @@ impl Split {
         Ok(Self { seed: None, folds: vec![Fold { train, test: tested }], warnings: warnings(sets, sets) })
     }
 
-    /// Tests each case once: all are shuffled and dealt out to so many folds, of sizes that differ by one at the most. As many folds as
-    /// cases leave out one at a time.
+    /// K-fold cross-validation: the cases are shuffled and dealt to `folds` folds, whose sizes differ by at most one. Each case is tested
+    /// once. With as many folds as cases, this is leave-one-out.
     ///
     /// # Errors
-    /// [`DataError::Folds`] unless there are 2 folds or more, and a case for each.
+    /// [`DataError::Folds`] if there are fewer than 2 folds, or fewer cases than folds.
     pub fn k_fold(sets: &[&dyn Dataset], folds: usize, seed: u64) -> Result<Self, DataError> {
         let mut all = ids(sets);
         if folds < 2 || folds > all.len() {
@@ -107,7 +106,7 @@ impl Split {
         Ok(Self { seed: Some(seed), folds: (0..folds).map(fold).collect(), warnings: warnings(sets, sets) })
     }
 
-    /// Learns from one set and tests on another.
+    /// Trains on one data set and tests on another.
     pub fn between(train: &dyn Dataset, test: &dyn Dataset) -> Self {
         let fold = Fold { train: ids(&[train]), test: ids(&[test]) };
         Self { seed: None, folds: vec![fold], warnings: warnings(&[train], &[test]) }
@@ -126,7 +125,7 @@ impl Split {
     }
 }
 
-/// All cases of some sets, each once, in order.
+/// All cases of the data sets in order, each once.
 fn ids(sets: &[&dyn Dataset]) -> Vec<CaseId> {
     let of_set = |set: &&dyn Dataset| {
         let id = |case: &crate::Case| CaseId { dataset: set.name().to_owned(), case: case.name.clone() };
@@ -138,7 +137,7 @@ fn ids(sets: &[&dyn Dataset]) -> Vec<CaseId> {
     ids
 }
 
-/// Warnings about different sets that share scans, one for each pair.
+/// Warnings about pairs of different sets that share scans.
 fn warnings(ours: &[&dyn Dataset], theirs: &[&dyn Dataset]) -> Vec<String> {
     let known = |sets: &[&dyn Dataset]| sets.iter().filter_map(|set| set.known()).collect::<Vec<_>>();
     let mut said = Vec::new();

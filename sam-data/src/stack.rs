@@ -1,4 +1,4 @@
-//! The slices of a volume, or the images of a set, as a model sees them: in 8-bit levels, with their labels.
+//! Stacks: the slices of a volume, or the images of a data set, in 8-bit levels and with their labels.
 
 use std::sync::Arc;
 
@@ -9,23 +9,23 @@ use crate::{
     slice::expected,
 };
 
-/// One slice of a volume, or one image of a set, with its labels.
+/// One slice of a volume, or one image of a data set, with its labels.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Slice {
-    /// Its place in the stack, from 0.
+    /// Index in the stack, from 0.
     pub index: usize,
-    /// What a model sees, in 8-bit levels: `[rows, columns, channels]`, one channel for grey and three for colour.
+    /// The 8-bit levels that a model sees: `[rows, columns, channels]`, with one channel for grey and three for colour.
     pub image: Array3<u8>,
-    /// Label values: `[rows, columns]`. Instances all have 1; without labels, everything is 0.
+    /// Label values: `[rows, columns]`. All instances have the value 1. Without labels, everything is 0.
     pub labels: Array2<u16>,
-    /// Distance between rows and between columns, in mm; `None` for an image, which does not say.
+    /// Distance between rows and between columns, in mm; `None` for an image, whose spacing is unknown.
     pub spacing: Option<(f64, f64)>,
 }
 
-/// The slices of one volume along an axis, or the images of one set. Each is cut on demand.
+/// A stack: the slices of one volume along an axis, or the images of one data set. Slices are cut on demand.
 ///
-/// The volume is shared, not copied. A volume has one window for all its slices; each image of a set has its own.
+/// The volume is shared, not copied. All slices of a volume have the same window; each image of a set has its own.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -41,7 +41,7 @@ pub struct Slice {
 /// ```
 ///
 /// # Panics
-/// Functions that take an index panic with both numbers if it is not below [`Stack::len`]; see [`Stack::check`].
+/// Functions with an index panic if it is not below [`Stack::len`]; see [`Stack::check`].
 #[derive(Debug, Clone)]
 pub struct Stack {
     name: String,
@@ -54,7 +54,7 @@ enum Source {
     Images(Vec<SeenImage>),
 }
 
-/// A volume, and how it is cut and seen.
+/// A volume with its slice plane and window.
 #[derive(Debug, Clone)]
 struct CutVolume {
     volume: Arc<Volume>,
@@ -63,7 +63,7 @@ struct CutVolume {
     window: ResolvedWindow,
 }
 
-/// An image, and how it is seen.
+/// An image with its window.
 #[derive(Debug, Clone)]
 struct SeenImage {
     image: Array3<f32>,
@@ -72,11 +72,11 @@ struct SeenImage {
 }
 
 impl Stack {
-    /// The slices of a volume, without labels.
+    /// A stack of the slices of a volume, without labels.
     ///
     /// # Errors
-    /// [`DataError::Shape`] if the voxels do not have the grid's shape; [`DataError::InvalidGrid`]; [`DataError::Window`] if the window
-    /// cannot be applied.
+    /// [`DataError::Shape`] if the voxel array differs in shape from the grid; [`DataError::InvalidGrid`]; [`DataError::Window`] if the
+    /// window cannot be applied.
     pub fn new(
         name: impl Into<String>,
         volume: impl Into<Arc<Volume>>,
@@ -92,10 +92,10 @@ impl Stack {
         Ok(Self { name: name.into(), source: Source::Volume(Box::new(cut)) })
     }
 
-    /// This stack of a volume, with these labels. Images keep their own.
+    /// This stack with the labels of its volume. Does not change the labels of images.
     ///
     /// # Errors
-    /// [`DataError::Shape`] if the labels do not have the volume's shape. Where they lie is not checked here, but by
+    /// [`DataError::Shape`] if the labels differ in shape from the volume. Their position is not checked here but in
     /// [`Scan::read_labels`](crate::Scan::read_labels).
     pub fn with_labels(mut self, labels: impl Into<Arc<LabelVolume>>) -> Result<Self, DataError> {
         if let Source::Volume(cut) = &mut self.source {
@@ -106,7 +106,7 @@ impl Stack {
         Ok(self)
     }
 
-    /// A loaded case: the slices of its volume, or its single image.
+    /// The stack of a loaded case: the slices of its volume, or its single image.
     ///
     /// # Errors
     /// As [`Stack::new`]; [`DataError::Window`] for a window in HU on a single image.
@@ -125,8 +125,8 @@ impl Stack {
         }
     }
 
-    /// The cases of a data set: a stack for each volume, and one for all single images together, which share their annotations
-    /// (the paper's 2-D protocol). The latter is called `images`.
+    /// The stacks of a data set: one for each volume, and one called `images` for all single images, which share their annotations (the
+    /// paper's 2-D protocol).
     ///
     /// # Errors
     /// [`DataError::Case`] if a case cannot be read, or its window cannot be applied.
@@ -146,32 +146,32 @@ impl Stack {
         Ok(stacks)
     }
 
-    /// The name of the case or set.
+    /// The name of the case or data set.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The volume that is cut; `None` for images.
+    /// The volume of the stack; `None` for images.
     pub fn volume(&self) -> Option<&Arc<Volume>> {
         self.cut().map(|cut| &cut.volume)
     }
 
-    /// How the volume is cut; `None` for images.
+    /// The slice plane of the volume; `None` for images.
     pub fn plane(&self) -> Option<&SlicePlane> {
         self.cut().map(|cut| &cut.plane)
     }
 
-    /// The intensities that become black and white; `None` for images, each of which has its own.
+    /// The window of the volume; `None` for images, because each has its own.
     pub fn window(&self) -> Option<&ResolvedWindow> {
         self.cut().map(|cut| &cut.window)
     }
 
-    /// Whether neighbours show neighbouring parts of one body: slices of a volume do, images of a set do not.
+    /// Whether neighbouring slices are adjacent in the body: true for slices of a volume, false for images.
     pub fn is_ordered(&self) -> bool {
         self.cut().is_some()
     }
 
-    /// How many slices there are.
+    /// Number of slices.
     pub fn len(&self) -> usize {
         match &self.source {
             Source::Volume(cut) => cut.plane.count(),
@@ -179,12 +179,12 @@ impl Stack {
         }
     }
 
-    /// Whether there is no slice.
+    /// Whether the stack has no slices.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Checks that there is such a slice.
+    /// Checks that a slice exists.
     ///
     /// # Errors
     /// [`DataError::NoSuchSlice`].
@@ -200,12 +200,12 @@ impl Stack {
         Slice { index, image: self.image(index), labels: self.labels(index), spacing }
     }
 
-    /// All slices, one after the other.
+    /// All slices in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Slice> + '_ {
         (0..self.len()).map(|index| self.get(index))
     }
 
-    /// One slice as it is stored, in HU, MR units or levels: `[rows, columns, channels]`.
+    /// One slice in its stored intensities (HU, MR units or levels): `[rows, columns, channels]`.
     #[track_caller]
     pub fn intensities(&self, index: usize) -> Array3<f32> {
         expected(self.check(index));
@@ -228,7 +228,7 @@ impl Stack {
         }
     }
 
-    /// The label values of one slice, `[rows, columns]`; zeros where there are no labels.
+    /// The label values of one slice, `[rows, columns]`; zeros if there are no labels.
     #[track_caller]
     pub fn labels(&self, index: usize) -> Array2<u16> {
         expected(self.check(index));
@@ -241,7 +241,7 @@ impl Stack {
         }
     }
 
-    /// Where one slice shows any of some label values: `[rows, columns]`.
+    /// The mask of some label values on one slice: `[rows, columns]`.
     #[track_caller]
     pub fn mask(&self, index: usize, values: &[u16]) -> Array2<bool> {
         self.labels(index).mapv(|label| values.contains(&label))
@@ -294,7 +294,7 @@ mod tests {
         let stack = stack.with_labels(LabelVolume::new(labels, AFFINE))?;
         let second = stack.iter().nth(1).expect("two slices");
         assert_eq!((second.index, second.image.dim(), second.spacing), (1, (3, 4, 1), Some((3.0, 2.0))));
-        // The patient's right, the larger i, is at the left.
+        // The patient's right, where i is larger, is on the left.
         assert_eq!((second.image[(0, 0, 0)], second.labels[(0, 0)]), (103, 3));
         assert_eq!(stack.mask(1, &[1, 3]).row(0).to_vec(), [true, false, true, false]);
         assert!(stack.is_ordered() && stack.window().is_some());

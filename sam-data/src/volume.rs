@@ -1,4 +1,4 @@
-//! Volumes of intensities and of labels.
+//! Volumes of intensities and label volumes.
 
 use std::collections::BTreeSet;
 
@@ -6,30 +6,30 @@ use ndarray::{Array3, Axis};
 
 use crate::{Grid, GridError, SliceAxis};
 
-/// The header of a NIfTI file, kept byte for byte so that a mask can be written with it.
+/// The header of a NIfTI file, kept byte for byte so that masks can be written with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceHeader {
-    /// The header: 348 bytes of NIfTI-1 or 540 of NIfTI-2.
+    /// The header: 348 bytes for NIfTI-1, 540 for NIfTI-2.
     pub(crate) bytes: Vec<u8>,
-    /// All between the header and the voxels of a single file, at least 4 bytes: the extension flag and extensions.
+    /// The extension flag and the extensions: all bytes between the header and the voxels of a single file, at least 4.
     pub(crate) extensions: Vec<u8>,
-    /// Whether numbers are stored low byte first.
+    /// Whether numbers are little-endian.
     pub(crate) little_endian: bool,
 }
 
-/// A volume of intensities (HU, or MR's arbitrary units), scaling applied.
+/// A volume of intensities, after scaling (HU, or arbitrary units for MR).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Volume {
     /// Intensities in file order: `[i, j, k]`.
     pub voxels: Array3<f32>,
-    /// Where the voxels lie.
+    /// The grid of the volume.
     pub grid: Grid,
-    /// The header of the file it came from; `None` for a volume that was made.
+    /// The header of the file; `None` if the volume was not read from a NIfTI file.
     pub header: Option<SourceHeader>,
 }
 
 impl Volume {
-    /// A volume that came from no file. The grid takes the array's shape.
+    /// Creates a volume without a file. The grid gets the array's shape.
     ///
     /// # Panics
     /// As [`Grid::new`]; see [`Volume::try_new`].
@@ -39,7 +39,7 @@ impl Volume {
         Self { voxels, grid, header: None }
     }
 
-    /// A volume that came from no file. The grid takes the array's shape.
+    /// Creates a volume without a file. The grid gets the array's shape.
     ///
     /// # Errors
     /// As [`Grid::try_new`].
@@ -49,17 +49,17 @@ impl Volume {
     }
 }
 
-/// A volume of labels: 0 is background.
+/// A label volume: a label for each voxel. 0 is background.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LabelVolume {
     /// Labels in file order: `[i, j, k]`.
     pub labels: Array3<u16>,
-    /// Where the voxels lie.
+    /// The grid of the volume.
     pub grid: Grid,
 }
 
 impl LabelVolume {
-    /// Labels on a grid, which takes the array's shape.
+    /// Creates a label volume. The grid gets the array's shape.
     ///
     /// # Panics
     /// As [`Grid::new`]; see [`LabelVolume::try_new`].
@@ -69,7 +69,7 @@ impl LabelVolume {
         Self { labels, grid }
     }
 
-    /// Labels on a grid, which takes the array's shape.
+    /// Creates a label volume. The grid gets the array's shape.
     ///
     /// # Errors
     /// As [`Grid::try_new`].
@@ -78,14 +78,14 @@ impl LabelVolume {
         Ok(Self { labels, grid })
     }
 
-    /// All labels that occur, background left out.
+    /// All labels in the volume except background.
     pub fn values(&self) -> BTreeSet<u16> {
         self.labels.iter().copied().filter(|&label| label != 0).collect()
     }
 
-    /// The axis along which a person has outlined slices: the one along which the fewest slices hold a label.
+    /// The axis along which a person outlined slices: the one with the fewest slices that hold a label.
     ///
-    /// A `given` axis other than [`SliceAxis::Auto`] is returned as it is, and so is `Auto` where no axis stands out.
+    /// Returns a `given` axis other than [`SliceAxis::Auto`] unchanged. Returns `Auto` if several axes have the fewest slices.
     #[must_use]
     pub fn outlined_axis(&self, given: SliceAxis) -> SliceAxis {
         if given != SliceAxis::Auto {
@@ -102,7 +102,7 @@ impl LabelVolume {
         found.map_or(SliceAxis::Auto, |(axis, _)| axis)
     }
 
-    /// Where any of some labels is.
+    /// The mask of some label values.
     pub fn mask(&self, values: &[u16]) -> Array3<bool> {
         self.labels.mapv(|label| values.contains(&label))
     }
@@ -120,7 +120,7 @@ mod tests {
     const UNIT: [[f64; 4]; 4] =
         [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
 
-    /// A cube with labels in a box of voxels; along `axis`, on two of its slices alone.
+    /// A cube with labels in a box of voxels. With `axis`, only two slices along it have labels.
     fn labelled(axis: Option<usize>) -> LabelVolume {
         let inside = |index: [usize; 3]| {
             let is_drawn = |place: usize| {

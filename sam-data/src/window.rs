@@ -1,4 +1,4 @@
-//! Intensity windows: from HU or MR units to the 8-bit levels that networks are trained on.
+//! Intensity windows from HU or MR units to 8-bit levels, as networks are trained on.
 
 use std::{fmt, str::FromStr};
 
@@ -7,15 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DataError, WindowError};
 
-/// Which intensities are spread over black to white.
+/// An intensity window: the intensities that become black and white.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Window {
-    /// CT is seen through [`Window::Abdomen`], 8-bit images as they are, everything else through [`Window::PERCENTILE`].
+    /// [`Window::Abdomen`] for CT, no change for 8-bit images, [`Window::PERCENTILE`] for everything else.
     ///
-    /// A volume is CT if its lowest intensity is -150 or less and at least 1 % of its voxels are below -30, as fat and air are in HU;
-    /// MR that was resampled or corrected has few such voxels. It is an 8-bit image if it holds whole numbers from 0 to 255 only.
+    /// A volume is CT if its lowest intensity is -150 or less and at least 1 % of its voxels are below -30, like fat and air in HU. MR that
+    /// was resampled or corrected has few such voxels. It is an 8-bit image if all values are whole numbers from 0 to 255.
     #[default]
     Auto,
     /// Soft tissue: width 400, level 40, -160 to 240 HU.
@@ -26,39 +26,39 @@ pub enum Window {
     Brain,
     /// Bone: width 1800, level 400, -500 to 1300 HU.
     Bone,
-    /// Given intensities.
+    /// The given intensities.
     Range {
-        /// Becomes black.
+        /// The intensity that becomes black.
         low: f32,
-        /// Becomes white.
+        /// The intensity that becomes white.
         high: f32,
     },
-    /// Percentiles of the volume's non-zero voxels: MR has no absolute scale.
+    /// Percentiles of the non-zero voxels, because MR has no absolute scale.
     Percentile {
-        /// Percent of voxels that become black.
+        /// The percentile that becomes black.
         low: f32,
-        /// Percent of voxels below white.
+        /// The percentile that becomes white.
         high: f32,
     },
-    /// From the lowest intensity to the highest: of a volume over all its slices, of a single image over all its channels.
+    /// The full range of intensities: over all slices of a volume, or all channels of a single image.
     MinMax,
 }
 
-/// Without an intensity as low as this, a volume holds neither air nor noisy fat in HU.
+/// If no intensity is this low, a volume has neither air nor noisy fat in HU.
 const DARK_HU: f32 = -150.0;
-/// Fat is darker than this, in HU.
+/// HU of fat are below this value.
 const FAT_HU: f32 = -30.0;
-/// How much of a CT is fat or air, at the least.
+/// Smallest share of fat and air in a CT.
 const DARK_SHARE: f64 = 0.01;
 
 impl Window {
     /// The 0.5th to the 99.5th percentile.
     pub const PERCENTILE: Self = Self::Percentile { low: 0.5, high: 99.5 };
 
-    /// Decides the intensities of black and white, once for a whole volume.
+    /// Computes the intensities of black and white, once for a whole volume.
     ///
     /// # Errors
-    /// [`DataError::Window`] if white is not above black, or a percentile is beyond 0 to 100.
+    /// [`DataError::Window`] if white is not above black, or a percentile is not from 0 to 100.
     pub fn resolve(&self, voxels: ArrayView3<'_, f32>) -> Result<ResolvedWindow, DataError> {
         let refuse = |source| Err(DataError::Window { window: self.to_string(), source });
         let (low, high) = match *self {
@@ -78,12 +78,12 @@ impl Window {
         Ok(ResolvedWindow { low, high, name: self.to_string() })
     }
 
-    /// Whether its numbers are HU, which only CT has.
+    /// Whether the window is in HU, which only CT has.
     pub const fn is_ct(&self) -> bool {
         matches!(self, Self::Abdomen | Self::Lung | Self::Brain | Self::Bone)
     }
 
-    /// What [`Window::Auto`] stands for on a volume.
+    /// The window that [`Window::Auto`] chooses for a volume.
     fn chosen_for(voxels: ArrayView3<'_, f32>) -> Self {
         let lowest = voxels.iter().copied().fold(f32::INFINITY, f32::min);
         let is_level = |voxel: &f32| voxel.fract() == 0.0 && (0.0..=255.0).contains(voxel);
@@ -98,14 +98,14 @@ impl Window {
     }
 }
 
-/// The lowest and the highest of the finite voxels; zeros where there is none.
+/// The lowest and the highest of the finite voxels; zeros if there are none.
 fn extremes(voxels: ArrayView3<'_, f32>) -> (f32, f32) {
     let ends = |(low, high): (f32, f32), &voxel: &f32| (low.min(voxel), high.max(voxel));
     let (low, high) = voxels.iter().filter(|voxel| voxel.is_finite()).fold((f32::INFINITY, f32::NEG_INFINITY), ends);
     if low <= high { (low, high) } else { (0.0, 0.0) }
 }
 
-/// Percentiles of the non-zero voxels, or of all where all are zero.
+/// Percentiles of the finite, non-zero voxels; zeros if there are none.
 fn percentiles(voxels: ArrayView3<'_, f32>, low: f32, high: f32) -> (f32, f32) {
     let mut values: Vec<f32> = voxels.iter().copied().filter(|&voxel| voxel != 0.0 && voxel.is_finite()).collect();
     if values.is_empty() {
@@ -163,7 +163,7 @@ impl fmt::Display for Window {
     }
 }
 
-/// A window whose black and white are decided; stored with the results.
+/// A window with known intensities of black and white, saved with the results.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ResolvedWindow {
     /// The intensity that becomes 0.
@@ -175,12 +175,12 @@ pub struct ResolvedWindow {
 }
 
 impl ResolvedWindow {
-    /// Intensities as the model sees them: 8-bit levels, as in the images that it was trained on.
+    /// Applies the window: converts intensities to 8-bit levels, as the model sees them.
     ///
-    /// A window without width, of a constant volume, makes everything black, and so do voxels that are NaN.
+    /// If the window has no width, because the volume is constant, everything becomes black. NaN becomes black.
     ///
     /// # Shapes
-    /// - slice and output: the same, such as `[rows, columns]` or `[rows, columns, channels]`
+    /// - slice and output: the same shape, such as `[rows, columns]` or `[rows, columns, channels]`
     pub fn apply<D: Dimension>(&self, slice: ArrayView<'_, f32, D>) -> Array<u8, D> {
         let width = self.high - self.low;
         if width <= 0.0 {
@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(chosen(vec![-1024.0, 30.0, 900.0]), Window::Abdomen);
         assert_eq!(chosen(vec![0.0, 30.0, 255.0]), Window::Range { low: 0.0, high: 255.0 });
         assert_eq!(chosen(vec![0.0, 30.0, 900.0]), Window::PERCENTILE);
-        // Resampled MR swings below zero at sharp edges, in a few voxels.
+        // Resampled MR undershoots at sharp edges, in a few voxels.
         let ringing = (0..1000).map(|voxel| if voxel < 5 { -400.0 } else { voxel as f32 }).collect();
         assert_eq!(chosen(ringing), Window::PERCENTILE);
     }

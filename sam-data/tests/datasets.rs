@@ -1,4 +1,4 @@
-//! The known data sets, each on a small tree of its layout.
+//! The known data sets, each as a small folder tree in its layout.
 
 use std::{error::Error, fs, path::Path};
 
@@ -25,7 +25,7 @@ fn scan(path: &Path) -> TestResult {
     })
 }
 
-/// A mask that is `value` at the voxel (1, 1, 1) and 1 at (2, 2, 2), with its first voxel at `origin`.
+/// Writes a mask with `value` at the voxel (1, 1, 1) and 1 at (2, 2, 2). The first voxel is at `origin`.
 fn mask(path: &Path, value: u16, origin: f64) -> TestResult {
     let mut labels = Array3::zeros(SHAPE);
     (labels[(1, 1, 1)], labels[(2, 2, 2)]) = (value, 1);
@@ -36,7 +36,7 @@ fn picture(path: &Path) -> TestResult {
     write(path, |path| write_rgb(path, Array3::<u8>::from_elem((6, 7, 3), 90).view()))
 }
 
-/// A grey mask of so many levels by column.
+/// Writes a 16-bit grey mask whose level depends on the column.
 fn grey(path: &Path, level: impl Fn(u32) -> u16) -> TestResult {
     fs::create_dir_all(path.parent().ok_or("a file lies in a folder")?)?;
     Ok(ImageBuffer::from_fn(7, 6, |x, _| Luma([level(x)])).save(path)?)
@@ -136,7 +136,7 @@ fn a_scan_without_a_mask_is_left_out_and_said_so() -> TestResult {
     let said = opened.left_out()[0].to_string();
     assert!(said.contains("volume-2.nii.gz") && said.contains("no labels-2.nii"), "{said}");
 
-    // The same case twice is nobody's guess.
+    // A second copy of a case is ambiguous.
     scan(&folder.path().join("again/volume-10.nii.gz"))?;
     let twice = error_chain(&KnownSet::CtOrg.open(folder.path()).expect_err("two scans of one name"));
     assert!(twice.contains("of case 10; keep one"), "{twice}");
@@ -212,7 +212,7 @@ fn sets_of_images_say_what_they_miss() -> TestResult {
         let nothing = error_chain(&set.open(folder.path()).expect_err("another layout"));
         assert!(nothing.contains("KEY.") && nothing.contains("among 1 files"), "{nothing}");
 
-        // A mask alone, an image alone, both; and the double that macOS leaves of each.
+        // First only a mask, then only an image, then both, with the `._` file of macOS for each.
         grey(&folder.path().join(label), |x| x as u16 * 257 * 40)?;
         let masks = error_chain(&set.open(folder.path()).expect_err("no image"));
         assert!(masks.contains("there are masks, but"), "{masks}");
@@ -253,7 +253,7 @@ fn lizard_has_its_instances_in_mat_files() -> TestResult {
         wrong.contains("consep_1.mat") && wrong.contains("inst_map") && wrong.contains("only id, class"),
         "{wrong}"
     );
-    // The same labels twice is nobody's guess.
+    // A second file with the same labels is ambiguous.
     grey(&labels.with_extension("png"), |_| 1)?;
     assert!(error_chain(&KnownSet::Lizard.open(folder.path()).expect_err("two masks")).contains("keep one of them"));
     Ok(())

@@ -1,4 +1,4 @@
-//! Places and slices on turned grids: whatever goes out comes back.
+//! Round trips between voxel indices, positions and slices on rotated grids.
 
 use ndarray::Array3;
 use proptest::prelude::*;
@@ -49,7 +49,7 @@ proptest! {
         prop_assert_eq!(rebuilt, volume);
     }
 
-    /// Rows and columns of a slice run as far in the room as its spacing says.
+    /// The step between neighbouring pixels of a slice has the length that its spacing says.
     #[test]
     fn neighbours_on_a_slice_are_its_spacing_apart(grid in grids(), axis in axes()) {
         let plane = SlicePlane::new(&grid, axis);

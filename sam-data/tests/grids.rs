@@ -1,9 +1,9 @@
-//! Grids as scanners make them, for property tests.
+//! Random grids like those of scanners, for property tests.
 
 use proptest::prelude::*;
 use sam_data::Grid;
 
-/// A turned grid: spacings along axes at right angles, some of them mirrored, somewhere in the room.
+/// A rotated grid: axes at right angles, some of them flipped, with any spacing and origin.
 pub(crate) fn grids() -> impl Strategy<Value = Grid> {
     let shape = prop::array::uniform3(1_usize..9);
     let spacing = prop::array::uniform3(0.3_f64..6.0);

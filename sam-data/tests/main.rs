@@ -1,6 +1,6 @@
-//! All tests of the crate's interface, in one program: linking takes longer than running most of them.
+//! All tests of the public API in one program, because linking takes longer than running most of them.
 //!
-//! Two are programs of their own: `memory`, whose counter counts for all threads, and `fuzz`, which has options.
+//! Two tests are separate programs: `memory`, because its counter counts all threads, and `fuzz`, which has command-line options.
 
 mod datasets;
 #[cfg(feature = "dicom")]
@@ -17,12 +17,12 @@ mod wrong_input;
 #[cfg(feature = "dicom")]
 use peak_alloc::PeakAlloc;
 
-/// Measures how much memory damaged files are given.
+/// Measures the memory that reading damaged files uses.
 #[cfg(feature = "dicom")]
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
-/// A folder of public data sets, which the tests that need it are run with.
+/// The folder of public data sets for the tests that need one.
 fn data_folder() -> std::path::PathBuf {
     let folder = std::env::var_os("SAM_MED_DATA");
     folder.expect("set SAM_MED_DATA to a folder of public data sets, as `real_data` describes them").into()

@@ -1,4 +1,4 @@
-//! Memory that reading takes, against the bounds that the documentation states. One test, since the counter counts for all threads.
+//! Peak memory of reading, compared with the documented limits. There is only one test, because the counter counts all threads.
 
 use std::{
     fs::{self, File},
@@ -15,7 +15,7 @@ static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 const MIB: f64 = (1 << 20) as f64;
 
-/// How much more memory than before was taken at once, in MiB.
+/// The additional peak memory of some work, in MiB.
 fn peak_of(work: impl FnOnce()) -> f64 {
     ALLOCATOR.reset_peak_usage();
     let before = ALLOCATOR.current_usage();
@@ -23,7 +23,7 @@ fn peak_of(work: impl FnOnce()) -> f64 {
     (ALLOCATOR.peak_usage() - before) as f64 / MIB
 }
 
-/// A header for 16-bit voxels, made of a committed file's.
+/// A header for 16-bit voxels, made from that of a fixture.
 fn header(shape: [i16; 3]) -> Vec<u8> {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/int16_le.nii");
     let mut bytes = fs::read(fixture).expect("a committed file");
@@ -45,7 +45,7 @@ fn slices(reader: &mut VolumeReader, axis: SliceAxis, indices: impl IntoIterator
 fn memory_stays_below_what_the_documentation_says() {
     let folder = tempfile::tempdir().expect("a temporary folder");
 
-    // 500 MiB, which a file system keeps as a hole.
+    // 500 MiB, stored as a sparse file.
     let plain = folder.path().join("scan.nii");
     let mut file = File::create(&plain).expect("a writable folder");
     file.write_all(&header([512, 512, 1000])).and_then(|()| file.set_len(352 + 512 * 512 * 1000 * 2)).expect("a hole");
@@ -58,7 +58,7 @@ fn memory_stays_below_what_the_documentation_says() {
     println!(".nii, 512 x 512 x 1000: {peak:.1} MiB");
     assert!(peak < 40.0, "{peak:.1} MiB");
 
-    // 50 MiB.
+    // 50 MiB uncompressed.
     let packed = folder.path().join("scan.nii.gz");
     let mut encoder = GzEncoder::new(File::create(&packed).expect("a writable folder"), Compression::fast());
     encoder.write_all(&header([512, 512, 100])).expect("space");
@@ -76,12 +76,12 @@ fn memory_stays_below_what_the_documentation_says() {
     assert!(opening < 2.0 * 50.0 + 2.0 && cutting < 5.0, "{opening:.1} and {cutting:.1} MiB");
     drop(reader);
 
-    // Read whole, a volume is 32-bit floats and nothing else for long.
+    // Read as a whole, the volume needs 32-bit floats, and other memory only for a short time.
     let peak = peak_of(|| drop(read_volume(&packed).expect("zeros")));
     println!("whole, 100 MiB of floats: {peak:.1} MiB");
     assert!(peak < 2.0 * 100.0 + 2.0, "{peak:.1} MiB");
 
-    // 32 TiB are announced, 64 MiB are there.
+    // The header announces 32 TiB, but the file holds far less.
     for side in [3_usize, 200] {
         let mut encoder = GzEncoder::new(File::create(&packed).expect("a writable folder"), Compression::fast());
         encoder.write_all(&header([i16::MAX; 3])).expect("space");

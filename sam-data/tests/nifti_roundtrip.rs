@@ -1,6 +1,6 @@
-//! Volumes against what nibabel reads, and masks against the headers they must keep.
+//! Volumes compared with nibabel, and masks compared with the headers that they must keep.
 //!
-//! `fixtures/` and its `expected.json` are made by `generate_nifti_fixtures.py`.
+//! `generate_nifti_fixtures.py` makes `fixtures/` and its `expected.json`.
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ use sam_prompt::error_chain;
 use serde::Deserialize;
 use tempfile::TempDir;
 
-/// What nibabel reads from a file.
+/// The content of a file as nibabel reads it.
 #[derive(Deserialize)]
 struct Expected {
     file: String,
@@ -39,7 +39,7 @@ impl Expected {
         self.shape.iter().skip(3).product()
     }
 
-    /// One volume as this crate should give it.
+    /// One volume as this crate should read it.
     fn volume(&self, time: usize) -> (Grid, Array3<f32>) {
         let side = |axis: usize| self.shape.get(axis).copied().unwrap_or(1);
         let shape = [side(0), side(1), side(2)];
@@ -74,7 +74,7 @@ fn folder() -> TempDir {
     tempfile::tempdir().expect("a temporary folder")
 }
 
-/// Writes bytes under a name and reads them as a volume.
+/// Writes bytes to a file and reads it as a volume.
 fn read_bytes(folder: &TempDir, bytes: &[u8]) -> Result<Volume, DataError> {
     let path = folder.path().join("scan.nii");
     fs::write(&path, bytes).expect("a writable folder");
@@ -99,7 +99,7 @@ fn every_type_order_and_affine_reads_as_in_nibabel() {
     assert!(all.len() > 40);
     for expected in &all {
         let plain = fixture(&expected.file);
-        // The name says plain, the content is gzip's: content decides.
+        // The name says uncompressed, but the content is gzip: the content decides.
         let gzip = folder.path().join(&expected.file);
         fs::write(&gzip, packed(&bytes_of(&expected.file))).expect("a writable folder");
         for path in [&plain, &gzip] {
@@ -108,7 +108,7 @@ fn every_type_order_and_affine_reads_as_in_nibabel() {
                 let volume = read_volume_with(path, &options).expect("nibabel reads it, too");
                 let (grid, voxels) = expected.volume(time);
                 assert_eq!(volume.voxels, voxels, "{}", expected.file);
-                // Both compute in f64 from the same f32 fields; the order of operations differs in the quaternion.
+                // Both compute in f64 from the same f32 fields, but with another order of operations for the quaternion.
                 grid.compare(&volume.grid, 1e-6).unwrap_or_else(|mismatch| panic!("{}: {mismatch}", expected.file));
             }
         }
@@ -166,7 +166,7 @@ fn a_mask_of_one_of_several_volumes_is_three_dimensional() {
     assert_eq!(read_labels(&mask).expect("a mask").grid, volume.grid);
 }
 
-/// Splits a single file into a header and its voxels, as a pair says it.
+/// Splits a single file into a header pair.
 fn write_pair(folder: &TempDir, name: &str, pack: bool) {
     let mut header = bytes_of(name);
     let (length, magic) = if name.starts_with("nifti2") { (540, 5) } else { (348, 345) };
@@ -180,7 +180,7 @@ fn write_pair(folder: &TempDir, name: &str, pack: bool) {
         header[168..176].fill(0);
     }
     if name == "int16_be.nii" {
-        // Voxels of a pair may begin anywhere.
+        // The voxels of a pair may begin at any offset.
         header[108..112].copy_from_slice(&24_f32.to_be_bytes());
         voxels.splice(0..0, [77; 24]);
     }
@@ -202,7 +202,7 @@ fn a_pair_reads_as_a_single_file_and_its_mask_is_one() {
             for half in halves {
                 let volume = read_volume(folder.path().join(half)).expect("a pair");
                 assert_eq!((&volume.voxels, &volume.grid), (&single.voxels, &single.grid), "{name} {half}");
-                // The mask of the pair is the mask of the single file, byte for byte.
+                // The mask of the pair equals the mask of the single file, byte for byte.
                 let labels = single.voxels.mapv(|voxel| u16::from(voxel > 0.0));
                 let masks = [("of_pair.nii", &volume), ("of_single.nii", &single)].map(|(mask, image)| {
                     let path = folder.path().join(mask);
@@ -231,7 +231,7 @@ fn a_mask_of_another_shape_and_an_unknown_ending_are_refused() {
     let labels = Array3::<u16>::zeros((2, 3, 5));
     let path = folder.path().join("mask.nii");
     assert!(matches!(write_labels(&path, labels.view(), &volume), Err(DataError::Shape { .. })));
-    // A grid that was exchanged does not fit the header any more.
+    // A changed grid no longer fits the header.
     volume.grid.shape = [2, 3, 5];
     assert!(matches!(write_labels(&path, labels.view(), &volume), Err(DataError::Shape { .. })));
     let fresh = Volume::new(Array3::zeros((2, 3, 5)), volume.grid.affine);
@@ -258,7 +258,7 @@ fn a_written_volume_is_read_back() {
             let back = read_volume(&path).expect("just written");
             assert_eq!(back.voxels, volume.voxels);
             volume.grid.compare(&back.grid, 1e-4).expect("the same grid");
-            // Without its sform the file says the same by its qform.
+            // Without its sform, the file has the same affine from its qform.
             let mut bytes = unpacked(&fs::read(&path).expect("just written"));
             bytes[254] = 0;
             volume.grid.compare(&read_bytes(&folder, &bytes).expect("a qform").grid, 1e-4).expect("the same grid");
@@ -294,7 +294,7 @@ fn damaged_headers_are_refused_in_words() {
 #[test]
 fn sizes_beyond_the_file_are_refused_without_taking_memory() {
     let folder = folder();
-    // 32767 cubed voxels are announced: 32 TiB.
+    // The header announces 32767³ voxels: 32 TiB.
     let huge = altered("las.nii", 42, &[0xff, 0x7f, 0xff, 0x7f, 0xff, 0x7f]);
     for bytes in [packed(&huge), huge] {
         let message = refusal(&folder, &bytes);
@@ -303,7 +303,7 @@ fn sizes_beyond_the_file_are_refused_without_taking_memory() {
             "{message}"
         );
     }
-    // Sides of 64 bits: just countable, and beyond.
+    // Sides of 64 bits: one whose file size is still valid, and larger ones.
     for (side, word) in [(1_i64 << 55, "truncated"), (1 << 60, "size that exists"), (i64::MAX, "size that exists")] {
         let huge = altered("nifti2_le.nii", 24, &side.to_le_bytes());
         for bytes in [packed(&huge), huge] {
@@ -324,7 +324,7 @@ fn any_truncation_and_any_flipped_voxel_of_a_packed_file_is_noticed() {
             assert!(read_bytes(&folder, &whole[..length]).is_err(), "{length} of {} bytes", whole.len());
         }
     }
-    // The checksum and the length behind the compressed data.
+    // Damages the checksum and the length after the compressed data.
     for position in gzip.len() - 8..gzip.len() {
         let mut damaged = gzip.clone();
         damaged[position] ^= 0x10;
@@ -371,7 +371,7 @@ fn labels_are_whole_numbers_from_0_to_65535() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-    /// Whatever a file holds, reading it answers.
+    /// Reading random bytes returns; it never panics.
     #[test]
     fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
         let folder = folder();
@@ -379,7 +379,7 @@ proptest! {
         prop_assert!(read_bytes(&folder, &packed(&bytes)).is_err());
     }
 
-    /// Valid files in which a few bytes of the header are overwritten.
+    /// Valid files in which a few header bytes are overwritten.
     #[test]
     fn altered_headers_never_panic(changes in prop::collection::vec((0_usize..352, any::<u8>()), 1..8), big: bool) {
         let folder = folder();

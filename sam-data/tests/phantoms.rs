@@ -1,4 +1,4 @@
-//! Every kind of phantom: seeded, complete, and the same from disk.
+//! Every kind of phantom: reproducible, complete, and the same after writing to disk.
 
 use std::collections::BTreeSet;
 

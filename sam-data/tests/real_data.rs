@@ -1,22 +1,22 @@
 //! Public scans and images of each modality, read in full and counted.
 //!
-//! `SAM_MED_DATA` names a folder of such data sets, each in a folder of its own with a README that says what is in it. The counts below
-//! are those of the READMEs.
+//! `SAM_MED_DATA` names a folder with one sub-folder for each data set. Each has a README that says what it contains. The counts below are
+//! from the READMEs.
 
 use std::{collections::BTreeMap, error::Error};
 
 use sam_data::{Dataset, Folder, SliceAxis, Window};
 
-/// What a data set holds.
+/// The expected content of a data set.
 struct Expected {
     folder: &'static str,
-    /// Cases: volumes, or single images.
+    /// Number of cases: volumes or single images.
     cases: usize,
-    /// Channels of an image.
+    /// Number of channels of an image.
     channels: usize,
-    /// Slices, or images, that show each label value, over all cases.
+    /// For each label value, the number of slices or images that show it, over all cases.
     shown: &'static [(u16, usize)],
-    /// Instances over all cases.
+    /// Number of instances, over all cases.
     instances: Option<usize>,
 }
 
@@ -24,7 +24,7 @@ const fn volumes(folder: &'static str, cases: usize, shown: &'static [(u16, usiz
     Expected { folder, cases, channels: 1, shown, instances: None }
 }
 
-/// One row for each folder. Of several cases the README's counts are added up.
+/// One row for each folder. The README's counts are summed over the cases.
 const EXPECTED: [Expected; 13] = [
     volumes("chaos_liver_slices", 13, &[(1, 13)]),
     volumes("curvas_abdomen_slices", 52, &[(1, 24), (2, 35), (3, 46)]),

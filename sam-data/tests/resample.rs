@@ -1,4 +1,4 @@
-//! Resampling in millimetres: what must stay the same, on any grid.
+//! Properties of resampling in millimetres, on random grids.
 
 use ndarray::Array3;
 use proptest::prelude::*;
@@ -21,7 +21,7 @@ fn as_index(index: [usize; 3]) -> [f64; 3] {
     index.map(|part| part as f64)
 }
 
-/// Whether a place lies within the box of all voxels.
+/// Whether a position is inside the box of all voxels.
 fn is_within(grid: &Grid, world: [f64; 3]) -> bool {
     let place = grid.index(world).expect("an inverse");
     (0..3).all(|axis| (-0.5 - 1e-6..=grid.shape[axis] as f64 - 0.5 + 1e-6).contains(&place[axis]))
@@ -57,7 +57,7 @@ proptest! {
         prop_assert_eq!(back.voxels, scan.voxels);
     }
 
-    /// A shift by half a voxel would show here as half a step of the ramp.
+    /// Detects a shift by half a voxel, which would change the ramp by half a step.
     #[test]
     fn a_ramp_through_the_room_stays_that_ramp(
         grid in grids(),
@@ -68,7 +68,7 @@ proptest! {
         let centre = grid.centre();
         let ramp = |world: [f64; 3]| (0..3).map(|axis| slope[axis] * (world[axis] - centre[axis])).sum::<f64>() as f32;
         let scan = volume(&grid, |index| ramp(grid.world(as_index(index))));
-        // Turned another way about the same centre, and at another spacing.
+        // A grid rotated around the same centre, with another spacing.
         let mut moved = onto.with_spacing(spacing).expect("a spacing");
         for (row, (to, from)) in moved.affine.iter_mut().zip(centre.into_iter().zip(onto.centre())) {
             row[3] += to - from;
@@ -78,7 +78,7 @@ proptest! {
             for ((i, j, k), &voxel) in found.indexed_iter() {
                 let world = other.world(as_index([i, j, k]));
                 let place = grid.index(world).expect("an inverse");
-                // From the outermost centres on, the ramp is held.
+                // Between the outermost centres, the ramp must be reproduced.
                 if (0..3).all(|axis| (0.0..=grid.shape[axis] as f64 - 1.0).contains(&place[axis])) {
                     prop_assert!((voxel - ramp(world)).abs() < 1e-3, "{voxel} {} at {world:?}", ramp(world));
                 }

@@ -1,4 +1,4 @@
-//! Slices on demand against slices of the whole volume.
+//! Slices from `VolumeReader` compared with slices of the whole volume.
 
 use std::{
     fs,
@@ -40,7 +40,7 @@ fn every_slice_is_the_one_of_the_whole_volume() {
             assert_eq!((reader.grid(), Some(reader.header())), (&volume.grid, volume.header.as_ref()));
             for axis in CUTS {
                 let plane = SlicePlane::new(&volume.grid, axis);
-                // Backwards and then again, so that bands are left and come back.
+                // Reads backwards and then forwards, so that bands are dropped and read again.
                 for index in (0..plane.count()).rev().chain(0..plane.count()) {
                     let slice = reader.slice(&plane, index).expect("it was read before");
                     assert_eq!(slice, plane.extract(volume.voxels.view(), index), "{} {axis}", path.display());
@@ -74,7 +74,7 @@ fn voxels_that_are_no_numbers_are_met_with_their_slice() {
     let path = folder.path().join("scan.nii");
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/float32_le.nii");
     let mut bytes = fs::read(fixture).expect("a committed file");
-    // Voxel [1, 1, 1] of a volume of 2 x 3 x 4.
+    // Voxel [1, 1, 1] of a volume of 2 x 3 x 4 becomes NaN.
     bytes[352 + 4 * 9..352 + 4 * 10].copy_from_slice(&f32::NAN.to_le_bytes());
     fs::write(&path, bytes).expect("a writable folder");
     for axis in [SliceAxis::I, SliceAxis::J, SliceAxis::K] {

@@ -1,4 +1,4 @@
-//! Mistakes of callers: each gets an error that names what was expected and what was found.
+//! Mistakes of callers: each error says what was expected and what was found.
 
 use std::{error::Error, fs};
 
@@ -36,7 +36,7 @@ fn files_with_such_affines_are_refused() -> TestResult {
     let path = folder.path().join("scan.nii");
     write_volume(&path, &Volume::new(Array3::zeros((4, 4, 6)), UNIT))?;
     let mut bytes = fs::read(&path)?;
-    // Three rows of the sform.
+    // The three rows of the sform.
     bytes[280..328].fill(0);
     fs::write(&path, bytes)?;
     let volume = read_volume(&path).map(drop);
@@ -63,7 +63,7 @@ fn pictures_are_not_written_under_names_of_other_formats() -> TestResult {
     Ok(())
 }
 
-/// Programs print errors with `{:#}` of anyhow, which shows each cause: none may stand in the text above it as well.
+/// Programs print errors with `{:#}` of anyhow, which shows all causes. So no message may contain the text of its cause.
 #[test]
 fn no_cause_is_told_twice() -> TestResult {
     let folder = tempfile::tempdir()?;

@@ -1,10 +1,10 @@
-//! Errors in words.
+//! Formatting of errors with their causes.
 
 use std::{error::Error, iter::successors};
 
 /// An error and all its causes in one line: `what: why: why`.
 ///
-/// The errors of this workspace never repeat a cause in their own text, so whoever shows one shows its causes, too.
+/// The errors of this workspace never repeat a cause in their own text, so always show the causes together with an error.
 pub fn error_chain(error: &dyn Error) -> String {
     let causes = successors(error.source(), |&cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))

@@ -1,10 +1,10 @@
-//! The error of a configuration.
+//! The error for config values.
 
 use std::{borrow::Cow, fmt::Display};
 
 use thiserror::Error;
 
-/// A value of a configuration that is out of range: the one error of this kind in the workspace.
+/// The error for a config value that is out of range. It is the only error of this kind in the workspace.
 ///
 /// ```
 /// use sam_prompt::ConfigError;
@@ -20,17 +20,17 @@ pub struct ConfigError {
     pub name: &'static str,
     /// The values that are allowed.
     pub expected: Cow<'static, str>,
-    /// Its value.
+    /// The value found.
     pub found: String,
 }
 
 impl ConfigError {
-    /// An error of one field.
+    /// Creates an error for one field.
     pub fn new(name: &'static str, found: impl Into<String>, expected: impl Into<Cow<'static, str>>) -> Self {
         Self { name, expected: expected.into(), found: found.into() }
     }
 
-    /// Ok if `holds`, else an error that names the field.
+    /// Checks a condition. The error names the field.
     ///
     /// # Errors
     /// If the condition does not hold.

@@ -1,7 +1,7 @@
 //! The exact Euclidean distance transform of two-dimensional masks, in pixels.
 //!
-//! `sam-eval` has one of its own, for surface distances: of any dimension, in millimetres and floating point. This one is in whole
-//! squared pixels, so that samplers find equal distances to be equal.
+//! `sam-eval` has its own distance transform for surface distances: any number of dimensions, in millimetres and floating point. This one
+//! uses whole squared pixels, so that equal distances are exactly equal in samplers.
 
 use ndarray::{Array2, ArrayView2, Axis};
 
@@ -28,16 +28,16 @@ pub fn distance_transform(mask: ArrayView2<'_, bool>) -> Array2<f32> {
 pub(crate) enum Border {
     /// As pixels outside the mask.
     Outside,
-    /// Not at all: distances are to pixels of the image only.
+    /// Ignored: only pixels of the image count.
     Ignored,
 }
 
-/// The squares of [`distance_transform`], as whole numbers, so that equal distances compare as equal.
+/// Like [`distance_transform`], but returns squared distances as whole numbers, so that equal distances are exactly equal.
 ///
 /// If no pixel is outside the mask, the distances have no meaning.
 pub(crate) fn squared_distances(mask: ArrayView2<'_, bool>, border: Border) -> Array2<i64> {
     let (rows, columns) = mask.dim();
-    // The image gets a ring of pixels around it. No distance is as long as both sides together.
+    // The image gets a ring of pixels around it. Every distance is less than the sum of both sides.
     let far = ((rows + columns + 2) as i64).pow(2);
     let ring = if border == Border::Outside { 0 } else { far };
     let mut squared = Array2::from_elem((rows + 2, columns + 2), ring);
@@ -53,7 +53,7 @@ pub(crate) fn squared_distances(mask: ArrayView2<'_, bool>, border: Border) -> A
     Array2::from_shape_fn((rows, columns), |(row, column)| squared[(row + 1, column + 1)])
 }
 
-/// An upward parabola `height + (position - vertex)²`, and the first position where it lies below all earlier ones.
+/// An upward parabola `height + (position - vertex)²`, and the first position where it is below all earlier ones.
 struct Parabola {
     vertex: i64,
     height: i64,
@@ -72,7 +72,7 @@ fn lower_envelope(heights: impl ExactSizeIterator<Item = i64>) -> Vec<i64> {
             if from > last.from {
                 break;
             }
-            // The new parabola passes below all of the last one's reach.
+            // The new parabola is below the last one everywhere that the last one was lowest.
             envelope.pop();
             from = 0;
         }

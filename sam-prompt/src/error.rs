@@ -95,7 +95,7 @@ pub enum PromptError {
         /// The kind of prompt.
         what: &'static str,
     },
-    /// A drawn mask whose image does not lie in the model's input.
+    /// A drawn mask whose image does not fit into the model's input.
     #[error(
         "an image of {original:?} rows and columns, resized to {resized:?}, cannot lie in a square of side {padded} that \
          {low_res} logits cover on each side"
@@ -110,7 +110,7 @@ pub enum PromptError {
         /// Logits on each side of it.
         low_res: usize,
     },
-    /// Prompts of one batch that differ in their number of tokens.
+    /// Prompts of one batch with different numbers of tokens.
     #[error(
         "prompt {index} of the batch has {found} tokens, but the first has {expected}; batch only prompts with the same numbers of points and boxes"
     )]
@@ -122,7 +122,7 @@ pub enum PromptError {
         /// Tokens of the differing prompt.
         found: usize,
     },
-    /// Prompts of one batch of which only some have a mask.
+    /// Prompts of one batch, only some of which have a mask.
     #[error("prompt {index} of the batch differs from the first in having a mask; give all prompts one, or none")]
     UnevenMasks {
         /// Position in the batch of the prompt that differs.
@@ -180,10 +180,10 @@ pub enum PromptError {
         /// The value found.
         value: f32,
     },
-    /// Two masks that cannot be compared, since their shapes differ.
+    /// Two masks that cannot be compared, because their shapes differ.
     #[error("masks of shapes {first:?} and {second:?} cannot be compared; give masks of one image at one size")]
     UnequalMasks {
-        /// Shape of the first mask: a prediction, where one is compared with the truth.
+        /// Shape of the first mask: the prediction, if it is compared with the truth.
         first: Vec<usize>,
         /// Shape of the second mask.
         second: Vec<usize>,

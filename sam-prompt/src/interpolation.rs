@@ -1,8 +1,8 @@
 //! Weights of linear interpolation.
 
-/// The weights that interpolate `from` samples linearly to `to` samples, as PyTorch's `interpolate` does with `align_corners=False`.
+/// Weights that interpolate `from` samples linearly to `to` samples, as PyTorch's `interpolate` does with `align_corners=False`.
 ///
-/// The outer edges of both grids coincide. Beyond the outermost samples, their values continue.
+/// The outer edges of both grids coincide. Beyond the outermost samples, their values are repeated.
 ///
 /// Positions are computed in f32, as PyTorch computes them for f32 tensors (`area_pixel_compute_source_index`).
 ///

@@ -9,12 +9,13 @@
 //! - [`PromptDocument`]: prompts for many objects and slices, in pixels or patient millimetres, as JSON.
 //! - [`PointSampler`], by name ([`SamplingScheme`]) or as [`Uniform`], [`Center`] and [`Boundary`]: choose pixels to click on.
 //! - [`PromptDraw`] and [`BoxJitter`]: draw whole prompts from an outline, as the paper simulates them for training.
-//! - [`CorrectionClick`]: the click that corrects a prediction's largest error.
+//! - [`CorrectionClick`]: the click that corrects the largest error of a prediction.
 //! - [`SliceSelection`] and [`choose_background`]: choose the slices of a volume to annotate.
 //! - [`components`], [`component_boxes`], [`largest_components`], [`mask_iou`], [`distance_transform`], ...: operations on masks.
 //! - [`interpolation_matrix`]: the weights of a bilinear resize.
-//! - [`progress`]: the observer of every long call of the workspace; [`error_chain`]: an error with its causes, in one line;
-//!   [`ConfigError`]: a value of a configuration that is out of range.
+//! - [`progress`]: the observer of every long call of the workspace.
+//! - [`error_chain`]: an error with its causes, in one line.
+//! - [`ConfigError`]: the error for a config value that is out of range.
 //! - `PromptEncoder` (feature `encoder`): SAM's prompt encoder, generic over burn's `Backend`.
 //!
 //! # Use
@@ -87,7 +88,7 @@ pub use sampler::{
 };
 pub use slices::{SliceSelection, choose_background};
 
-/// The program of the README, compiled and run with the documentation's tests.
+/// The example of the README, run as a doc test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct ReadmeExample;

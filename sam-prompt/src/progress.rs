@@ -1,4 +1,5 @@
-//! The observer of every long call of the workspace: it receives progress and can stop the call. Also, why a call stopped.
+//! Progress and cancellation: the observer of every long call of the workspace receives progress and can stop the call. Also the reason why
+//! a call stopped.
 
 use std::ops::ControlFlow;
 

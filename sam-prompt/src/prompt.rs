@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::PromptError;
 
-/// What errors call the corner of a box.
+/// The name of a box corner in error messages.
 pub(crate) const BOX_CORNER: &str = "box corner";
 
 /// Whether a clicked pixel belongs to the object.
@@ -115,8 +115,8 @@ impl BoundingBox {
         beyond(x, self.x_min, self.x_max).hypot(beyond(y, self.y_min, self.y_max))
     }
 
-    /// The box with each edge moved outward by `margin` pixels, or inward where that is negative, and clipped to an image of
-    /// `height` x `width` pixels.
+    /// The box with each edge moved outward by `margin` pixels (inward if it is negative) and clipped to an image of `height` x `width`
+    /// pixels.
     ///
     /// If the box is valid (not inverted), so is the result. If the box overlaps the image, the result is not empty: a negative
     /// margin leaves at least the middle pixel of each side, or all of a side shorter than one pixel.
@@ -129,12 +129,12 @@ impl BoundingBox {
     }
 }
 
-/// Moves the two edges of a box's side, clipped to an image side of `pixels`; the middle pixel of the exact side stays inside.
+/// Moves the two edges of one side of a box, clipped to an image side of `pixels`. The middle pixel of the exact side stays inside.
 pub(crate) fn moved_side(exact: (f32, f32), moved: (f32, f32), pixels: usize) -> (f32, f32) {
     let BoundingBox { x_min: start, x_max: end, .. } = BoundingBox::of_image(1, pixels);
     let (low, high) = (exact.0.clamp(start, end), exact.1.clamp(start, end));
     let centre = f32::midpoint(low, high);
-    // The middle pixel reaches half a pixel to both sides, but not beyond a side shorter than itself.
+    // The middle pixel extends half a pixel to both sides, but not beyond a side that is shorter.
     let (keep_low, keep_high) = ((centre - 0.5).max(low), (centre + 0.5).min(high));
     (moved.0.min(keep_low).clamp(start, end), moved.1.max(keep_high).clamp(start, end))
 }
@@ -156,8 +156,8 @@ pub struct Prompts {
     pub mask: Option<Array2<f32>>,
     /// Tokens of another model, `[tokens, embed_dim]`, appended unchanged to those of points and boxes.
     ///
-    /// This is how a text encoder such as CLIP's can prompt. SAM's own text prompts were never released, so the published weights
-    /// do not understand such tokens; a prompt encoder or decoder must have been trained with them.
+    /// A text encoder such as CLIP's can prompt this way. SAM's own text prompts were never released, so the published weights do not
+    /// understand such tokens. A prompt encoder or decoder must be trained with them.
     pub tokens: Option<Array2<f32>>,
 }
 

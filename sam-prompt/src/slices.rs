@@ -1,4 +1,4 @@
-//! Which slices of a volume a simulated person outlines.
+//! Choice of the slices that a simulated annotator outlines.
 
 use std::collections::BTreeSet;
 
@@ -45,12 +45,12 @@ impl SliceSelection {
 
 /// Chooses `count` of the slices that do not show the object, with equal probability, or all if there are fewer (paper section 4).
 ///
-/// They cost the annotator little: there is nothing to outline.
+/// They cost the annotator little time, because there is nothing to outline.
 pub fn choose_background(background: &[usize], count: usize, rng: &mut dyn Rng) -> Vec<usize> {
     SliceSelection::Uniform.choose(background, count, rng)
 }
 
-/// [`SliceSelection::Normal`] from at least one slice, in ascending order.
+/// Implements [`SliceSelection::Normal`]. `remaining` is not empty and in ascending order.
 fn choose_normal(mut remaining: Vec<usize>, count: usize, rng: &mut dyn Rng) -> Vec<usize> {
     let slices = remaining.len() as f64;
     let mean = remaining.iter().sum::<usize>() as f64 / slices;
@@ -60,7 +60,7 @@ fn choose_normal(mut remaining: Vec<usize>, count: usize, rng: &mut dyn Rng) -> 
         .map(|_| {
             let wanted = median as f64 + variance.sqrt() * standard_normal(rng);
             let wanted = wanted.clamp(first as f64, last as f64);
-            // Without replacement: the nearest slice that is still there.
+            // Draws without replacement: takes the nearest slice that is left.
             let nearest = |&a: &usize, &b: &usize| {
                 (remaining[a] as f64 - wanted).abs().total_cmp(&(remaining[b] as f64 - wanted).abs())
             };

@@ -1,4 +1,4 @@
-//! What other crates rely on: samplers and errors cross threads, and errors show each cause once.
+//! API guarantees for other crates: samplers and errors are thread-safe, and errors show each cause once.
 
 use std::error::Error;
 

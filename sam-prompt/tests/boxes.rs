@@ -1,14 +1,14 @@
-//! Boxes: how far they are jittered and grown.
+//! Jittered and grown boxes.
 
 use proptest::prelude::*;
 use sam_prompt::{BoundingBox, BoxJitter, JitterRange, PromptError};
 
 use crate::strategies::{ROUNDING, any_jitter, box_in_image, seeded};
 
-/// The two edges of each side, exact and found, and where the image ends beyond its last pixel centre.
+/// The two edges of a side, exact and found, and the image's end beyond its last pixel centre.
 type Side = ((f32, f32), (f32, f32), f32);
 
-/// Where every image begins, before its first pixel centre.
+/// The start of every image, before its first pixel centre.
 const START: f32 = -0.5;
 
 fn sides(exact: BoundingBox, found: BoundingBox, (height, width): (usize, usize)) -> [Side; 2] {
@@ -18,7 +18,7 @@ fn sides(exact: BoundingBox, found: BoundingBox, (height, width): (usize, usize)
     ]
 }
 
-/// Whether a side lies in the image and is as long as a pixel, or as the exact side where that is shorter.
+/// Whether a side is inside the image and as long as a pixel, or as the exact side if that is shorter.
 fn is_usable((exact, found, end): Side) -> bool {
     START <= found.0
         && found.0 <= found.1
@@ -44,7 +44,7 @@ proptest! {
                 _ => unreachable!("the strategy draws no other range"),
             };
             prop_assert!((low_found - low).abs() <= reach && (high_found - high).abs() <= reach);
-            // The exact box lies in the image, so clipping never cuts into it.
+            // The exact box is inside the image, so clipping never moves its edges.
             prop_assert!(!jitter.outward_only || (low_found <= low && high <= high_found));
         }
     }

@@ -1,10 +1,10 @@
-//! Top-K post-processing against a naive version.
+//! Top-K post-processing, compared with a naive implementation.
 
 use ndarray::{Array2, Array3, Axis};
 use proptest::prelude::*;
 use sam_prompt::largest_components;
 
-/// Components by letting the largest number spread until nothing changes.
+/// Finds components by spreading the largest number until nothing changes.
 fn naive(mask: &Array3<bool>) -> Array3<usize> {
     let mut labels = Array3::from_shape_fn(mask.dim(), |(z, y, x)| {
         if mask[(z, y, x)] { 1 + (z * mask.dim().1 + y) * mask.dim().2 + x } else { 0 }

@@ -1,4 +1,4 @@
-//! Correction clicks: on the largest error, and in the end everything is right.
+//! Correction clicks: each is on the largest error, and finally no error is left.
 
 use ndarray::Array2;
 use proptest::prelude::*;
@@ -12,7 +12,7 @@ use crate::{
 const CLICKS: [CorrectionClick; 2] =
     [CorrectionClick { placement: Placement::Peak }, CorrectionClick { placement: Placement::Random }];
 
-/// The missed errors and those that are too many, each largest first.
+/// The false negatives and the false positives as components, each largest first.
 fn errors(predicted: &Array2<bool>, truth: &Array2<bool>) -> [Vec<Array2<bool>>; 2] {
     let without = |has: &Array2<bool>, lacks: &Array2<bool>| component_masks((has & !lacks).view(), 1);
     [without(truth, predicted), without(predicted, truth)]

@@ -1,5 +1,5 @@
-//! What holds for every prompt document: it is read as it was written, survives the way to millimetres and back, and says what and
-//! where it is wrong.
+//! Properties of prompt documents: reading returns what was written, conversion to millimetres and back is exact up to rounding, and errors
+//! say what is wrong and where.
 
 use ndarray::Array2;
 use proptest::{
@@ -13,7 +13,7 @@ use sam_prompt::{
     PatientPrompts, Point, PromptDocument, PromptError, Scribble, SliceGeometry, SlicePrompts, error_chain,
 };
 
-/// Pixels are `f32` of some hundreds, so that conversion is off by a few ten-thousandths at most.
+/// Pixels are `f32` values of some hundreds, so a conversion has an error of a few ten-thousandths at most.
 const ROUNDING: f32 = 1e-2;
 
 fn any_label() -> impl Strategy<Value = Label> {
@@ -25,7 +25,7 @@ fn any_axis() -> impl Strategy<Value = CutAxis> {
     proptest::sample::select(vec![Axial, Coronal, Sagittal, I, J, K, Image])
 }
 
-/// Prompts of every kind but the mask, one point at least, with coordinates drawn from `number`.
+/// Prompts of every kind except masks, with at least one point, and with coordinates drawn from `number`.
 fn slice_prompts(number: impl Strategy<Value = f32> + Clone + 'static) -> impl Strategy<Value = SlicePrompts> {
     let pixel = (number.clone(), number.clone()).prop_map(|(x, y)| [x, y]);
     let point = (pixel.clone(), any_label()).prop_map(|([x, y], label)| Point { x, y, label });
@@ -43,7 +43,7 @@ fn slice_prompts(number: impl Strategy<Value = f32> + Clone + 'static) -> impl S
     )
 }
 
-/// Objects of distinct names on distinct slices, in ascending order.
+/// Objects with distinct names on distinct slices, in ascending order.
 fn on_slices(slice: impl Strategy<Value = SlicePrompts>) -> impl Strategy<Value = Vec<ObjectPrompts>> {
     btree_map(".*", btree_map(0..SLICES, slice, 0..3), 0..3).prop_map(|objects| {
         let numbered = |(slice, prompts)| SlicePrompts { slice, ..prompts };
@@ -91,10 +91,10 @@ fn any_document() -> impl Strategy<Value = PromptDocument> {
 
 const SLICES: usize = 40;
 
-/// A volume of [`SLICES`] slices, its voxels a parallelepiped somewhere in the patient.
+/// A volume of [`SLICES`] slices whose voxels are parallelepipeds at any position in the patient.
 #[derive(Debug)]
 struct Affine {
-    /// Columns: one step to the right, one down, one slice on.
+    /// Columns: the step to the right, down, and to the next slice.
     steps: [[f64; 3]; 3],
     origin: [f64; 3],
 }
@@ -125,7 +125,7 @@ fn determinant([a, b, c]: [[f64; 3]; 3]) -> f64 {
 }
 
 fn any_affine() -> impl Strategy<Value = Affine> {
-    // Each step goes mostly along its own axis, there or back, so that the three are never in one plane; then the axes are shuffled.
+    // Each step is mostly along its own axis, in either direction, so that the three are never in one plane. Then the axes are shuffled.
     let small = || -0.2..0.2_f64;
     let spacing = || (0.5..4.0_f64, any::<bool>()).prop_map(|(length, back)| if back { -length } else { length });
     let step = move |main: usize| {
@@ -211,12 +211,12 @@ proptest! {
         prop_assert!(matches!(PromptDocument::from_json(&cut), Err(DocumentError::Json(_))));
         let mut changed = characters;
         changed[place] = other;
-        // A changed digit may still make a document.
+        // A document with a changed digit may still be valid.
         let _ = PromptDocument::from_json(&changed.into_iter().collect::<String>());
     }
 }
 
-/// A document of one object `liver` with these fields.
+/// A document with one object `liver` that has these fields.
 fn on_slice(fields: &str) -> String {
     let object = format!(r#"{{"name": "liver", "slices": [{{"slice": 41, {fields}}}]}}"#);
     format!(r#"{{"version": 1, "prompts": {{"pixels": {{"axis": "axial", "objects": [{object}]}}}}}}"#)

@@ -1,4 +1,5 @@
-//! What holds for every drawing: it covers what a naive version covers, moves and turns with its path, and gives points of its own.
+//! Properties of drawings: they cover the same pixels as a naive implementation, follow translations and flips of their path, and give
+//! distinct points.
 
 use ndarray::{Array2, s};
 use proptest::{collection::vec, prelude::*};
@@ -6,12 +7,13 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use sam_prompt::{Label, Lasso, Scribble, component_masks, mask_logits};
 
-/// Floats that went through a few sums and differences.
+/// Tolerance for floats after a few sums and differences.
 const ROUNDING: f64 = 1e-3;
 
 type Path = Vec<[f32; 2]>;
 
-/// An image's height and width, and a path of as many vertices in it, all on eighths of a pixel: sums of them are exact.
+/// An image's height and width, and a path inside it with a number of vertices in the given range. Coordinates are multiples of 1/8 pixel,
+/// so sums are exact.
 fn drawn(vertices: std::ops::Range<usize>) -> impl Strategy<Value = (usize, usize, Path)> {
     (1..24_usize, 1..24_usize).prop_flat_map(move |(height, width)| {
         let eighths = |side: usize| (-4..=8 * side as i32 - 4).prop_map(|eighths| eighths as f32 / 8.0);
@@ -32,7 +34,7 @@ fn filled(path: &[[f32; 2]], height: usize, width: usize) -> Array2<bool> {
     Lasso { path: path.to_vec() }.rasterise(height, width).expect("the lasso is in the image")
 }
 
-/// Distance from a place to the nearest of a path's straight parts.
+/// Distance from a place to the nearest segment of a path.
 fn distance(path: &[[f32; 2]], [x, y]: [f64; 2]) -> f64 {
     let path: Vec<_> = path.iter().map(|vertex| vertex.map(f64::from)).collect();
     let to_vertices = path.iter().map(|[to_x, to_y]| (x - to_x).hypot(y - to_y));
@@ -46,7 +48,7 @@ fn distance(path: &[[f32; 2]], [x, y]: [f64; 2]) -> f64 {
     to_vertices.chain(to_lines).fold(f64::INFINITY, f64::min)
 }
 
-/// A path that ends where it began.
+/// The path with its first vertex appended.
 fn closed(path: &[[f32; 2]]) -> Path {
     path.iter().chain(path.first()).copied().collect()
 }
@@ -76,7 +78,7 @@ proptest! {
         let reach = f64::from(radius).max(std::f64::consts::FRAC_1_SQRT_2);
         for ((row, column), &inside) in mask.indexed_iter() {
             let distance = distance(&path, [column as f64, row as f64]);
-            // On the rim itself, rounding decides.
+            // At the edge itself, rounding decides.
             prop_assert!((distance - reach).abs() < 1e-9 || inside == (distance < reach), "({row}, {column}): {distance}");
         }
     }
@@ -124,7 +126,7 @@ proptest! {
             let [x, y] = [column as f64, row as f64];
             prop_assert!(!inside || bounds.contains(x as f32, y as f32));
             if distance(&outline, [x, y]) < 1e-9 {
-                continue; // The rule for the line itself is held by the fans below.
+                continue; // Pixels on the line itself are tested with triangles below.
             }
             let crossed = outline.windows(2).filter(|ends| {
                 let ([a_x, a_y], [b_x, b_y]) = (ends[0].map(f64::from), ends[1].map(f64::from));
@@ -157,7 +159,7 @@ proptest! {
         prop_assert_eq!(&filled(&turned, height, width), &mask, "neither start nor direction matters");
         let (mirror, transpose) = (filled(&mirrored(&path, width), height, width), filled(&transposed(&path), width, height));
         for ((row, column), &inside) in mask.indexed_iter() {
-            // A mirror turns left into right, so centres on the line change sides.
+            // A mirror image swaps left and right, so centres on the line change sides.
             if distance(&closed(&path), [column as f64, row as f64]) > 1e-9 {
                 prop_assert_eq!(mirror[(row, width - 1 - column)], inside);
                 prop_assert_eq!(transpose[(column, row)], inside);
@@ -170,7 +172,7 @@ proptest! {
         let [[a_x, a_y], [b_x, b_y], [c_x, c_y]] = [path[0], path[1], path[2]].map(|vertex| vertex.map(f64::from));
         let area = ((b_x - a_x) * (c_y - a_y) - (c_x - a_x) * (b_y - a_y)).abs() / 2.0;
         let perimeter = (b_x - a_x).hypot(b_y - a_y) + (c_x - b_x).hypot(c_y - b_y) + (a_x - c_x).hypot(a_y - c_y);
-        // Only pixels that a side passes can be counted amiss: at most |dx| + |dy| + 1 on each side.
+        // Only pixels that a side crosses can be counted wrong: at most |dx| + |dy| + 1 for each side.
         let amiss = std::f64::consts::SQRT_2 * perimeter + 3.0;
         prop_assert!((pixels(&filled(&path, height, width)) as f64 - area).abs() <= amiss);
     }
@@ -190,14 +192,14 @@ proptest! {
         for (index, place) in places.iter().enumerate() {
             prop_assert!(mask[*place] && !places[..index].contains(place));
         }
-        // The image is surrounded by outside pixels, so the mask is given a rim of them.
+        // Pixels beyond the image are outside, so the mask gets a border of them.
         let mut framed = Array2::from_elem((height + 2, width + 2), false);
         framed.slice_mut(s![1..=height, 1..=width]).assign(&mask);
         let squared = |(row, column): (usize, usize)| {
             let outside = framed.indexed_iter().filter(|&(_, &inside)| !inside);
             outside.map(|((y, x), _)| row.abs_diff(y).pow(2) + column.abs_diff(x).pow(2)).min()
         };
-        // A path that crosses itself may enclose several parts: the largest comes first, of equally large ones the deepest.
+        // A path that crosses itself may enclose several parts. The largest comes first, of equally large ones the deepest.
         let parts = component_masks(framed.view(), 1);
         let largest = parts.iter().filter(|part| pixels(part) == pixels(&parts[0]));
         let inside = largest.flat_map(|part| part.indexed_iter().filter(|&(_, &inside)| inside).map(|(place, _)| place));

@@ -1,4 +1,4 @@
-//! Properties of prompts, samplers, drawings and mask operations, on random masks and beside naive implementations.
+//! Properties of prompts, samplers, drawings and mask operations, on random masks and compared with naive implementations.
 
 mod api;
 mod boxes;

@@ -1,4 +1,4 @@
-//! Masks: components, boxes, growth and distances against naive versions.
+//! Masks: components, boxes, growth and distances, compared with naive implementations.
 
 use ndarray::{Array2, Zip};
 use proptest::prelude::*;
@@ -39,7 +39,7 @@ proptest! {
             prop_assert!(parts.is_sorted_by(|larger, smaller| pixels(larger) >= pixels(smaller)));
             let mut union = Array2::from_elem(mask.dim(), false);
             for part in &parts {
-                // What touches a part without belonging to it would have to be another part.
+                // A pixel that touches a part but does not belong to it would be in another part.
                 let near = dilate(part.view(), 1);
                 prop_assert!(Zip::from(&near).and(&mask).and(part).all(|near, mask, part| !(near & mask) || *part));
                 prop_assert_eq!(&grown_from_first_pixel(part), part, "each part is connected");
@@ -74,7 +74,7 @@ proptest! {
     }
 }
 
-/// The distance of each inside pixel to the nearest outside one or, if nearer, to the ring of pixels around the image.
+/// The distance of each inside pixel to the nearest outside pixel, including the ring of pixels around the image.
 pub(crate) fn naive_distances(mask: &Array2<bool>) -> Array2<f32> {
     let (rows, columns) = mask.dim();
     Array2::from_shape_fn((rows, columns), |(row, column)| {
@@ -84,7 +84,8 @@ pub(crate) fn naive_distances(mask: &Array2<bool>) -> Array2<f32> {
     })
 }
 
-/// The distance of each inside pixel to the nearest outside one, wherever the image ends; only where there is none, to the ring.
+/// The distance of each inside pixel to the nearest outside pixel of the image. If there is none, the distance to the ring around the
+/// image.
 pub(crate) fn to_contour(mask: &Array2<bool>) -> Array2<f32> {
     if pixels(mask) == mask.len() {
         return naive_distances(mask);
@@ -99,7 +100,7 @@ fn squared_to_outside(mask: &Array2<bool>, (row, column): (usize, usize)) -> Opt
     outside.map(|((r, c), _)| r.abs_diff(row).pow(2) + c.abs_diff(column).pow(2)).min()
 }
 
-/// All of a mask that can be reached from its first pixel.
+/// All pixels of a mask that can be reached from its first pixel.
 fn grown_from_first_pixel(mask: &Array2<bool>) -> Array2<bool> {
     let mut reached = Array2::from_elem(mask.dim(), false);
     if let Some((first, _)) = mask.indexed_iter().find(|&(_, &inside)| inside) {

@@ -1,4 +1,4 @@
-//! Whole prompts: what each kind holds, for an outline and for each of its components.
+//! Whole prompts of each kind, for an outline and for each of its components.
 
 use ndarray::Array2;
 use proptest::prelude::*;
@@ -9,7 +9,7 @@ use sam_prompt::{
 
 use crate::strategies::{any_jitter, each_mask, each_mask_with_pixels, few_cases, is_in, pixels, seeded};
 
-/// The kinds of prompts, the points of each label in them, and whether they have boxes.
+/// The kinds of prompts, with the number of points per label and whether they have boxes.
 fn kinds(count: usize) -> [(PromptKind, usize, bool); 3] {
     [
         (PromptKind::Points(count), count, false),

@@ -1,4 +1,4 @@
-//! Samplers: what holds for all of them, and what each promises.
+//! Samplers: properties of all of them, and those of each.
 
 use ndarray::Array2;
 use proptest::prelude::*;
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// Every sampler, and the pixels it may draw from a mask, found naively.
+/// Every sampler with the pixels that it may draw from a mask, found by a naive implementation.
 fn samplers(replacement: bool, width: f32, mask: &Array2<bool>) -> [(Box<dyn PointSampler>, Array2<bool>); 4] {
     let band = |width: f32| to_contour(mask).mapv(|distance| distance > 0.0 && distance <= width);
     [
@@ -28,7 +28,7 @@ fn samplers(replacement: bool, width: f32, mask: &Array2<bool>) -> [(Box<dyn Poi
     ]
 }
 
-/// Draws foreground points where that is known to be possible.
+/// Draws foreground points. The count must be possible.
 fn draw(sampler: &dyn PointSampler, mask: &Array2<bool>, count: usize, seed: u64) -> Vec<Point> {
     sampler.sample(mask.view(), Label::Foreground, count, &mut seeded(seed)).expect("there are enough pixels")
 }
@@ -75,7 +75,7 @@ proptest! {
         replacement: bool, seed: u64,
     ) {
         for mask in masks {
-            // The image's border bounds a region that touches it, so both keep a margin.
+            // The image's border bounds a region that touches it, so both masks get a margin.
             let here = padded(&mask, (1, 1), (1, 1));
             let there = padded(&mask, (1 + down, 1 + right), (3, 2));
             for (sampler, pool) in samplers(replacement, width, &here) {
@@ -121,7 +121,7 @@ proptest! {
             for point in draw(&Center::default(), &mask, count.min(pixels(&mask)), seed) {
                 let at = parts.iter().position(|part| is_in(part, &point)).expect("the point lies in a component");
                 let rounds = |at: usize| drawn[at].len();
-                // Every other component has had as many turns, or one more, or is used up.
+                // Every other component was drawn from as often, once more, or is used up.
                 let had_turn = |other: usize| {
                     let in_turn = rounds(other) == rounds(at) || rounds(other) == rounds(at) + 1;
                     in_turn || rounds(other) == pixels(&parts[other])
@@ -166,7 +166,7 @@ proptest! {
 
 #[test]
 fn every_pixel_is_as_likely() {
-    // A band of 12 pixels around 4 inner ones, for a full mask ends with the image.
+    // The band has 12 pixels around 4 inner ones; for a full mask it is along the image's border.
     let mask = Array2::from_elem((4, 4), true);
     let [uniform, _, boundary, _] = samplers(true, 1.0, &mask);
     for (sampler, pool) in [uniform, boundary] {
@@ -174,7 +174,7 @@ fn every_pixel_is_as_likely() {
         for point in draw(&*sampler, &mask, 200 * pixels(&pool), 3) {
             drawn[place(&point)] += 1;
         }
-        // Four standard deviations of a Poisson distribution of mean 200 are 57.
+        // The expected count is 200; four standard deviations of that Poisson distribution are 57.
         let as_expected = |(pixel, &times): (_, &u32)| if pool[pixel] { times.abs_diff(200) < 57 } else { times == 0 };
         assert!(drawn.indexed_iter().all(as_expected), "{drawn}");
     }
@@ -182,7 +182,7 @@ fn every_pixel_is_as_likely() {
 
 #[test]
 fn of_equally_large_components_the_deepest_comes_first() {
-    // A line of nine pixels below or above a square of nine.
+    // A line of nine pixels, before or after a square of nine pixels.
     let line_first =
         Array2::from_shape_fn((7, 11), |(row, column)| (row == 1 && column < 9) || (row > 3 && column > 7));
     for mask in flips(&line_first).iter().chain([&line_first]) {

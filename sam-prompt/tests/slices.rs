@@ -1,4 +1,4 @@
-//! Slices: which are chosen, and how often.
+//! Slice selection: which slices are chosen, and how often.
 
 use proptest::prelude::*;
 use sam_prompt::{SliceSelection, choose_background};
@@ -26,7 +26,7 @@ proptest! {
             prop_assert!(chosen.iter().all(|slice| slices.contains(slice)));
             match selection {
                 SliceSelection::Equidistant => prop_assert!(chosen.is_sorted()),
-                // A smaller choice is the beginning of a larger one; `Uniform` keeps that for its distribution only.
+                // A smaller choice is the beginning of a larger one. For `Uniform` this holds only for the distribution.
                 SliceSelection::Normal => {
                     let fewer = selection.choose(&foreground, count / 2, &mut seeded(seed));
                     prop_assert_eq!(fewer.as_slice(), &chosen[..fewer.len()]);
@@ -72,7 +72,7 @@ fn every_slice_is_as_likely_in_a_uniform_choice() {
     let background: Vec<_> = (0..2000).flat_map(|_| choose_background(&slices, 1, &mut rng)).collect();
     for (chosen, slice) in slices.iter().flat_map(|slice| [(&uniform, slice), (&background, slice)]) {
         let times = chosen.iter().filter(|&other| other == slice).count();
-        // Four standard deviations of a binomial distribution of 2000 tries at 1/4 are 77.
+        // Four standard deviations of a binomial distribution with 2000 trials and probability 1/4 are 77.
         assert!(times.abs_diff(500) < 78, "slice {slice}: {times}");
     }
 }

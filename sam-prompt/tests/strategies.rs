@@ -1,4 +1,4 @@
-//! Masks, labels and boxes to try things on, and what every test asks of them.
+//! Random masks, labels and boxes for property tests, and helpers that all tests share.
 
 use ndarray::{Array2, Axis, s};
 use proptest::prelude::*;
@@ -6,10 +6,10 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use sam_prompt::{BoundingBox, BoxJitter, JitterRange, Label, Point};
 
-/// Floats that went through a few sums and differences.
+/// Tolerance for floats after a few sums and differences.
 pub(crate) const ROUNDING: f32 = 1e-3;
 
-/// Each case tries a mask of every kind, so a few cases are many masks.
+/// A small number of cases, because each case tests a mask of every kind.
 pub(crate) fn few_cases() -> ProptestConfig {
     ProptestConfig::with_cases(24)
 }
@@ -30,7 +30,7 @@ pub(crate) fn is_in(mask: &Array2<bool>, point: &Point) -> bool {
     mask[place(point)]
 }
 
-/// A mask of the pixels that points lie on, and how often a pixel has several.
+/// The mask of the pixels that have a point, and the number of points that share a pixel with an earlier one.
 pub(crate) fn places(points: &[Point], dim: (usize, usize)) -> (Array2<bool>, usize) {
     let mut taken = Array2::from_elem(dim, false);
     let repeated = points.iter().filter(|point| std::mem::replace(&mut taken[place(point)], true)).count();
@@ -45,7 +45,7 @@ pub(crate) fn padded(mask: &Array2<bool>, (up, left): (usize, usize), (down, rig
     canvas
 }
 
-/// The mask upside down, mirrored, and with rows and columns exchanged.
+/// The mask flipped vertically, flipped horizontally, and transposed.
 pub(crate) fn flips(mask: &Array2<bool>) -> [Array2<bool>; 3] {
     let (mut upside_down, mut mirrored) = (mask.clone(), mask.clone());
     upside_down.invert_axis(Axis(0));
@@ -53,7 +53,7 @@ pub(crate) fn flips(mask: &Array2<bool>) -> [Array2<bool>; 3] {
     [upside_down, mirrored, mask.t().to_owned()]
 }
 
-/// One mask of each kind, all of one size: empty, full, one pixel, a ring, the border, a side, two discs, and noise of many
+/// One mask of each kind, all of the same size: empty, full, one pixel, a ring, the border, a side, two discs, and noise with many
 /// components.
 pub(crate) fn each_mask() -> impl Strategy<Value = [Array2<bool>; 8]> {
     (1..18_usize, 1..18_usize).prop_flat_map(|(rows, columns)| {
@@ -82,7 +82,7 @@ pub(crate) fn each_mask() -> impl Strategy<Value = [Array2<bool>; 8]> {
     })
 }
 
-/// [`each_mask`] but the empty one.
+/// The masks of [`each_mask`] except the empty one.
 pub(crate) fn each_mask_with_pixels() -> impl Strategy<Value = Vec<Array2<bool>>> {
     each_mask().prop_map(|masks| masks.into_iter().filter(|mask| pixels(mask) > 0).collect())
 }
@@ -91,7 +91,7 @@ pub(crate) fn any_label() -> impl Strategy<Value = Label> {
     prop_oneof![Just(Label::Foreground), Just(Label::Background)]
 }
 
-/// An image's height and width, and a box in it.
+/// An image's height and width, and a box inside it.
 pub(crate) fn box_in_image() -> impl Strategy<Value = ((usize, usize), BoundingBox)> {
     (1..80_usize, 1..80_usize).prop_flat_map(|(height, width)| {
         let within = |side: usize| -0.5..=side as f32 - 0.5;

@@ -1,4 +1,4 @@
-//! Files that are either complete or not there.
+//! Atomic writes: a file is either complete or absent.
 
 use std::{
     fs::{File, OpenOptions},
@@ -10,21 +10,21 @@ use tempfile::NamedTempFile;
 
 use crate::WriteError;
 
-/// Temporary names begin with this.
+/// Prefix of temporary file names.
 pub const UNFINISHED: &str = ".unfinished-";
 
-/// Whether a file has a temporary name: it is being written, or its writer died.
+/// Returns whether a path has a temporary name: it is being written, or its writer was interrupted.
 pub fn is_unfinished(path: impl AsRef<Path>) -> bool {
     path.as_ref().file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(UNFINISHED))
 }
 
-/// Writes a file under a temporary name in its own folder, flushes it to the disk and renames it.
+/// Writes a file atomically: to a temporary name in the same folder, flushed to the disk, then renamed.
 ///
-/// An interrupted or failed write leaves what was there before. The writer is buffered. The new file has the permissions that any
-/// other new file of this process has.
+/// An interrupted or failed write leaves the old file unchanged. The writer is buffered. The new file gets the default permissions of this
+/// process.
 ///
 /// # Errors
-/// [`WriteError`] with the final path, also for errors of `write`.
+/// [`WriteError`] with the final path, also if `write` itself fails.
 pub fn write_atomic(
     path: impl AsRef<Path>,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -32,7 +32,7 @@ pub fn write_atomic(
     let path = path.as_ref();
     let attempt = || {
         let temporary = temporary_beside(path)?;
-        // Not through `NamedTempFile`, whose errors name the temporary file.
+        // `NamedTempFile` is not used as the writer, because its errors name the temporary file.
         let mut writer = BufWriter::new(temporary.as_file());
         write(&mut writer)?;
         writer.flush()?;
@@ -44,7 +44,7 @@ pub fn write_atomic(
     attempt().map_err(WriteError::of(path))
 }
 
-/// Checks that the folder exists which a file is to be written into.
+/// Checks that the parent folder of an output file exists.
 ///
 /// # Errors
 /// [`WriteError`] if it does not.
@@ -58,7 +58,7 @@ pub fn check_folder(path: impl AsRef<Path>) -> Result<(), WriteError> {
     Err(WriteError::of(path)(io::Error::new(ErrorKind::NotFound, reason)))
 }
 
-/// Checks that a file can be written, before hours of work depend on it: creates a temporary file beside it and removes it again.
+/// Checks that a file can be written, before a long computation: creates a temporary file in the same folder and removes it again.
 ///
 /// # Errors
 /// [`WriteError`] if the folder does not exist or cannot be written to, or the path is a folder.
@@ -76,7 +76,7 @@ pub fn check_writable(path: impl AsRef<Path>) -> Result<(), WriteError> {
 /// Does nothing on systems where a folder cannot be opened as a file.
 ///
 /// # Errors
-/// The system's.
+/// The error of the operating system.
 pub fn sync_folder(folder: impl AsRef<Path>) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
@@ -85,9 +85,9 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A temporary file in a file's folder, deleted when it is dropped.
+/// A temporary file in the folder of `path`, deleted when it is dropped.
 ///
-/// Opened here, as tempfile's own files are readable by their owner alone.
+/// It is opened here, because tempfile makes its own files readable only by their owner.
 fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
     let open = |path: &Path| OpenOptions::new().write(true).create_new(true).open(path);
     tempfile::Builder::new().prefix(UNFINISHED).make_in(folder_of(path), open)

@@ -1,4 +1,4 @@
-//! What can go wrong with a file.
+//! Errors of file access.
 
 use std::{io, path::PathBuf};
 
@@ -10,7 +10,7 @@ use thiserror::Error;
 pub struct ReadError {
     /// The file.
     pub path: PathBuf,
-    /// The system's reason.
+    /// The error of the operating system.
     #[source]
     pub source: io::Error,
 }
@@ -21,7 +21,7 @@ pub struct ReadError {
 pub struct WriteError {
     /// The file, under its final name.
     pub path: PathBuf,
-    /// The system's reason.
+    /// The error of the operating system.
     #[source]
     pub source: io::Error,
 }
@@ -35,11 +35,11 @@ pub enum OpenLinesError<E> {
     Open {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
-    /// Another process works with the file.
+    /// Another process has locked the file.
     #[error("{} is in use by another process; wait until it has finished, or end it", path.display())]
     InUse {
         /// The file.
@@ -59,7 +59,7 @@ pub enum OpenLinesError<E> {
 }
 
 impl WriteError {
-    /// A constructor for `map_err`: the same file for each error.
+    /// Returns a function for `map_err` that puts the same path into each error.
     pub(crate) fn of(path: &std::path::Path) -> impl Fn(io::Error) -> Self + '_ {
         move |source| Self { path: path.to_path_buf(), source }
     }

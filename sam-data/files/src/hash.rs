@@ -1,4 +1,4 @@
-//! SHA-256: of bytes, of files, of data in pieces, as text.
+//! SHA-256 of bytes, of files and of data in pieces, and its text form.
 
 use std::{
     fmt::{self, Write as _},
@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use crate::ReadError;
 
-/// Bytes that are read at a time.
+/// Number of bytes that are read at a time.
 const CHUNK: usize = 1 << 20;
 
 /// A SHA-256 digest. As text, and in serde's formats, it is 64 hexadecimal digits in lower case.
@@ -22,7 +22,7 @@ const CHUNK: usize = 1 << 20;
 #[serde(try_from = "String", into = "String")]
 pub struct Sha256Id([u8; 32]);
 
-/// A text that is no SHA-256 digest.
+/// The error for a text that is not a SHA-256 digest.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("expected a SHA-256 of 64 hexadecimal digits in lower case, found {found:?}")]
 pub struct ParseSha256Error {
@@ -36,7 +36,7 @@ impl Sha256Id {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// The digest of a file's content, which is read piece by piece.
+    /// The digest of a file's content. The file is read in pieces.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -80,7 +80,7 @@ impl TryFrom<String> for Sha256Id {
 impl FromStr for Sha256Id {
     type Err = ParseSha256Error;
 
-    /// Accepts 64 digits in lower case and nothing else, so a name that is read from a file cannot point anywhere else.
+    /// Accepts exactly 64 lower-case digits, so that a digest from a file cannot be used as a path to another place.
     fn from_str(text: &str) -> Result<Self, ParseSha256Error> {
         let digit = |digit: u8| match digit {
             b'0'..=b'9' => Some(digit - b'0'),
@@ -99,7 +99,7 @@ impl FromStr for Sha256Id {
     }
 }
 
-/// Computes the SHA-256 of data that comes in pieces.
+/// A SHA-256 hasher for data that comes in pieces.
 ///
 /// ```
 /// use sam_files::{Sha256Hasher, Sha256Id};
@@ -118,12 +118,12 @@ impl Sha256Hasher {
         Self::default()
     }
 
-    /// Adds bytes. Only their order counts, not how they are cut into pieces.
+    /// Adds bytes. Only the order of the bytes counts, not how they are divided into calls.
     pub fn update(&mut self, bytes: impl AsRef<[u8]>) {
         self.0.update(bytes);
     }
 
-    /// Adds a part after its length, 8 bytes in little-endian order, so that two different lists of parts never add the same bytes.
+    /// Adds the length of a part (8 bytes, little-endian), then the part. So two different lists of parts never add the same bytes.
     pub fn update_part(&mut self, part: impl AsRef<[u8]>) {
         let part = part.as_ref();
         self.update((part.len() as u64).to_le_bytes());
@@ -176,7 +176,7 @@ fn digest_of(path: &Path) -> io::Result<Sha256Id> {
 mod tests {
     use super::*;
 
-    /// FIPS 180-4's example, from its own test vectors.
+    /// The example of FIPS 180-4.
     const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
     #[test]

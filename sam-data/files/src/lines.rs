@@ -1,4 +1,4 @@
-//! An append-only file of lines.
+//! An append-only log of lines.
 
 use std::{
     error::Error,
@@ -9,24 +9,24 @@ use std::{
 
 use crate::{FileLock, OpenLinesError, WriteError};
 
-/// A file of lines, to which lines are only added. Each is flushed to the disk before [`AppendLines::push`] returns.
+/// An append-only log of lines. Each line is flushed to the disk before [`AppendLines::push`] returns.
 ///
-/// The file is locked until this value is dropped. A line that a crash cut off is dropped when the file is opened again.
+/// The file is locked until this value is dropped. If a crash left an incomplete last line, the next open removes it.
 #[derive(Debug)]
 pub struct AppendLines {
     path: PathBuf,
     file: FileLock,
-    /// Bytes of all complete lines.
+    /// Total length of all complete lines, in bytes.
     complete: u64,
 }
 
 impl AppendLines {
-    /// Opens a file, or creates it. `read` is called with each complete line: its number, counted from 1, and its bytes without the
-    /// line end.
+    /// Opens a file, or creates it. `read` is called for each complete line with the line's number, counted from 1, and its bytes without
+    /// the line end.
     ///
     /// # Errors
-    /// [`OpenLinesError`] if the file cannot be opened or read, another process has it, or `read` refuses a line. The file is then left
-    /// as it was.
+    /// [`OpenLinesError`] if the file cannot be opened or read, another process has locked it, or `read` refuses a line. The file is then
+    /// unchanged.
     pub fn open<E: Error + 'static>(
         path: impl AsRef<Path>,
         mut read: impl FnMut(usize, &[u8]) -> Result<(), E>,
@@ -48,18 +48,18 @@ impl AppendLines {
         Ok(Self { path, file, complete })
     }
 
-    /// Adds a line. `content` must not contain a line end itself.
+    /// Appends a line. `content` must not contain a line end.
     ///
     /// # Errors
-    /// [`WriteError`]: the file is then as it was before.
+    /// [`WriteError`]: the file is then unchanged.
     pub fn push(&mut self, content: &[u8]) -> Result<(), WriteError> {
         let line = [content, b"\n"].concat();
         let drop_incomplete = || self.file.set_len(self.complete);
-        // First drops what a crash left behind the last complete line.
+        // Removes an incomplete line that a crash left at the end.
         let written =
             drop_incomplete().and_then(|()| (&*self.file).write_all(&line)).and_then(|()| self.file.sync_data());
         if written.is_err() {
-            // If this fails too, the next `push` or `open` does it.
+            // If this fails too, the next `push` or `open` removes the incomplete line.
             let _ = drop_incomplete();
         }
         written.map_err(WriteError::of(&self.path))?;
@@ -95,7 +95,7 @@ mod tests {
             lines.push("zwei \u{e4}".as_bytes())?;
             assert!(matches!(read(&path), Err(OpenLinesError::InUse { .. })), "the file is locked");
         }
-        // Killed at any byte of the last line.
+        // Simulates a crash at every byte of the last line.
         let text = std::fs::read(&path)?;
         for end in 4..text.len() {
             std::fs::write(&path, &text[..end])?;

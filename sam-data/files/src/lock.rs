@@ -1,4 +1,4 @@
-//! Files that one process at a time works with.
+//! Exclusive file locks.
 
 use std::{
     fs::{File, TryLockError},
@@ -6,18 +6,18 @@ use std::{
     ops::Deref,
 };
 
-/// An open file, locked until this value is dropped or the process ends in whatever way.
+/// An exclusive lock on an open file. It is released when this value is dropped or the process ends.
 ///
-/// The lock is advisory: it keeps out those who ask for it.
+/// The lock is advisory: it only affects processes that also try to lock the file.
 #[derive(Debug)]
 #[must_use]
 pub struct FileLock(File);
 
 impl FileLock {
-    /// Locks a file; `None` if another process, or another lock of this one, has it.
+    /// Locks a file. Returns `None` if another process, or another lock in this process, holds it.
     ///
     /// # Errors
-    /// If the file system cannot lock.
+    /// If the file system does not support locks.
     pub fn try_new(file: File) -> io::Result<Option<Self>> {
         match file.try_lock() {
             Ok(()) => Ok(Some(Self(file))),
@@ -36,10 +36,10 @@ impl Deref for FileLock {
 }
 
 impl Drop for FileLock {
-    /// Closing the file would not be enough: a child process that another thread is starting holds all open files for a moment, and the
-    /// lock with them.
+    /// Unlocks the file explicitly. Closing it is not enough: a child process that another thread is starting inherits all open files for a
+    /// moment, and the lock with them.
     fn drop(&mut self) {
-        // Whoever locks the file next sees the error.
+        // An error is ignored: the next attempt to lock the file reports it.
         let _ = self.0.unlock();
     }
 }
@@ -53,7 +53,7 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("file");
         let lock = FileLock::try_new(File::create(&path)?)?.expect("nobody has it");
-        // As a child process holds it that is being started.
+        // Simulates the copy that a starting child process inherits.
         let _inherited = lock.try_clone()?;
         assert!(FileLock::try_new(File::open(&path)?)?.is_none());
         drop(lock);

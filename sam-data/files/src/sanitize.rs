@@ -1,8 +1,8 @@
-//! Other people's text, safe to print.
+//! Sanitising of text from files before it is printed.
 //!
-//! It is in this crate because such text comes out of files, and every crate that reads files may use this one.
+//! It is in this crate because every crate that reads files can depend on this one.
 
-/// A text with every control character replaced by U+FFFD, so that it cannot steer a terminal.
+/// Replaces every control character of a text by U+FFFD, so that the text cannot control a terminal.
 pub fn sanitize(text: &str) -> String {
     text.replace(char::is_control, "\u{fffd}")
 }

@@ -1,47 +1,47 @@
-//! JSON texts that carry a checksum as their first field: `{"sha256":"…","number":1}`.
+//! JSON objects with a checksum as their first field: `{"sha256":"…","number":1}`.
 //!
-//! The checksum belongs to the text without that field, so it can be verified byte by byte before anything is parsed.
+//! The checksum is that of the text without this field. So it can be verified byte by byte before the text is parsed.
 
 use thiserror::Error;
 
 use crate::{ParseSha256Error, Sha256Id};
 
-/// Digits of a checksum.
+/// Number of hexadecimal digits of a checksum.
 const DIGITS: usize = 64;
 
-/// A text that carries no checksum, or not its own.
+/// The error for a text without a checksum, or with a wrong one.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SealError {
-    /// Only objects with at least one field can carry a checksum.
+    /// The text is not an object with at least one field.
     #[error("only a JSON object with at least one field can carry a checksum")]
     NotAnObject,
-    /// The first field is another one.
+    /// The first field is not the checksum.
     #[error("it does not begin with its checksum, the field \"{field}\"")]
     Missing {
         /// The field that was expected.
         field: String,
     },
-    /// The field holds something else.
+    /// The field's value is not a checksum.
     #[error("its field \"{field}\" holds no checksum")]
     Malformed {
         /// The field.
         field: String,
-        /// What is wrong with it.
+        /// What is wrong with the value.
         #[source]
         source: ParseSha256Error,
     },
     /// The text was changed after the checksum was computed.
     #[error("it was altered or damaged: its checksum says {expected}, its content has {found}")]
     Altered {
-        /// The checksum that it carries.
+        /// The checksum in the text.
         expected: Sha256Id,
-        /// That of its content.
+        /// The checksum of the content.
         found: Sha256Id,
     },
 }
 
-/// Puts the SHA-256 of a JSON object in front of its fields, and returns both.
+/// Inserts the SHA-256 of a JSON object as its first field. Returns the new text and the checksum.
 ///
 /// ```
 /// let (sealed, checksum) = sam_files::seal("sha256", r#"{"number":1}"#)?;
@@ -57,7 +57,7 @@ pub fn seal(field: &str, json: &str) -> Result<(String, Sha256Id), SealError> {
     Ok((seal_with(field, json, checksum)?, checksum))
 }
 
-/// Puts a checksum that covers more than the JSON text itself in front of an object's fields.
+/// Inserts a given checksum as the first field of a JSON object, for checksums that cover more than the JSON text.
 ///
 /// # Errors
 /// [`SealError::NotAnObject`].
@@ -66,7 +66,7 @@ pub fn seal_with(field: &str, json: &str, checksum: Sha256Id) -> Result<String, 
     Ok(format!("{}{checksum}\",{rest}", prefix(field)))
 }
 
-/// Splits a sealed text into the JSON object as it was before and the checksum, which the caller verifies.
+/// Splits a sealed text into the original JSON object and the checksum. The caller verifies the checksum.
 ///
 /// # Errors
 /// [`SealError::Missing`] or [`SealError::Malformed`].
@@ -79,7 +79,7 @@ pub fn unseal(field: &str, sealed: &str) -> Result<(String, Sha256Id), SealError
     Ok((format!("{{{rest}"), checksum.parse().map_err(malformed)?))
 }
 
-/// Splits a text of [`seal`] and verifies its checksum.
+/// Splits a text that [`seal`] made and verifies its checksum.
 ///
 /// # Errors
 /// As [`unseal`], and [`SealError::Altered`].
@@ -99,7 +99,7 @@ mod tests {
 
     use super::*;
 
-    /// A line of a session's log as commit 890622d wrote it: its SHA-256 is that of the text without the first field.
+    /// A line of a session log as commit 890622d wrote it. Its SHA-256 is that of the text without the first field.
     const LINE: &str = "{\"sha256\":\"e995e2eaa7815e8ccb19fe6e6e4ec0a20b0a999fbc034a29944e156bedfb1f07\",\"number\":1,\"time\":\"2026-01-01T00:00:00Z\"}";
 
     #[test]
@@ -107,7 +107,7 @@ mod tests {
         let (json, checksum) = unseal_checked("sha256", LINE).expect("as it was written");
         assert_eq!(json, r#"{"number":1,"time":"2026-01-01T00:00:00Z"}"#);
         assert_eq!(seal("sha256", &json), Ok((LINE.to_owned(), checksum)));
-        // A prompt card's checksum covers its tensors as well.
+        // The checksum of a prompt card also covers its tensors.
         let card = seal_with("checksum", r#"{"format_version":3}"#, checksum).expect("an object");
         assert_eq!(card, format!(r#"{{"checksum":"{checksum}","format_version":3}}"#));
         assert_eq!(unseal("checksum", &card), Ok((r#"{"format_version":3}"#.to_owned(), checksum)));

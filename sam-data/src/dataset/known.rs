@@ -1,4 +1,4 @@
-//! The sets by name: their layouts and label values, all in one place, so that a correction is one line.
+//! The known data sets by name: their layouts and label values.
 
 use std::{fmt, path::Path};
 
@@ -12,45 +12,46 @@ use crate::{DataError, LabelTable, case::CaseKind, named::named};
 
 /// The data sets of the paper (Table 1).
 ///
-/// Each names the source of its layout; "unconfirmed" means that no source confirms it. A set has one name on command lines and in
-/// JSON.
+/// Each entry names the source of its layout; "unconfirmed" means that no source confirms it. Command lines and JSON use the same name for
+/// a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 #[non_exhaustive]
 pub enum KnownSet {
-    /// Kidney and its tumours in CT: `case_00000/imaging.nii.gz` with `segmentation.nii.gz` (README of neheller/kits19). Slices lie along
-    /// the first array axis; the affine says so.
+    /// Kidney and its tumours in CT: `case_00000/imaging.nii.gz` with `segmentation.nii.gz` (README of neheller/kits19). The slices run
+    /// along the first array axis, as the affine says.
     Kits19,
-    /// Kidney in ultrasound that was made from CT: images and masks of one name in folders `image` and `mask`, or `images` and `masks`
-    /// (names unconfirmed: the README of SIAT-SongYuxin/CT2USforKidneySeg gives none), PNG, TIFF or JPEG. Masks are 0 and 255.
+    /// Kidney in ultrasound images made from CT: images and masks with the same name in folders `image` and `mask`, or `images` and `masks`
+    /// (folder names unconfirmed: the README of SIAT-SongYuxin/CT2USforKidneySeg gives none), as PNG, TIFF or JPEG. Mask values are 0 and
+    /// 255.
     Ct2usKidney,
     /// Liver and its lesions in CT: `volume-7.nii` with `segmentation-7.nii`, in any sub-folder (kaiko-ai/eva, docs/datasets/lits17.md).
-    /// Affines of scan and mask may differ: shapes decide.
+    /// The affines of scan and mask may differ; only the shapes are compared.
     Lits,
-    /// Six organs in CT: `volume-7.nii.gz` with `labels-7.nii.gz` (the set's README). Nearly all scans are those of `LiTS`: never train on
+    /// Six organs in CT: `volume-7.nii.gz` with `labels-7.nii.gz` (the set's README). Nearly all scans are also in `LiTS`: never train on
     /// one and test on the other.
     CtOrg,
     /// The prostate in T2 MR, with masks of `rcuocolo/PROSTATEx_masks`: `Images/ProstateX-0005_t2_tse_tra_4.nii.gz` with
-    /// `mask_prostate/ProstateX-0005.nii.gz`. Masks of other sources are not read: those of `ykl-ucla/prostate_zonal_seg` are PNGs that
-    /// belong to single DICOM files, the others are NRRD or DICOM.
+    /// `mask_prostate/ProstateX-0005.nii.gz`. Masks from other sources are not read: `ykl-ucla/prostate_zonal_seg` has PNGs that belong to
+    /// single DICOM files, the others have NRRD or DICOM.
     ProstatexGland,
-    /// Its peripheral zone, from `mask_pz` (folder name unconfirmed).
+    /// The peripheral zone of the prostate, from `mask_pz` (folder name unconfirmed). Otherwise like [`KnownSet::ProstatexGland`].
     ProstatexPeripheral,
-    /// Any task of the Medical Segmentation Decathlon: `dataset.json` names labels, scans and masks.
+    /// Any task of the Medical Segmentation Decathlon: `dataset.json` lists labels, scans and masks.
     Msd,
-    /// Nuclei in histology: `Lizard_Images1/NAME.png` with `Labels/NAME.mat`, whose array `inst_map` numbers the nuclei, or with PNGs of
-    /// that array (the set's README; the array's name is unconfirmed).
+    /// Nuclei in histology: `Lizard_Images1/NAME.png` with `Labels/NAME.mat`, whose array `inst_map` holds instance numbers, or with PNGs
+    /// of that array (the set's README; the array's name is unconfirmed).
     Lizard,
-    /// Grey and white matter of the spinal cord in MR: `site1-sc01-image.nii.gz` with the masks of four raters, `-mask-r1.nii.gz` to
-    /// `-r4` (medicaltorch/datasets.py). A voxel has the label that most raters give it; of two equally frequent ones, the lower.
+    /// Grey and white matter of the spinal cord in MR: `site1-sc01-image.nii.gz` with the masks of four raters, `-mask-r1.nii.gz` to `-r4`
+    /// (medicaltorch/datasets.py). Each voxel gets the label that most raters give it; in a tie, the lowest label.
     Scgm,
-    /// One of these raters, 1 to 4, alone.
+    /// The masks of one of these raters, 1 to 4.
     ScgmRater(u8),
     /// 13 organs in CT: `img0001.nii.gz` with `label0001.nii.gz`, in any sub-folder (kaiko-ai/eva, docs/datasets/btcv.md).
     Btcv,
 }
 
-/// All sets; a rater stands for four.
+/// All sets, with one entry for each SCGM rater.
 pub(super) const ALL: [KnownSet; 14] = [
     KnownSet::Kits19,
     KnownSet::Ct2usKidney,
@@ -68,7 +69,7 @@ pub(super) const ALL: [KnownSet; 14] = [
     KnownSet::Btcv,
 ];
 
-/// The name on a command line, as `ct-org`.
+/// Writes the name used on command lines, such as `ct-org`.
 impl fmt::Display for KnownSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -94,7 +95,7 @@ named!(
 );
 
 impl KnownSet {
-    /// The name as papers write it.
+    /// The name as in publications.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Kits19 => "KiTS19",
@@ -110,7 +111,7 @@ impl KnownSet {
         }
     }
 
-    /// Label values and names; of [`KnownSet::Msd`] none, since each task has its own.
+    /// Label values and names; empty for [`KnownSet::Msd`], because each task has its own.
     pub fn labels(self) -> &'static [(u16, &'static str)] {
         match self {
             Self::Kits19 => &[(1, "kidney"), (2, "kidney tumour")],
@@ -121,7 +122,7 @@ impl KnownSet {
             Self::ProstatexPeripheral => &[(1, "peripheral zone")],
             Self::Msd => &[],
             Self::Lizard => &[(1, "nucleus")],
-            // Which is which is unconfirmed.
+            // Which value stands for which matter is unconfirmed.
             Self::Scgm | Self::ScgmRater(_) => &[(1, "grey matter"), (2, "white matter")],
             Self::Btcv => &[
                 (1, "spleen"),
@@ -141,9 +142,9 @@ impl KnownSet {
         }
     }
 
-    /// Whether training on one and testing on the other would test on what was learned: CT-ORG holds nearly all scans of `LiTS`, and
-    /// several readers read the masks of one source. Of tasks of the Decathlon this cannot be told by the name; its liver task is said to
-    /// be `LiTS` (unconfirmed).
+    /// Whether two sets share scans, so that training on one and testing on the other is data leakage. CT-ORG contains nearly all scans of
+    /// `LiTS`, and some sets are different masks of the same scans. For a Decathlon task this cannot be decided by name; its liver task is
+    /// said to be `LiTS` (unconfirmed).
     pub fn shares_scans_with(self, other: Self) -> bool {
         let source = |set| match set {
             Self::Lits | Self::CtOrg => "LiTS",
@@ -153,7 +154,7 @@ impl KnownSet {
         source(self) == source(other)
     }
 
-    /// The warning for training on one set and testing on the other, if they share scans.
+    /// The warning about data leakage if one trains on one set and tests on the other; `None` if they share no scans.
     pub fn leakage(self, other: Self) -> Option<String> {
         (self.name() != other.name() && self.shares_scans_with(other)).then(|| {
             let (one, other) = (self.name(), other.name());
@@ -161,15 +162,15 @@ impl KnownSet {
         })
     }
 
-    /// The other sets with the same scans.
+    /// The other sets that share scans with this one.
     pub fn siblings(self) -> impl Iterator<Item = Self> {
         ALL.into_iter().filter(move |&other| other.name() != self.name() && other.shares_scans_with(self))
     }
 
-    /// Looks through a folder; reads no image.
+    /// Opens a folder as this data set. Reads no image.
     ///
     /// # Errors
-    /// [`DataError::Layout`] says what was looked for where nothing fits; [`DataError::Word`] for a rater that does not exist.
+    /// [`DataError::Layout`] with what was looked for if no case is found; [`DataError::Word`] for a rater that does not exist.
     pub fn open(self, folder: impl AsRef<Path>) -> Result<Collection, DataError> {
         let folder = folder.as_ref();
         if let Self::ScgmRater(rater) = self
@@ -188,7 +189,7 @@ impl KnownSet {
         self.labels().iter().map(|&(value, name)| (value, name.to_owned())).collect()
     }
 
-    /// Where images and masks lie; `None` where a file says it.
+    /// The name pattern of images and masks; `None` if a file lists them.
     fn pattern(self) -> Option<Pattern> {
         let volume = |image, masks| Pattern { image, masks, kind: CaseKind::Volume, compare_affines: true };
         Some(match self {

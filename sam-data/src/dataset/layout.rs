@@ -1,4 +1,4 @@
-//! Scans and masks found by the patterns of their names.
+//! Pairs scans and masks by patterns of their file names.
 
 use std::{
     collections::BTreeMap,
@@ -14,22 +14,22 @@ use crate::{
     files::files_below,
 };
 
-/// Names of one case's files: `KEY` is the case's own name, `*` anything without a slash, `.{png,tif}` any of these endings. One folder
-/// may stand before the file's name. Volumes end in `.nii`, which stands for `.nii.gz` as well.
+/// Name patterns of the files of one case. `KEY` stands for the case's name, `*` for anything without a slash, `.{png,tif}` for one of
+/// these extensions. Patterns of parent folders may precede the file name. The extension `.nii` also matches `.nii.gz`.
 #[derive(Debug, Clone)]
 pub(super) struct Pattern {
     pub(super) image: &'static str,
-    /// One, or those of several raters.
+    /// The pattern of the mask, or those of the masks of several raters.
     pub(super) masks: Vec<String>,
     pub(super) kind: CaseKind,
-    /// Whether image and mask must lie at one place, or only have one shape.
+    /// Whether image and mask must have the same grid. If not, the same shape is enough.
     pub(super) compare_affines: bool,
 }
 
-/// Cases, and what is none.
+/// The cases, and the files that belong to no case.
 pub(super) type Found = (Vec<Case>, Vec<LeftOut>);
 
-/// Pairs images and masks in a folder and all below it.
+/// Pairs images and masks in a folder and its sub-folders.
 pub(super) fn cases_of(folder: &Path, pattern: &Pattern) -> Result<Found, DataError> {
     let files = files_below(folder)?;
     let by_key = |pattern: &str| -> Result<BTreeMap<String, PathBuf>, DataError> {
@@ -88,18 +88,18 @@ fn nothing_found(pattern: &Pattern, files: usize, images: usize, left_out: &[Lef
     }
 }
 
-/// What stands for `KEY` in a path, if the pattern fits it.
+/// The part of a path that `KEY` stands for; `None` if the path does not match the pattern.
 fn key_of(pattern: &str, path: &Path) -> Option<String> {
     if let Some((before, endings)) = pattern.strip_suffix('}').and_then(|pattern| pattern.split_once('{')) {
         let ending = path.extension()?.to_str()?;
         let known = endings.split(',').find(|known| known.eq_ignore_ascii_case(ending))?;
-        // A pattern with this very ending, in whatever case the file has it.
+        // Repeats the match with this one extension, in the pattern's case.
         return key_of(&format!("{before}{known}"), &path.with_extension(known));
     }
     let mut parts: Vec<_> = pattern.split('/').rev().collect();
     let file = parts.remove(0);
     let name = path.file_name()?.to_str()?;
-    // `.nii` stands for both.
+    // `.nii` also matches `.nii.gz`.
     let name = match name.strip_suffix(".gz") {
         Some(unzipped) if Path::new(file).extension().is_some_and(|ending| ending == "nii") => unzipped,
         _ => name,
@@ -112,7 +112,7 @@ fn key_of(pattern: &str, path: &Path) -> Option<String> {
     Some(key)
 }
 
-/// What stands for `KEY` in one part of a path: empty where the part has no `KEY`.
+/// The part of a path component that `KEY` stands for. Empty if the pattern has no `KEY`.
 fn key_in(pattern: &str, text: &str) -> Option<String> {
     let matches = |pattern: &str, text: &str| match pattern.split_once('*') {
         None => pattern == text,
@@ -123,13 +123,13 @@ fn key_in(pattern: &str, text: &str) -> Option<String> {
     if !after.contains('*') {
         return rest.strip_suffix(after).filter(|key| !key.is_empty()).map(str::to_owned);
     }
-    // The key ends where the first thing behind it begins.
+    // The key ends where the text after `KEY` first occurs.
     let fixed = after.split('*').next().unwrap_or_default();
     let key = &rest[..rest.find(fixed)?];
     (!key.is_empty() && matches(after, &rest[key.len()..])).then(|| key.to_owned())
 }
 
-/// `dataset.json` of the Medical Segmentation Decathlon, as far as it is needed.
+/// The fields of `dataset.json` (Medical Segmentation Decathlon) that are used here.
 #[derive(Deserialize)]
 struct MsdTask {
     labels: BTreeMap<String, String>,
@@ -142,7 +142,7 @@ struct MsdPair {
     label: String,
 }
 
-/// A task of the Medical Segmentation Decathlon: its own table, and the pairs that it lists.
+/// Reads a task of the Medical Segmentation Decathlon: its label table and the pairs that it lists.
 pub(super) fn msd_tables(folder: &Path) -> Result<(LabelTable, Found), DataError> {
     let path = folder.join("dataset.json");
     let layout = |source| DataError::Layout { path: folder.to_path_buf(), source };
@@ -178,7 +178,7 @@ pub(super) fn msd_tables(folder: &Path) -> Result<(LabelTable, Found), DataError
     Ok((table, (cases, left_out)))
 }
 
-/// A file that a list names must lie in the folder of the list.
+/// Resolves a listed file name, which must be inside the folder.
 fn inside(folder: &Path, listed: &str) -> Result<PathBuf, DataError> {
     let relative = Path::new(listed);
     let stays = relative

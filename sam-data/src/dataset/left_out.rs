@@ -1,8 +1,8 @@
-//! Files that a data set does not use, and why.
+//! Files that a data set leaves out, with the reason.
 
 use std::{fmt, path::PathBuf};
 
-/// A file that is no case, though it looks like part of one.
+/// A file that was left out because it is no complete case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LeftOut {

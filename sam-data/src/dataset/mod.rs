@@ -1,7 +1,7 @@
-//! The paper's data sets as they lie on disk.
+//! The data sets of the paper, read from disk.
 //!
-//! [`KnownSet::open`] pairs the scans of a folder with masks, names the label values, and lists what it left out and why. Data are read
-//! when a [`Case`] is loaded, not before.
+//! [`KnownSet::open`] pairs the scans of a folder with masks, names the label values, and lists the files that it left out, with the
+//! reason. Voxels and pixels are only read when a [`Case`] is loaded.
 
 mod known;
 mod layout;
@@ -18,26 +18,26 @@ pub use preprocessing::{Preprocessing, Provenance, Sourced, SplitUnit};
 
 /// Cases that share a label table.
 pub trait Dataset {
-    /// Its name, for results.
+    /// The data set's name, used in results.
     fn name(&self) -> &str;
 
-    /// Which of the known sets it is, if it is one.
+    /// The known set that it is; `None` for other data.
     fn known(&self) -> Option<KnownSet> {
         None
     }
 
-    /// Names of the label values.
+    /// The names of the label values.
     fn table(&self) -> &LabelTable;
 
-    /// Every structure that has a name.
+    /// All named structures.
     fn structures(&self) -> Vec<Structure> {
         self.table().structures()
     }
 
-    /// All cases with a mask, by name. [`Case::load`] reads one, [`Case::stack`] cuts it into slices.
+    /// All cases that have a mask, sorted by name. [`Case::load`] reads a case, [`Case::stack`] cuts it into slices.
     fn cases(&self) -> &[Case];
 
-    /// Files that are part of no case, and why.
+    /// Files that belong to no case, with the reason.
     fn left_out(&self) -> &[LeftOut];
 }
 
@@ -54,7 +54,7 @@ impl Dataset for Folder {
         Self::cases(self)
     }
 
-    /// Nothing: a folder whose scan has no mask is refused.
+    /// Always empty: opening a [`Folder`] fails if a scan has no mask.
     fn left_out(&self) -> &[LeftOut] {
         &[]
     }
@@ -94,8 +94,7 @@ impl Dataset for Collection {
 
 /// Opens a folder as a known set, or as a plain [`Folder`] where none is named.
 ///
-/// # Errors
-/// [`DataError::Layout`] says what was looked for, and what was found.
+/// [`DataError::Layout`] with what was looked for and what was found.
 pub fn open_dataset(folder: impl AsRef<Path>, set: Option<KnownSet>) -> Result<Box<dyn Dataset>, DataError> {
     let folder = folder.as_ref();
     Ok(match set {

@@ -1,21 +1,21 @@
-//! How the paper prepares each data set, as far as it is known.
+//! Preprocessing of each data set, as far as the paper describes it.
 //!
-//! The paper refers to a supplement that is not available. So each value names its origin: [`Provenance::Stated`] in the paper's
-//! text, or [`Provenance::Derived`] by us, and from what.
+//! The paper refers to a supplement that is not available. So each value has its provenance: [`Provenance::Stated`] in the paper's text, or
+//! [`Provenance::Derived`], our own choice with its reason.
 
 use serde::Serialize;
 
 use super::KnownSet;
 use crate::Window;
 
-/// Where a value comes from.
+/// The provenance of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Provenance {
-    /// The paper's text says it.
+    /// Stated in the text of the paper.
     Stated,
-    /// The paper does not say; this is our choice, never to be presented as the paper's.
+    /// Our choice, because the paper does not say. Never present it as the paper's.
     Derived,
 }
 
@@ -25,37 +25,36 @@ pub enum Provenance {
 pub struct Sourced<T> {
     /// The value.
     pub value: T,
-    /// Where it comes from.
+    /// The provenance of the value.
     pub provenance: Provenance,
-    /// Where it stands in the paper, or what it was derived from.
+    /// The place in the paper, or what the value was derived from.
     pub source: &'static str,
 }
 
-/// What is divided into an annotated and a tested part. Slices that do not show the structure belong to neither.
+/// The unit of the split into an annotated and a tested part. Slices that do not show the structure belong to neither part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum SplitUnit {
-    /// Each volume by itself: some slices are annotated, the others tested.
+    /// The slices of each volume: some are annotated, the others tested.
     SlicesOfEachCase,
-    /// All images together: some are annotated, others tested.
+    /// The images of the whole set: some are annotated, the others tested.
     Images,
 }
 
-/// How a data set is prepared by default.
+/// The default preprocessing of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Preprocessing {
     /// The intensity window.
     pub window: Sourced<Window>,
-    /// The structures, in the words of [`LabelTable::parse_structures`](crate::LabelTable::parse_structures): a tumour belongs to its
+    /// The structures, in the syntax of [`LabelTable::parse_structures`](crate::LabelTable::parse_structures). A tumour is part of its
     /// organ.
     pub structures: Sourced<&'static str>,
-    /// What is divided into annotated and tested.
-    // Its name in saved files.
+    /// The unit of the split into annotated and tested.
     #[serde(rename = "division")]
     pub split_unit: Sourced<SplitUnit>,
-    /// Pixels of a structure that a slice must show, at the least, to be annotated or tested as one that shows it.
+    /// A slice counts as showing a structure only if it has at least this many pixels of it.
     pub min_object_pixels: Sourced<usize>,
 }
 
@@ -67,11 +66,11 @@ const fn derived<T>(value: T, source: &'static str) -> Sourced<T> {
     Sourced { value, provenance: Provenance::Derived, source }
 }
 
-/// Levels of 8 bits as they are.
+/// 8-bit levels unchanged.
 const AS_IT_IS: Window = Window::Range { low: 0.0, high: 255.0 };
 
 impl KnownSet {
-    /// How the paper prepares the set, or how we do where it does not say.
+    /// The preprocessing of the set: the paper's where it is stated, else ours.
     pub const fn preprocessing(self) -> Preprocessing {
         let window = match self {
             Self::Kits19 | Self::Lits | Self::Btcv => {
@@ -133,7 +132,7 @@ mod tests {
                     .all(|source| !source.is_empty())
             );
             assert_eq!(window.provenance, Provenance::Derived, "the paper's supplement on windows cannot be had");
-            // The structures are among the set's; a task of the Decathlon brings its own table.
+            // Every structure must be in the set's table. A Decathlon task has its own table.
             let table: crate::LabelTable = set.labels().iter().map(|&(value, name)| (value, name.to_owned())).collect();
             let parsed = table.parse_structures(structures.value).expect("structures of the set");
             assert_eq!(parsed.is_empty(), set == KnownSet::Msd);

@@ -1,25 +1,25 @@
-//! Compressed pixels: what they announce, and run lengths.
+//! Headers of compressed pixels, and RLE decoding.
 //!
-//! Decoders reserve what a stream's own header announces, which need not be what the file's header says.
+//! A decoder allocates what the stream's own header says. That may differ from the file's header, so it is checked first.
 
 use super::pixel_format::PixelFormat;
 use crate::DicomError;
 
-/// Bytes before the first run: the number of segments and where each begins.
+/// Length of the RLE header: the number of segments and the offset of each.
 const RLE_HEADER: usize = 64;
 
-/// What the header of a JPEG or JPEG 2000 stream says.
+/// The image format in the header of a JPEG or JPEG 2000 stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Announced {
     rows: usize,
     columns: usize,
     channels: usize,
-    /// Bits of a pixel, where decoders unpack those of up to 8 into one byte.
+    /// Bits of a pixel, if the decoder unpacks up to 8 bits into one byte.
     bits: Option<u8>,
 }
 
 impl Announced {
-    /// Checks that it is the frame that the file's header speaks of.
+    /// Checks that the stream's format is that of the file's header.
     pub(super) fn check(&self, format: &PixelFormat) -> Result<(), DicomError> {
         let expected = (format.rows, format.columns, 1);
         let found = (self.rows, self.columns, self.channels);
@@ -39,12 +39,12 @@ impl Announced {
     }
 }
 
-/// Understands the header of JPEG or JPEG 2000; `None` where there is none.
+/// Parses the header of a JPEG or JPEG 2000 stream; `None` if there is none.
 pub(super) fn announced(stream: &[u8]) -> Option<Announced> {
     if stream.starts_with(&[0xff, 0xd8]) { jpeg(stream) } else { jpeg_2000(stream) }
 }
 
-/// The first frame header. Source: ITU-T T.81, B.1.1.3 and B.2.2.
+/// Parses the first frame header of a JPEG. Source: ITU-T T.81, B.1.1.3 and B.2.2.
 fn jpeg(stream: &[u8]) -> Option<Announced> {
     let mut position = 2;
     loop {
@@ -53,7 +53,7 @@ fn jpeg(stream: &[u8]) -> Option<Announced> {
         match marker {
             // Fill bytes.
             0xff => position += 1,
-            // Huffman tables, arithmetic coding and an extension lie between the frame headers.
+            // All markers in this range are frame headers, except Huffman tables, arithmetic coding and an extension.
             0xc0..=0xcf if ![0xc4, 0xc8, 0xcc].contains(&marker) => {
                 let [bits, channels] = [*segment.get(2)?, *segment.get(7)?];
                 let [rows, columns] = [number::<2>(segment, 3)?, number::<2>(segment, 5)?];
@@ -64,7 +64,7 @@ fn jpeg(stream: &[u8]) -> Option<Announced> {
     }
 }
 
-/// The marker segment SIZ, in a bare stream or in the boxes of a JP2 file. Source: ITU-T T.800, A.5.1.
+/// Parses the marker segment SIZ, in a raw codestream or in a JP2 file. Source: ITU-T T.800, A.5.1.
 fn jpeg_2000(stream: &[u8]) -> Option<Announced> {
     let start = stream.windows(4).position(|four| four == [0xff, 0x4f, 0xff, 0x51])?;
     let size = stream.get(start + 4..)?;
@@ -74,13 +74,13 @@ fn jpeg_2000(stream: &[u8]) -> Option<Announced> {
     Some(Announced { rows: rows.checked_sub(top)?, columns: columns.checked_sub(left)?, channels, bits: None })
 }
 
-/// A number of some bytes, the highest first.
+/// A big-endian number of `BYTES` bytes.
 fn number<const BYTES: usize>(bytes: &[u8], position: usize) -> Option<usize> {
     let bytes = bytes.get(position..position + BYTES)?;
     Some(bytes.iter().fold(0, |number, &byte| number << 8 | usize::from(byte)))
 }
 
-/// Unpacks run lengths: a segment for each byte of a pixel, the highest first. Source: DICOM PS3.5, annex G.
+/// Decodes RLE: one segment for each byte of a pixel, most significant byte first. Source: DICOM PS3.5, annex G.
 pub(super) fn unpack_rle(packed: &[u8], area: usize, width: usize) -> Result<Vec<u8>, DicomError> {
     let word = |position: usize| {
         let bytes = packed.get(position..position + 4)?;
@@ -105,7 +105,7 @@ pub(super) fn unpack_rle(packed: &[u8], area: usize, width: usize) -> Result<Vec
     Ok(unpacked)
 }
 
-/// Fills places from runs until one of them ends; tells how many were filled.
+/// Decodes runs into `places` until either ends; returns how many places were filled.
 fn unpack_runs<'a>(mut runs: &[u8], places: &mut impl Iterator<Item = &'a mut u8>) -> usize {
     let mut filled = 0;
     let mut put = |byte: u8| {
@@ -116,7 +116,7 @@ fn unpack_runs<'a>(mut runs: &[u8], places: &mut impl Iterator<Item = &'a mut u8
     while let [length, rest @ ..] = runs {
         let length = usize::from(*length);
         runs = match (length, rest) {
-            // So many different bytes and one more.
+            // A literal run of `length + 1` bytes.
             (0..128, _) => {
                 let (bytes, rest) = rest.split_at(rest.len().min(length + 1));
                 if bytes.iter().any(|&byte| put(byte).is_none()) {
@@ -124,7 +124,7 @@ fn unpack_runs<'a>(mut runs: &[u8], places: &mut impl Iterator<Item = &'a mut u8
                 }
                 rest
             }
-            // Means nothing.
+            // No operation.
             (128, _) => rest,
             (_, [byte, rest @ ..]) => {
                 if (0..257 - length).any(|_| put(*byte).is_none()) {
@@ -142,7 +142,7 @@ fn unpack_runs<'a>(mut runs: &[u8], places: &mut impl Iterator<Item = &'a mut u8
 mod tests {
     use super::*;
 
-    /// A header of segments that begin where told, then the runs.
+    /// Builds an RLE header with these segment offsets, followed by the runs.
     fn packed(begins: &[u32], runs: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0; RLE_HEADER];
         bytes[..4].copy_from_slice(&(begins.len() as u32).to_le_bytes());
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn run_lengths() {
-        // Three of 7, then 1 and 2; the low bytes 0 to 4.
+        // High bytes: three times 7, then 1 and 2. Low bytes: 0 to 4.
         let two = packed(&[64, 70], &[254, 7, 1, 1, 2, 128, 4, 0, 1, 2, 3, 4]);
         assert_eq!(unpack_rle(&two, 5, 2).expect("whole"), [0, 7, 1, 7, 2, 7, 3, 1, 4, 2]);
         assert!(unpack_rle(&two, 6, 2).is_err(), "too few");

@@ -1,15 +1,15 @@
-//! Elements of a DICOM object, by the kind of their values.
+//! Constructors of DICOM elements, by type of value.
 
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR, value::DataSetSequence};
 use dicom_dictionary_std::tags;
 use dicom_object::{InMemDicomObject, mem::InMemElement};
 
-/// A code of a terminology: value, scheme, meaning.
+/// A coded term: value, scheme, meaning.
 pub(super) type Code = (&'static str, &'static str, &'static str);
 
-/// The longest decimal string that DICOM allows.
+/// The longest decimal string (DS) that DICOM allows.
 const MAX_DECIMAL: usize = 16;
-/// The longest text of one line, such as a segment's label.
+/// The longest text of one line that DICOM allows, such as a segment's label.
 const MAX_WORDS: usize = 64;
 
 pub(super) fn code(tag: Tag, (value, scheme, meaning): Code) -> InMemElement {
@@ -31,7 +31,7 @@ pub(super) fn items(tag: Tag, items: Vec<InMemDicomObject>) -> InMemElement {
     DataElement::new(tag, VR::SQ, DataSetSequence::from(items))
 }
 
-/// A text that fits into one line: a backslash would begin another value.
+/// A text cut to the length of one line, without backslashes, because a backslash separates values.
 pub(super) fn line(text: &str) -> String {
     text.chars().filter(|&letter| letter != '\\').take(MAX_WORDS).collect()
 }
@@ -49,7 +49,7 @@ pub(super) fn decimals(tag: Tag, numbers: &[f64]) -> InMemElement {
     words(tag, VR::DS, &texts.join("\\"))
 }
 
-/// As many digits as 16 characters hold.
+/// A decimal string with as many digits as fit into 16 characters.
 fn decimal(number: f64) -> String {
     let fits = |text: &String| text.len() <= MAX_DECIMAL;
     let plain = (0..=12).rev().map(|digits| format!("{number:.digits$}")).find(fits);

@@ -1,7 +1,8 @@
-//! One DICOM file, opened without trust in what it announces.
+//! Opens a DICOM file without trusting the lengths that it announces.
 //!
-//! dicom-rs reserves the memory that an element announces before it has seen its value, and reads sequences within sequences by
-//! recursion; a damaged file announces anything. So a file is walked first, element by element and keeping none: what is then read is there.
+//! dicom-rs allocates the announced length of an element before it has read the value, and it reads nested sequences by recursion. A
+//! damaged file can announce any length. So a first pass goes through all elements without keeping any, and checks that their bytes are
+//! there.
 
 use std::{
     fs::File,
@@ -25,33 +26,33 @@ use flate2::read::DeflateDecoder;
 
 use crate::{DataError, DicomError};
 
-/// `DICM` stands behind so many bytes.
+/// Bytes before the magic `DICM`.
 const PREAMBLE: u64 = 128;
 const MAGIC: &[u8] = b"DICM";
-/// Functional groups nest four deep, structured reports a dozen.
+/// Deepest nesting of sequences. Functional groups nest four deep, structured reports about twelve.
 const MAX_DEPTH: usize = 64;
-/// A deflated file may unpack to so many bytes.
+/// The largest unpacked size of a deflated file, in bytes.
 const MAX_INFLATED: u64 = 1 << 30;
 
 /// How much of a file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
-    /// All before the pixels.
+    /// Everything before the pixels.
     Header,
-    /// The pixels, too.
+    /// The pixels as well.
     Pixels,
 }
 
 /// How many bytes of pixels a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PixelBytes {
-    /// Pixels as they are.
+    /// Uncompressed pixels.
     Native(u64),
-    /// Compressed ones; at most so many bytes.
+    /// Compressed pixels; an upper bound.
     Compressed(u64),
 }
 
-/// Opens a file, or passes it over where it is no DICOM file at all.
+/// Opens a file; `None` if it is not a DICOM file.
 pub(super) fn open(path: &Path, part: Part) -> Result<Option<(DefaultDicomObject, Option<PixelBytes>)>, DataError> {
     let read = |source| DataError::Read { path: path.to_path_buf(), source };
     let refuse = |source| DataError::Dicom { path: path.to_path_buf(), source };
@@ -98,14 +99,14 @@ fn damaged(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> DicomE
     DicomError::Damaged(error.into())
 }
 
-/// The rest of a deflated file; `None` where it is too large.
+/// Unpacks the rest of a deflated file; `None` if it is too large.
 fn inflate(file: impl Read) -> io::Result<Option<Vec<u8>>> {
     let mut inflated = Vec::new();
     DeflateDecoder::new(file).take(MAX_INFLATED + 1).read_to_end(&mut inflated)?;
     Ok((inflated.len() as u64 <= MAX_INFLATED).then_some(inflated))
 }
 
-/// What an element lies in.
+/// The kind of container that an element is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Level {
     Sequence,
@@ -124,7 +125,7 @@ impl<E: std::error::Error + Send + Sync + 'static> From<E> for Flaw {
     }
 }
 
-/// Goes through the file's own header, as dicom-rs does.
+/// Checks the elements of the file meta header, as dicom-rs reads them.
 fn walk_meta(file: &mut (impl Read + Seek), length: u64) -> io::Result<()> {
     let decoder = file_header_decoder();
     let element = |file: &mut _| {
@@ -135,7 +136,7 @@ fn walk_meta(file: &mut (impl Read + Seek), length: u64) -> io::Result<()> {
             _ => Err(io::Error::other("its first part announces more bytes than there are")),
         }
     };
-    // The first element says how many bytes follow it.
+    // The first element holds the number of bytes that follow it.
     let mut announced = [0; 4];
     if element(file)?.0 != announced.len() as u64 {
         return Err(io::Error::other("its first part does not say how long it is"));
@@ -150,16 +151,16 @@ fn walk_meta(file: &mut (impl Read + Seek), length: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// A way through a data set, element by element, until its pixels or until what comes behind them.
+/// A pass through a data set, element by element, that ends at the pixels or at the first element after them.
 ///
-/// As dicom-rs does: what comes behind has a higher tag, and what has a lower one is read wherever it stands.
+/// As in dicom-rs, an element is after the pixels if its tag is higher; an element with a lower tag is read at any place.
 struct Walk {
-    /// Bytes of the data set.
+    /// Length of the data set in bytes.
     length: u64,
     part: Part,
-    /// The sequences and items that the current element lies in.
+    /// The sequences and items that contain the current element, outermost first.
     within: Vec<Level>,
-    /// Where the last value ended.
+    /// End of the last value, in bytes.
     end: u64,
     pixels: Option<PixelBytes>,
 }
@@ -169,7 +170,7 @@ impl Walk {
         Self { length, part, within: Vec::new(), end: 0, pixels: None }
     }
 
-    /// Goes through a data set, and returns how many bytes of pixels there are.
+    /// Goes through a data set and returns the number of bytes of pixels.
     fn run(mut self, source: impl Read + Seek, syntax: &TransferSyntax) -> Result<Option<PixelBytes>, Flaw> {
         let mut reader = LazyDataSetReader::new_with_ts(source, syntax)?;
         while let Some(token) = reader.advance() {
@@ -180,7 +181,7 @@ impl Walk {
                 LazyDataToken::ItemStart { .. } if self.is_in(Level::Sequence) => self.enter(Level::Item),
                 LazyDataToken::ItemEnd if self.is_in(Level::Item) => self.leave(),
                 LazyDataToken::SequenceEnd if self.is_in(Level::Sequence) => self.leave(),
-                // dicom-rs would look for the sequence that it belongs to, and panic.
+                // dicom-rs would look for the enclosing sequence and panic.
                 LazyDataToken::ItemStart { .. } | LazyDataToken::ItemEnd | LazyDataToken::SequenceEnd => {
                     return Err(Flaw::Other(DicomError::Nesting));
                 }
@@ -216,7 +217,7 @@ impl Walk {
         true
     }
 
-    /// Enters a sequence of compressed pixels; whether the way goes on.
+    /// Enters a sequence of compressed pixels; returns whether to continue.
     fn compressed_pixels(&mut self) -> bool {
         self.within.push(Level::Sequence);
         if self.within.len() > 1 {
@@ -226,11 +227,11 @@ impl Walk {
         self.part != Part::Header
     }
 
-    /// Passes over a value; whether the way goes on.
+    /// Skips a value; returns whether to continue.
     fn value(&mut self, header: &DataElementHeader, decoder: &mut impl StatefulDecode) -> Result<bool, Flaw> {
         let length = header.len.0;
         if !length.is_multiple_of(unit(header.vr)) {
-            // dicom-rs reads whole numbers alone and would go on in the midst of a value.
+            // dicom-rs reads only whole numbers and would continue in the middle of a value.
             let element = format!("{} {}", header.tag, header.vr);
             return Err(Flaw::Other(DicomError::OddLength { length, element }));
         }
@@ -246,7 +247,7 @@ impl Walk {
     }
 }
 
-/// Bytes of one number, of one letter for texts.
+/// Bytes of one number; 1 for text.
 const fn unit(vr: VR) -> u32 {
     match vr {
         VR::OW | VR::SS | VR::US => 2,
@@ -256,7 +257,7 @@ const fn unit(vr: VR) -> u32 {
     }
 }
 
-/// Where a value ends, if all of it is there.
+/// The end of a value; an error if the file ends before it.
 fn end_of(decoder: &impl StatefulDecode, tag: Tag, size: u32, length: u64) -> Result<u64, Flaw> {
     let position = decoder.position();
     let there = length.saturating_sub(position);

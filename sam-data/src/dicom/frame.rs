@@ -1,4 +1,4 @@
-//! Where one image lies, in a file of one or of many.
+//! Frames of a DICOM file: position in the patient and pixel format.
 
 use std::{path::Path, sync::Arc};
 
@@ -12,12 +12,12 @@ use super::{
 };
 use crate::{DataError, DicomError};
 
-/// No compression packs more densely than deflate, whose limit this is.
+/// The highest compression ratio of deflate; no other compression has a higher one.
 const MAX_RATIO: u64 = 1032;
-/// So few bytes of unpacked pixels do no harm, however small their file is.
+/// Unpacked pixels up to this many bytes are always accepted, however small the file is.
 const HARMLESS: u64 = 1 << 24;
 
-/// A file's header: one image or several.
+/// The header of a file with one or more frames.
 #[derive(Debug)]
 pub(super) struct Header {
     /// Series Instance UID.
@@ -28,32 +28,32 @@ pub(super) struct Header {
     pixels: Option<PixelBytes>,
 }
 
-/// One image of a series and where it lies in the patient.
+/// One image of a series, with its position in the patient.
 #[derive(Debug, Clone)]
 pub(super) struct Frame {
     pub(super) path: Arc<Path>,
-    /// Within its file, from 0.
+    /// Index of the frame in its file, from 0.
     pub(super) number: u32,
-    /// How many its file holds.
+    /// Number of frames in the file.
     pub(super) of: u32,
-    /// SOP class and instance of its file.
+    /// SOP class and instance UIDs of the file.
     pub(super) class: String,
     pub(super) instance: String,
     /// Rows and columns.
     pub(super) size: (usize, usize),
     /// Distance between rows and between columns, in mm.
     pub(super) spacing: [f64; 2],
-    /// Where the first pixel's centre lies, in mm: left, posterior, superior.
+    /// Position of the first pixel's centre, in mm: left, posterior, superior.
     pub(super) position: [f64; 3],
-    /// The direction in which columns count up, and that in which rows do.
+    /// Direction of increasing column index, and of increasing row index.
     pub(super) directions: [[f64; 3]; 2],
-    /// The slice's thickness in mm, as far as it is told.
+    /// Slice thickness in mm, if given.
     pub(super) thickness: Option<f64>,
     pub(super) levels: Levels,
 }
 
 impl Header {
-    /// A header of images of patients; nothing of reports, indices and segmentations.
+    /// The header of an image; `None` for reports, indices and segmentations.
     pub(super) fn of_image(object: DefaultDicomObject, pixels: Option<PixelBytes>) -> Option<Self> {
         let modality = text(&object, tags::MODALITY).unwrap_or_default();
         let is_image = object.get(tags::ROWS).is_some() && object.get(tags::COLUMNS).is_some() && modality != "SEG";
@@ -62,7 +62,7 @@ impl Header {
         is_image.then_some(Self { series, description, modality, object, pixels })
     }
 
-    /// The file's frames.
+    /// The frames of the file.
     pub(super) fn frames(&self, path: &Path) -> Result<Vec<Frame>, DataError> {
         self.read_frames(&path.into()).map_err(|source| DataError::Dicom { path: path.to_path_buf(), source })
     }
@@ -92,7 +92,7 @@ impl Header {
         (0..count).map(frame).collect()
     }
 
-    /// Checks that the file can hold as many pixels as it announces, before memory is reserved for them.
+    /// Checks that the file can hold the announced number of pixels, before memory is allocated for them.
     fn check_pixels(&self, rows: usize, columns: usize, frames: usize) -> Result<(), DicomError> {
         let bits = u64::from(stored_levels(&self.object).allocated);
         let announced = [rows, columns, frames].iter().try_fold(bits, |bits, &side| bits.checked_mul(side as u64));
@@ -109,9 +109,9 @@ impl Header {
     }
 }
 
-/// Where the attributes of one frame are looked for: in its own functional groups, in those that all frames share, in the file itself.
+/// Looks up the attributes of one frame: first in its own functional groups, then in the shared ones, then in the file itself.
 struct FrameAttributes<'a> {
-    /// The frame within its file, from 0.
+    /// Index of the frame in its file, from 0.
     number: usize,
     groups: [Option<&'a InMemDicomObject>; 2],
     object: &'a InMemDicomObject,
@@ -150,7 +150,7 @@ impl FrameAttributes<'_> {
         })
     }
 
-    /// The numbers of an attribute, by the group that it belongs to.
+    /// The numeric values of an attribute. `group` is the functional group that it belongs to.
     fn numbers(&self, group: Tag, tag: Tag) -> Option<Vec<f64>> {
         let in_group = |place: &&InMemDicomObject| decimals(items(place, group).first()?, tag);
         self.groups.iter().flatten().find_map(in_group).or_else(|| decimals(self.object, tag))
@@ -160,7 +160,7 @@ impl FrameAttributes<'_> {
         self.numbers(group, tag)?.first().copied()
     }
 
-    /// An attribute of so many finite numbers, which every frame must have.
+    /// An attribute with exactly `N` finite values, which every frame must have.
     fn exactly<const N: usize>(&self, group: Tag, tag: Tag, what: &'static str) -> Result<[f64; N], DicomError> {
         let numbers = self.numbers(group, tag).filter(|found| found.iter().all(|number| number.is_finite()));
         let numbers = numbers.and_then(|numbers| numbers.try_into().ok());
@@ -169,14 +169,14 @@ impl FrameAttributes<'_> {
 }
 
 impl Frame {
-    /// What unpacking must know of it.
+    /// The pixel format of the frame, for unpacking.
     pub(super) fn format(&self) -> PixelFormat {
         let (rows, columns) = self.size;
         PixelFormat { number: self.number as usize, of: self.of as usize, rows, columns, levels: self.levels }
     }
 }
 
-/// How pixels are stored, not rescaled.
+/// How the pixels are stored, before rescaling.
 fn stored_levels(object: &InMemDicomObject) -> Levels {
     let bits = |tag: Tag| whole(object, tag).and_then(|bits| u16::try_from(bits).ok());
     let allocated = bits(tags::BITS_ALLOCATED).unwrap_or(0);
@@ -192,7 +192,7 @@ fn stored_levels(object: &InMemDicomObject) -> Levels {
     }
 }
 
-/// A text without the padding that makes its length even.
+/// A text attribute without padding.
 pub(super) fn text(object: &InMemDicomObject, tag: Tag) -> Option<String> {
     let text = object.get(tag)?.to_str().ok()?;
     Some(text.trim_matches(|letter: char| letter.is_whitespace() || letter == '\0').to_owned())

@@ -1,25 +1,25 @@
-//! How the pixels of a frame are stored, and what intensities they stand for.
+//! The storage format of a frame's pixels and its conversion to intensities.
 
 use crate::DicomError;
 
-/// How stored numbers become intensities.
+/// How stored values become intensities.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Levels {
-    /// Bits of a pixel in the file: 8, 16 or 32.
+    /// Bits Allocated: 8, 16 or 32.
     pub(super) allocated: u16,
-    /// Of these, how many count.
+    /// Bits Stored.
     pub(super) stored: u16,
-    /// The highest of them.
+    /// High Bit.
     pub(super) high: u16,
     pub(super) is_signed: bool,
     pub(super) slope: f64,
     pub(super) intercept: f64,
-    /// MONOCHROME1.
+    /// Whether the photometric interpretation is MONOCHROME1.
     pub(super) black_is_highest: bool,
 }
 
 impl Levels {
-    /// Checks that the bits are such as DICOM allows.
+    /// Checks that DICOM allows the bits, and that slope and intercept are finite.
     pub(super) fn checked(self) -> Result<Self, DicomError> {
         let Self { allocated, stored, high, slope, intercept, .. } = self;
         if ![8, 16, 32].contains(&allocated)
@@ -38,12 +38,12 @@ impl Levels {
         usize::from(self.allocated / 8)
     }
 
-    /// The intensities of pixels, low byte first.
+    /// Converts pixels, low byte first, to intensities.
     pub(super) fn intensities(self, pixels: &[u8]) -> impl Iterator<Item = f32> {
         let mask = u32::MAX >> (32 - u32::from(self.stored));
         let shift = self.high + 1 - self.stored;
         let sign = if self.is_signed { 1_i64 << (self.stored - 1) } else { 0 };
-        // The lowest and the highest number together.
+        // The sum of the lowest and the highest value; MONOCHROME1 inverts values with it.
         let ends = i64::from(mask) - 2 * sign;
         pixels.chunks_exact(self.bytes()).map(move |pixel| {
             let raw = pixel.iter().rev().fold(0, |number, &byte| number << 8 | u32::from(byte));
@@ -55,12 +55,12 @@ impl Levels {
     }
 }
 
-/// Which frame of a file, and how its pixels are stored.
+/// Index of a frame in its file, and the storage format of its pixels.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PixelFormat {
-    /// The frame within its file, from 0.
+    /// Index of the frame in its file, from 0.
     pub(super) number: usize,
-    /// Frames in its file.
+    /// Number of frames in the file.
     pub(super) of: usize,
     pub(super) rows: usize,
     pub(super) columns: usize,
@@ -68,7 +68,7 @@ pub(super) struct PixelFormat {
 }
 
 impl PixelFormat {
-    /// Bytes of the frame once it is unpacked.
+    /// Length of the unpacked frame in bytes.
     pub(super) fn length(&self) -> usize {
         self.rows * self.columns * self.levels.bytes()
     }
@@ -90,7 +90,7 @@ mod tests {
             black_is_highest: false,
         };
         let of = |levels: Levels, pixels: &[u8]| levels.intensities(pixels).collect::<Vec<_>>();
-        // Bits above the stored ones are overlays, not intensities.
+        // Bits above the stored ones hold overlays, not intensities.
         assert_eq!(of(plain, &[0x01, 0xf0, 0xff, 0x0f]), [-1022.0, 7166.0]);
         assert_eq!(of(Levels { is_signed: true, ..plain }, &[0xff, 0x0f, 0x00, 0x08]), [-1026.0, -5120.0]);
         let inverse = Levels { black_is_highest: true, slope: 1.0, intercept: 0.0, ..plain };

@@ -1,4 +1,4 @@
-//! The pixels of a frame, out of its file.
+//! Extracts the pixels of a frame from its file.
 
 use std::{
     borrow::Cow,
@@ -39,7 +39,7 @@ impl PixelFormat {
     fn native<'a>(&self, value: &'a PrimitiveValue) -> Result<Cow<'a, [u8]>, DicomError> {
         let (start, length) = (self.number * self.length(), self.length());
         let end = start + length;
-        // Pixels of a byte may be stored as words, and a frame may begin within one.
+        // 8-bit pixels may be stored as words, so a frame may begin in the middle of a word.
         let found: Option<Cow<'a, [u8]>> = match value {
             PrimitiveValue::U8(bytes) => bytes.get(start..end).map(Cow::Borrowed),
             PrimitiveValue::U16(words) => words
@@ -64,7 +64,7 @@ impl PixelFormat {
         }
         let start = *offsets.get(self.number).ok_or_else(missing)?;
         let end = offsets.get(self.number + 1).copied().unwrap_or(u32::MAX);
-        // Each fragment begins with a tag and its length, which count.
+        // Offsets include the tag and the length of each fragment.
         let begins = fragments.iter().scan(0_u64, |next, fragment| {
             let begin = *next;
             *next += fragment.len() as u64 + 8;
@@ -86,7 +86,7 @@ impl PixelFormat {
             return Err(DicomError::TransferSyntax { uid: syntax.to_owned(), name });
         };
         announced.check(self)?;
-        // The decoders are not ours: where damaged pixels make one panic, the file is damaged, not this program.
+        // A decoder that panics is treated as a damaged file, because damaged pixels can make dicom-rs's decoders panic.
         let mut unpacked = Vec::new();
         let frame = PackedFrame { format: self, packed, syntax };
         let decoded = catch_unwind(AssertUnwindSafe(|| reader.decode_frame(&frame, 0, &mut unpacked)));
@@ -98,7 +98,7 @@ impl PixelFormat {
     }
 }
 
-/// One compressed frame, as dicom-rs's decoders ask for it.
+/// One compressed frame in the form that dicom-rs's decoders need.
 struct PackedFrame<'a> {
     format: &'a PixelFormat,
     packed: &'a [u8],

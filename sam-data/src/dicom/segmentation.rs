@@ -1,4 +1,4 @@
-//! A mask as DICOM SEG: one binary frame for each slice of each structure, each referring to the image that it was drawn on.
+//! Writes masks as DICOM SEG: one binary frame for each slice of each structure. Each frame refers to its source image.
 //!
 //! Source of attributes and their types: DICOM PS3.3, A.51 (Segmentation IOD) and C.8.20.
 
@@ -22,20 +22,20 @@ use crate::{DataError, SegmentationError};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Segment {
-    /// Its label value.
+    /// Label value of the structure.
     pub value: u16,
-    /// Its name, as viewers show it.
+    /// Name of the structure, as viewers show it.
     pub name: String,
 }
 
 impl Segment {
-    /// A structure by its label value and its name.
+    /// A structure with a label value and a name.
     pub fn new(value: u16, name: impl Into<String>) -> Self {
         Self { value, name: name.into() }
     }
 }
 
-/// Attributes of patient, study and frame of reference, which a mask takes over: what there is not stays empty.
+/// Attributes of patient, study and frame of reference that the mask copies from the series. A missing attribute stays empty.
 const SHARED: [(Tag, VR); 12] = [
     (tags::PATIENT_NAME, VR::PN),
     (tags::PATIENT_ID, VR::LO),
@@ -57,16 +57,16 @@ const SOURCE_IMAGE: Code = ("121322", "DCM", "Source image for image processing 
 
 /// Writes a mask as DICOM SEG that refers to the series it was made on.
 ///
-/// Each structure is a segment of its own, named as given; frames without any of its voxels are left out, but for one where there are
-/// none at all. Patient, study and frame of reference are the series' own. The mask's identifiers follow from its content; `description`
-/// says in up to 64 characters where it comes from, and may be empty.
+/// Each structure becomes a segment with the given name. Frames without voxels of the structure are left out; a structure without any
+/// voxel has one empty frame. Patient, study and frame of reference are copied from the series. The UIDs are derived from the content and
+/// the time. `description` says in up to 64 characters where the mask comes from; it may be empty.
 ///
 /// # Shapes
-/// - labels: those of the volume that [`super::read_dicom`] gave: `[columns, rows, slices]`
+/// - labels: `[columns, rows, slices]`, as in the volume that [`super::read_dicom`] returned
 ///
 /// # Errors
-/// [`DataError::Extension`] unless the name ends in `.dcm`; [`DataError::Shape`]; [`DataError::Segmentation`] where there is no structure or a label value belongs to none or two of them;
-/// [`DataError::Write`].
+/// [`DataError::Extension`] unless the name ends in `.dcm`; [`DataError::Shape`]; [`DataError::Segmentation`] if there is no structure, or
+/// a label value belongs to no structure or to two; [`DataError::Write`].
 pub fn write_segmentation(
     path: impl AsRef<Path>,
     labels: ArrayView3<'_, u16>,
@@ -95,7 +95,7 @@ pub fn write_segmentation(
     Ok(write_atomic(path, |out| file.write_all(out).map_err(io::Error::other))?)
 }
 
-/// Checks that a mask can be written as DICOM SEG under a name, before hours of work depend on it.
+/// Checks that a mask can be written as DICOM SEG under this name. Call it before a long computation.
 ///
 /// # Errors
 /// [`DataError::Extension`] unless the name ends in `.dcm`; [`DataError::Write`] if its folder does not exist or cannot be written to.
@@ -112,7 +112,7 @@ fn check_extension(path: &Path) -> Result<(), DataError> {
     Err(DataError::Extension { path: path.to_path_buf(), expected: ".dcm" })
 }
 
-/// Checks that each label belongs to one structure, and that the format can hold them.
+/// Checks that each label belongs to exactly one structure, and that the format can hold the mask.
 fn check(labels: ArrayView3<'_, u16>, segments: &[Segment]) -> Result<(), SegmentationError> {
     let mut named = BTreeSet::new();
     if let Some(twice) = segments.iter().find(|segment| !named.insert(segment.value)) {
@@ -132,7 +132,7 @@ fn check(labels: ArrayView3<'_, u16>, segments: &[Segment]) -> Result<(), Segmen
     Ok(())
 }
 
-/// Unique identifiers of what is new.
+/// New UIDs for the DICOM SEG object.
 struct Names {
     instance: String,
     series: String,
@@ -140,7 +140,7 @@ struct Names {
 }
 
 impl Names {
-    /// Of the content and the time: the same mask written again is a new object with a name of its own.
+    /// Derives the UIDs from the content and the time, so the same mask written again gets new UIDs.
     fn of(labels: ArrayView3<'_, u16>, series: &DicomSeries, segments: &[Segment], now: OffsetDateTime) -> Self {
         let mut content = Sha256Hasher::new();
         content.update(&series.uid);
@@ -155,14 +155,14 @@ impl Names {
             content.update(part);
             let digest = content.finish();
             let half = digest.as_bytes().first_chunk().expect("a digest has 32 bytes");
-            // Source: DICOM PS3.5, B.2, identifiers that are derived from 128 bits.
+            // Source: DICOM PS3.5, B.2, UIDs derived from 128 bits.
             format!("2.25.{}", u128::from_be_bytes(*half))
         };
         Self { instance: name("instance"), series: name("series"), dimensions: name("dimensions") }
     }
 }
 
-/// All of the object but its file's own header.
+/// The object without the file meta header.
 fn document(
     labels: ArrayView3<'_, u16>,
     series: &DicomSeries,
@@ -223,7 +223,7 @@ fn document(
     object
 }
 
-/// Which slices show which segment, in the order of the frames.
+/// Pairs of segment and slice with voxels, in frame order. A segment without voxels gets the first slice.
 fn drawn(labels: ArrayView3<'_, u16>, segments: &[Segment]) -> Vec<(usize, usize)> {
     let mut frames = Vec::new();
     for (number, segment) in segments.iter().enumerate() {
@@ -238,15 +238,15 @@ fn drawn(labels: ArrayView3<'_, u16>, segments: &[Segment]) -> Vec<(usize, usize
     frames
 }
 
-/// All frames, a bit a pixel, without gaps between them, the lowest bit first. Source: DICOM PS3.5, 8.1.1.
+/// The pixels of all frames, 1 bit per pixel without gaps, lowest bit first. Source: DICOM PS3.5, 8.1.1.
 fn packed(labels: ArrayView3<'_, u16>, segments: &[Segment], drawn: &[(usize, usize)]) -> Vec<u8> {
     let area = labels.dim().0 * labels.dim().1;
     let bytes = (area * drawn.len()).div_ceil(8);
-    // A value's length is even.
+    // The length of a value must be even.
     let mut packed = vec![0_u8; bytes.next_multiple_of(2)];
     for (number, &(segment, slice)) in drawn.iter().enumerate() {
         let slice: ArrayView2<'_, u16> = labels.index_axis(Axis(2), slice);
-        // Pixels run along the rows; the volume's first axis is the column.
+        // DICOM stores pixels row by row; the volume's first axis is the column.
         for (pixel, &label) in slice.reversed_axes().iter().enumerate() {
             if label == segments[segment].value {
                 let bit = number * area + pixel;
@@ -268,7 +268,7 @@ fn described((index, segment): (usize, &Segment)) -> InMemDicomObject {
     ])
 }
 
-/// What all frames share: orientation and spacing.
+/// The shared functional groups: orientation and spacing.
 fn shared(slices: &[Frame]) -> InMemDicomObject {
     let first = &slices[0];
     let between = match slices {
@@ -287,7 +287,7 @@ fn shared(slices: &[Frame]) -> InMemDicomObject {
     ])
 }
 
-/// What one frame alone is: its segment, its place, its image.
+/// The functional groups of one frame: its segment, position and source image.
 fn frame(segment: usize, slice: usize, source: &Frame) -> InMemDicomObject {
     let indices = PrimitiveValue::U32([segment as u32 + 1, slice as u32 + 1].as_slice().into());
     let content = item([DataElement::new(tags::DIMENSION_INDEX_VALUES, VR::UL, indices)]);
@@ -295,7 +295,7 @@ fn frame(segment: usize, slice: usize, source: &Frame) -> InMemDicomObject {
     if source.of > 1 {
         image.put(words(tags::REFERENCED_FRAME_NUMBER, VR::IS, &(source.number + 1).to_string()));
     }
-    // Without this, readers must not look a mask up by its image.
+    // Viewers find a mask by its source image only if this attribute is set.
     image.put(words(tags::SPATIAL_LOCATIONS_PRESERVED, VR::CS, "YES"));
     image.put(code(tags::PURPOSE_OF_REFERENCE_CODE_SEQUENCE, SOURCE_IMAGE));
     let derivation =
@@ -314,7 +314,7 @@ fn dimensions(names: &Names) -> InMemElement {
     words(tags::DIMENSION_ORGANIZATION_UID, VR::UI, &names.dimensions)
 }
 
-/// Frames count by segment, then by place.
+/// Frames are indexed by segment, then by position.
 fn dimension_indices(names: &Names) -> Vec<InMemDicomObject> {
     let by = |pointer: Tag, group: Tag, label: &str| {
         item([

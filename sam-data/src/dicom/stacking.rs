@@ -1,4 +1,4 @@
-//! Single images put in order by where they lie.
+//! Orders single images to a volume by their positions.
 
 use std::path::Path;
 
@@ -8,24 +8,24 @@ use crate::{
     geometry::{cross, dot, norm},
 };
 
-/// Directions and spacings are stored with about six digits.
+/// Directions and spacings are stored with about six digits, so they may differ by this much.
 const COSINE_TOLERANCE: f64 = 1e-3;
-/// A slice may lie off its place by so much of the distance between slices: some scanners round positions to a tenth of a millimetre.
+/// A slice may be off its position by this share of the slice distance, because some scanners round positions to 0.1 mm.
 const STEP_TOLERANCE: f64 = 0.1;
-/// Nearer than this share of the usual distance, two slices lie at one place.
+/// Two slices are at the same position if they are closer than this share of the usual distance.
 const SAME_PLACE: f64 = 0.1;
 
-/// What the images of one volume share.
+/// The common geometry of the images of a volume.
 #[derive(Debug)]
 pub(super) struct Stacking {
     /// Rows and columns.
     pub(super) size: (usize, usize),
-    /// From voxel index to mm, RAS.
+    /// Maps voxel indices to mm (RAS).
     pub(super) affine: [[f64; 4]; 4],
 }
 
 impl Stacking {
-    /// Orders the frames along their common normal, and checks that they lie at equal distances.
+    /// Orders the frames along their common normal and checks that their distances are equal.
     pub(super) fn of(folder: &Path, frames: &mut [Frame]) -> Result<Self, DataError> {
         Self::order(frames).map_err(|source| DataError::Dicom { path: folder.to_path_buf(), source })
     }
@@ -45,7 +45,7 @@ impl Stacking {
         check_line(frames, step, length)?;
         let [columns, rows] = first.directions;
         let [between_rows, between_columns] = first.spacing;
-        // DICOM counts towards the patient's left and back, the affine towards right and front.
+        // DICOM axes point left and back, the affine's point right and front.
         let row = |axis: usize, sign: f64| {
             [columns[axis] * between_columns, rows[axis] * between_rows, step[axis], origin[axis]]
                 .map(|part| sign * part)
@@ -55,7 +55,7 @@ impl Stacking {
     }
 }
 
-/// Checks that neighbours are as far apart as usual.
+/// Checks that all distances between neighbours are close to the usual one.
 fn check_distances(sorted: &[Frame], normal: [f64; 3], length: f64) -> Result<(), DicomError> {
     let along = |frame: &Frame| dot(normal, frame.position);
     for pair in sorted.windows(2) {
@@ -73,7 +73,7 @@ fn check_distances(sorted: &[Frame], normal: [f64; 3], length: f64) -> Result<()
     Ok(())
 }
 
-/// Checks that slices lie on one line.
+/// Checks that the slices are on one straight line.
 fn check_line(sorted: &[Frame], step: [f64; 3], length: f64) -> Result<(), DicomError> {
     let origin = sorted[0].position;
     for (index, frame) in sorted.iter().enumerate() {
@@ -86,7 +86,7 @@ fn check_line(sorted: &[Frame], step: [f64; 3], length: f64) -> Result<(), Dicom
     Ok(())
 }
 
-/// The median distance between neighbours: a gap or a double moves it least.
+/// The median distance between neighbours, which is robust against single gaps and duplicates.
 fn usual_distance(sorted: &[Frame], normal: [f64; 3]) -> f64 {
     let along = |frame: &Frame| dot(normal, frame.position);
     let mut distances: Vec<f64> = sorted.windows(2).map(|pair| along(&pair[1]) - along(&pair[0])).collect();
@@ -94,9 +94,9 @@ fn usual_distance(sorted: &[Frame], normal: [f64; 3]) -> f64 {
     if distances.is_empty() { 0.0 } else { *distances.select_nth_unstable_by(middle, f64::total_cmp).1 }
 }
 
-/// From one slice to the next: the mean, since roundings cancel out in it; of a single slice its thickness along the normal.
+/// The vector from one slice to the next: the mean, in which rounding errors cancel. For a single slice, its thickness along the normal.
 ///
-/// Slices of a tilted gantry do not lie along their normal.
+/// With a tilted gantry, slices are not stacked along their normal.
 fn step(sorted: &[Frame], normal: [f64; 3]) -> [f64; 3] {
     match sorted {
         [first, .., last] => {
@@ -106,7 +106,7 @@ fn step(sorted: &[Frame], normal: [f64; 3]) -> [f64; 3] {
     }
 }
 
-/// In what two frames of one volume must not differ.
+/// The attribute in which two frames differ although frames of one volume must agree in it; `None` if there is none.
 fn difference(one: &Frame, other: &Frame) -> Option<&'static str> {
     let apart = |a: &[f64], b: &[f64]| a.iter().zip(b).any(|(a, b)| (a - b).abs() > COSINE_TOLERANCE);
     if one.size != other.size {
@@ -121,7 +121,7 @@ fn difference(one: &Frame, other: &Frame) -> Option<&'static str> {
 }
 
 impl Frame {
-    /// For messages.
+    /// The frame's name for error messages.
     fn name(&self) -> String {
         let file = self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         if self.of > 1 { format!("frame {} of {file}", self.number + 1) } else { file }

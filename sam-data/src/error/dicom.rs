@@ -1,4 +1,4 @@
-//! What can be wrong with a DICOM series, and with a mask of one.
+//! Errors of reading a DICOM series and of writing a DICOM SEG.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::Cause;
 
-/// A series of a folder, as users choose one.
+/// Summary of a DICOM series, to choose one from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SeriesSummary {
@@ -30,25 +30,25 @@ fn list(series: &[SeriesSummary]) -> String {
     series.iter().map(SeriesSummary::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// A DICOM file or series that is no volume, or of a kind that is not read.
+/// The error for a DICOM file or series that is not a volume or is not supported.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum DicomError {
-    /// A series that is not there.
+    /// The series does not exist in the folder.
     #[error("it has no series {uid}; there are: {}", list(available))]
     NoSuchSeries {
         /// The series that was asked for.
         uid: String,
-        /// The series that are there.
+        /// The series in the folder.
         available: Vec<SeriesSummary>,
     },
-    /// Several series, and none was chosen.
+    /// The folder holds several series, and none was chosen.
     #[error("it holds {} series; choose one of: {}", available.len(), list(available))]
     SeveralSeries {
-        /// The series that are there.
+        /// The series in the folder.
         available: Vec<SeriesSummary>,
     },
-    /// More voxels than are read.
+    /// The series has too many voxels.
     #[error("{slices} slices of {rows} x {columns} pixels are more than {most} voxels; crop the series")]
     TooLarge {
         /// Number of slices.
@@ -57,13 +57,13 @@ pub enum DicomError {
         rows: usize,
         /// Columns of a slice.
         columns: usize,
-        /// The most voxels that are read.
+        /// The largest number of voxels that is read.
         most: usize,
     },
-    /// A file that was there before.
+    /// A file changed while it was read.
     #[error("it changed while it was read")]
     Changed,
-    /// Two images that cannot be slices of one volume.
+    /// Two images differ in an attribute that must be the same in all slices of a volume.
     #[error(
         "{first} and {second} differ in {what}: they are no slices of one volume; move one of them away, or choose a series"
     )]
@@ -75,7 +75,7 @@ pub enum DicomError {
         /// What differs.
         what: &'static str,
     },
-    /// Two images at one place.
+    /// Two images are at the same position.
     #[error(
         "{first} and {second} lie at one place: the series holds several volumes, or files twice; keep one of each"
     )]
@@ -85,7 +85,7 @@ pub enum DicomError {
         /// The other.
         second: String,
     },
-    /// Slices at unequal distances.
+    /// The distances between slices are not equal.
     #[error(
         "between {first} and {second} are {found_mm:.3} mm, elsewhere {expected_mm:.3} mm: slices are missing, or their distance changes; \
          complete the series, or resample it to equal distances"
@@ -100,39 +100,39 @@ pub enum DicomError {
         /// The usual distance, in mm.
         expected_mm: f64,
     },
-    /// An image beside the line of the others.
+    /// An image is off the line on which the other slices are.
     #[error(
         "{image} lies {off_mm:.3} mm off the line of the others: the series holds several volumes; move its files away"
     )]
     OffLine {
         /// The image.
         image: String,
-        /// By how much, in mm.
+        /// Distance from the line, in mm.
         off_mm: f64,
     },
-    /// An image in colour.
+    /// The image is in colour.
     #[error("its pixels have {found} channels; grey is expected: save colour images as PNG")]
     Channels {
-        /// How many it has.
+        /// Number of channels.
         found: usize,
     },
-    /// An image without size.
+    /// The image has no number of rows or columns.
     #[error("it says no number of rows or columns")]
     NoSize,
-    /// A file without frames.
+    /// The file has no frames.
     #[error("it holds no frames")]
     NoFrames,
-    /// A file of many frames that does not place each of them.
+    /// Not every frame of a multi-frame file has a position.
     #[error(
         "it holds {frames} frames, but says of {placed} where they lie: a film or an old multi-frame file is no volume"
     )]
     NotPlaced {
         /// Number of frames.
         frames: usize,
-        /// How many are placed.
+        /// Number of frames with a position.
         placed: usize,
     },
-    /// A frame that lacks an attribute.
+    /// A frame lacks an attribute.
     #[error("frame {frame} does not say its {what}")]
     Lacks {
         /// The frame, counted from 1.
@@ -140,13 +140,13 @@ pub enum DicomError {
         /// The attribute.
         what: &'static str,
     },
-    /// A pixel spacing that cannot be one.
+    /// The pixel spacing is not valid.
     #[error("its pixel spacing is {found:?}; expected two positive numbers")]
     PixelSpacing {
-        /// What it says.
+        /// The spacing found.
         found: Vec<f64>,
     },
-    /// Pixels of a type that is not read.
+    /// The pixel type is not supported.
     #[error(
         "its pixels have {allocated} bits of which {stored} are stored, up to bit {high}; expected 8, 16 or 32 bits"
     )]
@@ -158,7 +158,7 @@ pub enum DicomError {
         /// High Bit.
         high: u16,
     },
-    /// A rescaling that destroys the intensities.
+    /// The rescaling is not valid.
     #[error(
         "it rescales by slope {slope} and intercept {intercept}; expected finite numbers, and a slope other than 0"
     )]
@@ -168,13 +168,13 @@ pub enum DicomError {
         /// Rescale Intercept.
         intercept: f64,
     },
-    /// Intensities that are not finite.
+    /// The rescaled intensities are not finite.
     #[error("it rescales to intensities that are not finite; correct its slope and intercept")]
     NotFinite,
-    /// A file without pixels.
+    /// The file has no pixels.
     #[error("it holds no pixels; copy or download it again")]
     NoPixels,
-    /// A file that announces more pixels than it holds.
+    /// The file announces more pixels than it holds.
     #[error(
         "it announces {frames} frame(s) of {rows} x {columns} pixels of {bits} bits, but holds {found} bytes of them; copy or download it \
          again"
@@ -188,145 +188,145 @@ pub enum DicomError {
         columns: usize,
         /// Bits of a pixel.
         bits: u64,
-        /// Bytes that are there.
+        /// Bytes found.
         found: u64,
     },
-    /// A frame that is not there.
+    /// A frame is missing.
     #[error("frame {frame} is missing; copy or download it again")]
     FrameMissing {
         /// The frame, counted from 1.
         frame: usize,
     },
-    /// A frame of another length.
+    /// The number of bytes of a frame is wrong.
     #[error("expected {expected} bytes of pixels in frame {frame}, found {found}")]
     FrameLength {
         /// The frame, counted from 1.
         frame: usize,
-        /// Bytes that its size needs.
+        /// Bytes expected.
         expected: usize,
-        /// Bytes that are there.
+        /// Bytes found.
         found: usize,
     },
-    /// Pixels that are stored as something else.
+    /// The pixel data is neither bytes nor words.
     #[error("its pixels are neither bytes nor words; copy or download it again")]
     NoPixelType,
-    /// A compressed frame of another format than the header says.
+    /// The format of a compressed frame differs from the file's header.
     #[error(
         "expected {rows} x {columns} pixels of {bits} bits, found compressed ones of {found_rows} x {found_columns}, {channels} channel(s), \
          {bytes} byte(s) each"
     )]
     Compressed {
-        /// Rows by the file's header.
+        /// Rows in the file's header.
         rows: usize,
-        /// Columns by the file's header.
+        /// Columns in the file's header.
         columns: usize,
-        /// Bits of a pixel by the file's header.
+        /// Bits of a pixel in the file's header.
         bits: u16,
-        /// Rows by the compressed stream.
+        /// Rows in the compressed stream.
         found_rows: usize,
-        /// Columns by the compressed stream.
+        /// Columns in the compressed stream.
         found_columns: usize,
-        /// Channels by the compressed stream.
+        /// Channels in the compressed stream.
         channels: usize,
-        /// Bytes of a pixel by the compressed stream.
+        /// Bytes of a pixel in the compressed stream.
         bytes: usize,
     },
-    /// Run lengths with another number of segments.
+    /// RLE data has the wrong number of segments.
     #[error("expected {expected} segments of run lengths, found {found}")]
     RunSegments {
-        /// Bytes of a pixel.
+        /// Segments expected, one for each byte of a pixel.
         expected: usize,
-        /// Segments that are there.
+        /// Segments found.
         found: usize,
     },
-    /// Run lengths that point elsewhere.
+    /// An RLE segment is outside the pixel data.
     #[error("its run lengths lie outside of its pixels; copy or download it again")]
     RunsOutside,
-    /// Too few run lengths.
+    /// RLE data ends before the frame is complete.
     #[error("expected {expected} pixels in run lengths, found {found}; copy or download it again")]
     RunsTooFew {
         /// Pixels of the frame.
         expected: usize,
-        /// Pixels that are there.
+        /// Pixels found.
         found: usize,
     },
-    /// A transfer syntax that is not read.
+    /// The transfer syntax is not supported.
     #[error("its transfer syntax {uid} ({name}) is not read, or its pixels are damaged; store it uncompressed")]
     TransferSyntax {
-        /// The syntax.
+        /// UID of the transfer syntax.
         uid: String,
         /// Its name.
         name: String,
     },
-    /// A transfer syntax that is not known.
+    /// The transfer syntax is unknown.
     #[error("its transfer syntax {uid} is unknown")]
     UnknownSyntax {
-        /// The syntax.
+        /// UID of the transfer syntax.
         uid: String,
     },
-    /// A compressed frame that the decoder refuses.
+    /// The decoder refuses a compressed frame.
     #[error("frame {frame} cannot be decompressed; copy or download it again")]
     Decode {
         /// The frame, counted from 1.
         frame: usize,
-        /// The decoder's reason.
+        /// The decoder's error.
         #[source]
         source: Cause,
     },
-    /// A compressed frame at which the decoder panics.
+    /// The decoder panics on a compressed frame.
     #[error("frame {frame} is damaged; copy or download it again")]
     DamagedFrame {
         /// The frame, counted from 1.
         frame: usize,
     },
-    /// A file that cannot be parsed.
+    /// The file cannot be parsed.
     #[error("it is damaged; copy or download it again")]
     Damaged(#[source] Cause),
-    /// A deflated file that is too large.
+    /// A deflated file unpacks to too many bytes.
     #[error("it unpacks to more than {most} bytes; store it uncompressed")]
     Inflated {
-        /// The most bytes that are read.
+        /// The largest number of bytes that is read.
         most: u64,
     },
-    /// Items outside of sequences, or sequences that do not end.
+    /// An item is outside a sequence, or a sequence or item does not end.
     #[error("its sequences and their items do not begin and end in turn; copy or download it again")]
     Nesting,
-    /// Sequences in sequences without end.
+    /// Sequences are nested too deep.
     #[error("its sequences are nested more than {most} deep; copy or download it again")]
     TooDeep {
         /// The deepest nesting that is read.
         most: usize,
     },
-    /// A value whose length does not fit its type.
+    /// The length of a value is not a multiple of its type's size.
     #[error("{length} bytes of {element} are no whole numbers; copy or download it again")]
     OddLength {
-        /// Bytes of the value.
+        /// Length of the value in bytes.
         length: u32,
-        /// The element and its type.
+        /// Tag and type of the element.
         element: String,
     },
 }
 
-/// A mask that DICOM SEG cannot hold.
+/// The error for a mask that cannot be written as DICOM SEG.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SegmentationError {
-    /// Two structures with one label value.
+    /// Two structures have the same label value.
     #[error("two structures have the label value {value}; give each its own")]
     SameValue {
         /// The value.
         value: u16,
     },
-    /// No structure, or one with the label value 0.
+    /// There is no structure, or one has the label value 0.
     #[error("expected one or more structures with label values from 1 on")]
     NoSegment,
-    /// A label value without a structure.
+    /// The mask has a label value without a structure.
     #[error("the mask holds the label value {value}, which no structure has; name it, too")]
     Unnamed {
         /// The value.
         value: u16,
     },
-    /// A mask that is too large for the format.
+    /// The mask is too large for the format.
     #[error("{segments} structures on {slices} slices may take more than 4 GiB; write fewer of them")]
     TooLarge {
         /// Number of structures.
@@ -334,7 +334,7 @@ pub enum SegmentationError {
         /// Number of slices.
         slices: usize,
     },
-    /// An object that cannot be encoded.
+    /// The object cannot be encoded.
     #[error("the file's header cannot be encoded")]
     Encode(#[source] Cause),
 }

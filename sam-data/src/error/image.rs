@@ -1,4 +1,4 @@
-//! What can be wrong with an image or a mask in an image file.
+//! Errors of image files and masks.
 
 use std::path::PathBuf;
 
@@ -6,35 +6,35 @@ use thiserror::Error;
 
 use super::Cause;
 
-/// An image file that cannot be read or written.
+/// The error for an image file that cannot be read or written.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ImageError {
-    /// A file that cannot be decoded: of an unknown format, or damaged.
+    /// The file cannot be decoded: its format is unknown, or it is damaged.
     #[error("it is of an unknown format, or damaged; save it as PNG or TIFF")]
     Decode(#[source] Cause),
-    /// Pixels of a type that is not read.
+    /// The pixel type is not supported.
     #[error("expected grey or colour of 8 or 16 bits, found {found}; convert it to one of these")]
     PixelType {
-        /// The type.
+        /// The pixel type found.
         found: String,
     },
-    /// A picture to be written that is not in colour.
+    /// An image to be written in colour does not have three channels.
     #[error("expected three channels, found {found}")]
     Channels {
-        /// How many there are.
+        /// Channels found.
         found: usize,
     },
-    /// A mask in a format that changes its values.
+    /// The mask is a JPEG, whose compression changes label values.
     #[error("JPEG changes label values; save masks as PNG or TIFF")]
     JpegMask,
-    /// A mask in colour.
+    /// The mask is in colour.
     #[error("a mask must be grey, with label values as pixels; found {found}")]
     ColourMask {
-        /// The type of its pixels.
+        /// The pixel type found.
         found: String,
     },
-    /// A mask of another size than its image.
+    /// The mask differs in size from its image.
     #[error("the mask has {found:?} rows and columns, {} has {expected:?}", image.display())]
     MaskSize {
         /// The image.
@@ -44,78 +44,78 @@ pub enum ImageError {
         /// Rows and columns of the mask.
         found: (usize, usize),
     },
-    /// A MATLAB file without an instance map.
+    /// The MATLAB file has no instance map.
     #[error("expected a MATLAB level-5 file with an array inst_map of instance numbers")]
     Matlab {
-        /// What is there instead.
+        /// What was found.
         #[from]
         source: MatlabError,
     },
 }
 
-/// What a MATLAB file holds instead of an instance map.
+/// The error for a MATLAB file without a valid instance map.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum MatlabError {
-    /// A file that is too short.
+    /// The file is shorter than a header.
     #[error("found {found} bytes, less than a header")]
     NoHeader {
-        /// Bytes of the file.
+        /// Length of the file in bytes.
         found: usize,
     },
-    /// A file of version 7.3.
+    /// The file has version 7.3, which is HDF5.
     #[error("found version 7.3, which is HDF5; save it with the option -v7")]
     Hdf5,
-    /// A file that is no MATLAB file.
+    /// The file is not a MATLAB file.
     #[error("found no such header")]
     NotMatlab,
-    /// An element that ends too early.
+    /// An element is cut off.
     #[error("found a file that is cut off; copy or download it again")]
     CutOff,
-    /// A compressed element that cannot be decompressed.
+    /// A compressed element cannot be decompressed.
     #[error("found a damaged compressed element; copy or download it again")]
     Damaged(#[source] std::io::Error),
-    /// An array whose description is incomplete.
+    /// The description of an array is incomplete.
     #[error("found an array without its {part}")]
     Incomplete {
-        /// What is missing.
+        /// The missing part.
         part: &'static str,
     },
-    /// No array of that name.
+    /// There is no array of the expected name.
     #[error("found {}", if others.is_empty() { "no array at all".to_owned() } else { format!("only {}", others.join(", ")) })]
     NoArray {
-        /// Names of the arrays that are there.
+        /// Names of the arrays found.
         others: Vec<String>,
     },
-    /// An array of another kind.
+    /// The array is not a full array of real numbers.
     #[error("found something else than a full array of real numbers under that name")]
     NotNumeric,
-    /// An array that is no image.
+    /// The array does not have two dimensions.
     #[error("found an array with {found} sides, expected 2")]
     Sides {
-        /// How many sides it has.
+        /// Number of dimensions found.
         found: usize,
     },
-    /// An array whose numbers do not fill its sides.
+    /// The number of values does not fit the array's shape.
     #[error("found {found} numbers for {rows} rows and {columns} columns")]
     Count {
-        /// Numbers in the array.
+        /// Number of values found.
         found: usize,
-        /// Its rows.
+        /// Rows of the array.
         rows: usize,
-        /// Its columns.
+        /// Columns of the array.
         columns: usize,
     },
-    /// Numbers of a type that the format does not have.
+    /// The number type is unknown.
     #[error("found numbers of the unknown type {found}")]
     NumberType {
-        /// The type's code.
+        /// Code of the type.
         found: u32,
     },
-    /// A number that is no label.
+    /// A value is not a label.
     #[error("found the value {found}, expected whole numbers from 0 to 65535")]
     Value {
-        /// The number.
+        /// The value found.
         found: f64,
     },
 }

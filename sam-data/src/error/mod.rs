@@ -1,6 +1,7 @@
-//! What can be wrong with data.
+//! Errors of reading and writing data.
 //!
-//! Every error says what was expected, what was found, where, and what to do next. A cause is a `source` and never repeated in the text.
+//! Every message says what was expected, what was found, where, and what to do next. A cause is the error's `source`; the message never
+//! repeats it.
 
 #[cfg(feature = "dicom")]
 mod dicom;
@@ -24,63 +25,63 @@ pub use self::{
 };
 use crate::GridMismatch;
 
-/// An error of another crate that is not part of this crate's interface.
+/// An error of another crate that is not part of this crate's public API.
 pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why data could not be read, understood or written.
+/// The error of reading, checking or writing data.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// A file that cannot be opened or read.
+    /// A file cannot be opened or read.
     #[error("cannot read {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
-    /// A file that cannot be written.
+    /// A file cannot be written.
     #[error("cannot write {}; check that the folder exists and is writable", path.display())]
     Write {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
-    /// A file that ends too early.
+    /// A file is truncated.
     #[error("{} is truncated: expected {expected} bytes of {what}, found {found}; copy or download it again", path.display())]
     Truncated {
         /// The file.
         path: PathBuf,
-        /// Which part ends early.
+        /// The truncated part.
         what: &'static str,
-        /// Bytes that its header announces.
+        /// Bytes expected.
         expected: usize,
-        /// Bytes that are there.
+        /// Bytes found.
         found: usize,
     },
-    /// A compressed file whose content does not match its own checksum, or cannot be decompressed at all.
+    /// A compressed file cannot be decompressed, or its checksum is wrong.
     #[error("{} is damaged; copy or download it again", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What the decompressor found.
+        /// The decompressor's error.
         #[source]
         source: io::Error,
     },
-    /// A file that is no NIfTI, or of a kind that is not read.
+    /// A file is not NIfTI, or of a kind that is not supported.
     #[error("{} cannot be read as NIfTI: expected {expected}, found {found}", path.display())]
     Format {
         /// The file.
         path: PathBuf,
-        /// What is understood.
+        /// What was expected.
         expected: &'static str,
-        /// What is there, and what to do about it.
+        /// What was found, and what to do about it.
         found: String,
     },
-    /// A DICOM file or series that is no volume, or of a kind that is not read.
+    /// A DICOM file or series is not a volume or is not supported.
     #[cfg(feature = "dicom")]
     #[error("{} cannot be read as DICOM", path.display())]
     Dicom {
@@ -90,7 +91,7 @@ pub enum DataError {
         #[source]
         source: DicomError,
     },
-    /// A mask that DICOM SEG cannot hold.
+    /// A mask cannot be written as DICOM SEG.
     #[cfg(feature = "dicom")]
     #[error("{} cannot be written as DICOM SEG", path.display())]
     Segmentation {
@@ -100,7 +101,7 @@ pub enum DataError {
         #[source]
         source: SegmentationError,
     },
-    /// A DICOM scan, in a program that was built without DICOM.
+    /// The scan is DICOM, but the program was built without the feature `dicom`.
     #[error(
         "{} is a folder or a DICOM file, but this program was built without DICOM: build sam-data with its feature `dicom`, or convert \
          the scan to NIfTI",
@@ -110,21 +111,21 @@ pub enum DataError {
         /// The file or folder.
         path: PathBuf,
     },
-    /// A scan that is no DICOM series, where one is needed.
+    /// A DICOM series is needed, but the scan is none.
     #[error("{} is no DICOM series, but {purpose}: leave that out, or open the series", path.display())]
     NotDicom {
         /// The scan.
         path: PathBuf,
-        /// What a series is needed for.
+        /// What the series is needed for.
         purpose: &'static str,
     },
-    /// A scan that came from no file, where its files are needed to identify it.
+    /// The scan was not read from a file, so it has no identity.
     #[error("{name} lies in memory alone: write it with `write_volume`, and open the file")]
     InMemory {
         /// The scan.
         name: String,
     },
-    /// Half of a header pair without the other.
+    /// The other file of a header pair is missing.
     #[error(
         "{} is the header of a pair, but there is no file of voxels beside it: expected the same name ending in .img or .img.gz; copy \
          both files",
@@ -134,25 +135,25 @@ pub enum DataError {
         /// The header.
         path: PathBuf,
     },
-    /// Several volumes in one file, where one is wanted.
+    /// The file holds several volumes, and none was chosen.
     #[error("{} holds {found} volumes (its fourth dimension), but one is wanted: choose one, from 0 to {}", path.display(), found - 1)]
     SeveralVolumes {
         /// The file.
         path: PathBuf,
-        /// How many volumes it holds.
+        /// Number of volumes in the file.
         found: usize,
     },
-    /// A volume beyond the last one of a file.
+    /// The file does not have the volume that was asked for.
     #[error("{} holds {found} volume(s), numbered from 0, but volume {asked} was asked for", path.display())]
     NoSuchVolume {
         /// The file.
         path: PathBuf,
-        /// The number asked for.
+        /// Index of the volume.
         asked: usize,
-        /// How many volumes it holds.
+        /// Number of volumes in the file.
         found: usize,
     },
-    /// A volume that does not fit into memory.
+    /// A volume does not fit into memory.
     #[error("{} holds {shape:?} voxels, more than fit into memory; read it slice by slice, or resample or crop it", path.display())]
     Memory {
         /// The file.
@@ -160,7 +161,7 @@ pub enum DataError {
         /// The volume's shape.
         shape: [usize; 3],
     },
-    /// Voxels that are NaN or infinite.
+    /// The volume has voxels that are NaN or infinite.
     #[error(
         "{} has {count} voxel(s) that are NaN or infinite, the first at index {first:?}; replace them in the scan, or read it with a \
          replacement value",
@@ -169,38 +170,38 @@ pub enum DataError {
     NonFinite {
         /// The file.
         path: PathBuf,
-        /// How many there are.
+        /// Number of these voxels.
         count: usize,
         /// Voxel index of the first.
         first: [usize; 3],
     },
-    /// A label that is no whole number from 0 to 65535.
+    /// A label is not a whole number from 0 to 65535.
     #[error("{} is no label map: voxel {index:?} is {value}, expected whole numbers from 0 to 65535", path.display())]
     NoLabel {
         /// The file.
         path: PathBuf,
         /// Voxel index.
         index: [usize; 3],
-        /// What was found.
+        /// The value found.
         value: f64,
     },
-    /// A file whose header does not say where its voxels lie.
+    /// The affine of a file is not valid.
     #[error("{} does not say where its voxels lie", path.display())]
     Affine {
         /// The file.
         path: PathBuf,
-        /// What is wrong with its grid.
+        /// What is wrong with the grid.
         #[source]
         source: GridError,
     },
-    /// A grid that cannot exist.
+    /// A grid is not valid.
     #[error("no volume can lie on this grid")]
     InvalidGrid {
-        /// What is wrong with it.
+        /// What is wrong with the grid.
         #[from]
         source: GridError,
     },
-    /// A mask on another grid than its image.
+    /// Image and mask have different grids.
     #[error("{} does not lie on the grid of {}; resample it onto the image's grid", mask.display(), image.display())]
     Grid {
         /// The mask.
@@ -211,7 +212,7 @@ pub enum DataError {
         #[source]
         mismatch: Box<GridMismatch>,
     },
-    /// An array of another shape than its grid, or a grid of another shape than its header.
+    /// An array has another shape than its grid, or a grid another shape than its header.
     #[error(
         "an array of shape {found:?} does not fit the image's {expected:?}: keep the image's voxel order and shape"
     )]
@@ -221,7 +222,7 @@ pub enum DataError {
         /// The array's shape.
         found: [usize; 3],
     },
-    /// A slice of another size than its volume's slices.
+    /// A slice has another size than the slices of the volume.
     #[error(
         "a slice of {found:?} rows and columns does not fit the volume's slices of {expected:?}; cut it with SlicePlane::extract"
     )]
@@ -231,22 +232,22 @@ pub enum DataError {
         /// Rows and columns of the slice.
         found: (usize, usize),
     },
-    /// A slice beyond the last one.
+    /// The volume does not have the slice that was asked for.
     #[error("there are {count} slice(s), numbered from 0, but slice {index} was asked for")]
     NoSuchSlice {
-        /// The slice that was asked for.
+        /// Index of the slice.
         index: usize,
-        /// How many there are.
+        /// Number of slices.
         count: usize,
     },
-    /// Grids between which voxels cannot be resampled.
+    /// Voxels cannot be resampled from one grid to the other.
     #[error("cannot resample")]
     Resample {
         /// Why not.
         #[from]
         source: ResampleError,
     },
-    /// A volume that does not fit NIfTI-1, whose sides are 16-bit numbers.
+    /// The volume does not fit NIfTI-1, whose sides are 16-bit numbers.
     #[error("{} cannot hold a volume of shape {found:?}: a side of a NIfTI-1 volume has 1 to 32767 voxels", path.display())]
     Sides {
         /// The file.
@@ -254,15 +255,15 @@ pub enum DataError {
         /// The volume's shape.
         found: [usize; 3],
     },
-    /// An output name whose ending does not fit the format.
+    /// The output name has the wrong extension.
     #[error("{} must end in {expected}", path.display())]
     Extension {
         /// The name given.
         path: PathBuf,
-        /// The endings that are accepted.
+        /// The extensions that are accepted.
         expected: &'static str,
     },
-    /// An image file that cannot be read or written.
+    /// An image file cannot be read or written.
     #[error("{} cannot be used as an image", path.display())]
     Image {
         /// The file.
@@ -271,7 +272,7 @@ pub enum DataError {
         #[source]
         source: ImageError,
     },
-    /// A label table that cannot be understood.
+    /// A label table cannot be understood.
     #[error("{} is no label table; expected JSON like {{\"0\": \"background\", \"1\": \"liver\"}}", path.display())]
     Labels {
         /// The file.
@@ -280,40 +281,40 @@ pub enum DataError {
         #[source]
         source: LabelTableError,
     },
-    /// A structure that the label table does not have.
+    /// The label table does not have the structure.
     #[error("there is no structure \"{name}\"{}; there are: {available}", nearest.as_ref().map_or(String::new(), |near| format!(" (did you mean \"{near}\"?)")))]
     NoSuchStructure {
-        /// What was asked for.
+        /// The name that was asked for.
         name: String,
         /// The most similar name.
         nearest: Option<String>,
         /// All names and values.
         available: String,
     },
-    /// Two structures under one name, whose results could not be told apart.
+    /// Two structures have the same name, so their results could not be distinguished.
     #[error("there are two structures \"{name}\"; name one of them differently, like other={name}")]
     SameName {
         /// The name.
         name: String,
     },
-    /// A window that cannot be applied.
+    /// A window cannot be applied.
     #[error("the window {window} cannot be used")]
     Window {
-        /// The window, as written.
+        /// The window in text form.
         window: String,
-        /// What is wrong and what to do.
+        /// What is wrong, and what to do.
         #[source]
         source: WindowError,
     },
-    /// A word that is none of those expected.
+    /// A word is not one of those expected.
     #[error("expected {expected}, found \"{found}\"")]
     Word {
-        /// What is understood.
+        /// The words that are accepted.
         expected: &'static str,
         /// What was found.
         found: String,
     },
-    /// A folder without data of a known layout.
+    /// A folder holds no data of a known layout.
     #[error("{} holds no data that can be read", path.display())]
     Layout {
         /// The folder.
@@ -322,7 +323,7 @@ pub enum DataError {
         #[source]
         source: LayoutError,
     },
-    /// A case of a data set that cannot be used.
+    /// A case of a data set cannot be used.
     #[error("the case \"{name}\" cannot be used")]
     Case {
         /// The case's name.
@@ -331,27 +332,27 @@ pub enum DataError {
         #[source]
         source: Box<DataError>,
     },
-    /// A case that a data set does not have, or several have.
+    /// No case, or more than one, has the name that was asked for.
     #[error(
         "{} called \"{name}\"; name one case, as in \"{nearest}\"",
         if *found == 0 { "there is no case".to_owned() } else { format!("there are {found} cases") }
     )]
     NoSuchCase {
-        /// What was asked for.
+        /// The name that was asked for.
         name: String,
-        /// How many have that name.
+        /// Number of cases with that name.
         found: usize,
-        /// The most similar one.
+        /// The most similar name.
         nearest: String,
     },
-    /// Cases that cannot be divided as asked.
+    /// The cases cannot be divided into the requested folds.
     #[error(
         "{cases} case(s) cannot be divided into {folds} fold(s): each needs at least one to learn from and one to test"
     )]
     Folds {
-        /// How many were asked for.
+        /// Number of folds requested.
         folds: usize,
-        /// How many cases there are.
+        /// Number of cases.
         cases: usize,
     },
 }

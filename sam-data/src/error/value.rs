@@ -1,24 +1,24 @@
-//! Values that a caller gave and that cannot be used.
+//! Errors of invalid grids, resampling and windows.
 
 use thiserror::Error;
 
-/// A grid on which no volume can lie.
+/// The error for an invalid grid.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum GridError {
-    /// A side without a voxel.
+    /// A side has no voxels.
     #[error("expected at least one voxel along each axis, found a shape of {shape:?}; crop less")]
     NoVoxels {
         /// Voxels along each axis.
         shape: [usize; 3],
     },
-    /// NaN or an infinite number in the affine.
+    /// The affine has NaN or infinite values.
     #[error("expected an affine of finite numbers, found {affine:?}; set spacing and orientation anew")]
     NotFinite {
         /// The affine's first three rows.
         affine: Box<[[f64; 4]; 3]>,
     },
-    /// An affine that takes different voxels to one place, as one of zeros does.
+    /// The affine has no inverse.
     #[error(
         "expected an affine with an inverse (three axes that span space), found {affine:?}; set spacing and orientation anew"
     )]
@@ -28,11 +28,11 @@ pub enum GridError {
     },
 }
 
-/// Grids between which voxels cannot be resampled.
+/// The error of resampling between two grids.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum ResampleError {
-    /// A spacing that is not positive, or gives too many voxels.
+    /// The spacing is not positive or gives too many voxels.
     #[error(
         "expected spacings above 0 mm that make 1 to {most} voxels of each side, found {spacing:?} mm for a volume of {shape:?} voxels \
          of {own:?} mm"
@@ -47,7 +47,7 @@ pub enum ResampleError {
         /// The volume's spacing, in mm.
         own: [f64; 3],
     },
-    /// Voxels of another shape than their grid.
+    /// The voxel array and its grid differ in shape.
     #[error("an array of shape {found:?} does not fit its grid of shape {expected:?}")]
     Shape {
         /// The grid's shape.
@@ -55,7 +55,7 @@ pub enum ResampleError {
         /// The array's shape.
         found: Vec<usize>,
     },
-    /// Affines that do not lead from one grid to the other.
+    /// An affine is not finite, or the volume's affine has no inverse.
     #[error("expected affines of finite numbers, the volume's with an inverse, found {from:?} and {onto:?}")]
     Affine {
         /// The volume's affine, without its last row.
@@ -63,7 +63,7 @@ pub enum ResampleError {
         /// The other grid's.
         onto: Box<[[f64; 4]; 3]>,
     },
-    /// A result that is too large.
+    /// The result does not fit into memory.
     #[error("a volume of shape {shape:?} does not fit into memory; choose a larger spacing")]
     Memory {
         /// The result's shape.
@@ -71,17 +71,17 @@ pub enum ResampleError {
     },
 }
 
-/// A window that cannot be applied.
+/// The error for a window that cannot be applied.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum WindowError {
     /// White is not above black.
     #[error("the second number must be larger than the first")]
     Order,
-    /// Percentiles that do not exist.
+    /// The percentiles are not valid.
     #[error("percentiles must rise and lie between 0 and 100")]
     Percentiles,
-    /// A window in HU on an image that has none.
+    /// The window is in HU, but the image is not.
     #[error("it is in HU, which a single image does not have; use auto, minmax, percentile or LOW:HIGH")]
     HounsfieldUnits,
 }

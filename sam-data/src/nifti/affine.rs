@@ -1,12 +1,12 @@
-//! Voxel index to millimetres: what a header says, and a rotation as a header stores it.
+//! Reads a header's affine, and converts a rotation to the header's quaternion.
 
 use super::issue::HeaderIssue;
 use crate::SourceHeader;
 
-/// The sform, else the qform, else one made of the voxel sizes: the precedence of nibabel.
+/// The affine of a header: the sform, else the qform, else one made from the voxel sizes. nibabel has the same precedence.
 ///
-/// The `nifti` crate offers the same for NIfTI-1 behind a feature that brings a linear algebra library, and panics where a voxel size
-/// is negative; nibabel repairs such sizes, and so does this.
+/// The `nifti` crate has this only for NIfTI-1 and with a linear algebra library, and it panics if a voxel size is negative. Such sizes are
+/// repaired here as in nibabel.
 pub(super) fn of_header(header: &SourceHeader) -> Result<[[f64; 4]; 4], HeaderIssue> {
     let version = header.version();
     let affine = if header.integer(version.sform_code, 0) > 0 {
@@ -27,10 +27,10 @@ pub(super) fn of_header(header: &SourceHeader) -> Result<[[f64; 4]; 4], HeaderIs
 }
 
 const BOTTOM: [f64; 4] = [0.0, 0.0, 0.0, 1.0];
-/// Beyond this, a quaternion's length is no rounding error.
+/// A quaternion may be longer than 1 by this much because of rounding.
 const LENGTH_TOLERANCE: f64 = 1e-3;
 
-/// A voxel's side, in mm. As nibabel repairs it: 1 where it is zero, without sign elsewhere.
+/// The size of a voxel along an axis, in mm, repaired as in nibabel: 1 if it is 0, else without its sign.
 fn voxel_size(header: &SourceHeader, axis: usize) -> f64 {
     match header.real(header.version().pixdim, axis + 1) {
         0.0 => 1.0,
@@ -38,7 +38,7 @@ fn voxel_size(header: &SourceHeader, axis: usize) -> f64 {
     }
 }
 
-/// nibabel's base affine: the first axis runs to the left, the volume's centre is the origin.
+/// The base affine of nibabel: the first axis points to the left, the volume's centre is the origin.
 fn base(header: &SourceHeader) -> [[f64; 4]; 4] {
     let dim = header.version().dim;
     let mut affine = [[0.0; 4], [0.0; 4], [0.0; 4], BOTTOM];
@@ -55,9 +55,9 @@ fn base(header: &SourceHeader) -> [[f64; 4]; 4] {
     affine
 }
 
-/// The rotation of a unit quaternion, scaled and moved. Source: `nifti1.h`, method 2.
+/// The affine of the qform: the rotation of a unit quaternion, scaled and translated. Source: `nifti1.h`, method 2.
 ///
-/// A quaternion that rounding has made longer than 1 is shortened, as in `nifti1_io.c`; nibabel refuses it.
+/// A quaternion that is longer than 1 because of rounding is normalised, as in `nifti1_io.c`; nibabel refuses it.
 #[allow(clippy::many_single_char_names, reason = "the standard's names")]
 fn qform(header: &SourceHeader) -> Result<[[f64; 4]; 4], HeaderIssue> {
     let version = header.version();
@@ -86,16 +86,16 @@ fn qform(header: &SourceHeader) -> Result<[[f64; 4]; 4], HeaderIssue> {
     Ok([row(0), row(1), row(2), BOTTOM])
 }
 
-/// A rotation as the header stores it.
+/// A rotation in the form that the header stores.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Rotation {
-    /// The last three parts of a unit quaternion whose first is not negative.
+    /// The last three components of a unit quaternion whose first component is not negative.
     pub(super) quaternion: [f64; 3],
-    /// -1 where the voxel axes are left-handed, else 1.
+    /// -1 if the voxel axes are left-handed, else 1.
     pub(super) handedness: f64,
 }
 
-/// The rotation of an affine, or `None` where its axes are not at right angles: a qform cannot say that.
+/// The rotation of an affine; `None` if its axes are not at right angles, because a qform cannot represent that.
 pub(super) fn rotation(affine: &[[f64; 4]; 4], spacing: [f64; 3]) -> Option<Rotation> {
     let mut axes = [0, 1, 2].map(|axis| [0, 1, 2].map(|row| affine[row][axis] / spacing[axis]));
     let dot = |a: [f64; 3], b: [f64; 3]| a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
@@ -107,7 +107,7 @@ pub(super) fn rotation(affine: &[[f64; 4]; 4], spacing: [f64; 3]) -> Option<Rota
     }
     let handedness = dot(cross(axes[0], axes[1]), axes[2]).signum();
     axes[2] = axes[2].map(|part| part * handedness);
-    // Each of 4a², 4b², 4c², 4d² follows from the diagonal; the largest of them is safe to divide by.
+    // Each of 4a², 4b², 4c², 4d² follows from the diagonal. Dividing by the largest of them is numerically safe.
     let r = |row: usize, column: usize| axes[column][row];
     let (x, y, z) = (r(0, 0), r(1, 1), r(2, 2));
     let candidates = [
@@ -162,7 +162,7 @@ mod tests {
             let row = |row: usize| [rows[row][0] * sizes[0], rows[row][1] * sizes[1], rows[row][2] * sizes[2], 7.0];
             let affine = [row(0), row(1), row(2), BOTTOM];
             let stored = rotation(&affine, sizes).expect("right angles");
-            // f32 keeps seven digits, and half of them are lost in the root that recovers the first part; f64 keeps sixteen.
+            // f32 has seven digits, and the square root that recovers the first component loses half of them; f64 has sixteen.
             for (version, tolerance) in [(&NIFTI_1, 5e-3), (&NIFTI_2, 1e-6)] {
                 let mut header = with_qform(version, stored.quaternion);
                 header.put(version.pixdim, 0, stored.handedness);

@@ -1,8 +1,8 @@
-//! Stored numbers of any type to one type.
+//! Decodes stored numbers of any type.
 
 use ::nifti::NiftiType;
 
-/// Bytes of one number, or `None` for types that are no plain number.
+/// Bytes of one number; `None` for types that are not a single number.
 pub(super) fn size_of(kind: NiftiType) -> Option<usize> {
     match kind {
         NiftiType::Uint8 | NiftiType::Int8 => Some(1),
@@ -13,7 +13,7 @@ pub(super) fn size_of(kind: NiftiType) -> Option<usize> {
     }
 }
 
-/// Decodes whole numbers of bytes and appends them; a type without [`size_of`] gives none.
+/// Decodes bytes to numbers and appends them. A type without [`size_of`] appends nothing.
 #[allow(clippy::cast_lossless, reason = "one line for all types: 64-bit integers alone can lose digits")]
 pub(super) fn append<T>(
     values: &mut Vec<T>,
@@ -25,7 +25,7 @@ pub(super) fn append<T>(
     macro_rules! decode {
         ($number:ty) => {{
             let numbers = bytes.as_chunks().0.iter();
-            // The order is decided outside the loop, so that the loop becomes vector instructions.
+            // The byte order is chosen outside the loop, so that the compiler can vectorise the loop.
             if little_endian {
                 values.extend(numbers.map(|&bytes| convert(<$number>::from_le_bytes(bytes) as f64)));
             } else {

@@ -1,8 +1,8 @@
-//! Where the fields of a header lie, in both versions of NIfTI.
+//! The header fields of NIfTI-1 and NIfTI-2.
 
 use crate::SourceHeader;
 
-/// A field's first byte and the type of its numbers.
+/// Offset of a header field, and the type of its numbers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Field {
     at: usize,
@@ -23,13 +23,13 @@ enum Number {
 #[derive(Debug)]
 pub(super) struct Version {
     pub(super) number: u8,
-    /// Bytes of a header.
+    /// Length of the header in bytes.
     pub(super) length: usize,
-    /// Where the magic lies.
+    /// Offset of the magic.
     pub(super) magic: usize,
     /// The magic of a single file.
     pub(super) single: &'static [u8],
-    /// The magic of a header whose voxels are in a file of their own.
+    /// The magic of a header pair.
     pub(super) pair: &'static [u8],
     pub(super) dim: Field,
     pub(super) datatype: Field,
@@ -43,11 +43,11 @@ pub(super) struct Version {
     pub(super) xyzt_units: Field,
     pub(super) qform_code: Field,
     pub(super) sform_code: Field,
-    /// Three parts of a quaternion.
+    /// The last three components of the quaternion.
     pub(super) quatern: Field,
-    /// The qform's offset.
+    /// The translation of the qform.
     pub(super) qoffset: Field,
-    /// Three rows of the sform.
+    /// The three rows of the sform.
     pub(super) srow: Field,
 }
 
@@ -102,7 +102,7 @@ pub(super) static NIFTI_2: Version = Version {
 };
 
 impl Version {
-    /// Where voxels begin at the earliest in a single file: behind the header and the extension flag.
+    /// The smallest voxel offset in a single file: after the header and the extension flag.
     pub(super) fn smallest_offset(&self) -> usize {
         self.length + 4
     }
@@ -123,7 +123,7 @@ impl SourceHeader {
         self.bytes[at..at + magic.len()].copy_from_slice(magic);
     }
 
-    /// A whole number of a field, counted from its first; numbers with a fraction lose it.
+    /// The number at `index` in a field, as an integer; fractions are cut off.
     pub(super) fn integer(&self, field: Field, index: usize) -> i64 {
         match field.number {
             Number::U8 => i64::from(self.bytes[field.at + index]),
@@ -134,7 +134,7 @@ impl SourceHeader {
         }
     }
 
-    /// A number of a field, counted from its first.
+    /// The number at `index` in a field.
     pub(super) fn real(&self, field: Field, index: usize) -> f64 {
         match field.number {
             Number::F32 => f64::from(f32::from_le_bytes(self.number(field, index))),
@@ -148,7 +148,7 @@ impl SourceHeader {
         std::array::from_fn(|index| self.real(field, first + index))
     }
 
-    /// Stores a number; one that has no place in the field's type is brought to its nearest.
+    /// Stores a number at `index` in a field, clamped to the field's type.
     pub(super) fn put(&mut self, field: Field, index: usize, value: f64) {
         match field.number {
             Number::U8 => self.bytes[field.at + index] = value as u8,
@@ -160,7 +160,7 @@ impl SourceHeader {
         }
     }
 
-    /// A number's bytes, low one first.
+    /// The bytes of a number in little-endian order.
     fn number<const N: usize>(&self, field: Field, index: usize) -> [u8; N] {
         let mut bytes = std::array::from_fn(|byte| self.bytes[field.at + index * N + byte]);
         if !self.little_endian {

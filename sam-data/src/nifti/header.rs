@@ -1,4 +1,4 @@
-//! What a header says about the voxels that follow.
+//! Checks a header and describes the voxels that follow it.
 
 use ::nifti::{NiftiHeader, NiftiType};
 
@@ -9,31 +9,31 @@ use super::{
 };
 use crate::SourceHeader;
 
-/// A header that has been checked.
+/// The layout of a file, from a header that has been checked.
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) little_endian: bool,
-    /// Whether voxels are in a file of their own.
+    /// Whether the voxels are in a separate file.
     pub(super) pair: bool,
     pub(super) kind: NiftiType,
     pub(super) shape: [usize; 3],
-    /// Volumes along the fourth and further dimensions.
+    /// Number of volumes: the product of the fourth and further dimensions.
     pub(super) volumes: usize,
     /// Bytes of one volume.
     pub(super) length: usize,
-    /// Where voxels begin.
+    /// Offset of the voxels in their file.
     pub(super) offset: usize,
-    /// By what stored numbers are multiplied, and what is added then.
+    /// Slope and intercept.
     pub(super) scaling: (f64, f64),
     pub(super) affine: [[f64; 4]; 4],
 }
 
-/// Larger extensions are taken for damage: they are kept in memory, and a header can announce anything.
+/// Largest size of the extensions. They are kept in memory, and a damaged header can announce any size.
 pub(super) const MOST_EXTENSIONS: usize = 64 << 20;
 
 const NIFTI: &str = "a NIfTI file: .nii, .nii.gz, or a pair of .hdr and .img";
 
-/// Length of a header and whether its numbers are stored low byte first, told by its first four bytes.
+/// Length of the header, and whether it is little-endian, from its first four bytes.
 pub(super) fn length_and_order(first: [u8; 4]) -> Result<(usize, bool), HeaderIssue> {
     let [little, big] = [u32::from_le_bytes(first), u32::from_be_bytes(first)].map(|length| length as usize);
     let lengths = [NIFTI_1.length, NIFTI_2.length];
@@ -42,7 +42,7 @@ pub(super) fn length_and_order(first: [u8; 4]) -> Result<(usize, bool), HeaderIs
 }
 
 impl Layout {
-    /// Understands a header whose length is one of the two known.
+    /// Checks a header of either version.
     pub(super) fn parse(header: &SourceHeader) -> Result<Self, HeaderIssue> {
         let pair = is_pair(header)?;
         let version = header.version();
@@ -63,7 +63,7 @@ impl Layout {
         let product = |sides: &[usize]| sides.iter().try_fold(1, |all: usize, &side| all.checked_mul(side));
         let length = product(&shape).and_then(|voxels| voxels.checked_mul(size));
         let countable = length.zip(product(&sides[3..])).filter(|(length, volumes)| {
-            // All of the file must be countable, not only a volume.
+            // The size of the whole file must fit into the number type, not only that of one volume.
             length.checked_mul(*volumes).is_some_and(|bytes| bytes < (i64::MAX / 2) as usize)
         });
         let Some((length, volumes)) = countable else {
@@ -83,13 +83,13 @@ impl Layout {
     }
 }
 
-/// What a type code stands for, by the `nifti` crate.
+/// The type of a type code, from the `nifti` crate.
 fn number_type(code: i64) -> Option<NiftiType> {
     let datatype = i16::try_from(code).ok()?;
     NiftiHeader { datatype, ..NiftiHeader::default() }.data_type().ok()
 }
 
-/// Tells by the magic whether voxels are in a file of their own.
+/// Whether the magic says that the voxels are in a separate file.
 fn is_pair(header: &SourceHeader) -> Result<bool, HeaderIssue> {
     let (magic, version) = (header.magic(), header.version());
     if magic == version.single || magic == version.pair {
@@ -104,7 +104,7 @@ fn is_pair(header: &SourceHeader) -> Result<bool, HeaderIssue> {
     Err(HeaderIssue { expected: NIFTI, found })
 }
 
-/// All seven sides, 1 beyond the file's own dimensions.
+/// The seven sides; 1 for dimensions that the file does not have.
 fn sides(header: &SourceHeader, rank: usize) -> Result<[usize; 7], HeaderIssue> {
     let mut sides = [1; 7];
     for dimension in 1..=rank {
@@ -117,7 +117,7 @@ fn sides(header: &SourceHeader, rank: usize) -> Result<[usize; 7], HeaderIssue> 
     Ok(sides)
 }
 
-/// Where voxels begin, in the file that holds them.
+/// Offset of the voxels in their file.
 fn offset(header: &SourceHeader, pair: bool) -> Result<usize, HeaderIssue> {
     let version = header.version();
     let offset = header.real(version.vox_offset, 0);
@@ -132,7 +132,7 @@ fn offset(header: &SourceHeader, pair: bool) -> Result<usize, HeaderIssue> {
     Err(HeaderIssue { expected, found: format!("byte {offset}") })
 }
 
-/// Slope and intercept as nibabel takes them: none where the slope is zero or not finite.
+/// Slope and intercept as in nibabel: no scaling if the slope is zero or not finite.
 fn scaling(header: &SourceHeader) -> Result<(f64, f64), HeaderIssue> {
     let version = header.version();
     let (slope, intercept) = (header.real(version.scl_slope, 0), header.real(version.scl_inter, 0));

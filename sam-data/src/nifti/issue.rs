@@ -1,6 +1,6 @@
-//! What is wrong with a header.
+//! The error for an invalid header.
 
-/// What was expected of a header, and what it says instead.
+/// What was expected of a header, and what was found.
 #[derive(Debug)]
 pub(super) struct HeaderIssue {
     pub(super) expected: &'static str,

@@ -1,4 +1,4 @@
-//! Slices of a volume that need not fit into memory.
+//! Reads single slices of a volume that does not have to fit into memory.
 
 use std::{
     fs::File,
@@ -16,18 +16,18 @@ use super::{
 };
 use crate::{DataError, Grid, SlicePlane, SourceHeader};
 
-/// Bytes of a band: neighbouring slices of a file that are read together.
+/// Largest size of a band: neighbouring slices that are read together.
 const BAND: usize = 32 << 20;
 
-/// A volume on disk whose slices are decoded on demand.
+/// A reader that decodes slices of a volume on disk on demand.
 ///
 /// # Memory
-/// - An unpacked file: 32 MiB or one slice in the file's own type, whichever is larger, and the slice that is decoded. Slices across
-///   the file's order are read in bands of neighbours, so ask for them one after another.
-/// - A packed file: its voxels in the file's own type, and the slice that is decoded; while it is opened up to twice that, where the
-///   allocator has to move what grows. gzip cannot be entered in the middle.
+/// - Uncompressed file: 32 MiB or one slice in the file's type, whichever is larger, and the decoded slice. Slices that are not contiguous
+///   in the file are read in bands of neighbours, so read them in order.
+/// - Compressed file: all voxels in the file's type, because gzip has no random access, and the decoded slice. While the file is opened, up
+///   to twice as much if the allocator has to move the growing buffer.
 ///
-/// 512 × 512 × 1000 voxels of 16 bits are 1000 MiB as a [`Volume`](crate::Volume); here they take less than 40 MiB from a `.nii`, and
+/// 512 × 512 × 1000 voxels of 16 bits need 1000 MiB as a [`Volume`](crate::Volume). Here they need less than 40 MiB from a `.nii`, and
 /// little more than their own 500 MiB from a `.nii.gz`.
 ///
 /// ```
@@ -59,7 +59,7 @@ impl VolumeReader {
     /// Opens a single volume, as [`read_volume`](crate::read_volume) does.
     ///
     /// # Errors
-    /// As [`read_volume`](crate::read_volume). Voxels that are NaN or infinite are met later, with their slices.
+    /// As [`read_volume`](crate::read_volume), except that voxels that are NaN or infinite are an error of [`VolumeReader::slice`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, DataError> {
         let path = path.as_ref();
         Self::open_with(path, &ReadOptions::default())
@@ -76,27 +76,27 @@ impl VolumeReader {
         Ok(Self { path: path.to_path_buf(), layout, grid, header, options: *options, voxels, band: Band::of(BAND) })
     }
 
-    /// Where the voxels lie.
+    /// The grid of the volume.
     pub fn grid(&self) -> &Grid {
         &self.grid
     }
 
-    /// The file's header, for masks that leave with it: see [`write_labels_on`](crate::write_labels_on).
+    /// The file's header, to write masks with: see [`write_labels_on`](crate::write_labels_on).
     pub fn header(&self) -> &SourceHeader {
         &self.header
     }
 
-    /// Decodes a slice: what [`SlicePlane::extract`] cuts out of the whole volume.
+    /// Decodes a slice. The result equals that of [`SlicePlane::extract`] on the whole volume.
     ///
     /// # Errors
-    /// [`DataError::Read`]; [`DataError::NonFinite`] counts the voxels of this slice alone; [`DataError::Shape`] if the plane belongs
-    /// to a grid of another shape; [`DataError::NoSuchSlice`].
+    /// [`DataError::Read`]; [`DataError::NonFinite`] with the number of such voxels in this slice; [`DataError::Shape`] if the plane
+    /// belongs to a grid of another shape; [`DataError::NoSuchSlice`].
     pub fn slice(&mut self, plane: &SlicePlane, index: usize) -> Result<Array2<f32>, DataError> {
         let [i, j, k] = self.grid.shape;
         plane.check((i, j, k), index)?;
         let cut = Cut::new(&self.layout, plane.axis());
         let bytes = match &mut self.voxels {
-            // What is in memory is a band of all slices.
+            // The voxels in memory are like a band of all slices.
             Raw::Memory(voxels) => cut.gather(voxels, cut.count, index),
             Raw::File { file, start } => {
                 let held = self.band.hold(file, *start, cut, index);
@@ -115,19 +115,19 @@ impl VolumeReader {
     }
 }
 
-/// How the slices along an axis lie in a file.
+/// The layout in a file of the slices along an axis.
 ///
-/// A file is a series of blocks. A block has a run of bytes for each slice, and a slice is made of one run from each block. Along the
-/// last axis there is one block, and a run is a slice; along the first, a run is a single number.
+/// A file is a sequence of blocks. Each block has one run of bytes for each slice, so a slice consists of one run from each block. Along
+/// the last axis there is one block, and a run is a whole slice. Along the first axis, a run is a single number.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Cut {
     axis: usize,
-    /// How many slices there are.
+    /// Number of slices.
     count: usize,
-    /// Bytes of a run.
+    /// Bytes in a run.
     run: usize,
     blocks: usize,
-    /// The slice's sides, in file order.
+    /// The sides of a slice, in file order.
     sides: (usize, usize),
 }
 
@@ -139,7 +139,7 @@ impl Cut {
         Self { axis, count: layout.shape[axis], run, blocks, sides }
     }
 
-    /// The bytes of a slice, out of blocks of so many runs.
+    /// Collects the bytes of a slice from blocks of `width` runs.
     fn gather(&self, blocks: &[u8], width: usize, number: usize) -> Vec<u8> {
         let mut slice = Vec::with_capacity(self.run * self.blocks);
         for block in blocks.chunks_exact(width * self.run) {
@@ -164,12 +164,12 @@ impl Cut {
     }
 }
 
-/// Neighbouring slices of a file that were read together.
+/// Neighbouring slices of a file that were read together (a band).
 #[derive(Debug)]
 struct Band {
-    /// Bytes that it may have; one slice is always held.
+    /// Largest size in bytes. One slice is held even if it is larger.
     most: usize,
-    /// `None` before the first is read, or where reading failed.
+    /// `None` before the first read and after a failed read.
     cut: Option<Cut>,
     first: usize,
     width: usize,
@@ -182,13 +182,13 @@ impl Band {
         Self { most, cut: None, first: 0, width: 0, bytes: Vec::new() }
     }
 
-    /// Reads the band that a slice belongs to, unless it is at hand.
+    /// Reads the band that contains a slice, unless it is already held.
     fn hold(&mut self, file: &File, start: u64, cut: Cut, slice: usize) -> io::Result<()> {
         if self.cut == Some(cut) && (self.first..self.first + self.width).contains(&slice) {
             return Ok(());
         }
         self.cut = None;
-        // A slice in one piece needs no neighbours.
+        // A contiguous slice needs no band.
         let most = if cut.blocks == 1 { 1 } else { (self.most / (cut.run * cut.blocks)).clamp(1, cut.count) };
         self.first = slice / most * most;
         self.width = most.min(cut.count - self.first);
@@ -218,7 +218,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-        /// Bands so small that volumes have several of them, the last one incomplete, and slices in any order.
+        /// The bands are small, so that a volume has several of them and an incomplete last one. Slices are read in any order.
         #[test]
         fn bands_of_any_size_hold_the_same_slices(
             shape in prop::array::uniform3(1_usize..9),

@@ -1,4 +1,4 @@
-//! The bytes of a file or of a pair of files, up to where the wanted voxels begin.
+//! Opens a single file or a header pair and reads its bytes.
 
 use std::{
     ffi::OsStr,
@@ -16,24 +16,24 @@ use super::{
 };
 use crate::{DataError, SourceHeader};
 
-/// So many bytes are read at once: they stay in the cache until they are decoded.
+/// Bytes that are read at once. They stay in the CPU cache until they are decoded.
 const CHUNK: usize = 256 << 10;
 
-/// A file whose header has been understood.
+/// A file whose header has been checked.
 pub(super) struct Source {
     pub(super) layout: Layout,
     pub(super) header: SourceHeader,
-    /// Stands at the first voxel of the wanted volume.
+    /// Positioned at the first voxel of the wanted volume.
     voxels: Stream,
     volumes_behind: usize,
 }
 
 impl Source {
-    /// Opens a single file or either half of a pair; `time` chooses among volumes.
+    /// Opens a single file or either file of a pair. `time` chooses a volume.
     pub(super) fn open(path: &Path, time: Option<usize>) -> Result<Self, DataError> {
         let (mut stream, mut voxels) = (Stream::open(path)?, None);
         let mut header = match stream.header() {
-            // Voxels begin with anything; the other half says what they are.
+            // The file may hold the voxels of a pair. Then the other file has the header.
             Err(error @ (DataError::Format { .. } | DataError::Truncated { .. } | DataError::Damaged { .. })) => {
                 let Some(other) = other_half(path, "img", "hdr") else { return Err(error) };
                 (stream, voxels) = (Stream::open(&other)?, Some(path.to_path_buf()));
@@ -63,14 +63,14 @@ impl Source {
         Ok(Self { layout, header, voxels: stream, volumes_behind })
     }
 
-    /// All voxels of the wanted volume, first index fastest, and the header.
+    /// Decodes all voxels of the wanted volume, first index fastest.
     pub(super) fn decode<T>(mut self, mut convert: impl FnMut(f64) -> T) -> Result<Decoded<T>, DataError> {
         let Layout { kind, little_endian, length, .. } = self.layout;
         let size = decode::size_of(kind).unwrap_or(1);
         let total = length / size;
         let mut values = Vec::new();
         if let Bytes::File { .. } = self.voxels.bytes {
-            // `must_hold` has seen that all of them are there.
+            // `must_hold` has checked that the voxels are there.
             let room = values.try_reserve_exact(total);
             room.map_err(|_| DataError::Memory { path: self.voxels.path.clone(), shape: self.layout.shape })?;
         }
@@ -82,7 +82,7 @@ impl Source {
         Ok(Decoded { values, layout, header })
     }
 
-    /// The undecoded voxels of the wanted volume: where they lie on disk, or themselves if they are packed.
+    /// The undecoded voxels of the wanted volume: their position on disk, or their bytes if the file is compressed.
     pub(super) fn raw(mut self) -> Result<(Raw, Layout, SourceHeader), DataError> {
         if let Bytes::File { file, .. } = &mut self.voxels.bytes {
             let place = file.stream_position().and_then(|start| Ok((file.get_ref().try_clone()?, start)));
@@ -94,7 +94,7 @@ impl Source {
         Ok((Raw::Memory(bytes), layout, header))
     }
 
-    /// Sees to it that the file is whole.
+    /// Checks that the file is complete.
     fn finish(mut self) -> Result<(Layout, SourceHeader), DataError> {
         self.voxels.skip(self.volumes_behind * self.layout.length, "other volumes")?;
         self.voxels.finish()?;
@@ -102,7 +102,7 @@ impl Source {
     }
 }
 
-/// Decoded voxels and what their file says of them.
+/// Decoded voxels with their header.
 pub(super) struct Decoded<T> {
     /// First index fastest.
     pub(super) values: Vec<T>,
@@ -113,7 +113,7 @@ pub(super) struct Decoded<T> {
 /// Undecoded voxels.
 #[derive(Debug)]
 pub(super) enum Raw {
-    /// A file on disk and the byte at which they start.
+    /// A file on disk and the offset of the first voxel.
     File {
         file: File,
         start: u64,
@@ -121,7 +121,7 @@ pub(super) enum Raw {
     Memory(Vec<u8>),
 }
 
-/// The file beside `path` whose name ends in `to` where that of `path` ends in `from`, packed or not.
+/// The other file of a pair: the path with the extension `to` instead of `from`, compressed or not.
 pub(super) fn other_half(path: &Path, from: &str, to: &str) -> Option<PathBuf> {
     let is = |path: &Path, ending: &str| path.extension().is_some_and(|found| found.eq_ignore_ascii_case(ending));
     let plain = if is(path, "gz") { path.with_extension("") } else { path.to_path_buf() };
@@ -137,7 +137,7 @@ pub(super) fn other_half(path: &Path, from: &str, to: &str) -> Option<PathBuf> {
     endings.iter().map(|ending| plain.with_extension(ending)).find(|path| path.is_file())
 }
 
-/// Makes room for more, at most so much in total. A header announces anything, so memory grows with what has really come: it doubles.
+/// Reserves memory for more values, at most `total`. A header can announce any size, so capacity only doubles as data arrives.
 fn reserve<T>(values: &mut Vec<T>, more: usize, total: usize) {
     if values.capacity() - values.len() < more {
         let room = values.len().max(more).min(total.saturating_sub(values.len()));
@@ -145,16 +145,16 @@ fn reserve<T>(values: &mut Vec<T>, more: usize, total: usize) {
     }
 }
 
-/// The bytes of a file, unpacked where they are gzip's.
+/// The bytes of a file, decompressed if it is gzip.
 struct Stream {
     path: PathBuf,
     bytes: Bytes,
 }
 
 enum Bytes {
-    /// A file on disk, whose length is known.
+    /// A regular file, whose length is known.
     File { file: BufReader<File>, length: u64 },
-    /// Anything that can only be read from its beginning to its end.
+    /// A stream that can only be read from start to end.
     Flow(Box<dyn Read + Send + Sync>),
 }
 
@@ -185,7 +185,7 @@ impl Stream {
         Ok(Self { path: path.to_path_buf(), bytes })
     }
 
-    /// A header of either version, extensions left out.
+    /// Reads a header of either version, without extensions.
     fn header(&mut self) -> Result<SourceHeader, DataError> {
         let mut bytes = self.part(4, "header")?;
         let first = [bytes[0], bytes[1], bytes[2], bytes[3]];
@@ -194,18 +194,18 @@ impl Stream {
         Ok(SourceHeader { bytes, extensions: Vec::new(), little_endian })
     }
 
-    /// What follows a header in a file of its own: extensions, or four zeros where there are none.
+    /// Reads the extensions after the header of a pair. Returns four zero bytes if there are none.
     fn extensions_of_pair(&mut self) -> Result<Vec<u8>, DataError> {
         let mut bytes = Vec::new();
         let outcome = (&mut self.bytes).take(MOST_EXTENSIONS as u64).read_to_end(&mut bytes);
         outcome.map_err(|source| self.failure(source))?;
-        // In a single file the voxels would follow, so that their place must not hang on what is no extension: a flag, then blocks of
-        // 16 bytes.
+        // In a single file, the voxels would follow. So their offset must not depend on bytes that are not an extension. Valid extensions
+        // are a flag, then blocks of 16 bytes.
         let whole = bytes.len() >= 20 && bytes[0] != 0 && (bytes.len() - 4).is_multiple_of(16);
         Ok(if whole { bytes } else { vec![0; 4] })
     }
 
-    /// Refuses a file that is shorter than its header says, before anything is read or allocated.
+    /// Refuses a file that is shorter than its header announces, before anything is read or allocated.
     fn must_hold(&self, before: usize, voxels: usize) -> Result<(), DataError> {
         let Bytes::File { length, .. } = self.bytes else { return Ok(()) };
         let found = usize::try_from(length).unwrap_or(usize::MAX).saturating_sub(before);
@@ -215,7 +215,8 @@ impl Stream {
         Err(DataError::Truncated { path: self.path.clone(), what: "voxels", expected: voxels, found })
     }
 
-    /// Hands over exactly so many bytes, piece by piece; all pieces but the last have the same length, a multiple of 8.
+    /// Reads exactly `expected` bytes in chunks and passes each to `take`. All chunks except the last have the same length, a multiple of
+    /// 8.
     fn chunks(&mut self, expected: usize, what: &'static str, mut take: impl FnMut(&[u8])) -> Result<(), DataError> {
         let mut chunk = vec![0; expected.min(CHUNK)];
         let mut found = 0;
@@ -227,7 +228,7 @@ impl Stream {
                     Ok(0) => break,
                     Ok(count) => filled += count,
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    // A plain file ends, a gzip stream is cut off.
+                    // A truncated plain file returns 0 bytes, a truncated gzip stream returns this error.
                     Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
                     Err(error) => return Err(self.failure(error)),
                 }
@@ -241,7 +242,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Reads exactly so many bytes.
+    /// Reads exactly `expected` bytes.
     fn part(&mut self, expected: usize, what: &'static str) -> Result<Vec<u8>, DataError> {
         let mut bytes = Vec::new();
         self.chunks(expected, what, |chunk| {
@@ -251,7 +252,7 @@ impl Stream {
         Ok(bytes)
     }
 
-    /// Passes over bytes, which must be there nonetheless; [`Stream::must_hold`] has seen to it for files.
+    /// Skips bytes. In a stream they must exist; for files, [`Stream::must_hold`] has checked it.
     fn skip(&mut self, count: usize, what: &'static str) -> Result<(), DataError> {
         match &mut self.bytes {
             Bytes::File { file, .. } => file.seek_relative(count as i64).map_err(|source| self.failure(source)),
@@ -259,7 +260,7 @@ impl Stream {
         }
     }
 
-    /// Compares gzip's checksum, which happens where its stream ends: one byte beyond the voxels.
+    /// Verifies the gzip checksum. The decoder does this at the end of the stream, one byte after the voxels.
     fn finish(mut self) -> Result<(), DataError> {
         let outcome = (&mut self.bytes).take(1).read_to_end(&mut Vec::new());
         outcome.map(drop).map_err(|source| self.failure(source))

@@ -1,4 +1,4 @@
-//! Masks and volumes out.
+//! Writes masks and volumes as NIfTI.
 
 use std::{
     io::{self, Write},
@@ -15,11 +15,11 @@ use super::{
 };
 use crate::{DataError, Grid, SourceHeader, Volume};
 
-/// The code of an affine in scanner coordinates.
+/// The code for scanner coordinates.
 const SCANNER: f64 = 1.0;
 const MILLIMETRES: f64 = 2.0;
 
-/// How numbers are stored.
+/// The number type of the stored voxels.
 #[derive(Debug, Clone, Copy)]
 enum Stored {
     U8,
@@ -29,7 +29,7 @@ enum Stored {
 }
 
 impl Stored {
-    /// NIfTI's code and the number of bits.
+    /// The NIfTI type code and the number of bits.
     const fn code(self) -> (f64, f64) {
         match self {
             Self::U8 => (2.0, 8.0),
@@ -40,22 +40,22 @@ impl Stored {
     }
 }
 
-/// Writes a label map on an image's grid, with the image's own header.
+/// Writes a label map on the grid of an image, with the header of that image.
 ///
-/// Every byte of that header and all extensions stay as they are but for data type, scaling, display range and, where the image has
-/// more than three dimensions, their number. Of an image that came as a pair of files, the header also says that the mask is a single
-/// file. Labels up to 255 are stored as 8 bits, others as 16. An image that came from no file gets a new header.
+/// All bytes of the header and all extensions stay the same, except the data type, the scaling, the display range and, if it is above
+/// three, the number of dimensions. If the image was a header pair, the header now says that the mask is a single file. Labels up to 255
+/// are stored in 8 bits, others in 16. If the image was not read from a file, the mask gets a new header.
 ///
 /// # Errors
-/// [`DataError::Shape`] if the labels do not have the shape of the image and of its header; [`DataError::Extension`] unless the name
-/// ends in `.nii` or `.nii.gz`; [`DataError::Write`]; for an image without a header [`DataError::Sides`].
+/// [`DataError::Shape`] if the labels differ in shape from the image or its header; [`DataError::Extension`] unless the name ends in `.nii`
+/// or `.nii.gz`; [`DataError::Write`]; [`DataError::Sides`] for an image without a header.
 pub fn write_labels(path: impl AsRef<Path>, labels: ArrayView3<'_, u16>, image: &Volume) -> Result<(), DataError> {
     let path = path.as_ref();
     write_labels_on(path, labels, &image.grid, image.header.as_ref())
 }
 
-/// Writes a label map as [`write_labels`] does, for an image that is not in memory: a [`VolumeReader`](crate::VolumeReader) has both
-/// its grid and its header.
+/// Writes a label map like [`write_labels`], for an image that is not in memory. A [`VolumeReader`](crate::VolumeReader) has the grid and
+/// the header.
 ///
 /// # Errors
 /// As [`write_labels`].
@@ -82,7 +82,7 @@ pub fn write_labels_on(
     })
 }
 
-/// Checks that a mask can be written under a name, before hours of work hang on it.
+/// Checks that a mask can be written under this name. Call it before a long computation.
 ///
 /// # Errors
 /// [`DataError::Extension`] unless the name ends in `.nii` or `.nii.gz`; [`DataError::Write`] if its folder does not exist or
@@ -93,7 +93,7 @@ pub fn check_output(path: impl AsRef<Path>) -> Result<(), DataError> {
     Ok(check_writable(path)?)
 }
 
-/// Whether a name asks for gzip; an error for a name that is no NIfTI's.
+/// Whether to compress, by the extension; an error if the extension is not that of NIfTI.
 fn packing(path: &Path) -> Result<bool, DataError> {
     let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
     let (is_packed, unpacked) = name.strip_suffix(".gz").map_or((false, name.as_str()), |stem| (true, stem));
@@ -104,9 +104,9 @@ fn packing(path: &Path) -> Result<bool, DataError> {
     }
 }
 
-/// Writes a volume with a new header: as 16-bit integers where all intensities are such, else as 32-bit floats.
+/// Writes a volume with a new header: as 16-bit integers if all intensities are whole numbers of that range, else as 32-bit floats.
 ///
-/// The affine is stored as sform and, where its axes are at right angles, as qform, both in scanner coordinates.
+/// The affine is stored as sform and, if its axes are at right angles, as qform, both in scanner coordinates.
 ///
 /// # Errors
 /// [`DataError::Shape`] if voxels and grid differ in shape; [`DataError::Sides`]; [`DataError::Extension`] unless the name ends in
@@ -135,7 +135,7 @@ fn write_file<T: Copy>(
     let content = |file: &mut dyn Write| {
         file.write_all(&header.bytes)?;
         file.write_all(&header.extensions)?;
-        // NIfTI's first index runs fastest.
+        // NIfTI stores the first index fastest.
         let mut bytes = Vec::new();
         for slice in voxels.reversed_axes().outer_iter() {
             bytes.clear();
@@ -155,7 +155,7 @@ fn write_file<T: Copy>(
 }
 
 impl SourceHeader {
-    /// This header for a label map of a three-dimensional shape, in a single file.
+    /// This header for a three-dimensional label map in a single file.
     fn for_labels(&self, shape: [usize; 3], stored: Stored) -> Result<Self, DataError> {
         let (mut header, version) = (self.clone(), self.version());
         let rank = header.integer(version.dim, 0);
@@ -173,7 +173,7 @@ impl SourceHeader {
             header.put(version.vox_offset, 0, (version.length + header.extensions.len()) as f64);
         }
         header.put_stored(stored);
-        // Labels are what they are: no scaling, no display range.
+        // Labels need no scaling and no display range.
         for (field, value) in
             [(version.scl_slope, 1.0), (version.scl_inter, 0.0), (version.cal_max, 0.0), (version.cal_min, 0.0)]
         {
@@ -190,7 +190,7 @@ impl SourceHeader {
     }
 }
 
-/// A new NIfTI-1 header for a grid: its affine as sform and qform, millimetres, little-endian.
+/// A new NIfTI-1 header for a grid: the affine as sform and qform, in millimetres, little-endian.
 fn fresh(path: &Path, grid: &Grid, stored: Stored) -> Result<SourceHeader, DataError> {
     let storable = |&side: &usize| (1..=i16::MAX as usize).contains(&side);
     if !grid.shape.iter().all(storable) {

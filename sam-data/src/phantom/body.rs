@@ -1,10 +1,10 @@
-//! The bodies of the synthetic abdomen.
+//! The anatomy of the synthetic abdomen.
 //!
-//! Coordinates run from -1 to 1: x to the patient's right, y to the front, z to the head.
+//! Coordinates are from -1 to 1: x to the patient's right, y to the front, z to the head.
 
 use rand::{Rng, RngExt};
 
-/// Label value, name and HU of each organ. HU as in the portal venous phase.
+/// Label value, name and HU of each organ, in the portal venous phase.
 const ORGANS: [(u16, &str, f32); 6] = [
     (1, "liver", 105.0),
     (2, "spleen", 118.0),
@@ -25,7 +25,7 @@ const VESSEL: f32 = 155.0;
 const LUNG: f32 = -840.0;
 const HEART: f32 = 135.0;
 
-/// Label values that tumours grow from and have.
+/// Label values of organs with tumours, and of the tumours.
 pub(super) const LIVER: u16 = 1;
 pub(super) const KIDNEYS: [u16; 2] = [3, 4];
 pub(super) const LESION: u16 = 7;
@@ -38,7 +38,7 @@ pub(super) fn names(tumours: bool) -> impl Iterator<Item = (u16, String)> {
     organs.chain(tumours).map(|(value, name)| (value, name.to_owned()))
 }
 
-/// A smooth function of height: a few sine waves.
+/// A smooth function of height: a sum of sine waves.
 #[derive(Debug, Clone)]
 pub(super) struct Wave([(f32, f32, f32); 3]);
 
@@ -58,20 +58,20 @@ impl Wave {
     }
 }
 
-/// A superellipsoid whose centre and width wander with height.
+/// A superellipsoid whose centre and width vary with height.
 #[derive(Debug, Clone)]
 pub(super) struct Blob {
     centre: [f32; 3],
     radii: [f32; 3],
-    /// Turn within the slice, in radians.
+    /// Rotation within the slice, in radians.
     turn: f32,
-    /// 2 for an ellipsoid, larger for a boxier body.
+    /// The exponent within the slice: 2 for an ellipsoid, larger for a more box-like body.
     exponent: f32,
-    /// The exponent along the height: a large one makes a tube.
+    /// The exponent along the height; a large one makes a tube.
     taper: f32,
     sway: [Wave; 2],
     swell: Wave,
-    /// Bumps of the outline by angle: how many, how strong.
+    /// Bumps of the outline: number, strength and phase.
     lobes: (f32, f32, f32),
 }
 
@@ -94,12 +94,12 @@ impl Blob {
         }
     }
 
-    /// This body, as wide at its ends as in its middle.
+    /// This body, with ends as wide as its middle.
     fn tube(self) -> Self {
         Self { taper: 8.0, ..self }
     }
 
-    /// Less than 1 inside, 1 at the surface.
+    /// The implicit function of the body: less than 1 inside, 1 at the surface.
     pub(super) fn level(&self, at: [f32; 3]) -> f32 {
         let height = at[2];
         let across = [0, 1].map(|axis| at[axis] - self.centre[axis] - self.sway[axis].at(height));
@@ -114,7 +114,8 @@ impl Blob {
     }
 
     pub(super) fn contains(&self, at: [f32; 3]) -> bool {
-        // Most places are far from most bodies: bumps and swelling add a quarter to the radii, sway less than 0.07.
+        // A cheap test first, because most places are far from most bodies. Bumps and swelling add at most a quarter to the radii, sway
+        // less than 0.07.
         let reach = self.radii[0].max(self.radii[1]) * 1.25 + 0.07;
         let apart = [0, 1, 2].map(|axis| (at[axis] - self.centre[axis]).abs());
         apart[0] < reach && apart[1] < reach && apart[2] < self.radii[2] && self.level(at) < 1.0
@@ -124,7 +125,7 @@ impl Blob {
 /// All bodies of one synthetic abdomen.
 #[derive(Debug, Clone)]
 pub(super) struct Anatomy {
-    /// Outer edge, fat and muscle wall.
+    /// The outer edge of the trunk, of fat and of the muscle wall.
     trunk: Wave,
     liver: [Blob; 2],
     hepatic_vessels: Vec<Blob>,
@@ -165,7 +166,7 @@ impl Anatomy {
         let gas = blob([-0.30, 0.45, 0.28], [0.15, 0.10, 0.26], 0.2);
         let heart = blob([-0.12, 0.22, 1.12], [0.38, 0.32, 0.52], 0.5);
         let vertebra = blob([0.0, -0.42, 0.0], [0.15, 0.16, 3.0], 0.0);
-        // The colon on both sides, then loops of small bowel and the vessels that feed them.
+        // The colon on both sides. Loops of small bowel and their vessels follow below.
         let mut bowel = vec![
             blob([0.54, 0.02, -0.75], [0.11, 0.12, 0.62], 0.0).tube(),
             blob([-0.55, -0.02, -0.62], [0.10, 0.11, 0.62], 0.0).tube(),
@@ -195,7 +196,7 @@ impl Anatomy {
         }
     }
 
-    /// HU and label at a place. Bodies that lie in front come first.
+    /// HU and label at a place. Where bodies overlap, the first test wins.
     pub(super) fn tissue(&self, at: [f32; 3]) -> (f32, u16) {
         let wall = self.wall(at);
         if wall > 1.0 {
@@ -226,7 +227,7 @@ impl Anatomy {
         (hu + texture, 0)
     }
 
-    /// Distance from the trunk's centre line: 1 at the skin.
+    /// Relative distance from the trunk's centre line: 1 at the skin.
     fn wall(&self, [x, y, z]: [f32; 3]) -> f32 {
         let radius = 1.0 + self.trunk.at(z);
         let part = |distance: f32, side: f32| (distance / (side * radius)).abs().powf(2.3);
@@ -273,7 +274,7 @@ impl Anatomy {
         None
     }
 
-    /// Vertebra with marrow and its processes, and ribs that slant through the wall.
+    /// HU of bone at a place: a vertebra with marrow and processes, and oblique ribs in the wall.
     fn bone(&self, at: [f32; 3], wall: f32) -> Option<f32> {
         let [x, y, z] = at;
         let level = self.vertebra.level(at);
@@ -294,7 +295,7 @@ impl Anatomy {
         rib.then_some(if (0.775..0.805).contains(&wall) { MARROW } else { BONE })
     }
 
-    /// Bowel loops, some with gas, and vessels in fat.
+    /// HU between the organs: bowel loops, some with gas, and vessels in fat.
     fn filling(&self, at: [f32; 3]) -> f32 {
         if let Some((index, part)) = self.bowel.iter().enumerate().find(|(_, part)| part.contains(at)) {
             return match part.level(at) {
@@ -307,14 +308,14 @@ impl Anatomy {
     }
 }
 
-/// The muscles on both sides of the spine.
+/// Whether a place is in the muscles beside the spine.
 fn beside_spine([x, y, z]: [f32; 3]) -> bool {
     let psoas = ((x.abs() - 0.21) / 0.09).hypot((y + 0.38) / 0.12) < 1.0 && z < 0.2;
     let back = ((x.abs() - 0.18) / 0.16).hypot((y + 0.66) / 0.10) < 1.0;
     psoas || back
 }
 
-/// Where lung fills what organs leave: a dome that hangs down along the back and the sides.
+/// Whether a place is above the diaphragm, a dome that is lower at the back and the sides. Lung fills the rest of the space there.
 fn above_diaphragm([x, y, z]: [f32; 3]) -> bool {
     let outwards = (x / 0.70).powi(2) + ((y - 0.15) / 0.72).powi(2);
     z > 1.0 - 0.62 * outwards

@@ -1,4 +1,4 @@
-//! The neck in T2*-weighted MR: a spinal cord whose grey matter is brighter than its white matter.
+//! The spinal cord phantom: the neck in T2*-weighted MR, with grey matter brighter than white matter.
 
 use ndarray::Array3;
 use rand::{Rng, RngExt, SeedableRng};
@@ -15,16 +15,16 @@ const SHAPE: [usize; 3] = [112, 112, 14];
 const SPACING_MM: [f64; 3] = [0.5, 0.5, 5.0];
 const GREY: u16 = 1;
 const WHITE: u16 = 2;
-/// Standard deviation of the noise in each of the two channels that a magnitude is made of.
+/// Standard deviation of the noise in each of the two channels of the magnitude image.
 const NOISE: f32 = 11.0;
 
-/// Where the cord runs, and how large it is. Lengths in mm.
+/// Course and size of the cord. Lengths are in mm.
 struct Cord {
     sway: [Wave; 2],
     swell: Wave,
-    /// Half width and half depth.
+    /// Half the width and half the depth.
     radii: [f32; 2],
-    /// Half width of the neck.
+    /// Half the width of the neck.
     neck: f32,
     muscle: [Wave; 2],
 }
@@ -40,10 +40,10 @@ impl Cord {
         }
     }
 
-    /// Signal and label at a place in mm from the middle, z from -1 to 1.
+    /// Signal and label at a place. x and y are in mm from the middle, z is from -1 to 1.
     fn tissue(&self, [x, y, z]: [f32; 3]) -> (f32, u16) {
         let size = 1.0 + self.swell.at(z);
-        // In units of the cord's own half width and half depth.
+        // In units of half the cord's width and half its depth.
         let across = (x - self.sway[0].at(z)) / (self.radii[0] * size);
         let forward = (y - self.sway[1].at(z)) / (self.radii[1] * size);
         let from_middle = across.hypot(forward);
@@ -53,7 +53,7 @@ impl Cord {
         let muscle = 95.0 + self.muscle[0].at(0.15 * x) + self.muscle[1].at(0.15 * y);
         let signal = match (x, y) {
             _ if from_middle < 1.55 => 285.0,
-            // The bony canal, the vertebra in front of it and the arch behind it are dark.
+            // Bone is dark: here the canal, in the next two lines the vertebra in front of it and the arch behind it.
             _ if from_middle < 1.8 => 40.0,
             _ if (x / 11.0).hypot((y - 15.0) / 8.5) < 1.0 => 62.0,
             _ if x.abs() < 1.6 && (-17.0..-6.0).contains(&y) => 45.0,
@@ -65,7 +65,8 @@ impl Cord {
     }
 }
 
-/// The butterfly of the grey matter: on each side a broad horn in front and a slender one behind, and a bridge between.
+/// Whether a place is in the butterfly shape of the grey matter: on each side a broad anterior horn and a slender posterior horn, joined by
+/// a bridge.
 fn is_grey(across: f32, forward: f32) -> bool {
     let front = ((across - 0.24) / 0.17).hypot((forward - 0.25) / 0.34) < 1.0;
     let behind = ((across - 0.27 + 0.16 * (forward + 0.3)) / 0.09).hypot((forward + 0.30) / 0.48) < 1.0;
@@ -73,7 +74,7 @@ fn is_grey(across: f32, forward: f32) -> bool {
     front || behind || bridge
 }
 
-/// Makes a scan with its labels.
+/// Generates a scan with its labels.
 pub(super) fn generate(seed: u64) -> LoadedCase {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let cord = Cord::draw(&mut rng);
@@ -87,7 +88,7 @@ pub(super) fn generate(seed: u64) -> LoadedCase {
     }
     blur(&mut signal, &[0, 1]);
     for ((_, j, _), value) in signal.indexed_iter_mut() {
-        // The coil lies behind the neck and hears best there.
+        // The coil is behind the neck, so the sensitivity is highest there.
         let sensitivity = 1.0 - 0.008 * at(j, 1);
         let (real, imaginary) = (*value * sensitivity + NOISE * normal(&mut rng), NOISE * normal(&mut rng));
         *value = real.hypot(imaginary).round();

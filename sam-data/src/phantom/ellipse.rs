@@ -1,17 +1,17 @@
-//! Turned ellipses in an image.
+//! Rotated ellipses in an image.
 
-/// An ellipse with a centre, a size and a direction, in pixels and radians.
+/// An ellipse with centre, radii and rotation, in pixels and radians.
 pub(super) struct Ellipse {
     /// Row and column.
     pub(super) centre: [f32; 2],
-    /// Along its first and its second axis.
+    /// Radii along the first and the second axis.
     pub(super) radii: [f32; 2],
-    /// Angle of the first axis, from the direction of the rows.
+    /// Angle of the first axis from the direction of the rows.
     pub(super) turn: f32,
 }
 
 impl Ellipse {
-    /// How far a position lies from the centre along each axis, in pixels.
+    /// Offset of a position from the centre along each axis, in pixels.
     pub(super) fn along_axes(&self, row: f32, column: f32) -> [f32; 2] {
         let (down, across) = (row - self.centre[0], column - self.centre[1]);
         let (sine, cosine) = self.turn.sin_cos();

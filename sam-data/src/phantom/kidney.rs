@@ -1,4 +1,4 @@
-//! A kidney in ultrasound: a fan of speckle with a shadow.
+//! The kidney phantom: an ultrasound image with a fan of speckle and a rib shadow.
 
 use ndarray::{Array2, Axis};
 use rand::{Rng, RngExt, SeedableRng};
@@ -12,17 +12,17 @@ use crate::LoadedCase;
 
 const ROWS: usize = 256;
 const COLUMNS: usize = 320;
-/// Half the fan's opening, in radians.
+/// Half the opening angle of the fan, in radians.
 const OPENING: f32 = 0.62;
-/// The transducer's surface lies so far from the fan's tip, in pixels.
+/// Distance of the transducer's surface from the tip of the fan, in pixels.
 const SKIN: f32 = 60.0;
-/// Brightness of what sends no echo, after compression.
+/// Grey level of tissue without echo, after compression.
 const FLOOR: f32 = 4.0;
 
-/// A bean: an ellipse with a dent.
+/// A bean shape: an ellipse with a dent.
 struct Bean {
     ellipse: Ellipse,
-    /// How deep the dent at the hilum is.
+    /// Depth of the dent at the hilum.
     dent: f32,
 }
 
@@ -38,16 +38,16 @@ impl Bean {
         }
     }
 
-    /// Less than 1 inside, 1 at the surface.
+    /// The implicit function of the bean: less than 1 inside, 1 at the surface.
     fn level(&self, row: f32, column: f32) -> f32 {
         let [along, thick] = self.ellipse.along_axes(row, column);
         let (along, thick) = (along / self.ellipse.radii[0], thick / self.ellipse.radii[1]);
-        // The hilum draws the lower side in, in the middle of the length.
+        // The hilum dents the lower side in the middle of its length.
         let dent = self.dent * (-(along / 0.35).powi(2)).exp() * thick.clamp(0.0, 1.0);
         along.hypot(thick) + dent
     }
 
-    /// The sinus is bright fat around the middle.
+    /// Whether a pixel is in the sinus, the bright fat in the middle.
     fn is_sinus(&self, row: f32, column: f32) -> bool {
         let [along, thick] = self.ellipse.along_axes(row, column);
         let [length, width] = self.ellipse.radii;
@@ -55,7 +55,7 @@ impl Bean {
     }
 }
 
-/// How strongly the kidney, its surface and its surroundings scatter sound.
+/// The echo strength of the kidney, its surface and its surroundings.
 fn echo(bean: &Bean, row: f32, column: f32, texture: f32) -> f32 {
     match bean.level(row, column) {
         inside if inside < 0.94 => {
@@ -70,14 +70,14 @@ fn echo(bean: &Bean, row: f32, column: f32, texture: f32) -> f32 {
     }
 }
 
-/// Makes an image with its mask.
+/// Generates an image with its mask.
 pub(super) fn generate(seed: u64) -> LoadedCase {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let bean = Bean::draw(&mut rng);
     let rib = (rng.random_range(-0.75..0.75) * OPENING, rng.random_range(0.05..0.09));
     let rib_depth = rng.random_range(18.0..30.0);
     let texture = smooth_noise((ROWS, COLUMNS), (24, 24), &mut rng);
-    // Speckle is the magnitude of waves that add up by chance; its grains are wider than they are deep.
+    // Speckle is the magnitude of waves with random phases. Its grains are wider than deep.
     let [real, imaginary] = [(); 2].map(|()| smooth_noise((ROWS, COLUMNS), (1, 5), &mut rng));
     let mut image = Array2::from_elem((ROWS, COLUMNS), 0.0);
     let mut labels = Array2::zeros((ROWS, COLUMNS));
@@ -98,7 +98,7 @@ pub(super) fn generate(seed: u64) -> LoadedCase {
         };
         let fading = (-0.0018 * depth).exp();
         let strength = echo(&bean, at_row, at_column, texture[(row, column)]) * speckle * heard * fading;
-        // Scanners show the logarithm: 46 dB from black to white.
+        // Scanners show the logarithm of the echo: 46 dB from black to white.
         *value = level(255.0 * (1.0 + (strength.max(1e-6) / 2.0).log10() * 20.0 / 46.0)).max(FLOOR);
     }
     LoadedCase::Image { image: image.insert_axis(Axis(2)), labels }

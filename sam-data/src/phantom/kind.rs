@@ -1,4 +1,4 @@
-//! The phantoms by name.
+//! The kinds of phantoms.
 
 use std::{fmt, fs, path::Path};
 
@@ -14,21 +14,21 @@ use crate::{
     write_labels, write_volume,
 };
 
-/// A kind of synthetic data, with which every program runs without a data set.
+/// A kind of phantom. Every program can run with it instead of a data set.
 ///
-/// Nothing was measured on a patient. A seed determines everything; each kind describes its simplified anatomy.
+/// No phantom was measured on a patient. The seed determines everything. Each kind describes its simplified anatomy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 #[non_exhaustive]
 pub enum PhantomKind {
-    /// A volume of the upper abdomen in CT: organs of [`PhantomConfig`], with liver lesions and a kidney tumour.
+    /// A CT volume of the upper abdomen: the organs of [`PhantomConfig`], with liver lesions and a kidney tumour.
     Abdomen,
-    /// A volume of the neck in T2*-weighted MR: grey and white matter of the spinal cord in bright fluid, uneven coil sensitivity and
+    /// A T2*-weighted MR volume of the neck: grey and white matter of the spinal cord in bright fluid, with uneven coil sensitivity and
     /// Rician noise.
     SpinalCord,
-    /// An ultrasound image of a kidney: speckle, a bright capsule and sinus, and the shadow of a rib.
+    /// An ultrasound image of a kidney: speckle, a bright capsule and sinus, and a rib shadow.
     KidneyUltrasound,
-    /// A stained tissue section with nuclei as numbered instances, some of them touching.
+    /// A stained tissue section: nuclei as numbered instances, some of them touching.
     Nuclei,
 }
 
@@ -36,7 +36,7 @@ impl PhantomKind {
     /// All kinds.
     pub const ALL: [Self; 4] = [Self::Abdomen, Self::SpinalCord, Self::KidneyUltrasound, Self::Nuclei];
 
-    /// Whether a case is a volume; else it is a single image.
+    /// Whether a case is a volume. If not, it is a single image.
     pub const fn is_volume(self) -> bool {
         matches!(self, Self::Abdomen | Self::SpinalCord)
     }
@@ -51,7 +51,7 @@ impl PhantomKind {
         }
     }
 
-    /// Makes one case; the same seed gives the same case.
+    /// Generates one case. The same seed gives the same case.
     pub fn generate(self, seed: u64) -> LoadedCase {
         match self {
             Self::Abdomen => {
@@ -67,12 +67,13 @@ impl PhantomKind {
         }
     }
 
-    /// The instances of [`PhantomKind::generate`] by number; `None` of a kind that has none.
+    /// The instance numbers of the case that [`PhantomKind::generate`] makes; `None` if the kind has no instances.
     pub(crate) fn instances(self, seed: u64) -> Option<Array2<u16>> {
         (self == Self::Nuclei).then(|| nuclei::generate(seed).1)
     }
 
-    /// Several cases as a data set in memory, each made when it is loaded; the first from the seed, the next from the next.
+    /// A data set of several phantoms in memory. Each case is generated when it is loaded. The first case has the seed `seed`, the next
+    /// `seed + 1`, and so on.
     pub fn dataset(self, cases: usize, seed: u64) -> Collection {
         let seeds = (0..cases as u64).map(|number| seed.wrapping_add(number));
         Collection {
@@ -84,8 +85,8 @@ impl PhantomKind {
         }
     }
 
-    /// Writes such a data set to a folder that [`Folder::open`](crate::Folder::open) reads: a folder for each volume, or `images` and
-    /// `masks`, and `labels.json`.
+    /// Writes the data set of [`PhantomKind::dataset`] to a folder that [`Folder::open`](crate::Folder::open) reads: a sub-folder for each
+    /// volume, or `images` and `masks`, and `labels.json`.
     ///
     /// # Errors
     /// [`DataError::Write`].
@@ -121,7 +122,7 @@ impl PhantomKind {
     }
 }
 
-/// The name on a command line.
+/// Writes the name used on command lines.
 impl fmt::Display for PhantomKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -1,9 +1,9 @@
-//! Noise and smoothing that the phantoms share.
+//! Noise and smoothing for the phantoms.
 
 use ndarray::{Array, Array2, ArrayViewMut1, Axis, Dimension, RemoveAxis};
 use rand::{Rng, RngExt};
 
-/// Averages each value with its neighbours along some axes, by 1/4, 1/2, 1/4.
+/// Smooths values along some axes with the kernel 1/4, 1/2, 1/4.
 pub(super) fn blur<D: Dimension + RemoveAxis>(values: &mut Array<f32, D>, axes: &[usize]) {
     let average = |mut lane: ArrayViewMut1<'_, f32>| {
         let old = lane.to_vec();
@@ -17,12 +17,12 @@ pub(super) fn blur<D: Dimension + RemoveAxis>(values: &mut Array<f32, D>, axes: 
     }
 }
 
-/// A number of mean 0 and variance 1: the sum of three uniform ones is normal enough for noise.
+/// A random number of mean 0 and variance 1. The sum of three uniform numbers is close enough to normal for noise.
 pub(super) fn normal(rng: &mut dyn Rng) -> f32 {
     (0..3).map(|_| rng.random_range(-1.0_f32..1.0)).sum()
 }
 
-/// White noise, blurred the given number of times along rows and along columns, of variance 1 again.
+/// White noise, blurred the given number of times along rows and columns, then scaled to variance 1.
 pub(super) fn smooth_noise(size: (usize, usize), (down, across): (usize, usize), rng: &mut dyn Rng) -> Array2<f32> {
     let mut noise = Array2::from_shape_simple_fn(size, || normal(rng));
     for (axis, times) in [(0, down), (1, across)] {
@@ -32,7 +32,7 @@ pub(super) fn smooth_noise(size: (usize, usize), (down, across): (usize, usize),
     noise / deviation
 }
 
-/// A level of 8 bits.
+/// Rounds and clamps a value to an 8-bit level.
 pub(super) fn level(value: f32) -> f32 {
     value.round().clamp(0.0, 255.0)
 }

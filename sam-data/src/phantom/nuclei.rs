@@ -1,4 +1,4 @@
-//! A stained tissue section: dark blue nuclei in pink tissue.
+//! The nuclei phantom: a stained tissue section with dark blue nuclei in pink tissue.
 
 use ndarray::{Array2, Array3};
 use rand::{Rng, RngExt, SeedableRng};
@@ -10,14 +10,14 @@ use super::{
 };
 
 const SIDE: usize = 256;
-/// Nuclei that are tried; some find no place.
+/// Number of nuclei to place. Some do not fit.
 const TRIED: usize = 90;
-/// A nucleus may be covered by earlier ones by this share at the most: nuclei touch and overlap in sections.
+/// Largest share of a nucleus that earlier ones may cover. Nuclei touch and overlap in sections.
 const COVERED: f32 = 0.15;
-/// Smaller ones are not drawn: what the border cuts off, or others hide.
+/// Nuclei with fewer visible pixels are not drawn. The border or other nuclei hide the rest.
 const FEWEST_PIXELS: usize = 40;
 
-/// Eosin, unstained glass and haematoxylin: red, green, blue.
+/// Colours (red, green, blue) of eosin, unstained glass and haematoxylin.
 const TISSUE: [f32; 3] = [226.0, 170.0, 200.0];
 const GLASS: [f32; 3] = [243.0, 238.0, 243.0];
 const NUCLEUS: [f32; 3] = [98.0, 66.0, 138.0];
@@ -30,7 +30,7 @@ struct Nucleus {
 
 impl Nucleus {
     fn draw(rng: &mut dyn Rng) -> Self {
-        // Small round lymphocytes, large pale epithelium, slender fibroblasts.
+        // Small round lymphocytes, large pale epithelial cells, and slender fibroblasts.
         let [long, short] = match rng.random_range(0..3) {
             0 => [rng.random_range(5.0..6.5), rng.random_range(4.6..5.5)],
             1 => [rng.random_range(8.0..11.5), rng.random_range(6.0..8.0)],
@@ -46,7 +46,7 @@ impl Nucleus {
         }
     }
 
-    /// Pixels inside, and how far towards the edge each lies.
+    /// The pixels inside, each with its relative distance from the centre: 0 there, 1 at the edge.
     fn pixels(&self) -> impl Iterator<Item = ((usize, usize), f32)> + '_ {
         let Ellipse { centre, radii, .. } = self.ellipse;
         let reach = radii[0].ceil();
@@ -60,7 +60,7 @@ impl Nucleus {
     }
 }
 
-/// Makes an image, `[rows, columns, 3]`, and the numbers of its nuclei, `[rows, columns]`, from 1 without a gap.
+/// Generates an image `[rows, columns, 3]` and the instance numbers `[rows, columns]`, consecutive from 1.
 pub(super) fn generate(seed: u64) -> (Array3<f32>, Array2<u16>) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let size = (SIDE, SIDE);
@@ -84,7 +84,7 @@ pub(super) fn generate(seed: u64) -> (Array3<f32>, Array2<u16>) {
         count += 1;
         for (at, towards_edge) in free {
             instances[at] = count;
-            // The membrane is darker than the inside, whose chromatin lies in clumps.
+            // The membrane is darker than the inside, where the chromatin is clumped.
             let shade = nucleus.tint + 12.0 * chromatin[at] - 24.0 * towards_edge.powi(4);
             for channel in 0..3 {
                 image[(at.0, at.1, channel)] = NUCLEUS[channel] + shade * [1.0, 0.9, 0.6][channel];

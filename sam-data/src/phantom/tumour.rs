@@ -1,4 +1,4 @@
-//! Tumours of the synthetic abdomen: lesions within the liver, one tumour at a kidney.
+//! Tumours of the synthetic abdomen: lesions in the liver and one tumour of a kidney.
 
 use rand::{Rng, RngExt};
 
@@ -6,9 +6,9 @@ use super::body::{Anatomy, Blob, FAT, KIDNEYS, LESION, LIVER, TUMOUR};
 
 /// HU of a metastasis in the portal venous phase, and of its rim.
 const LESION_HU: [f32; 2] = [58.0, 82.0];
-/// A solid renal tumour takes up less contrast than the kidney; its middle is dead.
+/// HU of the necrotic middle of a solid renal tumour, and of the rest, which enhances less than the kidney.
 const TUMOUR_HU: [f32; 2] = [40.0, 92.0];
-/// Places that are tried in a bounding box that the liver or a kidney fills by a third or more.
+/// Number of random places to try in a bounding box. The organ fills at least a third of the box.
 const TRIED: usize = 400;
 
 /// The tumours of one abdomen.
@@ -30,13 +30,13 @@ impl Tumours {
             .collect();
         let side = if rng.random_bool(0.5) { (0.26, 0.48) } else { (-0.48, -0.26) };
         let at = place(anatomy, &KIDNEYS, [side, (-0.55, -0.25), (-0.45, -0.05)], rng);
-        // Half of it grows out of the kidney, to the side, into fat.
+        // Half of the tumour is outside the kidney, in the fat at its side.
         let out = [at[0] + 0.07_f32.copysign(at[0]), at[1], at[2]];
         let tumour = Blob::draw(out, [0.12, 0.14, 0.20], rng.random_range(0.0..3.0), rng);
         Self { lesions, tumour }
     }
 
-    /// What HU and label of a place become where a tumour is.
+    /// Replaces HU and label at a place where a tumour is.
     pub(super) fn over(&self, at: [f32; 3], (hu, label): (f32, u16)) -> (f32, u16) {
         let inner = |body: &Blob, [core, rim]: [f32; 2]| if body.level(at) < 0.6 { core } else { rim };
         if label == LIVER
@@ -52,7 +52,7 @@ impl Tumours {
     }
 }
 
-/// A place within some organ, drawn from a box around it.
+/// Draws a random place in an organ from a bounding box around it.
 fn place(anatomy: &Anatomy, organ: &[u16], sides: [(f32, f32); 3], rng: &mut dyn Rng) -> [f32; 3] {
     let mut last = [0.0; 3];
     for _ in 0..TRIED {

@@ -1,10 +1,10 @@
-//! Slices of every orientation.
+//! Slices of volumes in all orientations.
 
 use ndarray::{Array3, ShapeBuilder};
 
 use super::*;
 
-/// All 48 ways in which voxel axes can run along patient axes, on a grid of unequal sides.
+/// All 48 orientations of a grid with unequal sides.
 fn all_orientations() -> impl Iterator<Item = Grid> {
     let permutations = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
     permutations.into_iter().flat_map(|permutation| {
@@ -91,7 +91,7 @@ fn coronal_and_sagittal_slices_show_the_head_above() {
         let position = |coordinate: usize| {
             Array3::from_shape_fn((3, 4, 5), |(i, j, k)| grid.world([i as f64, j as f64, k as f64])[coordinate])
         };
-        // The patient's right at the left of coronal slices, the front at the left of sagittal ones.
+        // The patient's right is on the left of coronal slices, anterior on the left of sagittal ones.
         for (axis, leftmost) in [(SliceAxis::Coronal, 0), (SliceAxis::Sagittal, 1)] {
             let plane = SlicePlane::new(&grid, axis);
             let (above, left) = (plane.extract(position(2).view(), 0), plane.extract(position(leftmost).view(), 0));
@@ -141,7 +141,7 @@ fn pixels_and_millimetres_lead_to_each_other() {
     assert_eq!(slice, 7);
     assert!((x - 12.5).abs() < 1e-4 && (y - 20.0).abs() < 1e-4, "({x}, {y})");
     assert_eq!(plane.position(12, [0.0, 0.0]), None);
-    // Beyond the last slice by more than half of one.
+    // More than half a slice beyond the last slice.
     let above = plane.position(11, [5.0, 5.0]).map(|[x, y, z]| [x, y, z + 3.0]).expect("there is a slice 11");
     assert_eq!(plane.pixel(above), None);
 }

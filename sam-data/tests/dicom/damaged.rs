@@ -1,4 +1,4 @@
-//! Files with bytes that are not theirs: an error or another volume, but no panic, and no more memory than a small file deserves.
+//! Damaged DICOM files: reading gives an error or another volume, never a panic or a large allocation.
 
 use std::fs;
 
@@ -10,13 +10,13 @@ use sam_prompt::error_chain;
 
 use super::written;
 
-/// Far above what these series need, far below what a wrong length can announce.
+/// Memory limit in MiB: far more than these series need, far less than a wrong length can announce.
 const ENOUGH_MIB: f32 = 512.0;
 
 #[test]
 fn sequences_within_sequences_without_end() {
     let mut bytes = written::bytes(&written::slice(1), uids::IMPLICIT_VR_LITTLE_ENDIAN);
-    // A sequence and an item of unknown length, again and again, where the pixels were.
+    // Replaces the pixels by many nested sequences and items of unknown length.
     let pixels = bytes.len() - 2 * written::pixels(1).len() - 8;
     bytes.truncate(pixels);
     for _ in 0..200_000 {
@@ -31,7 +31,7 @@ fn sequences_within_sequences_without_end() {
 #[test]
 fn items_of_no_sequence() {
     let mut bytes = written::bytes(&written::slice(1), uids::EXPLICIT_VR_LITTLE_ENDIAN);
-    // Where the pixels were: the end of an item, an item without end, and a sequence without end, with such an item.
+    // Replaces the pixels by the end of an item, an item without end, and a sequence without end that contains such an item.
     bytes.truncate(bytes.len() - 2 * written::pixels(1).len() - 12);
     let item = [0xfe, 0xff, 0x00, 0xe0, 0xff, 0xff, 0xff, 0xff];
     bytes.extend([0xfe, 0xff, 0x0d, 0xe0, 0x00, 0x00, 0x00, 0x00]);
@@ -47,7 +47,7 @@ fn items_of_no_sequence() {
 #[test]
 fn elements_behind_the_pixels_announce_no_more_than_there_is() {
     let mut bytes = written::bytes(&written::slice(1), uids::EXPLICIT_VR_LITTLE_ENDIAN);
-    // Patient Comments, which belong before the pixels, of 1.4 GB.
+    // Appends Patient Comments, which belong before the pixels, with an announced length of 1.4 GB.
     bytes.extend([0x10, 0x00, 0x00, 0x40, b'O', b'B', 0x00, 0x00, 0x00, 0x00, 0x00, 0x55]);
     let folder = tempfile::tempdir().expect("a temporary folder");
     fs::write(folder.path().join("behind"), &bytes).expect("a writable folder");
@@ -67,7 +67,7 @@ proptest! {
     ) {
         let mut bytes = written::files().swap_remove(kind);
         for (place, byte) in changes {
-            // The preamble and `DICM` are left as they are: without them there is nothing to read.
+            // The preamble and `DICM` stay unchanged, because files without them are ignored.
             let place = 132 + place.index(bytes.len() - 132);
             bytes[place] = byte;
         }

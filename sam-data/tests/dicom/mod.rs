@@ -1,4 +1,4 @@
-//! DICOM series in, DICOM SEG out: on small series written here, and on a real one where there is one.
+//! Reading DICOM series and writing DICOM SEG, with small generated series and, if available, a real one.
 
 mod damaged;
 mod real;
@@ -16,11 +16,11 @@ use sam_prompt::progress::{Progress, Stage};
 
 use written::{ORIGIN, SERIES, SHAPE, SPACING, decimals, number, stored, words};
 
-/// The volume that a series written here must give, by the intensity of each stored number.
+/// The volume that a generated series must give; `intensity` is the expected intensity of each pixel.
 fn expected(intensity: impl Fn([usize; 3]) -> f32) -> Volume {
     let voxels = Array3::from_shape_fn(SHAPE, |(column, row, slice)| intensity([column, row, slice]));
     let [between_rows, between_columns, between_slices] = SPACING;
-    // Towards right, front and head, where DICOM counts towards left, back and head.
+    // Axes point right, anterior and superior (RAS), but DICOM's point left, posterior and superior.
     let affine = [
         [-between_columns, 0.0, 0.0, -ORIGIN[0]],
         [0.0, -0.8 * between_rows, 0.6 * between_slices, -ORIGIN[1]],
@@ -105,7 +105,7 @@ fn intensities_are_rescaled_and_black_is_lowest() {
     });
     assert_reads(folder.path(), &expected(|voxel| 4095.0 - f32::from(stored(voxel))));
 
-    // Twelve bits with a sign: from 2048 on they count from below.
+    // Signed 12-bit numbers: stored values from 2048 on are negative.
     let folder = rescaled(&|image| {
         image.put(number(tags::PIXEL_REPRESENTATION, 1));
         image.put(number(tags::BITS_STORED, 12));
@@ -120,7 +120,7 @@ fn one_file_of_many_frames() {
     let volume = expected(|voxel| f32::from(stored(voxel)) * (voxel[2] + 1) as f32 - 7.0);
     let folder = written::folder_of(&[written::enhanced()]);
     assert_reads(folder.path(), &volume);
-    // The file itself will do, too.
+    // A path to the file itself works too.
     assert_reads(&folder.path().join("IM000"), &volume);
 
     let mut image = written::enhanced();

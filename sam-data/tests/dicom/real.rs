@@ -1,4 +1,4 @@
-//! A real series, where there is one: a T2-weighted MR of the `PROSTATEx` collection, 19 slices.
+//! A real series, if available: T2-weighted MR of the `PROSTATEx` collection, 19 slices.
 
 use sam_data::{Segment, read_dicom, write_segmentation};
 

@@ -1,4 +1,4 @@
-//! Series that are no volume: what people are told.
+//! The errors for series that are not a volume.
 
 use std::fs;
 
@@ -31,7 +31,7 @@ fn gaps_and_doubles() {
     images.push(written::slice(1));
     assert_tells(&refusal(&images), &["lie at one place", "IM007", "IM006"]);
 
-    // Of two volumes, one shifted sideways.
+    // Two volumes, one of them shifted sideways.
     let mut images = written::slices();
     images[2].put(decimals(tags::IMAGE_POSITION_PATIENT, &[-19.0, 32.0, 104.0]));
     assert_tells(&refusal(&images), &["off the line", "IM003"]);

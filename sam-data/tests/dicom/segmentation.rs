@@ -1,4 +1,4 @@
-//! DICOM SEG, read back by dicom-rs.
+//! DICOM SEG files, read back with dicom-rs.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ fn segment(value: u16, name: &str) -> Segment {
     Segment::new(value, name)
 }
 
-/// Liver (2) on the slices 1 and 2, spleen (5) on slice 2.
+/// Liver (2) on slices 1 and 2, spleen (5) on slice 2.
 fn labels() -> Array3<u16> {
     Array3::from_shape_fn(SHAPE, |(column, row, slice)| match slice {
         1 => 2 * u16::from(column > row),
@@ -36,7 +36,7 @@ fn series(folder: &Path) -> DicomSeries {
     read_dicom(folder, None).expect("a series without fault").1
 }
 
-/// The pixels of all frames, one after the other.
+/// The pixels of all frames in order.
 fn unpacked(object: &DefaultDicomObject) -> Vec<bool> {
     let bytes = object.get(tags::PIXEL_DATA).expect("it has pixels").to_bytes().expect("they are bytes");
     bytes.iter().flat_map(|byte| (0..8).map(move |bit| byte >> bit & 1 == 1)).collect()
@@ -80,7 +80,7 @@ fn frames_refer_to_the_images_they_were_drawn_on() {
     }
     assert!(bits[3 * area..].iter().all(|bit| !bit), "padding");
 
-    // The mask lies among the images from now on, and is not taken for one.
+    // From here on, the mask is in the folder of the images. It must not be read as an image.
     assert_eq!(read_dicom(folder.path(), None).expect("masks are passed over").1.uid, SERIES);
 }
 

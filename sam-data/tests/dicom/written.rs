@@ -1,4 +1,4 @@
-//! Small DICOM series for tests: right ones, from which each test spoils something.
+//! Small valid DICOM series. Each test then changes something.
 
 use std::{fs, path::Path};
 
@@ -10,27 +10,27 @@ use dicom_core::{
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject, mem::InMemElement};
 
-/// Columns, rows and slices; a slice is no multiple of eight pixels, so that masks do not end with a byte.
+/// Columns, rows and slices. The number of pixels of a slice is not a multiple of eight, so that frames of a mask do not end at a byte.
 pub(crate) const SHAPE: [usize; 3] = [5, 3, 4];
 /// Distance between rows, between columns, and between slices.
 pub(crate) const SPACING: [f64; 3] = [0.8, 0.5, 2.5];
-/// A turn about the left-right axis by arcsin 0.6.
+/// A rotation around the left-right axis by arcsin 0.6.
 pub(crate) const DIRECTIONS: [f64; 6] = [1.0, 0.0, 0.0, 0.0, 0.8, 0.6];
 pub(crate) const ORIGIN: [f64; 3] = [-20.0, 35.0, 100.0];
 pub(crate) const SERIES: &str = "1.2.3.4";
 /// Explicit VR Big Endian: retired, but found in archives.
 pub(crate) const BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
 
-/// One slice in two lossless compressions. `check_segmentation.py write` makes such files.
+/// One slice in each of two lossless compressions. `check_segmentation.py write` makes such files.
 pub(crate) const JPEG: &[u8] = include_bytes!("../fixtures/dicom/jpeg_lossless.dcm");
 pub(crate) const JPEG_2000: &[u8] = include_bytes!("../fixtures/dicom/jpeg_2000.dcm");
 
-/// The number stored at a pixel.
+/// The stored value of a pixel.
 pub(crate) fn stored([column, row, slice]: [usize; 3]) -> u16 {
     (1000 * slice + 100 * row + 10 * column) as u16
 }
 
-/// Where a slice lies: along the cross product of the directions.
+/// Position of a slice, along the cross product of the directions.
 pub(crate) fn position(slice: f64) -> [f64; 3] {
     let along = SPACING[2] * slice;
     [ORIGIN[0], ORIGIN[1] - 0.6 * along, ORIGIN[2] + 0.8 * along]
@@ -56,7 +56,7 @@ fn item(elements: Vec<InMemElement>) -> InMemDicomObject {
     InMemDicomObject::from_element_iter(elements)
 }
 
-/// All of an image but its place and its pixels.
+/// An image without position and pixels.
 fn image(instance: &str) -> InMemDicomObject {
     let [columns, rows, _] = SHAPE;
     item(vec![
@@ -81,7 +81,7 @@ fn image(instance: &str) -> InMemDicomObject {
     ])
 }
 
-/// Stored numbers of a slice, row by row.
+/// Stored values of a slice, row by row.
 pub(crate) fn pixels(slice: usize) -> Vec<u16> {
     let [columns, rows, _] = SHAPE;
     (0..rows * columns).map(|pixel| stored([pixel % columns, pixel / columns, slice])).collect()
@@ -91,7 +91,7 @@ pub(crate) fn pixel_data(pixels: Vec<u16>) -> InMemElement {
     DataElement::new(tags::PIXEL_DATA, VR::OW, PrimitiveValue::U16(pixels.into()))
 }
 
-/// One slice of the series as an image of its own.
+/// One slice of the series as a single image.
 pub(crate) fn slice(index: usize) -> InMemDicomObject {
     let mut object = image(&format!("{SERIES}.{}", index + 1));
     object.put(decimals(tags::IMAGE_POSITION_PATIENT, &position(index as f64)));
@@ -106,7 +106,7 @@ pub(crate) fn slices() -> Vec<InMemDicomObject> {
     (0..SHAPE[2]).map(slice).collect()
 }
 
-/// The series as one enhanced image, its frames from the last slice to the first, each rescaled by its own slope.
+/// The series as one enhanced multi-frame image. Frames are in reverse order, each with its own rescale slope.
 pub(crate) fn enhanced() -> InMemDicomObject {
     let mut object = image("1.2.3.4.100");
     object.put(words(tags::SOP_CLASS_UID, VR::UI, uids::ENHANCED_CT_IMAGE_STORAGE));
@@ -137,12 +137,12 @@ pub(crate) fn enhanced() -> InMemDicomObject {
     object
 }
 
-/// Replaces an image's pixels by run lengths of each of its frames.
+/// Replaces an image's pixels by RLE frames.
 pub(crate) fn pack_rle(object: &mut InMemDicomObject, frames: &[Vec<u16>]) {
     let packed = frames.iter().map(|pixels| {
         let high: Vec<u8> = pixels.iter().map(|pixel| (pixel >> 8) as u8).collect();
         let low: Vec<u8> = pixels.iter().map(|pixel| *pixel as u8).collect();
-        // The high bytes as runs, the low ones one by one.
+        // The high bytes as repeated runs, the low bytes as literal runs.
         let mut runs: Vec<u8> = high.chunk_by(u8::eq).flat_map(|run| [(257 - run.len()) as u8, run[0]]).collect();
         let begin = 64 + runs.len() as u32;
         runs.push((low.len() - 1) as u8);
@@ -157,7 +157,7 @@ pub(crate) fn pack_rle(object: &mut InMemDicomObject, frames: &[Vec<u16>]) {
     object.put(DataElement::new(tags::PIXEL_DATA, VR::OB, sequence));
 }
 
-/// An image as a file's bytes.
+/// Encodes an image as the bytes of a file.
 pub(crate) fn bytes(object: &InMemDicomObject, syntax: &str) -> Vec<u8> {
     let meta = FileMetaTableBuilder::new().transfer_syntax(syntax);
     let file = object.clone().with_meta(meta).expect("it says class and instance");
@@ -166,7 +166,7 @@ pub(crate) fn bytes(object: &InMemDicomObject, syntax: &str) -> Vec<u8> {
     bytes
 }
 
-/// Writes images into a folder under names that say nothing of their order.
+/// Writes images to a folder. The file names say nothing about the order.
 pub(crate) fn write(folder: &Path, images: &[InMemDicomObject], syntax: &str) {
     for (number, image) in images.iter().enumerate() {
         let name = format!("IM{:03}", 7 * number % 11);
@@ -180,7 +180,7 @@ pub(crate) fn folder_of(images: &[InMemDicomObject]) -> tempfile::TempDir {
     folder
 }
 
-/// Files of every kind: plain, compressed, deflated, of many frames, without value representations.
+/// Files of every kind: plain, compressed, deflated, multi-frame, implicit VR.
 pub(crate) fn files() -> Vec<Vec<u8>> {
     let mut packed = slice(1);
     pack_rle(&mut packed, &[pixels(1)]);

@@ -1,8 +1,8 @@
-//! How valid bytes are damaged.
+//! Random damage to valid bytes.
 
 use rand::{Rng, RngExt};
 
-/// Numbers at which programs go wrong.
+/// Numbers at the limits of number types, which often trigger bugs.
 const EDGES: [u64; 16] = [
     0,
     1,
@@ -22,7 +22,7 @@ const EDGES: [u64; 16] = [
     u64::MAX / 2,
 ];
 
-/// A few faults in bytes, most of them before `front`: there the numbers lie that others hang on.
+/// Damages bytes in one or a few places, mostly before `front`, where the header fields are.
 pub(crate) fn damage(bytes: &mut Vec<u8>, front: usize, random: &mut dyn Rng) {
     let faults = if random.random_bool(0.5) { 1 } else { random.random_range(2..6) };
     for _ in 0..faults {
@@ -57,7 +57,7 @@ pub(crate) fn damage(bytes: &mut Vec<u8>, front: usize, random: &mut dyn Rng) {
     }
 }
 
-/// A number in 2, 4 or 8 bytes and either order.
+/// Writes a number in 2, 4 or 8 bytes, in either byte order.
 fn put(bytes: &mut [u8], at: usize, number: u64, random: &mut dyn Rng) {
     let length = [2, 4, 8][random.random_range(0..3)].min(bytes.len() - at);
     let little = number.to_le_bytes();

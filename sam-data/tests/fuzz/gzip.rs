@@ -1,11 +1,11 @@
-//! Files as they are packed.
+//! Gzip compression of fuzzed files.
 
 use std::io::{Read, Write};
 
 use flate2::{Compression, read::MultiGzDecoder, write::GzEncoder};
 use rand::{Rng, RngExt};
 
-/// Packs bytes, in one member or in several.
+/// Compresses bytes into one or several gzip members.
 pub(crate) fn packed(bytes: &[u8], random: &mut dyn Rng) -> Vec<u8> {
     let middle = if random.random_bool(0.2) { random.random_range(0..=bytes.len()) } else { 0 };
     let parts = [&bytes[..middle], &bytes[middle..]];
@@ -17,7 +17,7 @@ fn pack(bytes: &[u8], level: Compression) -> Vec<u8> {
     encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("memory takes everything")
 }
 
-/// How many bytes a file holds, unpacked: what reading it may take memory for.
+/// The uncompressed length of a file in bytes. Reading it may use memory in proportion.
 pub(crate) fn unpacked_length(bytes: &[u8]) -> usize {
     let mut count = 0;
     let mut decoder = MultiGzDecoder::new(bytes);

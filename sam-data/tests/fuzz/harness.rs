@@ -1,8 +1,8 @@
-//! What runs cases and judges them. The fuzz tests of sam-data and of the examples share it.
+//! The fuzz harness: runs cases and detects faults. The fuzz tests of sam-data and of the examples share it.
 //!
-//! A case is made of a target's valid files, damaged by a generator whose seed is the run's and the case's number: a fault that is
-//! found once is found again. A fault is a panic, a case that takes longer than [`SLOWEST`], more memory than [`MOST_MEMORY`] allows
-//! for what the files hold, or an answer that a target itself calls wrong. The files of a faulty case are kept and named.
+//! A case is a target's valid files, damaged by a random generator. Its seed combines the run's seed and the case's number, so every fault
+//! can be reproduced. A fault is a panic, a case that takes longer than [`SLOWEST`], more memory than [`MOST_MEMORY`] and
+//! [`MEMORY_PER_BYTE`] allow, or a result that the target reports as wrong. The files of a faulty case are kept, and their path is printed.
 
 use std::{
     env, fs, io,
@@ -24,24 +24,24 @@ use rand_chacha::ChaCha8Rng;
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
-/// A case that takes longer hangs, or does more work than its bytes are worth.
+/// Time limit of a case. A longer one hangs or does too much work for its size.
 const SLOWEST: Duration = Duration::from_secs(5);
-/// Memory that any case may take: buffers of fixed size, and 32 MiB of slices read together.
+/// Memory that every case may use: buffers of fixed size and a 32 MiB band of slices.
 const MOST_MEMORY: usize = 40 << 20;
-/// Beyond that, bytes for each byte that the files really hold, unpacked: 8-bit numbers become 32-bit floats, twice while an array
-/// grows, as intensities and as labels.
+/// Additional memory for each uncompressed byte in the files. 8-bit numbers become 32-bit floats, an array may be held twice while it
+/// grows, and files are read as intensities and as labels.
 const MEMORY_PER_BYTE: usize = 16;
 
-/// Something that reads what it did not write, and how its files are made.
+/// A fuzz target: a reader of foreign files, and how its files are made.
 pub(crate) struct Target {
     pub(crate) name: &'static str,
-    /// Puts damaged files into an empty folder and tells how many bytes they hold, unpacked.
+    /// Writes damaged files to an empty folder. Returns their uncompressed length in bytes.
     pub(crate) prepare: fn(&Path, &mut dyn Rng) -> usize,
-    /// Reads them: whether they could be read, or what is wrong with the answer.
+    /// Reads the files. Returns whether they were accepted, or what is wrong with the result.
     pub(crate) read: fn(&Path) -> Result<bool, String>,
 }
 
-/// Where and when the case at hand began, for the thread that watches over time.
+/// The current case and its start time, for the watchdog thread.
 static CASE: Mutex<String> = Mutex::new(String::new());
 static STARTED: AtomicU64 = AtomicU64::new(u64::MAX);
 
@@ -77,7 +77,7 @@ impl Options {
     }
 }
 
-/// Runs cases of all targets in turns, as the command line says.
+/// Runs cases of all targets in turn, as the command line says.
 pub(crate) fn run(targets: &[Target]) -> ExitCode {
     let options = match Options::parse(targets) {
         Ok(options) => options,
@@ -88,14 +88,14 @@ pub(crate) fn run(targets: &[Target]) -> ExitCode {
     };
     let chosen = |target: &&Target| options.target.as_ref().is_none_or(|name| name == target.name);
     let targets: Vec<_> = targets.iter().filter(chosen).collect();
-    // Writing waits until a disk has it, which memory need not.
+    // Files are in memory if possible, because writing to a disk is slow.
     let memory = Path::new("/dev/shm");
     let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     let folder = folder.expect("a temporary folder");
     let begin = Instant::now();
     watch(begin);
-    // A panic that a reader catches is none of ours, and one that it does not catch is told with its case. To print where it was
-    // would take more memory than a case may.
+    // Panics are not printed. Some are caught by the readers, others are reported with their case, and printing a backtrace needs more
+    // memory than a case may use.
     std::panic::set_hook(Box::new(|_| {}));
     let mut counts = vec![[0_u64; 2]; targets.len()];
     let (mut faults, mut most) = (0, 0);
@@ -131,12 +131,12 @@ pub(crate) fn run(targets: &[Target]) -> ExitCode {
 }
 
 struct Outcome {
-    /// Whether the damaged files could still be read.
+    /// Whether the damaged files were still accepted.
     accepted: bool,
     memory: usize,
 }
 
-/// Makes the files of a case, reads them and judges what that took.
+/// Makes the files of a case, reads them, and checks time, memory and result.
 fn run_case(target: &Target, seed: u64, number: u64, folder: &Path, begin: Instant) -> Result<Outcome, String> {
     let mut random = ChaCha8Rng::seed_from_u64(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ number);
     clear(folder).expect("a temporary folder of our own");
@@ -162,7 +162,7 @@ fn run_case(target: &Target, seed: u64, number: u64, folder: &Path, begin: Insta
     Ok(Outcome { accepted, memory })
 }
 
-/// Ends the program where a case does not end by itself.
+/// Starts the watchdog thread, which ends the program if a case hangs.
 fn watch(begin: Instant) {
     thread::spawn(move || {
         loop {
@@ -176,7 +176,7 @@ fn watch(begin: Instant) {
     });
 }
 
-/// Removes all that a folder holds.
+/// Removes the content of a folder.
 fn clear(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -185,7 +185,7 @@ fn clear(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Copies the files of a case to where they stay.
+/// Copies the files of a faulty case to a folder that is kept.
 fn keep(folder: &Path, target: &str, seed: u64, number: u64) -> PathBuf {
     let kept = env::temp_dir().join(concat!(env!("CARGO_PKG_NAME"), "-fuzz")).join(format!("{target}-{seed}-{number}"));
     copy(folder, &kept).expect("space for a faulty case");

@@ -1,5 +1,4 @@
-//! Fuzzing of everything that reads images, on stable Rust. Cards, checkpoints, sessions and the review page are fuzzed by the test of the
-//! same name in `examples`.
+//! Fuzz test of all image readers, on stable Rust. The fuzz test of `examples` covers cards, checkpoints, sessions and the review page.
 //!
 //! ```sh
 //! cargo test -p sam-data --test fuzz -- --seconds 900 --seed 7

@@ -1,4 +1,4 @@
-//! What is fuzzed. A reader of another format is a line in [`TARGETS`]: valid files, how they are damaged, and what reads them.
+//! The fuzz targets. To add a reader, add a line to [`TARGETS`]: its valid files, how they are damaged, and the reader.
 
 use std::{
     fs,
@@ -28,7 +28,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "dicom", prepare: damaged_series, read: read_series },
 ];
 
-/// Both versions, both orders, several types, a qform, scaling, extensions, several volumes.
+/// Fixtures with both versions, both byte orders, several types, a qform, scaling, extensions and several volumes.
 const FIXTURES: [&str; 9] = [
     "int16_le.nii",
     "int16_be.nii",
@@ -45,7 +45,7 @@ fn fixture(random: &mut dyn Rng) -> Vec<u8> {
     let name = FIXTURES[random.random_range(0..FIXTURES.len())];
     let mut bytes =
         fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)).expect("a committed file");
-    // Sometimes more is there than the header says, so that larger sides are true.
+    // Sometimes the file holds more than its header says, so that larger sides are valid.
     if random.random_bool(0.3) {
         bytes.resize(bytes.len() + random.random_range(0..1 << 18), 3);
     }
@@ -119,12 +119,12 @@ fn damaged_image(folder: &Path, random: &mut dyn Rng) -> usize {
     sam_data::write_rgb(&path, image.view()).expect("a writable folder");
     let mut bytes = fs::read(&path).expect("just written");
     damage(&mut bytes, 60, random);
-    // An image decodes to as much as its sides say; the reader has a limit of its own.
+    // A decoded image is as large as its sides say. The reader has its own limit.
     put(folder, "image.png", &bytes).max(64 << 20)
 }
 
-/// A series of one file. It may decode to no more than its sides say, which the reader checks against what is there; the rest is what
-/// dicom-rs and the decoders keep.
+/// A series of one file. Its decoded size is limited by its sides, which the reader checks against the file's length. The rest of the
+/// memory is used by dicom-rs and the decoders.
 #[cfg(feature = "dicom")]
 fn damaged_series(folder: &Path, random: &mut dyn Rng) -> usize {
     let mut files = crate::written::files();
@@ -143,20 +143,20 @@ fn read_series(folder: &Path) -> Result<bool, String> {
     if back.labels == labels { Ok(true) } else { Err("its mask is read as another than it was written".to_owned()) }
 }
 
-/// The file that a user would name: the header of a pair, or now and then its voxels.
+/// The file to open: a single file or the header of a pair.
 fn scan(folder: &Path) -> PathBuf {
     let names = ["scan.nii", "scan.hdr", "scan.hdr.gz"].map(|name| folder.join(name));
     names.into_iter().find(|path| path.is_file()).expect("one of them was made")
 }
 
-/// Reads a volume whole, as labels and slice by slice, and writes a mask of it.
+/// Reads a volume as a whole, as labels and slice by slice, and writes a mask for it.
 fn read_nifti(folder: &Path) -> Result<bool, String> {
     let path = scan(folder);
     let accepted = compare_readers(&path, &ReadOptions::default())?;
     let options = ReadOptions::default().with_time(1).with_non_finite(NonFinite::Replace(-1.0));
     compare_readers(&path, &options)?;
     let _ = read_labels(&path);
-    // The other half of a pair leads to the same volume.
+    // The other file of a pair must give the same outcome.
     for half in ["scan.img", "scan.img.gz"].map(|name| folder.join(name)).iter().filter(|half| half.is_file()) {
         if read_volume_with(half, &ReadOptions::default()).is_ok() != accepted {
             return Err("one half of the pair can be read, the other cannot".to_owned());
@@ -171,7 +171,7 @@ fn compare_readers(path: &Path, options: &ReadOptions) -> Result<bool, String> {
     let (volume, mut reader) = match (whole, slices) {
         (Ok(volume), Ok(reader)) => (volume, reader),
         (Err(DataError::NonFinite { .. }), Ok(_)) | (Err(_), Err(_)) => return Ok(false),
-        // Voxels of a volume beyond the end of a packed file are missed by both; a checksum of a plain file does not exist.
+        // The readers must agree: both notice a truncated compressed file, and an uncompressed file has no checksum.
         (whole, slices) => {
             let outcomes = (whole.map(drop), slices.map(drop));
             return Err(format!("a volume is read in one way and refused in another: {outcomes:?}"));

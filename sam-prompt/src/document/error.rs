@@ -11,7 +11,7 @@ use crate::PromptError;
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum DocumentError {
-    /// Text that is not JSON, or not of the schema. The source says what was expected, with line and column.
+    /// The text is not JSON, or does not follow the schema. The source says what was expected, with line and column.
     #[error("this is not a prompt document in JSON")]
     Json(#[source] Arc<serde_json::Error>),
     /// An unknown version of the schema.
@@ -21,7 +21,7 @@ pub enum DocumentError {
     Version {
         /// Version of the document.
         found: u64,
-        /// The version that is read here.
+        /// Version that this program reads.
         expected: u64,
     },
     /// Two entries for the same object or slice.
@@ -30,7 +30,7 @@ pub enum DocumentError {
         /// Object or slice.
         place: String,
     },
-    /// A prompt that is invalid in every image.
+    /// A prompt that is invalid for every image.
     #[error("the prompt document has an invalid prompt for {place}")]
     Drawing {
         /// Object or slice.
@@ -50,7 +50,7 @@ pub enum DocumentError {
         /// The largest number of rows or columns.
         longest: usize,
     },
-    /// Slices along another axis than the volume's.
+    /// Slices along another axis than that of the volume.
     #[error("the prompts were drawn on slices of axis {}, but the volume is cut along {}", found.name(), expected.name())]
     OtherAxis {
         /// Axis of the document.
@@ -58,26 +58,26 @@ pub enum DocumentError {
         /// Axis of the volume.
         expected: CutAxis,
     },
-    /// A position between or beyond the slices.
+    /// A position that is on no slice.
     #[error("{what} {position:?} mm of object `{object}` lies farther than half a slice from every slice")]
     OffSlices {
         /// Name of the object.
         object: String,
-        /// The kind of prompt.
+        /// Kind of the prompt.
         what: &'static str,
         /// The position, RAS+.
         position: [f64; 3],
     },
-    /// A box or drawing that runs through several slices.
+    /// A box or drawing that spans several slices.
     #[error("a {what} of object `{object}` lies on slices {first} and {other}, but it has to be on one")]
     SeveralSlices {
         /// Name of the object.
         object: String,
-        /// The kind of prompt.
+        /// Kind of the prompt.
         what: &'static str,
         /// Slice of its first position.
         first: usize,
-        /// Slice of another.
+        /// Another slice.
         other: usize,
     },
     /// A slice that the volume does not have.
@@ -88,7 +88,7 @@ pub enum DocumentError {
         /// Number of the slice, from 0.
         slice: usize,
     },
-    /// A mask, which is made of pixels, asked for in millimetres.
+    /// A document in millimetres cannot hold a mask, because a mask consists of pixels.
     #[error(
         "the mask of object `{object}` on slice {slice} is made of pixels and cannot be given in millimetres; leave it out"
     )]

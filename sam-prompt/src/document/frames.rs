@@ -22,8 +22,8 @@ impl PromptDocument {
     /// Converts the document to pixels of the slices along `axis` that `geometry` describes.
     ///
     /// # Errors
-    /// [`DocumentError::OtherAxis`] if it is in pixels of slices along another axis, [`DocumentError::OffSlices`] for the first position
-    /// on no slice, [`DocumentError::SeveralSlices`] for the first box or drawing on more than one, and those of
+    /// [`DocumentError::OtherAxis`] if the document is in pixels of slices along another axis, [`DocumentError::OffSlices`] for the first
+    /// position that is on no slice, [`DocumentError::SeveralSlices`] for the first box or drawing that spans several slices, and those of
     /// [`PromptDocument::check`].
     pub fn into_pixels(self, axis: CutAxis, geometry: &impl SliceGeometry) -> Result<Self, DocumentError> {
         self.check()?;
@@ -38,8 +38,9 @@ impl PromptDocument {
     /// Converts the document from pixels of the slices along `axis` that `geometry` describes to patient millimetres.
     ///
     /// # Errors
-    /// [`DocumentError::OtherAxis`] if it is in pixels of slices along another axis, [`DocumentError::NoSlice`] for the first slice that the volume
-    /// does not have, [`DocumentError::MaskInMillimetres`] for the first mask, and those of [`PromptDocument::check`].
+    /// [`DocumentError::OtherAxis`] if the document is in pixels of slices along another axis, [`DocumentError::NoSlice`] for the first
+    /// slice that the volume does not have, [`DocumentError::MaskInMillimetres`] for the first mask, and those of
+    /// [`PromptDocument::check`].
     pub fn into_millimetres(self, axis: CutAxis, geometry: &impl SliceGeometry) -> Result<Self, DocumentError> {
         self.check()?;
         self.check_axis(axis)?;
@@ -74,7 +75,7 @@ impl<G: SliceGeometry> Placed<'_, G> {
         }
         for PatientBox { corners } in &prompts.boxes {
             let (slice, corners) = self.pixels("box", corners)?;
-            // Which corner is the upper left one depends on the axis.
+            // The axis determines which corner is the upper left one.
             on(&mut slices, slice).boxes.extend(Lasso { path: corners }.bounding_box());
         }
         for Scribble { label, path, radius } in &prompts.scribbles {
@@ -143,8 +144,8 @@ impl<G: SliceGeometry> Placed<'_, G> {
         path.iter().map(|&pixel| self.position(slice, pixel)).collect()
     }
 
-    /// Side of a pixel in millimetres. For anisotropic pixels, the geometric mean of the two spacings, since pen strokes are round in
-    /// screen space.
+    /// Side of a pixel in millimetres. For anisotropic pixels, the geometric mean of the two spacings, because pen strokes are round on the
+    /// screen.
     fn pixel_side(&self, slice: usize) -> Result<f64, DocumentError> {
         let corner = self.position(slice, [0.0, 0.0])?;
         let length_to = |pixel| -> Result<f64, DocumentError> {

@@ -15,7 +15,7 @@ pub use runs::DrawnMask;
 use serde::{Deserialize, Serialize};
 pub use slices::{ObjectPrompts, SlicePrompts};
 
-/// The schema version that is read and written here.
+/// The schema version that is read and written.
 const VERSION: u64 = 1;
 
 /// Prompts for any number of objects in a volume or image, stored as JSON.
@@ -94,7 +94,7 @@ const VERSION: u64 = 1;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 pub enum PromptDocument {
-    /// On the pixels of slices.
+    /// In pixels of slices.
     Pixels {
         /// The axis of the slices.
         axis: CutAxis,
@@ -124,12 +124,12 @@ pub enum CutAxis {
     J,
     /// Along the third voxel index.
     K,
-    /// None: a single image, whose only slice is 0.
+    /// A single image, which is slice 0.
     Image,
 }
 
 impl CutAxis {
-    /// The name in the document, for messages.
+    /// The name in the document.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Axial => "axial",
@@ -155,10 +155,10 @@ impl PromptDocument {
     /// Reads a document.
     ///
     /// # Errors
-    /// [`DocumentError::Version`] for an unknown version, [`DocumentError::Json`] for text that is not of the schema, and the errors of
-    /// [`PromptDocument::check`].
+    /// [`DocumentError::Version`] for an unknown version, [`DocumentError::Json`] for text that does not follow the schema, and the errors
+    /// of [`PromptDocument::check`].
     pub fn from_json(text: &str) -> Result<Self, DocumentError> {
-        // Read the version first: in another version, everything else may look different.
+        // Reads the version first, because another version may have a different schema.
         #[derive(Deserialize)]
         struct Header {
             version: u64,
@@ -172,7 +172,7 @@ impl PromptDocument {
         Ok(prompts)
     }
 
-    /// Writes a document in one line. Reading it gives the same numbers to the last bit.
+    /// Writes the document in one line. Reading it back gives exactly the same numbers.
     ///
     /// # Errors
     /// Those of [`PromptDocument::check`]: an invalid document is not written.
@@ -205,7 +205,7 @@ fn object_called(name: &str) -> String {
     format!("object `{name}`")
 }
 
-/// Checks that no place in the document occurs twice.
+/// Checks that all places are distinct.
 fn distinct(places: impl Iterator<Item = String>) -> Result<(), DocumentError> {
     let mut known = HashSet::new();
     for place in places {

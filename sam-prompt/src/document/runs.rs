@@ -14,10 +14,10 @@ use thiserror::Error;
 #[serde(try_from = "RunLengths", into = "RunLengths")]
 pub struct DrawnMask(pub Array2<bool>);
 
-/// The largest number of rows or columns: more than any slice has.
+/// The largest number of rows or columns. No slice has more.
 pub(super) const LONGEST_SIDE: usize = 1 << 14;
 
-/// The largest number of pixels, a square of 8192: a small file must not be able to fill the memory.
+/// The largest number of pixels, 8192 x 8192, so that a small file cannot use up the memory.
 const MOST_PIXELS: usize = 1 << 26;
 
 #[derive(Serialize, Deserialize)]
@@ -38,7 +38,7 @@ impl From<DrawnMask> for RunLengths {
     }
 }
 
-/// Why run lengths are no mask.
+/// Why run lengths are not a valid mask.
 #[derive(Debug, Error)]
 enum RunsError {
     #[error("a mask of {rows} x {columns} pixels is too large: no side may exceed {LONGEST_SIDE}")]

@@ -60,7 +60,7 @@ pub struct SlicePrompts {
 }
 
 impl SlicePrompts {
-    /// Converts all prompts but the mask to what SAM reads: each scribble to `count` points, each lasso to a box and `count` points.
+    /// Converts all prompts except the mask to what SAM reads: each scribble to `count` points, each lasso to a box and `count` points.
     ///
     /// For the mask use [`mask_logits`](crate::mask_logits), which needs the model's frame. The random generator decides between
     /// equally good points, as in [`Center`](crate::Center).

@@ -33,8 +33,8 @@ where
 impl Lasso {
     /// The pixels whose centres lie inside, by the even-odd rule: areas that the line encloses twice are outside.
     ///
-    /// A centre on the line itself belongs to the mask if the inside is to its right, or below it for a horizontal line. So lassos
-    /// that share a side share no pixel and leave no gap.
+    /// A centre on the line itself belongs to the mask if the inside is to its right, or below it for a horizontal line. So lassos that
+    /// share a side have no pixel in common and leave no gap.
     ///
     /// # Shapes
     /// - output: `[height, width]`
@@ -50,8 +50,8 @@ impl Lasso {
         for (&a, &b) in self.path.iter().zip(ends) {
             let (upper, lower) = if a[1] <= b[1] { (a, b) } else { (b, a) };
             let ([x, y], [to_x, to_y]) = (upper.map(f64::from), lower.map(f64::from));
-            // Each side turns over all centres at its left; an odd number of turns is inside. Products, not quotients, decide, so
-            // that no rounding moves a centre off the line.
+            // Each side toggles all centres to its left; an odd number of toggles is inside. The test uses products, not quotients, so that
+            // rounding never moves a centre off the line.
             for row in y.ceil() as usize..to_y.ceil() as usize {
                 let is_left = |column: usize| (column as f64 - x) * (to_y - y) < (row as f64 - y) * (to_x - x);
                 for (column, inside) in mask.row_mut(row).iter_mut().enumerate() {
@@ -62,7 +62,7 @@ impl Lasso {
         Ok(mask)
     }
 
-    /// The smallest box that holds all vertices, or `None` without one.
+    /// The smallest box that holds all vertices; `None` if there are none.
     pub fn bounding_box(&self) -> Option<BoundingBox> {
         let (&[x, y], rest) = self.path.split_first()?;
         let first = BoundingBox { x_min: x, y_min: y, x_max: x, y_max: y };

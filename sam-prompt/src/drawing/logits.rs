@@ -45,7 +45,7 @@ pub fn mask_logits(
     Ok(covered.mapv(|share| strength * (2.0 * share.clamp(0.0, 1.0) - 1.0) as f32))
 }
 
-/// Which share of each cell, on one axis, each pixel covers: `[cells, pixels]`. Cells are `cell` wide and pixels `pixel`.
+/// The share of each cell that each pixel covers, along one axis: `[cells, pixels]`. A cell is `cell` wide, a pixel `pixel`.
 fn shares(cells: usize, cell: f64, pixels: usize, pixel: f64) -> Array2<f64> {
     Array2::from_shape_fn((cells, pixels), |(at_cell, at_pixel)| {
         let start = (at_cell as f64 * cell).max(at_pixel as f64 * pixel);
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn logits_are_shares_of_the_padded_square() {
-        // Two rows of four pixels, enlarged twice, in a square of eight: logits of one pixel's size, four of them.
+        // Two rows of four pixels, enlarged by a factor of 2, in a square of side 8 with one logit for each mask pixel.
         let mask = array![[true, true, true, false], [true, true, false, false]];
         let found = mask_logits(mask.view(), (4, 8), 8, 4, 10.0).expect("the frame fits");
         let (upper, lower) = found.view().split_at(Axis(0), 2);

@@ -1,4 +1,4 @@
-//! Strokes of a pen.
+//! Pen strokes.
 
 use std::ops::{Range, Sub};
 
@@ -43,7 +43,7 @@ where
 impl Scribble {
     /// The pixels under the pen: those whose centre lies within `radius` of the path.
     ///
-    /// The pen is never thinner than a pixel's diagonal, so that each pixel that the path passes is under it.
+    /// The pen is at least as wide as a pixel's diagonal, so that it covers each pixel that the path passes.
     ///
     /// # Shapes
     /// - output: `[height, width]`
@@ -53,7 +53,7 @@ impl Scribble {
     /// image, [`PromptError::InvalidRange`] if the radius is negative or not finite.
     pub fn rasterise(&self, height: usize, width: usize) -> Result<Array2<bool>, PromptError> {
         self.check(height, width)?;
-        // From the centre of a pixel to its corner the square of the distance is 1/2.
+        // The squared distance from the centre of a pixel to its corner is 1/2.
         let reach_squared = f64::from(self.radius).powi(2).max(0.5);
         let reach = reach_squared.sqrt();
         let mut mask = Array2::from_elem((height, width), false);
@@ -99,7 +99,7 @@ impl Scribble {
         check_inside(WHAT, &self.path, height, width)
     }
 
-    /// The straight parts of the path; the last one has no length, so that a path of one vertex has a part too.
+    /// The straight segments of the path. The last one has length 0, so that a path with one vertex also has a segment.
     fn segments(&self) -> impl Iterator<Item = Segment> {
         let ends = self.path.iter().skip(1).chain(self.path.last());
         self.path.iter().zip(ends).map(|(&start, &end)| Segment { start: start.into(), end: end.into() })
@@ -108,7 +108,7 @@ impl Scribble {
 
 /// The indices below `side` that lie within `reach` of the range between two coordinates.
 fn within(reach: f64, a: f64, b: f64, side: usize) -> Range<usize> {
-    // Casts saturate: what lies before the image becomes 0.
+    // Casts saturate: a negative index becomes 0.
     let low = (a.min(b) - reach).ceil() as usize;
     let high = (a.max(b) + reach).floor() as usize;
     low..high.saturating_add(1).min(side)
@@ -151,13 +151,13 @@ impl Segment {
         along.x.hypot(along.y)
     }
 
-    /// The position at a fraction of the way from start to end.
+    /// The position at a fraction of the segment, from start to end.
     fn at(&self, fraction: f64) -> Place {
         let along = self.end - self.start;
         Place { x: self.start.x + fraction * along.x, y: self.start.y + fraction * along.y }
     }
 
-    /// Whether a position lies within a distance, given as its square. There is no division or root, so that on the pixel grid rounding
+    /// Whether a position is within a distance, given as its square. The test has no division or root, so that on the pixel grid rounding
     /// does not depend on the direction of the stroke.
     fn is_near(&self, place: Place, reach_squared: f64) -> bool {
         let along = self.end - self.start;
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn points_are_equally_spaced_round_corners() {
-        // Six pixels long: points at 1, 3 and 5.
+        // The path is six pixels long: points at 1, 3 and 5.
         let found = scribble(&[[0.0, 0.0], [2.0, 0.0], [2.0, 0.0], [2.0, 4.0]], 1.0).points(3, 9, 9);
         let expected = [(1.0, 0.0), (2.0, 1.0), (2.0, 3.0)];
         let expected = expected.map(|(x, y)| Point { x, y, label: Label::Background });

@@ -4,7 +4,7 @@ use burn::tensor::{Tensor, TensorData, backend::Backend};
 
 use crate::{Label, PromptError, Prompts, drawing::check_finite};
 
-/// The meaning of one sparse token; each kind has its learned embedding.
+/// The kind of a sparse token. Each kind has its own learned embedding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenKind {
     /// SAM's label -1: a placeholder for the missing box of a prompt of points.
@@ -33,7 +33,7 @@ impl TokenKind {
 /// One sparse token: its kind and its position in pixels of the model's input.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Token {
-    /// Its meaning.
+    /// Its kind.
     pub kind: TokenKind,
     /// Column.
     pub x: f32,
@@ -198,7 +198,7 @@ fn external<B: Backend>(
     Ok((expected > 0).then(|| Tensor::from_data(TensorData::new(values, [n, expected, width]), device)))
 }
 
-/// Fails where a mask prompt's size is not the expected one.
+/// Checks that the size of a mask prompt is the expected one.
 pub(super) fn check_mask_size(expected: (usize, usize), found: (usize, usize)) -> Result<(), PromptError> {
     if expected == found {
         return Ok(());

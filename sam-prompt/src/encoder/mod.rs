@@ -39,7 +39,7 @@ pub struct PromptEncoderConfig {
 }
 
 impl PromptEncoderConfig {
-    /// Makes a prompt encoder with random weights.
+    /// Creates a prompt encoder with random weights.
     pub fn init<B: Backend>(&self, device: &B::Device) -> PromptEncoder<B> {
         let token = || EmbeddingConfig::new(1, self.embed_dim).init(device);
         PromptEncoder {

@@ -7,7 +7,7 @@ use burn::{
     tensor::{Distribution, Tensor, backend::Backend},
 };
 
-/// Encodes positions by random spatial frequencies: `[sin(2 pi B v), cos(2 pi B v)]`, with `v` scaled to [-1, 1].
+/// Random Fourier position encoding: `[sin(2 pi B v), cos(2 pi B v)]`, with `v` scaled to [-1, 1].
 ///
 /// Source: `PositionEmbeddingRandom` in segment-anything's `modeling/prompt_encoder.py`; Tancik et al. 2020.
 #[derive(Module, Debug)]

@@ -6,7 +6,7 @@ use ndarray::{Array, ArrayView, ArrayView2, Dimension, Slice};
 
 use crate::BoundingBox;
 
-/// Stands for a pixel of the mask that has no label yet.
+/// Marks a pixel of the mask that has no label yet.
 const UNLABELLED: u32 = u32::MAX;
 
 /// Labels the connected components of a mask.
@@ -20,7 +20,7 @@ const UNLABELLED: u32 = u32::MAX;
 /// - labels: the same
 #[expect(clippy::missing_panics_doc, reason = "`zeros` lays arrays out in standard order")]
 pub fn components<D: Dimension>(mask: ArrayView<'_, bool, D>) -> (Array<u32, D>, usize) {
-    // With a border of outside pixels around the array, every neighbour lies at a fixed distance in memory.
+    // With a border of outside pixels around the array, each neighbour has a constant offset in memory.
     let mut shape = mask.raw_dim();
     shape.slice_mut().iter_mut().for_each(|length| *length += 2);
     let mut padded = Array::<u32, D>::zeros(shape);
@@ -33,7 +33,7 @@ pub fn components<D: Dimension>(mask: ArrayView<'_, bool, D>) -> (Array<u32, D>,
     (padded.slice_each_axis(interior).to_owned(), count)
 }
 
-/// Replaces [`UNLABELLED`] by the labels of components, and counts these.
+/// Replaces each [`UNLABELLED`] by the label of its component. Returns the number of components.
 fn label_all(labels: &mut [u32], offsets: &[isize]) -> usize {
     let mut count = 0;
     let mut pending = Vec::new();
@@ -56,14 +56,14 @@ fn label_all(labels: &mut [u32], offsets: &[isize]) -> usize {
     count as usize
 }
 
-/// How far in memory a pixel's neighbours lie from it, corners and the pixel itself included.
+/// Memory offsets of a pixel's neighbours, including corners and the pixel itself.
 fn neighbour_offsets(strides: &[isize]) -> Vec<isize> {
     strides.iter().fold(vec![0], |offsets, &stride| {
         offsets.into_iter().flat_map(|offset| [offset - stride, offset, offset + stride]).collect()
     })
 }
 
-/// The connected components of a mask, each as a mask of its own: the largest first, equally large ones in scan order.
+/// The connected components of a mask, each as a separate mask: the largest first, equally large ones in scan order.
 ///
 /// Components of fewer than `min_pixels` pixels are left out. For neighbours and shapes see [`components`].
 pub fn component_masks<D: Dimension>(mask: ArrayView<'_, bool, D>, min_pixels: usize) -> Vec<Array<bool, D>> {
@@ -98,7 +98,7 @@ pub fn component_boxes(mask: ArrayView2<'_, bool>, min_pixels: usize) -> Vec<Bou
 
 /// The largest connected components of a mask, at most `count` of them; all other pixels are removed.
 ///
-/// Of equally large components, the first in scan order is kept. Use it for objects whose number is known, such as 1 liver or 2
+/// Of equally large components, the first in scan order is kept. Use this function for objects whose number is known, such as 1 liver or 2
 /// kidneys. For neighbours and shapes see [`components`].
 ///
 /// # Source

@@ -46,9 +46,9 @@ pub fn mask_iou<D: Dimension>(
 /// - mask: `[rows, columns]`
 ///
 /// # Units
-/// From the near edge of the first pixels to the far edge of the last, half a pixel beyond their centres: a mask of one pixel has a
-/// box of side 1. (SAM's own scripts end boxes at the centres of the first and last pixels; on images that are enlarged for the
-/// model, that cuts a pixel or two off small objects.)
+/// From the near edge of the first pixels to the far edge of the last, half a pixel beyond their centres: the box of a single pixel has
+/// side 1. (The boxes of SAM's own scripts end at the centres of the first and last pixels. On images that are enlarged for the model, this
+/// cuts a pixel or two off small objects.)
 pub fn bounding_box(mask: ArrayView2<'_, bool>) -> Option<BoundingBox> {
     let inside = mask.indexed_iter().filter(|&(_, &inside)| inside);
     inside.fold(None, |found, (pixel, _)| Some(BoundingBox::around(found, pixel)))
@@ -81,7 +81,7 @@ mod tests {
         assert_eq!(mask_area(grown.view()), 9);
         assert_eq!(erode(grown.view(), 1), point);
         assert!(is_mask_empty(erode(point.view(), 1).view()));
-        // A full mask has no outside to be eaten from.
+        // A full mask has no outside pixels, so it does not shrink.
         let full = Array2::from_elem((3, 4), true);
         assert_eq!(erode(full.view(), 2), full);
     }

@@ -1,4 +1,4 @@
-//! Points along the region's contour.
+//! Points along the contour of the region.
 
 use ndarray::ArrayView2;
 use rand::Rng;
@@ -12,9 +12,9 @@ use crate::{
 
 /// Draws pixels of a band along the region's contour, each with equal probability.
 ///
-/// The band holds the pixels of the region that lie at most `width` from a pixel of the image outside it. The image's border does
-/// not count as contour, neither where it cuts through the object nor around the background. Only a region that fills the image has
-/// its band along the border.
+/// The band holds the pixels of the region that are at most `width` from a pixel of the image outside the region. The image's border is not
+/// part of the contour, neither where it cuts the object nor around the background. Only if the region fills the image, the band is along
+/// the border.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Boundary {

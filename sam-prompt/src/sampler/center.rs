@@ -15,11 +15,10 @@ use crate::{
 
 /// Draws the innermost pixels of the region, where a careful annotator clicks.
 ///
-/// The points are dealt in rounds to the region's 8-connected components: the largest component first, of equally large ones the
-/// deepest. A component whose pixels are all drawn is skipped. Within a component, each point is the pixel farthest from everything
-/// outside the region, the image's border included, and from the component's earlier points. So the first point is the peak of the
-/// [`distance_transform`](crate::distance_transform), and later points are both deep inside and apart from each other. The random
-/// generator decides between equally far pixels.
+/// The points are dealt in rounds to the region's 8-connected components: the largest component first, of equally large ones the deepest. A
+/// component is skipped when all its pixels are drawn. Within a component, each point is the pixel that is farthest from everything outside
+/// the region, including the image's border, and from the component's earlier points. So the first point is the peak of the
+/// [`distance_transform`](crate::distance_transform), and later points are deep inside and far apart. The random generator breaks ties.
 ///
 /// The time is proportional to the count times the region's pixels.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,7 +68,7 @@ struct Candidate {
 }
 
 impl Part {
-    /// The largest clearance, if there are candidates.
+    /// The largest clearance; `None` if there are no candidates.
     fn depth(&self) -> Option<i64> {
         self.candidates.iter().map(|candidate| candidate.clearance).max()
     }

@@ -19,14 +19,14 @@ pub enum Placement {
     Random,
 }
 
-/// The next click of a person who corrects a prediction: on the largest error.
+/// The next correction click of a person: on the largest error of a prediction.
 ///
 /// An error is an 8-connected component of the false negatives (the click is foreground there) or of the false positives
 /// (background). Of equally large errors, false negatives come first, then the first in scan order.
 ///
 /// # Source
-/// The protocol of interactive segmentation, as in K. Sofiiuk et al., "Reviving iterative training with mask guidance for
-/// interactive segmentation", 2022; the largest error rather than the deepest.
+/// The protocol of interactive segmentation, as in K. Sofiiuk et al., "Reviving iterative training with mask guidance for interactive
+/// segmentation", 2022, except that the click is on the largest error, not on the deepest.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CorrectionClick {
@@ -35,7 +35,7 @@ pub struct CorrectionClick {
 }
 
 impl CorrectionClick {
-    /// The next click, on a pixel centre, or `None` if the prediction is right.
+    /// The next click, on a pixel centre; `None` if the prediction is correct.
     ///
     /// # Shapes
     /// - predicted, truth: `[rows, columns]`
@@ -49,7 +49,7 @@ impl CorrectionClick {
         rng: &mut dyn Rng,
     ) -> Result<Option<Point>, PromptError> {
         PromptError::check_equal_masks(&predicted, &truth)?;
-        // Of the pixels of the first mask alone: the largest component's pixel count, the component, and the click's label.
+        // The largest error among the pixels that only the first mask has: its pixel count, the component, and the click's label.
         let largest = |has: ArrayView2<'_, bool>, lacks: ArrayView2<'_, bool>, label| {
             let error = Zip::from(has).and(lacks).map_collect(|&has, &lacks| has && !lacks);
             let (labels, sizes) = ranked_components(error.view());
@@ -57,7 +57,7 @@ impl CorrectionClick {
         };
         let missed = largest(truth, predicted, Label::Foreground);
         let surplus = largest(predicted, truth, Label::Background);
-        // Of equals, the last is the maximum.
+        // Of equal ones, `max_by_key` returns the last, so false negatives win.
         let Some((_, error, label)) = surplus.into_iter().chain(missed).max_by_key(|&(pixels, ..)| pixels) else {
             return Ok(None);
         };

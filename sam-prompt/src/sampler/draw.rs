@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 use super::{BoxJitter, PointSampler, draw_points};
 use crate::{BoundingBox, Label, PromptError, Prompts, bounding_box, component_boxes, component_masks};
 
-/// Which kind of prompts is drawn.
+/// The kind of prompts to draw.
 ///
 /// The text form is `points-5`, `box` or `box+points-5`; `points:5` is read as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PromptKind {
-    /// So many points inside the object, and as many outside it unless [`PromptDraw::background`] is off.
+    /// A number of points inside the object, and as many outside it unless [`PromptDraw::background`] is off.
     Points(usize),
     /// A box around each component.
     Box,
@@ -65,7 +65,7 @@ impl fmt::Display for PromptKind {
     }
 }
 
-/// Simulates a person's prompts from an outline, drawn at random.
+/// Draws random prompts from an outline, as a simulated annotator.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PromptDraw {

@@ -1,4 +1,4 @@
-//! Boxes as inaccurate as those drawn by hand.
+//! Jitter that makes boxes as inaccurate as hand-drawn ones.
 
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
@@ -29,8 +29,8 @@ impl JitterRange {
 
 /// Moves each edge of a box by a uniform random amount.
 ///
-/// The paper jitters boxes in training and at inference but does not give the range. The default is 5 pixels of 256 in both
-/// directions: `LiteMedSAM`'s training moves edges outward by up to as much (`bbox_shift` in its `train_one_gpu.py`).
+/// The paper jitters boxes in training and at inference but does not give the range. The default is 5 pixels of 256, outward or inward.
+/// `LiteMedSAM`'s training moves edges outward by up to the same amount (`bbox_shift` in its `train_one_gpu.py`).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BoxJitter {
