@@ -1,11 +1,12 @@
-//! The paper's Figure 12: prompts that nobody clicks, by SAP-Net and by propagation, from 5 slices.
+//! The paper's Figure 12: automatic prompts, from SAP-Net and from propagation, with 5 annotated slices.
 //!
 //! ```text
 //! cargo run --release --example fig12_auto -- --data "DIR:liver"
 //! ```
 //!
-//! Without data it uses phantoms, takes less than three minutes on 2 cores, and says so. Prints which of the paper's findings hold, and
-//! writes `report.html`, `report.md`, `report.csv`, `report.json` and `config.json` to `results/fig12_auto`; an interrupted run continues there.
+//! Without data it uses phantoms and says so; this takes less than three minutes on 2 cores. Prints which of the paper's findings hold, and
+//! writes `report.html`, `report.md`, `report.csv`, `report.json` and `config.json` to `results/fig12_auto`; an interrupted run continues
+//! there.
 
 use std::process::ExitCode;
 

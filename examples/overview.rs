@@ -1,12 +1,13 @@
-//! All tables and figures of the paper on one page: what is measured here beside what the paper says.
+//! All tables and figures of the paper on one page: measured results next to those of the paper.
 //!
 //! ```text
 //! cargo run --release --example overview -- --data "DIR:liver,spleen" --data "DIR:right lung@lung"
 //! ```
 //!
-//! Without data it uses phantoms, takes about a quarter of an hour on 2 cores, and says so; with data, a structure takes a few minutes
+//! Without data it uses phantoms and says so; this takes about a quarter of an hour on 2 cores. With data, a structure takes a few minutes
 //! for each repeat. Shows its progress, prints which of the paper's findings hold, and writes report.html, report.md, report.csv,
-//! report.json and config.json to results/overview. Results are kept there in journal.jsonl: an interrupted run continues where it was.
+//! report.json and config.json to results/overview. Results are stored there in journal.jsonl: an interrupted run continues where it
+//! stopped.
 
 use std::process::ExitCode;
 

@@ -1,13 +1,13 @@
-//! Trust: which slices a person should look at first, and how soon the wrong ones are found.
+//! Trust: which slices a person should review first, and how soon wrong masks are found.
 //!
 //! ```text
 //! cargo run --release --example trust_ranking -- --data "DIR:liver"
 //! ```
 //!
-//! Five slices are outlined and two marked as empty; an ensemble of generators and mask propagation segment the rest of the volume, and its slices
-//! are ranked by trust. Prints which findings hold, and writes `report.html`, `report.md`, `report.csv`, `report.json` and `config.json` to
-//! `results/trust_ranking`; an interrupted run continues there. Without data it uses a phantom, takes about five minutes on 2 cores, and
-//! says so.
+//! Five slices are outlined and two marked as empty. An ensemble of generators and mask propagation segment the rest of the volume, and its
+//! slices are ranked by trust. Prints which findings hold, and writes `report.html`, `report.md`, `report.csv`, `report.json` and
+//! `config.json` to `results/trust_ranking`; an interrupted run continues there. Without data it uses a phantom and says so; this takes
+//! about five minutes on 2 cores.
 
 use std::process::ExitCode;
 

@@ -41,7 +41,7 @@ struct Options {
     cache: Option<PathBuf>,
 }
 
-/// Shows the causes of an error, too.
+/// Reads a data source; the error message includes all causes.
 fn data_source(text: &str) -> Result<DataSource, String> {
     text.parse().map_err(|error| format!("{:#}", anyhow::Error::from(error)))
 }
@@ -58,7 +58,7 @@ impl Options {
     }
 }
 
-/// Does experiments with the options of the command line, writes the page, and prints which findings of the paper hold.
+/// Runs experiments with the options of the command line, writes the page, and prints which findings of the paper hold.
 pub fn run(experiments: &[Experiment]) -> ExitCode {
     exit::run(|| try_run(experiments, &Options::parse())).into()
 }

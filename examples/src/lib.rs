@@ -1,6 +1,6 @@
 //! The command lines of the tables and figures, and the allocator of all examples.
 //!
-//! What is measured is in `sam-experiments`; the model's options, backends and progress bars are `sam-med`'s.
+//! The experiments are in `sam-experiments`; the model's options, backends and progress bars are those of `sam-med`.
 
 #![forbid(unsafe_code)]
 
@@ -11,7 +11,7 @@ pub use experiments::run;
 pub use sam_med::quickstart;
 pub use table1::table1_datasets;
 
-/// The allocator of every program here. Tensors come and go by the megabyte; the system's allocator returns each to the kernel and asks
-/// for it again.
+/// The allocator of every program here. Tensors of many megabytes are allocated and freed all the time; the system's allocator returns each
+/// one to the kernel and requests it again.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

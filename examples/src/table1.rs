@@ -26,7 +26,7 @@ struct Options {
     out: PathBuf,
 }
 
-/// A known set, and its folder if one is named.
+/// A known data set, and its folder if one is given.
 #[derive(Debug, Clone, Serialize)]
 struct SetFolder(KnownSet, Option<PathBuf>);
 

@@ -7,8 +7,7 @@ use crate::{ConfigError, EvalError};
 
 /// The calibration of a model that predicts the intersection over union of its masks.
 ///
-/// Pairs of which either number is not finite are undefined: they are left out and counted. Undefined statistics are
-/// `None`, in JSON `null`.
+/// A pair with a NaN or infinite value is undefined: it is left out and counted. Undefined statistics are `None` (`null` in JSON).
 ///
 /// # Example
 ///
@@ -26,7 +25,7 @@ use crate::{ConfigError, EvalError};
 pub struct Calibration {
     /// Number of defined pairs.
     pub n: usize,
-    /// Number of pairs left out, as one of their numbers was not finite.
+    /// Number of pairs left out because a value was not finite.
     pub undefined: usize,
     /// Mean of predicted minus true: above 0 if the model is too optimistic.
     pub bias: Option<f64>,
@@ -39,11 +38,11 @@ pub struct Calibration {
     pub pearson: Option<f64>,
     /// Spearman's rank correlation, equal values sharing their mean rank; `None` if either side does not vary.
     pub spearman: Option<f64>,
-    /// Bins of equal width over [0, 1], by the predicted number: the points of a reliability diagram.
+    /// Bins of equal width over [0, 1], by the predicted value: the points of a reliability diagram.
     pub bins: Vec<CalibrationBin>,
 }
 
-/// The pairs whose predicted number falls between two bounds.
+/// One bin of a reliability diagram: the pairs whose predicted value is between two bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CalibrationBin {
@@ -53,9 +52,9 @@ pub struct CalibrationBin {
     pub to: f64,
     /// Number of pairs.
     pub count: usize,
-    /// Mean of the predicted numbers, if there are any.
+    /// Mean of the predicted values; `None` for an empty bin.
     pub mean_predicted: Option<f64>,
-    /// Mean of the true numbers, if there are any.
+    /// Mean of the true values; `None` for an empty bin.
     pub mean_true: Option<f64>,
 }
 
@@ -69,8 +68,8 @@ impl Calibration {
     /// [`EvalError::Config`] if there are no bins.
     ///
     /// # Source
-    /// C. Guo et al., "On calibration of modern neural networks", ICML 2017, equation 3, with the true intersection over union in place
-    /// of the accuracy, and bins closed below instead of above.
+    /// C. Guo et al., "On calibration of modern neural networks", ICML 2017, equation 3. Here the true intersection over union replaces the
+    /// accuracy, and each bin includes its lower bound instead of its upper one.
     pub fn of(pairs: impl IntoIterator<Item = (f64, f64)>, bins: usize) -> Result<Self, EvalError> {
         ConfigError::check_count("number of bins", bins)?;
         let (defined, undefined): (Vec<_>, Vec<_>) =
@@ -99,7 +98,7 @@ impl CalibrationBin {
     fn fill(pairs: &[(f64, f64)], count: usize) -> Vec<Self> {
         let mut sums = vec![(0, 0.0, 0.0); count];
         for &(predicted, truth) in pairs {
-            // The cast takes what lies below 0 to 0.
+            // The cast saturates: a negative value becomes 0.
             let bin = &mut sums[((predicted * count as f64) as usize).min(count - 1)];
             *bin = (bin.0 + 1, bin.1 + predicted, bin.2 + truth);
         }
@@ -133,7 +132,7 @@ mod tests {
         let calibration = Calibration::of(pairs, 2)?;
         assert_eq!((calibration.n, calibration.undefined), (4, 2));
         assert!(is(calibration.bias, 0.1) && is(calibration.mean_absolute_error, 0.2));
-        // The first bin errs both ways and evens out.
+        // The two errors in the first bin have opposite signs and cancel.
         assert!(is(calibration.expected_calibration_error, 0.5 * 0.2));
         assert!(is(calibration.spearman, 0.8));
         let [low, high] = calibration.bins[..] else { panic!("two bins") };

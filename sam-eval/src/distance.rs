@@ -1,18 +1,18 @@
 //! Distances in millimetres to the nearest element of a mask, for surface metrics.
 //!
-//! `sam_prompt::distance_transform` is another implementation, in whole squared pixels; see there.
+//! `sam_prompt::distance_transform` is another implementation, in whole squared pixels; its documentation gives the reason.
 
 use ndarray::ArrayD;
 use rayon::prelude::*;
 
-/// The squared distance of each element of one set to the nearest element of another set; infinite if that one is empty.
+/// The squared distance of each element of one set to the nearest element of another set; infinite if the other set is empty.
 ///
-/// The result is exact. All axes but the last take time linear in the number of elements: the first is swept forwards and backwards, the
-/// next by lower envelopes, limited to the largest distance that can matter. Along the last axis, only the elements of `from` search
-/// their neighbourhood, no farther than the nearest element.
+/// The result is exact. For all axes except the last, the time is linear in the number of elements: a forward and a backward sweep along
+/// the first axis, then lower envelopes along the next axes, limited to the largest distance that can matter. Along the last axis, each
+/// element of `from` searches its neighbourhood only as far as the nearest element found.
 ///
 /// # Shapes
-/// - from, to: the same, in standard layout; spacing: one length for each axis, in millimetres
+/// - from, to: the same shape, in standard layout; spacing: one length for each axis, in millimetres
 /// - output: one for each element of `from`, in scan order, in square millimetres
 ///
 /// # Source
@@ -43,7 +43,7 @@ pub(crate) fn squared_distances(from: &ArrayD<bool>, to: &ArrayD<bool>, spacing:
     .collect()
 }
 
-/// Along the first axis: from 0 in the set and infinity outside to squared distances, plane by plane.
+/// Replaces the values 0 (in the set) and infinity (outside) by squared distances along the first axis, plane by plane.
 fn sweep(squared: &mut [f64], plane: usize, step: f64) {
     let count = squared.len() / plane;
     let pass_on = |from: &[f64], to: &mut [f64]| {
@@ -64,8 +64,8 @@ fn sweep(squared: &mut [f64], plane: usize, step: f64) {
     square(&mut squared[..plane]);
 }
 
-/// What the squared distance of no element asked for exceeds: the largest of those to what lies on its own lane or row. `None` if nothing is
-/// asked for.
+/// An upper bound of the squared distances of all `from` elements of a block: the largest of their minima along their own lane and row.
+/// `None` if the block has no `from` element.
 fn farthest(from: &[bool], squared: &[f64], lane: (usize, f64), row: (usize, f64)) -> Option<f64> {
     let (plane, step) = lane;
     let (length, last_step) = row;
@@ -79,7 +79,8 @@ fn farthest(from: &[bool], squared: &[f64], lane: (usize, f64), row: (usize, f64
     largest
 }
 
-/// The least of `height + (place - at)²` along a line of elements that are `stride` apart in memory and `step` in millimetres.
+/// The minimum of `height + (place - at)²` along a line of elements that are `stride` apart in memory and `step` millimetres apart in
+/// space.
 fn nearest(line: &[f64], at: usize, (stride, step): (usize, f64)) -> f64 {
     let mut least = line[at];
     for away in 1..=line.len() / stride {
@@ -106,13 +107,13 @@ struct Parabola {
     height: f64,
     /// The height plus the square of the vertex.
     lifted: f64,
-    /// Left of here another one lies lower.
+    /// Start of the interval in which this parabola is the lowest.
     from: f64,
 }
 
 impl Envelope {
-    /// Puts the heights of each lane of a block down to the envelope of their parabolas; those above `farthest` stand for none. Neighbours in a
-    /// lane are `plane` elements apart.
+    /// Replaces the values of each lane of a block by the lower envelope of their parabolas. A value above `farthest` gives no parabola.
+    /// Neighbours in a lane are `plane` elements apart.
     fn lower(&mut self, block: &mut [f64], plane: usize, step: f64, farthest: f64) {
         for lane in 0..plane {
             self.span(block[lane..].iter().step_by(plane).copied(), step, farthest);

@@ -12,7 +12,7 @@ pub struct Failures<Id> {
     pub failed: Vec<(Id, f64)>,
     /// Those without a score (NaN), in the given order. They are neither failures nor successes.
     pub undefined: Vec<Id>,
-    /// Number of scores, with the undefined ones.
+    /// Number of scores, including the undefined ones.
     pub tested: usize,
 }
 

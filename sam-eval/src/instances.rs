@@ -62,7 +62,7 @@ impl InstanceOverlaps {
             });
         }
         let mut shared: BTreeMap<(T, P), u64> = BTreeMap::new();
-        // Neighbours mostly carry the same labels, so that one look-up does for a run of them.
+        // Neighbours mostly have the same labels, so one look-up counts a whole run of equal pairs.
         let (mut run, mut length) = ((T::default(), P::default()), 0);
         Zip::from(truth).and(prediction).for_each(|&truth, &prediction| {
             if run != (truth, prediction) {
@@ -107,16 +107,17 @@ impl InstanceOverlaps {
 
     /// Matches predicted to true objects, one to one: those whose intersection over union is **above** `threshold`.
     ///
-    /// From 0.5 on at most one match is possible for each object. Below that an object may have a choice: pairs are then matched in the
-    /// order of falling intersection over union, equal ones by the true, then the predicted label. That is not always the largest
-    /// possible number of matches, which assignment by the Hungarian method finds (MONAI, Cellpose), but it never drops the best pair.
+    /// At 0.5 or above, each object has at most one possible match. Below 0.5 an object may have several: pairs are then matched in
+    /// descending order of intersection over union; ties are ordered by the true label, then by the predicted label. This greedy matching
+    /// does not always give the largest possible number of matches, which the Hungarian method finds (MONAI, Cellpose), but it never drops
+    /// the best pair.
     ///
     /// # Errors
     /// [`EvalError::Config`] if the threshold is not in [0, 1).
     ///
     /// # Source
-    /// A. Kirillov et al., "Panoptic segmentation", CVPR 2019, section 4.1, whose threshold is 0.5. MONAI does so, too; Cellpose also counts
-    /// pairs that lie *at* the threshold.
+    /// A. Kirillov et al., "Panoptic segmentation", CVPR 2019, section 4.1, with threshold 0.5. MONAI does the same; Cellpose also counts
+    /// pairs *at* the threshold.
     pub fn detection(&self, threshold: f64) -> Result<Detection, EvalError> {
         let is_threshold = (0.0..1.0).contains(&threshold);
         ConfigError::check(is_threshold, "threshold of IoU", || threshold.to_string(), "a number in [0, 1)")?;
@@ -141,12 +142,13 @@ impl InstanceOverlaps {
 
     /// Aggregated Jaccard index (AJI), in [0, 1]; the value of `policy` if neither image has an object, 0 if one of them has none.
     ///
-    /// Each true object takes the predicted one of largest intersection over union, among equals that of the lowest label. AJI is the sum
-    /// of these intersections divided by that of the unions, the areas of missed objects and of predicted ones that nobody took. A
-    /// predicted object that covers two true ones may be taken by both and then counts in both unions.
+    /// Each true object takes the predicted object with the largest intersection over union; among equals, the one with the lowest label.
+    /// AJI is the sum of these intersections, divided by the sum of their unions, of the areas of missed objects, and of the areas of
+    /// predicted objects that no true object took. A predicted object that covers two true ones may be taken by both; it then counts in
+    /// both unions.
     ///
-    /// AJI+ matches one to one instead (Hungarian method), and Cellpose's `aggregated_jaccard_index` also divides by the union of all
-    /// foreground: neither is this number.
+    /// AJI+ matches one to one (Hungarian method), and Cellpose's `aggregated_jaccard_index` also divides by the union of all foreground:
+    /// both differ from this value.
     ///
     /// # Source
     /// N. Kumar et al., "A dataset and a technique for generalized nuclear segmentation for computational pathology", IEEE TMI 36(7),
@@ -158,7 +160,8 @@ impl InstanceOverlaps {
         for (truth, &area) in self.truth_areas.iter().enumerate() {
             let (own, rest) = pairs.split_at(pairs.partition_point(|pair| pair.truth == truth));
             pairs = rest;
-            // Cross-multiplied, so that equal ratios are equal; of equals `max_by` takes the last, here the lowest label.
+            // Cross-multiplied, so that equal ratios compare as equal. Among equals `max_by` takes the last, which is the lowest label
+            // here.
             let larger = |first: &&Pair, second: &&Pair| {
                 let (first_share, second_share) = (
                     u128::from(first.both) * u128::from(second.either),
@@ -180,7 +183,7 @@ impl InstanceOverlaps {
     }
 }
 
-/// Where each label stands among the labels in use.
+/// The position of each label among the labels in use.
 fn places<L: Copy + Ord>(labels: Keys<'_, L, u64>) -> BTreeMap<L, usize> {
     labels.enumerate().map(|(at, &label)| (label, at)).collect()
 }
@@ -202,7 +205,7 @@ mod tests {
 
     #[test]
     fn objects_are_matched_one_to_one_above_the_threshold() -> Result<(), EvalError> {
-        // IoU: 3/4 of the first pair, 2/4 of the second; the last predicted object is made up.
+        // IoU: 3/4 of the first pair, 2/4 of the second; the last predicted object overlaps nothing.
         let overlaps = overlaps(&[5, 5, 5, 0, 7, 7, 7, 0, 9], &[1, 1, 1, 1, 0, 2, 2, 2, 0]);
         let found = overlaps.detection(0.5)?;
         assert_eq!((found.true_positive, found.false_positive, found.false_negative), (1, 2, 1));
@@ -217,7 +220,7 @@ mod tests {
 
     #[test]
     fn below_a_half_the_best_pairs_come_first() -> Result<(), EvalError> {
-        // One prediction over two objects (IoU 3/7 and 2/8), and another one beside the first (IoU 2/7).
+        // One prediction over two objects (IoU 3/7 and 2/8), and another one next to the first (IoU 2/7).
         let overlaps = overlaps(&[2, 2, 1, 1, 1, 1, 1, 0], &[1, 1, 1, 1, 1, 2, 2, 2]);
         let found = overlaps.detection(0.1)?;
         assert_eq!((found.true_positive, found.false_positive, found.false_negative), (1, 1, 1));
@@ -228,9 +231,9 @@ mod tests {
     #[test]
     fn a_prediction_over_two_objects_counts_twice_in_the_aggregated_index() {
         let overlaps = overlaps(&[4, 4, 4, 4, 0, 6], &[1, 1, 2, 2, 3, 0]);
-        // Both take the 4 (2 of 4 elements each), the 3 is missed, the 6 is left.
+        // True objects 1 and 2 both take prediction 4 (2 of 4 elements each); object 3 is missed; prediction 6 is left over.
         assert!(is(overlaps.aggregated_jaccard(EmptyPolicy::Nan), 4.0 / (4.0 + 4.0 + 1.0 + 1.0)));
-        // Equal shares: the lower label is taken, the other one counts as left over.
+        // Equal IoU: the lower label is taken; the other prediction is left over.
         let tie =
             super::InstanceOverlaps::between(&array![2_u32, 3, 3, 0], &array![1_u16, 1, 1, 0]).expect("one shape");
         assert!(is(tie.aggregated_jaccard(EmptyPolicy::Nan), 2.0 / (3.0 + 1.0)));

@@ -46,7 +46,8 @@ pub struct InteractionSummary {
 pub struct Noc {
     /// The Dice to be reached.
     pub target: f64,
-    /// Interactions. A slice that never reached the target counts with the limit, so that this mean is too optimistic without `failed`.
+    /// Number of interactions. A slice that never reached the target counts as `limit`, so report this mean together with `failed`: alone
+    /// it is too optimistic.
     pub clicks: Summary,
     /// Slices that never reached the target.
     pub failed: usize,

@@ -25,7 +25,7 @@ pub struct MaskScore {
     pub false_positive_slices: usize,
     /// Test slices without the structure.
     pub empty_slices: usize,
-    /// Seconds of fitting the method.
+    /// Duration of the fit, in seconds.
     pub fit_seconds: f64,
 }
 

@@ -28,7 +28,7 @@ fn rising(values: &[f64]) -> Vec<usize> {
     order
 }
 
-/// Exactly: ties of measured values are those that are the same number. (-0 and 0 are.)
+/// Whether two values are exactly equal (-0 and 0 are). Only then are they tied.
 #[expect(clippy::float_cmp, reason = "ties are values that are exactly equal")]
 fn is_equal(first: f64, second: f64) -> bool {
     first == second
@@ -50,11 +50,11 @@ pub(crate) fn correlation(first: &[f64], second: &[f64]) -> Option<f64> {
         second_square += second * second;
     }
     let scale = first_square.sqrt() * second_square.sqrt();
-    // Rounding may lead a hair beyond.
+    // Rounding may give a value slightly outside [-1, 1].
     (scale > 0.0).then(|| (product / scale).clamp(-1.0, 1.0))
 }
 
-/// The value that a share of some rising values, at least one, does not exceed; interpolated linearly between them, as numpy does.
+/// A percentile of ascending values (at least one), for a `share` in [0, 1]; interpolated linearly, as numpy does.
 pub(crate) fn percentile(rising: &[f64], share: f64) -> f64 {
     let place = share * (rising.len() - 1) as f64;
     let (below, above) = (rising[place.floor() as usize], rising[place.ceil() as usize]);

@@ -57,7 +57,7 @@ pub struct SliceScore {
     pub dice: Option<f64>,
     /// Intersection over union of the final mask.
     pub iou: Option<f64>,
-    /// The segmenter's estimate of it, if it gives one and the object has one part.
+    /// The segmenter's estimate of the intersection over union, if it gives one and the object has one part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicted_iou: Option<f64>,
 }

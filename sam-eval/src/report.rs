@@ -1,4 +1,4 @@
-//! Reports: measured results beside those of the paper, with plots and pictures.
+//! Reports: measured results next to those of the paper, with plots and pictures.
 //!
 //! Sections are plain data, which [`Report`] renders. A report that is read back from its JSON renders the same, so that sections
 //! of different runs can be combined.

@@ -7,8 +7,8 @@ pub use self::bootstrap::{BootstrapConfig, ConfidenceInterval, bootstrap, bootst
 pub use self::wilcoxon::{Wilcoxon, WilcoxonMethod};
 use crate::{ConfigError, EvalError};
 
-/// Adjusts the p-values of several comparisons by Holm's method, in the given order: all those that are at most α afterwards are
-/// significant at the family-wise level α, whatever their dependence.
+/// Adjusts the p-values of several comparisons by Holm's method; the order is kept. Every comparison whose adjusted p-value is at most α is
+/// significant at the family-wise level α, whatever the dependence between the comparisons.
 ///
 /// Comparisons without a p-value stay without one and are not counted.
 ///

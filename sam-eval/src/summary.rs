@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 pub struct Summary {
     /// Arithmetic mean.
     pub mean: Option<f64>,
-    /// Standard deviation of these scores themselves, dividing by `n` (`ddof = 0`, NumPy's default; 0 for one score).
-    /// The paper does not define its "±".
+    /// Population standard deviation of the scores: divides by `n` (`ddof = 0`, NumPy's default); 0 for one score. The paper does not
+    /// define its "±".
     pub std: Option<f64>,
     /// Median; of an even number of scores, the mean of the middle two.
     pub median: Option<f64>,

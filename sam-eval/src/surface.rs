@@ -9,15 +9,15 @@ use crate::EvalError;
 use crate::distance::squared_distances;
 use crate::ranks::percentile;
 
-/// The distances of which a percentile is taken. Libraries differ here, so report which one was used for HD95.
+/// The set of distances from which a percentile is taken. Libraries differ here, so report which one was used for HD95.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PercentileOf {
-    /// The larger of the percentiles of both directions: MONAI (`metrics/hausdorff_distance.py`, 1.6.1). The default, since at
-    /// 100 % it is the Hausdorff distance, and a good direction cannot compensate for a bad one.
+    /// The larger of the percentiles of the two directions: MONAI (`metrics/hausdorff_distance.py`, 1.6.1). The default: at 100 % it is the
+    /// Hausdorff distance, and a good direction cannot hide a bad one.
     #[default]
     EachDirection,
-    /// The percentile of both directions' distances together: medpy (`metric/binary.py`, `hd95`, 0.5.2).
+    /// The percentile of the distances of both directions together: medpy (`metric/binary.py`, `hd95`, 0.5.2).
     Pooled,
 }
 
@@ -63,7 +63,7 @@ impl SurfaceDistances {
         if spacing.len() != prediction.ndim() || !are_lengths {
             return Err(EvalError::Spacing { axes: prediction.ndim(), spacing: spacing.to_vec() });
         }
-        // The metrics do not depend on the order of the axes; in that of the memory they are fastest.
+        // The metrics do not depend on the order of the axes; memory order is the fastest.
         let mut axes: Vec<usize> = (0..prediction.ndim()).collect();
         axes.sort_by_key(|&axis| Reverse(prediction.strides()[axis].unsigned_abs()));
         let spacing: Vec<f64> = axes.iter().map(|&axis| spacing[axis]).collect();
@@ -84,13 +84,13 @@ impl SurfaceDistances {
         self.hausdorff_percentile(1.0, PercentileOf::EachDirection)
     }
 
-    /// HD95: 95 % of the surface lies no farther away, in millimetres. NaN if either mask is empty.
+    /// HD95: the 95th percentile of the surface distances, in millimetres. NaN if either mask is empty.
     pub fn hd95(&self, of: PercentileOf) -> f64 {
         self.hausdorff_percentile(0.95, of)
     }
 
-    /// The distance that a share of the surface's elements does not exceed, in millimetres; interpolated linearly between elements, as
-    /// numpy does. NaN if either mask is empty, or the share is not in [0, 1].
+    /// A percentile of the surface distances, in millimetres: the distance that a share of the surface elements does not exceed. It is
+    /// interpolated linearly, as numpy does. NaN if either mask is empty, or the share is not in [0, 1].
     pub fn hausdorff_percentile(&self, share: f64, of: PercentileOf) -> f64 {
         if !self.is_defined || !(0.0..=1.0).contains(&share) {
             return f64::NAN;
@@ -119,14 +119,14 @@ impl SurfaceDistances {
         sum / self.elements() as f64
     }
 
-    /// Normalised surface Dice: the share of both surfaces' elements that lie within a tolerance, in millimetres, of the other. In [0, 1]; 0 if
-    /// one of the masks is empty, NaN if both are.
+    /// Normalised surface Dice (NSD): the share of the elements of both surfaces that are within a tolerance, in millimetres, of the other
+    /// surface. In [0, 1]; 0 if one of the masks is empty, NaN if both are.
     ///
     /// # Source
-    /// MONAI `metrics/surface_dice.py` with `use_subvoxels=False`: elements are counted, not weighed by area.
+    /// MONAI `metrics/surface_dice.py` with `use_subvoxels=False`: elements are counted, not weighted by area.
     pub fn nsd(&self, tolerance_mm: f64) -> f64 {
         let within = |distances: &[f64]| distances.partition_point(|&distance| distance <= tolerance_mm);
-        // 0 of 0 elements is NaN, as it should be.
+        // 0 of 0 elements is NaN, as intended.
         (within(&self.from_prediction) + within(&self.from_truth)) as f64 / self.elements() as f64
     }
 
@@ -135,7 +135,7 @@ impl SurfaceDistances {
     }
 }
 
-/// Crops both masks to the smallest box around them. Returns whether there is one, that is whether either mask has an element.
+/// Crops both masks to the smallest box that contains both. Returns whether there is such a box: whether either mask has an element.
 fn crop(prediction: &mut ArrayViewD<'_, bool>, truth: &mut ArrayViewD<'_, bool>) -> bool {
     for axis in (0..prediction.ndim()).map(Axis) {
         let (predicted, is_true) = rayon::join(|| occupied(prediction, axis), || occupied(truth, axis));
@@ -151,7 +151,7 @@ fn crop(prediction: &mut ArrayViewD<'_, bool>, truth: &mut ArrayViewD<'_, bool>)
 
 /// For each index along an axis, whether the mask has an element there.
 fn occupied(mask: &ArrayViewD<'_, bool>, axis: Axis) -> Vec<bool> {
-    // No short cut within a row: many elements at once are faster.
+    // No early exit within a row: a loop over the whole row is vectorised and faster.
     let in_row = |row: &[bool]| row.iter().fold(false, |any, &inside| any | inside);
     if axis.index() + 1 < mask.ndim() {
         let planes = mask.axis_iter(axis);
@@ -195,7 +195,7 @@ fn surface(mask: &ArrayViewD<'_, bool>) -> ArrayD<bool> {
     inner
 }
 
-/// The distances of one surface's elements to another surface, rising.
+/// The distances of one surface's elements to another surface, ascending.
 fn distances(from: &ArrayD<bool>, to: &ArrayD<bool>, spacing: &[f64]) -> Vec<f64> {
     let mut distances: Vec<f64> = squared_distances(from, to, spacing).into_iter().map(f64::sqrt).collect();
     distances.sort_unstable_by(f64::total_cmp);

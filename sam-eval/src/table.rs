@@ -12,11 +12,11 @@ use crate::{EvalError, Record, Summary, record::check_distinct, summary::pooled}
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Spread {
-    /// The repeats (cases and seeds): every record counts once, ± is the deviation of the records' means. With one
-    /// repeat there is none.
+    /// The repeats (cases and seeds): every record counts once, and ± is the standard deviation of the records' means. With one repeat
+    /// there is no ±.
     #[default]
     Repeats,
-    /// The test slices of all repeats pooled: every slice counts once.
+    /// The pooled test slices of all repeats: every slice counts once.
     Slices,
 }
 
@@ -53,9 +53,9 @@ pub struct Cell {
 
 /// Dice by data set and structure (rows) and by method, annotated slices and prompt (columns).
 ///
-/// Rows are in the order of the records. So are columns, but those of one method stand together, by number of annotated slices.
-/// The last row averages over the structures, each counting once. If a column lacks some of them, the average shows their number
-/// (averages over different structures are not comparable).
+/// Rows are in the order of the records. So are columns, except that the columns of one method are adjacent, ordered by their number of
+/// annotated slices. The last row is the mean over the structures, each counting once. If a column lacks some structures, the mean shows
+/// their number, because means over different structures are not comparable.
 ///
 /// # Example
 ///

@@ -1,4 +1,4 @@
-//! What other crates rely on.
+//! Public types are `Send` and `Sync`.
 
 use sam_eval::{EvalError, MaskScore, Record, protocol::TestedSlice};
 use sam_testing::assert_send_sync;

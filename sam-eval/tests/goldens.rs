@@ -1,4 +1,4 @@
-//! Overlap and surface metrics against reference scores; `goldens/subset.py` says where they come from.
+//! Overlap and surface metrics against reference scores; `goldens/subset.py` states their source.
 
 use std::error::Error;
 
@@ -6,9 +6,9 @@ use ndarray::{ArrayD, IxDyn};
 use safetensors::SafeTensors;
 use sam_eval::{EmptyPolicy, PercentileOf, SurfaceDistances, dice, iou};
 
-/// Both sides divide the same two integers in double precision; this leaves room for printing only.
+/// Both sides divide the same two integers in double precision; only the printed digits can differ.
 const OVERLAP_TOLERANCE: f64 = 1e-6;
-/// The reference measures in single precision, in millimetres.
+/// The reference computes in single precision, in millimetres.
 const SURFACE_TOLERANCE: f64 = 1e-5;
 
 #[derive(serde::Deserialize)]
@@ -50,7 +50,7 @@ fn agrees_with_the_reference() -> Result<(), Box<dyn Error>> {
         ] {
             close(got, expected, SURFACE_TOLERANCE, case, metric);
         }
-        // Where the reference has no surface to measure, ours says which of the two cases it is.
+        // The reference has no value if a mask is empty; our NSD is then 0 if one mask is empty, and NaN if both are.
         let both_empty = expected.dice.is_none();
         for (tolerance, expected) in [(1.0, expected.monai_nsd_t1), (2.0, expected.monai_nsd_t2)] {
             let expected = expected.or((!both_empty).then_some(0.0));
@@ -66,7 +66,7 @@ fn mask(masks: &SafeTensors<'_>, name: &str) -> Result<ArrayD<bool>, Box<dyn Err
     Ok(ArrayD::from_shape_vec(IxDyn(tensor.shape()), elements)?)
 }
 
-/// Relative to distances above a millimetre: the reference rounds to 24 bits.
+/// The tolerance is relative for distances above one millimetre, because the reference rounds to 24 bits.
 fn close(got: f64, expected: Option<f64>, tolerance: f64, case: usize, metric: &str) {
     match expected {
         Some(expected) => {

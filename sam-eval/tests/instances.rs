@@ -1,4 +1,5 @@
-//! Metrics of labelled images: against reference scores (`goldens/instances.py` says where they come from), and what must hold of any two.
+//! Metrics of labelled images: against reference scores (`goldens/instances.py` states their source), and properties that hold for any two
+//! images.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -167,7 +168,7 @@ proptest! {
         prop_assert_eq!(&between(&moved(&prediction), &moved(&truth)), &expected);
         let turned = InstanceOverlaps::between(&prediction.t(), &truth.t())?;
         prop_assert_eq!(&turned, &expected);
-        // Another order of the labels leaves all but the choice among equals.
+        // Another order of the labels changes nothing except the choice among equals.
         let renumbered = InstanceOverlaps::between(&prediction.mapv(|label| i64::from(label) * -7), &truth)?;
         let (first, second) = (all(renumbered.detection(threshold)?), all(expected.detection(threshold)?));
         prop_assert!(first.into_iter().zip(second).all(|(first, second)| same(first, second)));

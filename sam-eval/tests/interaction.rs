@@ -1,4 +1,4 @@
-//! What must hold of any series of interactions, and the table made of them.
+//! Properties that hold for any series of interactions, and the table of interactions.
 
 use proptest::prelude::*;
 use sam_eval::{
@@ -6,7 +6,7 @@ use sam_eval::{
     number_of_clicks,
 };
 
-/// The scores of some slices, undefined ones and empty series among them.
+/// The scores of some slices, including undefined scores and empty series.
 fn slices() -> impl Strategy<Value = Vec<Vec<f64>>> {
     let score = prop_oneof![9 => 0.0..=1.0, 1 => Just(f64::NAN)];
     prop::collection::vec(prop::collection::vec(score, 0..8), 0..6)
@@ -104,7 +104,7 @@ fn slices_of_all_repeats_count_once_and_structures_once_in_the_mean() -> Result<
         text.contains("abdomen: liver  assist, 2 slices, active-2  0.69  0.50  2.0 (33 %)  2.3 (67 %)\n"),
         "{text}"
     );
-    // The other table says which Dice it shows.
+    // The caption of the other table states which Dice it shows.
     assert!(ResultsTable::new(&records, Spread::Repeats)?.caption().contains("best Dice along it"));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What Dice and IoU must satisfy on any pair of masks, the empty and the full ones included.
+//! Properties of Dice and IoU that hold for any pair of masks, including empty and full ones.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ use sam_eval::{Confusion, EmptyPolicy, EvalError, dice, iou};
 
 const POLICIES: [EmptyPolicy; 3] = [EmptyPolicy::Nan, EmptyPolicy::One, EmptyPolicy::Zero];
 
-/// Two masks of one shape; each is sparse, dense, empty or full as its own share of true elements falls.
+/// Two masks of one shape, each with its own random share of true elements: sparse, dense, empty or full.
 fn pair() -> impl Strategy<Value = (Array2<bool>, Array2<bool>)> {
     let share = || prop_oneof![Just(0.0), Just(1.0), 0.0..1.0];
     (1_usize..8, 1_usize..8, share(), share()).prop_flat_map(|(height, width, first, second)| {
@@ -58,7 +58,7 @@ proptest! {
         prop_assert!(same(counts.recall(EmptyPolicy::Nan), both / count(&b)));
         let larger = if count(&b) > 0.0 { (count(&a) - count(&b)) / count(&b) } else { f64::NAN };
         prop_assert!(same(counts.relative_volume_difference(), larger));
-        // Dice is their harmonic mean; a policy speaks of two empty masks alone.
+        // Dice is the harmonic mean of both; a policy applies only if both masks are empty.
         let (precision, recall) = (counts.precision(EmptyPolicy::One), counts.recall(EmptyPolicy::One));
         if both > 0.0 {
             let mean = 2.0 * precision * recall / (precision + recall);

@@ -1,4 +1,4 @@
-//! Records as JSON, and the tables made of them.
+//! Records as JSON, and the tables built from them.
 
 use std::collections::BTreeSet;
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! Wilcoxon's test, bootstrap intervals and correlations against scipy, and what must hold of any scores.
+//! Wilcoxon's test, bootstrap intervals and correlations against scipy, and properties that hold for any scores.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -6,7 +6,7 @@ use sam_eval::{
     BootstrapConfig, Calibration, EvalError, Wilcoxon, WilcoxonMethod, bootstrap, bootstrap_mean, failures, holm,
 };
 
-/// Both sides count in double precision; the tails of the normal distribution are approximated by each in its own way.
+/// Both sides compute in double precision, but with different approximations of the normal distribution's tails.
 const TOLERANCE: f64 = 1e-9;
 
 fn of_differences(differences: impl IntoIterator<Item = f64>) -> Wilcoxon {
@@ -72,7 +72,7 @@ fn bootstrap_is_that_of_scipy_up_to_its_draws() -> Result<(), EvalError> {
     let interval = bootstrap_mean(scores, &config)?;
     let near = |got: Option<f64>, expected: f64, by: f64| got.is_some_and(|got| (got - expected).abs() < by);
     assert!(near(interval.low, 0.6775, 0.005) && near(interval.high, 0.8825, 0.005), "{interval:?}");
-    // The same of the median, confidence_level=0.9: its values lie on a grid, so that the draws do not matter.
+    // The same interval for the median, confidence_level=0.9. Medians take few distinct values, so the random draws do not matter.
     let median = |sample: &[f64]| {
         let mut sample = sample.to_vec();
         sample.sort_by(f64::total_cmp);
@@ -101,7 +101,7 @@ fn what_says_nothing_of_its_spread_has_no_interval() -> Result<(), EvalError> {
     Ok(())
 }
 
-/// Differences with ties and zeros among them.
+/// Differences, including ties and zeros.
 fn differences() -> impl Strategy<Value = Vec<f64>> {
     vec((-6..7_i32).prop_map(f64::from), 0..12)
 }
@@ -173,7 +173,7 @@ proptest! {
         prop_assert_eq!(calibration.bins.iter().map(|bin| bin.count).sum::<usize>(), pairs.len());
         let is_correlation = |value: Option<f64>| value.is_none_or(|value| (-1.0..=1.0).contains(&value));
         prop_assert!(is_correlation(calibration.pearson) && is_correlation(calibration.spearman));
-        // Ranks do not change when the numbers are stretched.
+        // Increasing maps do not change ranks.
         let stretched = Calibration::of(pairs.iter().map(|&(predicted, truth)| (predicted * 2.0 + 1.0, truth.exp())), bins)?;
         let rank = calibration.spearman.zip(stretched.spearman);
         prop_assert!(rank.is_none_or(|(first, second)| (first - second).abs() < 1e-6));

@@ -1,4 +1,4 @@
-//! What holds for the surfaces of any two masks.
+//! Properties of the surface metrics that hold for any two masks.
 
 use ndarray::{Array3, s};
 use proptest::collection::vec;
@@ -21,7 +21,7 @@ fn between(prediction: &Array3<bool>, truth: &Array3<bool>, spacing: &[f64]) -> 
     SurfaceDistances::between(prediction, truth, spacing).expect("masks of one shape")
 }
 
-/// Every metric, in one order.
+/// Every metric, in a fixed order.
 fn all(distances: &SurfaceDistances) -> [f64; 6] {
     [
         distances.hausdorff(),
@@ -60,7 +60,7 @@ fn surface(mask: &Array3<bool>) -> Vec<[f64; 3]> {
     found
 }
 
-/// Of each element to the nearest of the others, rising.
+/// The distance of each element to the nearest of the other elements, ascending.
 fn nearest(from: &[[f64; 3]], to: &[[f64; 3]], spacing: &[f64]) -> Vec<f64> {
     let distance = |from: &[f64; 3], to: &[f64; 3]| {
         (0..3).map(|axis| ((from[axis] - to[axis]) * spacing[axis]).powi(2)).sum::<f64>().sqrt()

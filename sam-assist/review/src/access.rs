@@ -1,4 +1,4 @@
-//! Access control: only pages of this server, opened on this machine under the address with the token, are answered.
+//! Access control: the server answers only its own page, opened on this machine under the address with the token.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ const TOKEN_BYTES: usize = 32;
 /// Checks each request. It has no `Debug`, because it holds the token.
 pub(super) struct Guard {
     token: String,
-    /// The names under which a browser on this machine reaches the server.
+    /// The host names of the server in a browser on this machine.
     hosts: [String; 2],
 }
 
@@ -37,10 +37,10 @@ impl Guard {
         format!("http://{}{}", self.hosts[0], self.prefix())
     }
 
-    /// Refuses requests from elsewhere, with the reason.
+    /// Refuses requests that do not come from the page, with the reason.
     ///
-    /// A foreign host name means DNS rebinding: a foreign page whose name was made to resolve to this machine. A foreign origin is a page
-    /// from elsewhere.
+    /// A foreign host name is a sign of DNS rebinding: another site whose name was made to resolve to this machine. A foreign origin is a
+    /// page of another site.
     pub(super) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
         let host = only(headers, &header::HOST);
         if !self.hosts.iter().any(|known| host == Some(known))

@@ -1,4 +1,4 @@
-//! What a person does at the review page, whatever program is behind it.
+//! The interface between the review page and the program behind it.
 
 use sam_prompt::{
     Prompts,
@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DeskError, RankedSlice};
 
-/// What a person does at the review page.
+/// The actions of a person at the review page, as the program behind the page implements them.
 ///
 /// The page's server checks every slice, structure and coordinate first: slices are below the length of [`Overview::slices`], structures
-/// are among [`Overview::structures`], and prompts lie on the slice.
+/// are among [`Overview::structures`], and prompts are inside the slice.
 pub trait Desk: Send + Sync {
-    /// Everything that the page shows beside the slices themselves.
+    /// Everything that the page shows except the slices themselves.
     fn overview(&self) -> Overview;
 
     /// A slice as the model sees it, in 8-bit levels: `[rows, columns, channels]`, one channel for grey and three for colour.
@@ -22,13 +22,13 @@ pub trait Desk: Send + Sync {
     /// If the slice cannot be read.
     fn image(&self, slice: usize) -> Result<Array3<u8>, DeskError>;
 
-    /// The present label values of a slice: `[rows, columns]`.
+    /// The current label values of a slice: `[rows, columns]`.
     ///
     /// # Errors
     /// If the slice cannot be read.
     fn labels(&self, slice: usize) -> Result<Array2<u16>, DeskError>;
 
-    /// The person now views this slice: the next click can be prepared.
+    /// Reports which slice the person views now, so that the next click can be prepared.
     fn viewing(&mut self, slice: usize);
 
     /// Proposes the outline of a structure on a slice. Nothing is kept until [`Decision::Keep`]; the next proposal replaces this one.
@@ -40,19 +40,19 @@ pub trait Desk: Send + Sync {
     /// Decides on a slice.
     ///
     /// # Errors
-    /// [`DeskError::NotNow`] if a proposal is to be kept and there is none; [`DeskError::Store`] if the decision cannot be kept.
+    /// [`DeskError::NotNow`] if there is no proposal to keep; [`DeskError::Store`] if the decision cannot be stored.
     fn decide(&mut self, slice: usize, decision: Decision) -> Result<(), DeskError>;
 
-    /// Takes the last decision back and returns its slice; `None` if there is none.
+    /// Undoes the last decision and returns its slice; `None` if there is none.
     ///
     /// # Errors
-    /// If that cannot be kept.
+    /// If the undo cannot be stored.
     fn undo(&mut self) -> Result<Option<usize>, DeskError>;
 
-    /// Writes the mask on the scan's own grid, whole or not at all.
+    /// Writes the mask on the scan's own grid, completely or not at all.
     ///
     /// # Errors
-    /// If it cannot be written. Nothing is lost then, and it can be tried again.
+    /// If it cannot be written. Nothing is lost, and saving can be tried again.
     fn save(&mut self) -> Result<Saved, DeskError>;
 }
 
@@ -62,7 +62,7 @@ pub trait Desk: Send + Sync {
 pub struct Overview {
     /// The scan's name.
     pub name: String,
-    /// Where the mask goes.
+    /// The path of the mask file.
     pub out: String,
     /// Rows of a slice.
     pub rows: usize,
@@ -74,16 +74,16 @@ pub struct Overview {
     pub structures: Vec<StructureOverview>,
     /// The state of each slice.
     pub slices: Vec<SliceOverview>,
-    /// Slices to look at; those that need it most come first.
+    /// The slices in the order of review; those that need it most come first.
     pub ranking: Vec<RankedSlice>,
-    /// How many changes would be lost if the program stopped without saving.
+    /// Number of changes that would be lost if the program stopped without saving.
     pub unsaved: usize,
-    /// Whether there is a decision to take back.
+    /// Whether there is a decision to undo.
     pub can_undo: bool,
 }
 
 impl Overview {
-    /// A scan whose mask goes to `out`, with slices of `rows` x `columns` pixels; no slice is ranked, and nothing is unsaved.
+    /// A scan whose mask is written to `out`, with slices of `rows` x `columns` pixels; no slice is ranked, and nothing is unsaved.
     pub fn new(
         name: impl Into<String>,
         out: impl Into<String>,
@@ -107,13 +107,13 @@ impl Overview {
         }
     }
 
-    /// This overview, with slices to look at; those that need it most come first.
+    /// This overview with a ranking; the slices that need review most come first.
     #[must_use]
     pub fn with_ranking(self, ranking: Vec<RankedSlice>) -> Self {
         Self { ranking, ..self }
     }
 
-    /// This overview, with the number of changes that would be lost, and whether there is a decision to take back.
+    /// This overview with the number of unsaved changes, and whether there is a decision to undo.
     #[must_use]
     pub fn with_changes(self, unsaved: usize, can_undo: bool) -> Self {
         Self { unsaved, can_undo, ..self }
@@ -143,24 +143,24 @@ impl StructureOverview {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SliceOverview {
-    /// What was decided.
+    /// The decision on the slice.
     pub state: SliceState,
-    /// Whether no structure is on it.
+    /// Whether the slice shows no structure.
     pub is_blank: bool,
 }
 
 impl SliceOverview {
-    /// A slice in a state; `is_blank` where no structure is on it.
+    /// A slice in a state; `is_blank` if it shows no structure.
     pub fn new(state: SliceState, is_blank: bool) -> Self {
         Self { state, is_blank }
     }
 }
 
-/// What was decided on a slice.
+/// The decision on a slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SliceState {
-    /// Nothing so far: its labels were computed.
+    /// No decision yet: its labels were computed.
     Predicted,
     /// A person drew it, by clicks and boxes.
     Drawn,
@@ -176,9 +176,9 @@ pub enum SliceState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Decision {
-    /// Keep the proposal.
+    /// Keep the proposal as the slice's labels.
     Keep,
-    /// The labels are right as they stand.
+    /// The present labels are right.
     Accept,
     /// The labels are wrong.
     Reject,
@@ -190,20 +190,20 @@ pub enum Decision {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Proposal {
-    /// The label values that the slice would have, of all structures: `[rows, columns]`.
+    /// The labels of the slice if the proposal is kept, of all structures: `[rows, columns]`.
     pub labels: Array2<u16>,
     /// The IoU that the model predicts for it.
     pub predicted_iou: f32,
 }
 
 impl Proposal {
-    /// The label values that the slice would have, `[rows, columns]`, and the IoU that the model predicts for them.
+    /// The labels of the slice if the proposal is kept, `[rows, columns]`, and the IoU that the model predicts.
     pub fn new(labels: Array2<u16>, predicted_iou: f32) -> Self {
         Self { labels, predicted_iou }
     }
 }
 
-/// A mask that was written.
+/// A mask file that was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Saved {

@@ -1,4 +1,4 @@
-//! What can go wrong in a review.
+//! Errors of a review.
 
 use std::{error::Error, io, path::PathBuf};
 
@@ -12,7 +12,7 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ReviewError {
-    /// The port is taken, or the system does not allow it.
+    /// The port is in use, or the system does not allow it.
     #[error("cannot open port {port} of this machine: choose another one, or 0 for any that is free")]
     Port {
         /// The port that was asked for.
@@ -45,19 +45,19 @@ pub enum ReviewError {
         /// Why not.
         source: BoxError,
     },
-    /// Something of the session cannot be read.
+    /// A part of the session cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Why a list of slices is no ranking.
+/// Why a list of slices is not a valid ranking.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum RankingError {
     /// The file cannot be opened or read.
     #[error("the file cannot be read")]
     Read(#[source] io::Error),
-    /// The text is not such a list.
+    /// The text is not a ranking.
     #[error("expected a ranking such as [{{\"slice\": 3, \"trust\": 0.2}}]")]
     Json(#[source] serde_json::Error),
     /// A slice that the scan does not have.
@@ -84,7 +84,7 @@ pub enum RankingError {
     },
 }
 
-/// Why a decision could not be kept or read back.
+/// Why a decision could not be stored or read back.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -101,7 +101,7 @@ pub enum StoreError {
         /// Its state.
         state: crate::SliceState,
     },
-    /// Something of the session is missing or damaged, or cannot be written. Nothing has changed.
+    /// A part of the session is missing or damaged, or cannot be written. Nothing has changed.
     #[error(transparent)]
     Session(#[from] SessionError),
     /// A store of the caller's own failed. Nothing has changed.
@@ -109,7 +109,7 @@ pub enum StoreError {
     Failed(BoxError),
 }
 
-/// Why something was not done at a desk.
+/// Why a desk refused or failed an action.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum DeskError {
@@ -119,7 +119,7 @@ pub enum DeskError {
     /// There is no structure with this label value.
     #[error("no structure has the label value {0}")]
     NoSuchStructure(u16),
-    /// The decision could not be kept: nothing has changed.
+    /// The decision could not be stored. Nothing has changed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The mask is written, but not its DICOM SEG.
@@ -130,10 +130,10 @@ pub enum DeskError {
         /// Why not.
         source: BoxError,
     },
-    /// The mask is written, but not the file beside it that says what was decided.
+    /// The mask is written, but not the JSON file with the decisions.
     #[error("the mask is written, but not the file that says what was decided")]
     Record(#[source] BoxError),
-    /// It was tried, and failed.
+    /// The action was tried and failed.
     #[error(transparent)]
     Failed(BoxError),
 }

@@ -1,14 +1,13 @@
 //! The review page: a person looks through the slices of a segmented scan in a browser, corrects them with clicks and boxes, and accepts
 //! or rejects them.
 //!
-//! - [`Desk`]: what a person can do at the page. [`ScanDesk`] does it on a scan with a mask; a program may bring its own.
-//! - [`DecisionStore`]: where decisions are kept: a [`MemoryStore`] until the mask is saved, or a [`SessionStore`] at once.
-//! - [`SliceSegmenter`]: the model that answers clicks, [`ScanModel`] on the slices of one scan. [`Prefetch`] embeds slices before they
-//!   are clicked on.
-//! - [`Ranking`]: which slices to look at first.
-//! - [`Server`]: serves the page on this machine, to whoever has its address only.
+//! - [`Desk`]: the actions of a person at the page. [`ScanDesk`] implements them for a scan with a mask; a program may bring its own.
+//! - [`DecisionStore`]: storage of the decisions: a [`MemoryStore`] until the mask is saved, or a [`SessionStore`] at once.
+//! - [`SliceSegmenter`]: the model that answers clicks; [`ScanModel`] implements it. [`Prefetch`] embeds slices in advance.
+//! - [`Ranking`]: the order in which slices should be reviewed.
+//! - [`Server`]: serves the page on this machine, only to those who have its address.
 //!
-//! The page itself is hand-written and loads nothing from elsewhere; it lies in `src/page/`.
+//! The page is hand-written and loads nothing from other servers; its files are in `src/page/`.
 #![forbid(unsafe_code)]
 
 mod access;
@@ -51,7 +50,7 @@ mod tests {
 
     use super::*;
 
-    /// A desk and its parts can be shared by the threads of a server.
+    /// A desk and its parts can be shared between the threads of a server.
     #[test]
     fn everything_can_be_sent_and_shared_between_threads() {
         assert_send_sync::<ScanDesk>();

@@ -1,4 +1,4 @@
-//! A SAM behind the page: slices embedded once, clicks answered at once.
+//! A SAM behind the page: each slice is embedded once, then clicks are answered fast.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use sam_prompt::Prompts;
 
 use crate::{BoxError, ReviewError, SliceSegmenter, StructureMask};
 
-/// A SAM on the slices of one scan, with what was learned of each structure.
+/// A SAM for the slices of one scan, with the prompt card of each structure applied.
 #[derive(Debug)]
 pub struct ScanModel<B: Backend> {
     slices: Arc<EmbeddingStore<B>>,
@@ -18,7 +18,7 @@ pub struct ScanModel<B: Backend> {
 }
 
 impl<B: Backend> ScanModel<B> {
-    /// A model for a scan's slices. There is one card or `None` for each structure: without a card, the model answers as it was loaded.
+    /// A model for the slices of a scan. Each structure has a card or `None`; without a card, the loaded model is used unchanged.
     ///
     /// # Errors
     /// [`ReviewError::Card`] if a card was made for other weights.

@@ -1,4 +1,4 @@
-//! Slices embedded before they are clicked on.
+//! Embedding of slices before they are clicked on.
 
 use std::{
     sync::{
@@ -15,7 +15,7 @@ const NEIGHBOURS: usize = 16;
 /// How many slices that are next in the ranking are embedded in advance.
 const RANKED: usize = 8;
 
-/// Embeds slices in the background, in the order in which they will probably be viewed. Ends when it is dropped.
+/// Embeds slices on a background thread, in the order in which they will probably be viewed. The thread ends when this is dropped.
 #[derive(Debug)]
 pub struct Prefetch(Sender<usize>);
 
@@ -23,7 +23,7 @@ impl Prefetch {
     /// Starts the thread; it waits for the first [`Prefetch::viewing`]. `count` is the number of slices.
     ///
     /// # Errors
-    /// If the system gives no thread.
+    /// If the system cannot start a thread.
     pub fn new(model: Arc<dyn SliceSegmenter>, ranking: Ranking, count: usize) -> Result<Self, ReviewError> {
         let (sender, viewed) = channel();
         let work = move || embed_ahead(&viewed, &*model, &ranking, count);
@@ -31,9 +31,9 @@ impl Prefetch {
         Ok(Self(sender))
     }
 
-    /// The person now views this slice.
+    /// Reports which slice the person views now.
     pub fn viewing(&self, slice: usize) {
-        // Where the thread has ended, clicks embed their slices themselves.
+        // If the thread has ended, a click embeds its slice itself.
         let _ = self.0.send(slice);
     }
 }
@@ -50,7 +50,8 @@ fn embed_ahead(viewed: &Receiver<usize>, model: &dyn SliceSegmenter, ranking: &R
             Err(TryRecvError::Empty) => {}
         }
         let next = plan(current, ranking, count).into_iter().find(|&slice| !model.is_embedded(slice));
-        // A slice that cannot be embedded is reported when it is clicked on; until the person moves on nothing else is tried.
+        // A slice that cannot be embedded is reported when it is clicked on. Until then, or until another slice is viewed, the thread
+        // waits.
         let is_idle = next.is_none_or(|slice| model.embed(slice).is_err());
         if is_idle {
             let Ok(newer) = viewed.recv() else { return };
@@ -84,7 +85,7 @@ mod tests {
     use super::*;
     use crate::{BoxError, StructureMask};
 
-    /// Records the slices that it was asked to embed.
+    /// Records the slices that it embedded.
     #[derive(Debug, Default)]
     struct Notes(Mutex<Vec<usize>>);
 

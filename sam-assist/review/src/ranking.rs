@@ -1,4 +1,4 @@
-//! Which slices to look at first.
+//! The order in which slices should be reviewed.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{RankingError, ReviewError};
 
-/// A slice to look at.
+/// A slice of a ranking.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RankedSlice {
@@ -28,15 +28,15 @@ impl RankedSlice {
 pub struct Ranking(Vec<RankedSlice>);
 
 impl Ranking {
-    /// All slices in their own order, for scans without a ranking.
+    /// All slices in scan order, for scans without a ranking.
     pub fn in_order(count: usize) -> Self {
         Self((0..count).map(|slice| RankedSlice { slice, trust: None }).collect())
     }
 
-    /// The slices in this order; `count` is the number of slices of the scan.
+    /// A ranking of these slices, in this order; `count` is the number of slices of the scan.
     ///
     /// # Errors
-    /// If a slice is named twice or does not exist, or if a trust is not within 0 to 1.
+    /// If a slice is named twice or does not exist, or if a trust is not in [0, 1].
     pub fn new(ranked: Vec<RankedSlice>, count: usize) -> Result<Self, RankingError> {
         let mut is_named = vec![false; count];
         for &RankedSlice { slice, trust } in &ranked {
@@ -51,10 +51,10 @@ impl Ranking {
         Ok(Self(ranked))
     }
 
-    /// Reads `[{"slice": 3, "trust": 0.2}, ...]`, the slices that most need a look first. Other fields are ignored.
+    /// Reads `[{"slice": 3, "trust": 0.2}, ...]`; the slices that need review most come first. Other fields are ignored.
     ///
     /// # Errors
-    /// If the file cannot be read or is something else, or as [`Ranking::new`].
+    /// If the file cannot be read or is not a ranking, and under the conditions of [`Ranking::new`].
     pub fn read(path: impl AsRef<Path>, count: usize) -> Result<Self, ReviewError> {
         let path = path.as_ref();
         let text = std::fs::read_to_string(path).map_err(RankingError::Read);
@@ -66,7 +66,7 @@ impl Ranking {
         Self::new(serde_json::from_str(text).map_err(RankingError::Json)?, count)
     }
 
-    /// The slices; those to look at first come first.
+    /// The slices; those to review first come first.
     pub fn slices(&self) -> &[RankedSlice] {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! Requests of the page, checked before anything is done with them.
+//! Requests of the page, validated before use.
 
 use sam_prompt::{BoundingBox, Point, Prompts};
 use serde::Deserialize;
@@ -6,9 +6,9 @@ use thiserror::Error;
 
 use crate::{Decision, Overview};
 
-/// The most points of one request.
+/// Maximum number of points in a request.
 const MOST_POINTS: usize = 100;
-/// The most boxes of one request.
+/// Maximum number of boxes in a request.
 const MOST_BOXES: usize = 20;
 
 /// Segment a structure on a slice.
@@ -30,7 +30,7 @@ pub(super) struct SegmentRequest {
 pub(super) struct DecideRequest {
     pub(super) slice: usize,
     pub(super) decision: Decision,
-    /// The number of the proposal that is to be kept.
+    /// The number of the proposal to keep.
     #[serde(default)]
     pub(super) answer: Option<u64>,
 }
@@ -63,7 +63,7 @@ pub(super) enum RequestError {
 }
 
 impl SegmentRequest {
-    /// The request's prompts, all of them on a slice that exists.
+    /// The request's prompts, after checking that the slice exists and that all prompts are inside it.
     pub(super) fn check(self, overview: &Overview) -> Result<Prompts, RequestError> {
         check_slice(self.slice, overview)?;
         if !overview.structures.iter().any(|structure| structure.value == self.structure) {
@@ -153,7 +153,7 @@ mod tests {
         }
     }
 
-    /// Numbers as an attacker, or a broken page, might send them.
+    /// Values that an attacker or a broken page might send as numbers.
     fn number() -> impl Strategy<Value = Value> {
         prop_oneof![
             (-2.0..22.0).prop_map(Value::from),

@@ -14,7 +14,7 @@ use crate::{
     SliceOverview, SliceReview, SliceSegmenter, SliceState, StructureOverview,
 };
 
-/// Colours of the structures, in their order. Most colour-blind people can tell them apart on grey, too (after Okabe and Ito).
+/// Colours of the structures, in their order. Most colour-blind people can also tell them apart on grey (after Okabe and Ito).
 const COLOURS: [&str; 8] = ["#ff8c42", "#3fb8f0", "#2fc59a", "#f2e14c", "#e07bb5", "#5b8ff9", "#d9534f", "#b8c0cc"];
 
 /// The scan to review, and where its mask is written.
@@ -25,7 +25,7 @@ pub struct ReviewCase {
     pub scan: Arc<Scan>,
     /// How it is cut into slices.
     pub plane: SlicePlane,
-    /// The structures; the model knows them by their place in this list.
+    /// The structures; the model identifies them by their index in this list.
     pub structures: Vec<Segment>,
     /// Which slices to look at first.
     pub ranking: Ranking,
@@ -33,12 +33,12 @@ pub struct ReviewCase {
     pub mask: PathBuf,
     /// The mask as DICOM SEG: `.dcm`, for scans that are DICOM series.
     pub segmentation: Option<PathBuf>,
-    /// Fields of the file beside the mask that the program adds, such as its options.
+    /// Additional fields for the JSON file next to the mask, such as the program's options.
     pub record: serde_json::Map<String, serde_json::Value>,
 }
 
 impl ReviewCase {
-    /// A scan with its structures and the file of its mask; its slices are looked at in their own order.
+    /// A scan with its structures and the file of its mask; its slices are ranked in scan order.
     pub fn new(scan: Arc<Scan>, plane: SlicePlane, structures: Vec<Segment>, mask: impl Into<PathBuf>) -> Self {
         let ranking = Ranking::in_order(plane.count());
         let (mask, record) = (mask.into(), serde_json::Map::new());
@@ -55,17 +55,17 @@ pub struct ScanDesk {
     prefetch: Prefetch,
     /// The last proposal, and its slice.
     proposal: Option<(usize, Array2<u16>)>,
-    /// Where decisions are kept.
+    /// The storage of the decisions.
     store: Box<dyn DecisionStore>,
-    /// How many changes the written mask lacks.
+    /// Number of changes that are not in the written mask.
     unsaved: usize,
 }
 
 impl ScanDesk {
-    /// A desk with all slices of a scan: their images as the model sees them, and their labels.
+    /// A desk with all slices of a scan: the images that the model sees, and the labels.
     ///
     /// # Errors
-    /// [`ReviewError::Thread`] if the system gives no thread for slices that are embedded in advance.
+    /// [`ReviewError::Thread`] if the system cannot start the thread that embeds slices in advance.
     pub fn new(
         case: ReviewCase,
         images: Arc<dyn ImageSource>,
@@ -77,7 +77,7 @@ impl ScanDesk {
         Ok(Self { case, images, slices, model, prefetch, proposal: None, store, unsaved: 0 })
     }
 
-    /// The decisions by slice; slices that nobody decided on are left out.
+    /// The decisions by slice; slices without a decision are left out.
     pub fn states(&self) -> BTreeMap<usize, SliceState> {
         let states = self.slices.iter().map(SliceReview::state).enumerate();
         states.filter(|&(_, state)| state != SliceState::Predicted).collect()
@@ -98,7 +98,7 @@ impl ScanDesk {
         mask
     }
 
-    /// Writes the decisions beside the mask, and what the program adds.
+    /// Writes the JSON file next to the mask: the decisions, and the program's own fields.
     fn write_record(&self) -> Result<(), sam_files::WriteError> {
         let Provenance { ending, field, content } = self.store.provenance(&self.states());
         let mut record = self.case.record.clone();
@@ -148,7 +148,7 @@ impl Desk for ScanDesk {
         let place = place.ok_or(DeskError::NoSuchStructure(structure))?;
         let found = self.model.segment(slice, place, prompts).map_err(DeskError::Failed)?;
         let mut labels = self.slices[slice].labels().clone();
-        // A structure that a person points out takes its pixels from other structures.
+        // The proposed structure overwrites other structures.
         Zip::from(&mut labels).and(&found.mask).for_each(|label, &inside| {
             if inside {
                 *label = structure;

@@ -1,24 +1,24 @@
-//! The model behind the page, whatever it is.
+//! The interface of the model behind the page.
 
 use sam_prompt::{Prompts, ndarray::Array2};
 
 use crate::BoxError;
 
-/// A model on the slices of one scan. It can be asked from several threads.
+/// A model for the slices of one scan. It can be called from several threads.
 pub trait SliceSegmenter: Send + Sync {
     /// Whether the slice's embedding is in memory.
     fn is_embedded(&self, slice: usize) -> bool;
 
-    /// Computes the slice's embedding and keeps it: slow.
+    /// Computes the slice's embedding and stores it in memory; this is slow.
     ///
     /// # Errors
     /// If the slice cannot be embedded.
     fn embed(&self, slice: usize) -> Result<(), BoxError>;
 
-    /// Segments one structure, counted from 0, from prompts on a slice: fast once the slice is embedded.
+    /// Segments one structure, counted from 0, from prompts on a slice; this is fast once the slice is embedded.
     ///
     /// # Errors
-    /// If the slice cannot be embedded, or the prompts do not lie on it.
+    /// If the slice cannot be embedded, or a prompt is outside it.
     fn segment(&self, slice: usize, structure: usize, prompts: &Prompts) -> Result<StructureMask, BoxError>;
 }
 
@@ -26,14 +26,14 @@ pub trait SliceSegmenter: Send + Sync {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct StructureMask {
-    /// Where the structure is: `[rows, columns]`.
+    /// The pixels of the structure: `[rows, columns]`.
     pub mask: Array2<bool>,
     /// The IoU that the model predicts for it.
     pub predicted_iou: f32,
 }
 
 impl StructureMask {
-    /// Where the structure is, `[rows, columns]`, and the IoU that the model predicts for it.
+    /// The pixels of the structure, `[rows, columns]`, and the IoU that the model predicts for them.
     pub fn new(mask: Array2<bool>, predicted_iou: f32) -> Self {
         Self { mask, predicted_iou }
     }

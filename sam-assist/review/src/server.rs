@@ -28,10 +28,10 @@ use crate::{
     request::{DecideRequest, EmptyRequest, RequestError, SegmentRequest, ViewRequest, check_slice},
 };
 
-/// The largest request body in bytes: twice what a hundred clicks take.
+/// The maximum size of a request body in bytes: twice the size of a hundred clicks.
 const LARGEST_BODY: usize = 16 * 1024;
 
-/// Headers of every response: the page loads from here only, runs its own script only, and cannot be framed by another page.
+/// Headers of every response: the page loads only from this server, runs only its own script, and cannot be framed by another page.
 const HEADERS: [(HeaderName, &str); 7] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -53,7 +53,7 @@ struct Service {
     proposals: Arc<AtomicU64>,
 }
 
-/// Serves the page of a desk, on this machine alone.
+/// The web server of a desk's page, for this machine only.
 pub struct Server {
     listener: TcpListener,
     guard: Arc<Guard>,
@@ -71,7 +71,7 @@ impl Server {
         Ok(Self { listener, guard: Arc::new(Guard::new(address)?) })
     }
 
-    /// The page's address, which holds a secret token. Only whoever has it can open the page.
+    /// The page's address, which contains a secret token. The page cannot be opened without it.
     pub fn address(&self) -> String {
         self.guard.address()
     }
@@ -81,7 +81,7 @@ impl Server {
         router(desk, Arc::clone(&self.guard))
     }
 
-    /// Serves the desk until `shutdown` completes; requests that have begun are still answered.
+    /// Serves the desk until `shutdown` completes; requests in progress are still answered.
     ///
     /// # Errors
     /// [`ReviewError::Serve`] if the port fails.
@@ -121,7 +121,7 @@ fn router(desk: Arc<Mutex<dyn Desk>>, guard: Arc<Guard>) -> Router {
         .with_state(Service { desk, proposals: Arc::default() })
 }
 
-/// Refuses requests from elsewhere, and sets the headers of every response.
+/// Refuses requests that do not come from the page, and sets the headers of every response.
 async fn protect(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     let mut response = match guard.check(request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
@@ -184,9 +184,9 @@ impl From<DeskError> for Refusal {
 /// A request's body, or why it could not be read.
 type Body<T> = Result<Json<T>, JsonRejection>;
 
-/// Works at the desk on a thread that may block.
+/// Calls the desk on a thread that may block.
 ///
-/// A panic fails that request alone: earlier decisions are still there and can be saved.
+/// A panic fails only that request: earlier decisions remain and can be saved.
 async fn at_desk<T: Send + 'static>(
     desk: Arc<Mutex<dyn Desk>>,
     work: impl FnOnce(&mut dyn Desk) -> Result<T, Refusal> + Send + 'static,
@@ -235,7 +235,7 @@ async fn look(State(service): State<Service>, viewed: Body<ViewRequest>) -> Resu
 /// A proposal as the page reads it.
 #[derive(Serialize)]
 struct ProposalResponse {
-    /// The number by which the proposal can be kept.
+    /// The number that identifies the proposal in a later decision to keep it.
     answer: u64,
     /// Label values row by row as runs: value, pixels, value, pixels.
     runs: Vec<usize>,

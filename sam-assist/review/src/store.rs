@@ -1,4 +1,4 @@
-//! Where the decisions of a review are kept: in memory until the mask is saved, or in a session at once.
+//! Storage of the decisions of a review: in memory until the mask is saved, or in a session at once.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{SliceState, StoreError};
 
-/// The labels of a slice, and what was decided about them.
+/// The labels of a slice, and the decision about them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SliceReview {
     labels: Array2<u16>,
@@ -18,7 +18,7 @@ pub struct SliceReview {
 }
 
 impl SliceReview {
-    /// Labels in a state: `[rows, columns]`.
+    /// The labels of a slice, `[rows, columns]`, and its state.
     pub fn new(labels: Array2<u16>, state: SliceState) -> Self {
         let is_blank = is_blank(&labels);
         Self { labels, state, is_blank }
@@ -29,12 +29,12 @@ impl SliceReview {
         &self.labels
     }
 
-    /// What was decided.
+    /// The decision on the slice.
     pub fn state(&self) -> SliceState {
         self.state
     }
 
-    /// Whether no structure is on it.
+    /// Whether the slice shows no structure.
     pub fn is_blank(&self) -> bool {
         self.is_blank
     }
@@ -50,10 +50,10 @@ fn is_blank(labels: &Array2<u16>) -> bool {
     labels.iter().all(|&label| label == 0)
 }
 
-/// What is written beside a mask about the decisions in it.
+/// Information about the decisions in a mask, written to a JSON file next to it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Provenance {
-    /// The ending of the file's name, after the mask's name without its own ending.
+    /// The extension of that file; it replaces the mask's own extension.
     pub ending: &'static str,
     /// The field of the JSON object in that file.
     pub field: &'static str,
@@ -61,39 +61,39 @@ pub struct Provenance {
     pub content: Value,
 }
 
-/// Keeps decisions, and takes them back.
+/// Storage of decisions that can be undone.
 pub trait DecisionStore: Send + Sync {
-    /// Keeps a decision, and returns the slice's new state; `before` is its state before.
+    /// Stores a decision, and returns the slice's new state; `before` is its state before.
     ///
     /// # Errors
-    /// If it cannot be kept. Nothing has changed then.
+    /// If it cannot be stored. Nothing has changed then.
     fn keep(&mut self, slice: usize, before: &SliceReview, decided: SliceReview) -> Result<SliceReview, StoreError>;
 
-    /// Whether there is a decision to take back.
+    /// Whether there is a decision to undo.
     fn can_undo(&self) -> bool;
 
-    /// Takes the last decision back, and returns its slice with its new state; `None` if there is none.
+    /// Undoes the last decision, and returns its slice with its new state; `None` if there is none.
     ///
     /// # Errors
-    /// If that cannot be kept. Nothing has changed then.
+    /// If that cannot be stored. Nothing has changed then.
     fn undo(&mut self) -> Result<Option<(usize, SliceReview)>, StoreError>;
 
-    /// Whether a mask shows the labels of rejected slices, because a later round segments them again.
+    /// Whether a mask contains the labels of rejected slices, because a later round segments them again.
     fn writes_rejected(&self) -> bool;
 
-    /// Where a mask comes from, in at most 64 characters.
+    /// A description of the mask's origin, in at most 64 characters.
     fn describe(&self) -> String;
 
-    /// What is written beside a mask with these decisions in it.
+    /// Information about a mask with these decisions, to be written next to it.
     fn provenance(&self, states: &BTreeMap<usize, SliceState>) -> Provenance;
 }
 
-/// Keeps the state of slices before each decision. What is not saved is lost with the program.
+/// Keeps decisions in memory, as the state of each slice before it. Decisions that are not saved are lost when the program ends.
 #[derive(Debug, Default)]
 pub struct MemoryStore(Vec<(usize, SliceReview)>);
 
 impl MemoryStore {
-    /// No decisions yet.
+    /// A store without decisions.
     pub fn new() -> Self {
         Self::default()
     }
@@ -126,11 +126,11 @@ impl DecisionStore for MemoryStore {
     }
 }
 
-/// Keeps each decision in a session: it is on the disk before the page shows it.
+/// Stores each decision in a session: it is on the disk before the page shows it.
 #[derive(Debug)]
 pub struct SessionStore {
     session: Session,
-    /// The current round's mask as it was found.
+    /// The current round's mask before any decision.
     found: LabelVolume,
 }
 
@@ -152,7 +152,7 @@ impl SessionStore {
     /// The state of every slice.
     ///
     /// # Errors
-    /// [`StoreError::Session`] if one of the person's slices is missing or damaged.
+    /// [`StoreError::Session`] if a slice that the person drew or accepted is missing or damaged.
     pub fn slices(&self) -> Result<Vec<SliceReview>, StoreError> {
         (0..self.session.plane().count()).map(|slice| Ok(self.slice(slice)?)).collect()
     }
@@ -176,7 +176,7 @@ impl SessionStore {
 }
 
 impl DecisionStore for SessionStore {
-    /// A rejected slice is no longer the person's: its labels are again those that the round found.
+    /// A rejected slice gets back the labels that the round found.
     fn keep(&mut self, slice: usize, _: &SliceReview, decided: SliceReview) -> Result<SliceReview, StoreError> {
         let labels = decided.labels.view();
         match decided.state {
@@ -191,7 +191,7 @@ impl DecisionStore for SessionStore {
         Ok(decided)
     }
 
-    /// A round is no decision; `sam-med annotate --undo` takes it back.
+    /// A round is not a decision; `sam-med annotate --undo` undoes it.
     fn can_undo(&self) -> bool {
         self.session.last().is_some_and(|last| last.slice().is_some())
     }

@@ -20,20 +20,20 @@ pub enum BackendChoice {
     Cuda,
 }
 
-/// Work that any backend can do.
+/// A task that any backend can compute.
 pub trait Job: Send {
     /// The result.
     type Output: Send;
 
-    /// Does the work.
+    /// Runs the task.
     ///
     /// # Errors
-    /// Any error of the work.
+    /// Any error of the task.
     fn run<B: Backend>(self, device: &B::Device) -> Result<Self::Output>;
 }
 
 impl BackendChoice {
-    /// Does a job on the first device of this backend, in rayon's pool.
+    /// Runs a job on the first device of this backend, in rayon's thread pool.
     ///
     /// # Errors
     /// Those of the job.
@@ -54,7 +54,7 @@ fn on_default_device<B: Backend, J: Job>(job: J) -> Result<J::Output> {
 }
 
 impl Default for BackendChoice {
-    /// The first of flex, ndarray and cuda that this build has.
+    /// The first backend of this build, in the order flex, ndarray, cuda.
     fn default() -> Self {
         Self::value_variants()[0]
     }

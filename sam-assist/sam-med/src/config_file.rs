@@ -1,10 +1,10 @@
-//! `--config FILE`: options from a file, usually the one that was saved beside a result.
+//! `--config FILE`: options from a file, usually the file saved next to a result.
 //!
 //! The file is a JSON object of options by their long names, with `_` or `-` between words, or a record with such an object in the field
-//! `options`. Objects within it group options and are read as if their options stood one level higher. Options on the command line win:
-//! an option of the file is left out if it is given there, or conflicts with one that is. Actions are never read back, such as
-//! `--accept` or `--undo`: they belong to one run. A file that another command has saved is refused; one that names no command belongs to
-//! any.
+//! `options`. Nested objects group options and are read as if their options stood one level higher. The command line has priority: an
+//! option of the file is left out if the command line has it, or has an option that conflicts with it. Actions such as `--accept` or
+//! `--undo` are never read back: they belong to one run. A file that another command has saved is refused; a file that names no command
+//! fits any command.
 
 use std::{
     collections::BTreeSet,
@@ -18,18 +18,18 @@ use serde_json::{Map, Value};
 
 use crate::exit::Failure;
 
-/// Options that do something to a session once: they are not part of a configuration.
+/// Options that act on a session once: they are not part of a configuration.
 const ACTIONS: [&str; 6] = ["accept", "reject", "undo", "anew", "replay", "config"];
 
-/// The command line with the options of its config file put in; unchanged if there is none.
+/// Inserts the options of the config file into the command line; unchanged if there is no config file.
 ///
 /// # Errors
-/// If the file cannot be read, is no object of options, belongs to another command, or has an option that the command does not have.
+/// If the file cannot be read, is not an object of options, belongs to another command, or has an option that the command does not have.
 pub fn expand(program: &Command, words: Vec<OsString>) -> Result<Vec<OsString>> {
     let Some(path) = config_path(&words) else { return Ok(words) };
     let names: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
     let place = names.iter().skip(1).position(|word| program.find_subcommand(&**word).is_some());
-    // Without a command clap says what is wrong.
+    // Without a command, clap reports the error.
     let Some(place) = place.map(|place| place + 1) else { return Ok(words) };
     let Some(command) = program.find_subcommand(&*names[place]) else { return Ok(words) };
     let options = read(&path, command.get_name())?;
@@ -56,7 +56,7 @@ fn config_path(words: &[OsString]) -> Option<PathBuf> {
 fn given(command: &Command, words: &[OsString]) -> BTreeSet<String> {
     let words = words.iter().take_while(|word| *word != "--").filter_map(|word| word.to_str());
     let names = words.filter_map(|word| Some(word.strip_prefix("--")?.split('=').next()?.to_owned()));
-    // clap does not accept abbreviations, so that other words are wrong or values.
+    // clap does not accept abbreviations, so any other word is a value or an error.
     names.filter(|name| argument(command, name).is_some()).collect()
 }
 
@@ -64,7 +64,7 @@ fn argument<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
     command.get_arguments().find(|argument| argument.get_long() == Some(name))
 }
 
-/// The file's options.
+/// Reads the options of the file.
 fn read(path: &Path, command: &str) -> Result<Map<String, Value>> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the config file {shown}"))?;
@@ -86,7 +86,7 @@ fn read(path: &Path, command: &str) -> Result<Map<String, Value>> {
     }
 }
 
-/// A config file on its way to a command line.
+/// The conversion of a config file to command-line words.
 struct Expansion<'a> {
     command: &'a Command,
     /// Options on the command line.
@@ -100,7 +100,7 @@ impl Expansion<'_> {
         for (name, value) in options {
             let name = name.replace('_', "-");
             match (argument(self.command, &name), value) {
-                // A group of options, which may have the name of one of them.
+                // A group of options, which may have the same name as an option.
                 (_, Value::Object(group)) => words.extend(self.words(group)?),
                 _ if ACTIONS.contains(&&*name) => {}
                 (Some(argument), value) if !self.is_overridden(argument) => {
@@ -126,7 +126,7 @@ impl Expansion<'_> {
         is_given(argument) || others().any(|other| conflicts(argument, other) || conflicts(other, argument))
     }
 
-    /// An option as words; none for a value that says "not given".
+    /// An option as command-line words; empty for `null`, `false` and defaults.
     fn option(&self, argument: &Arg, name: &str, value: &Value) -> Result<Vec<OsString>> {
         let is_flag = !argument.get_action().takes_values();
         let word = |value: &str| OsString::from(format!("--{name}={value}"));
@@ -135,7 +135,7 @@ impl Expansion<'_> {
         Ok(match value {
             Value::Null | Value::Bool(false) => Vec::new(),
             Value::Bool(true) if is_flag => vec![OsString::from(format!("--{name}"))],
-            // A default that is spelled out would conflict with other options, and need those that it requires.
+            // A default is left out: if given, it would conflict with other options or require others.
             Value::String(text) if is_default(text) => Vec::new(),
             Value::String(text) if !is_flag => vec![word(text)],
             Value::Number(number) if !is_flag && is_default(&number.to_string()) => Vec::new(),
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
     use crate::program::Program;
 
-    /// The words that follow `sam-med annotate`.
+    /// The words after `sam-med annotate`.
     fn expanded(file: &str, more: &[&str]) -> Result<Vec<String>> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("mask.json");

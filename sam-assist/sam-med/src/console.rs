@@ -1,4 +1,4 @@
-//! How a command talks to the user: results on standard output, progress and notes on the error stream.
+//! Output of a command: results on standard output, progress and notes on standard error.
 
 use std::{
     env, fmt,
@@ -16,24 +16,24 @@ use crate::{
     stop::Stop,
 };
 
-/// A command's connection to the user: where its results, notes and progress go, and whether the user asked to stop.
+/// The output of a command: results, notes and progress, and whether the user asked to stop.
 #[derive(Debug, Clone)]
 pub struct Console {
     json: bool,
     quiet: bool,
     bars: Option<MultiProgress>,
-    /// The template of a bar.
+    /// The template of a progress bar.
     template: &'static str,
     stop: Stop,
 }
 
-/// A bar on a terminal.
+/// The template on a terminal.
 const BAR: &str = "{prefix:<28} {wide_bar:.cyan/blue} {pos:>4}/{len:<4} {elapsed:>4}, {eta:>4} left {msg}";
-/// The same for users who set `NO_COLOR`, which wins over whatever else is in the environment.
+/// The template without colours, for users who set `NO_COLOR`, which has priority over other environment variables.
 const PLAIN_BAR: &str = "{prefix:<28} {wide_bar} {pos:>4}/{len:<4} {elapsed:>4}, {eta:>4} left {msg}";
 
 impl Console {
-    /// Results as text or as JSON, notes or none, and bars on a terminal.
+    /// A console with results as text or as JSON, with or without notes, and with bars on a terminal.
     pub fn new(json: bool, quiet: bool, stop: Stop) -> Self {
         let is_shown = !quiet && io::stderr().is_terminal();
         let bars = is_shown.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
@@ -41,18 +41,18 @@ impl Console {
         Self { json, quiet, bars, template: if is_plain { PLAIN_BAR } else { BAR }, stop }
     }
 
-    /// A console without progress bars that is never stopped: for programs that call a command as a function.
+    /// A console without progress bars and without a stop request, for programs that call a command as a function.
     pub fn plain() -> Self {
         Self { json: false, quiet: true, bars: None, template: PLAIN_BAR, stop: Stop::default() }
     }
 
-    /// This console with a line for each stage in place of bars, as without a terminal: other lines would tear them.
+    /// This console with one line for each stage instead of bars, as without a terminal, because other output would break the bars.
     #[must_use]
     pub fn without_bars(self) -> Self {
         Self { bars: None, ..self }
     }
 
-    /// The user's wish to stop.
+    /// The user's stop request.
     pub fn stop(&self) -> &Stop {
         &self.stop
     }
@@ -62,7 +62,7 @@ impl Console {
         self.stop.flow()
     }
 
-    /// Fails if the user asked to stop; `kept` says what is left of the work.
+    /// Fails if the user asked to stop; `kept` says which results remain.
     ///
     /// # Errors
     /// [`Failure::Stopped`].
@@ -75,7 +75,7 @@ impl Console {
         self.json
     }
 
-    /// Prints a result on standard output: as text, or as one line of JSON. A reader that has closed the pipe is no error.
+    /// Prints a result on standard output, as text or as one line of JSON. A pipe closed by its reader is not an error.
     ///
     /// # Errors
     /// If standard output cannot be written to.
@@ -101,20 +101,20 @@ impl Console {
         }
     }
 
-    /// Prints a note on the error stream, unless the user asked for quiet.
+    /// Prints a note on standard error, except with `--quiet`.
     pub fn note(&self, note: impl fmt::Display) {
         if !self.quiet {
             self.warn(note);
         }
     }
 
-    /// Prints a warning on the error stream, quiet or not.
+    /// Prints a warning on standard error, even with `--quiet`.
     pub fn warn(&self, warning: impl fmt::Display) {
         let text = printable(&warning.to_string());
         self.aside(|| error_line(text));
     }
 
-    /// A bar for work of `length` steps. Without a terminal it is not drawn, and a line says that the work begins.
+    /// A progress bar for `length` steps. Without a terminal it is hidden, and a line reports the start of the work.
     pub fn bar(&self, name: &str, length: usize) -> ProgressBar {
         let Some(bars) = &self.bars else {
             self.note(format_args!("{name} ..."));
@@ -128,7 +128,7 @@ impl Console {
         bar
     }
 
-    /// Prints beside the bars, which are taken away meanwhile.
+    /// Prints while the bars are hidden.
     fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
         match &self.bars {
             Some(bars) => bars.suspend(print),

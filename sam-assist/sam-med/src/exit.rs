@@ -1,4 +1,4 @@
-//! How the program ends: its exit codes, and what it says on the error stream.
+//! Exit codes of the program, and its error messages on standard error.
 
 use std::{
     fmt,
@@ -18,11 +18,11 @@ use thiserror::Error;
 pub enum Status {
     /// Everything was done.
     Done = 0,
-    /// Something of the input is missing, damaged or does not fit, or a result cannot be written.
+    /// An input is missing, damaged or does not fit the others, or a result cannot be written.
     Input = 1,
     /// The command line is wrong.
     Usage = 2,
-    /// A defect of the program.
+    /// A bug of the program.
     Internal = 3,
     /// The user stopped it (Ctrl-C or SIGTERM).
     Stopped = 130,
@@ -34,20 +34,20 @@ impl From<Status> for ExitCode {
     }
 }
 
-/// An end that is no ordinary error.
+/// A reason to end that is not an ordinary error.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Failure {
     /// The user stopped the command.
     #[error("stopped: {0}")]
     Stopped(&'static str),
-    /// The options do not go together.
+    /// The options contradict each other.
     #[error("{0}")]
     Usage(String),
 }
 
 impl Failure {
-    /// Options that do not go together.
+    /// The error of options that contradict each other.
     pub fn usage(message: impl fmt::Display) -> anyhow::Error {
         Self::Usage(message.to_string()).into()
     }
@@ -72,7 +72,7 @@ impl Status {
     }
 }
 
-/// Runs a command, says on the error stream how it failed, and returns its exit code. A panic is a defect of the program.
+/// Runs a command, prints its error on standard error, and returns its exit code. A panic counts as a bug of the program.
 pub fn run(command: impl FnOnce() -> Result<()>) -> Status {
     match catch_unwind(AssertUnwindSafe(command)) {
         Ok(Ok(())) => Status::Done,
@@ -80,7 +80,7 @@ pub fn run(command: impl FnOnce() -> Result<()>) -> Status {
             error_line(format_args!("error: {}", printable(&format!("{error:#}"))));
             Status::of(&error)
         }
-        // The panic's own message is on the error stream already.
+        // The panic's own message is on standard error already.
         Err(_) => {
             error_line(format_args!(
                 "error: this is a defect of sam-med {}; please report it with the lines above at {}/issues",
@@ -92,12 +92,12 @@ pub fn run(command: impl FnOnce() -> Result<()>) -> Status {
     }
 }
 
-/// Writes a line to the error stream. The stream may be closed by now, which changes nothing about how the program ends.
+/// Writes a line to standard error. A closed stream is ignored and does not change the exit code.
 pub(crate) fn error_line(line: impl fmt::Display) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// A text of several lines in which file names and structures cannot steer a terminal.
+/// A text of several lines without terminal control sequences, which file names and structure names could contain.
 pub(crate) fn printable(text: &str) -> String {
     text.lines().map(sam_files::sanitize).collect::<Vec<_>>().join("\n")
 }

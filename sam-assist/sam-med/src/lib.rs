@@ -1,11 +1,11 @@
 //! The program `sam-med` as a library: its commands, and the command-line pieces that other programs of this workspace reuse.
 //!
-//! - [`program`]: the command line, and [`exit`] its exit codes.
+//! - [`program`]: the command line; [`exit`]: its exit codes.
 //! - [`commands`]: each command with its `Options` and its `run`.
 //! - [`options`]: options that commands share.
 //! - [`console`]: results on standard output, notes and progress on standard error; [`progress`]: bars for long calls.
 //! - [`backend`]: the choice of backend, the only place that names one.
-//! - [`config_file`]: `--config`; [`record`]: files of results.
+//! - [`config_file`]: `--config`; [`record`]: result files.
 //! - [`parity`]: comparison with reference tensors of the official implementations.
 //!
 //! To embed the annotator in another program, use `sam-annotate`; this crate prints, draws bars and reads command lines.
@@ -24,7 +24,7 @@ pub mod progress;
 pub mod record;
 pub mod stop;
 
-/// Runs the command `quickstart` with the words of this process.
+/// Runs the command `quickstart` with the arguments of this process.
 pub fn quickstart() -> std::process::ExitCode {
     let mut words = std::env::args_os();
     let program = words.next().unwrap_or_else(|| "sam-med".into());

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use mimalloc::MiMalloc;
 
-/// Tensors come and go by the megabyte; the system's allocator returns each to the kernel and asks for it again.
+/// Tensors of many megabytes are allocated and freed all the time; the system's allocator returns each one to the kernel and requests it
+/// again.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

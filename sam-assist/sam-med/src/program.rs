@@ -1,4 +1,4 @@
-//! The program `sam-med`: its commands, and what they have in common.
+//! The program `sam-med`: its commands and their common options.
 
 use std::{ffi::OsString, io, path::PathBuf, process::ExitCode};
 
@@ -37,7 +37,7 @@ First steps:
 Exit codes: 0 done, 1 bad input, 2 wrong command line, 3 defect of the program, 130 stopped.
 Results are on standard output, progress and notes on standard error.";
 
-// Options of every command; a doc comment would take the place of the program's description.
+// Options of every command; a doc comment here would replace the program's description.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Common options")]
 struct CommonOptions {
@@ -81,7 +81,7 @@ enum Command {
     Panic,
 }
 
-/// Runs the program with these words, the first of which is its name. Nothing panics: a panic is reported, and has its exit code.
+/// Runs the program with these words, the first of which is its name. Panics are caught, reported, and have their own exit code.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let words: Vec<_> = words.into_iter().collect();
     let mut usage = None;
@@ -96,7 +96,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         },
     });
     let Some(error) = usage else { return status.into() };
-    // Help and version are results, everything else is an error; clap knows which stream each belongs to.
+    // Help and version are results, everything else is an error; clap selects the stream.
     let printed = error.print();
     match (error.use_stderr(), printed) {
         (true, _) => Status::Usage.into(),
@@ -105,7 +105,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Reads the command line, and the config file that it names.
+/// Parses the command line, and the config file that it names.
 fn parse(words: Vec<OsString>) -> Result<Program> {
     let mut command = Program::command();
     command.build();
@@ -152,7 +152,7 @@ fn level(verbose: u8) -> LevelFilter {
     }
 }
 
-/// Writes what the libraries trace to standard error. A program that calls a command as a function may have its own subscriber.
+/// Sends the libraries' tracing output to standard error. A program that calls a command as a function may have its own subscriber.
 fn trace(level: LevelFilter) {
     let _ = tracing_subscriber::fmt()
         .with_max_level(level)

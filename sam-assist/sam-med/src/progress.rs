@@ -1,4 +1,4 @@
-//! Progress of long calls: bars on a terminal, a line for each stage without one. The user's wish to stop is passed on.
+//! Progress of long calls: bars on a terminal, one line for each stage without one. The user's stop request is passed on.
 
 use std::ops::ControlFlow;
 
@@ -9,22 +9,22 @@ use sam_prompt::progress::{Progress, Stage};
 
 use crate::console::Console;
 
-/// Shows the progress of one call after the other.
+/// An observer that shows the progress of one call after another.
 #[derive(Debug)]
 pub struct ProgressBars {
     console: Console,
-    /// The bar, and what it is about.
+    /// The current bar, with its stage and subject.
     shown: Option<(Stage, String, ProgressBar)>,
     told_to_stop: bool,
 }
 
 impl ProgressBars {
-    /// Nothing is shown yet.
+    /// An observer that shows nothing yet.
     pub fn new(console: &Console) -> Self {
         Self { console: console.clone(), shown: None, told_to_stop: false }
     }
 
-    /// Shows how far a call is; `what` is what it works on. Returns `Break` once the user asked to stop.
+    /// Shows the progress of a call; `what` is its subject. Returns `Break` once the user asked to stop.
     pub fn show(&mut self, what: &str, progress: &Progress) -> ControlFlow<()> {
         if self.shown.as_ref().is_none_or(|(stage, shown, _)| *stage != progress.stage || shown != what) {
             self.clear();
@@ -43,7 +43,7 @@ impl ProgressBars {
         self.flow()
     }
 
-    /// `Break` once the user asked to stop, with a note at the first time.
+    /// `Break` once the user asked to stop, with a note the first time.
     fn flow(&mut self) -> ControlFlow<()> {
         let flow = self.console.flow();
         if flow.is_break() && !std::mem::replace(&mut self.told_to_stop, true) {
@@ -52,7 +52,7 @@ impl ProgressBars {
         flow
     }
 
-    /// Shows what an annotator reports.
+    /// Shows an event of an annotator.
     pub fn event(&mut self, event: &Event) -> ControlFlow<()> {
         let name = event.structure();
         match event {
@@ -73,7 +73,7 @@ impl ProgressBars {
         self.flow()
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn clear(&mut self) {
         if let Some((.., bar)) = self.shown.take() {
             bar.finish_and_clear();
@@ -87,7 +87,7 @@ impl Drop for ProgressBars {
     }
 }
 
-/// Shows the progress of an experiment.
+/// An observer that shows the progress of an experiment.
 #[derive(Debug)]
 pub struct ExperimentBars {
     bars: ProgressBars,
@@ -95,12 +95,12 @@ pub struct ExperimentBars {
 }
 
 impl ExperimentBars {
-    /// Nothing is shown yet.
+    /// An observer that shows nothing yet.
     pub fn new(console: &Console) -> Self {
         Self { bars: ProgressBars::new(console), case: None }
     }
 
-    /// Shows what an experiment reports. Returns `Break` once the user asked to stop.
+    /// Shows an event of an experiment. Returns `Break` once the user asked to stop.
     pub fn event(&mut self, event: &experiments::Event) -> ControlFlow<()> {
         use experiments::Event as E;
         let console = self.bars.console.clone();
@@ -143,7 +143,7 @@ impl Drop for ExperimentBars {
     }
 }
 
-/// A stage in words, before the name of a structure.
+/// The stage as a verb before the name of a structure.
 fn verb(stage: Stage) -> &'static str {
     match stage {
         Stage::Read => "Reading",

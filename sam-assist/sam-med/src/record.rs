@@ -1,4 +1,4 @@
-//! Files of results: every JSON file that a command writes is written here.
+//! Result files: every JSON file of a command is written here.
 
 use std::{io, path::Path};
 
@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::backend::BackendChoice;
 
-/// Writes a value as JSON with line breaks, whole or not at all.
+/// Writes a value as JSON with line breaks, completely or not at all.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -22,7 +22,7 @@ pub fn write_json(path: impl AsRef<Path>, value: &impl Serialize) -> Result<()> 
     write_text(path, &(text + "\n"))
 }
 
-/// Writes a text, whole or not at all.
+/// Writes a text, completely or not at all.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -33,7 +33,7 @@ pub fn write_text(path: impl AsRef<Path>, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// Creates a folder for results, and the folders above it.
+/// Creates a folder for results, and its parent folders.
 ///
 /// # Errors
 /// If it cannot be created.
@@ -43,14 +43,14 @@ pub fn create_folder(path: impl AsRef<Path>) -> Result<()> {
     created.with_context(|| format!("cannot create the folder {}", path.display()))
 }
 
-/// A command's options as they are saved beside its results, for `--config`: the command, the program's version and the options.
+/// A command's options as they are saved with its results, for `--config`: the command, the program's version and the options.
 pub fn saved_options(command: &str, options: &impl Serialize) -> Map<String, Value> {
     let fields =
         [("command", json!(command)), ("version", json!(env!("CARGO_PKG_VERSION"))), ("options", json!(options))];
     fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
 }
 
-/// What results were computed with.
+/// The environment in which results were computed.
 pub fn environment<B: Backend>(backend: BackendChoice, predictor: &SamPredictor<B>) -> Environment {
     Environment::new(backend, predictor)
 }

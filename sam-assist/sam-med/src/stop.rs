@@ -1,4 +1,4 @@
-//! Ctrl-C: the first stops politely, the second ends the program at once.
+//! Handling of Ctrl-C: the first stops gracefully, the second ends the program at once.
 
 use std::{
     io,
@@ -22,32 +22,32 @@ use crate::exit::Status;
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
     asked: Arc<AtomicBool>,
-    /// What happens at a signal.
+    /// The registered signal handlers.
     watches: Arc<[SigId]>,
 }
 
 impl Stop {
-    /// Watches for Ctrl-C and SIGTERM. The first one is noted, and whoever works reads it from here; the second one ends the program.
+    /// Watches for Ctrl-C and SIGTERM. The first one is recorded for the running work to read; the second one ends the program.
     ///
     /// # Errors
-    /// If the system does not allow it.
+    /// If the system refuses a signal handler.
     pub fn on_signals() -> io::Result<Self> {
         let asked = Arc::default();
         let watches = watch(&asked)?;
         Ok(Self { asked, watches })
     }
 
-    /// Ends the program with the code of a stopped one at the first signal, for commands that cannot stop half way: they write their
-    /// result whole or not at all.
+    /// Ends the program with the exit code of a stopped one at the first signal. For commands that cannot stop half-way: they write their
+    /// result completely or not at all.
     ///
     /// # Errors
-    /// If the system does not allow it.
+    /// If the system refuses a signal handler.
     pub fn at_once() -> io::Result<Self> {
         let watches = watch(&Arc::new(AtomicBool::new(true)))?;
         Ok(Self { watches, ..Self::default() })
     }
 
-    /// Leaves signals to whoever watches for them from now on. A wish that was noted before stays.
+    /// Unregisters the signal handlers, so that other code can handle signals. An earlier stop request remains.
     pub fn release(&self) {
         for &watch in &*self.watches {
             unregister(watch);
@@ -65,11 +65,11 @@ impl Stop {
     }
 }
 
-/// At each signal: ends the program if the flag is set, and sets it.
+/// Registers two handlers for each signal: the first ends the program if the flag is set, the second sets the flag.
 fn watch(asked: &Arc<AtomicBool>) -> io::Result<Arc<[SigId]>> {
     let mut watches = Vec::new();
     for signal in [SIGINT, SIGTERM] {
-        // In this order: the first signal finds the flag unset, and sets it.
+        // The order matters: at the first signal the flag is not yet set.
         watches.push(flag::register_conditional_shutdown(signal, i32::from(Status::Stopped as u8), Arc::clone(asked))?);
         watches.push(flag::register(signal, Arc::clone(asked))?);
     }

@@ -1,4 +1,4 @@
-//! Many scans at once: each is done once, whoever is killed.
+//! Batches of many scans: each is done once, even if processes are killed.
 
 use std::{
     fs,
@@ -31,7 +31,7 @@ fn write_cases(folder: &Path) -> Result<()> {
     Ok(fs::write(folder.join("cases.csv"), table)?)
 }
 
-/// Batch's words for a folder, and more of them.
+/// The command line of a batch in a folder, with more words.
 fn words(folder: &Path, more: &[&str]) -> Vec<String> {
     let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
     let mut words = vec!["batch".to_owned(), "--cases".to_owned(), path("cases.csv")];
@@ -45,7 +45,7 @@ fn start(folder: &Path, shard: &str) -> Result<Child> {
     program::start(words(folder, &["--shard", shard]))
 }
 
-/// The cases that a program began, each on a line of the error stream.
+/// The number of cases that a process began, each reported on a line of standard error.
 fn begun(output: &str) -> usize {
     output.lines().filter(|line| line.ends_with(".nii.gz: begun")).count()
 }
@@ -83,7 +83,7 @@ fn four_shards_do_each_case_once_though_one_is_killed() -> Result<()> {
 
     let mut killed = start(folder, "2/4")?;
     let others = ["1/4", "3/4", "4/4"].map(|shard| start(folder, shard));
-    // As soon as it has begun its first case.
+    // Wait until it has begun its first case.
     let mut output = BufReader::new(killed.stderr.take().context("its output is piped")?);
     let (mut line, mut of_killed) = (String::new(), 0);
     while of_killed == 0 && output.read_line(&mut line)? > 0 {
@@ -98,7 +98,7 @@ fn four_shards_do_each_case_once_though_one_is_killed() -> Result<()> {
         total += end(child?)?;
     }
     ensure!(records(folder)?.len() < CASES, "what was killed is not done");
-    // Started again, twice over: a case has one doer.
+    // Both are started with overlapping shards; each case is done by one of them.
     let again = [start(folder, "2/4")?, start(folder, "1/1")?];
     for child in again {
         total += end(child)?;
@@ -122,7 +122,7 @@ fn a_case_that_was_stopped_has_not_failed() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let folder = folder.path();
     write_cases(folder)?;
-    // A learning that nobody waits for.
+    // More ensemble members than the test waits for.
     let words = |more: &[&str]| [words(folder, more), vec!["--members=16".to_owned()]].concat();
     let mut child = program::start(words(&[]))?;
     let mut stderr = wait_for(&mut child, "Learning")?;

@@ -1,4 +1,4 @@
-//! `--config`: a result can be computed again from the file beside it.
+//! `--config`: a result can be computed again from the file next to it.
 
 use std::fs;
 
@@ -71,7 +71,7 @@ fn an_evaluation_is_repeated_from_the_file_beside_its_results() -> Result<()> {
     };
     assert!(records(&ran.json()?).as_array().is_some_and(|records| !records.is_empty()), "{}", ran.stdout);
     assert_eq!(records(&ran.json()?), records(&repeated.json()?));
-    // The config of one command is not that of another.
+    // A config of one command is refused by another.
     let error = program::run(["coarse", "--config", &config])?.failed(1)?;
     assert!(error.contains("`sam-med evaluate`"), "{error}");
     Ok(())

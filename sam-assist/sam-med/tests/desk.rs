@@ -1,4 +1,4 @@
-//! A desk: a scan, a model, and a session of them.
+//! A desk: a folder with a scan, a model and their session.
 
 use std::{fs, ops::Deref};
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::program;
 
-/// A scan and a model in a folder.
+/// A folder with a scan and a model.
 pub(crate) struct Desk(sam_testing::scan::Desk);
 
 impl Deref for Desk {
@@ -33,12 +33,12 @@ impl Desk {
         Ok(sam_data::read_labels(self.path("mask.nii.gz"))?)
     }
 
-    /// A path on the desk as a word of a command line.
+    /// A path on the desk as an argument.
     pub(crate) fn word(&self, name: &str) -> String {
         program::word(self.path(name))
     }
 
-    /// The command line of a command, with more words; those that are files of the desk are given their paths.
+    /// The command line of a command, with more words; names of files on the desk are replaced by their paths.
     pub(crate) fn words_of(&self, command: &str, more: &[&str]) -> Vec<String> {
         let mut words = vec![command.to_owned()];
         for (option, name) in [("--image", "scan.nii.gz"), ("--weights", "tiny.safetensors"), ("--cache", "cache")] {
@@ -55,7 +55,7 @@ impl Desk {
         self.words_of(command, &["--out", "mask.nii.gz", "--session", &session])
     }
 
-    /// Runs annotate in the session, with more words.
+    /// Runs `annotate` in the session, with more words.
     pub(crate) fn annotate(&self, more: &str) -> Result<program::Ran> {
         let mut words = self.words("annotate");
         for word in more.split_whitespace() {
@@ -64,17 +64,17 @@ impl Desk {
         program::run(words)
     }
 
-    /// Runs annotate in the session to its end.
+    /// Runs `annotate` in the session, and fails unless it succeeds.
     pub(crate) fn run(&self, more: &str) -> Result<()> {
         self.annotate(more)?.done().map(drop)
     }
 
-    /// Writes the outlines of some slices.
+    /// Writes a label map with the outlines of some slices.
     pub(crate) fn outline(&self, slices: &[usize]) -> Result<()> {
         self.write("partial.nii.gz", &self.outlines(slices).labels)
     }
 
-    /// The first round, learned from some slices; others are named in more words.
+    /// Runs the first round, which learns from some slices; `more` holds other options.
     pub(crate) fn begin(&self, outlined: &[usize], more: &str) -> Result<()> {
         self.outline(outlined)?;
         self.run(&format!("--annotations partial.nii.gz {more}"))

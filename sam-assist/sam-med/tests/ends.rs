@@ -1,4 +1,4 @@
-//! Exit codes, and which stream says what.
+//! Exit codes, and the stream of each output.
 
 use std::{fs, process::Stdio};
 
@@ -39,7 +39,7 @@ fn each_end_has_its_exit_code_and_its_stream() -> Result<()> {
     Ok(())
 }
 
-/// Only the build that is tested has a command that panics: to a release build its name is a wrong word.
+/// Only debug builds have a command that panics; a release build rejects its name.
 #[test]
 fn a_panic_is_reported_as_a_defect_of_the_program() -> Result<()> {
     for words in [&["panic"][..], &["panic", "--quiet"], &["panic", "--json"]] {
@@ -74,7 +74,6 @@ fn a_closed_error_stream_does_not_change_the_exit_code() -> Result<()> {
     Ok(())
 }
 
-/// `CLICOLOR_FORCE` stands in for a terminal. The test of `--config` sees that no bars are drawn without one.
 #[test]
 fn a_mask_never_replaces_the_scan_or_the_outlines() -> Result<()> {
     let desk = Desk::new();
@@ -102,7 +101,7 @@ fn small_commands_give_their_results_as_text_and_as_json() -> Result<()> {
     assert!(embedded.stderr.is_empty(), "{}", embedded.stderr);
     let cards = program::run(["cards", &desk.word("."), "--json"])?.done()?;
     assert_eq!(cards.json()?, serde_json::json!({ "cards": [] }));
-    // Of a folder without cards, the checkpoints are told of.
+    // In a folder without cards, the checkpoints are named as not shown.
     assert!(cards.stderr.contains("not shown") && cards.stderr.contains("half.safetensors"), "{}", cards.stderr);
     Ok(())
 }

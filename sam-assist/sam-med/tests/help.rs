@@ -1,4 +1,4 @@
-//! Help fits a screen, and shows how a command is used.
+//! Help texts fit on a screen and show how a command is used.
 
 use anyhow::Result;
 

@@ -1,4 +1,4 @@
-//! The program from end to end: exit codes, help, JSON, config files, Ctrl-C; sessions, whatever ends the program; many scans at once.
+//! The program from end to end: exit codes, help, JSON, config files, Ctrl-C, sessions that survive a kill, and batches of scans.
 #![cfg(all(unix, feature = "flex"))]
 
 mod batch;

@@ -1,6 +1,6 @@
-//! The review page on a session: whatever ends the program, no decision that the page was told of is lost.
+//! The review page on a session: if the program is killed, no decision that it confirmed to the page is lost.
 //!
-//! `SAM_MED_KILLS` says how often it is killed, 5 times if it does not.
+//! `SAM_MED_KILLS` sets how often it is killed; the default is 5.
 
 use std::{
     env,
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::{desk::Desk, program};
 
-/// Decisions taken at most before the program is killed.
+/// Maximum number of decisions before the program is killed.
 const MOST: u32 = 12;
 
 /// The program, serving its page.
@@ -43,7 +43,7 @@ impl Page {
         Ok(Self { child, host: host.to_owned(), path: format!("/{path}") })
     }
 
-    /// Asks for something, and does not wait for the answer.
+    /// Sends a request, and does not wait for the answer.
     fn send(&self, what: &str, sent: Option<&Value>) -> Result<TcpStream> {
         let Self { host, path, .. } = self;
         let (method, body) = sent.map_or(("GET", String::new()), |sent| ("POST", sent.to_string()));
@@ -57,7 +57,7 @@ impl Page {
         Ok(stream)
     }
 
-    /// What a request is answered, as JSON; an error where the program is gone or refuses.
+    /// Sends a request, and returns the answer as JSON; an error if the program has ended or refuses the request.
     fn ask(&self, what: &str, sent: Option<&Value>) -> Result<Value> {
         let mut answer = String::new();
         self.send(what, sent)?.read_to_string(&mut answer)?;
@@ -66,7 +66,7 @@ impl Page {
         Ok(serde_json::from_str(body)?)
     }
 
-    /// Ctrl-C saves, and ends.
+    /// Ends the program with Ctrl-C, which saves.
     fn end(mut self) -> Result<()> {
         program::signal(&self.child, "INT")?;
         ensure!(self.child.wait()?.code() == Some(0), "it ended with an error");
@@ -80,7 +80,7 @@ impl Page {
     }
 }
 
-/// What was decided on each slice.
+/// The state of each slice.
 fn states(overview: &Value) -> Result<Vec<String>> {
     let slices = overview["slices"].as_array().context("slices")?;
     slices.iter().map(|slice| Ok(slice["state"].as_str().context("a state")?.to_owned())).collect()
@@ -93,7 +93,7 @@ fn no_decision_that_the_page_was_told_of_is_lost_when_the_program_is_killed() ->
     let shown = &desk.shown;
     let outlined = &shown[..2];
     desk.begin(outlined, "")?;
-    // The last round needs an outline to learn from.
+    // The outlines are left alone, because the last round needs them to learn from.
     let others: Vec<_> = (0..desk.plane.count()).filter(|slice| !outlined.contains(slice)).collect();
     let mut rng = ChaCha8Rng::seed_from_u64(kills);
     let (mut stood, mut decided) = (None::<Vec<String>>, 0_u64);
@@ -117,11 +117,11 @@ fn no_decision_that_the_page_was_told_of_is_lost_when_the_program_is_killed() ->
             now = states(if what == "undo" { &answer["overview"] } else { &answer })?;
             decided += 1;
         }
-        // Now and then while the mask is being written, on which no decision hangs.
+        // Every second kill may happen while the mask is written; no decision depends on that file.
         let _saving = (kill % 2 == 0).then(|| page.send("save", Some(&json!({})))).transpose()?;
         thread::sleep(Duration::from_micros(u64::from(rng.next_u32() % 20_000)));
         page.kill()?;
-        // What is there under the mask's name is whole.
+        // The mask file must be complete.
         desk.mask()?;
         stood = Some(now);
     }
@@ -129,6 +129,6 @@ fn no_decision_that_the_page_was_told_of_is_lost_when_the_program_is_killed() ->
     ensure!(Some(states(&page.ask("overview", None)?)?) == stood, "what was decided before the last kill is lost");
     page.end()?;
     println!("killed {kills} times after {decided} decisions, none lost");
-    // The next round learns from them.
+    // The next round learns from the decisions.
     desk.run("--anew")
 }

@@ -1,4 +1,4 @@
-//! The annotator's loop from end to end, on a phantom and a tiny model of random weights: correct, accept, reject, undo, replay.
+//! The annotation loop from end to end, on a phantom and a tiny model of random weights: correct, accept, reject, undo, replay.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ fn a_scan_is_corrected_round_after_round() -> Result<()> {
     let desk = Desk::new();
     assert!(desk.annotate("")?.failed(1)?.contains("--annotations FILE"));
     let (shown, bare) = (&desk.shown, &desk.bare);
-    // Two are outlined, one is empty; later one is corrected, one accepted, one rejected.
+    // Two slices are outlined and one is empty; later one is corrected, one accepted and one rejected.
     let ([outlined, wrong, right, also_outlined, ..], [empty, .., rejected]) = (&shown[..], &bare[..]) else {
         bail!("the phantom shows its structure on the slices {shown:?} alone")
     };
@@ -48,11 +48,11 @@ fn a_scan_is_corrected_round_after_round() -> Result<()> {
     assert_eq!(provenance["round"]["warm_start"], 1);
     assert_eq!(provenance["round"]["seed"], 1);
 
-    // The same map again changes nothing, and no round is needed.
+    // The same label map again changes nothing, so no round is run.
     desk.run("--annotations corrected.nii.gz")?;
     assert_eq!((desk.provenance()?["events"].clone(), desk.mask()?), (provenance["events"].clone(), second.clone()));
 
-    // Back to the first mask, with what was decided since upon it; then the decisions, the last one first.
+    // Undo of the round restores the first mask with the later decisions in it; further undos remove the decisions, the last one first.
     desk.run("--undo")?;
     let back = desk.mask()?;
     assert_eq!(desk.provenance()?["round"]["number"], 1);
@@ -67,7 +67,7 @@ fn a_scan_is_corrected_round_after_round() -> Result<()> {
     desk.run("--anew --members 2")?;
     let provenance = desk.provenance()?;
     assert_eq!((&provenance["round"]["number"], &provenance["round"]["warm_start"]), (&3.into(), &Value::Null));
-    // Two members cannot go on from one, nor one from two.
+    // A warm start needs the same number of ensemble members.
     desk.run(&format!("--accept {right} --warm"))?;
     assert_eq!(desk.provenance()?["round"]["warm_start"], Value::Null);
 

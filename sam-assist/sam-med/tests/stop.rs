@@ -1,4 +1,4 @@
-//! Ctrl-C: the first stops politely and leaves everything whole, the second ends the program at once.
+//! Ctrl-C: the first stops gracefully and leaves all files complete, the second ends the program at once.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{desk::Desk, program};
 
-/// A learning that nobody waits for.
+/// Ensemble size for a training that lasts longer than the test waits.
 const MEMBERS: &str = "16";
 
 /// Reads the error stream until a line contains a text.
@@ -25,7 +25,7 @@ pub(crate) fn wait_for(child: &mut Child, text: &str) -> Result<BufReader<std::p
     Ok(stderr)
 }
 
-/// Every file of the desk and its session, those that are being written included.
+/// Every file of the desk and its session, including files that are being written.
 fn files(desk: &Desk) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for folder in [".", "session", "session/objects"] {
@@ -61,7 +61,7 @@ fn a_stopped_run_writes_nothing_and_a_session_keeps_what_was_decided() -> Result
         let names = files(&desk)?;
         assert!(names.iter().all(|name| !name.contains("unfinished") && !name.contains(".tmp")), "{names:?}");
     }
-    // What was outlined is in the session, and the next run learns from it.
+    // The outlines are in the session, and the next run learns from them.
     desk.run("")?;
     let mut drawn = shown[..2].to_vec();
     drawn.sort_unstable();
@@ -80,7 +80,7 @@ fn the_second_ends_the_program_at_once() -> Result<()> {
     let mut child = program::start(words)?;
     let stderr = wait_for(&mut child, "Learning")?;
     program::signal(&child, "TERM")?;
-    // The first may have stopped it by now.
+    // The first signal may have stopped it already.
     let _ = program::signal(&child, "INT");
     let start = Instant::now();
     while child.try_wait()?.is_none() {

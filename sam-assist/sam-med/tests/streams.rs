@@ -1,14 +1,14 @@
-//! Which stream says what: colours, bars, `--quiet` and `-v`.
+//! The stream of each output: colours, bars, `--quiet` and `-v`.
 
 use anyhow::Result;
 
 use crate::{desk::Desk, program};
 
-/// Forces colours, wherever the output goes.
+/// Forces colours, even if the output is not a terminal.
 const FORCED: (&str, &str) = ("CLICOLOR_FORCE", "1");
 const NO_COLOR: (&str, &str) = ("NO_COLOR", "1");
 
-/// Begins a sequence that steers a terminal, a colour or a bar.
+/// First character of a terminal control sequence.
 const ESCAPE: char = '\u{1b}';
 
 /// A desk with two outlined slices.
@@ -18,7 +18,7 @@ fn desk() -> Result<Desk> {
     Ok(desk)
 }
 
-/// The words of a run that learns and segments.
+/// The command line of a run that learns and segments.
 fn annotate(desk: &Desk, more: &[&str]) -> Vec<String> {
     let files = ["--annotations", "partial.nii.gz", "--out", "mask.nii.gz"];
     desk.words_of("annotate", &[&files[..], more].concat())
@@ -35,7 +35,7 @@ fn no_color_wins_over_forced_colours_on_both_streams() -> Result<()> {
     let desk = desk()?;
     let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let (help, wrong) = (words("annotate --help"), words("anotate"));
-    // Otherwise the test would see nothing.
+    // Without this check, the test below could not fail.
     assert!(streams(&help, &[FORCED])?.0.contains(ESCAPE), "colours cannot be forced");
     assert!(streams(&wrong, &[FORCED])?.1.contains(ESCAPE), "colours cannot be forced");
     for words in [help, wrong, words("cards no/such/folder"), annotate(&desk, &["-vv"])] {

@@ -1,4 +1,4 @@
-//! Which cases and structures an experiment is done on.
+//! The cases and structures of an experiment.
 
 use std::sync::Arc;
 
@@ -14,16 +14,16 @@ use crate::{
     error::{Context, Result},
 };
 
-/// Volumes of more slices are taken at a step that leaves at most this many.
+/// Maximum number of slices of a case; of a volume with more slices, every n-th one is used.
 const MAX_SLICES: usize = 40;
 
-/// Which structures of which data, and how they are prepared.
+/// A data set with its structures, and how its scans are cut into slices.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CaseSelection {
-    /// Where the data are.
+    /// The source of the data.
     #[serde(flatten)]
     pub data: DataSource,
-    /// Names or label values of structures, as [`DataSource::structures`].
+    /// Names or label values of structures, as in [`DataSource::structures`].
     pub structures: String,
     /// The intensity window.
     pub window: Window,
@@ -42,12 +42,12 @@ pub struct CaseStructure<'a> {
     pub stack: &'a Stack,
     /// The structure.
     pub structure: &'a Structure,
-    /// Which slices show it.
+    /// The slices that show it, and those that do not.
     pub survey: &'a Survey,
 }
 
 impl CaseSelection {
-    /// The structures and the window that the data source asks for.
+    /// The structures and the window that the data source specifies.
     pub fn new(data: DataSource, axis: SliceAxis) -> Self {
         let survey = SurveyConfig { max_slices: MAX_SLICES, min_object_pixels: data.min_object_pixels() };
         Self { structures: data.structures(), window: data.window(), axis, survey, data }
@@ -56,7 +56,7 @@ impl CaseSelection {
     /// Opens the data set and finds the structures in its table.
     ///
     /// # Errors
-    /// If the folder is not laid out as it should be, or a structure is not in the table.
+    /// If the folder does not have the expected layout, or a structure is not in the table.
     pub(crate) fn open(&self) -> Result<(Box<dyn Dataset>, Vec<Structure>)> {
         let dataset = self.data.open()?;
         let structures = dataset.table().parse_structures(&self.structures)?;
@@ -71,10 +71,10 @@ impl CaseSelection {
         Ok(Stack::of_cases(dataset.cases(), self.axis, &self.window)?)
     }
 
-    /// Tests every structure of every case that shows it on at least `needed` slices; notes say which are left out.
+    /// Tests every structure of every case that shows it on at least `needed` slices. Notes name the structures that are left out.
     ///
     /// # Errors
-    /// If the data cannot be read, if there is nothing to test on, and those of the test.
+    /// If the data cannot be read or no case can be tested, and the errors of the test.
     pub(crate) fn each<B: Backend, T>(
         &self,
         setup: &Setup<B>,
@@ -107,17 +107,17 @@ impl CaseSelection {
 }
 
 impl CaseStructure<'_> {
-    /// Case and structure.
+    /// The name of the case and the structure.
     pub fn name(&self) -> String {
         Self::name_of(self.stack, self.structure)
     }
 
-    /// Case and structure, of a stack.
+    /// The name of a stack's case and a structure.
     pub(crate) fn name_of(stack: &Stack, structure: &Structure) -> String {
         format!("{}: {}", stack.name(), structure.name)
     }
 
-    /// Where a slice shows the structure: `[rows, columns]`.
+    /// The mask of the structure on a slice: `[rows, columns]`.
     pub fn mask(&self, index: usize) -> Array2<bool> {
         self.stack.mask(index, &self.structure.values)
     }

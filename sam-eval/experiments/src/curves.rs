@@ -9,8 +9,8 @@ use crate::{ExperimentError, error::Result};
 
 /// Draws a plot of Dice by number of points, and below it one by number of interactions; `None` if the results have neither.
 ///
-/// All values are means over the structures, each counting once, as in the tables. Curves are named by the legend, a lone curve by the
-/// title of its plot.
+/// All values are means over the structures, each counting once, as in the tables. The legend names the curves; a single curve is named by
+/// the title of its plot.
 ///
 /// # Errors
 /// If drawing fails.
@@ -42,7 +42,7 @@ pub fn picture(table: &ResultsTable, interactions: &InteractionTable) -> Result<
     Ok(if pictures.is_empty() { None } else { Some(below_each_other(&pictures)?) })
 }
 
-/// Joins pictures to one, the first at the top. Each stays an `svg` element of its own within it.
+/// Joins pictures into one, from top to bottom. Each stays a separate `svg` element inside it.
 fn below_each_other(pictures: &[String]) -> Result<String> {
     let (mut width, mut height, mut inner) = (0, 0, String::new());
     for picture in pictures {
@@ -56,14 +56,14 @@ fn below_each_other(pictures: &[String]) -> Result<String> {
     Ok(format!("{head}\n{inner}\n</svg>\n"))
 }
 
-/// A whole number among the attributes of the first element.
+/// The value of a whole-number attribute of the first element.
 fn attribute(svg: &str, name: &str) -> Option<u32> {
     let (head, _) = svg.split_once('>')?;
     let (_, value) = head.split_once(&format!(" {name}=\""))?;
     value.split_once('"')?.0.parse().ok()
 }
 
-/// Columns with points alone, by method and number of annotated slices.
+/// The curves of columns that have only points, by method and number of annotated slices.
 fn by_points(table: &ResultsTable) -> Vec<Curve> {
     let mut curves: Vec<Curve> = Vec::new();
     for (at, column) in table.columns().iter().enumerate() {
@@ -81,7 +81,7 @@ fn by_points(table: &ResultsTable) -> Vec<Curve> {
     curves
 }
 
-/// Series of interactions, by method, number of annotated slices, and what they begin with.
+/// The curves of interactions, by method, number of annotated slices, and first prompt.
 fn by_interactions(table: &InteractionTable) -> Vec<Curve> {
     let curve = |(column, points): (&Column, Vec<(usize, f64)>)| Curve {
         name: format!("{}, {}", name(column), column.prompt),

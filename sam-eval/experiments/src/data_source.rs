@@ -1,4 +1,4 @@
-//! Which data are tested on: a folder, a known data set, or a phantom.
+//! The data of an experiment: a folder, a known data set, or a phantom.
 
 use std::{fmt, path::PathBuf};
 
@@ -7,17 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ExperimentError, error::Result};
 
-/// Files that were left out are named one by one up to this number.
+/// Maximum number of left-out files that are named one by one.
 const NAMED: usize = 5;
-/// Slices with fewer pixels of a structure count as not showing it, where no known set says otherwise.
+/// Slices with fewer pixels of a structure count as not showing it, unless a known data set has its own limit.
 const MIN_OBJECT_PIXELS: usize = 10;
-/// Cases of a phantom whose cases are single images.
+/// Number of cases of a phantom whose cases are single images.
 const PHANTOM_IMAGES: usize = 16;
 
-/// A folder of scans with masks, a known data set, or a phantom; with structures and an intensity window.
+/// A folder of scans with masks, a known data set, or a phantom; with optional structures and intensity window.
 ///
-/// Serialized, it says where the data are; structures and window are kept by
-/// [`CaseSelection`](crate::CaseSelection), which resolves them.
+/// Only the location of the data is serialised; [`CaseSelection`](crate::CaseSelection) resolves and stores structures and window.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DataSource {
     data: Option<PathBuf>,
@@ -32,8 +31,8 @@ pub struct DataSource {
 impl DataSource {
     /// A folder with case folders or a single volume (image.nii.gz, label.nii.gz, labels.json), or with images/ and masks/.
     ///
-    /// With a known set, the folder holds that set as it was downloaded; structures and window are then the set's, unless others are
-    /// asked for.
+    /// With a known data set, the folder holds that set as it was downloaded; structures and window are then those of the set, unless
+    /// others are given.
     pub fn folder(folder: impl Into<PathBuf>, set: Option<KnownSet>) -> Self {
         Self { data: Some(folder.into()), set, ..Self::default() }
     }
@@ -43,13 +42,13 @@ impl DataSource {
         Self { phantom: Some(kind), ..Self::default() }
     }
 
-    /// These data with other structures: names or label values, merged with `+`, such as "liver,spleen,cord=1+2"; or "all".
+    /// This source with other structures: names or label values, merged with `+`, such as "liver,spleen,cord=1+2"; or "all".
     #[must_use]
     pub fn with_structures(self, structures: Option<String>) -> Self {
         Self { structures, ..self }
     }
 
-    /// These data with another intensity window.
+    /// This source with another intensity window.
     #[must_use]
     pub fn with_window(self, window: Option<Window>) -> Self {
         Self { window, ..self }
@@ -63,7 +62,7 @@ impl DataSource {
     /// Opens the data set; reads no image.
     ///
     /// # Errors
-    /// If there is neither a folder nor a phantom, or the folder is not laid out as it should be.
+    /// If there is neither a folder nor a phantom, or the folder does not have the expected layout.
     pub fn open(&self) -> Result<Box<dyn Dataset>> {
         if let Some(kind) = self.phantom {
             let cases = if kind.is_volume() { 1 } else { PHANTOM_IMAGES };
@@ -73,7 +72,7 @@ impl DataSource {
         Ok(open_dataset(folder, self.set)?)
     }
 
-    /// What a user should know about the opened data: which files are left out, and with which other sets scans are shared.
+    /// Notes for the user about the opened data: the files that are left out, and the other sets that share its scans.
     pub fn notes(&self, dataset: &dyn Dataset) -> Vec<String> {
         let mut notes = left_out(dataset);
         if let Some(set) = self.set {
@@ -82,30 +81,30 @@ impl DataSource {
         notes
     }
 
-    /// The structures asked for, else those of the set, else all.
+    /// The given structures; otherwise those of the known data set; otherwise all.
     pub fn structures(&self) -> String {
         let of_set = self.set.map(|set| set.preprocessing().structures.value.to_owned());
         self.structures.clone().or(of_set).unwrap_or_else(|| "all".to_owned())
     }
 
-    /// The window asked for, else that of the set, else one that fits the intensities.
+    /// The given window; otherwise that of the known data set; otherwise one that fits the intensities.
     pub fn window(&self) -> Window {
         self.window.or(self.set.map(|set| set.preprocessing().window.value)).unwrap_or_default()
     }
 
-    /// How many pixels of a structure a slice must show to be annotated or tested.
+    /// Minimum number of pixels of a structure on a slice that is annotated or tested.
     pub fn min_object_pixels(&self) -> usize {
         self.set.map_or(MIN_OBJECT_PIXELS, |set| set.preprocessing().min_object_pixels.value)
     }
 
-    /// The last part of the folder's path, or the phantom's name: nothing private.
+    /// The last part of the folder's path, or the phantom's name. It contains no private path.
     pub(crate) fn short_name(&self) -> String {
         let name = self.data.as_deref().and_then(|folder| folder.file_name());
         name.map_or_else(|| self.to_string(), |name| name.to_string_lossy().into_owned())
     }
 }
 
-/// Notes about files of a data set that are no cases, the first few one by one.
+/// Notes about files of a data set that are not cases; the first few are named.
 pub fn left_out(dataset: &dyn Dataset) -> Vec<String> {
     let left_out = dataset.left_out();
     let mut notes: Vec<String> = left_out.iter().take(NAMED).map(|one| format!("left out {one}")).collect();
@@ -115,7 +114,7 @@ pub fn left_out(dataset: &dyn Dataset) -> Vec<String> {
     notes
 }
 
-/// Where the data are.
+/// The location of the data.
 impl fmt::Display for DataSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.data, self.phantom) {

@@ -1,4 +1,4 @@
-//! What results were computed with.
+//! The environment in which results were computed.
 
 use std::fmt::Display;
 
@@ -16,9 +16,9 @@ pub struct Environment {
     pub backend: String,
     /// Operating system and architecture.
     pub system: String,
-    /// Threads that the machine offers.
+    /// Number of hardware threads.
     pub threads: usize,
-    /// SHA-256 of the weights file; empty for weights that come from no file.
+    /// SHA-256 of the weights file; empty for weights that do not come from a file.
     pub weights_sha256: String,
     /// Precision of the image encoder.
     pub precision: Precision,

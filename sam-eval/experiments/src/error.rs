@@ -1,4 +1,4 @@
-//! What can go wrong in an experiment.
+//! Errors of experiments.
 
 use std::{error::Error, path::PathBuf};
 
@@ -26,13 +26,13 @@ pub enum ExperimentError {
     /// A step failed. The source says why.
     #[error("{step}")]
     Step {
-        /// What was being done, for example the case and the structure.
+        /// The step, for example the case and the structure.
         step: String,
         /// Why it failed.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// A value of a config that makes no sense.
+    /// A value of a config that is out of range.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// No case shows any of the structures on enough slices.
@@ -48,13 +48,13 @@ pub enum ExperimentError {
     /// Neither a folder nor a phantom was named.
     #[error("there are no data to test on; name a folder or a phantom")]
     NoData,
-    /// Masks that were kept belong to other data.
+    /// Masks in the journal belong to data that were not found.
     #[error("{subject} is not in the data that were opened again; restore them, or start with an empty journal")]
     OtherData {
         /// Case and structure.
         subject: String,
     },
-    /// A file that is no journal of results, or that another process works with.
+    /// A file that is not a journal of results, or that another process uses.
     #[error("{} cannot be used as a journal of results", .path.display())]
     Journal {
         /// The file.
@@ -90,16 +90,16 @@ pub enum ExperimentError {
     /// A scan could not be annotated.
     #[error(transparent)]
     Annotate(#[from] AnnotateError),
-    /// Prompts could not be learned.
+    /// A model could not be trained on annotated slices.
     #[error(transparent)]
     Assist(#[from] AssistError),
-    /// A generator could not be fitted, or slices not be segmented.
+    /// A generator could not be fitted, or a slice could not be segmented.
     #[error(transparent)]
     Auto(#[from] AutoError),
     /// A coarse segmenter could not be fitted or used.
     #[error(transparent)]
     Coarse(#[from] SapnetError),
-    /// A score could not be computed, or a report not be made.
+    /// A score could not be computed, or a report could not be made.
     #[error(transparent)]
     Eval(#[from] EvalError),
     /// Prompts could not be drawn.
@@ -107,9 +107,9 @@ pub enum ExperimentError {
     Prompt(#[from] PromptError),
 }
 
-/// Says which step failed.
+/// Adds the name of the failed step to an error.
 pub(crate) trait Context<T> {
-    /// Names the step, unless the work was stopped on purpose.
+    /// Wraps an error with the name of the step; a deliberate stop is passed on unchanged.
     fn step(self, step: impl FnOnce() -> String) -> Result<T>;
 }
 

@@ -1,10 +1,10 @@
-//! What an experiment tells its caller while it runs.
+//! Events that an experiment reports while it runs.
 
 use std::ops::ControlFlow;
 
 use sam_prompt::progress::Progress;
 
-/// Something that happened in an experiment.
+/// An event of a running experiment.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
@@ -12,7 +12,7 @@ pub enum Event {
     Experiment {
         /// Its number, counted from 1.
         number: usize,
-        /// How many there are.
+        /// Number of experiments.
         count: usize,
         /// Its title.
         title: String,
@@ -21,17 +21,17 @@ pub enum Event {
     Case {
         /// Case and structure.
         name: String,
-        /// How many times [`Event::Step`] follows, unless results are in the journal already.
+        /// Number of [`Event::Step`]s that follow, unless results are in the journal already.
         steps: usize,
     },
-    /// What is being done, in words.
+    /// The current activity, in words.
     Activity(String),
     /// One step of a case is done: a learning iteration, a tested slice or a trial.
     Step {
         /// The loss, after a learning iteration.
         loss: Option<f32>,
     },
-    /// How far a call within a step is; not counted as steps.
+    /// Progress of a call within a step; not counted as a step.
     Progress(Progress),
     /// The tests on this case are complete.
     CaseDone,
@@ -39,7 +39,7 @@ pub enum Event {
     Note(String),
 }
 
-/// Watches an experiment. `Break` stops it as soon as it can stop; it then ends with
+/// An observer of an experiment. `Break` stops the experiment as soon as possible; it then ends with
 /// [`ExperimentError::Stopped`](crate::ExperimentError::Stopped).
 pub type EventObserver<'a> = dyn FnMut(&Event) -> ControlFlow<()> + 'a;
 

@@ -1,8 +1,8 @@
-//! The paper's tables and figures, and two experiments of our own: each becomes a section of a page, with the measured results beside
-//! what the paper says.
+//! The paper's tables and figures, and two experiments of our own: each becomes a section of a page, with the measured results next to
+//! those of the paper.
 //!
-//! Every experiment is done on the data given, otherwise on phantoms, and the page says so. Results are kept in a journal as they come:
-//! an interrupted experiment continues where it was, and experiments that need the same results share them.
+//! Every experiment uses the given data, otherwise phantoms, and the page says which. Results are written to a journal one by one: an
+//! interrupted experiment continues where it stopped, and experiments that need the same results share them.
 
 use std::{fmt, path::Path};
 
@@ -22,34 +22,34 @@ use crate::{
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Experiment {
-    /// The data sets.
+    /// Table 1: the data sets.
     Table1Datasets,
-    /// Many organs of the abdomen, by prompt.
+    /// Table 2: many organs of the abdomen, by prompt.
     Table2Btcv,
-    /// Seconds of learning.
+    /// Table 3: seconds of learning.
     Table3TrainingTime,
-    /// Boxes with correcting clicks.
+    /// Table 4: boxes with correcting clicks.
     Table4Composite,
-    /// PANet and SAP-Net, step by step.
+    /// Table 5: PANet and SAP-Net, row by row.
     Table5SapnetAblation,
-    /// Dice by number of points.
+    /// Figure 7: Dice by number of points.
     Fig7Points,
-    /// Where points are drawn.
+    /// Figure 9: sampling schemes of points.
     Fig9SamplingSchemes,
-    /// Boxes, before and after learning.
+    /// Figure 10: boxes, before and after learning.
     Fig10Boxes,
-    /// Prompts without a person.
+    /// Figure 12: prompts without a person.
     Fig12Auto,
-    /// Where propagation fails.
+    /// Figure 14: failure of propagation.
     Fig14PropagationFailure,
-    /// Which slices a person should review first; not of the paper.
+    /// Which slices a person should review first; not in the paper.
     TrustRanking,
-    /// Which slice to outline next; not of the paper.
+    /// Which slice to outline next; not in the paper.
     NextSlice,
 }
 
 impl Experiment {
-    /// Those of the paper.
+    /// The experiments of the paper.
     pub const PAPER: [Self; 10] = [
         Self::Table1Datasets,
         Self::Table2Btcv,
@@ -63,7 +63,7 @@ impl Experiment {
         Self::Fig14PropagationFailure,
     ];
 
-    /// Its name: that of its example, its section and its folder of results.
+    /// Its name, which is also the name of its example, its section and its folder of results.
     pub const fn id(self) -> &'static str {
         match self {
             Self::Table1Datasets => "table1_datasets",
@@ -99,7 +99,7 @@ impl Experiment {
         }
     }
 
-    /// Does the experiment.
+    /// Runs the experiment.
     ///
     /// # Errors
     /// If the data cannot be read or tested, or the observer stops it.
@@ -130,7 +130,7 @@ impl Experiment {
         Ok(Section { id: self.id().to_owned(), title: self.title().to_owned(), notes, ..section })
     }
 
-    /// Structures of phantoms that stand in where no data are given.
+    /// The phantoms, with their structures, that are used if no data are given.
     fn phantoms(self) -> &'static [&'static str] {
         match self {
             Self::Table1Datasets => &[],
@@ -153,10 +153,10 @@ impl fmt::Display for Experiment {
     }
 }
 
-/// Does experiments, one section each, and joins them to a page.
+/// Runs experiments and joins their sections to a page.
 ///
 /// # Errors
-/// As [`Experiment::section`].
+/// Those of [`Experiment::section`].
 pub fn run_experiments<B: Backend>(
     experiments: &[Experiment],
     title: &str,
@@ -176,7 +176,7 @@ pub fn run_experiments<B: Backend>(
 /// Writes the page as `report.html`, `report.md`, `report.csv` and `report.json`, and the plan and environment as `config.json`.
 ///
 /// # Errors
-/// If a plot cannot be drawn or a file not be written.
+/// If a plot cannot be drawn or a file cannot be written.
 pub fn write_page(folder: impl AsRef<Path>, page: &Report, plan: &Plan, environment: &Environment) -> Result<()> {
     let folder = folder.as_ref();
     page.write(folder)?;

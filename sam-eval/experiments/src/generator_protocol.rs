@@ -1,6 +1,6 @@
-//! SAM^auto: generators fitted to a few annotated slices, and the masks that they lead to on the others.
+//! SAM^auto: generators fitted to a few annotated slices, and the masks that they give on the other slices.
 //!
-//! The seed alone decides which slices are annotated and tested: every generator meets the same ones.
+//! Only the seed decides which slices are annotated and tested: every generator gets the same ones.
 
 use std::time::Instant;
 
@@ -23,21 +23,21 @@ use crate::{
 /// The config of the comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GeneratorProtocol {
-    /// Which trials are done.
+    /// Cases, slices and repeats.
     #[serde(flatten)]
     pub trials: TrialConfig,
     /// The generators.
     #[serde(rename = "generators")]
     pub kinds: Vec<GeneratorKind>,
-    /// Which prompts are extracted from coarse maps, each in turn.
+    /// The kinds of prompts that are extracted from coarse maps; each is tested.
     #[serde(rename = "hand_overs")]
     pub parts: Vec<PromptParts>,
-    /// How many points are extracted from a component, where points are extracted.
+    /// Number of points extracted from a component, for kinds of prompts with points.
     pub points: usize,
     /// The generators' config.
     #[serde(rename = "numbers")]
     pub config: GeneratorConfig,
-    /// What is learned of prompts, by what is extracted.
+    /// The learning config for each kind of prompts.
     pub learning: LearningConfigs,
 }
 
@@ -60,7 +60,7 @@ impl Protocol for GeneratorProtocol {
     }
 }
 
-/// One repeat, and the models that learned on its slices.
+/// One repeat, and the models trained on its slices.
 struct GeneratorTest<'a, B: Backend> {
     protocol: &'a GeneratorProtocol,
     setup: &'a Setup<B>,
@@ -70,7 +70,7 @@ struct GeneratorTest<'a, B: Backend> {
 }
 
 impl<B: Backend> GeneratorTest<'_, B> {
-    /// Learns what the prompts mean, and tests every generator that can be; point propagation needs neighbours.
+    /// Trains a model for each kind of prompts, and tests every generator. Point propagation needs neighbours, so unordered images skip it.
     fn run(mut self) -> Result<Vec<Run<MaskScore>>> {
         for &parts in &self.protocol.parts {
             self.learn(parts)?;
@@ -88,7 +88,7 @@ impl<B: Backend> GeneratorTest<'_, B> {
         Ok(scores)
     }
 
-    /// Learns what prompts mean, once for each config.
+    /// Trains a model for one kind of prompts; kinds with equal configs share a model.
     fn learn(&mut self, parts: PromptParts) -> Result<()> {
         let config = self.learning(parts);
         if self.learned.iter().any(|(known, _)| *known == config) {
@@ -105,7 +105,7 @@ impl<B: Backend> GeneratorTest<'_, B> {
         self.protocol.learning.of_parts(parts).clone().with_seed(self.trial.seed)
     }
 
-    /// The models that are tested with some prompts: the original, and the one that learned them.
+    /// The models that are tested with one kind of prompts: the original, and the one trained for them.
     fn models(&self, parts: PromptParts) -> impl Iterator<Item = (&'static str, &SamPredictor<B>)> {
         let config = self.learning(parts);
         let learned = self.learned.iter().find(|(known, _)| *known == config);
@@ -113,7 +113,7 @@ impl<B: Backend> GeneratorTest<'_, B> {
         std::iter::once(("original", self.setup.predictor())).chain(learned)
     }
 
-    /// A generator's own masks, and what the models predict from each kind of prompts.
+    /// The scores of a generator's own masks, and of the models' masks from each kind of prompts.
     fn test(&self, kind: GeneratorKind) -> Result<Vec<Run<MaskScore>>> {
         let protocol = self.protocol;
         let started = Instant::now();
@@ -139,7 +139,7 @@ impl<B: Backend> GeneratorTest<'_, B> {
         Ok(scores)
     }
 
-    /// Fits a generator and the gate. Images in no order have no distance to their neighbours.
+    /// Fits a generator and the gate. In unordered images the gate ignores the distance to annotated slices.
     fn fit(&self, kind: GeneratorKind) -> Result<FittedGenerators<B>> {
         let mut config = self.protocol.config.clone().with_seed(self.trial.seed);
         if !self.trial.case.stack.is_ordered() {
@@ -149,7 +149,7 @@ impl<B: Backend> GeneratorTest<'_, B> {
         self.setup.watched(|observer| config.fit(kind, annotated, self.source, observer))
     }
 
-    /// Masks of the test slices; empty where the generators find nothing.
+    /// The masks of the test slices; empty if the generators find nothing.
     fn segment(&self, segmenter: &VolumeSegmenter<B>) -> Result<Vec<Array2<bool>>> {
         let mut masks = Vec::new();
         for slice in &self.trial.test {
@@ -161,7 +161,7 @@ impl<B: Backend> GeneratorTest<'_, B> {
         Ok(masks)
     }
 
-    /// Scores without and with the gate. A closed gate leaves no mask and an open one changes none, so nothing is predicted twice.
+    /// Scores without and with the gate. The gate only empties masks, so nothing is predicted twice.
     fn scores(
         &self,
         method: &str,

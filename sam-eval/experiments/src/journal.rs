@@ -1,4 +1,4 @@
-//! Results of pieces of work, each on the disk before the next begins: an interrupted experiment continues where it was.
+//! A journal of results: each is on the disk before the next task begins, so an interrupted experiment continues where it stopped.
 
 use std::{collections::HashMap, path::Path};
 
@@ -11,16 +11,16 @@ use crate::{
     error::{Context, Result},
 };
 
-/// Results by what they depend on, optionally in a file of one JSON object a line.
+/// Results by a key of everything that they depend on, optionally stored in a file with one JSON object per line.
 ///
-/// A line that was cut off by a crash is dropped when the file is opened again, and its work is done again.
+/// A line that was cut off by a crash is dropped when the file is opened again; its task is then repeated.
 #[derive(Debug, Default)]
 pub struct Journal {
     done: HashMap<String, Value>,
     file: Option<AppendLines>,
 }
 
-/// One line.
+/// One line of the file.
 #[derive(Serialize, Deserialize)]
 struct Entry<T> {
     key: String,
@@ -28,7 +28,7 @@ struct Entry<T> {
 }
 
 impl Journal {
-    /// A journal that ends with the program.
+    /// A journal in memory, which is lost when the program ends.
     pub fn in_memory() -> Self {
         Self::default()
     }
@@ -36,7 +36,7 @@ impl Journal {
     /// Opens a journal file, or creates it.
     ///
     /// # Errors
-    /// [`ExperimentError::Journal`] if the file cannot be read or written, is no journal, or another process works with it.
+    /// [`ExperimentError::Journal`] if the file cannot be read or written, is not a journal, or is used by another process.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let mut done = HashMap::new();
@@ -59,23 +59,23 @@ impl Journal {
         self.done.is_empty()
     }
 
-    /// Identifies a piece of work by all that its result depends on.
+    /// The key of a task, from everything that its result depends on.
     ///
     /// # Errors
-    /// If that cannot be written as JSON.
+    /// If `depends_on` cannot be written as JSON.
     pub fn key(depends_on: &impl Serialize) -> Result<String> {
         Ok(sha256_hex(serde_json::to_vec(depends_on)?))
     }
 
-    /// Whether there is a result.
+    /// Whether there is a result for a key.
     pub fn has(&self, key: &str) -> bool {
         self.done.contains_key(key)
     }
 
-    /// The result of a piece of work, if there is one.
+    /// The result of a task, if there is one.
     ///
     /// # Errors
-    /// If the result is of another kind.
+    /// If the result is of another type.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
         let read = |result: &Value| T::deserialize(result).step(|| "reading a result of the journal".to_owned());
         self.done.get(key).map(read).transpose()
@@ -116,7 +116,7 @@ mod tests {
             let error = format!("{:#}", anyhow::Error::from(error));
             assert!(error.contains("in use"), "{error}");
         }
-        // Killed at any byte of the last line.
+        // The process may be killed at any byte of the last line.
         let text = std::fs::read(&path)?;
         let first = text.iter().position(|&byte| byte == b'\n').context("a line")? + 1;
         for end in first..text.len() {

@@ -1,4 +1,4 @@
-//! What is learned for tests with each kind of prompts.
+//! The learning configs for each kind of test prompts.
 
 use sam_assist::AssistConfig;
 use sam_auto::PromptParts;
@@ -9,14 +9,14 @@ use serde_json::{Map, Value};
 
 use crate::error::{Context, Result};
 
-/// What is learned for tests with each kind of prompts.
+/// The learning configs for each kind of test prompts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LearningConfigs {
-    /// For points, and for clicks without a box.
+    /// For tests with points, and with clicks and no box.
     pub points: AssistConfig,
-    /// For boxes.
+    /// For tests with boxes.
     pub boxes: AssistConfig,
-    /// For boxes with points: drawn together in learning, as in the paper, however the test gives them.
+    /// For tests with boxes and points. Learning draws both at once, as in the paper, even if the test gives them one after another.
     pub composite: AssistConfig,
 }
 
@@ -27,10 +27,10 @@ impl Default for LearningConfigs {
 }
 
 impl LearningConfigs {
-    /// These configs with points drawn by `sampling`, and with the fields that a JSON object of [`AssistConfig`]'s fields names.
+    /// These configs with points drawn by `sampling`, and with the [`AssistConfig`] fields of a JSON object replaced.
     ///
     /// # Errors
-    /// If the text is no such object, names no field of [`AssistConfig`], or holds a value that makes no sense.
+    /// If the text is not such an object, has a field that [`AssistConfig`] does not have, or holds a value that is out of range.
     pub fn with(self, sampling: SamplingScheme, changes: &str) -> Result<Self> {
         let fields: Map<String, Value> = serde_json::from_str(changes).step(|| {
             format!(
@@ -57,7 +57,7 @@ impl LearningConfigs {
         })
     }
 
-    /// What is learned for prompts that generators extract. No training draws mask prompts.
+    /// The learning config for prompts that generators extract. No learning draws mask prompts.
     pub fn of_parts(&self, parts: PromptParts) -> &AssistConfig {
         match parts {
             PromptParts::Points => &self.points,
@@ -66,7 +66,7 @@ impl LearningConfigs {
         }
     }
 
-    /// Prompts with what is learned for them; kinds that no prompt asks for are left out.
+    /// Each learning config with its test prompts; configs without a prompt are left out.
     pub(crate) fn by_kind<'a>(&'a self, prompts: &[TestPrompt]) -> Vec<(&'a AssistConfig, Vec<TestPrompt>)> {
         let config = |prompt: TestPrompt| match prompt {
             TestPrompt::Once(PromptKind::Points(_)) | TestPrompt::Clicks(_) => &self.points,

@@ -1,4 +1,4 @@
-// The program of the README computes with `Flex`.
+// The program of the README uses the backend `Flex`.
 #![cfg_attr(any(not(doctest), feature = "flex"), doc = include_str!("../README.md"))]
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -4,10 +4,10 @@ use std::fmt::Write;
 
 use sam_eval::{MaskScore, Summary};
 
-/// Scores as a Markdown table: a row for each structure and method, and the means over all structures.
+/// Scores as a Markdown table: one row for each structure and method, and the means over all structures.
 ///
-/// Dice is the mean over the slices of all repeats, with their standard deviation, or the mean over structures, with theirs; pooled
-/// Dice is the mean over repeats.
+/// The Dice of a row is the mean ± standard deviation over the slices of all repeats; in the last rows, over the structures. Pooled Dice is
+/// the mean over repeats.
 pub fn mask_table(scores: &[MaskScore]) -> String {
     let mut subjects: Vec<&str> = scores.iter().map(|score| score.subject.as_str()).collect();
     subjects.dedup();
@@ -36,7 +36,7 @@ pub fn mask_table(scores: &[MaskScore]) -> String {
     text
 }
 
-/// One line of a method: of one structure, or the mean of several.
+/// One row of the table: a method on one structure, or its mean over several.
 fn row(text: &mut String, name: &str, structures: &[Vec<&MaskScore>]) {
     let Some(first) = structures.iter().flatten().next() else { return };
     let of_slices = |scores: &[&MaskScore]| Summary::of(scores.iter().flat_map(|score| score.slices.iter().copied()));

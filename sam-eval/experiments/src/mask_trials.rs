@@ -1,4 +1,4 @@
-//! Masks that were found without prompts of a person, compared with the truth on slices with and without the structure.
+//! Scores of masks that were predicted without a person's prompts, on slices with and without the structure.
 
 use burn::tensor::backend::Backend;
 use sam_core::{AnnotatedSlice, SliceSource};
@@ -15,17 +15,17 @@ pub(crate) struct MaskTrial<'a, B: Backend> {
     pub(crate) case: &'a CaseStructure<'a>,
     /// Seed of the repeat.
     pub(crate) seed: u64,
-    /// Annotated slices, those without the structure among them.
+    /// Annotated slices, including those without the structure.
     pub(crate) annotated: Vec<AnnotatedSlice<B>>,
-    /// Tested slices with their truths, those without the structure among them.
+    /// Tested slices with their ground truth, including those without the structure.
     pub(crate) test: Vec<AnnotatedSlice<B>>,
 }
 
-/// Does some work once for each seed. The seed alone decides which slices are annotated and tested, so all methods are compared on the
-/// same ones; `config` is all else that the results depend on.
+/// Runs a task once for each seed. Only the seed decides which slices are annotated and tested, so all methods are compared on the same
+/// ones; `config` is everything else that the results depend on.
 ///
 /// # Errors
-/// If too few slices show the structure or a slice cannot be embedded, and those of the work.
+/// If too few slices show the structure or a slice cannot be embedded, and the errors of the task.
 pub(crate) fn run_trials<B: Backend>(
     &CaseSetup { setup, case, source }: &CaseSetup<'_, B>,
     TrialConfig { slices, seeds, .. }: &TrialConfig,
@@ -52,7 +52,7 @@ pub(crate) fn run_trials<B: Backend>(
     })
 }
 
-/// Slices with the truth as their outlines.
+/// Slices with the ground truth as their outlines.
 ///
 /// # Errors
 /// If a slice cannot be embedded; [`ExperimentError::Stopped`](crate::ExperimentError::Stopped).
@@ -66,10 +66,10 @@ pub(crate) fn annotate<B: Backend>(
 }
 
 impl<B: Backend> MaskTrial<'_, B> {
-    /// Scores the masks that a method found on the tested slices, and keeps them.
+    /// Scores a method's masks on the tested slices, and keeps the masks with the score.
     ///
     /// # Errors
-    /// If a mask has another size than its slice.
+    /// If a mask differs from its slice in size.
     pub(crate) fn score(&self, method: &str, fit_seconds: f64, masks: &[Array2<bool>]) -> Result<Run<MaskScore>> {
         let truths: Vec<_> = self.test.iter().map(|slice| slice.outline().clone()).collect();
         Ok(Run {

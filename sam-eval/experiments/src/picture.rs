@@ -1,4 +1,4 @@
-//! Pictures of results: slices with the truth, what was found, and prompts.
+//! Pictures of results: slices with the contours of truth and prediction, and prompts.
 
 use sam_prompt::{
     Label, Prompts, dilate, erode,
@@ -8,15 +8,15 @@ use sam_prompt::{
 /// A colour, red, green and blue.
 type Rgb = [u8; 3];
 
-/// The ground truth.
+/// Contour of the ground truth.
 const TRUTH: Rgb = [80, 220, 100];
-/// What the model found.
+/// Contour of the prediction.
 const FOUND: Rgb = [255, 90, 60];
-/// Clicks on the object.
+/// Foreground clicks.
 const FOREGROUND: Rgb = [70, 160, 255];
-/// Clicks beside the object.
+/// Background clicks.
 const BACKGROUND: Rgb = [255, 220, 60];
-/// Pictures are enlarged to at least this many pixels a side, so that small scans can be looked at.
+/// Pictures are enlarged to at least this many pixels a side, so that small scans are visible.
 const SMALLEST_SIDE: usize = 384;
 
 /// One panel: a slice with contours and prompts drawn on it.
@@ -43,7 +43,7 @@ impl Panel {
         self.contour(mask, TRUTH)
     }
 
-    /// Draws the contour of what was found.
+    /// Draws the contour of the prediction.
     #[must_use]
     pub fn found(self, mask: ArrayView2<'_, bool>) -> Self {
         self.contour(mask, FOUND)
@@ -53,7 +53,7 @@ impl Panel {
     #[must_use]
     pub fn prompts(mut self, prompts: &Prompts) -> Self {
         let factor = self.factor;
-        // Whole numbers are pixel centres.
+        // Whole-number coordinates are pixel centres.
         let scale = |value: f32| ((value + 0.5) * factor as f32) as usize;
         for part in &prompts.boxes {
             let (left, right, top, bottom) =
@@ -87,7 +87,7 @@ impl Panel {
         self
     }
 
-    /// A filled square; what lies outside is not drawn.
+    /// Draws a filled square; the part outside the picture is cut off.
     fn dot(&mut self, row: usize, column: usize, radius: usize, colour: Rgb) {
         let (rows, columns, _) = self.pixels.dim();
         for y in row.saturating_sub(radius)..(row + radius + 1).min(rows) {

@@ -1,4 +1,4 @@
-//! On which data, slices and seeds experiments are done, and the protocols that they share.
+//! The data, slices and seeds of experiments, and the protocols that they share.
 
 use std::str::FromStr;
 
@@ -22,19 +22,19 @@ use crate::{
 
 /// Slices with the structure that SAM^auto learns from (paper section 4).
 const AUTO_ANNOTATED: usize = 5;
-/// Slices without it that are annotated as empty.
+/// Slices without the structure that are annotated as empty.
 const AUTO_ANNOTATED_EMPTY: usize = 2;
-/// Slices without it that are tested, at the most.
+/// Maximum number of tested slices without the structure.
 const AUTO_TESTED_EMPTY: usize = 6;
-/// Points extracted from a component, where points are extracted.
+/// Points extracted from a component, for prompts with points.
 const AUTO_POINTS: usize = 5;
-/// Repeats in which each annotated slice is left out once.
+/// Number of repeats in which each annotated slice is left out once.
 const TRUST_LEFT_OUT: usize = 0;
-/// Slices outlined before any is suggested.
+/// Number of slices that are outlined before the first suggestion.
 const ACTIVE_LEARNING_FIRST: usize = 2;
-/// How far an error counts for its neighbours, in slices.
+/// Decay of an error's weight with distance, in slices, in suggestions of the next slice.
 const ACTIVE_LEARNING_REACH: f32 = 4.0;
-/// Components that top-K keeps.
+/// Number of components that top-K keeps.
 const COMPONENTS: usize = 1;
 
 /// The data, seeds and slices that experiments share.
@@ -46,30 +46,30 @@ pub struct Plan {
     pub seeds: Vec<u64>,
     /// At most this many slices are tested for each structure of a case.
     pub tested: usize,
-    /// Whether no data were given.
+    /// Whether phantoms are used because no data were given.
     synthetic: bool,
 }
 
-/// Points, as many on the object as beside it.
+/// Point prompts: this many foreground and as many background points.
 pub(crate) const fn points(count: usize) -> TestPrompt {
     TestPrompt::Once(PromptKind::Points(count))
 }
 
-/// A box.
+/// A box prompt.
 pub(crate) const BOX: TestPrompt = TestPrompt::Once(PromptKind::Box);
 
 impl Plan {
-    /// A plan on some data; on phantoms if there are none.
+    /// A plan for some data; for phantoms if there are none.
     ///
     /// # Errors
-    /// [`ExperimentError::Config`] if there is no seed, or no slice is tested.
+    /// [`ExperimentError::Config`] if there is no seed, or the number of tested slices is 0.
     pub fn new(sources: Vec<DataSource>, seeds: Vec<u64>, tested: usize) -> Result<Self> {
         ConfigError::check(!seeds.is_empty(), "seeds", || "none".to_owned(), "at least one repeat")?;
         ConfigError::check_count("test slices", tested)?;
         Ok(Self { synthetic: sources.is_empty(), sources, seeds, tested })
     }
 
-    /// This plan on phantoms, if no data were given. A phantom is `KIND` or `KIND:STRUCTURES`.
+    /// This plan with phantoms, if no data were given. A phantom is `KIND` or `KIND:STRUCTURES`.
     pub(crate) fn with_phantoms(self, phantoms: &[&str]) -> Result<Self> {
         if !self.synthetic {
             return Ok(self);
@@ -82,7 +82,7 @@ impl Plan {
         Ok(Self { sources: phantoms.iter().map(phantom).collect::<Result<_>>()?, ..self })
     }
 
-    /// Whether phantoms stand in for data.
+    /// Whether phantoms are used instead of data.
     pub fn is_synthetic(&self) -> bool {
         self.synthetic
     }
@@ -131,7 +131,7 @@ impl Plan {
         })
     }
 
-    /// SAM^auto, by SAP-Net's boxes and by propagated points.
+    /// SAM^auto, with SAP-Net's boxes and with propagated points.
     pub(crate) fn generators<B: Backend>(&self, setup: &Setup<B>) -> Result<Vec<Run<MaskScore>>> {
         self.run(setup, |cases| GeneratorProtocol {
             trials: self.trials(cases, &[AUTO_ANNOTATED], AUTO_ANNOTATED_EMPTY, AUTO_TESTED_EMPTY),
@@ -153,12 +153,12 @@ impl Plan {
         })
     }
 
-    /// Trust in every slice of whole volumes.
+    /// Trust measured in every slice of whole volumes.
     pub(crate) fn trust<B: Backend>(&self, setup: &Setup<B>) -> Result<Vec<MeasuredVolume>> {
         self.run(setup, |cases| self.trust_protocol(cases))
     }
 
-    /// Slices outlined one after another.
+    /// Active learning: slices are outlined one after another.
     pub(crate) fn active_learning<B: Backend>(&self, setup: &Setup<B>) -> Result<Vec<ActiveLearningCurve>> {
         self.run(setup, |cases| ActiveLearning {
             protocol: self.trust_protocol(cases),
@@ -169,12 +169,12 @@ impl Plan {
     }
 
     fn trust_protocol(&self, mut cases: CaseSelection) -> TrustProtocol {
-        // Trust looks at neighbours, so no slice is skipped.
+        // Trust compares neighbouring slices, so no slice is skipped.
         cases.survey.max_slices = usize::MAX;
         TrustProtocol {
             trials: self.trials(cases, &[AUTO_ANNOTATED], AUTO_ANNOTATED_EMPTY, 0),
             left_out: TRUST_LEFT_OUT,
-            // What `annotate` does: each strategy has the learning that fits its prompts.
+            // As in `annotate`: each strategy has the learning config that fits its prompts.
             ensemble: AnnotateConfig::new(Strategy::Generators(GeneratorStrategy::new(GeneratorKind::Ensemble))),
             propagation: AnnotateConfig::new(Strategy::default()),
         }
@@ -202,12 +202,12 @@ fn split(text: &str, at: char) -> (&str, Option<String>) {
     text.split_once(at).map_or((text, None), |(before, after)| (before, Some(after.to_owned())))
 }
 
-/// A folder in one word: `DIR`, `DIR:STRUCTURES` or `DIR:STRUCTURES@WINDOW`, and with `SET=` before it, a known set.
+/// Reads `DIR`, `DIR:STRUCTURES` or `DIR:STRUCTURES@WINDOW`, with an optional known data set before it (`SET=`).
 impl FromStr for DataSource {
     type Err = ExperimentError;
 
     fn from_str(text: &str) -> Result<Self> {
-        // A folder may have a "=" in its structures, but no known set is named like a folder with one.
+        // The structures may contain "=" too; the text before the first "=" is a set only if it contains no ":", "/" or "\".
         let (set, rest) = match text.split_once('=') {
             Some((name, rest)) if !name.contains([':', '/', '\\']) => {
                 let set: KnownSet = name.parse().step(|| format!("reading \"{text}\""))?;

@@ -1,4 +1,4 @@
-//! Original SAM against SAM^assist: learn on a few slices of a case, test on the others.
+//! Original SAM against SAM^assist: trained on a few slices of a case, tested on the others.
 //!
 //! Prompts are simulated from the ground truth, in learning and in testing, as in the paper. All comparisons are paired: see
 //! [`sam_eval::protocol`].
@@ -24,14 +24,14 @@ use crate::{
 /// The config of the comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PromptingProtocol {
-    /// Which trials are done.
+    /// Cases, slices and repeats.
     #[serde(flatten)]
     pub trials: TrialConfig,
     /// Prompts to test with.
     pub prompts: Vec<TestPrompt>,
     /// How test slices are prompted and scored.
     pub user: SimulatedUser,
-    /// What is learned, by what is tested.
+    /// The learning config for each kind of test prompts.
     pub learning: LearningConfigs,
 }
 
@@ -74,7 +74,7 @@ impl Protocol for PromptingProtocol {
 }
 
 impl PromptingProtocol {
-    /// Steps of one structure that is on `shown` slices: learning iterations and tested slices.
+    /// Number of steps for one structure that is on `shown` slices: learning iterations and tested slices.
     fn steps(&self, shown: usize) -> usize {
         let TrialConfig { slices, seeds, .. } = &self.trials;
         let tests = shown.saturating_sub(slices.most()).min(slices.tested);
@@ -94,10 +94,10 @@ struct CaseTest<'a, B: Backend> {
     source: &'a dyn SliceSource<B>,
 }
 
-/// Prompts that are tested with one model: the original, or one that learned.
+/// The prompts that are tested with one model: the original, or a trained one.
 struct ModelTest<'a> {
     trial: &'a Trial,
-    /// How the model learned; `None` for the original.
+    /// The learning config of the model; `None` for the original.
     learning: Option<&'a AssistConfig>,
     prompts: &'a [TestPrompt],
 }
@@ -108,7 +108,7 @@ struct Model<B: Backend> {
     train_seconds: f64,
 }
 
-/// What decides the result of testing one prompt.
+/// Everything that decides the result of testing one prompt.
 #[derive(Serialize)]
 struct DependsOn<'a> {
     dataset: &'a str,
@@ -122,7 +122,7 @@ struct DependsOn<'a> {
 }
 
 impl<B: Backend> CaseTest<'_, B> {
-    /// Tests the original, then each model that learned.
+    /// Tests the original, then each trained model.
     fn repeat(&self, seed: u64) -> Result<Vec<Run<Record>>> {
         let protocol = self.protocol;
         let trials = protocol.trials.slices.trials(self.case.survey, seed)?;
@@ -140,7 +140,7 @@ impl<B: Backend> CaseTest<'_, B> {
         Ok(runs)
     }
 
-    /// Tests each prompt whose result is not in the journal. The model learns only if there is one.
+    /// Tests each prompt whose result is not in the journal. The model is trained only if there is such a prompt.
     fn test_model(&self, test: &ModelTest<'_>) -> Result<Vec<Run<Record>>> {
         let involved = [&test.trial.annotated[..], &test.trial.tested[..]].concat();
         let slices = digest(self.case.stack, self.case.structure, &involved);
@@ -168,7 +168,7 @@ impl<B: Backend> CaseTest<'_, B> {
         Ok(runs)
     }
 
-    /// The original, or what it learns from the annotated slices.
+    /// The original model, or the model trained on the annotated slices.
     fn model(&self, test: &ModelTest<'_>) -> Result<Model<B>> {
         let original = self.setup.predictor();
         let Some(config) = test.learning else {
@@ -206,7 +206,7 @@ impl<B: Backend> CaseTest<'_, B> {
 }
 
 impl<B: Backend> Model<B> {
-    /// Segments a slice, or refines what was found there before.
+    /// Segments a slice, or refines an earlier prediction.
     fn segment(
         &self,
         embedding: &ImageEmbedding<B>,
@@ -256,7 +256,7 @@ mod tests {
         let learned = protocol.learning.by_kind(&protocol.prompts);
         let kinds: Vec<_> = learned.iter().map(|(config, prompts)| (config.kind, prompts.len())).collect();
         assert_eq!(kinds, [(AssistConfig::points().kind, 2), (AssistConfig::composite().kind, 1)]);
-        // Two numbers of slices learn both; three prompts are tested on four slices, learned twice and not.
+        // Both configs are trained with both numbers of slices. Three prompts are tested on four slices, with each of the three models.
         let learned = |config: AssistConfig| config.clone().for_slices(2).iterations + config.for_slices(5).iterations;
         let learned = learned(AssistConfig::points()) + learned(AssistConfig::composite());
         assert_eq!(protocol.steps(9), learned + 3 * 4 * 3);

@@ -1,4 +1,4 @@
-//! What all protocols have in common: they test every structure of every case, with several seeds.
+//! The common part of all protocols: every structure of every case is tested, with several seeds.
 
 use burn::tensor::backend::Backend;
 use sam_core::SliceSource;
@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{CaseSelection, CaseStructure, Setup, error::Result};
 
-/// Which trials a protocol does: cases, slices and repeats.
+/// The trials of a protocol: cases, slices and repeats.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrialConfig {
-    /// Which cases are tested.
+    /// The cases that are tested.
     #[serde(flatten)]
     pub cases: CaseSelection,
     /// Which slices are annotated and tested.
@@ -19,7 +19,7 @@ pub struct TrialConfig {
     pub seeds: Vec<u64>,
 }
 
-/// What the test of one structure of one case works with.
+/// The inputs of the test of one structure of one case.
 pub struct CaseSetup<'a, B: Backend> {
     /// Model, journal and observer.
     pub setup: &'a Setup<B>,
@@ -29,18 +29,18 @@ pub struct CaseSetup<'a, B: Backend> {
     pub source: &'a dyn SliceSource<B>,
 }
 
-/// A protocol: a config that says what is tested, and the test of one structure of one case.
+/// A protocol: a config of what is tested, and the test of one structure of one case.
 pub trait Protocol {
-    /// What comes of a test.
+    /// The result of one test.
     type Outcome;
 
-    /// Which trials are done.
+    /// The cases, slices and repeats.
     fn trials(&self) -> &TrialConfig;
 
-    /// Checks the config, so that nothing is found wrong only after hours.
+    /// Checks the config before the work begins, which may take hours.
     ///
     /// # Errors
-    /// [`ExperimentError::Config`](crate::ExperimentError::Config) and the libraries' own say what is wrong.
+    /// [`ExperimentError::Config`](crate::ExperimentError::Config), and the config errors of the libraries.
     fn check(&self) -> Result<()>;
 
     /// Tests one structure of one case.
@@ -52,7 +52,7 @@ pub trait Protocol {
     /// Tests every structure of every case that shows it on enough slices.
     ///
     /// # Errors
-    /// As [`Protocol::check`] and [`Protocol::test_case`]; if the data cannot be read, or no case shows a structure on enough slices.
+    /// Those of [`Protocol::check`] and [`Protocol::test_case`]; if the data cannot be read, or no case shows a structure on enough slices.
     fn run<B: Backend>(&self, setup: &Setup<B>) -> Result<Vec<Self::Outcome>> {
         self.check()?;
         let TrialConfig { cases, slices, .. } = self.trials();

@@ -1,4 +1,4 @@
-//! The whole idea on one scan: outline a few slices, learn, segment the rest, compare, draw.
+//! The quickstart on one scan: outline a few slices, learn, segment the rest, compare, draw.
 
 use std::sync::Arc;
 
@@ -25,9 +25,9 @@ use crate::{
     picture::{Panel, grid},
 };
 
-/// Slices in the picture.
+/// Number of slices in the picture.
 const PICTURED: usize = 3;
-/// The structure's label value in what the annotator gets and gives.
+/// The structure's label value in the annotator's input and output.
 const VALUE: u16 = 1;
 
 /// The config of a quickstart.
@@ -41,7 +41,7 @@ pub struct Quickstart {
     pub window: Window,
     /// The axis along which the scan is cut into slices.
     pub axis: SliceAxis,
-    /// How many slices are outlined.
+    /// Number of outlined slices.
     pub slices: usize,
     /// How they are chosen.
     pub selection: SliceSelection,
@@ -62,7 +62,7 @@ pub struct Quickstart {
 /// The result of a quickstart.
 #[derive(Debug, Clone)]
 pub struct QuickstartResult {
-    /// The structure, as 1, in file order.
+    /// The mask, in which the structure has the value 1, in file order.
     pub mask: Array3<u16>,
     /// Dice before and after learning, over the slices that were not outlined.
     pub records: Vec<Record>,
@@ -70,14 +70,15 @@ pub struct QuickstartResult {
     pub picture: Array3<u8>,
     /// The slices that were outlined.
     pub outlined: Vec<usize>,
-    /// How long learning took.
+    /// Duration of the learning, in seconds.
     pub learning_seconds: f64,
     /// Dice of the whole volume without the outlined slices.
     pub volume_dice: f64,
 }
 
 impl Quickstart {
-    /// "Outlines" slices from the truth, lets an [`Annotator`] do all else as for a person's outlines, and compares.
+    /// Takes the outlines of some slices from the ground truth, runs an [`Annotator`] on them as on a person's outlines, and compares the
+    /// results.
     ///
     /// # Errors
     /// [`ExperimentError::Config`](crate::ExperimentError::Config) if the structure is on too few slices;
@@ -101,7 +102,7 @@ impl Quickstart {
 
         let source = annotator.slices(annotated.axis)?;
         let Annotated { labels, structures, .. } = annotated;
-        // One structure was outlined, and the run was not stopped.
+        // Exactly one structure was outlined. Without it, the run was stopped.
         let [structure] = &structures[..] else { return Err(crate::ExperimentError::Stopped) };
         let learning_seconds = structure.learning_seconds.unwrap_or(0.0);
         let predictor = structure.card.apply(setup.predictor())?;
@@ -121,11 +122,11 @@ impl Quickstart {
         })
     }
 
-    /// The annotator that the program `sam-med annotate` runs, with this config.
+    /// The annotator of `sam-med annotate`, with this config.
     fn annotator<B: Backend>(&self, setup: &Setup<B>, scan: Arc<Scan>, plane: &SlicePlane) -> Result<Annotator<B>> {
         let strategy = Strategy::MaskPropagation(self.propagation.clone());
         let config = AnnotateConfig::new(strategy).with_learning(self.learning.clone());
-        // Not the axis that the outlines suggest: they were cut along this one.
+        // The axis is given, not derived from the outlines, because the outlines are along this axis.
         let axis = [SliceAxis::I, SliceAxis::J, SliceAxis::K][plane.axis()];
         let builder = Annotator::builder(setup.predictor().clone(), scan).config(config).axis(axis).window(self.window);
         let builder = match setup.cache() {
@@ -135,7 +136,7 @@ impl Quickstart {
         Ok(builder.build()?)
     }
 
-    /// A label map with the true outlines of some slices, as a person would have drawn them.
+    /// A label map with the true outlines of some slices, as a person would draw them.
     fn outline(&self, stack: &Stack, plane: &SlicePlane, slices: &[usize]) -> Annotations {
         let [i, j, k] = plane.grid().shape;
         let mut labels = Array3::zeros((i, j, k));
@@ -147,7 +148,7 @@ impl Quickstart {
         Annotations::new(labels).with_names([(VALUE, self.structure.name.clone())])
     }
 
-    /// Slices that show the structure; more than are outlined.
+    /// The slices that show the structure; an error unless there are more of them than outlined slices.
     fn shown(&self, stack: &Stack) -> Result<Vec<usize>> {
         let is_shown = |&index: &usize| stack.mask(index, &self.structure.values).iter().any(|&inside| inside);
         let shown: Vec<usize> = (0..stack.len()).filter(is_shown).collect();
@@ -158,7 +159,7 @@ impl Quickstart {
         Err(ConfigError::new("slices to outline", self.slices.to_string(), expected).into())
     }
 
-    /// Dice over all slices that were not outlined, those without the structure included.
+    /// Dice over all slices that were not outlined, including those without the structure.
     fn volume_dice(&self, stack: &Stack, slices: &[SegmentedSlice]) -> Result<f64> {
         let (mut truth, mut found) = (Vec::new(), Vec::new());
         for (index, slice) in slices.iter().enumerate() {
@@ -176,7 +177,7 @@ impl Quickstart {
     }
 }
 
-/// The same prompts on the original and on the model that learned.
+/// The original and the trained model, tested with the same prompts.
 struct Comparison<'a, B: Backend> {
     config: &'a Quickstart,
     stack: &'a Stack,
@@ -186,7 +187,7 @@ struct Comparison<'a, B: Backend> {
 }
 
 impl<B: Backend> Comparison<'_, B> {
-    /// Tests both models on slices that were not outlined, and draws some of them: original, learned, and as segmented.
+    /// Tests both models on slices that were not outlined, and draws some of them: original, trained, and as segmented by the annotator.
     fn run(&self, slices: &[usize]) -> Result<(Vec<Record>, Array3<u8>)> {
         let config = self.config;
         let pictured = SliceSelection::Equidistant.choose(slices, PICTURED, &mut ChaCha8Rng::seed_from_u64(0));

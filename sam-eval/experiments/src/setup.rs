@@ -1,4 +1,4 @@
-//! What every experiment works with: a model, its embeddings, a journal of results and an observer.
+//! The inputs of every experiment: a model, its embeddings, a journal of results and an observer.
 
 use std::{cell::RefCell, fmt, ops::ControlFlow, sync::Arc};
 
@@ -17,10 +17,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{Event, ExperimentError, Journal, error::Result, event::trace_notes};
 
-/// Who watches: it may be called from another thread.
+/// An owned observer; it may be called from another thread.
 type Watcher = Box<dyn FnMut(&Event) -> ControlFlow<()> + Send>;
 
-/// A model, where its embeddings and results are kept, and who watches.
+/// A model with its embeddings, its journal of results and an observer.
 pub struct Setup<B: Backend> {
     predictor: SamPredictor<B>,
     cache: Option<EmbeddingCache>,
@@ -28,19 +28,19 @@ pub struct Setup<B: Backend> {
     observer: RefCell<Watcher>,
 }
 
-/// A score, and the masks that it was computed from.
+/// A score, and the masks from which it was computed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run<T> {
     /// The score.
     pub score: T,
-    /// What was found on the test slices.
+    /// The predicted masks of the test slices.
     pub masks: Vec<FoundMask>,
 }
 
-/// The mask that was found on one slice.
+/// The predicted mask of one slice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FoundMask {
-    /// Its position in the stack, counted from 0.
+    /// The slice's position in the stack, counted from 0.
     pub slice: usize,
     /// The mask: `[rows, columns]`.
     pub mask: RunLengths,
@@ -65,7 +65,7 @@ impl<B: Backend> fmt::Debug for Setup<B> {
 }
 
 impl<B: Backend> Setup<B> {
-    /// A model whose embeddings and results are kept in memory.
+    /// A setup that keeps embeddings and results in memory.
     pub fn new(predictor: SamPredictor<B>) -> Self {
         Self {
             predictor,
@@ -75,7 +75,7 @@ impl<B: Backend> Setup<B> {
         }
     }
 
-    /// This setup with a folder that keeps embeddings.
+    /// This setup with a folder in which embeddings are stored.
     #[must_use]
     pub fn with_cache(self, cache: EmbeddingCache) -> Self {
         Self { cache: Some(cache), ..self }
@@ -87,7 +87,7 @@ impl<B: Backend> Setup<B> {
         Self { journal: RefCell::new(journal), ..self }
     }
 
-    /// This setup with an observer, which is told what happens and can stop it.
+    /// This setup with an observer, which receives the events and can stop the experiment.
     #[must_use]
     pub fn with_observer(self, observer: impl FnMut(&Event) -> ControlFlow<()> + Send + 'static) -> Self {
         Self { observer: RefCell::new(Box::new(observer)), ..self }
@@ -98,15 +98,15 @@ impl<B: Backend> Setup<B> {
         &self.predictor
     }
 
-    /// The folder that keeps embeddings.
+    /// The folder in which embeddings are stored.
     pub(crate) fn cache(&self) -> Option<&EmbeddingCache> {
         self.cache.as_ref()
     }
 
-    /// The slices of a case and their embeddings, all of which are kept in memory.
+    /// The slices of a case with their embeddings, all of which are kept in memory.
     ///
     /// # Errors
-    /// If there is a folder of embeddings, but the model does not know its weights' SHA-256.
+    /// If there is a folder of embeddings, but the SHA-256 of the model's weights is unknown.
     pub(crate) fn source(&self, stack: &Arc<Stack>) -> Result<EmbeddingStore<B>> {
         let (count, images) = (stack.len(), stack.clone());
         let images = ImageFn::new(count, move |index| Ok(images.image(index)));
@@ -117,12 +117,12 @@ impl<B: Backend> Setup<B> {
         })
     }
 
-    /// The result of a piece of work: from the journal, or computed and added to it.
+    /// The result of a task: from the journal, or computed and added to it.
     ///
-    /// `depends_on` is everything that decides the result, beside the model.
+    /// `depends_on` is everything that decides the result, except the model.
     ///
     /// # Errors
-    /// Those of the work, or if its result cannot be kept.
+    /// Those of the task, or if its result cannot be stored.
     pub fn once<T: Serialize + DeserializeOwned>(
         &self,
         depends_on: &impl Serialize,
@@ -137,7 +137,7 @@ impl<B: Backend> Setup<B> {
         Ok(result)
     }
 
-    /// Whether the journal has the result of a piece of work.
+    /// Whether the journal has the result of a task.
     ///
     /// # Errors
     /// If `depends_on` cannot be written as JSON.
@@ -145,16 +145,16 @@ impl<B: Backend> Setup<B> {
         Ok(self.journal.borrow().has(&self.key(depends_on)?))
     }
 
-    /// Identifies a piece of work with this model.
+    /// The journal key of a task with this model.
     fn key(&self, depends_on: &impl Serialize) -> Result<String> {
         let (weights, precision) = (self.predictor.weights_sha256(), self.predictor.encoder_precision());
         Journal::key(&(env!("CARGO_PKG_VERSION"), weights, precision, depends_on))
     }
 
-    /// Tells the observer.
+    /// Reports an event to the observer.
     ///
     /// # Errors
-    /// [`ExperimentError::Stopped`] if it stops the experiment.
+    /// [`ExperimentError::Stopped`] if the observer stops the experiment.
     pub(crate) fn tell(&self, event: Event) -> Result<()> {
         match (self.observer.borrow_mut())(&event) {
             ControlFlow::Continue(()) => Ok(()),
@@ -162,31 +162,31 @@ impl<B: Backend> Setup<B> {
         }
     }
 
-    /// Tells the observer what is being done.
+    /// Reports the current activity to the observer.
     ///
     /// # Errors
-    /// [`ExperimentError::Stopped`] if it stops the experiment.
+    /// [`ExperimentError::Stopped`] if the observer stops the experiment.
     pub(crate) fn doing(&self, activity: impl Into<String>) -> Result<()> {
         self.tell(Event::Activity(activity.into()))
     }
 
-    /// Tells the observer that a step is done.
+    /// Reports a finished step to the observer.
     ///
     /// # Errors
-    /// [`ExperimentError::Stopped`] if it stops the experiment.
+    /// [`ExperimentError::Stopped`] if the observer stops the experiment.
     pub(crate) fn step_done(&self) -> Result<()> {
         self.tell(Event::Step { loss: None })
     }
 
-    /// Tells the observer something that the user should know.
+    /// Reports a note for the user to the observer.
     ///
     /// # Errors
-    /// [`ExperimentError::Stopped`] if it stops the experiment.
+    /// [`ExperimentError::Stopped`] if the observer stops the experiment.
     pub(crate) fn note(&self, note: impl Into<String>) -> Result<()> {
         self.tell(Event::Note(note.into()))
     }
 
-    /// Tells the observer that tests on a case begin, does them, and tells that they are complete.
+    /// Runs the tests of a case, and reports their start and end to the observer.
     ///
     /// # Errors
     /// Those of the tests; [`ExperimentError::Stopped`].
@@ -197,12 +197,12 @@ impl<B: Backend> Setup<B> {
         result
     }
 
-    /// The observer, to be handed on.
+    /// The observer, as a closure for other functions.
     pub(crate) fn observer(&self) -> impl FnMut(&Event) -> ControlFlow<()> + '_ {
         |event| (self.observer.borrow_mut())(event)
     }
 
-    /// Makes a call of the libraries, each unit of which is a step of the experiment.
+    /// Calls a library function; each unit of its progress is a step of the experiment.
     ///
     /// # Errors
     /// Those of the call; [`ExperimentError::Stopped`] if the observer stopped it.
@@ -213,7 +213,7 @@ impl<B: Backend> Setup<B> {
         self.observed(|progress| Event::Step { loss: progress.loss }, call)
     }
 
-    /// Makes a call of the libraries that is part of a step.
+    /// Calls a library function within a step.
     ///
     /// # Errors
     /// Those of the call; [`ExperimentError::Stopped`] if the observer stopped it.
@@ -224,7 +224,7 @@ impl<B: Backend> Setup<B> {
         self.observed(|progress| Event::Progress(*progress), call)
     }
 
-    /// Makes a call of an annotator, each learning iteration of which is a step of the experiment.
+    /// Calls an annotator; each of its learning iterations is a step of the experiment.
     ///
     /// # Errors
     /// Those of the call; [`ExperimentError::Stopped`] if the observer stopped it.
@@ -232,7 +232,7 @@ impl<B: Backend> Setup<B> {
         &self,
         call: impl FnOnce(&mut Events<'_>) -> Result<Annotated, AnnotateError>,
     ) -> Result<Annotated> {
-        // The annotator calls on a thread of the pool, and a setup cannot be shared between threads: the watcher can be lent.
+        // The annotator calls back on a thread of the pool. A setup is not `Sync`, so only the observer is borrowed.
         let watcher: &mut Watcher = &mut self.observer.borrow_mut();
         let mut stopped = false;
         let result = call(&mut |event| {
@@ -251,7 +251,7 @@ impl<B: Backend> Setup<B> {
         if stopped { Err(ExperimentError::Stopped) } else { Ok(result?) }
     }
 
-    /// Slices, embedded, with their outlines.
+    /// Embedded slices with their outlines.
     ///
     /// # Errors
     /// If a slice cannot be embedded; [`ExperimentError::Stopped`].
@@ -265,7 +265,7 @@ impl<B: Backend> Setup<B> {
         annotated.ok_or(ExperimentError::Stopped)
     }
 
-    /// Partial results of a stopped call are dropped: every test needs the whole.
+    /// Calls a library function with an observer. The partial result of a stopped call is dropped, because every test needs a complete one.
     fn observed<T, E: Into<ExperimentError>>(
         &self,
         event: impl Fn(&Progress) -> Event,
@@ -281,13 +281,13 @@ impl<B: Backend> Setup<B> {
     }
 }
 
-/// A digest of some slices as the network sees them, and of a structure's masks on them.
+/// A digest of some slices as the network sees them, and of the masks of a structure on them.
 pub(crate) fn digest(stack: &Stack, structure: &Structure, slices: &[usize]) -> String {
     let mut digest = Sha256Hasher::new();
     for &index in slices {
         let image = stack.image(index);
         digest.update(format!("{index} {:?}", image.dim()));
-        // As f32, as in journals of earlier versions.
+        // As f32, for compatibility with journals of earlier versions.
         image.iter().for_each(|&level| digest.update(f32::from(level).to_le_bytes()));
         stack.mask(index, &structure.values).iter().for_each(|&inside| digest.update([u8::from(inside)]));
     }

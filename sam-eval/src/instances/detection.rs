@@ -64,7 +64,7 @@ impl Detection {
         if objects > 0.0 { self.iou_sum / objects } else { policy.score() }
     }
 
-    /// The matches as a share of `of` objects.
+    /// The number of matches divided by `of`.
     fn share(&self, of: u64, policy: EmptyPolicy) -> f64 {
         if of == 0 && self.wrong() > 0 { f64::NAN } else { ratio(self.true_positive, of, policy) }
     }

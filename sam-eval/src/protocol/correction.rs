@@ -111,7 +111,7 @@ fn union<S>(parts: &[Part<S>], size: (usize, usize)) -> Array2<bool> {
     parts.iter().filter_map(|part| part.prediction.as_ref()).fold(nothing, |all, prediction| all | &prediction.mask)
 }
 
-/// Row and column of a click, which lies on a pixel's centre.
+/// Row and column of a click's pixel. A click is at the centre of a pixel.
 fn pixel(click: &Point) -> (usize, usize) {
     (click.y as usize, click.x as usize)
 }
@@ -129,7 +129,7 @@ mod tests {
         Prediction { mask, predicted_iou: Some(1.0), state: () }
     }
 
-    /// Two squares, apart.
+    /// Two separate squares.
     fn squares() -> Array2<bool> {
         Array2::from_shape_fn((20, 40), |(row, column)| {
             (5..12).contains(&row) && ((4..11).contains(&column) || (25..32).contains(&column))
@@ -146,7 +146,7 @@ mod tests {
         correct(boxes, squares().view(), clicks, correction, &mut rng, segment).expect("the segmenter never fails")
     }
 
-    /// Finds what lies in the box or, without one, the components that were clicked on.
+    /// A perfect segmenter: returns what is in the box or, without a box, the components that contain a click.
     fn perfect(prompts: &Prompts) -> Prediction {
         let hit = |part: &Array2<bool>| {
             let boxed = part.indexed_iter().any(|((row, column), &inside)| {
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_click_goes_to_the_part_it_speaks_of_and_what_was_found_is_handed_back() {
-        // The left part is found too large until a click says so; the right one is found at once.
+        // The mask of the left part is too large until it gets a click; the mask of the right part is exact at once.
         let mut calls = Vec::new();
         let series = run(square_boxes(), 5, &mut |prompts, earlier| {
             let left = prompts.boxes[0].x_min < 20.0;

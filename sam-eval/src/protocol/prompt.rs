@@ -15,7 +15,7 @@ pub enum TestPrompt {
     Once(PromptKind),
     /// The paper's active sampling: a box for each component, then up to this many correcting clicks.
     Active(usize),
-    /// Up to this many correcting clicks and no box; the first lies on the object.
+    /// Up to this many correcting clicks and no box; the first click is on the object.
     Clicks(usize),
 }
 

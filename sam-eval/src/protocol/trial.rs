@@ -10,7 +10,7 @@ use crate::EvalError;
 /// Which slices of a case count as showing a structure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SurveyConfig {
-    /// The largest number of slices; of longer volumes, every n-th slice is used.
+    /// Maximum number of slices. Of a longer volume, every n-th slice is used.
     pub max_slices: usize,
     /// Slices that show the structure with fewer pixels are neither annotated nor tested.
     pub min_object_pixels: usize,
@@ -34,7 +34,7 @@ pub enum Protocol {
     FewSlices(FewSlices),
     /// The paper's protocol of 2-D sets.
     TrainTest(TrainTest),
-    /// Each of the annotated slices is tested with a model trained on the others. It needs no other ground truth.
+    /// Leave-one-out: each annotated slice is tested with a model trained on the others. It needs no other ground truth.
     LeaveOneOut {
         /// Number of annotated slices.
         annotated: usize,
@@ -155,7 +155,7 @@ impl FewSlices {
         tested.extend(rest(&survey.empty, &empty, self.tested_empty));
         tested.sort_unstable();
         let few = |&count: &usize| match self.selection {
-            // The first few of many at equal distances would all lie at one end.
+            // The first few of many equidistant slices would all be at one end of the structure.
             SliceSelection::Equidistant => self.selection.choose(&chosen, count, &mut rng.clone()),
             _ => chosen[..count].to_vec(),
         };
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn nothing_annotated_is_tested_and_empty_slices_are_on_both_sides() {
-        // 80 slices at a step of 2: the structure on 20 to 59, with too few pixels on 60.
+        // 80 slices at a step of 2: slices 20 to 59 show the structure, slice 60 shows too few pixels of it.
         let mask = |index: usize| {
             let pixels = if (20..60).contains(&index) { 12 } else { usize::from(index == 60) };
             Array2::from_shape_fn((4, 4), |(row, column)| row * 4 + column < pixels)

@@ -55,7 +55,7 @@ pub struct TestedSlice {
     pub dice: Vec<f64>,
     /// Intersection over union of the final mask.
     pub iou: f64,
-    /// The segmenter's estimate of it, if it gives one and the object has one part.
+    /// The segmenter's estimate of the intersection over union, if it gives one and the object has one part.
     pub predicted_iou: Option<f64>,
 }
 
@@ -198,7 +198,7 @@ mod tests {
         })
     }
 
-    /// What a poor segmenter finds: squares around the clicks on the object, and boxes; counts how often it was given its last answer.
+    /// A poor segmenter: returns the boxes, and squares around the foreground clicks. Its state counts how often a prediction was fed back.
     fn squares(truth: &Array2<bool>, prompts: &Prompts, earlier: Option<&Prediction<usize>>) -> Prediction<usize> {
         let mask = Array2::from_shape_fn(truth.dim(), |(row, column)| {
             let (x, y) = (column as f32, row as f32);

@@ -181,7 +181,7 @@ impl Frame<'_> {
         self.series.iter().position(|&series| series == (name, source)).unwrap_or(0)
     }
 
-    /// The colour of a series: a series of the paper has that of the measured series of the same name.
+    /// The colour of a series. A series of the paper has the colour of the measured series with the same name.
     fn colour(&self, name: &str) -> RGBColor {
         let mut names: Vec<&str> = self.series.iter().map(|&(name, _)| name).collect();
         let mut seen = HashSet::new();
@@ -201,8 +201,8 @@ fn distinct<'a>(series: impl Iterator<Item = (&'a str, Source)>) -> Vec<(&'a str
     all
 }
 
-/// The range of an axis: the given one, 0 to 1 for scores, else from 0 or slightly below the lowest value to slightly above the
-/// highest.
+/// The range of an axis: the requested range; otherwise 0 to 1 if it contains all values; otherwise from 0, or slightly below the lowest
+/// value, to slightly above the highest.
 fn axis(asked: Option<(f64, f64)>, values: impl Iterator<Item = f64>) -> Range<f64> {
     if let Some((low, high)) = asked.filter(|(low, high)| low < high && low.is_finite() && high.is_finite()) {
         return low..high;
@@ -216,7 +216,7 @@ fn axis(asked: Option<(f64, f64)>, values: impl Iterator<Item = f64>) -> Range<f
     if low >= 0.0 { 0.0..end } else { low - room..end }
 }
 
-/// The lowest and highest defined value; the lowest is above the highest if there is none.
+/// The lowest and the highest finite value; without any, the lowest is above the highest.
 fn extent(values: impl Iterator<Item = f64>) -> (f64, f64) {
     values
         .filter(|value| value.is_finite())

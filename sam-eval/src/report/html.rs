@@ -66,7 +66,7 @@ struct ColumnView {
 struct CellView<'a> {
     text: &'a str,
     class: String,
-    /// Whether it names its row.
+    /// Whether the cell is the header of its row.
     heads: bool,
 }
 
@@ -74,7 +74,7 @@ struct PlotView {
     svg: String,
     width: u32,
     height: u32,
-    /// The smallest width on the screen, so that text stays readable.
+    /// The minimum width on the screen, so that text stays readable.
     narrowest: u32,
     description: String,
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
 use crate::lines::MISSING;
 
-/// Reads `null`, which stands in JSON for a number that is not finite, as NaN.
+/// Reads a number; `null`, which JSON has for a number that is not finite, becomes NaN.
 pub(super) fn nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
@@ -44,7 +44,7 @@ pub(super) fn short(number: f64, decimals: usize) -> String {
     if text == "-0" { "0".to_owned() } else { text.to_owned() }
 }
 
-/// A number as the label of an axis, in thousands or millions from ten thousand on.
+/// A number as the label of an axis; from ten thousand on, in thousands or millions.
 pub(super) fn tick(number: f64) -> String {
     match number.abs() {
         1e6.. => format!("{}M", short(number / 1e6, 3)),

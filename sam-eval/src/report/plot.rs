@@ -18,8 +18,8 @@ pub enum Plot {
     Bars(BarPlot),
 }
 
-/// Boxes from the lower to the upper quartile, with the median, whiskers to the last scores within 1.5 times the box's
-/// length, and dots beyond. Fewer than five scores are drawn as dots and their median.
+/// Box plots: boxes from the lower to the upper quartile with the median, whiskers to the last scores within 1.5 box lengths of the box,
+/// and dots for the scores beyond. Fewer than five scores are drawn as dots with their median.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BoxPlot {
@@ -29,7 +29,7 @@ pub struct BoxPlot {
     pub x_label: String,
     /// Label of the axis of scores.
     pub y_label: String,
-    /// Ends of the axis of scores; `None`: 0 to 1 if all lie there, else a range that holds all.
+    /// Ends of the axis of scores. `None`: 0 to 1 if all scores are in that range, otherwise a range that contains all of them.
     #[serde(deserialize_with = "number::pair")]
     pub y_range: Option<(f64, f64)>,
     /// Groups from left to right.
@@ -65,7 +65,7 @@ pub struct CurvePlot {
     pub x_label: String,
     /// Label of the vertical axis.
     pub y_label: String,
-    /// Ends of the vertical axis; `None`: 0 to 1 if all values lie there, else a range that holds all.
+    /// Ends of the vertical axis. `None`: 0 to 1 if all values are in that range, otherwise a range that contains all of them.
     #[serde(deserialize_with = "number::pair")]
     pub y_range: Option<(f64, f64)>,
     /// The lines.
@@ -108,7 +108,7 @@ pub struct BarPlot {
     pub x_label: String,
     /// Label of the vertical axis.
     pub y_label: String,
-    /// Ends of the vertical axis; `None`: 0 to 1 if all values lie there, else a range that holds all.
+    /// Ends of the vertical axis. `None`: 0 to 1 if all values are in that range, otherwise a range that contains all of them.
     #[serde(deserialize_with = "number::pair")]
     pub y_range: Option<(f64, f64)>,
     /// Bars. Bars of the same label form a group, in the order in which the labels first appear.
@@ -126,7 +126,7 @@ pub struct Bar {
     /// Its source; bars of the paper are hollow.
     #[serde(default)]
     pub source: Source,
-    /// Its length; a bar without a defined one is left out.
+    /// Its length; a bar whose length is not finite is left out.
     #[serde(deserialize_with = "number::nan")]
     pub value: f64,
     /// Lower end of its error.

@@ -26,7 +26,7 @@ impl Report {
     pub fn to_csv(&self) -> String {
         let mut lines = csv::Writer::from_writer(Vec::new());
         let mut line = |fields: [&str; 6]| {
-            // Lines of equal length are never refused, and memory takes them all.
+            // Cannot fail: all lines have the same number of fields, and they are written to memory.
             let _ = lines.write_record(fields);
         };
         line(["section", "table", "row", "column", "source", "value"]);

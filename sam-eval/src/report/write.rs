@@ -70,7 +70,7 @@ mod tests {
         let report = Report { sections: vec![section], ..Report::default() };
         let json = serde_json::to_string(&report).expect("JSON");
         let read: Report = serde_json::from_str(&json).expect("the same report");
-        // NaN is not equal to itself, its text is; of a half-known band nothing is kept.
+        // NaN is not equal to itself, so the texts are compared. A band with one undefined end is read as `None`.
         assert_eq!(format!("{read:?}"), format!("{report:?}").replace("Some((0.25, NaN))", "None"));
         assert_eq!(serde_json::from_str::<Report>("{}").expect("nothing"), Report::default());
         assert_eq!(read.to_html().expect("a page"), report.to_html().expect("a page"));

@@ -47,13 +47,13 @@ pub struct ConfidenceInterval {
     pub estimate: Option<f64>,
     /// Lower bound; `None` for fewer than two items, or if no resample had a defined statistic.
     pub low: Option<f64>,
-    /// Upper bound; `None` as the lower one.
+    /// Upper bound; `None` under the same conditions as the lower bound.
     pub high: Option<f64>,
     /// Share of the resamples between the bounds.
     pub level: f64,
     /// Number of items in the sample.
     pub n: usize,
-    /// Number of items left out, because their score is not finite.
+    /// Number of items left out because their score is not finite.
     pub undefined: usize,
     /// Number of resamples whose statistic was not finite; they are left out of the bounds.
     pub undefined_resamples: usize,
@@ -129,7 +129,7 @@ pub fn bootstrap_mean(
     config: &BootstrapConfig,
 ) -> Result<ConfidenceInterval, EvalError> {
     let (defined, undefined): (Vec<f64>, Vec<f64>) = scores.into_iter().partition(|score| score.is_finite());
-    // Of no scores it is 0 / 0, as it should be.
+    // The mean of no scores is 0 / 0, which is NaN as intended.
     let mean = |scores: &[f64]| scores.iter().sum::<f64>() / scores.len() as f64;
     Ok(ConfidenceInterval { undefined: undefined.len(), ..bootstrap(&defined, mean, config)? })
 }

@@ -7,8 +7,8 @@ use crate::ranks::{average_ranks, tie_sizes};
 
 /// Wilcoxon's signed-rank test of paired scores, two-sided: are the differences symmetric about 0?
 ///
-/// Pairs of which either score is not finite are left out and counted. Pairs without a difference are dropped, as Wilcoxon did, and counted;
-/// equal differences share their mean rank.
+/// A pair with a NaN or infinite score is left out and counted. A pair without a difference is dropped, as Wilcoxon did, and counted; equal
+/// differences share their mean rank.
 ///
 /// # Example
 ///
@@ -36,7 +36,7 @@ pub struct Wilcoxon {
     pub n: usize,
     /// Number of pairs without a difference, dropped.
     pub zeros: usize,
-    /// Number of pairs left out, as one of their scores was not finite.
+    /// Number of pairs left out because a score was not finite.
     pub undefined: usize,
 }
 
@@ -59,9 +59,9 @@ impl Wilcoxon {
     /// Tests pairs of scores (of the first method, of the second). Differences are tied only if they are equal to the last bit.
     ///
     /// # Source
-    /// F. Wilcoxon, "Individual comparisons by ranking methods", Biometrics Bulletin 1, 1945. The limits of the exact distribution are those
-    /// of `scipy.stats.wilcoxon` 1.17; beyond them it is `wilcoxon(x, y, correction=True, method="asymptotic")`. (By default scipy omits the
-    /// continuity correction, and pairs dropped for having no difference count towards its limits.)
+    /// F. Wilcoxon, "Individual comparisons by ranking methods", Biometrics Bulletin 1, 1945. The limits of the exact distribution are
+    /// those of `scipy.stats.wilcoxon` 1.17; beyond them the result is that of `wilcoxon(x, y, correction=True, method="asymptotic")`. (By
+    /// default scipy omits the continuity correction, and it counts pairs without a difference towards its limits.)
     pub fn of(pairs: impl IntoIterator<Item = (f64, f64)>) -> Self {
         let (mut differences, mut zeros, mut undefined) = (Vec::new(), 0, 0);
         for (first, second) in pairs {
@@ -107,7 +107,7 @@ impl Wilcoxon {
 
 /// Twice the share of all sign patterns whose sum of positive ranks is no larger than `smaller`; at most 1.
 fn exact(ranks: &[f64], smaller: f64) -> f64 {
-    // Mean ranks are whole or half numbers.
+    // A mean rank is a multiple of one half.
     let doubled = |rank: f64| (2.0 * rank).round() as usize;
     let mut patterns = vec![1.0];
     for &rank in ranks {
@@ -119,7 +119,7 @@ fn exact(ranks: &[f64], smaller: f64) -> f64 {
         }
         patterns = more;
     }
-    // At most 2^50 patterns, so that the counts are exact.
+    // There are at most 2^50 patterns, so the counts are exact.
     let all: f64 = patterns.iter().sum();
     let extreme: f64 = patterns.iter().take(doubled(smaller) + 1).sum();
     (2.0 * extreme / all).min(1.0)
@@ -129,7 +129,7 @@ fn normal(ties: &[usize], n: f64, smaller: f64) -> f64 {
     let mean = n * (n + 1.0) / 4.0;
     let correction: f64 = ties.iter().map(|&size| (size as f64).powi(3) - size as f64).sum();
     let deviation = ((n * (n + 1.0) * (2.0 * n + 1.0) - correction / 2.0) / 24.0).sqrt();
-    // By half a rank nearer to the mean, but not where it lies at the mean.
+    // Continuity correction: half a rank towards the mean, but never beyond it.
     let distance = if smaller < mean { mean - smaller - 0.5 } else { 0.0 };
     2.0 * Normal::standard().sf(distance.abs() / deviation)
 }

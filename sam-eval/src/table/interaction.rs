@@ -89,7 +89,7 @@ impl InteractionTable {
             .to_owned()
     }
 
-    /// The table in Markdown, its caption above it.
+    /// The table in Markdown, with its caption above it.
     pub fn to_markdown(&self) -> String {
         format!("{}\n\n{}", self.caption(), markdown(&self.cells()))
     }
@@ -117,7 +117,7 @@ impl InteractionTable {
     }
 }
 
-/// The table as plain text, its caption above it.
+/// The table as plain text, with its caption above it.
 impl Display for InteractionTable {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}\n\n{}", self.caption(), aligned(&self.cells(), 2))

@@ -22,7 +22,7 @@ impl ResultsTable {
         format!("Dice, {spread}.{prompts}{best}")
     }
 
-    /// The table in Markdown, its caption above it.
+    /// The table in Markdown, with its caption above it.
     pub fn to_markdown(&self) -> String {
         let head = [String::new()].into_iter().chain(self.columns.iter().map(ToString::to_string));
         let mut lines: Vec<Vec<String>> = vec![head.collect()];
@@ -51,8 +51,8 @@ impl ResultsTable {
     }
 }
 
-/// The table as plain text, its caption above it: names to the left, numbers to the right, the head of a column on
-/// three lines (method, annotated slices, prompt).
+/// The table as plain text, with its caption above it: names on the left, values on the right, and column headers on three lines (method,
+/// annotated slices, prompt).
 impl Display for ResultsTable {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         let head = |part: fn(&Column) -> String| [String::new()].into_iter().chain(self.columns.iter().map(part));

@@ -13,7 +13,7 @@ use crate::{BoxError, MemoryStore, RankedSlice, SessionStore, StoreError, Struct
 
 type Result<T, E = BoxError> = std::result::Result<T, E>;
 
-/// Finds whatever lies in the box, and records the slices that it embedded.
+/// A segmenter that returns what is in the box, and records the slices that it embedded.
 #[derive(Debug, Default)]
 struct BoxModel {
     size: (usize, usize),
@@ -94,7 +94,7 @@ impl Scratch {
         Ok(Session::start(self.folder.path().join("session"), header)?)
     }
 
-    /// A round of the session that found the mask.
+    /// Adds a round with the found mask to the session.
     fn find(&self, session: &mut Session) -> Result<u64> {
         let (config, cards) = (session.header().config.clone(), BTreeMap::new());
         let result = RoundResult::new(config, "none", &cards, self.mask.view()).with_seed(0);
@@ -147,11 +147,11 @@ fn what_is_proposed_is_kept_only_when_it_is_decided_and_takes_its_pixels_from_ot
     assert_eq!((desk.labels(0)?, desk.overview().unsaved), (answer.labels, 1));
     assert!(matches!(desk.decide(0, Decision::Keep), Err(DeskError::NotNow(_))), "it was kept already");
 
-    // A structure drawn anew leaves where it was.
+    // A structure drawn again is removed from its old place.
     desk.propose(0, 5, &part(9.0, 11.0))?;
     desk.decide(0, Decision::Keep)?;
     assert_eq!(columns(&desk.labels(0)?, 5), [9, 10, 11]);
-    // A decision made meanwhile outdates what was proposed.
+    // A decision makes an earlier proposal invalid.
     desk.propose(0, 5, &part(0.0, 11.0))?;
     desk.decide(0, Decision::Accept)?;
     assert!(matches!(desk.decide(0, Decision::Keep), Err(DeskError::NotNow(_))));
@@ -198,7 +198,7 @@ fn the_mask_is_saved_on_the_scans_grid_without_what_was_rejected() -> Result<()>
     assert_eq!(record["slices"], serde_json::json!({ "0": "rejected", "1": "drawn" }));
     assert_eq!(record["window"]["name"], "abdomen");
 
-    // What cannot be written is still there, and unsaved.
+    // After a failed save the decisions are still there, and unsaved.
     desk.undo()?;
     std::fs::remove_dir_all(scratch.folder.path())?;
     let error = sam_prompt::error_chain(&desk.save().expect_err("the folder is gone"));
@@ -244,9 +244,10 @@ fn the_mask_of_a_session_is_the_one_that_annotate_writes() -> Result<()> {
     let mut desk = scratch.in_session(session)?;
     desk.propose(1, 5, &part(2.0, 4.0))?;
     desk.decide(1, Decision::Keep)?;
-    // What is wrong is found anew; until then it stands. Were it blank, it would be taken for drawn as blank.
+    // A rejected slice keeps its labels in the mask until a later round segments it again. If it were blank, it would be read as drawn
+    // blank.
     desk.decide(0, Decision::Reject)?;
-    // So is one that was the person's.
+    // The same holds for a rejected slice that the person had drawn.
     desk.propose(2, 1, &part(0.0, 5.0))?;
     desk.decide(2, Decision::Keep)?;
     desk.decide(2, Decision::Reject)?;

@@ -21,7 +21,7 @@ type Result<T, E = BoxError> = std::result::Result<T, E>;
 #[error("slice 1 is lost")]
 struct Lost(#[source] std::io::Error);
 
-/// A desk with two slices of 2 x 3 pixels; slice 1 makes the program fail.
+/// A desk with two slices of 2 x 3 pixels. The labels of slice 1 give an error, and a proposal on it panics.
 #[derive(Default)]
 struct TestDesk {
     decided: Vec<(usize, Decision)>,
@@ -105,12 +105,12 @@ impl Running {
         rest.split_at(rest.find('/').unwrap_or_default())
     }
 
-    /// Status, headers and body of the answer to a request that is given word for word.
+    /// Sends a request byte for byte, and returns status, headers and body of the answer.
     fn send(&self, request: &[u8]) -> Result<(u16, String, Vec<u8>)> {
         let mut stream = TcpStream::connect(self.parts().0)?;
         stream.write_all(request)?;
         let mut answer = Vec::new();
-        // A server that did not read all of a body may break off behind its answer.
+        // The server may reset the connection after its answer if it did not read the whole body.
         let _ = stream.read_to_end(&mut answer);
         let end = answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or("an answer has a head")?;
         let head = String::from_utf8_lossy(&answer[..end]).to_lowercase();
@@ -118,7 +118,7 @@ impl Running {
         Ok((status, head, answer[end + 4..].to_vec()))
     }
 
-    /// A request as the page sends it, some headers added.
+    /// Sends a request as the page does, with some headers added.
     fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> Result<(u16, String, Vec<u8>)> {
         let (host, page) = self.parts();
         self.send(
@@ -204,7 +204,7 @@ fn other_hosts_other_origins_and_other_tokens_are_refused() -> Result<()> {
     };
     let overview = format!("/{token}/overview");
     let ours = format!("Host: {host}");
-    // The page itself, under both names of the machine.
+    // The page itself, under both host names.
     assert_eq!(get(&overview, &ours)?.0, 200);
     assert_eq!(get(&overview, &format!("Host: localhost:{port}\r\nOrigin: http://localhost:{port}"))?.0, 200);
     for (path, headers, status, part) in [
@@ -233,7 +233,7 @@ fn other_hosts_other_origins_and_other_tokens_are_refused() -> Result<()> {
         assert!(body.contains(part) && !body.contains(token), "{path} with {headers}: {body}");
         assert!(head.contains("content-security-policy"), "{head}");
     }
-    // Without a host, and with two.
+    // Without a host header, and with two.
     assert_eq!(server.send(format!("GET {overview} HTTP/1.0\r\n\r\n").as_bytes())?.0, 421);
     let twice = format!("GET {overview} HTTP/1.1\r\n{ours}\r\nHost: evil.example\r\nConnection: close\r\n\r\n");
     assert!([400, 421].contains(&server.send(twice.as_bytes())?.0));
@@ -269,7 +269,7 @@ fn bad_bodies_are_refused_with_a_reason() -> Result<()> {
         server.ask("POST", "decide", "Content-Type: text/plain\r\n", r#"{"slice":0,"decision":"accept"}"#)?.0,
         415
     );
-    // A body that does not say how long it is.
+    // A body without a stated length.
     let (host, page) = server.parts();
     let head = format!(
         "POST {page}ask HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n"
@@ -293,7 +293,7 @@ fn a_person_asks_decides_and_takes_back() -> Result<()> {
     let (status, answer) = server.post("ask", CLICK)?;
     assert_eq!((status, &answer["runs"]), (200, &json!([0, 4, 300, 2])));
     let keep = json!({ "slice": 0, "decision": "keep", "answer": answer["answer"] }).to_string();
-    // Another window's question comes in between.
+    // A request of another window comes in between.
     let second = server.post("ask", CLICK)?.1;
     assert_eq!(server.post("decide", &keep)?.0, 409);
     let keep = json!({ "slice": 0, "decision": "keep", "answer": second["answer"] }).to_string();
@@ -314,7 +314,7 @@ fn failures_are_said_and_leave_the_desk_as_it_was() -> Result<()> {
     assert_eq!((status, String::from_utf8(body)?), (500, r#"{"error":"slice 1 is lost: the disk"}"#.to_owned()));
     let (status, answer) = server.post("save", "{}")?;
     assert_eq!((status, &answer["error"]), (500, &json!("the disk is full")));
-    // The program panics at this.
+    // The program panics at this request.
     let (status, answer) = server.post("ask", &CLICK.replace("\"slice\":0", "\"slice\":1"))?;
     assert_eq!(status, 500);
     assert!(answer["error"].as_str().is_some_and(|error| error.contains("still there")), "{answer}");

@@ -1,4 +1,4 @@
-//! `sam-med annotate`: a whole scan from a few outlined slices, once or round after round in a session.
+//! `sam-med annotate`: a whole scan from a few outlined slices, once or in rounds of a session.
 
 mod report;
 mod session;
@@ -61,7 +61,8 @@ pub struct Options {
 /// Annotates a scan, and prints the result.
 ///
 /// # Errors
-/// If something cannot be read, does not fit, or cannot be written; the message says what to do. [`Failure::Stopped`].
+/// If an input cannot be read or does not fit the others, or an output cannot be written; the message says what to do.
+/// [`Failure::Stopped`].
 pub fn run(options: &Options, console: &Console) -> Result<()> {
     console.result(&annotate(options, console)?)
 }
@@ -81,9 +82,9 @@ pub(super) fn annotate(options: &Options, console: &Console) -> Result<AnnotateR
 }
 
 impl Options {
-    /// Where the mask goes, with what the record says of these options.
+    /// The output of the mask, with these options in its record.
     fn output(&self, scan: &Scan) -> Result<Output> {
-        // A session has its own copy of what was outlined, so that a mask may be corrected in its place.
+        // A session has its own copy of the outlines, so the mask may overwrite the file that was given.
         let annotations = self.annotations.as_deref().filter(|_| self.session.session.is_none());
         let inputs: Vec<_> = annotations.map(|path| ("--annotations", path)).into_iter().collect();
         let mut output = self.scan.output(scan, &inputs)?;
@@ -92,7 +93,7 @@ impl Options {
     }
 }
 
-/// An annotation, ready for a backend.
+/// An annotation task, to be run on a backend.
 struct AnnotateJob<'a> {
     options: &'a Options,
     console: &'a Console,

@@ -1,4 +1,4 @@
-//! `sam-med automatic`: find everything on an image, from a grid of clicks.
+//! `sam-med automatic`: segments everything on an image, from a grid of clicks.
 
 use std::{fmt, path::PathBuf};
 
@@ -58,7 +58,7 @@ pub struct Options {
 /// Finds masks, and writes them.
 ///
 /// # Errors
-/// If the image or the weights cannot be read, or the results not be written. [`Failure::Stopped`].
+/// If the image or the weights cannot be read, or the results cannot be written. [`Failure::Stopped`].
 pub fn run(options: &Options, console: &Console) -> Result<()> {
     let image = sam_data::read_levels(&options.image, &Window::default())?;
     let weights = options.model.locate(console)?;
@@ -81,7 +81,7 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
     console.result(&AutomaticReport { masks: masks.len(), folder: options.out.clone() })
 }
 
-/// A search, ready for a backend.
+/// An automatic segmentation, to be run on a backend.
 struct AutomaticJob<'a> {
     options: &'a Options,
     console: &'a Console,

@@ -1,11 +1,11 @@
 //! `sam-med batch`: annotate many scans, on one machine or on many at the same time.
 //!
-//! Each line of the CSV table is a case. Its columns are options of `annotate` by their names, `image`, `annotations` and `out` among them;
-//! an empty cell leaves its option out. Options after `--` are for all cases. All lines are checked before the first case begins.
+//! Each line of the CSV table is a case. Its columns are options of `annotate` by name, such as `image`, `annotations` and `out`; an empty
+//! cell leaves its option out. Options after `--` apply to all cases. All lines are checked before the first case begins.
 //!
-//! A case is done once: the process that takes it holds its file in `records` locked, and writes there how it ended. Shards may overlap,
-//! and a process that was killed is started again with the same words: cases that are done are skipped, an unfinished one is done again,
-//! and so are failed ones. `--merge` joins all records into one table. The README shows how to run it on clusters.
+//! Each case is done once: the process that takes it holds a lock on its file in `records`, and writes the result to that file. Shards may
+//! overlap. A process that was killed is started again with the same command line: finished cases are skipped; unfinished and failed cases
+//! are done again. `--merge` joins all records into one table. The README shows how to run it on clusters.
 
 use std::{fmt, ops::ControlFlow, path::PathBuf};
 
@@ -59,10 +59,10 @@ struct Line {
     options: annotate::Options,
 }
 
-/// Does the cases that are not done yet, or joins their records.
+/// Runs the cases that are not done yet, or joins their records.
 ///
 /// # Errors
-/// If the table or the records cannot be read or written, or a case failed; the others are done all the same. [`Failure::Stopped`].
+/// If the table or the records cannot be read or written, or a case failed; the other cases are still run. [`Failure::Stopped`].
 pub fn run(options: &Options, console: &Console) -> Result<()> {
     let cases = read_cases(&options.cases, &options.common, |fields| parse(fields, &options.common))?;
     let records = Records::open(&options.records)?;
@@ -71,7 +71,7 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
     }
     let work = |case: &Case<annotate::Options>| match annotate::annotate(&case.work, console) {
         Ok(_) => Ok(ControlFlow::Continue(())),
-        // It has not failed.
+        // A stopped case has not failed.
         Err(error) if Status::of(&error) == Status::Stopped => Ok(ControlFlow::Break(())),
         Err(error) => Err(error),
     };
@@ -92,14 +92,14 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
     Ok(())
 }
 
-/// Reads the options of a case.
+/// Parses the options of a case.
 fn parse(fields: &Fields, common: &[String]) -> Result<annotate::Options> {
     let own = fields.iter().map(|(column, cell)| format!("--{column}={cell}"));
     let words = ["annotate".to_owned()].into_iter().chain(common.iter().cloned()).chain(own);
     Ok(Line::try_parse_from(words)?.options)
 }
 
-/// Tells how a case goes.
+/// Prints an event of a batch.
 fn tell(event: &BatchEvent<'_, annotate::Options>, console: &Console) {
     match event {
         BatchEvent::Skipped(case) => {
@@ -124,7 +124,7 @@ fn merge(cases: &[Case<annotate::Options>], records: &Records, path: &PathBuf, c
     Ok(())
 }
 
-/// How a batch ended.
+/// The result of a batch.
 #[derive(Debug, Serialize)]
 struct BatchReport {
     done: usize,
@@ -146,7 +146,7 @@ impl fmt::Display for BatchReport {
     }
 }
 
-/// A table of all records.
+/// The result of a merge.
 #[derive(Debug, Serialize)]
 struct MergeReport {
     written: PathBuf,

@@ -1,4 +1,4 @@
-//! `sam-med cards`: what prompt cards contain.
+//! `sam-med cards`: the contents of prompt cards.
 
 use std::{
     collections::BTreeMap,
@@ -25,7 +25,7 @@ pub struct Options {
     path: PathBuf,
 }
 
-/// Shows cards.
+/// Prints cards.
 ///
 /// # Errors
 /// If the folder or the card cannot be read.
@@ -49,7 +49,7 @@ struct CardList {
     cards: Vec<ListedCard>,
 }
 
-/// A card of a folder.
+/// A row of the table.
 #[derive(Debug, Serialize)]
 struct ListedCard {
     path: PathBuf,
@@ -92,7 +92,7 @@ impl fmt::Display for CardList {
     }
 }
 
-/// Everything of one card.
+/// The contents of one card.
 #[derive(Debug, Serialize)]
 struct OneCard {
     metadata: CardMetadata,

@@ -62,10 +62,10 @@ pub struct Options {
     compute: ComputeOptions,
 }
 
-/// Compares, and writes the scores.
+/// Runs the comparison, and writes the scores.
 ///
 /// # Errors
-/// If the config makes no sense, the data cannot be read, or the scores not be written. [`sam_experiments::ExperimentError::Stopped`].
+/// If the config is invalid, the data cannot be read, or the scores cannot be written. [`sam_experiments::ExperimentError::Stopped`].
 pub fn run(options: &Options, console: &Console) -> Result<()> {
     let slices = FewSlices {
         annotated: vec![options.slices],

@@ -1,4 +1,4 @@
-//! `sam-med convert`: a checkpoint as safetensors, smaller in half precision.
+//! `sam-med convert`: converts a checkpoint to safetensors, optionally in half precision.
 
 use std::{fmt, path::PathBuf};
 
@@ -29,10 +29,10 @@ pub struct Options {
     precision: Precision,
 }
 
-/// Converts.
+/// Converts a checkpoint.
 ///
 /// # Errors
-/// If the checkpoint cannot be read, or the new file not be written.
+/// If the checkpoint cannot be read, or the new file cannot be written.
 pub fn run(options: &Options, console: &Console) -> Result<()> {
     let checkpoint = Checkpoint::open(&options.weights)?;
     let model = match checkpoint.config()?.encoder {

@@ -1,4 +1,4 @@
-//! `sam-med embed`: how long the image encoder takes, and how much memory.
+//! `sam-med embed`: time and memory of the image encoder.
 
 use std::{fmt, path::PathBuf, time::Instant};
 
@@ -66,15 +66,15 @@ pub struct Options {
     backend: BackendChoice,
 }
 
-/// Measures.
+/// Measures time and memory.
 ///
 /// # Errors
-/// If the checkpoint cannot be read, or the backend cannot compute in this precision.
+/// If the checkpoint cannot be read, or the backend does not support this precision.
 pub fn run(options: &Options, console: &Console) -> Result<()> {
     console.result(&options.backend.run(EmbedJob { options, console })?)
 }
 
-/// A measurement, ready for a backend.
+/// A measurement, to be run on a backend.
 struct EmbedJob<'a> {
     options: &'a Options,
     console: &'a Console,
@@ -108,7 +108,7 @@ impl Job for EmbedJob<'_> {
         for _ in 0..options.repeats {
             let start = Instant::now();
             let embeddings = predictor.embed_batch(&vec![image.view(); usize::from(options.batch)])?;
-            // A GPU computes in the background: reading ends the waiting.
+            // A GPU computes asynchronously: wait until it is done.
             B::sync(device)?;
             let embedding_seconds = start.elapsed().as_secs_f64() / f64::from(options.batch);
             let start = Instant::now();
@@ -119,7 +119,7 @@ impl Job for EmbedJob<'_> {
     }
 }
 
-/// The process's largest resident size so far in bytes, where the system tells it.
+/// The peak resident memory of the process in bytes, if the system reports it.
 fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -138,7 +138,7 @@ struct EmbedReport {
     peak_bytes: Option<u64>,
 }
 
-/// One embedding of one image, and one box on it.
+/// Seconds for one embedding of one image, and for one box on it.
 #[derive(Debug, Serialize)]
 struct ImageSeconds {
     embedding_seconds: f64,

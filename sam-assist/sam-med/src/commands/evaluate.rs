@@ -1,5 +1,5 @@
-//! `sam-med evaluate`: the paper's per-case protocol on a folder of scans, original SAM against SAM^assist; with `--auto`, generators
-//! that prompt without a person.
+//! `sam-med evaluate`: the paper's per-case protocol on a folder of scans, original SAM against SAM^assist; with `--auto`, generators give
+//! the prompts instead of a person.
 
 use std::{fmt, path::PathBuf};
 
@@ -118,21 +118,21 @@ struct GeneratorOptions {
     generators: String,
 }
 
-/// With --auto, at most this many slices without the structure are tested.
+/// With --auto, the maximum number of tested slices without the structure.
 const TESTED_EMPTY: usize = 6;
-/// Points of each component, where generators give points.
+/// Number of points for each component, for generators that give points.
 const COMPONENT_POINTS: usize = 5;
 
-/// Reads the name of a way to choose slices.
+/// Parses the name of a slice selection.
 fn selection(text: &str) -> Result<SliceSelection> {
     serde_json::from_value(text.into())
         .with_context(|| format!("expected normal, uniform or equidistant, found {text:?}"))
 }
 
-/// Evaluates, and writes the results.
+/// Runs the evaluation, and writes the results.
 ///
 /// # Errors
-/// If the config makes no sense, the data cannot be read, or the results not be written. [`sam_experiments::ExperimentError::Stopped`].
+/// If the config is invalid, the data cannot be read, or the results cannot be written. [`sam_experiments::ExperimentError::Stopped`].
 pub fn run(options: &Options, console: &Console) -> Result<()> {
     let learning = LearningConfigs::default().with(options.protocol.sampling, &options.protocol.learning)?;
     let weights = options.compute.model.locate(console)?;
@@ -147,7 +147,7 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
 }
 
 impl Options {
-    /// The trials, with this many annotated slices that show the structure, and others that do not.
+    /// The trials, with these numbers of annotated slices with and without the structure.
     fn trials(&self, annotated: Vec<usize>, annotated_empty: usize, tested_empty: usize) -> TrialConfig {
         let ProtocolOptions { test_slices, selection, seed, repeats, .. } = self.protocol;
         TrialConfig {
@@ -161,7 +161,7 @@ impl Options {
         ProtocolJob { protocol, compute: &self.compute, weights, console }
     }
 
-    /// Simulated prompts.
+    /// Evaluates simulated prompts.
     fn prompting(&self, learning: LearningConfigs, weights: &Weights, console: &Console) -> Result<EvaluateReport> {
         let ProtocolOptions { sampling, feed_back, slices, prompts, .. } = &self.protocol;
         let protocol = PromptingProtocol {
@@ -189,7 +189,7 @@ impl Options {
         Ok(EvaluateReport { folder: self.out.clone(), results: Scores::Records(records), table: text })
     }
 
-    /// Prompts of generators.
+    /// Evaluates generators.
     fn generating(&self, learning: LearningConfigs, weights: &Weights, console: &Console) -> Result<EvaluateReport> {
         let GeneratorOptions { auto, empty_slices, hand_over, generators } = &self.generators;
         let config: GeneratorConfig = read_config("--generators", generators)?;
@@ -213,7 +213,7 @@ impl Options {
     }
 }
 
-/// A protocol, ready for a backend.
+/// A protocol, to be run on a backend.
 pub(super) struct ProtocolJob<'a, P> {
     pub(super) protocol: &'a P,
     pub(super) compute: &'a ComputeOptions,
@@ -247,7 +247,7 @@ struct EvaluateReport {
     table: String,
 }
 
-/// What was scored.
+/// The scores.
 #[derive(Debug, Serialize)]
 enum Scores {
     #[serde(rename = "records")]

@@ -1,4 +1,4 @@
-//! The commands, one a file, each with its `Options` and its `run`.
+//! The commands, one per file, each with its `Options` and its `run`.
 
 pub mod annotate;
 pub mod automatic;

@@ -32,10 +32,10 @@ pub struct Options {
     backend: BackendChoice,
 }
 
-/// Compares.
+/// Runs the comparison.
 ///
 /// # Errors
-/// If a tensor cannot be read, or is beyond the tolerance.
+/// If a tensor cannot be read, or differs by more than the tolerance.
 pub fn run(options: &Options, console: &Console) -> Result<()> {
     let goldens = Goldens::open(&options.goldens)?;
     let report = options.backend.run(ParityJob { goldens: &goldens, lite_weights: options.weights.as_deref() })?;

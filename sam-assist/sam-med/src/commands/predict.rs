@@ -1,7 +1,7 @@
-//! `sam-med predict`: segment what prompts in a JSON file point at.
+//! `sam-med predict`: segments objects from prompts in a JSON file.
 //!
 //! The prompts are points, boxes, scribbles, lassos and drawn masks for any number of objects and slices, in pixels or in patient
-//! millimetres; the schema is in the docs of [`sam_prompt::PromptDocument`].
+//! millimetres; the schema is documented at [`sam_prompt::PromptDocument`].
 
 use std::{
     collections::BTreeMap,
@@ -70,7 +70,7 @@ pub struct Options {
 /// Segments, and writes the mask with its record.
 ///
 /// # Errors
-/// If something cannot be read, does not fit, or cannot be written. [`Failure::Stopped`].
+/// If an input cannot be read or does not fit the others, or an output cannot be written. [`Failure::Stopped`].
 pub fn run(options: &Options, console: &Console) -> Result<()> {
     let scan = Arc::new(options.scan.read(console)?);
     let output = options.scan.output(&scan, &[])?;
@@ -92,7 +92,7 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
     console.result(&PredictReport { objects: objects.iter().zip(1..).map(report).collect(), written })
 }
 
-/// Reads prompts, and brings them to pixels of slices.
+/// Reads prompts, and converts them to pixels of slices.
 fn read_prompts(path: &Path, scan: &Scan) -> Result<(SlicePlane, Vec<ObjectPrompts>)> {
     let shown = path.display();
     let grid = &scan.volume().grid;
@@ -129,7 +129,7 @@ fn read_prompts(path: &Path, scan: &Scan) -> Result<(SlicePlane, Vec<ObjectPromp
     Ok((plane, objects))
 }
 
-/// A prediction, ready for a backend.
+/// A prediction task, to be run on a backend.
 struct PredictJob<'a> {
     options: &'a Options,
     console: &'a Console,
@@ -139,7 +139,7 @@ struct PredictJob<'a> {
     weights: &'a Weights,
 }
 
-/// What was found, and what it was computed with.
+/// The predicted mask, and the environment in which it was computed.
 struct Predicted {
     labels: Array3<u16>,
     record: Map<String, Value>,
@@ -197,12 +197,12 @@ impl PredictJob<'_> {
         let found = annotator.predictor().predict_batch(&requests, MaskOutput::Single)?;
         let logits: Vec<_> = found.iter().map(|found| Some(found.logits.index_axis(Axis(0), 0))).collect();
         let labels = resolve_overlap(self.plane.size(), &logits)?;
-        // The first of the slice's objects is 1 here; its label may be any.
+        // In `labels` the objects are numbered from 1; this maps a number to the object's label value.
         let label = |place: u16| place.checked_sub(1).map_or(0, |place| asked[usize::from(place)].0);
         Ok(labels.mapv(label))
     }
 
-    /// Prompts as SAM reads them.
+    /// Converts prompts to those of SAM.
     fn prompts<B: Backend>(&self, embedding: &ImageEmbedding<B>, drawn: &SlicePrompts) -> Result<Prompts> {
         let Options { points, seed, .. } = self.options;
         let frame = embedding.frame();
@@ -214,7 +214,7 @@ impl PredictJob<'_> {
                 (found_height, found_width) == (height, width),
                 "the drawn mask has {found_height} x {found_width} pixels, the slice {height} x {width}"
             );
-            // The prompt encoder reads four logits for each cell of the embedding.
+            // The mask prompt has four logits along each side of an embedding cell.
             let low_res = 4 * embedding.features().dims()[2];
             prompts.mask = Some(mask_logits(mask.0.view(), frame.resized, frame.padded, low_res, MASK_STRENGTH)?);
         }

@@ -1,4 +1,4 @@
-//! `sam-med quickstart`: the whole idea in one run, on a synthetic scan or on one of the user's.
+//! `sam-med quickstart`: learning and segmentation in one run, on a synthetic scan or on the user's scan.
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
@@ -60,7 +60,7 @@ pub struct Options {
     model: ModelOptions,
 }
 
-/// A scan with its truth.
+/// A scan with its ground truth.
 struct Known {
     name: &'static str,
     volume: Arc<Volume>,
@@ -129,14 +129,14 @@ impl Options {
         };
         let scan = Scan::open(image, None)?;
         let labels = scan.read_labels(path)?;
-        // A table of names may lie beside the label map.
+        // A file with structure names may be next to the label map.
         let names = path.with_file_name("labels.json");
         let table = if names.is_file() { LabelTable::read(&names)? } else { LabelTable::default() };
         Ok(Known { name: "scan", volume: scan.volume().clone(), labels, table })
     }
 }
 
-/// A quickstart, ready for a backend.
+/// A quickstart, to be run on a backend.
 struct QuickstartJob<'a> {
     options: &'a Options,
     console: &'a Console,

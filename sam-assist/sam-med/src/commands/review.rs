@@ -1,4 +1,4 @@
-//! `sam-med review`: a mask in the browser, to be looked through, corrected, accepted or rejected slice by slice.
+//! `sam-med review`: review of a mask in the browser: its slices are corrected, accepted or rejected.
 
 mod open;
 
@@ -60,11 +60,11 @@ pub struct Options {
     compute: ComputeOptions,
 }
 
-/// Serves the page until Ctrl-C, and saves.
+/// Serves the page until Ctrl-C, and saves the mask.
 ///
 /// # Errors
-/// If something cannot be read, the port cannot be opened, or the last decisions cannot be saved. [`Failure::Stopped`] if the user
-/// stopped it before the page was served.
+/// If an input cannot be read, the port cannot be opened, or the last decisions cannot be saved. [`Failure::Stopped`] if the user stopped
+/// it before the page was served.
 pub fn run(options: &Options, console: &Console) -> Result<()> {
     let desk = Arc::new(Mutex::new(open::open(options, console)?));
     console.check_stop("nothing was changed")?;
@@ -73,7 +73,7 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
     runtime.block_on(async {
         let server = Server::bind(options.port).await.context("choose another port with --port")?;
         console.result(&Address { scan: options.scan.image.clone(), address: server.address() })?;
-        // From here on the server watches for Ctrl-C: it saves, and ends.
+        // From here on the server handles Ctrl-C: it saves, and ends.
         console.stop().release();
         console.check_stop("nothing was changed")?;
         tokio::select! {
@@ -81,12 +81,12 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
             error = ended(desk.clone()) => Err(error),
         }
     })?;
-    // Decisions that came in while the server shut down.
+    // Saves the decisions that came in while the server shut down.
     save(&desk)?;
     console.result(&Reviewed { written: options.scan.out.clone() })
 }
 
-/// Waits until the user asked to end, and everything is saved. Decisions that cannot be saved keep the page open.
+/// Waits until the user asks to end and everything is saved. Decisions that cannot be saved keep the page open.
 async fn saved(desk: Arc<Mutex<ScanDesk>>, console: Console) {
     loop {
         asked_to_end().await;
@@ -99,7 +99,7 @@ async fn saved(desk: Arc<Mutex<ScanDesk>>, console: Console) {
     }
 }
 
-/// Completes when the user asked to end a second time, while a browser still holds its connection or the mask cannot be saved.
+/// Completes when the user asks to end again although a browser still holds its connection or the mask cannot be saved.
 async fn ended(desk: Arc<Mutex<ScanDesk>>) -> anyhow::Error {
     let mut times = 0;
     loop {
@@ -109,14 +109,14 @@ async fn ended(desk: Arc<Mutex<ScanDesk>>) -> anyhow::Error {
             Ok(desk) => desk.overview().unsaved,
             Err(_) => 1,
         };
-        // The first one saves; if it failed, the next one tries again, and the one after ends.
+        // The first request saves. If saving failed, the second request tries again, and the third one ends the program.
         if times > 2 || times > 1 && unsaved == 0 {
             return Failure::Stopped("what was saved is whole").into();
         }
     }
 }
 
-/// Waits for Ctrl-C, for the end of the terminal, or for the system to end the program. Where signals are unknown, it waits for ever.
+/// Waits for Ctrl-C, for the terminal to close, or for a termination signal of the system. Without support for signals, it waits forever.
 async fn asked_to_end() {
     #[cfg(unix)]
     {
@@ -137,7 +137,7 @@ async fn asked_to_end() {
     }
 }
 
-/// Saves decisions that are not saved yet.
+/// Saves the decisions that are not saved yet.
 fn save(desk: &Mutex<ScanDesk>) -> Result<()> {
     let mut desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
     if desk.overview().unsaved > 0 {
@@ -146,7 +146,7 @@ fn save(desk: &Mutex<ScanDesk>) -> Result<()> {
     Ok(())
 }
 
-/// Where the page is.
+/// The address of the page.
 #[derive(Debug, Serialize)]
 struct Address {
     scan: PathBuf,
@@ -160,7 +160,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// The end of a review.
+/// The result of a review.
 #[derive(Debug, Serialize)]
 struct Reviewed {
     written: PathBuf,

@@ -1,4 +1,4 @@
-//! How `annotate` learns, prompts and keeps what the user decided.
+//! Options of `annotate`: learning, prompting and sessions.
 
 use std::path::PathBuf;
 
@@ -76,7 +76,7 @@ pub struct SessionOptions {
 }
 
 impl AutoOptions {
-    /// How slices without an outline are segmented.
+    /// The strategy for slices without an outline.
     ///
     /// # Errors
     /// If the config of the generators cannot be read.
@@ -87,7 +87,7 @@ impl AutoOptions {
             if gate.is_nan() {
                 return Err(Failure::usage("--gate has to be a number, found NaN"));
             }
-            // The lowest finite number lets every slice pass as well, and JSON can store it.
+            // The lowest finite number also lets every slice pass, and JSON can store it.
             config.gate.threshold = gate.max(f32::MIN);
         }
         let clean_up = self.components.map_or(CleanUp::default(), CleanUp::Volume);

@@ -1,4 +1,4 @@
-//! Which model computes, and which folder keeps its embeddings: `--cache`.
+//! Options of the model and of the folder that keeps its embeddings (`--cache`).
 
 use std::path::PathBuf;
 
@@ -22,7 +22,7 @@ pub struct ComputeOptions {
 }
 
 impl ComputeOptions {
-    /// Opens the folder, if one is given; creates it if it does not exist.
+    /// Opens the folder of embeddings, if one is given; creates it if it does not exist.
     ///
     /// # Errors
     /// If the folder cannot be created.

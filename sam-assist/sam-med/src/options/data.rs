@@ -1,4 +1,4 @@
-//! Which scans to evaluate on, and how they are prepared.
+//! Options of the scans for evaluation and their preparation.
 
 use std::path::PathBuf;
 
@@ -32,7 +32,7 @@ pub struct DataOptions {
 }
 
 impl DataOptions {
-    /// The cases as protocols read them.
+    /// The cases, as protocols use them.
     pub fn cases(&self) -> CaseSelection {
         let source = match (&self.data, self.phantom) {
             (Some(folder), _) => DataSource::folder(folder, self.set),

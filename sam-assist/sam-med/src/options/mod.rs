@@ -17,7 +17,7 @@ pub use model::ModelOptions;
 pub use scan::ScanOptions;
 pub use structures::StructureOptions;
 
-/// Reads a config that an option gives as JSON.
+/// Parses the JSON config of an option.
 pub(crate) fn read_config<T: DeserializeOwned>(option: &str, text: &str) -> Result<T> {
     serde_json::from_str(text).with_context(|| format!("cannot read the config {text:?} of {option}"))
 }

@@ -1,4 +1,4 @@
-//! Which model computes, and where.
+//! Options of the model and its backend.
 
 use std::path::PathBuf;
 
@@ -27,10 +27,10 @@ pub struct ModelOptions {
 }
 
 impl ModelOptions {
-    /// The checkpoint: the one given, else LiteMedSAM's from the user's cache folder, else a fresh download.
+    /// The checkpoint: the given one; otherwise LiteMedSAM's from the user's cache folder; otherwise a new download.
     ///
     /// # Errors
-    /// If the file does not exist or is not a checkpoint, or LiteMedSAM's cannot be fetched; the message says what to do.
+    /// If the file does not exist or is not a checkpoint, or LiteMedSAM's cannot be downloaded; the message says what to do.
     /// [`WeightsError::Stopped`](sam_annotate::WeightsError::Stopped) if the user stopped it.
     pub fn locate(&self, console: &Console) -> Result<Weights> {
         if let Some(path) = &self.weights {
@@ -48,7 +48,7 @@ impl ModelOptions {
     /// Loads the model.
     ///
     /// # Errors
-    /// If the file is not a checkpoint of a SAM, or the backend cannot compute in this precision.
+    /// If the file is not a checkpoint of a SAM, or the backend does not support this precision.
     pub fn predictor<B: Backend>(&self, weights: &Weights, device: &B::Device) -> Result<SamPredictor<B>> {
         Ok(weights.predictor(device, self.precision)?)
     }

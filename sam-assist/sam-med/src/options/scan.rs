@@ -1,4 +1,4 @@
-//! Which scan, and where its mask is written.
+//! Options of the scan and of the output mask.
 
 use std::path::{Path, PathBuf};
 
@@ -29,7 +29,7 @@ pub struct ScanOptions {
 }
 
 impl ScanOptions {
-    /// Reads the scan. The files of a series are counted on the console.
+    /// Reads the scan. The console shows the number of files read of a series.
     ///
     /// # Errors
     /// If it cannot be read, or `--series` is given for a scan that is not DICOM. [`Failure::Stopped`].
@@ -42,19 +42,19 @@ impl ScanOptions {
         Ok(scan?.ok_or(Failure::Stopped("nothing was written"))?)
     }
 
-    /// Reads a label map of the scan.
+    /// Reads a label map on the scan's grid.
     ///
     /// # Errors
-    /// If it cannot be read, or does not lie on the scan's grid.
+    /// If it cannot be read, or is not on the scan's grid.
     pub fn read_labels(scan: &Scan, path: impl AsRef<Path>) -> Result<LabelVolume> {
         Ok(scan.read_labels(path)?)
     }
 
-    /// The output, checked before the work: names and folders are right, and no input is overwritten.
+    /// The output, checked before the work: file names are valid, folders exist, and no input is overwritten.
     ///
     /// # Errors
-    /// If the mask cannot be written under this name, DICOM SEG is wanted of a scan that is not DICOM, or the scan or a file of `inputs`
-    /// would be overwritten.
+    /// If the mask cannot be written under this name, DICOM SEG is requested for a scan that is not DICOM, or the scan or a file of
+    /// `inputs` would be overwritten.
     pub fn output(&self, scan: &Scan, inputs: &[(&'static str, &Path)]) -> Result<Output> {
         for (option, input) in [("--image", self.image.as_path())].iter().chain(inputs) {
             for (written, path) in [("--out", Some(&self.out)), ("--seg", self.seg.as_ref())] {
@@ -73,7 +73,7 @@ impl ScanOptions {
     }
 }
 
-/// Whether two paths lead to one file that exists.
+/// Whether two paths lead to the same existing file.
 fn is_same_file(one: &Path, other: &Path) -> bool {
     let [one, other] = [one, other].map(Path::canonicalize);
     matches!((one, other), (Ok(one), Ok(other)) if one == other)

@@ -1,4 +1,4 @@
-//! What `annotate` and `review` say of a scan's structures: names, window, axis, cards.
+//! Options of a scan's structures, for `annotate` and `review`: names, window, axis, cards.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -31,7 +31,7 @@ impl StructureOptions {
     /// Names of the structures, by label value; empty if no file is given.
     ///
     /// # Errors
-    /// If the file cannot be read or is no table of names.
+    /// If the file cannot be read or is not a table of names.
     pub fn names(&self) -> Result<BTreeMap<u16, String>> {
         let Some(path) = &self.labels else { return Ok(BTreeMap::new()) };
         let table = LabelTable::read(path)?;
@@ -43,7 +43,7 @@ impl StructureOptions {
     /// The cards, for a model with these weights.
     ///
     /// # Errors
-    /// If one cannot be read, or was made for other weights.
+    /// If a card cannot be read, or was made for other weights.
     pub fn cards(&self, weights_sha256: &str) -> Result<Vec<PromptCard>> {
         Ok(cards::load(&self.card, weights_sha256)?)
     }

@@ -1,4 +1,4 @@
-//! The configuration that lies beside reference tensors.
+//! The model configuration that is stored with reference tensors.
 
 use anyhow::{Context, Result, ensure};
 use sam_core::{MaskDecoderConfig, Normalise, Preprocess, SamConfig, TwoWayTransformerConfig, ViTConfig};
@@ -6,9 +6,9 @@ use serde::Deserialize;
 
 use super::Goldens;
 
-/// The sizes of the model that the reference tensors of segment-anything were made with: `sam_tiny_config.json`.
+/// The sizes of the segment-anything model that produced the reference tensors: `sam_tiny_config.json`.
 ///
-/// Fields that are not named here, such as the seed, are left to the generator.
+/// Fields that only the generator uses, such as the seed, are ignored.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub(super) struct GoldenConfig {
     /// Side of the model's input, in pixels.
@@ -31,10 +31,10 @@ pub(super) struct GoldenConfig {
     iou_hidden: usize,
     pixel_mean: [f32; 3],
     pixel_std: [f32; 3],
-    /// Hidden width of the encoder's perceptrons over its own; segment-anything's default where it is missing.
+    /// Ratio of the hidden width to the width in the encoder's MLPs; segment-anything's default if missing.
     #[serde(default = "default_ratio")]
     mlp_ratio: usize,
-    /// Masks offered for an ambiguous prompt; segment-anything's default where it is missing.
+    /// Number of masks for an ambiguous prompt; segment-anything's default if missing.
     #[serde(default = "default_masks")]
     multimasks: usize,
 }
@@ -96,7 +96,7 @@ impl GoldenConfig {
         self.window > 0 && !self.glob.contains(&0)
     }
 
-    /// The model.
+    /// The configuration of the model.
     pub(super) fn sam(&self) -> SamConfig {
         let encoder = ViTConfig::new(self.embed_dim, self.depth, self.heads)
             .with_global_attn_indexes(self.glob.clone())

@@ -49,7 +49,7 @@ impl Goldens {
 }
 
 impl GoldenFile {
-    /// The names of all tensors with a prefix, in order; at least one.
+    /// The names of all tensors with a prefix, in order; an error if there is none.
     pub(super) fn names(&self, prefix: &str) -> Result<Vec<String>> {
         let file = SafeTensors::deserialize(&self.bytes).with_context(|| format!("in {}", self.path.display()))?;
         let mut names: Vec<_> =
@@ -86,7 +86,7 @@ impl GoldenFile {
         Ok((shape, values.into_iter().map(level).collect::<Result<_>>()?))
     }
 
-    /// A tensor of known rank.
+    /// A tensor of rank `D`.
     pub(super) fn tensor<B: Backend, const D: usize>(&self, name: &str, device: &B::Device) -> Result<Tensor<B, D>> {
         let (shape, values) = self.values(name)?;
         ensure!(
@@ -97,7 +97,7 @@ impl GoldenFile {
         Ok(Tensor::from_data(TensorData::new(values, shape), device))
     }
 
-    /// The file's name without its ending.
+    /// The file's name without its extension.
     pub(super) fn stem(&self) -> String {
         self.path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
     }

@@ -64,7 +64,8 @@ fn prompts<B: Backend>(
     embedding: &ImageEmbedding<B>,
     report: &mut Report,
 ) -> Result<()> {
-    // Prompts of the goldens are in pixels of the model's input, those of the API in pixels of the image, whose axes may differ in scale.
+    // Prompts of the goldens are in pixels of the model's input, and those of the API in pixels of the image, whose axes may have different
+    // scales.
     let Frame { original, resized, .. } = embedding.frame();
     let factors = [original.1 as f32 / resized.1 as f32, original.0 as f32 / resized.0 as f32];
     let (points, labels, edges) = (file.values("points_256")?.1, file.values("labels")?.1, file.values("box_256")?.1);

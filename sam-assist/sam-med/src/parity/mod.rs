@@ -1,12 +1,12 @@
 //! Comparison with reference tensors of the official implementations.
 //!
-//! A folder of goldens holds safetensors files, each named after a part of the model, and the configuration of that model
-//! (`sam_tiny_config.json`); the checks run their inputs through the public API and compare the outputs. All sizes come from that
-//! configuration and from the tensors' shapes. `sam-core/tests/goldens/generate_official.py` makes such folders.
+//! A folder of goldens contains safetensors files, each named after a part of the model, and the configuration of that model
+//! (`sam_tiny_config.json`). The checks run their inputs through the public API and compare the outputs. All sizes come from that
+//! configuration and from the tensors' shapes. `sam-core/tests/goldens/generate_official.py` generates such folders.
 //!
-//! A tensor passes if no element is farther from its reference than [`Report::TOLERANCE`] times the reference's largest magnitude: sums
-//! of large terms that cancel are no more exact than those terms. How many elements also agree by their own magnitude is reported
-//! beside it.
+//! A tensor passes if no element differs from its reference by more than [`Report::TOLERANCE`] times the reference's largest magnitude: a
+//! sum of large terms that cancel is only as exact as those terms. The report also states how many elements agree relative to their own
+//! magnitude.
 
 mod config;
 mod goldens;
@@ -22,12 +22,12 @@ pub use report::{Comparison, Report};
 
 use crate::backend::Job;
 
-/// All checks that a folder of goldens has data for.
+/// All checks for which a folder of goldens has data.
 #[derive(Debug)]
 pub struct ParityJob<'a> {
     /// The folder.
     pub goldens: &'a Goldens,
-    /// `LiteMedSAM`'s checkpoint, if it is at hand.
+    /// `LiteMedSAM`'s checkpoint, if it is available.
     pub lite_weights: Option<&'a std::path::Path>,
 }
 

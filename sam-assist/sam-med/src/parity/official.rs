@@ -1,4 +1,4 @@
-//! segment-anything's own modules, small and with random weights.
+//! segment-anything's own modules, in a small size and with random weights.
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::{Tensor, backend::Backend};
@@ -33,7 +33,7 @@ pub(super) fn check<B: Backend>(goldens: &Goldens, device: &B::Device, report: &
     predictor(&goldens.file("predictor")?, &SamPredictor::new(sam, config.preprocess), device, report)
 }
 
-/// The other formats that weights come in hold the same prompt encoder.
+/// Checks that the other file formats of the weights contain the same prompt encoder.
 fn checkpoints<B: Backend>(
     goldens: &Goldens,
     config: &SamConfig,
@@ -55,7 +55,7 @@ fn checkpoints<B: Backend>(
         report.skip("ckpt_half.pth", "the folder does not have it");
         return Ok(());
     }
-    // Half of the mantissa's bits are gone: it must load and be near, which is less than parity.
+    // Half precision loses half of the mantissa's bits: the encoder must load and be similar, which is less than parity.
     let half = Checkpoint::open(goldens.path("ckpt_half.pth"))?.load_prompt_encoder::<B>(config, device)?;
     let error = (half.dense_pe() - file.tensor("dense_pe", device)?).abs().max().into_scalar();
     let error = burn::tensor::ElementConversion::elem::<f32>(error);
@@ -102,7 +102,7 @@ fn image_encoder<B: Backend>(
     Ok(())
 }
 
-/// The prompts of the goldens, by what each combination holds.
+/// The prompts of the goldens, by combination.
 struct Combinations<B: Backend> {
     points: Vec<Vec<Token>>,
     boxes: Vec<Vec<Token>>,
@@ -140,7 +140,7 @@ impl<B: Backend> Combinations<B> {
         })
     }
 
-    /// The batch of a combination like `points_boxes_masks`.
+    /// The batch of a combination such as `points_boxes_masks`.
     fn batch(&self, name: &str, device: &B::Device) -> Result<PromptBatch<B>> {
         let padding = Token { kind: TokenKind::Padding, x: 0.0, y: 0.0 };
         let tokens: Vec<Vec<Token>> = self
@@ -165,7 +165,7 @@ fn prompt_encoder<B: Backend>(file: &GoldenFile, sam: &Sam<B>, device: &B::Devic
     for name in ["points", "boxes", "masks", "points_boxes", "points_masks", "points_boxes_masks"] {
         let embedded = encoder.forward(&combinations.batch(name, device)?)?;
         let (shape, _) = file.values(&format!("{name}.dense"))?;
-        // The goldens keep one of the equal maps where there is no mask.
+        // Without a mask all dense maps are equal, and the goldens keep only one of them.
         let dense = embedded.dense.slice([0..shape[0]]).expand([shape[0], shape[1], shape[2], shape[3]]);
         report.tensor(file, &format!("{name}.dense"), dense)?;
         if let Some(sparse) = embedded.sparse {
@@ -242,7 +242,7 @@ fn transforms<B: Backend>(
         let (_, coordinates) = file.values(name)?;
         report.values(file, &format!("{name}_out"), coordinates.iter().enumerate().map(scaled))?;
     }
-    // The goldens keep the first of the prompts.
+    // The goldens keep only the first prompt.
     let low_res = file.tensor::<B, 4>("postprocess.in_low_res", device)?.slice([0..1]);
     report.tensor(file, "postprocess.out", postprocess_masks(low_res, &frame))
 }
@@ -261,7 +261,7 @@ fn predictor<B: Backend>(
 ) -> Result<()> {
     let embedding = predictor.embed(raw_image(file)?.view())?;
     report.tensor(file, "pred.features", embedding.features().clone())?;
-    // Errors of the embedding are counted once, above.
+    // Errors of the embedding are counted only once, above.
     let embedding = ImageEmbedding::new(file.tensor("pred.features", device)?, embedding.frame())?;
 
     let (coordinates, labels, edges) =

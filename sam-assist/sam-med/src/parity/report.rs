@@ -1,4 +1,4 @@
-//! How far the models are from the reference tensors.
+//! Differences between the models and the reference tensors.
 
 use std::fmt;
 
@@ -8,17 +8,17 @@ use serde::Serialize;
 
 use super::goldens::GoldenFile;
 
-/// How far one tensor is from its reference.
+/// The difference between one tensor and its reference.
 #[derive(Debug, Clone, Serialize)]
 pub struct Comparison {
     /// File and tensor.
     pub name: String,
     /// Largest absolute difference of an element.
     pub absolute: f32,
-    /// Largest absolute difference, over the reference's largest magnitude. This decides on tensors.
+    /// Largest absolute difference, divided by the reference's largest magnitude. It decides whether a tensor passes.
     pub relative: f32,
-    /// Fraction of elements that are within [`Report::ABSOLUTE`] or [`Report::RELATIVE`] of their own reference: information for tensors.
-    /// For masks, the fraction of equal pixels, which decides.
+    /// Fraction of elements that are within [`Report::ABSOLUTE`] or [`Report::RELATIVE`] of their own reference; for tensors this is
+    /// information only. For masks, the fraction of equal pixels, which decides whether the mask passes.
     pub agreeing: f64,
     /// Whether the tensor or mask passed.
     pub passed: bool,
@@ -29,7 +29,7 @@ pub struct Comparison {
 pub struct Report {
     /// In the order they were made.
     pub comparisons: Vec<Comparison>,
-    /// What was not compared, and why.
+    /// Checks that were skipped, with the reason.
     pub skipped: Vec<(String, String)>,
 }
 
@@ -40,7 +40,7 @@ impl Report {
     pub const ABSOLUTE: f32 = 1e-4;
     /// ... or within this difference relative to the reference's element.
     pub const RELATIVE: f32 = 1e-3;
-    /// Masks agree if more than this fraction of their pixels is equal.
+    /// Masks agree if more than this fraction of their pixels are equal.
     pub const MASK_FRACTION: f64 = 0.999;
 
     /// Whether every comparison passed.
@@ -53,7 +53,7 @@ impl Report {
         self.comparisons.iter().filter(|comparison| !comparison.passed).count()
     }
 
-    /// Notes what could not be compared.
+    /// Records a check that was skipped.
     pub(super) fn skip(&mut self, name: &str, reason: &str) {
         self.skipped.push((name.to_owned(), reason.to_owned()));
     }
@@ -72,7 +72,7 @@ impl Report {
         Ok(())
     }
 
-    /// Compares values with the reference tensor of the name, whatever its shape.
+    /// Compares values with the reference tensor of this name, in any shape.
     pub(super) fn values(&mut self, file: &GoldenFile, name: &str, found: impl IntoIterator<Item = f32>) -> Result<()> {
         let (shape, expected) = file.values(name)?;
         let found: Vec<f32> = found.into_iter().collect();
@@ -84,7 +84,7 @@ impl Report {
     fn compare(&mut self, file: &GoldenFile, name: &str, found: &[f32], expected: &[f32]) {
         let largest = expected.iter().fold(f32::MIN_POSITIVE, |largest, value| largest.max(value.abs()));
         let difference = |(found, expected): (&f32, &f32)| (found - expected).abs();
-        // A NaN difference must not vanish in a maximum.
+        // `f32::max` would drop a NaN difference.
         let larger = |a: f32, b: f32| if a.is_nan() || a > b { a } else { b };
         let absolute = found.iter().zip(expected).map(difference).fold(0.0, larger);
         let agrees = |(found, expected): (&f32, &f32)| {
@@ -101,7 +101,7 @@ impl Report {
         });
     }
 
-    /// Compares a mask with the reference of the name, pixel by pixel.
+    /// Compares a mask with the reference of this name, pixel by pixel.
     pub(super) fn mask(&mut self, file: &GoldenFile, name: &str, found: &[bool]) -> Result<()> {
         let (shape, expected) = file.values(name)?;
         ensure!(expected.len() == found.len(), "{name}: expected shape {shape:?}, found {} pixels", found.len());
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_tensor_is_judged_by_its_own_scale() {
-        // Off by 1 in 10,000, and by a tenth of itself at an element near zero.
+        // Off by 1 in 10,000 at the first element, and by a tenth of itself at an element near zero.
         let near = judged(&[10_001.0, 1.1], &[10_000.0, 1.0]);
         assert!(near.passed && (near.agreeing - 0.5).abs() < 1e-9, "{near:?}");
         assert!(!judged(&[10_003.0, 1.0], &[10_000.0, 1.0]).passed);

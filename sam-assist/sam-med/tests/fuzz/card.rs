@@ -1,4 +1,4 @@
-//! Prompt cards, which travel between people.
+//! Prompt cards, which people exchange.
 
 use std::{fs, path::Path, sync::OnceLock};
 
@@ -19,12 +19,12 @@ fn predictor() -> &'static SamPredictor<B> {
     PREDICTOR.get_or_init(tiny::fixed)
 }
 
-/// A card of what two steps taught.
+/// A card after two training steps.
 pub(crate) fn card(trained: Trained) -> PromptCard {
     card_of(predictor(), "liver", AssistConfig::mixed().with_trained(trained)).expect("what was learned")
 }
 
-/// Cards of the kinds that are small.
+/// Small cards of several kinds.
 fn cards() -> &'static [Sealed] {
     static CARDS: OnceLock<Vec<Sealed>> = OnceLock::new();
     CARDS.get_or_init(|| {
@@ -48,7 +48,7 @@ pub(crate) fn prepare(folder: &Path, random: &mut dyn Rng) -> usize {
     bytes.len()
 }
 
-/// Reads a card in each way, writes it again, and puts it on a model.
+/// Reads a card in each way, writes it again, and applies it to a model.
 pub(crate) fn read(folder: &Path) -> Result<bool, String> {
     let path = folder.join("card.safetensors");
     let mut listed = PromptCard::list(folder).map_err(|error| format!("the folder cannot be listed: {error}"))?;
@@ -64,7 +64,7 @@ pub(crate) fn read(folder: &Path) -> Result<bool, String> {
     }
     let copy = folder.join("copy.safetensors");
     card.save(&copy).map_err(|error| format!("it cannot be written again: {error}"))?;
-    // Who wrote it is the program's word, not the card's.
+    // `written_by` may differ: the program sets it when it writes a card.
     let again = PromptCard::load(&copy).map_err(|error| format!("it cannot be read again: {error}"))?;
     if (again.metadata(), again.shapes()) != (card.metadata(), card.shapes()) {
         return Err("it is read as another than it was written".to_owned());

@@ -1,4 +1,4 @@
-//! Checkpoints, which come from anywhere.
+//! Checkpoints, which may come from untrusted sources.
 
 use std::{
     fs,
@@ -23,7 +23,7 @@ fn put(folder: &Path, bytes: &[u8]) -> usize {
     bytes.len()
 }
 
-/// PyTorch's archive, unpacked, damaged and packed again, so that its checksums are right.
+/// PyTorch's archive: its entries are damaged and packed again, so that the checksums are right.
 pub(crate) fn prepare_zip(folder: &Path, random: &mut dyn Rng) -> usize {
     let name = if random.random_bool(0.5) { "ckpt_nested.pth" } else { "ckpt_half.pth" };
     let mut archive = ZipArchive::new(Cursor::new(read_golden(name))).expect("an archive");
@@ -51,7 +51,7 @@ pub(crate) fn prepare_zip(folder: &Path, random: &mut dyn Rng) -> usize {
     }
     let mut bytes = written.finish().expect("memory takes everything").into_inner();
     if random.random_bool(0.3) {
-        // The archive's table of contents stands at its end.
+        // The archive's central directory is at its end.
         bytes.reverse();
         damage(&mut bytes, 3000, random);
         bytes.reverse();
@@ -59,14 +59,14 @@ pub(crate) fn prepare_zip(folder: &Path, random: &mut dyn Rng) -> usize {
     put(folder, &bytes)
 }
 
-/// What PyTorch wrote before version 1.6: pickles, one after the other.
+/// The format of PyTorch before version 1.6: pickles, one after another.
 pub(crate) fn prepare_legacy(folder: &Path, random: &mut dyn Rng) -> usize {
     let mut bytes = read_golden("ckpt_legacy_format.pth");
     damage(&mut bytes, 3000, random);
     put(folder, &bytes)
 }
 
-/// A whole model.
+/// A complete model.
 pub(crate) fn prepare_safetensors(folder: &Path, random: &mut dyn Rng) -> usize {
     let whole = golden::serialised(&golden::weights());
     let (length, rest) = whole.split_first_chunk().expect("a header's length");
@@ -80,7 +80,7 @@ pub(crate) fn prepare_safetensors(folder: &Path, random: &mut dyn Rng) -> usize 
     put(folder, &bytes)
 }
 
-/// Opens a checkpoint, makes a model of it, and writes it as another one.
+/// Opens a checkpoint, builds a model from it, and writes it as another one.
 pub(crate) fn read(folder: &Path) -> Result<bool, String> {
     let path = folder.join("weights");
     let check = |error: sam_core::CoreError| check_words(&error.to_string(), "weights");

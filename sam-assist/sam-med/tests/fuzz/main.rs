@@ -1,5 +1,5 @@
-//! Fuzzing, on stable Rust, of files that people give to each other beside images: prompt cards, checkpoints, sessions; and of requests
-//! to the review page. Readers of images are fuzzed by the test of the same name in `sam-data`, which has the harness.
+//! Fuzzing, on stable Rust, of files other than images that people exchange (prompt cards, checkpoints, sessions), and of requests to the
+//! review page. Readers of images are fuzzed by the test of the same name in `sam-data`, which also has the harness.
 //!
 //! ```sh
 //! cargo test -p sam-med --test fuzz -- --seconds 900 --seed 7
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     harness::run(TARGETS)
 }
 
-/// Whether an error says where it is, in words that a terminal can show.
+/// Checks that an error message names its place and contains no control characters.
 fn check_words(words: &str, place: &str) -> Result<(), String> {
     if !words.contains(place) {
         return Err(format!("an error does not name {place}: {words}"));

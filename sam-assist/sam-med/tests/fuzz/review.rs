@@ -1,4 +1,4 @@
-//! Requests to the review page, from whoever can reach the port.
+//! Requests to the review page from any client that can reach the port.
 
 use std::{
     fs,
@@ -26,7 +26,7 @@ use tower::ServiceExt;
 
 use crate::{damage::damage, text::damage_text};
 
-/// What the page sends.
+/// The requests that the page sends.
 const REQUESTS: [(&str, &str, &str); 16] = [
     ("GET", "", ""),
     ("GET", "overview", ""),
@@ -46,7 +46,7 @@ const REQUESTS: [(&str, &str, &str); 16] = [
     ("POST", "save", "{}"),
 ];
 
-/// The server, and what runs its requests. Its port is open, but nobody listens.
+/// The server, and the runtime that runs its requests. Its port is open, but it does not listen.
 fn server() -> &'static (Runtime, Server) {
     static SERVER: OnceLock<(Runtime, Server)> = OnceLock::new();
     SERVER.get_or_init(|| {
@@ -112,7 +112,7 @@ fn request(random: &mut dyn Rng) -> Vec<u8> {
     [head.as_slice(), b"\r\n\r\n", &body].concat()
 }
 
-/// The request of a file, unless it is none that any server would look at.
+/// Parses the request in a file; `None` if no server would accept it as a request.
 fn parse(bytes: &[u8]) -> Option<Request<Body>> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
     let (head, body) = (&bytes[..end], bytes[end + 4..].to_vec());
@@ -129,7 +129,7 @@ fn parse(bytes: &[u8]) -> Option<Request<Body>> {
     Some(request)
 }
 
-/// Whether a request comes from the page, by rules of our own.
+/// Whether a request comes from the page, by an independent implementation of the rules.
 fn is_from_page(uri: &Uri, headers: &HeaderMap) -> bool {
     let (host, token) = address();
     let hosts = [host.clone(), host.replace("127.0.0.1", "localhost")];
@@ -148,7 +148,7 @@ fn is_from_page(uri: &Uri, headers: &HeaderMap) -> bool {
         && (uri.path() == format!("/{token}") || uri.path().starts_with(&format!("/{token}/")))
 }
 
-/// Answers the requests one after the other at a new desk.
+/// Sends the requests one after another to a new desk.
 pub(crate) fn read(folder: &Path) -> Result<bool, String> {
     let (runtime, server) = server();
     let desk = Arc::new(Mutex::new(desk(folder).map_err(|error| format!("there is no desk: {error:#}"))?));
@@ -201,7 +201,7 @@ pub(crate) fn read(folder: &Path) -> Result<bool, String> {
     Ok(is_answered)
 }
 
-/// Finds whatever lies in the boxes.
+/// A segmenter that returns what is in the boxes.
 struct BoxModel((usize, usize));
 
 impl SliceSegmenter for BoxModel {
@@ -219,7 +219,7 @@ impl SliceSegmenter for BoxModel {
     }
 }
 
-/// A desk with a scan of four slices on it.
+/// A desk with a scan of four slices.
 fn desk(folder: &Path) -> Result<ScanDesk> {
     let volume = PhantomConfig::default().with_shape([16, 12, 4]).generate().volume;
     let image = folder.join("scan.nii.gz");

@@ -1,4 +1,4 @@
-//! Safetensors with an entry that is sealed by a checksum, sealed anew after it was damaged: whoever means harm can do that too.
+//! Safetensors files with an entry that is protected by a checksum. After the damage the checksum is computed again, as an attacker can do.
 
 use rand::{Rng, RngExt};
 use safetensors::SafeTensors;
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::{damage::damage, text::damage_text};
 
-/// How the entry begins; 64 hexadecimal digits follow.
+/// The beginning of the entry; 64 hexadecimal digits follow.
 const CHECKSUM: &str = "{\"checksum\":\"";
 
 /// A file in its parts.
@@ -23,7 +23,7 @@ pub(crate) struct Sealed {
 }
 
 impl Sealed {
-    /// Takes a valid file apart.
+    /// Splits a valid file into its parts.
     pub(crate) fn of(bytes: &[u8]) -> Option<Self> {
         let (length, rest) = bytes.split_first_chunk()?;
         let (header, values) = rest.split_at_checked(u64::from_le_bytes(*length) as usize)?;
@@ -39,7 +39,7 @@ impl Sealed {
         })
     }
 
-    /// Damages some of its parts, and puts them together again.
+    /// Damages some parts, and joins them again.
     pub(crate) fn damaged(mut self, random: &mut dyn Rng) -> Vec<u8> {
         if random.random_bool(0.6) {
             damage_text(&mut self.entry, random);
@@ -69,7 +69,7 @@ impl Sealed {
         [(header.len() as u64).to_le_bytes().as_slice(), &header, &self.values].concat()
     }
 
-    /// SHA-256 of the entry and all tensors, each part preceded by its length; where the tensors can be read.
+    /// SHA-256 of the entry and all tensors, each part preceded by its length; `None` if the tensors cannot be read.
     fn checksum(&self, bytes: &[u8]) -> Option<String> {
         let mut tensors = SafeTensors::deserialize(bytes).ok()?.tensors();
         tensors.sort_by(|(one, _), (other, _)| one.cmp(other));

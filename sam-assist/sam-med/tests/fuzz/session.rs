@@ -1,4 +1,4 @@
-//! Sessions, which are folders that people copy and hand on.
+//! Sessions, which are folders that people exchange.
 
 use std::{collections::BTreeMap, fs, path::Path, sync::OnceLock};
 
@@ -16,20 +16,20 @@ use sam_testing::card::WEIGHTS;
 
 use crate::{card, check_words, damage::damage, text::damage_text};
 
-/// Slices of the scan, and pixels of each.
+/// Number of slices of the scan; the next constant is their size in pixels.
 const SLICES: usize = 4;
 const SIZE: (usize, usize) = (3, 2);
-/// What lies beside the session, and is nobody's.
+/// A file outside the session, which must stay unchanged.
 const OUTSIDE: &str = "outside.txt";
 
-/// A session in its parts.
+/// A session split into its parts.
 struct Parts {
     header: Vec<u8>,
-    /// Lines of the log, without their seals.
+    /// Lines of the log, without their checksums.
     lines: Vec<String>,
     /// SHA-256 of the header and of each line.
     ids: Vec<String>,
-    /// Names, endings and bytes of the objects.
+    /// Names, extensions and bytes of the objects.
     objects: Vec<(String, String, Vec<u8>)>,
 }
 
@@ -91,7 +91,7 @@ fn take_apart(folder: &Path) -> Result<Parts> {
     Ok(parts)
 }
 
-/// A session of which some parts were damaged, and bound together again: whoever means harm can do that too.
+/// A session with some damaged parts. References and checksums are computed again, as an attacker can do.
 pub(crate) fn prepare(folder: &Path, random: &mut dyn Rng) -> usize {
     let Parts { header, lines, ids, objects } = parts();
     let session = folder.join("session");
@@ -101,7 +101,7 @@ pub(crate) fn prepare(folder: &Path, random: &mut dyn Rng) -> usize {
         held += bytes.len();
         fs::write(session.join(name), bytes).expect("a writable folder");
     };
-    // Old names and new ones.
+    // Pairs of old and new names.
     let mut renamed = Vec::new();
     for (id, ending, bytes) in objects {
         let (mut id, mut bytes) = (id.clone(), bytes.clone());
@@ -165,14 +165,14 @@ pub(crate) fn prepare(folder: &Path, random: &mut dyn Rng) -> usize {
     held
 }
 
-/// A line with its seal, nearly always the right one.
+/// A line with its checksum, which is nearly always right.
 fn sealed(text: &[u8], random: &mut dyn Rng) -> Vec<u8> {
     let id = if random.random_bool(0.98) { Sha256Id::of(text) } else { Sha256Id::of(b"another") };
     let seal = format!("{{\"sha256\":\"{id}\",");
     [seal.as_bytes(), text.get(1..).unwrap_or_default(), b"\n"].concat()
 }
 
-/// An event that may or may not make sense.
+/// An event that may be invalid.
 fn event(number: usize, objects: &[(String, String, Vec<u8>)], random: &mut dyn Rng) -> String {
     let slice = random.random_range(0..=SLICES);
     let labels = &objects[random.random_range(0..objects.len())].0;
@@ -184,7 +184,7 @@ fn event(number: usize, objects: &[(String, String, Vec<u8>)], random: &mut dyn 
     }
 }
 
-/// Opens a session as annotate does, reads all of it, and goes on with it.
+/// Opens a session as `annotate` does, reads all of it, and continues it.
 pub(crate) fn read(folder: &Path) -> Result<bool, String> {
     let path = folder.join("session");
     let known = Header::read(&path);
@@ -248,12 +248,12 @@ fn read_all(session: &Session) -> Result<(), String> {
     Ok(())
 }
 
-/// An error of an object may say what to do instead of where the session lies.
+/// Checks an error of an object, which need not name the session's folder.
 fn check_error_within(error: SessionError) -> Result<(), String> {
     check_words(&format!("{:#}", anyhow::Error::from(error)), "")
 }
 
-/// What can be read can be gone on with, and is read again as it stands then.
+/// Continues a session that can be read, and checks that it is read again in its new state.
 fn go_on(path: &Path, mut session: Session) -> Result<(), String> {
     let fails = |what: &str, error: SessionError| format!("{what} fails: {:#}", anyhow::Error::from(error));
     let undone = session.undo().map(drop);

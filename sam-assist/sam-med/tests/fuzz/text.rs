@@ -1,4 +1,4 @@
-//! How JSON is damaged so that most of it is still JSON, and says something else.
+//! Damage to JSON: most of the text stays valid JSON, but with another content.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use rand::{Rng, RngExt};
 
 use crate::damage::damage;
 
-/// Values in the place of numbers.
+/// Replacements of numbers.
 const NUMBERS: [&str; 20] = [
     "0",
     "1",
@@ -30,11 +30,11 @@ const NUMBERS: [&str; 20] = [
     "\"7\"",
 ];
 
-/// Words in the place of words.
+/// Replacements of strings.
 const WORDS: [&str; 9] =
     ["", ".", "..", "../../outside", "/etc/passwd", "\\u001b[2J", "\\u0000", "\u{e4}\u{1f600}", "auto"];
 
-/// A few faults in a text, most of them in its numbers and words.
+/// A few faults in a text, most of them in its numbers and strings.
 pub(crate) fn damage_text(text: &mut Vec<u8>, random: &mut dyn Rng) {
     let faults = if random.random_bool(0.6) { 1 } else { random.random_range(2..5) };
     for _ in 0..faults {
@@ -63,7 +63,7 @@ pub(crate) fn damage_text(text: &mut Vec<u8>, random: &mut dyn Rng) {
     }
 }
 
-/// One of the values, or none where there are none.
+/// One of the values; `None` if there are none.
 fn one_of<T>(mut values: Vec<T>, random: &mut dyn Rng) -> Option<T> {
     (!values.is_empty()).then(|| values.swap_remove(random.random_range(0..values.len())))
 }
@@ -90,7 +90,7 @@ fn replace_word(text: &mut Vec<u8>, random: &mut dyn Rng) {
     }
 }
 
-/// What stands between two commas.
+/// The text between two commas.
 fn part(text: &[u8], random: &mut dyn Rng) -> Option<Range<usize>> {
     let commas: Vec<_> = (0..text.len()).filter(|&at| text[at] == b',').collect();
     one_of(commas.windows(2).map(|pair| pair[0]..pair[1]).collect(), random)

@@ -25,14 +25,14 @@ use crate::{
 /// The config of the comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CoarseProtocol {
-    /// Which trials are done.
+    /// Cases, slices and repeats.
     #[serde(flatten)]
     pub trials: TrialConfig,
     /// Which methods are compared.
     pub variants: Vec<Variant>,
-    /// How many components top-K keeps of a volume.
+    /// Number of components of a volume that top-K keeps.
     pub components: usize,
-    /// SAP-Net's config, apart from what a variant decides.
+    /// SAP-Net's config, except for the fields that a variant sets.
     pub sapnet: SapNetConfig,
 }
 
@@ -64,7 +64,7 @@ impl Protocol for CoarseProtocol {
     }
 }
 
-/// What a fitted segmenter found on the test slices.
+/// The masks of a fitted segmenter on the test slices.
 struct CoarseMasks {
     masks: Vec<Array2<bool>>,
     fit_seconds: f64,
@@ -84,7 +84,7 @@ impl CoarseProtocol {
             setup.doing(format!("seed {}, {variant}", trial.seed))?;
             let config = variant.config(&self.sapnet.clone().with_seed(trial.seed));
             let coarse = match last {
-                // Top-K post-processes the same masks.
+                // Top-K has the same config as the previous variant, and post-processes its masks.
                 Some((same, coarse)) if same == config => coarse,
                 _ => CoarseMasks::fit(setup, trial, config.as_ref())?,
             };
@@ -96,10 +96,10 @@ impl CoarseProtocol {
         Ok(scores)
     }
 
-    /// Top-K: of a volume in three dimensions, of single images each by itself.
+    /// Top-K post-processing: in three dimensions for a volume, separately for each image otherwise.
     fn largest(&self, case: &CaseStructure<'_>, masks: &[Array2<bool>]) -> Vec<Array2<bool>> {
         let views: Vec<_> = masks.iter().map(|mask| mask.view()).collect();
-        // Slices of one volume have one size; images that cannot be stacked are no volume.
+        // The slices of a volume have one size; images that cannot be stacked are not a volume.
         match stack(Axis(0), &views) {
             Ok(volume) if case.stack.is_ordered() => {
                 let kept = largest_components(volume.view(), self.components);
@@ -111,7 +111,7 @@ impl CoarseProtocol {
 }
 
 impl CoarseMasks {
-    /// Fits SAP-Net, or PANet where there is no config of SAP-Net, and segments the test slices.
+    /// Fits SAP-Net, or PANet if there is no config of SAP-Net, and segments the test slices.
     fn fit<B: Backend>(setup: &Setup<B>, trial: &MaskTrial<'_, B>, config: Option<&SapNetConfig>) -> Result<Self> {
         let started = Instant::now();
         let method = match config {
@@ -158,7 +158,7 @@ mod tests {
         let fields = ["structures", "survey", "variants", "slices", "seeds", "components", "sapnet"];
         let places = fields.map(|field| written.find(&format!("\"{field}\":")));
         assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{written}");
-        // The config itself is written with the same values.
+        // The config itself is serialised with the same values.
         let read = |text: &str| serde_json::from_str::<serde_json::Value>(text);
         assert_eq!(read(&serde_json::to_string(&protocol)?)?, read(&written)?);
         Ok(())

@@ -10,15 +10,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Variant {
-    /// Prototypes of the frozen features, nothing trained.
+    /// PANet: prototypes of the frozen features, without training.
     Panet,
-    /// The trained network, with plain Dice loss.
+    /// SAP-Net: the trained network, with plain Dice loss.
     Sapnet,
-    /// With the position encoding.
+    /// Adds the position encoding.
     Position,
-    /// With the Dice loss that is biased against false positives.
+    /// Adds the Dice loss that is biased against false positives.
     Biased,
-    /// With only the largest components kept.
+    /// Adds top-K: only the largest components are kept.
     Topk,
 }
 
@@ -26,7 +26,7 @@ impl Variant {
     /// All rows, in the order of the table.
     pub const ALL: [Self; 5] = [Self::Panet, Self::Sapnet, Self::Position, Self::Biased, Self::Topk];
 
-    /// Its name on a command line and in results.
+    /// Its name in options and in results.
     pub const fn id(self) -> &'static str {
         match self {
             Self::Panet => "panet",
@@ -37,7 +37,7 @@ impl Variant {
         }
     }
 
-    /// SAP-Net's config for this row; `None` for PANet, which trains nothing.
+    /// SAP-Net's config for this row; `None` for PANet, which is not trained.
     pub fn config(self, base: &SapNetConfig) -> Option<SapNetConfig> {
         let plain = base.clone().with_dice(base.dice.with_beta(1.0));
         match self {
@@ -54,7 +54,7 @@ impl Variant {
     }
 }
 
-/// As in the table.
+/// The name of the row in the table.
 impl fmt::Display for Variant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -67,7 +67,7 @@ impl fmt::Display for Variant {
     }
 }
 
-/// From [`Variant::id`].
+/// Reads the name that [`Variant::id`] returns.
 impl FromStr for Variant {
     type Err = ConfigError;
 

@@ -11,7 +11,7 @@ use sam_threads::in_pool;
 use super::*;
 use crate::{DataSource, Journal};
 
-/// Does an experiment on a small phantom with a small model of random weights.
+/// Runs an experiment on a small phantom with a small model of random weights.
 fn measure(predictor: &SamPredictor<Flex>, journal: &Path) -> Result<Section> {
     in_pool(|| {
         let setup = Setup::new(predictor.clone()).with_journal(Journal::open(journal)?);
@@ -33,7 +33,7 @@ fn a_killed_run_continues_to_the_same_page() -> anyhow::Result<()> {
     let lines: Vec<String> = BufReader::new(File::open(&undisturbed)?).lines().collect::<std::io::Result<_>>()?;
     assert_eq!(lines.len(), 3, "original, 2 slices and 5 slices");
     for done in 0..lines.len() {
-        // Killed while the next line was being written.
+        // The journal of a process that was killed while it wrote the next line.
         let killed = folder.path().join(format!("killed-{done}.jsonl"));
         let torn = &lines[done][..lines[done].len() / 2];
         let whole = lines[..done].iter().flat_map(|line| [line.as_str(), "\n"]).collect::<String>();

@@ -1,4 +1,4 @@
-//! Figure 12: prompts that nobody clicks, by SAP-Net and by propagation.
+//! Figure 12: automatic prompts, from SAP-Net and from propagation.
 
 use burn::tensor::backend::Backend;
 use sam_eval::{
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{Plan, Run, Setup, error::Result};
 
-/// The methods shown: heading, and name in the scores.
+/// The methods shown: heading, and method name in the scores.
 pub(super) const METHODS: [(&str, &str); 3] = [
     ("SAP-Net, coarse", "SAP-Net, coarse, gated"),
     ("SAP-Net, boxes to SAM^assist", "SAP-Net, box, learned, gated"),

@@ -1,4 +1,4 @@
-//! Figure 14: where propagation fails.
+//! Figure 14: failure of propagation.
 
 use burn::tensor::backend::Backend;
 use sam_eval::{
@@ -13,12 +13,12 @@ use super::{
 };
 use crate::{Plan, Setup, error::Result};
 
-/// Propagated points, without the gate, which would hide the failure.
+/// The method: propagated points, without the gate, because the gate would hide the failure.
 const PROPAGATION: &str = "propagation, points, learned";
-/// What is measured of each case and structure.
+/// The measured values of each case and structure.
 const MEASURED: [&str; 3] =
     ["volume found, of the true volume", "Dice of all slices pooled", "empty slices with false positives"];
-/// Above this share of the true volume, a method over-segments.
+/// A method over-segments above this ratio of predicted to true volume.
 const TOO_MUCH: f64 = 1.1;
 
 pub(crate) fn section<B: Backend>(setup: &Setup<B>, plan: &Plan) -> Result<Section> {

@@ -17,13 +17,13 @@ use crate::{
     plan::{BOX, points},
 };
 
-/// Numbers of points, as many on the object as beside it.
+/// Numbers of foreground points; each has as many background points.
 const POINTS: [usize; 4] = [1, 3, 5, 10];
 /// Dice that the paper calls an "acceptable level of accuracy".
 const ACCEPTABLE: f64 = 0.8;
 /// Number of bins of the calibration.
 const BINS: usize = 10;
-/// What the table of calibration says of each model.
+/// The columns of the calibration table for each model.
 const CALIBRATION: [&str; 5] =
     ["slices", "bias", "mean absolute error", "expected calibration error", "Spearman's correlation"];
 const METHODS: [(&str, usize); 3] = [("original", 0), ("assist", 2), ("assist", 5)];

@@ -1,4 +1,4 @@
-//! Figure 9: where points are drawn, in learning and in testing.
+//! Figure 9: sampling schemes of points, in learning and in testing.
 
 use burn::tensor::backend::Backend;
 use sam_eval::{
@@ -10,10 +10,10 @@ use sam_prompt::SamplingScheme;
 use super::tables::{Series, boxes, dice, mean, paired, records};
 use crate::{Plan, Setup, error::Result, plan::points};
 
-/// Points in testing.
+/// Number of points in testing.
 const POINTS: usize = 5;
 const SLICES: usize = 2;
-/// Schemes whose means differ by at most this are taken as equal.
+/// Schemes whose means differ by at most this count as equal.
 const ALIKE: f64 = 0.03;
 
 pub(crate) fn section<B: Backend>(setup: &Setup<B>, plan: &Plan) -> Result<Section> {
@@ -21,7 +21,7 @@ pub(crate) fn section<B: Backend>(setup: &Setup<B>, plan: &Plan) -> Result<Secti
     for &scheme in SamplingScheme::ALL {
         let runs = plan.prompting(setup, &[SLICES], &[points(POINTS)], scheme)?;
         let learned = records(&runs).into_iter().filter(|record| record.annotated_slices > 0);
-        // The prompt of a record is what tells the schemes apart in a table.
+        // In a table, the schemes are distinguished by the prompts of their records.
         all.extend(learned.map(|record| Record { prompt: format!("{scheme}"), ..record }));
     }
     let names: Vec<String> = SamplingScheme::ALL.iter().map(ToString::to_string).collect();

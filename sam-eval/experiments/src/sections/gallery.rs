@@ -1,27 +1,27 @@
-//! Pictures of what was found, from poor to excellent, each with the slices beside it.
+//! Pictures of predicted masks, from poor to excellent.
 
 use sam_data::{Stack, Structure};
 use sam_eval::report::{Gallery, GalleryItem, GallerySlice, overlay_png};
 
 use crate::{CaseSelection, CaseStructure, ExperimentError, FoundMask, error::Result};
 
-/// At most this many items are shown, at equal distances from the worst to the best.
+/// Maximum number of items, at equal distances from the worst to the best.
 const SHOWN: usize = 6;
 
-/// Masks that may be shown.
+/// Predicted masks that may be shown.
 #[derive(Debug, Clone)]
 pub(crate) struct Shown<'a> {
-    /// Case and structure, as [`CaseStructure::name`] has it.
+    /// Case and structure, as in [`CaseStructure::name`].
     pub(crate) subject: String,
-    /// What distinguishes it from others of the same subject, for example the seed.
+    /// Distinguishes it from others of the same subject, for example by the seed.
     pub(crate) caption: String,
     /// Its score.
     pub(crate) score: f64,
-    /// What was found.
+    /// The predicted masks.
     pub(crate) masks: &'a [FoundMask],
 }
 
-/// A gallery of what was found on the cases of a plan.
+/// A gallery of predicted masks on the cases of a plan.
 ///
 /// # Errors
 /// If the data cannot be read again, or a picture cannot be drawn.
@@ -51,7 +51,7 @@ pub(crate) fn gallery(caption: &str, cases: &[CaseSelection], mut shown: Vec<Sho
 }
 
 impl Shown<'_> {
-    /// Draws each slice with the truth and what was found.
+    /// Draws each slice with the contours of truth and prediction.
     fn draw(&self, stack: &Stack, structure: &Structure) -> Result<GalleryItem> {
         let mut slices = Vec::new();
         for found in self.masks {

@@ -1,4 +1,4 @@
-//! One module for each section of the page; what the paper prints is in `paper`, and tables and plots that sections share in `tables`.
+//! One module for each section of the page; `paper` holds the paper's numbers, and `tables` the tables and plots that sections share.
 
 pub(crate) mod fig10;
 pub(crate) mod fig12;

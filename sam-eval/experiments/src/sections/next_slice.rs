@@ -1,4 +1,4 @@
-//! Which slice to outline next. Not of the paper, which draws them at random.
+//! Which slice to outline next. Not in the paper, which draws the slices at random.
 
 use burn::tensor::backend::Backend;
 use sam_eval::{

@@ -1,4 +1,4 @@
-//! What the paper prints, for columns that are marked as the paper's (arXiv 2307.05617, tables 2 to 5).
+//! The paper's numbers, for columns that are marked as the paper's (arXiv 2307.05617, tables 2 to 5).
 
 /// Table 2: organs of BTCV, in the order of its columns.
 pub(super) const ORGANS: [&str; 12] = [
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn means_over_twelve_organs_are_those_known_of_the_columns() {
-        // In tenths of a per cent, as printed; halves go up, though sums of decimals fall just below them.
+        // In tenths of a per cent, as printed. Halves are rounded up; the small term corrects floating-point sums just below a half.
         let tenths = |(_, dice): Table2Row| (dice.iter().sum::<f64>() / 12.0 * 10.0 + 1e-6).round() as u32;
         assert_eq!(TABLE2.map(tenths), [548, 605, 705, 722, 797, 810, 862]);
         assert_eq!(TABLE2_OTHERS.map(tenths), [837, 854, 848, 856, 869, 802, 879, 804, 884]);

@@ -62,7 +62,7 @@ pub(crate) fn section<B: Backend>(setup: &Setup<B>, plan: &Plan) -> Result<Secti
     })
 }
 
-/// One row for each of the paper's organs: measured Dice, and the paper's.
+/// One row for each of the paper's organs: measured Dice next to the paper's.
 fn beside(records: &[Record]) -> ReportTable {
     let mut columns = vec![ReportColumn::label("Organ")];
     for (series, paper) in MEASURED {
@@ -71,7 +71,7 @@ fn beside(records: &[Record]) -> ReportTable {
     }
     let own = structures(records);
     let of_organ = |organ: &str, series: Series<'_>| {
-        // The two adrenal glands are one organ there; one of them is called "… gland".
+        // The paper has one column for both adrenal glands; one of their structures is named "… gland".
         let is_organ = |record: &&Record| {
             let name = record.structure.to_lowercase();
             series.holds(record) && (name == organ || organ == "adrenal glands" && name.contains("adrenal"))

@@ -1,4 +1,4 @@
-//! Table 3: how long prompts are learned.
+//! Table 3: seconds of learning.
 
 use burn::tensor::backend::Backend;
 use sam_eval::{
@@ -17,7 +17,7 @@ use crate::{
     plan::{BOX, points},
 };
 
-/// Points of the test whose records hold the seconds of point-learning; the learning itself draws 1 to 10.
+/// Number of points in the test; its records hold the seconds of learning with points. The learning itself draws 1 to 10.
 const POINTS: usize = 5;
 /// The paper's seconds for 2 and 5 slices, rounded as in its text.
 const PAPER_SECONDS: [(usize, f64); 2] = [(2, 10.0), (5, 25.0)];

@@ -52,7 +52,7 @@ pub(crate) fn section<B: Backend>(setup: &Setup<B>, plan: &Plan) -> Result<Secti
     })
 }
 
-/// Dice after the last click, and how many interactions were needed.
+/// Dice after the last click, and the number of interactions needed.
 fn interactions(records: &[Record]) -> ReportTable {
     let active = TestPrompt::Active(CLICKS).to_string();
     let series = [Series("original", 0, &active), Series("assist", SLICES, &active)];

@@ -1,4 +1,4 @@
-//! Table 5: PANet and SAP-Net, step by step.
+//! Table 5: PANet and SAP-Net, row by row.
 
 use burn::tensor::backend::Backend;
 use sam_eval::{
@@ -9,10 +9,10 @@ use sam_eval::{
 use super::{paper::TABLE5, tables::columns};
 use crate::{Plan, Setup, Variant, error::Result, setup::scores};
 
-/// A loss of Dice up to this, from row to row, counts as "no worse".
+/// A loss of Dice from row to row up to this counts as "no worse".
 const MARGIN: f64 = 0.01;
 
-/// What is measured of each variant.
+/// The measured values of each variant.
 const MEASURED: [&str; 4] = [
     "Dice of slices with the structure",
     "Dice of all slices pooled",
@@ -26,9 +26,9 @@ struct VariantScores {
     dice: Summary,
     /// Dice of all slices pooled, over structures and seeds.
     pooled: Summary,
-    /// Empty slices on which something was found, and how many there were.
+    /// Empty slices with a non-empty mask, and all empty slices.
     false_positives: (usize, usize),
-    /// Seconds of fitting.
+    /// Duration of the fit, in seconds.
     seconds: Summary,
 }
 

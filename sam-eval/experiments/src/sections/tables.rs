@@ -9,9 +9,9 @@ use sam_eval::{
 
 use crate::{Run, error::Result};
 
-/// Slices below this Dice are listed.
+/// Slices with a Dice below this are listed.
 const FAILED_BELOW: f64 = 0.5;
-/// At most this many of them are listed, the worst first.
+/// Maximum number of listed slices, the worst first.
 const LISTED: usize = 12;
 
 /// A series of records: method, number of annotated slices and prompt.
@@ -68,7 +68,7 @@ pub(super) fn mean(records: &[Record], series: Series<'_>) -> Option<f64> {
 /// Dice of each slice, named by case, structure, seed and slice.
 pub(super) fn slices(records: &[Record], series: Series<'_>) -> BTreeMap<(String, u64, usize), f64> {
     let of = |record: &Record| {
-        // A data set of one case is called like it.
+        // If a data set has one case, the case has the name of the data set.
         let case = if record.case == record.dataset { String::new() } else { format!("{} ", record.case) };
         let subject = case + &structure(record);
         let seed = record.seed;
@@ -141,7 +141,7 @@ pub(super) fn failed(records: &[Record], series: Series<'_>) -> Option<ReportTab
     })
 }
 
-/// Boxes of Dice: one group for each label, in it one box for each series.
+/// A box plot of Dice: one group for each label, with one box for each series.
 pub(super) fn boxes(
     title: &str,
     x_label: &str,
@@ -167,7 +167,7 @@ pub(super) fn boxes(
     })
 }
 
-/// The finding that one value is no less than another, up to a margin.
+/// The finding that one value is no less than another, within a margin.
 pub(super) fn no_less(claim: &str, names: [&str; 2], values: [Option<f64>; 2], margin: f64) -> Finding {
     let [one, other] = values;
     let said = |value: Option<f64>| value.map_or("not measured".to_owned(), |value| format!("{value:.3}"));

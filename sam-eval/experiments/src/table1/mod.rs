@@ -1,6 +1,6 @@
-//! The paper's Table 1, and the data that are here beside it.
+//! The paper's Table 1, next to the counts of the data on this machine.
 //!
-//! The paper's numbers are kept apart from those counted here, in columns that say so.
+//! The paper's numbers and the counted numbers are in separate columns, which are labelled.
 
 mod paper;
 
@@ -25,12 +25,12 @@ pub struct Table1Source {
     pub dataset: Box<dyn Dataset>,
     /// Names or label values of structures.
     pub structures: String,
-    /// The paper's line that it belongs to, if any.
+    /// The line of the paper's table that it belongs to, if any.
     pub paper: Option<&'static PaperSet>,
 }
 
 impl Table1Source {
-    /// Phantoms for all lines of the paper that a phantom resembles, `cases` of each.
+    /// Phantoms for all lines of the paper's table that have a similar phantom, with this number of cases each.
     pub fn phantoms(cases: usize) -> Vec<Self> {
         let phantom = |line: &'static PaperSet| {
             let (kind, structures) = line.phantom()?;
@@ -44,9 +44,9 @@ impl Table1Source {
 /// The counts of one structure of one data set.
 #[derive(Debug, Clone, Serialize)]
 pub struct StructureCounts {
-    /// The paper's line that it belongs to, if any.
+    /// The line of the paper's table that it belongs to, if any.
     pub paper: Option<&'static PaperSet>,
-    /// The data set's name; of synthetic data, that of the phantom.
+    /// The data set's name; for synthetic data, the phantom's name.
     pub dataset: String,
     /// Whether the data are synthetic.
     pub synthetic: bool,
@@ -56,13 +56,13 @@ pub struct StructureCounts {
     pub cases: usize,
     /// Cases that show the structure.
     pub cases_with: usize,
-    /// Slices of all cases, or images.
+    /// Number of slices of all cases, or of images.
     pub slices: usize,
     /// Slices that show the structure.
     pub slices_with: usize,
-    /// Numbered instances, where masks number them.
+    /// Number of instances, if the masks number them.
     pub instances: Option<usize>,
-    /// Files that are no case.
+    /// Files that are not cases.
     pub left_out: usize,
 }
 
@@ -122,7 +122,7 @@ fn count_case(case: &Case, structures: &[Structure], rows: &mut [StructureCounts
     Ok(())
 }
 
-/// The table's head and lines: the paper's columns, then those counted here. Lines of the paper without data stay empty on the right.
+/// The table's header and lines: the paper's columns, then the counted ones. Lines of the paper without data have empty counts.
 pub fn lines(counts: &[StructureCounts]) -> Vec<Vec<String>> {
     let head = [
         "paper: task",
@@ -187,7 +187,7 @@ pub fn markdown(lines: &[Vec<String>]) -> String {
     lines.first().map_or(String::new(), |head| [row(head), row(&rule)].into_iter().chain(body).collect())
 }
 
-/// Writes the counts as `results.json` (beside the config), `table.csv` and `table.md`.
+/// Writes the counts as `results.json` (with the config), `table.csv` and `table.md`.
 ///
 /// # Errors
 /// If a file cannot be written.

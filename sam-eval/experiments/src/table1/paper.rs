@@ -1,4 +1,4 @@
-//! The lines of the paper's Table 1 (arXiv 2307.05617), with the readers of each data set and the phantom that stands in for it.
+//! The lines of the paper's Table 1 (arXiv 2307.05617), with the readers of each data set and the phantom that replaces it.
 
 use sam_data::{KnownSet, PhantomKind};
 use serde::Serialize;
@@ -10,21 +10,21 @@ pub struct PaperSet {
     pub task: &'static str,
     /// The data set.
     pub source: &'static str,
-    /// How images were taken.
+    /// The imaging modality.
     pub modality: &'static str,
-    /// What is segmented.
+    /// The segmented structure.
     pub target: &'static str,
-    /// How many cases the paper has.
+    /// Number of cases in the paper.
     pub cases: usize,
-    /// Readers of the set.
+    /// The known data sets that read it.
     #[serde(skip)]
     readers: &'static [KnownSet],
-    /// Synthetic data of the kind.
+    /// The kind of phantom that replaces it.
     #[serde(skip)]
     phantom: Option<PhantomKind>,
 }
 
-/// A line of the table: what the paper prints, then the readers of the set and the phantom that stands in.
+/// A line of the table: the paper's values, then the readers of the data set and the phantom that replaces it.
 const fn paper(
     [task, source, modality, target]: [&'static str; 4],
     cases: usize,
@@ -39,7 +39,7 @@ use KnownSet::{
 };
 use PhantomKind::{Abdomen, KidneyUltrasound, Nuclei, SpinalCord};
 
-/// All raters' masks, or those of one.
+/// The masks of all raters together, or of one of them.
 const SCGM: [KnownSet; 5] = [Scgm, ScgmRater(1), ScgmRater(2), ScgmRater(3), ScgmRater(4)];
 
 /// Table 1 of arXiv 2307.05617.
@@ -56,7 +56,7 @@ pub const PAPER: [PaperSet; 9] = [
 ];
 
 impl PaperSet {
-    /// Structures of the phantom that stands in: what comes nearest to the target.
+    /// The structures of the phantom that are most similar to the target.
     const fn structures_of_phantom(&self) -> &'static str {
         match self.readers {
             [Kits19] => "kidneys=right kidney+left kidney+kidney tumour",
@@ -68,17 +68,17 @@ impl PaperSet {
         }
     }
 
-    /// The phantom that stands in for the set without data, and its structures; `None` for a set that no phantom resembles.
+    /// The phantom that replaces the data set, and its structures; `None` if no phantom is similar.
     pub fn phantom(&self) -> Option<(PhantomKind, &'static str)> {
         self.phantom.map(|kind| (kind, self.structures_of_phantom()))
     }
 
-    /// The known sets that read it.
+    /// The known data sets that read it.
     pub const fn readers(&self) -> &'static [KnownSet] {
         self.readers
     }
 
-    /// The line of a known set.
+    /// The line of a known data set.
     pub fn of(set: KnownSet) -> Option<&'static Self> {
         PAPER.iter().find(|line| line.readers.contains(&set))
     }

@@ -1,4 +1,4 @@
-//! Which slice to outline next: Dice by the number of outlined slices, as suggested by trust or drawn at random.
+//! Which slice to outline next: Dice by the number of outlined slices, suggested by trust or drawn at random.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use crate::{CaseSetup, CaseStructure, Protocol, TrialConfig, error::Result, setu
 pub enum QueryStrategy {
     /// At random, as in the paper.
     Random,
-    /// Where trust expects the most to be wrong: [`suggest_next`].
+    /// The slice with the largest expected error in its neighbourhood: [`suggest_next`].
     Suggested,
 }
 
@@ -28,12 +28,12 @@ impl QueryStrategy {
 /// The config of active learning: slices are outlined one after another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ActiveLearning {
-    /// All else; the annotated slices of its trials are the most that are outlined, and its `ensemble` segments.
+    /// The measurement of trust. The annotated slices of its trials are the maximum that is outlined, and its `ensemble` segments.
     #[serde(flatten)]
     pub protocol: TrustProtocol,
     /// Slices drawn at random and outlined before the first suggestion.
     pub first: usize,
-    /// How far an error counts for its neighbours, in slices.
+    /// Decay of an error's weight with distance, in slices (see [`suggest_next`]).
     pub reach: f32,
     /// The trust model.
     pub model: TrustModel,
@@ -69,7 +69,7 @@ impl Protocol for ActiveLearning {
         Ok(self.model.check()?)
     }
 
-    /// Outlines a volume slice by slice; of images in no order, which have no neighbours, nothing.
+    /// Outlines a volume slice by slice. Unordered images have no neighbours and give no curve.
     fn test_case<B: Backend>(&self, test: &CaseSetup<'_, B>) -> Result<Vec<ActiveLearningCurve>> {
         let CaseSetup { setup, case, source } = *test;
         if !has_neighbours(test)? {
@@ -107,7 +107,7 @@ impl ActiveLearning {
         (case.dataset, case.name(), seen, trial, &self.protocol.ensemble, own)
     }
 
-    /// Outlines one slice after another. `annotated` are slices in the order of drawing, those without the structure last.
+    /// Outlines one slice after another. `annotated` are slices in the order of drawing; those without the structure come last.
     fn curve<B: Backend>(
         &self,
         work: &TrustTrial<'_, B>,

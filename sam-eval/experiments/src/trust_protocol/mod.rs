@@ -1,5 +1,5 @@
-//! How well trust finds the slices that are wrong: every slice of a volume is segmented, its signals are measured, and its mask is
-//! compared with the truth.
+//! How well trust finds wrong slices: every slice of a volume is segmented, its trust signals are measured, and its mask is compared with
+//! the truth.
 
 mod active_learning;
 mod ranking_curve;
@@ -23,18 +23,18 @@ use trial::TrustTrial;
 /// The config of the measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrustProtocol {
-    /// Which trials are done; all slices that are not annotated are segmented and measured.
+    /// Cases, slices and repeats; all slices that are not annotated are segmented and measured.
     #[serde(flatten)]
     pub trials: TrialConfig,
-    /// In this many repeats, each annotated slice is left out in turn, to fit trust to the annotated slices alone.
+    /// Number of repeats in which each annotated slice is left out in turn, to fit trust to the annotated slices alone.
     pub left_out: usize,
-    /// How volumes are segmented by generators, with the learning that fits them, and trusted. Each repeat has a seed of its own.
+    /// The config of segmentation by generators: learning, generators and trust. Each repeat uses its own seed.
     pub ensemble: AnnotateConfig,
-    /// The same for mask propagation.
+    /// The config of segmentation by mask propagation.
     pub propagation: AnnotateConfig,
 }
 
-/// What decides the result on one volume.
+/// Everything that decides the result on one volume.
 #[derive(Serialize)]
 struct DependsOn<'a> {
     subject: (&'a str, String),
@@ -58,7 +58,7 @@ impl Protocol for TrustProtocol {
         Ok(self.propagation.check()?)
     }
 
-    /// Measures a volume; of images in no order, which have no neighbours, nothing.
+    /// Measures a volume. Unordered images have no neighbours and are left out.
     fn test_case<B: Backend>(&self, test: &CaseSetup<'_, B>) -> Result<Vec<MeasuredVolume>> {
         let CaseSetup { setup, case, source } = *test;
         if !has_neighbours(test)? {
@@ -82,7 +82,7 @@ impl Protocol for TrustProtocol {
     }
 }
 
-/// Whether the images of a case are in an order; a note tells of those that are not.
+/// Whether the images of a case are ordered; if they are not, a note names the case.
 fn has_neighbours<B: Backend>(&CaseSetup { setup, case, .. }: &CaseSetup<'_, B>) -> Result<bool> {
     let is_ordered = case.stack.is_ordered();
     if !is_ordered {

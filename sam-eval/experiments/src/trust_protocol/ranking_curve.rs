@@ -1,10 +1,10 @@
-//! What reviewing a volume's slices in some order gains.
+//! The gain in Dice from reviewing a volume's slices in some order.
 
 use sam_auto::{TrustModel, rank};
 
 use super::MeasuredVolume;
 
-/// In which order slices are reviewed.
+/// The order in which slices are reviewed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReviewOrder {
     /// By expected Dice, the lowest first.
@@ -13,7 +13,7 @@ pub enum ReviewOrder {
     PredictedIou,
     /// At random.
     Random,
-    /// At random, slices with a mask first.
+    /// At random, but slices with a mask first.
     RandomFound,
     /// At equal distances.
     EveryNth,
@@ -35,12 +35,12 @@ impl ReviewOrder {
     }
 }
 
-/// Mean Dice of a volume by the number of slices reviewed in one order. A reviewed slice counts as right.
+/// Mean Dice of a volume by the number of slices reviewed in one order. A reviewed slice counts as correct.
 ///
-/// The mean is over the slices where the structure is or was found. Reviewing a slice that is rightly empty gains nothing.
+/// The mean is over the slices that show the structure or have a mask. Reviewing a slice that is correctly empty gains nothing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RankingCurve {
-    /// Mean Dice after 0, 1, … reviewed slices; of a random order the expected mean.
+    /// Mean Dice after 0, 1, … reviewed slices; for a random order, the expected mean.
     pub dice: Vec<f64>,
 }
 
@@ -61,31 +61,31 @@ impl RankingCurve {
         (counted > 0).then_some(Self { dice })
     }
 
-    /// Mean Dice after a share of all slices was reviewed, in whole slices, rounded up.
+    /// Mean Dice after reviewing a share of all slices, rounded up to whole slices.
     pub fn after(&self, share: f64) -> f64 {
         let slices = self.dice.len() - 1;
         self.dice[((share * slices as f64).ceil() as usize).min(slices)]
     }
 
-    /// The share of all error that is corrected by then; 1 where there was none.
+    /// The share of the total error that is corrected after reviewing a share of all slices; 1 if there was no error.
     pub fn error_found(&self, share: f64) -> f64 {
         let error = 1.0 - self.dice[0];
         if error > 0.0 { (self.after(share) - self.dice[0]) / error } else { 1.0 }
     }
 
-    /// How many slices must be reviewed to reach a mean Dice.
+    /// The number of slices that must be reviewed to reach a mean Dice.
     pub fn needed(&self, dice: f64) -> usize {
         self.dice.iter().position(|&mean| mean >= dice - 1e-9).unwrap_or(self.dice.len() - 1)
     }
 }
 
-/// The error that is corrected after 0, 1, … slices in an order.
+/// The error that is corrected after 0, 1, … reviewed slices in an order.
 fn in_order(errors: &[f64], order: &[usize]) -> Vec<f64> {
     let gained = |reviewed: usize| order[..reviewed].iter().map(|&at| errors[at]).sum();
     (0..=order.len()).map(gained).collect()
 }
 
-/// The error that is expected to be corrected after 0, 1, … slices drawn at random, some before all others.
+/// The expected error that is corrected after 0, 1, … slices drawn at random, of which some come before all others.
 fn at_random(errors: &[f64], is_first: &dyn Fn(usize) -> bool) -> Vec<f64> {
     let (first, rest): (Vec<usize>, Vec<usize>) = (0..errors.len()).partition(|&at| is_first(at));
     let gained = |own: &[usize], checked: usize| {
@@ -96,14 +96,14 @@ fn at_random(errors: &[f64], is_first: &dyn Fn(usize) -> bool) -> Vec<f64> {
     (0..=errors.len()).map(both).collect()
 }
 
-/// The error that is corrected after 0, 1, … slices at equal distances, which are chosen separately for each count.
+/// The error that is corrected after 0, 1, … equidistant slices, which are chosen separately for each count.
 fn at_equal_distances(errors: &[f64]) -> Vec<f64> {
     let count = errors.len();
     let gained = |checked: usize| (0..checked).map(|part| errors[(2 * part + 1) * count / (2 * checked)]).sum();
     (0..=count).map(gained).collect()
 }
 
-/// Positions in the list of slices, the least trusted first.
+/// Positions in the list of slices; the least trusted come first.
 fn by_trust(volume: &MeasuredVolume, model: &TrustModel) -> Vec<usize> {
     let signals = volume.slices.iter().enumerate().map(|(at, slice)| (at, slice.signals.clone())).collect();
     rank(model, &signals).into_iter().map(|slice| slice.slice).collect()
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
     use crate::MeasuredSlice;
 
-    /// Slices by Dice, predicted IoU and overlap with the neighbours; without a predicted IoU nothing was found.
+    /// Slices by Dice, predicted IoU and overlap with the neighbours; a slice without a predicted IoU has no mask.
     fn volume(slices: &[(Option<f64>, Option<f32>, f32)]) -> MeasuredVolume {
         let slice = |(slice, &(dice, predicted, neighbours)): (usize, &(Option<f64>, Option<f32>, f32))| {
             let signals = TrustSignals::new(predicted.is_some()).with(Signal::Neighbours, neighbours);
@@ -139,14 +139,14 @@ mod tests {
         }
     }
 
-    /// By the neighbours alone.
+    /// A trust model that uses only the overlap with the neighbours.
     fn model() -> TrustModel {
         let weights = LinearTrust::new(0.0, [(Signal::Neighbours, 1.0)]);
         TrustModel::default().with_found(weights.clone()).with_empty(weights)
     }
 
     fn curve(order: ReviewOrder) -> RankingCurve {
-        // Rightly empty, poor, good, wrongly empty.
+        // Correctly empty, poor, good, wrongly empty.
         let slices =
             [(None, None, 0.9), (Some(0.5), Some(0.8), 0.2), (Some(0.9), Some(0.7), 0.5), (Some(0.0), None, 0.1)];
         RankingCurve::of(&volume(&slices), order, &model()).expect("three slices count")
@@ -162,7 +162,7 @@ mod tests {
         assert!(are(&curve(ReviewOrder::PredictedIou), [1.6, 1.5, 1.0, 1.0, 0.0]));
         assert!(are(&curve(ReviewOrder::Random), [1.6, 1.2, 0.8, 0.4, 0.0]));
         assert!(are(&curve(ReviewOrder::RandomFound), [1.6, 1.3, 1.0, 0.5, 0.0]));
-        // One: slice 2; two: 1 and 3; three: 0, 2, 3.
+        // One slice: 2; two: 1 and 3; three: 0, 2 and 3.
         assert!(are(&curve(ReviewOrder::EveryNth), [1.6, 1.5, 0.1, 0.5, 0.0]));
     }
 

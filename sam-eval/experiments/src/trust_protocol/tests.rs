@@ -36,12 +36,12 @@ fn protocol() -> Result<TrustProtocol> {
         },
         left_out: 1,
         ensemble: quick(AnnotateConfig::new(Strategy::Generators(generators.clone()))),
-        // Trust in propagated masks reuses the ensemble's SAP-Net.
+        // The trust measurement of propagated masks reuses the ensemble's SAP-Net.
         propagation: quick(AnnotateConfig::new(Strategy::Generators(generators)).with_strategy(Strategy::default())),
     })
 }
 
-/// The config with little learning.
+/// The config with few learning iterations.
 fn quick(mut config: AnnotateConfig) -> AnnotateConfig {
     config.learning.iterations = 2;
     config.trust.meter.jittered = 1;
@@ -71,7 +71,7 @@ fn slices_are_outlined_one_after_another() -> Result<()> {
     let [random, suggested] = &curves[..] else { panic!("two strategies") };
     assert_eq!((random.strategy, suggested.strategy), (QueryStrategy::Random, QueryStrategy::Suggested));
     assert_eq!(random.dice.iter().map(|&(count, _)| count).collect::<Vec<_>>(), [1, 2, 3]);
-    // They begin alike; the phantom has no slice without the cord.
+    // Both begin with the same slice; on this phantom every slice shows the cord.
     assert_eq!((random.outlined[0], random.dice[0]), (suggested.outlined[0], suggested.dice[0]));
     assert_eq!((random.outlined.len(), suggested.outlined.len()), (3, 3));
     Ok(())

@@ -1,4 +1,4 @@
-//! One repeat on one volume: the annotator's own pipeline on some annotated slices, and its masks compared with the truth.
+//! One repeat on one volume: the annotator's own pipeline on some annotated slices, with its masks compared with the truth.
 
 use burn::tensor::backend::Backend;
 use sam_annotate::AnnotateConfig;
@@ -11,9 +11,9 @@ use sam_prompt::ndarray::Array2;
 use super::{MeasuredSlice, MeasuredVolume, TrustProtocol};
 use crate::{CaseStructure, Setup, error::Result, mask_trials::annotate};
 
-/// The name of the ensemble's volumes.
+/// The method name of volumes that were segmented by the ensemble.
 const ENSEMBLE: &str = "ensemble";
-/// The name of volumes that were segmented by mask propagation; journals of earlier versions have it.
+/// The method name of volumes that were segmented by mask propagation, as in journals of earlier versions.
 const PROPAGATION: &str = "walk";
 
 /// One repeat on one structure of one volume.
@@ -25,7 +25,7 @@ pub(super) struct TrustTrial<'a, B: Backend> {
     pub(super) seed: u64,
 }
 
-/// A volume as one config segments it: what was fitted to the annotated slices, and the model that learned from them.
+/// A volume segmented with one config: the fitted strategy, the trained model and the masks.
 struct Segmented<B: Backend> {
     config: AnnotateConfig,
     fitted: FittedStrategy<B>,
@@ -34,7 +34,7 @@ struct Segmented<B: Backend> {
 }
 
 impl<B: Backend> TrustTrial<'_, B> {
-    /// Measures the volume as an ensemble segments it, and as mask propagation does.
+    /// Measures the volume as segmented by an ensemble, and as segmented by mask propagation.
     pub(super) fn measure(&self, annotated: &[usize], leave_out: bool) -> Result<Vec<MeasuredVolume>> {
         let annotated = self.embed(annotated)?;
         let whole = self.segment(&self.protocol.ensemble, annotated.clone())?;
@@ -43,23 +43,23 @@ impl<B: Backend> TrustTrial<'_, B> {
             by_ensemble.left_out = self.leave_out(&whole)?;
         }
         let propagated = self.segment(&self.protocol.propagation, annotated)?;
-        // The ensemble has the gate and the SAP-Net that trust in propagated masks would fit.
+        // The ensemble already has the gate and the SAP-Net that the trust of propagated masks needs.
         Ok(vec![by_ensemble, self.volume(PROPAGATION, &propagated, &whole.fitted)?])
     }
 
-    /// Segments the volume by an ensemble that is fitted to annotated slices, and measures it.
+    /// Segments the volume by an ensemble fitted to annotated slices, and measures it.
     pub(super) fn segment_and_measure(&self, annotated: &[usize]) -> Result<MeasuredVolume> {
         let whole = self.segment(&self.protocol.ensemble, self.embed(annotated)?)?;
         self.volume(ENSEMBLE, &whole, &whole.fitted)
     }
 
-    /// Slices with the truth as their outlines.
+    /// Embedded slices with the ground truth as their outlines.
     fn embed(&self, annotated: &[usize]) -> Result<Vec<AnnotatedSlice<B>>> {
         self.setup.doing(format!("seed {}, embedding", self.seed))?;
         annotate(self.setup, self.case, self.source, annotated)
     }
 
-    /// Learns, fits and segments as a config says, with the seed of this repeat.
+    /// Trains, fits and segments with a config and the seed of this repeat.
     fn segment(&self, config: &AnnotateConfig, annotated: Vec<AnnotatedSlice<B>>) -> Result<Segmented<B>> {
         let config = config.clone().with_seed(self.seed);
         self.setup.doing(format!("seed {}, learning from {} slices", self.seed, annotated.len()))?;
@@ -77,7 +77,7 @@ impl<B: Backend> TrustTrial<'_, B> {
         self.setup.watched(|observer| config.strategy.fit(annotated, self.source, observer))
     }
 
-    /// A meter of a segmented volume with what was fitted, to the same slices or to others.
+    /// A trust meter of a segmented volume, with a strategy fitted to the same slices or to others.
     fn meter(&self, whole: &Segmented<B>, fitted: &FittedStrategy<B>) -> Result<TrustMeter<B>> {
         let trust = &whole.config.trust;
         self.setup.watched(|observer| trust.meter(fitted, &whole.learned, self.source, observer))
@@ -114,8 +114,8 @@ impl<B: Backend> TrustTrial<'_, B> {
         Ok(MeasuredSlice { slice, signals, dice, wrong_pixels: counts.false_positive + counts.false_negative })
     }
 
-    /// Segments and measures each annotated slice with the structure by generators that are fitted to the others. The learned model
-    /// stays: learning again for each slice would take five times as long as all else.
+    /// Segments and measures each annotated slice with the structure, by generators fitted to the other slices. The trained model is
+    /// reused: training again for each slice would take five times as long as everything else.
     fn leave_out(&self, whole: &Segmented<B>) -> Result<Vec<(TrustSignals, f32)>> {
         let annotated = whole.fitted.annotated();
         let mut known = Vec::new();

@@ -1,4 +1,4 @@
-//! Volumes whose trust signals were measured and whose masks were compared with the truth, and trust models fitted to them.
+//! Volumes with measured trust signals and with masks compared with the truth, and trust models fitted to them.
 
 use sam_auto::{LinearTrust, Signal, TrustModel, TrustSignals};
 use sam_eval::Calibration;
@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 
-/// Strength of the prior of models that are fitted to whole data sets.
+/// Prior strength of models that are fitted to whole data sets.
 const STRENGTH: f32 = 1.0;
 
-/// One volume as one method segmented it.
+/// One volume, segmented by one method.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MeasuredVolume {
     /// The data set's name.
@@ -22,26 +22,26 @@ pub struct MeasuredVolume {
     pub seed: u64,
     /// The slices that are not annotated, in their order.
     pub slices: Vec<MeasuredSlice>,
-    /// Annotated slices, each segmented by generators that were fitted to the others: signals and Dice.
+    /// Signals and Dice of annotated slices, each segmented by generators that were fitted to the others.
     pub left_out: Vec<(TrustSignals, f32)>,
 }
 
-/// One slice: its signals, which need no truth, and its score.
+/// One slice: its signals, which need no ground truth, and its score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MeasuredSlice {
     /// Its position in the volume, counted from 0.
     pub slice: usize,
     /// The signals that were measured.
     pub signals: TrustSignals,
-    /// Dice; `None` where the structure is absent and was not found, or too small to count (see
+    /// Dice; `None` if the structure is absent and the mask is empty, or if the structure is too small to count (see
     /// [`SurveyConfig`](sam_eval::protocol::SurveyConfig)).
     pub dice: Option<f64>,
-    /// Pixels that are wrong.
+    /// Number of wrong pixels.
     pub wrong_pixels: u64,
 }
 
 impl MeasuredSlice {
-    /// The target of a trust model: Dice, 1 where rightly nothing was found, and `None` where the slice does not count.
+    /// The target of a trust model: Dice; 1 if the mask is correctly empty; `None` if the slice does not count.
     fn target(&self) -> Option<f32> {
         let is_rightly_empty = !self.signals.found() && self.wrong_pixels == 0;
         self.dice.map(|dice| dice as f32).or(is_rightly_empty.then_some(1.0))
@@ -49,12 +49,12 @@ impl MeasuredSlice {
 }
 
 impl MeasuredVolume {
-    /// Whether anything was found on a slice, by its position in the list.
+    /// Whether a slice, given by its position in the list, has a mask.
     pub fn found(&self, at: usize) -> bool {
         self.slices[at].signals.found()
     }
 
-    /// The model's own estimate of its intersection over union, to sort by; 2 for slices without a mask, so that they come last.
+    /// The model's own estimate of its intersection over union, as a sort key; 2 for slices without a mask, so that they come last.
     pub fn predicted_iou(&self, at: usize) -> f64 {
         if self.found(at) { f64::from(self.slices[at].signals.get(Signal::PredictedIou)) } else { 2.0 }
     }
@@ -62,19 +62,19 @@ impl MeasuredVolume {
     /// Spearman's correlation of an estimate with Dice, over the slices whose Dice is defined.
     ///
     /// # Errors
-    /// Those of [`Calibration::of`], for a number of bins that makes no sense.
+    /// Those of [`Calibration::of`].
     pub fn correlation(&self, estimate: &dyn Fn(usize) -> f64) -> Result<Option<f64>> {
         let pairs = self.slices.iter().enumerate().filter_map(|(at, slice)| Some((estimate(at), slice.dice?)));
         Ok(Calibration::of(pairs, Calibration::DEFAULT_BINS)?.spearman)
     }
 }
 
-/// A trust model fitted to the volumes of all other data sets; the default one if there are no others.
+/// A trust model fitted to the volumes of all other data sets; the default model if there are none.
 pub fn model_without(dataset: &str, volumes: &[MeasuredVolume]) -> TrustModel {
     fit_trust(volumes.iter().filter(|volume| volume.dataset != dataset))
 }
 
-/// A trust model fitted to volumes, from weights of 0; the default one if no slice counts.
+/// A trust model fitted to volumes, from zero weights; the default model if no slice counts.
 pub fn fit_trust<'a>(volumes: impl Iterator<Item = &'a MeasuredVolume>) -> TrustModel {
     let slices = volumes.flat_map(|volume| &volume.slices);
     let known: Vec<_> = slices.filter_map(|slice| Some((slice.signals.clone(), slice.target()?))).collect();

@@ -41,7 +41,7 @@ pub(super) fn draw<'a>(chart: &mut Chart<'a>, plot: &BoxPlot, frame: &Frame<'_>)
 struct Spread {
     /// First quartile, median, third quartile; interpolated linearly, NumPy's default.
     quartiles: [f64; 3],
-    /// The last scores within 1.5 times the box's length.
+    /// The lowest and the highest score within 1.5 box lengths of the box.
     whiskers: (f64, f64),
     /// The outliers, or all scores if there are few.
     dots: Vec<f64>,

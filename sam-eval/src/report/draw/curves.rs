@@ -55,7 +55,7 @@ pub(super) fn draw<'a>(chart: &mut Chart<'a>, plot: &CurvePlot, frame: &Frame<'_
     Ok(())
 }
 
-/// The stretches of a curve between its undefined values.
+/// The segments of a curve between its undefined values.
 fn runs(curve: &Curve) -> impl Iterator<Item = &[CurvePoint]> {
     curve.points.split(|point| !point.x.is_finite() || !point.y.is_finite()).filter(|run| !run.is_empty())
 }

@@ -105,7 +105,7 @@ pub(super) fn text_width(text: &str) -> f64 {
     text.chars().count() as f64 * f64::from(TEXT) * 0.45
 }
 
-/// A text in lines of at most this width, broken between words.
+/// A text broken between words into lines of at most this width.
 fn broken(text: &str, width: f64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {

@@ -1,4 +1,4 @@
-//! What `annotate` prints: as text, or as JSON.
+//! The output of `annotate`, as text or as JSON.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +9,7 @@ use std::{
 use sam_annotate::{AnnotatedStructure, Output, RoundOutcome, SliceList};
 use serde::Serialize;
 
-/// Slices of a ranking that are named.
+/// Number of slices of a ranking that are named.
 const NAMED: usize = 5;
 
 /// The result of `annotate`.
@@ -17,12 +17,12 @@ const NAMED: usize = 5;
 pub(in crate::commands) struct AnnotateReport {
     /// The files of the mask.
     written: Vec<PathBuf>,
-    /// The file of the config and the ranking.
+    /// The file with the config and the ranking.
     record: Option<PathBuf>,
     /// The structures that were segmented.
     structures: Vec<StructureReport>,
     session: Option<SessionReport>,
-    /// Rounds that were repeated, all with the same masks.
+    /// Number of rounds that were replayed, all with the same masks.
     replayed: Option<usize>,
 }
 
@@ -38,11 +38,11 @@ struct StructureReport {
     /// Number of all slices.
     slices: usize,
     learning_seconds: Option<f64>,
-    /// The slices to look at first.
+    /// The slices to review first.
     look_first: Vec<LookAt>,
 }
 
-/// A slice to look at.
+/// A slice to review.
 #[derive(Debug, Serialize)]
 struct LookAt {
     slice: usize,
@@ -58,7 +58,7 @@ pub(super) struct SessionReport {
     pub(super) round: Option<usize>,
     /// Whether that round was run now.
     pub(super) is_new_round: bool,
-    /// The round that it continued from.
+    /// The round from which it continued.
     pub(super) warm_start: Option<usize>,
     /// Decisions of this run.
     pub(super) decided: BTreeMap<String, SliceList>,

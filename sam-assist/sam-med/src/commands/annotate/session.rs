@@ -1,4 +1,4 @@
-//! `annotate --session`: what the user decided is kept, then a round learns from all of it.
+//! `annotate --session`: stores the user's decisions, then runs a round that learns from all of them.
 
 use std::path::Path;
 
@@ -44,7 +44,7 @@ impl AnnotateJob<'_> {
         Ok(AnnotateReport::new(structures, written, output).in_session(report, round.as_ref()))
     }
 
-    /// Opens the session, or begins it with what is outlined.
+    /// Opens the session, or begins it with the given outlines.
     fn open<B: Backend>(&self, annotator: &Annotator<B>, folder: &Path) -> Result<Session> {
         if Session::exists(folder) {
             if self.options.structures.labels.is_some() {
@@ -62,7 +62,7 @@ impl AnnotateJob<'_> {
         Ok(annotator.create_session(folder, &annotations)?)
     }
 
-    /// Records what the user decided since the last round.
+    /// Records the user's decisions since the last round.
     fn decide(&self, session: &mut Session, report: &mut SessionReport) -> Result<()> {
         let options = &self.options.session;
         let corrections = Corrections::none()
@@ -90,7 +90,7 @@ impl AnnotateJob<'_> {
         Ok(round)
     }
 
-    /// Repeats every round, and compares its mask with the recorded one.
+    /// Replays every round, and compares its mask with the recorded one.
     fn replay<B: Backend>(&self, annotator: &Annotator<B>, session: &Session) -> Result<AnnotateReport> {
         let mut bars = ProgressBars::new(self.console);
         let replay = annotator.replay(session, &mut |event| bars.event(event))?;
@@ -119,7 +119,7 @@ impl AnnotateJob<'_> {
 }
 
 impl SessionReport {
-    /// Whose slices the session has now.
+    /// Fills in the drawn, accepted and rejected slices of the session.
     fn read(&mut self, session: &Session) {
         let state = session.state();
         self.drawn = state.slices_of(Origin::Drawn).into_iter().collect();
@@ -128,7 +128,7 @@ impl SessionReport {
         self.round = state.round.as_ref().map(|round| round.number);
     }
 
-    /// What was decided in this run.
+    /// Fills in the decisions of this run.
     fn decided(&mut self, decisions: &Decisions) {
         let lists =
             [("drawn", decisions.drawn()), ("accepted", decisions.accepted()), ("rejected", decisions.rejected())];
@@ -137,7 +137,7 @@ impl SessionReport {
     }
 }
 
-/// An event as people speak of it.
+/// A description of an event for the user.
 fn describe(event: &SessionEvent) -> String {
     match event {
         SessionEvent::Drawn { slice, .. } => format!("slice {slice} was drawn"),

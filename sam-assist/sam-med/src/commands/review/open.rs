@@ -1,4 +1,4 @@
-//! From the command line to a desk: what is reviewed, with which model, and where decisions are kept.
+//! Opens a desk from the command line: the mask or session, the model, and the storage of decisions.
 
 use std::{path::Path, sync::Arc};
 
@@ -16,10 +16,10 @@ use serde_json::json;
 use super::Options;
 use crate::{backend::Job, console::Console, exit::Failure, record};
 
-/// Reads the scan, and a mask or session of it; loads the model.
+/// Reads the scan and its mask or session, and loads the model.
 ///
 /// # Errors
-/// If something cannot be read or does not fit the rest, or the mask could not be written.
+/// If an input cannot be read or does not fit the others, or if the mask could not be written.
 pub(super) fn open(options: &Options, console: &Console) -> Result<ScanDesk> {
     let scan = Arc::new(options.scan.read(console)?);
     options.scan.output(&scan, &[])?;
@@ -32,7 +32,7 @@ pub(super) fn open(options: &Options, console: &Console) -> Result<ScanDesk> {
     options.compute.model.backend.run(DeskJob { options, scan, weights: &weights, reviewed })
 }
 
-/// What is reviewed of a scan.
+/// The mask to review, with its structures, cards and ranking.
 struct Reviewed {
     axis: SliceAxis,
     window: Window,
@@ -68,7 +68,7 @@ impl Reviewed {
         Ok(Self { axis: header.axis, window, structures, cards, ranking, slices, store: Box::new(store) })
     }
 
-    /// A mask on its own, as the command line says.
+    /// A mask without a session, from the options of the command line.
     fn of_mask(options: &Options, path: &Path, scan: &Scan, weights: &Weights) -> Result<Self> {
         check_out(&options.scan.out, path)?;
         let mask = scan.read_labels(path)?;
@@ -94,7 +94,7 @@ impl Reviewed {
     }
 }
 
-/// An earlier review is not overwritten, but can be continued.
+/// Refuses to overwrite an earlier review, unless it is the mask to review, which is then continued.
 fn check_out(out: &Path, mask: &Path) -> Result<()> {
     let continues = || Ok::<_, std::io::Error>(out.canonicalize()? == mask.canonicalize()?);
     ensure!(
@@ -105,7 +105,7 @@ fn check_out(out: &Path, mask: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The structures of the mask, and those that have a name.
+/// The structures of the mask, and those named in the file of names.
 fn structures(options: &Options, path: &Path, mask: &LabelVolume) -> Result<Vec<Segment>> {
     let names = options.structures.names()?;
     let mut values = mask.values();
@@ -115,7 +115,7 @@ fn structures(options: &Options, path: &Path, mask: &LabelVolume) -> Result<Vec<
     Ok(values.into_iter().map(|value| Segment::new(value, name(value))).collect())
 }
 
-/// A desk, ready for a backend.
+/// A desk, to be opened on a backend.
 struct DeskJob<'a> {
     options: &'a Options,
     scan: Arc<Scan>,

@@ -1,4 +1,4 @@
-//! Trust: how soon the slices that are wrong are found. Not of the paper, which has no measure of trust.
+//! Trust: how soon the wrong slices are found in a review. Not in the paper, which has no measure of trust.
 
 mod reviewed;
 mod tables;
@@ -9,11 +9,11 @@ use sam_eval::report::{Curve, CurvePlot, CurvePoint, Finding, Plot, Section};
 use crate::{MeasuredVolume, Plan, ReviewOrder, Setup, error::Result};
 use reviewed::{ReviewedVolume, Weights, mean, mean_of_order, review};
 
-/// The mean Dice that a person wants.
+/// The target of a review: a mean Dice.
 const WANTED: f64 = 0.9;
-/// Shares of the slices that are reviewed.
+/// Reviewed shares of the slices.
 const SHARES: [f64; 2] = [0.1, 0.2];
-/// Points of a curve, and up to which share of the slices it goes.
+/// Number of points of a curve, which ends at the share `SHOWN` of the slices.
 const STEPS: usize = 20;
 const SHOWN: f64 = 0.5;
 
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
     use crate::MeasuredSlice;
 
-    /// Dice follows the overlap with the neighbours; predicted IoU does the opposite.
+    /// Dice rises with the overlap with the neighbours; predicted IoU falls.
     fn volume(dataset: &str, method: &str, left_out: bool) -> MeasuredVolume {
         let slice = |slice: usize| {
             let dice = 0.5 + 0.025 * slice as f32;
@@ -154,7 +154,7 @@ mod tests {
         let section = page(volumes.as_flattened())?;
         assert_eq!((section.tables.len(), section.plots.len(), section.findings.len()), (7, 2, 10));
         assert!(section.findings.iter().all(|finding| finding.holds == Some(true)), "{:?}", section.findings);
-        // Two of 20 slices: 0.5 and 0.475 of an error of 5.25.
+        // Two of 20 slices are reviewed: they correct 0.5 and 0.475 of a total error of 5.25.
         assert_eq!(section.tables[0].rows[0][1], "20");
         assert_eq!(section.tables[0].rows[0][3], "0.786");
         assert_eq!(section.tables[1].rows[0][1..=2], ["1.000", "0.186"]);

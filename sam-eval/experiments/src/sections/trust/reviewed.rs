@@ -1,26 +1,26 @@
-//! Volumes reviewed in every order, and means over them.
+//! Volumes reviewed in every order, and means over volumes.
 
 use sam_auto::TrustModel;
 use sam_eval::Summary;
 
 use crate::{MeasuredVolume, RankingCurve, ReviewOrder, error::Result, trust_protocol::model_without};
 
-/// A volume, and what reviewing its slices in each order gains.
+/// A volume, with the result of reviewing its slices in each order.
 pub(super) struct ReviewedVolume<'a> {
     pub(super) volume: &'a MeasuredVolume,
     orders: Vec<RankingCurve>,
-    /// Spearman's correlation of trust, and of predicted IoU, with Dice.
+    /// Spearman's correlations with Dice: of trust, and of predicted IoU.
     pub(super) correlations: [Option<f64>; 2],
 }
 
-/// Which weights trust has.
+/// The weights of the trust model.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Weights {
-    /// The default ones.
+    /// The default weights.
     Default,
     /// Fitted to the volumes of all other data sets.
     OfOthers,
-    /// The default ones, fitted further to the annotated slices that were left out.
+    /// The default weights, fitted further to the annotated slices that were left out.
     FittedToLeftOut,
 }
 
@@ -34,7 +34,7 @@ impl Weights {
     }
 }
 
-/// Reviews the volumes, without those where no slice counts.
+/// Reviews the volumes; those without a slice that counts are left out.
 pub(super) fn review(volumes: &[MeasuredVolume], weights: Weights) -> Result<Vec<ReviewedVolume<'_>>> {
     let mut all = Vec::new();
     for volume in volumes {
@@ -73,7 +73,7 @@ pub(super) fn subjects<'a>(volumes: &[&'a ReviewedVolume<'_>]) -> Vec<(&'a str, 
     subjects
 }
 
-/// The mean over structures, each the mean over its repeats, of what is defined.
+/// The mean of the defined values over structures; the value of a structure is the mean over its repeats.
 pub(super) fn mean(volumes: &[&ReviewedVolume<'_>], value: &dyn Fn(&ReviewedVolume<'_>) -> Option<f64>) -> Option<f64> {
     let of = |subject: &(&str, &str)| {
         let own = volumes.iter().filter(|volume| volume.subject() == *subject);

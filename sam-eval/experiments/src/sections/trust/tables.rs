@@ -87,7 +87,7 @@ pub(super) fn by_order(caption: String, own: &[&ReviewedVolume<'_>]) -> ReportTa
     ReportTable { caption, columns: columns("Order", heads), rows: ReviewOrder::ALL.into_iter().map(row).collect() }
 }
 
-/// The default weight of each signal, and its weight when fitted to all of the volumes.
+/// The default weight of each signal, and its weight when fitted to all volumes.
 pub(super) fn weights(volumes: &[MeasuredVolume]) -> ReportTable {
     let (default, fitted) = (TrustModel::default(), fit_trust(volumes.iter()));
     let models = [&default.found, &fitted.found, &default.empty, &fitted.empty];
