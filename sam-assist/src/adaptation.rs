@@ -1,4 +1,4 @@
-//! The parameters that learning changes in a SAM, and how they are applied to one.
+//! Learned parameters of a SAM, and how they are applied to a model.
 
 use burn::{
     backend::Autodiff,
@@ -17,19 +17,19 @@ use crate::{
     token_branch::track_token_branch,
 };
 
-/// The parameters that learning changes in a SAM: an ensemble of one or more members.
+/// Learned parameters of a SAM: an ensemble of one or more members.
 ///
-/// All other weights stay in the model that it was learned on, so one model and one embedding of an image serve many adaptations.
+/// All other weights stay in the original model, so one model and one embedding of an image serve many adaptations.
 #[derive(Module, Debug)]
 pub struct Adaptation<B: Backend> {
-    /// Ensemble members, at least one: see [`AssistConfig::members`](crate::AssistConfig::members).
+    /// Ensemble members, at least one. See [`AssistConfig::members`](crate::AssistConfig::members).
     pub members: Vec<Member<B>>,
 }
 
-/// One ensemble member: always a prompt encoder, and the parts that [`Trained`] adds to it.
+/// One ensemble member: a prompt encoder, and the parts that [`Trained`] adds to it.
 #[derive(Module, Debug)]
 pub struct Member<B: Backend> {
-    /// Replaces the model's prompt encoder, whose fixed position frequencies it keeps.
+    /// Replaces the model's prompt encoder. It keeps the fixed position frequencies.
     pub prompt_encoder: PromptEncoder<B>,
     /// Appended to the tokens of every prompt: `[tokens, embed_dim]`.
     pub tokens: Option<Param<Tensor<B, 2>>>,
@@ -40,7 +40,7 @@ pub struct Member<B: Backend> {
 }
 
 impl<B: Backend> Adaptation<B> {
-    /// The start of learning: each member shares the model's own parts; new parameters are drawn within `spread` of zero.
+    /// The adaptation before the first step. Each member shares the model's own parts; new parameters are drawn within `spread` of zero.
     pub(crate) fn start(
         predictor: &SamPredictor<B>,
         trained: Trained,
@@ -50,13 +50,13 @@ impl<B: Backend> Adaptation<B> {
     ) -> Self {
         let member = |index| {
             let member = Member::start(predictor, trained, spread, rng);
-            // Optimisers tell parameters apart by their ids, and shared parts have the model's ids in every member.
+            // Optimisers identify parameters by their ids, and shared parts have the model's ids in every member.
             if index == 0 { member } else { member.map(&mut Renumber) }
         };
         Self { members: (0..members).map(member).collect() }
     }
 
-    /// An adaptation of the right shape, to be filled with learned values: its new parameters are zero.
+    /// An adaptation of the right shape, to be filled with learned values. Its new parameters are zero.
     pub(crate) fn untrained(predictor: &SamPredictor<B>, trained: Trained, members: usize) -> Adaptation<Autodiff<B>> {
         let zeros = Self::start(predictor, trained, members, 0.0, &mut ChaCha8Rng::seed_from_u64(0));
         Adaptation::from_inner(zeros).trainable(trained)
@@ -67,11 +67,11 @@ impl<B: Backend> Adaptation<B> {
         self.members.len() == members && self.members.iter().all(|member| member.is_of(trained))
     }
 
-    /// The model with the learned parameters. Adapters are merged into the weights, so one member is as fast as the original model;
-    /// an ensemble takes as many times longer as it has members.
+    /// Returns the model with the learned parameters. Adapters are merged into the weights, so one member is as fast as the original model.
+    /// The time of an ensemble is proportional to its number of members.
     ///
     /// # Panics
-    /// If it was learned on a model of another shape, or has no member.
+    /// If it was learned on a model of another shape, or has no members.
     #[must_use]
     pub fn apply(&self, predictor: &SamPredictor<B>) -> SamPredictor<B> {
         let mut applied = self.members.iter().map(|member| member.apply(predictor));
@@ -79,7 +79,7 @@ impl<B: Backend> Adaptation<B> {
         first.with_ensemble(applied.collect())
     }
 
-    /// Marks every parameter that `trained` names for gradients: needed after a module has moved to an autodiff backend.
+    /// Marks every parameter that `trained` names for gradients. Needed after a module was moved to an autodiff backend.
     pub(crate) fn trainable(self, trained: Trained) -> Self {
         Self { members: self.members.into_iter().map(|member| member.trainable(trained)).collect() }
     }
@@ -121,11 +121,11 @@ impl<B: Backend> Member<B> {
         let (prompt_encoder, decoder) = (self.prompt_encoder.clone(), self.decoder(&predictor.sam().mask_decoder));
         let adapted = match self.mask_decoder {
             Some(_) => predictor.with_prompt_encoder(prompt_encoder).with_mask_decoder(decoder),
-            // A decoder that is unchanged, or adapted on its token branch alone, projects positions as the original does.
+            // A decoder that is unchanged, or adapted only in its token branch, projects positions as the original does.
             None => predictor.with_token_branch(prompt_encoder, decoder),
         };
         match &self.tokens {
-            // Documented as a panic: the tokens are as wide as the prompt encoder that was learned with them.
+            // `Adaptation::apply` documents this panic: the tokens are as wide as the prompt encoder that was learned with them.
             Some(tokens) => adapted.with_tokens(tokens.val()).expect("tokens of the prompt encoder's width"),
             None => adapted,
         }
@@ -136,7 +136,7 @@ impl<B: Backend> Member<B> {
         self.mask_decoder.is_some() || self.adapters.is_some()
     }
 
-    /// The learned decoder, made from the original one.
+    /// The learned decoder, made from the original decoder.
     pub(crate) fn decoder(&self, original: &MaskDecoder<B>) -> MaskDecoder<B> {
         let decoder = self.mask_decoder.as_ref().unwrap_or(original).clone();
         match &self.adapters {

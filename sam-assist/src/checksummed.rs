@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{AssistError, ContentError};
 
-/// A tuned mask decoder takes 16 MiB, a prompt encoder 25 KB; a learner's moments triple that, for each ensemble member.
+/// Maximum file size. A tuned mask decoder takes 16 MiB, a prompt encoder 25 KB. A learner's moments triple that, for each member.
 const MAX_BYTES: u64 = 256 << 20;
-/// Paths, shapes and the entry; a prompt encoder's take 3 KB.
+/// Maximum header size: paths, shapes and the entry. The header of a prompt encoder takes 3 KB.
 const MAX_HEADER_BYTES: u64 = 1 << 20;
 /// Field of the entry that holds its checksum.
 const CHECKSUM: &str = "checksum";
@@ -24,15 +24,15 @@ const CHECKSUM: &str = "checksum";
 /// Tensors by their names, in f32.
 pub(crate) type Tensors = BTreeMap<String, TensorData>;
 
-/// A file format: cards and learner states.
+/// A file format of learned parameters: of cards or of learner states.
 #[derive(Debug)]
 pub(crate) struct Format {
     /// Name in messages.
     pub(crate) name: &'static str,
-    /// The only entry of the safetensors header's `__metadata__`: several would be written in any order, but equal contents have to
+    /// The only entry of the safetensors header's `__metadata__`. Several entries would be written in any order, but equal contents must
     /// give equal files.
     pub(crate) entry: &'static str,
-    /// Raise it when the meaning of the content changes.
+    /// Format version. Raise it when the meaning of the content changes.
     pub(crate) version: u64,
 }
 
@@ -73,7 +73,7 @@ impl From<ContentError> for Defect {
 }
 
 impl<T> Content<T> {
-    /// Content that this crate writes.
+    /// Content written by this version of the crate.
     pub(crate) fn new(about: T, tensors: Tensors) -> Self {
         let written_by = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")).to_owned();
         Self { about, written_by, tensors }
@@ -88,7 +88,7 @@ impl Format {
         write_atomic(path, |file| file.write_all(&bytes)).map_err(|error| unwritable(error.source))
     }
 
-    /// Reads a file; `check` returns what is wrong with its content.
+    /// Reads a file. `check` validates its content.
     pub(crate) fn load<T: DeserializeOwned>(
         &self,
         path: &Path,
@@ -115,7 +115,7 @@ impl Format {
         }
     }
 
-    /// A file's bytes, up to the size limit.
+    /// Reads a file, up to the size limit.
     fn read(&self, path: &Path) -> Result<Vec<u8>, AssistError> {
         let unreadable = |source| self.unreadable(path, source);
         // Checked before opening, because opening a pipe waits for its writer.

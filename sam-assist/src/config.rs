@@ -5,13 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{EarlyStopping, Schedule};
 
-/// Ensembles beyond 16 members cost inference time without improving the result.
+/// Maximum ensemble size. More members cost inference time without improving the result.
 const MAX_MEMBERS: usize = 16;
 
-/// Learning rates from here on diverge, or are in the wrong unit.
+/// Learning rates must be below this. Larger ones diverge, or are in the wrong unit.
 const MAX_RATE: f64 = 1.0;
 
-/// Which prompts the prompt encoder is trained on.
+/// Kind of prompts that the prompt encoder is trained on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -39,9 +39,9 @@ pub enum Trained {
         /// Number of tokens.
         count: usize,
     },
-    /// The token branch of the mask decoder: all of its weights except those that pixels pass through. It costs hardly more time than
-    /// the prompt encoder alone.
-    // Its name in saved files.
+    /// The token branch of the mask decoder: all of its weights except those that pixels pass through. Training it takes hardly longer than
+    /// training the prompt encoder alone.
+    // Keeps the name in saved files.
     #[serde(rename = "token_side")]
     TokenBranch,
     /// The whole mask decoder.
@@ -50,13 +50,13 @@ pub enum Trained {
     LowRank {
         /// Rank of the adapters.
         rank: usize,
-        /// Factor of the change.
+        /// Scale of the low-rank change.
         scale: f64,
     },
 }
 
 impl Trained {
-    /// Whether decoder weights change that pixels pass through, so that the projected image changes with each step.
+    /// Whether training changes decoder weights that pixels pass through. Then the image must be projected again in each step.
     pub(crate) const fn changes_image_side(self) -> bool {
         matches!(self, Self::Decoder)
     }
@@ -64,7 +64,7 @@ impl Trained {
 
 /// Configuration of prompt learning.
 ///
-/// Start from the preset that fits the prompts that will be given afterwards:
+/// Start from the preset for the prompts at inference:
 ///
 /// | prompts at inference | preset | prompts drawn in training |
 /// |---|---|---|
@@ -73,10 +73,10 @@ impl Trained {
 /// | a box with points | [`AssistConfig::composite`] | boxes with points |
 /// | any, or masks propagated from slice to slice | [`AssistConfig::mixed`] | points, boxes, and both, in turn |
 ///
-/// The paper states the method, not its hyperparameters, and trains the prompt encoder alone, as [`AssistConfig::prompt_encoder_only`]
-/// does. The defaults segmented CT and MR best by a few clicks after ten seconds of training from two slices on two CPU cores: the
-/// decoder's token branch is trained too, at a hundredth of the prompt encoder's rate, and each step draws from one slice, because
-/// twice as many steps of one slice learn more than half as many steps of two.
+/// The paper gives the method without hyperparameters and trains the prompt encoder alone, as [`AssistConfig::prompt_encoder_only`] does.
+/// Our defaults also train the decoder's token branch, at a hundredth of the prompt encoder's rate. Each step draws from one slice, because
+/// twice as many steps of one slice learn more than half as many steps of two. These defaults segmented CT and MR best by a few clicks,
+/// after ten seconds of training from two slices on two CPU cores.
 ///
 /// Fields missing from a serialized config (written by an older version) default to [`AssistConfig::points`].
 ///
@@ -92,7 +92,7 @@ impl Trained {
 pub struct AssistConfig {
     /// Kind of the prompts that are drawn.
     pub kind: LearnedKind,
-    /// Minimum and maximum number of points inside the outline, and as many outside; drawn in each iteration.
+    /// Minimum and maximum number of points inside the outline; as many are drawn outside. The number is drawn in each iteration.
     pub points: (usize, usize),
     /// How points are sampled.
     pub sampling: SamplingScheme,
@@ -100,13 +100,13 @@ pub struct AssistConfig {
     pub draw: PromptDraw,
     /// What is trained.
     pub trained: Trained,
-    /// Ensemble size. Members are trained round-robin on independently sampled prompts; at inference their logits are averaged.
+    /// Ensemble size. Members are trained round-robin on independently sampled prompts. At inference, their logits are averaged.
     ///
-    /// Learning from a few slices depends on the prompts that were drawn, and an average does so less: at three times the cost, three
-    /// members segment better than one (ten structures of CT and MR, from two slices and by 5 points, without clipped gradients: mean
-    /// Dice 0.85 instead of 0.81).
+    /// The result of learning from a few slices depends on the prompts that were drawn; the average of an ensemble depends on them less.
+    /// Three members cost three times as much and segment better than one: mean Dice 0.85 instead of 0.81 (ten structures of CT and MR,
+    /// from two slices and by 5 points, without clipped gradients).
     pub members: usize,
-    /// Number of optimiser steps for [`AssistConfig::slices_per_step`] slices; [`AssistConfig::for_slices`] scales it to more.
+    /// Number of optimiser steps for [`AssistConfig::slices_per_step`] slices. [`AssistConfig::for_slices`] scales it to more slices.
     pub iterations: usize,
     /// Number of optimiser steps when learning continues from an earlier result: see [`AssistConfig::warm`].
     pub warm_iterations: usize,
@@ -116,20 +116,20 @@ pub struct AssistConfig {
     pub learning_rate: f64,
     /// Learning rate of the decoder or its adapters. It is smaller, because a few slices cannot restore what they overwrite there.
     pub decoder_rate: f64,
-    /// How both learning rates change.
+    /// Schedule of both learning rates.
     pub schedule: Schedule,
-    /// Extra tokens and adapters start uniformly within this distance of zero.
+    /// Extra tokens and adapters are initialised uniformly within this distance of zero.
     pub initial_spread: f64,
     /// Decoupled weight decay of `AdamW`.
     pub weight_decay: f64,
-    /// Maximum norm of all gradients together; larger ones are scaled down. `None` for no limit.
+    /// Maximum norm of all gradients together (gradient clipping). `None` for no limit.
     ///
-    /// Without a limit, a single slice on which the prediction fails can set training back for some forty steps.
+    /// Without a limit, a single slice with a failed prediction can set training back by some forty steps.
     #[serde(rename = "largest_gradient", alias = "max_grad_norm")]
     pub max_grad_norm: Option<f64>,
-    /// Weight of the Dice loss; that of cross-entropy is 1.
+    /// Weight of the Dice loss. The weight of cross-entropy is 1.
     pub dice_weight: f64,
-    /// Ends training early; `None` for all iterations.
+    /// Early stopping. `None` to run all iterations.
     pub early_stopping: Option<EarlyStopping>,
     /// Number of points inside, and as many outside, with which [`self_check`](crate::self_check) prompts a slice.
     pub check_points: usize,
@@ -166,7 +166,7 @@ impl Default for AssistConfig {
 }
 
 impl AssistConfig {
-    /// For point prompts.
+    /// Preset for point prompts.
     pub fn points() -> Self {
         Self {
             kind: LearnedKind::Points,
@@ -191,23 +191,23 @@ impl AssistConfig {
         }
     }
 
-    /// For box prompts. A box already says so much that half the iterations suffice.
+    /// Preset for box prompts. A box already says so much that half the iterations suffice.
     pub fn boxes() -> Self {
         Self { kind: LearnedKind::Boxes, iterations: 25, warm_iterations: 12, learning_rate: 1e-2, ..Self::points() }
     }
 
-    /// For prompts of a box with points.
+    /// Preset for prompts of a box with points.
     pub fn composite() -> Self {
         Self { kind: LearnedKind::Composite, ..Self::points() }
     }
 
-    /// For prompts of any kind.
+    /// Preset for prompts of any kind.
     pub fn mixed() -> Self {
         Self { kind: LearnedKind::Mixed, ..Self::points() }
     }
 
-    /// Scales the number of iterations to a number of slices, so that each ensemble member sees each slice as often as if one step took
-    /// all of them. Training time grows with the number of slices, as in the paper.
+    /// Scales the number of iterations to a number of slices, so that each ensemble member sees each slice as often as if one step took all
+    /// of them. Training time grows with the number of slices, as in the paper.
     #[must_use]
     pub fn for_slices(self, slices: usize) -> Self {
         let at_once = self.slices_per_step.max(1);
@@ -241,7 +241,7 @@ impl AssistConfig {
         Ok(())
     }
 
-    /// Checks a stored config. Earlier versions accepted 0 iterations and any learning rate, and what they wrote stays readable.
+    /// Checks a stored config. Earlier versions accepted 0 iterations and any learning rate, and their files stay readable.
     pub(crate) fn check_stored(&self) -> Result<(), ConfigError> {
         let (fewest, most) = self.points;
         let found = || format!("{fewest} to {most}");

@@ -1,4 +1,4 @@
-//! Errors of what a learned file holds.
+//! Errors in the content of learned files.
 
 use sam_files::SealError;
 use sam_prompt::ConfigError;
@@ -6,14 +6,14 @@ use thiserror::Error;
 
 use crate::Trained;
 
-/// Why the content of a prompt card or of a learner's state is invalid. Every text is fit for a terminal.
+/// Why the content of a prompt card or of a learner's state is invalid. Every text is safe to print on a terminal.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
 pub enum ContentError {
     /// A value of its configuration is out of range.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The file is larger than any file of its kind.
+    /// The file is larger than the limit for its kind.
     #[error("it is larger than {most} MiB, too large for a {kind}")]
     TooLarge {
         /// The limit, in MiB.
@@ -21,38 +21,38 @@ pub enum ContentError {
         /// Kind of file expected.
         kind: &'static str,
     },
-    /// The file is of another format, or its header too large.
+    /// The file is not safetensors, or its header is too large.
     #[error("it is not a safetensors file, or its header is larger than that of a {kind}")]
     Header {
         /// Kind of file expected.
         kind: &'static str,
     },
-    /// The file is of another format, damaged or cut off.
+    /// The file is not safetensors, or is damaged or cut off.
     #[error("it is not a safetensors file, or damaged or cut off ({reason})")]
     Safetensors {
-        /// What the reader of safetensors found. A text, since it may quote the file and is printable here.
+        /// Message of the safetensors parser, as printable text because it may quote the file.
         reason: String,
     },
-    /// A safetensors file of another kind.
+    /// A safetensors file of another kind: it lacks the entry.
     #[error("its safetensors header has no entry \"{entry}\"; is it a checkpoint?")]
     NoEntry {
-        /// The entry.
+        /// Name of the entry.
         entry: &'static str,
     },
-    /// An entry of another kind.
+    /// The entry is that of another kind of file.
     #[error("its entry \"{entry}\" is not that of a {kind} ({reason})")]
     Entry {
-        /// The entry.
+        /// Name of the entry.
         entry: &'static str,
         /// Kind of file expected.
         kind: &'static str,
-        /// What the reader of JSON found. A text, since it may quote the file and is printable here.
+        /// Message of the JSON parser, as printable text because it may quote the file.
         reason: String,
     },
-    /// An entry without a checksum.
+    /// The entry has no checksum.
     #[error("its entry \"{entry}\" carries no checksum")]
     Seal {
-        /// The entry.
+        /// Name of the entry.
         entry: &'static str,
         /// What is wrong.
         #[source]
@@ -61,7 +61,7 @@ pub enum ContentError {
     /// The content was changed after it was written.
     #[error("it is damaged: its checksum does not match")]
     Checksum,
-    /// A text that could steer a terminal.
+    /// A text with control characters, which could manipulate a terminal.
     #[error("its {what} holds control characters")]
     ControlCharacters {
         /// Which text.
@@ -70,7 +70,7 @@ pub enum ContentError {
     /// The structure has no name.
     #[error("its structure has no name")]
     NoName,
-    /// A text that is no SHA-256.
+    /// A text that is not a SHA-256.
     #[error("expected 64 hexadecimal digits as {what}, found {found:?}")]
     NoSha256 {
         /// Which text.
@@ -78,13 +78,13 @@ pub enum ContentError {
         /// The text.
         found: String,
     },
-    /// A Dice that is none.
+    /// A Dice that is not within 0 to 1.
     #[error("its self-check's Dice is {found}, not within 0 to 1")]
     Dice {
-        /// The Dice.
+        /// The value.
         found: f64,
     },
-    /// The configuration is not that of the learned parameters.
+    /// The configuration does not match the learned parameters.
     #[error("its config says {members} times {trained:?}, which is not what was learned")]
     OtherLearning {
         /// Number of ensemble members in the configuration.
@@ -100,7 +100,7 @@ pub enum ContentError {
         /// Number of members in the configuration.
         expected: usize,
     },
-    /// The configuration has another size of what was trained.
+    /// A size of what was trained differs from the configuration.
     #[error("the {name} is {found}, but its config says {expected}")]
     Size {
         /// Which size.
@@ -110,19 +110,19 @@ pub enum ContentError {
         /// The size in the configuration.
         expected: usize,
     },
-    /// The parameters that tell the size of what was trained are missing.
+    /// A size of what was trained is unknown, because its parameters are missing.
     #[error("the {name} cannot be found: its parameters are missing")]
     NoSize {
         /// Which size.
         name: &'static str,
     },
-    /// A parameter whose name could steer a terminal.
+    /// A parameter name with control characters, which could manipulate a terminal.
     #[error("the parameter {path:?} has control characters in its name")]
     ParameterName {
         /// Its name.
         path: String,
     },
-    /// A parameter of another number type.
+    /// A parameter of another element type.
     #[error("its parameter {path} is of type {found}, expected F32")]
     ParameterType {
         /// Its name.
@@ -139,7 +139,7 @@ pub enum ContentError {
     /// The losses of a learner are missing.
     #[error("its losses are missing")]
     NoLosses,
-    /// The moments of a parameter do not fit it.
+    /// The moments of a parameter are missing or have another shape.
     #[error("the moments of its parameter {path} are missing or of another shape")]
     Moments {
         /// The parameter's name.

@@ -1,4 +1,4 @@
-//! The decoder in training: what no step changes is computed once.
+//! The mask decoder in training. Results that do not change from step to step are computed once.
 
 use burn::{
     backend::Autodiff,
@@ -10,7 +10,7 @@ use sam_prompt::{PromptBatch, PromptEmbeddings};
 
 use crate::{AssistError, FrozenDecoder, Member, Trained, slice::TrainingSlice};
 
-/// The images of the training slices and the decoder that reads them.
+/// The images of the training slices, and their decoder.
 #[derive(Debug)]
 pub(crate) enum Decoding<B: Backend> {
     /// The decoder is frozen or changes in its token branch only, so each image is projected once.
@@ -76,7 +76,7 @@ fn embed<B: Backend>(member: &Member<B>, prompts: &PromptBatch<B>) -> Result<Pro
     })
 }
 
-/// One image per slice, and the batch of the last step: with few slices the same batch is often drawn again.
+/// One image per slice, and the batch of the last step. With few slices, the same batch is often drawn again.
 #[derive(Debug)]
 pub(crate) struct Images<T> {
     each: Vec<T>,

@@ -10,12 +10,12 @@ use crate::{
     slice::{Part, TrainingSlice},
 };
 
-/// One prompt of a step and the mask that the decoder should answer it with.
+/// A prompt of a step, and the mask that the decoder should predict for it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Sample {
     /// Position of the slice among the training slices.
     pub(crate) slice: usize,
-    /// The component that is prompted for; `None` for the whole outline.
+    /// The component that the prompt is for; `None` for the whole outline.
     pub(crate) part: Option<usize>,
     pub(crate) prompts: Prompts,
 }
@@ -33,12 +33,12 @@ pub(crate) fn draw<B: Backend>(
         (LearnedKind::Boxes, _) | (LearnedKind::Mixed, 1) => (true, 0),
         (LearnedKind::Composite | LearnedKind::Mixed, _) => (true, count),
     };
-    // With replacement, since an object may have fewer pixels than points are drawn.
+    // With replacement, because an object may have fewer pixels than points are drawn.
     let sampler = config.sampling.sampler(Replacement::With);
     let chosen = index::sample(rng, slices.len(), config.slices_per_step.min(slices.len()));
     let sample = |index: usize, rng: &mut ChaCha8Rng| {
         let slice = &slices[index];
-        // A box prompts for one component, points alone for the whole outline.
+        // A box prompts for one component; points alone prompt for the whole outline.
         let part = with_box.then(|| draw_part(slice.parts(), rng));
         let answer = part.map_or(slice.outline(), |part| &slice.parts()[part].mask).view();
         let boxes =
@@ -48,7 +48,7 @@ pub(crate) fn draw<B: Backend>(
         Ok(Sample { slice: index, part, prompts: Prompts { points: clicks, boxes, ..Prompts::default() } })
     };
     let mut drawn: Vec<_> = chosen.into_iter().map(|index| sample(index, rng)).collect::<Result<_, AssistError>>()?;
-    // Sorted, so that the same slices drawn in another order are the same batch of images.
+    // Sorted, so that the same slices in another order give the same batch of images.
     drawn.sort_by_key(|sample| sample.slice);
     Ok(drawn)
 }
@@ -78,7 +78,7 @@ mod tests {
 
     const SIZE: (usize, usize) = (12, 16);
 
-    /// A training slice of some outline, if it has a pixel. Drawing prompts needs no features.
+    /// A training slice with this outline; `None` if the outline is empty. Drawing prompts needs no features.
     fn slice(index: usize, outline: Vec<bool>) -> Option<TrainingSlice<Flex>> {
         let features = Tensor::zeros([1, 1, 1, 1], &FlexDevice);
         let embedding = ImageEmbedding::new(features, Frame::new(SIZE.0, SIZE.1, 16)).expect("one image");

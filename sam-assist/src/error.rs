@@ -83,7 +83,7 @@ pub enum AssistError {
         /// What is wrong with it.
         source: ContentError,
     },
-    /// A file of another format version.
+    /// The file has another format version.
     #[error(
         "the {kind} {} has format version {found}, but this program reads version {expected}: learn again, or use the program that \
          wrote it", path.display()
@@ -156,7 +156,7 @@ pub enum AssistError {
         /// What the config trains.
         expected: String,
     },
-    /// Masks or predictions of several structures that do not belong together.
+    /// Masks or predictions of several structures that do not fit together.
     #[error("the structures cannot be combined: expected {expected}, found {found}")]
     MultiClass {
         /// What is needed.

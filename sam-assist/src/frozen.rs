@@ -1,4 +1,4 @@
-//! The frozen mask decoder that gradients pass through.
+//! Frozen mask decoder, which passes gradients on to the prompt encoder.
 
 use burn::{
     backend::Autodiff,
@@ -8,11 +8,11 @@ use burn::{
 use sam_core::{CoreError, DecoderPositions, MaskDecoder, MaskLogits, MaskOutput, ProjectedImage, Sam};
 use sam_prompt::{PromptBatch, PromptEmbeddings, PromptEncoder};
 
-/// A frozen mask decoder: it passes gradients on to the prompt encoder and has none of its own.
+/// Frozen mask decoder. It passes gradients on to the prompt encoder and has no gradients of its own.
 #[derive(Debug)]
 pub struct FrozenDecoder<B: Backend> {
     decoder: MaskDecoder<Autodiff<B>>,
-    /// Computed once, since they depend on fixed frequencies and frozen weights only.
+    /// Computed once, because they depend only on fixed frequencies and frozen weights.
     positions: DecoderPositions<B>,
     tracked_positions: DecoderPositions<Autodiff<B>>,
     untracked: MaskDecoder<B>,
@@ -59,7 +59,7 @@ impl<B: Backend> FrozenDecoder<B> {
         Ok(self.decode(image, prompt_encoder.forward(prompts)?))
     }
 
-    /// As [`FrozenDecoder::forward`], for prompts that are embedded already.
+    /// Like [`FrozenDecoder::forward`], for prompts that are already embedded.
     ///
     /// # Panics
     /// If the number of images is neither one nor the number of prompts.
@@ -67,7 +67,7 @@ impl<B: Backend> FrozenDecoder<B> {
         self.decode_with(&self.decoder, image, prompts)
     }
 
-    /// As [`FrozenDecoder::decode`], with a decoder that differs from this one in its token branch only.
+    /// Like [`FrozenDecoder::decode`], with a decoder that differs from this one only in its token branch.
     pub(crate) fn decode_with(
         &self,
         decoder: &MaskDecoder<Autodiff<B>>,

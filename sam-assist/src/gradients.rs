@@ -1,4 +1,4 @@
-//! Clips gradients by their common norm, and takes those of single parts.
+//! Gradient clipping by the common norm, and the gradients of single modules.
 
 use burn::{
     backend::Autodiff,

@@ -8,9 +8,8 @@ use crate::{Adaptation, AssistConfig, AssistError, Learned, Learner};
 
 /// Learns from annotated slices what prompts mean: runs a [`Learner`] to its end.
 ///
-/// Slices with an empty outline are skipped: without the structure there is nothing to prompt for. Training takes seconds on a CPU
-/// and may be called from several threads at once: see [`Learner`]. Pick the config that fits the prompts you will give:
-/// [`AssistConfig`] has a table.
+/// Slices with an empty outline are skipped, because there is nothing to prompt for. Training takes seconds on a CPU. The function may be
+/// called from several threads at once: see [`Learner`]. Choose the config for the prompts at inference: [`AssistConfig`] has a table.
 ///
 /// If the observer stops it, the result holds what was learned so far, and [`Learned::stop_reason`] is
 /// [`StopReason::Stopped`](sam_prompt::progress::StopReason::Stopped).
@@ -29,10 +28,10 @@ pub fn learn<B: Backend>(
     Ok(learner.finish())
 }
 
-/// Learns one structure from annotated slices with the iterations that their number needs; continues from `start` if it is given.
+/// Learns one structure from annotated slices. Scales the iterations to the number of slices, and continues from `start` if it is given.
 ///
-/// `config` is a preset for [`AssistConfig::slices_per_step`] slices: it is scaled with [`AssistConfig::for_slices`] to the slices
-/// that show the structure, and with `start` made [`AssistConfig::warm`] first. [`Learned::config`] is the scaled one.
+/// `config` is a preset for [`AssistConfig::slices_per_step`] slices. It is scaled with [`AssistConfig::for_slices`] to the slices that
+/// show the structure. If `start` is given, [`AssistConfig::warm`] is applied first. [`Learned::config`] is the scaled config.
 ///
 /// # Errors
 /// As [`learn`]; [`AssistError::OtherLearning`] if `start` was learned with another [`Trained`](crate::Trained) or number of members.

@@ -3,7 +3,7 @@
 //! SAM's prompt encoder has 6,220 parameters. Trained alone, through the frozen mask decoder and on embeddings that are computed
 //! once, it turns "some object here" into "the kidney here" within seconds (paper section 3.2.1, Eq. 1).
 //!
-//! - [`AnnotatedSlice`]: an embedded slice and the outline that a person drew on it; an empty outline says that the structure is absent.
+//! - [`AnnotatedSlice`]: an embedded slice and the outline that a person drew on it. An empty outline means that the structure is absent.
 //! - [`AssistConfig`]: the hyperparameters and the seed, with presets for points, boxes and both.
 //! - [`learn`]: trains and returns [`Learned`]; [`learn_structure`] scales the iterations to the slices and can continue from an earlier
 //!   result; a [`Learner`] runs step by step, and can stop and resume in another process.
@@ -80,14 +80,14 @@ pub use schedule::{EarlyStopping, Schedule};
 pub use self_check::{SelfCheck, self_check};
 pub use target::low_res_target;
 
-// The crates in this crate's signatures, so that their versions fit.
+// Re-exports of the crates in this crate's signatures, so that callers use the same versions.
 pub use burn;
 pub use sam_core::{self, ndarray};
 #[cfg(feature = "flex")]
 pub use sam_core::{Flex, FlexDevice};
 pub use sam_prompt;
 
-/// The program of the README, compiled and run with the documentation's tests; it computes with `Flex`.
+/// Compiles and runs the program of the README as a documentation test. It computes with `Flex`.
 #[cfg(all(doctest, feature = "flex"))]
 #[doc = include_str!("../README.md")]
 struct ReadmeExample;

@@ -11,25 +11,25 @@ use sam_core::MaskDecoder;
 
 use crate::{parameters::uniform, token_branch::Path};
 
-/// The layers that are adapted: the attentions' projections and the perceptrons, where they work on tokens.
+/// The adapted layers: the projections of the attentions, and the perceptrons, where they work on tokens.
 ///
-/// Source: Hu et al. 2021, "Low-Rank Adaptation of Large Language Models", section 4; there of queries and values alone.
+/// Source: Hu et al. 2021, "Low-Rank Adaptation of Large Language Models", section 4, which adapts queries and values only.
 const ADAPTED: [&str; 6] = ["q_proj", "k_proj", "v_proj", "out_proj", "lin1", "lin2"];
 
 /// One adapter for each adapted projection of a decoder: `W + scale * down up` replaces its weight `W`.
 #[derive(Module, Debug)]
 pub struct LowRankAdapters<B: Backend> {
-    /// In the order in which the decoder holds its projections.
+    /// Adapters in the order of the decoder's projections.
     adapters: Vec<LowRankAdapter<B>>,
     scale: f64,
 }
 
-/// A change of rank `rank` to one projection.
+/// A low-rank change of one projection.
 #[derive(Module, Debug)]
 struct LowRankAdapter<B: Backend> {
     /// `[input, rank]`; random at the start.
     down: Param<Tensor<B, 2>>,
-    /// `[rank, output]`; zero at the start, so that learning starts from the model as it is.
+    /// `[rank, output]`; zero at the start, so that learning starts from the original model.
     up: Param<Tensor<B, 2>>,
 }
 
@@ -52,12 +52,12 @@ impl<B: Backend> LowRankAdapters<B> {
         Self { adapters: shapes.found.into_iter().map(adapter).collect(), scale }
     }
 
-    /// Factor of the change.
+    /// Scale of the change.
     pub(crate) fn scale(&self) -> f64 {
         self.scale
     }
 
-    /// The decoder with the adapters added to its weights. On an autodiff backend, gradients reach the adapters.
+    /// Returns the decoder with the adapters added to its weights. On an autodiff backend, gradients reach the adapters.
     pub(crate) fn merge(&self, decoder: MaskDecoder<B>) -> MaskDecoder<B> {
         let changes = self.adapters.iter();
         decoder.map(&mut Merge { adapters: changes, scale: self.scale, path: Path::default() })

@@ -7,9 +7,9 @@ use sam_prompt::{Prompts, component_boxes};
 
 use crate::AssistError;
 
-/// One predictor for each learned structure, all on the same embedding.
+/// Predictors of several learned structures, all on the same embedding.
 ///
-/// Make them from one predictor with [`Adaptation::apply`](crate::Adaptation::apply) or a card: they share its weights and projected
+/// Make them from one predictor with [`Adaptation::apply`](crate::Adaptation::apply) or a card. They share its weights and projected
 /// positions, so another structure costs little more than its learned parameters.
 #[derive(Debug, Clone)]
 pub struct MultiClass<B: Backend> {
@@ -22,15 +22,14 @@ impl<B: Backend> MultiClass<B> {
         Self { predictors }
     }
 
-    /// The logits of each structure, positive inside, `None` where it has no prompts.
+    /// Returns the logits of each structure: positive inside, `None` if it has no prompts.
     ///
     /// # Shapes
     /// - prompts: one for each structure, `None` for those that are not on the image
     /// - output: `[rows, columns]` of the image for each structure
     ///
     /// # Errors
-    /// [`AssistError::MultiClass`] if there are not as many prompts as structures; [`AssistError::Core`] as
-    /// [`SamPredictor::predict`].
+    /// [`AssistError::MultiClass`] if the numbers of prompts and structures differ; [`AssistError::Core`] as [`SamPredictor::predict`].
     pub fn logits(
         &self,
         embedding: &ImageEmbedding<B>,
@@ -65,18 +64,18 @@ impl<B: Backend> MultiClass<B> {
         resolve_overlap(embedding.frame().original, &views)
     }
 
-    /// Combines one mask for each structure into a label map; `None` where no structure has a mask.
+    /// Combines one mask for each structure into a label map. Returns `None` if no structure has a mask.
     ///
-    /// Each structure keeps its own mask. Where masks overlap, every structure is predicted once more from the boxes of its own mask,
-    /// and the largest logit wins. `embed` is called only then.
+    /// Where no masks overlap, each structure keeps its mask. If any masks overlap, every structure is predicted once more from the boxes
+    /// of its own mask, and the largest logit wins. Only then is `embed` called.
     ///
     /// # Shapes
     /// - masks: `[rows, columns]` for each structure, `None` for those that are not on the image
     /// - output: `[rows, columns]`
     ///
     /// # Errors
-    /// [`AssistError::MultiClass`] if masks have different sizes, or overlap and are not as many as the structures;
-    /// [`AssistError::Slice`] if the slice cannot be embedded; [`AssistError::Core`] as [`SamPredictor::predict`].
+    /// [`AssistError::MultiClass`] if the masks have different sizes, or if they overlap and their number differs from that of the
+    /// structures; [`AssistError::Slice`] if the slice cannot be embedded; [`AssistError::Core`] as [`SamPredictor::predict`].
     pub fn join(
         &self,
         masks: &[Option<&Array2<bool>>],
@@ -89,7 +88,7 @@ impl<B: Backend> MultiClass<B> {
                 found: format!("one of {} x {}", other.0, other.1),
             });
         }
-        // Any value above 0 claims a pixel.
+        // Any value above 0 claims the pixel.
         let claim = |mask: &Array2<bool>| mask.mapv(|inside| if inside { f32::MIN_POSITIVE } else { 0.0 });
         let mut claims: Vec<Option<Array2<f32>>> = masks.iter().map(|mask| mask.map(claim)).collect();
         if overlap(masks, size) {
@@ -127,9 +126,10 @@ fn overlap(masks: &[Option<&Array2<bool>>], size: (usize, usize)) -> bool {
     })
 }
 
-/// Labels each pixel with the structure of the largest logit, counted from 1; 0 is background, where no logit is above 0.
+/// Label map of several structures. Each pixel gets the structure with the largest logit, counted from 1, or 0 (background) if no logit is
+/// above 0.
 ///
-/// Of equal logits the first structure wins. NaN claims nothing.
+/// If logits are equal, the first structure wins. NaN never wins.
 ///
 /// # Shapes
 /// - size: rows and columns

@@ -1,4 +1,4 @@
-//! The trainable parameters of a module by their paths: read out, filled, drawn and marked for gradients.
+//! Reads, fills, draws and marks the trainable parameters of a module, each identified by its path.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,7 @@ pub(crate) fn read<B: Backend>(module: &impl Module<Autodiff<B>>) -> Tensors {
 /// Fills the trainable parameters with values.
 ///
 /// # Errors
-/// [`AssistError::OtherShape`] if the values are not exactly those parameters, in their shapes; it names `what` was learned.
+/// [`AssistError::OtherShape`] if the values are not exactly those parameters, in their shapes. The error names `what` was learned.
 pub(crate) fn fill<B: Backend, M: Module<Autodiff<B>>>(
     module: M,
     values: &Tensors,
@@ -35,7 +35,7 @@ pub(crate) fn fill<B: Backend, M: Module<Autodiff<B>>>(
     Ok(module.map(&mut Fill { values, path: Path::default() }))
 }
 
-/// Checks that values can belong to what was trained, before anything of that size is allocated.
+/// Checks that the values fit what was trained, before memory of that size is allocated.
 pub(crate) fn check_size(trained: Trained, members: usize, values: &Tensors) -> Result<(), ContentError> {
     let numbers =
         values.keys().filter_map(|path| path.strip_prefix("members.")?.split_once('.').map(|(number, _)| number));
@@ -56,7 +56,7 @@ pub(crate) fn check_size(trained: Trained, members: usize, values: &Tensors) -> 
     }
 }
 
-/// How values differ from the trainable parameters.
+/// Differences between the values and the trainable parameters.
 fn compare<B: Backend>(module: &impl Module<Autodiff<B>>, values: &Tensors) -> KeyMismatch {
     let mut unexpected: BTreeMap<_, _> = values.iter().map(|(path, data)| (path, data.shape.to_vec())).collect();
     let mut shapes = Shapes::default();
@@ -73,7 +73,7 @@ fn compare<B: Backend>(module: &impl Module<Autodiff<B>>, values: &Tensors) -> K
     mismatch
 }
 
-/// A parameter drawn uniformly within `spread` of zero, from the caller's generator: burn's is shared by the whole process.
+/// Draws a parameter uniformly within `spread` of zero. Uses the caller's generator, because burn's is shared by the whole process.
 pub(crate) fn uniform<B: Backend>(
     shape: [usize; 2],
     spread: f64,
@@ -84,7 +84,7 @@ pub(crate) fn uniform<B: Backend>(
     Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), device)).set_require_grad(false)
 }
 
-/// Gives every parameter an id of its own.
+/// Gives every parameter a new id.
 pub(crate) struct Renumber;
 
 impl<B: Backend> ModuleMapper<B> for Renumber {

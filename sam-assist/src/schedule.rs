@@ -1,21 +1,21 @@
-//! How the learning rate changes, and when training ends early.
+//! Learning rate schedules and early stopping.
 
 use serde::{Deserialize, Serialize};
 
-/// How the learning rate changes from the first iteration to the last.
+/// Learning rate schedule, from the first iteration to the last.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Schedule {
-    /// It stays the same: with so few steps, decaying rates learn less.
+    /// Constant rate. With so few steps, decaying rates learn less.
     #[default]
     Constant,
-    /// It decays along half a cosine.
+    /// Decays along half a cosine.
     Cosine {
         /// The final rate as a fraction of the initial one.
         final_rate: f64,
     },
-    /// It rises linearly to the full rate and stays there.
+    /// Rises linearly to the full rate and stays there.
     WarmUp {
         /// The first iteration at the full rate, counted from 0.
         iterations: usize,
@@ -37,18 +37,18 @@ impl Schedule {
     }
 }
 
-/// Ends training before its last iteration when the loss no longer falls.
+/// Early stopping: ends training before its last iteration when the loss no longer falls.
 ///
 /// The loss of one step depends on the few prompts that were drawn, so the rule watches its exponential moving average.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct EarlyStopping {
-    /// Number of consecutive iterations without a new lowest average that end training.
+    /// Number of consecutive iterations without a new minimum of the average, after which training ends.
     pub patience: usize,
-    /// Minimum decrease of the average that counts as a new lowest.
+    /// Minimum decrease of the average that counts as a new minimum.
     pub least_gain: f64,
-    /// Weight of the past in the average: 0 watches each loss by itself; closer to 1 is smoother.
+    /// Weight of the past in the average. 0 uses each loss by itself; values closer to 1 smooth more.
     pub smoothing: f64,
 }
 
@@ -65,7 +65,7 @@ impl Default for EarlyStopping {
 }
 
 impl EarlyStopping {
-    /// Whether the average has been without a new lowest for `patience` iterations.
+    /// Whether the average has had no new minimum for `patience` iterations.
     pub(crate) fn has_converged(self, losses: &[f32]) -> bool {
         let mut losses = losses.iter().map(|&loss| f64::from(loss));
         let Some(mut mean) = losses.next() else { return false };

@@ -1,4 +1,4 @@
-//! Leave-one-out check: how well each annotated slice is segmented by what the others teach.
+//! Leave-one-out check: segments each annotated slice with what was learned from the others.
 
 use burn::tensor::backend::Backend;
 use ndarray::{Array2, Zip};
@@ -12,32 +12,31 @@ use sam_prompt::{
 
 use crate::{AssistConfig, AssistError, LearnedKind, Learner};
 
-/// Two slices to learn from, and one to check.
+/// Minimum number of slices: two to learn from, and one to check.
 const FEWEST_SLICES: usize = 3;
 
-/// The prompts of the first slice are drawn from this stream of the generator, those of the next slice from the next stream; training
-/// draws from lower ones.
+/// Random stream for the prompts of the first slice. Each further slice uses the next stream; training uses lower streams.
 const FIRST_STREAM: u64 = 2;
 
-/// How well each annotated slice is segmented by what was learned from the others.
+/// Result of the leave-one-out check: how well each annotated slice is segmented by what was learned from the others.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct SelfCheck {
-    /// Dice of each slice that shows the structure while it was left out, in the order of the slices.
+    /// Dice of each slice that shows the structure, predicted while it was left out, in the order of the slices.
     pub dice: Vec<f64>,
-    /// Their mean.
+    /// Mean of these Dice values.
     pub mean: f64,
 }
 
 /// Leaves out each annotated slice in turn, learns from the others, and segments it from prompts drawn from its outline.
 ///
-/// Slices with an empty outline are skipped. The prompts are of the kind that is learned, with [`AssistConfig::check_points`] points.
-/// The observer is called after each training iteration; [`Progress::slice`] is the slice that is left out. May be called from several
-/// threads at once, see [`Learner`].
+/// Slices with an empty outline are skipped. The prompts are of the learned kind, with [`AssistConfig::check_points`] points. The observer
+/// is called after each training iteration; [`Progress::slice`] is the slice that is left out. May be called from several threads at once:
+/// see [`Learner`].
 ///
 /// # Errors
-/// [`AssistError::TooFewSlices`] for fewer than three slices that show the structure; [`AssistError::Stopped`] if the observer
-/// stops it, as a mean of some slices would mislead; and as [`learn`](crate::learn).
+/// [`AssistError::TooFewSlices`] for fewer than three slices that show the structure; [`AssistError::Stopped`] if the observer stops it,
+/// because a mean of some slices would mislead; and as [`learn`](crate::learn).
 pub fn self_check<B: Backend>(
     predictor: &SamPredictor<B>,
     slices: &[AnnotatedSlice<B>],
@@ -83,7 +82,7 @@ fn score<B: Backend>(
     Ok(dice(&mask, slice.outline()))
 }
 
-/// Dice coefficient of two masks of the same size, of which one has a pixel at least.
+/// Dice coefficient of two masks of the same size. At least one of them has a pixel.
 fn dice(a: &Array2<bool>, b: &Array2<bool>) -> f64 {
     let (mut both, mut total) = (0_u64, 0_u64);
     Zip::from(a).and(b).for_each(|&a, &b| {

@@ -9,7 +9,7 @@ use sam_prompt::{component_masks, mask_area};
 #[derive(Debug, Clone)]
 pub(crate) struct TrainingSlice<B: Backend> {
     slice: AnnotatedSlice<B>,
-    /// The pixels that are not outlined.
+    /// The pixels outside the outline.
     outside: Array2<bool>,
     parts: Vec<Part>,
 }
@@ -23,7 +23,7 @@ pub(crate) struct Part {
 }
 
 impl<B: Backend> TrainingSlice<B> {
-    /// `None` where the outline is empty: without the structure there is nothing to prompt for.
+    /// Prepares a slice. Returns `None` if its outline is empty, because there is nothing to prompt for.
     pub(crate) fn new(slice: &AnnotatedSlice<B>) -> Option<Self> {
         let part = |mask: Array2<bool>| Part { area: mask_area(mask.view()), mask };
         let parts: Vec<_> = component_masks(slice.outline().view(), 1).into_iter().map(part).collect();
@@ -41,12 +41,12 @@ impl<B: Backend> TrainingSlice<B> {
         self.slice.outline()
     }
 
-    /// The pixels that are not outlined.
+    /// The pixels outside the outline.
     pub(crate) fn outside(&self) -> &Array2<bool> {
         &self.outside
     }
 
-    /// The outline's components, largest first: each may get a box.
+    /// The components of the outline, largest first. Each may get a box.
     pub(crate) fn parts(&self) -> &[Part] {
         &self.parts
     }

@@ -1,4 +1,4 @@
-//! The masks that the decoder should predict, on the grid of its low-res logits.
+//! Target masks for the decoder, on the grid of its low-res logits.
 
 use std::sync::OnceLock;
 
@@ -17,7 +17,7 @@ pub(crate) struct Targets<B: Backend> {
 }
 
 impl<B: Backend> Targets<B> {
-    /// Low-res logits have this many times the rows and columns of the embedding.
+    /// The low-res logits have this many times as many rows and columns as the embedding.
     const UPSCALING: usize = 4;
 
     pub(crate) fn new(slices: &[TrainingSlice<B>]) -> Self {

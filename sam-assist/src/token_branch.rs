@@ -1,7 +1,7 @@
 //! The decoder's token branch: the weights of its two-way transformer that tokens pass through and pixels do not.
 //!
-//! While these alone change, the projected image stays the same, and each gradient is a product over a dozen tokens instead of
-//! thousands of pixels: training them costs hardly more than training the prompt encoder.
+//! While only these weights change, the projected image stays the same, and each gradient is a product over a dozen tokens instead of
+//! thousands of pixels. Training them takes hardly longer than training the prompt encoder alone.
 
 use burn::{
     module::{Module, ModuleMapper, Param},
@@ -35,7 +35,7 @@ impl Path {
         }
     }
 
-    /// Whether this is a decoder parameter that works on tokens alone.
+    /// Whether this is a decoder parameter that works on tokens only.
     pub(crate) fn is_token_branch(&self) -> bool {
         let has = |name: &str| self.0.iter().any(|part| part == name);
         let looks_at_image = has("cross_attn_token_to_image") || has("final_attn_token_to_image");

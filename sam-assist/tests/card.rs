@@ -1,4 +1,4 @@
-//! Prompt cards: made, applied, and refused where they do not fit.
+//! Prompt cards: made, applied, and refused if they do not fit.
 
 use std::{fs, sync::Arc};
 
@@ -17,9 +17,9 @@ use sam_testing::{
 
 use crate::common::{card, clicks, predictor, texture};
 
-/// How many numbers a prompt encoder learns.
+/// Number of parameters that a prompt encoder learns.
 fn prompt_parameters(predictor: &SamPredictor<B>) -> usize {
-    // All but the position frequencies.
+    // All parameters except the position frequencies.
     predictor.sam().prompt_encoder.num_params() - 2 * predictor.sam().prompt_encoder.embed_dim() / 2
 }
 
@@ -63,7 +63,7 @@ fn a_card_of_each_kind_predicts_to_the_bit_as_what_was_learned() -> TestResult {
         let applied = read.apply(&original)?;
         assert_eq!(applied.predict(&embedding, &clicks())?, expected, "{trained:?}");
         assert_ne!(before, expected, "{trained:?}");
-        // The model itself is as before.
+        // The original model is unchanged.
         assert_eq!(original.predict(&embedding, &clicks())?, before);
     }
     Ok(())
@@ -224,7 +224,7 @@ fn several_cards_share_one_embedding_and_share_out_its_pixels() -> TestResult {
     Ok(())
 }
 
-/// Where each parameter lies in memory.
+/// Address of each parameter in memory.
 #[derive(Default)]
 struct Places(Vec<*const f32>);
 
@@ -247,7 +247,7 @@ fn predictors_of_several_cards_share_the_weights() -> TestResult {
         let mut places = Places::default();
         predictor.sam().mask_decoder.visit(&mut places);
         let places = std::cell::RefCell::new(places);
-        // What the decoder computes of positions is shared as well.
+        // The decoder's projected positions are shared as well.
         let _ = predictor.positions().clone().map(|tensor| {
             places.borrow_mut().keep(&tensor);
             tensor

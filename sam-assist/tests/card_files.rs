@@ -1,4 +1,4 @@
-//! Files of prompt cards: written, read, and refused where they are damaged.
+//! Files of prompt cards: written, read, and refused if they are damaged.
 
 use std::{fs, path::Path};
 
@@ -28,7 +28,7 @@ fn equal_cards_are_equal_files_and_a_failed_save_leaves_the_old_one() -> TestRes
     Ok(())
 }
 
-/// Says why a file of these bytes is refused.
+/// The error message for a file of these bytes.
 fn refusal(path: &Path, bytes: &[u8]) -> TestResult<String> {
     fs::write(path, bytes)?;
     match PromptCard::load(path) {
@@ -58,7 +58,7 @@ fn damaged_files_are_refused_wherever_the_damage_is() -> TestResult {
     Ok(())
 }
 
-/// A card's file with a text of its header replaced by one of the same length.
+/// The card's file, with a text of its header replaced by another of the same length.
 fn edited(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
     let mut edited = bytes.to_vec();
@@ -89,7 +89,7 @@ fn files_of_other_kinds_and_versions_are_refused_in_words() -> TestResult {
     assert!(message.contains("is it a checkpoint?"), "{message}");
     let message = refusal(&path, b"PK\x03\x04 a zip file, as .pth is")?;
     assert!(message.contains("not a safetensors file"), "{message}");
-    // A header that claims more than a card has is not even looked for.
+    // A header that claims to be larger than a card's is refused before it is read.
     let message = refusal(&path, &[u64::MAX.to_le_bytes().as_slice(), b"{}"].concat())?;
     assert!(message.contains("header is larger"), "{message}");
     Ok(())

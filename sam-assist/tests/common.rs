@@ -20,7 +20,7 @@ pub(crate) fn predictor() -> SamPredictor<B> {
     tiny::random().with_weights_sha256(WEIGHTS)
 }
 
-/// Every tensor of a model's prompt encoder and mask decoder by its name; nothing changes image encoders.
+/// Every tensor of a model's prompt encoder and mask decoder, by name. Learning never changes the image encoder.
 pub(crate) fn values(sam: &Sam<B>) -> TestResult<Values> {
     let of = |part: &str, values: Values| {
         values.into_iter().map(|(name, values)| (format!("{part}.{name}"), values)).collect::<Vec<_>>()
@@ -34,7 +34,7 @@ pub(crate) fn embed(predictor: &SamPredictor<B>, image: &Array2<u8>) -> TestResu
     Ok(predictor.embed(image.view().insert_axis(ndarray::Axis(2)))?)
 }
 
-/// Slices with a bright square each, a little further right on each.
+/// Slices with a bright square each. The square moves to the right from slice to slice.
 pub(crate) fn slices(predictor: &SamPredictor<B>, count: usize) -> TestResult<Vec<AnnotatedSlice<B>>> {
     let slice = |number: usize| {
         let outline = rectangle(10..25, 12 + 4 * number..28 + 4 * number);

@@ -1,4 +1,4 @@
-//! What `learn` and `learn_structure` promise.
+//! Tests of `learn` and `learn_structure`.
 
 use std::ops::ControlFlow;
 

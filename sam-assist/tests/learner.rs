@@ -1,4 +1,4 @@
-//! What learning promises whatever learns: it lowers the loss, leaves the rest as it was, and stops and goes on without a trace.
+//! Properties of every kind of learning: it lowers the loss, changes nothing else, and stops and continues with the same result.
 
 use std::ops::ControlFlow;
 
@@ -45,11 +45,11 @@ fn learning_goes_on_from_what_was_learned_before() -> TestResult {
         learner.run(&mut ignore_progress())?;
         let before = learner.finish().adaptation;
 
-        // Without a step, what was learned is still there.
+        // Without a step, the earlier result is unchanged.
         let warm = || Learner::warm(&predictor, &slices, &before, config.clone().warm());
         let applied = |adaptation: &Adaptation<B>| values(adaptation.apply(&predictor).sam());
         assert_eq!(applied(&warm()?.finish().adaptation)?, applied(&before)?, "{trained:?}");
-        // Each member goes its own way from there, in as many steps as are asked for, and always alike.
+        // Each member then learns independently, in the requested number of steps, with the same result each time.
         let outcome = |mut learner: Learner<B>| {
             let ending = learner.run(&mut ignore_progress())?;
             Outcome::of(learner, &predictor, ending)
@@ -72,7 +72,7 @@ fn learned(predictor: &SamPredictor<B>, slices: &[AnnotatedSlice<B>], config: As
     Outcome::of(learner, predictor, ending)
 }
 
-/// All that learning changed, as numbers.
+/// Everything that learning changed, as numbers.
 #[derive(Debug, PartialEq)]
 struct Outcome {
     losses: Vec<f32>,
@@ -113,7 +113,7 @@ fn each_choice_lowers_the_loss_and_leaves_the_rest_alone() -> TestResult {
             let of_decoder = name.starts_with("mask_decoder.")
                 && match trained {
                     Trained::PromptEncoder | Trained::ExtraTokens { .. } => false,
-                    // No loss asks for the other masks or for the predicted quality.
+                    // The loss does not depend on the other masks or on the predicted quality.
                     Trained::TokenBranch => name.ends_with("self_attn.q_proj.weight") || name.ends_with("lin1.weight"),
                     Trained::Decoder => name == "mask_decoder.output_upscaling.conv2.weight",
                     Trained::LowRank { .. } => {
@@ -214,7 +214,7 @@ fn members_learn_in_turn_and_their_mean_is_the_answer() -> TestResult {
     };
     for trained in EVERY_TRAINED {
         let mut learner = Learner::new(&predictor, &slices, config(trained, 6).with_members(3))?;
-        // Two of three steps: the last member is still as learning began.
+        // After two of three steps, the last member is still in its initial state.
         learner.step()?;
         learner.step()?;
         let early = learner.finish().adaptation;
@@ -233,7 +233,7 @@ fn members_learn_in_turn_and_their_mean_is_the_answer() -> TestResult {
     }
     let none = config(Trained::PromptEncoder, 6).with_members(0);
     assert!(matches!(none.check(), Err(ConfigError { name: "members", .. })));
-    // Each member learns as often from each slice as one alone would.
+    // Each member sees each slice as often as a single member would.
     let config = AssistConfig::points().with_members(3).for_slices(2);
     assert_eq!(config.iterations, 3 * AssistConfig::points().for_slices(2).iterations);
     Ok(())
@@ -263,7 +263,7 @@ fn large_gradients_are_clipped_and_small_ones_are_not() -> TestResult {
     for trained in [Trained::PromptEncoder, Trained::LowRank { rank: 2, scale: 1.0 }] {
         let free = clipped(None, trained)?;
         assert_eq!(clipped(Some(1e9), trained)?, free, "{trained:?}");
-        // Gradients far below what Adam adds to its divisor hardly move anything.
+        // Gradients far below Adam's epsilon hardly change the parameters.
         let before = values(predictor.sam())?;
         let moved = |after: &Values| {
             let pairs = before.iter().flat_map(|(name, values)| values.iter().zip(&after[name]));
@@ -279,7 +279,7 @@ fn large_gradients_are_clipped_and_small_ones_are_not() -> TestResult {
 fn learning_ends_early_where_the_loss_no_longer_falls() -> TestResult {
     let predictor = predictor();
     let slices = slices(&predictor, 1)?;
-    // No loss falls by so much: the first stays the lowest.
+    // No loss falls by so much, so the first one stays the lowest.
     let rule = EarlyStopping::default().with_patience(4).with_least_gain(1e3).with_smoothing(0.5);
     let config = config(Trained::PromptEncoder, 20).with_early_stopping(Some(rule));
     let mut learner = Learner::new(&predictor, &slices, config.clone())?;

@@ -1,4 +1,4 @@
-//! A learner that was saved and goes on elsewhere: to the same result, or not at all.
+//! A saved learner is resumed elsewhere with the same result, or refused.
 
 use std::{fs, path::Path};
 
@@ -36,7 +36,7 @@ impl ModuleMapper<B> for Rename {
     }
 }
 
-/// As much that depends on the past as there is: a schedule, weight decay, clipping, and prompts that change from step to step.
+/// A config in which as much as possible depends on the past: a schedule, weight decay, clipping, and prompts that change in each step.
 fn config(trained: Trained) -> AssistConfig {
     AssistConfig::points()
         .with_kind(LearnedKind::Mixed)
@@ -50,7 +50,7 @@ fn config(trained: Trained) -> AssistConfig {
         .with_seed(3)
 }
 
-/// What was learned, as a card's file: equal files are equal to the last bit.
+/// What was learned, as a card's file, and the losses. Equal files mean results that are equal to the last bit.
 fn card(learner: Learner<B>, folder: &Path) -> TestResult<(Vec<u8>, Vec<f32>)> {
     let metadata = metadata("square").with_learning(learner.config().clone());
     let outcome = learner.finish();
@@ -149,7 +149,7 @@ fn what_does_not_belong_together_is_refused() -> TestResult {
             "byte {place}"
         );
     }
-    // A card is no state, and a state is no card.
+    // A card is not a state, and a state is not a card.
     fs::write(&path, &whole)?;
     let message = sam_prompt::error_chain(&PromptCard::load(&path).expect_err("it is no card"));
     assert!(message.contains("no entry \"prompt_card\""), "{message}");

@@ -1,4 +1,4 @@
-//! Trainings on several threads take turns, and none waits for ever.
+//! Trainings on several threads take turns, and none deadlocks.
 
 use std::{
     ops::ControlFlow,
@@ -13,10 +13,10 @@ use sam_testing::TestResult;
 
 use crate::common::{predictor, slices};
 
-/// Far more than the trainings take on a busy machine.
+/// Far longer than the trainings take on a busy machine.
 const DEADLINE: Duration = Duration::from_mins(5);
 
-/// Runs work on a thread of its own; an error if it does not finish in time.
+/// Runs work on another thread. Returns an error if it does not finish in time.
 fn in_time(work: impl FnOnce() + Send + 'static) -> TestResult {
     let (finished, waiting) = channel();
     thread::spawn(move || {
@@ -65,7 +65,7 @@ fn two_trainings_at_once_finish_with_the_results_of_one_after_the_other() -> Tes
     })
 }
 
-/// Without turns, the other training would report while the first one's observer sleeps.
+/// Without mutual exclusion, the other training would report while the first one's observer sleeps.
 #[test]
 fn two_trainings_at_once_take_turns() -> TestResult {
     let predictor = predictor();
@@ -98,7 +98,7 @@ fn two_trainings_at_once_take_turns() -> TestResult {
     })
 }
 
-/// Without turns, a worker that waits for a part of one training takes up another one, and waits for itself.
+/// Without mutual exclusion, a worker that waits for a part of one training would start another one and deadlock.
 #[test]
 fn more_trainings_than_workers_finish() -> TestResult {
     let predictor = predictor();

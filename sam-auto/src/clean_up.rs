@@ -1,4 +1,4 @@
-//! Keeps the largest components of segmented slices.
+//! Clean-up: keeps the largest components of segmented slices.
 
 use ndarray::{Array2, Axis, stack};
 use sam_prompt::ConfigError;
@@ -7,22 +7,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::SegmentedSlice;
 
-/// Which components are kept at the end: for structures of a known number, such as 1 liver or 2 kidneys.
+/// Clean-up: which components are kept at the end. For structures of a known number, such as 1 liver or 2 kidneys.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum CleanUp {
-    /// All.
+    /// Keeps all components.
     #[default]
     Nothing,
-    /// The given number of largest components of each slice.
+    /// Keeps the given number of largest components of each slice.
     EachSlice(usize),
-    /// The given number of largest components of the volume; voxels that touch at a corner are connected.
+    /// Keeps the given number of largest components of the volume. Voxels that touch at a corner are connected.
     Volume(usize),
 }
 
 impl CleanUp {
-    /// Checks that something is kept.
+    /// Checks that at least one component is kept.
     ///
     /// # Errors
     /// [`ConfigError`] if the number of components is 0.
@@ -31,7 +31,7 @@ impl CleanUp {
         ConfigError::check(keeps, "clean_up", || "0 components".to_owned(), "at least 1 component")
     }
 
-    /// Applies it. Annotated slices count as part of the volume and stay as they are.
+    /// Applies the clean-up. Annotated slices count as part of the volume and stay as they are.
     pub(crate) fn apply(self, slices: &mut [SegmentedSlice]) {
         match self {
             Self::Nothing => {}
@@ -59,7 +59,7 @@ fn keep_in_volume(slices: &mut [SegmentedSlice], count: usize) {
     }
 }
 
-/// Replaces a predicted mask by what is kept of it.
+/// Replaces a predicted mask by the part that is kept.
 fn keep(slice: &mut SegmentedSlice, kept: Option<Array2<bool>>) {
     if let (SegmentedSlice::Predicted { predicted_iou, .. }, Some(mask)) = (&*slice, kept) {
         *slice = SegmentedSlice::predicted(mask, *predicted_iou);

@@ -3,14 +3,14 @@
 use ndarray::{Array2, Zip};
 use serde::{Deserialize, Serialize};
 
-/// How many masks a pixel must lie in.
+/// Vote of an ensemble: in how many masks a pixel must lie.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Vote {
-    /// One: the union, as in the paper for runs from several annotated slices.
+    /// One mask: the union, as in the paper for runs from several annotated slices.
     Union,
-    /// More than half of them.
+    /// More than half of the masks.
     #[default]
     Majority,
 }
@@ -24,7 +24,7 @@ impl Vote {
     }
 }
 
-/// How far the members of an ensemble agree on a slice. Where they disagree, a person should look.
+/// Agreement of the ensemble members on a slice. Where they disagree, a person should look.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Agreement {
@@ -35,7 +35,7 @@ pub struct Agreement {
 }
 
 impl Agreement {
-    /// The agreement of an ensemble of one's own.
+    /// Agreement of the caller's own ensemble.
     ///
     /// # Shapes
     /// - voxels: `[rows, columns]`
@@ -46,10 +46,10 @@ impl Agreement {
 
 /// The pixelwise vote of masks of one size, and their agreement.
 ///
-/// A member that does not find the structure votes with an empty mask. Without any member, the mask is empty and agreement is 1.
+/// A member that does not find the structure votes with an empty mask. Without any members, the mask is empty and the agreement is 1.
 ///
 /// # Shapes
-/// - masks: `[rows, columns]` each, `size` all
+/// - masks: `[rows, columns]` each; all have the size `size`
 ///
 /// # Panics
 /// If a mask has another size.

@@ -9,15 +9,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::AutoError;
 
-/// Which prompts are extracted from a rough mask, and how.
+/// Configuration of prompt extraction: which prompts are extracted from a rough mask, and how.
 ///
-/// The default is a box around each component: on real scans it is better on average than points, and than points, box and mask
-/// together; points win where a map is rough, since they tolerate a wrong border. The paper uses points, and boxes for nuclei only.
+/// The default is a box around each component. On real scans, boxes are better on average than points, and better than points, box and mask
+/// together. Points are better where a map is rough, because they tolerate a wrong border. The paper uses points, and boxes for nuclei
+/// only.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PromptExtraction {
-    /// Points drawn inside each component, and as many outside all of them; 0 for none.
+    /// Number of points drawn inside each component; as many are drawn outside all components. 0 for none.
     pub points: usize,
     /// Whether each component gets a box.
     pub boxes: bool,
@@ -25,16 +26,16 @@ pub struct PromptExtraction {
     pub mask: bool,
     /// How points are sampled.
     pub sampling: SamplingScheme,
-    /// Points keep this distance, in pixels, from the border of the mask on both sides.
+    /// Minimum distance of points from the border of the mask on both sides, in pixels.
     pub point_distance: usize,
-    /// Points are drawn only where a coarse map is more certain than this, from 0 (any pixel of the likelier class) to below 1. If no
-    /// pixel is that certain, all count. Masks without probabilities are certain everywhere.
+    /// Points are drawn only where a coarse map is more certain than this, from 0 (any pixel of the likelier class) to below 1. If no pixel
+    /// is that certain, points are drawn anywhere. Masks without probabilities count as certain everywhere.
     pub point_confidence: f32,
-    /// Each side of a box is moved outwards by this many pixels.
+    /// Margin of boxes, in pixels: each side is moved outwards by this much.
     pub box_margin: f32,
-    /// Components of fewer pixels are ignored; a mask without a larger one shows no structure.
+    /// Minimum size of a component, in pixels. Smaller components are ignored. If none is left, the mask shows no structure.
     pub min_pixels: usize,
-    /// Maximum number of components, largest first, for structures of a known number; `None` for all.
+    /// Maximum number of components, largest first, for structures of a known number. `None` for all components.
     pub components: Option<usize>,
     /// Logits of a mask prompt are clamped to this distance of zero.
     pub mask_strength: f32,
@@ -75,12 +76,12 @@ impl Default for PromptExtraction {
 }
 
 impl PromptExtraction {
-    /// Only points: this many inside each component, and as many outside.
+    /// Points only: this many inside each component, and as many outside.
     pub fn points(count: usize) -> Self {
         Self { points: count, boxes: false, ..Self::default() }
     }
 
-    /// Only the coarse map as a mask prompt.
+    /// Mask prompt only: the coarse map.
     pub fn mask() -> Self {
         Self { mask: true, boxes: false, ..Self::default() }
     }
@@ -119,7 +120,7 @@ impl PromptExtraction {
         parts
     }
 
-    /// Extracts points and boxes from a mask; `None` if it has no component of [`PromptExtraction::min_pixels`].
+    /// Extracts points and boxes from a mask. Returns `None` if no component has at least [`PromptExtraction::min_pixels`] pixels.
     ///
     /// # Shapes
     /// - mask: `[rows, columns]`
@@ -130,7 +131,7 @@ impl PromptExtraction {
         self.prompts_where(mask, &|_| true, rng)
     }
 
-    /// Extracts points and boxes, points only where `is_certain` holds if it holds anywhere.
+    /// Extracts points and boxes. Points are drawn only where `is_certain` holds, unless it holds nowhere.
     pub(crate) fn prompts_where(
         &self,
         mask: ArrayView2<'_, bool>,
@@ -172,7 +173,7 @@ mod tests {
 
     use super::*;
 
-    /// A block of 12 x 12 pixels, another of 5 x 5, and one pixel.
+    /// A block of 12 x 12 pixels, a block of 5 x 5 pixels, and one pixel.
     fn mask() -> Array2<bool> {
         Array2::from_shape_fn((40, 60), |(row, column)| {
             ((10..22).contains(&row) && (5..17).contains(&column))
@@ -220,7 +221,7 @@ mod tests {
                 .points
         };
         let left = draw(&|(_, column)| column < 12);
-        // No pixel of the smaller component lies there, so its points are drawn from all of it.
+        // The smaller component has no pixel there, so its points are drawn from all of it.
         let astray = left.iter().filter(|point| point.x >= 12.0).collect::<Vec<_>>();
         assert_eq!((left.len(), astray.len()), (18, 6));
         assert!(astray.iter().all(|point| point.label == Label::Foreground));

@@ -1,4 +1,4 @@
-//! Decides whether the structure is on a slice at all, so that generators do not prompt empty slices.
+//! Gate: decides whether a slice shows the structure, so that generators do not prompt empty slices.
 
 use std::sync::Arc;
 
@@ -9,20 +9,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AutoError, PromptGenerator, SliceContext};
 
-/// Configuration of a [`Gate`]. The paper has no gate: it names false positives as its open problem.
+/// Configuration of a [`Gate`]. The paper has no gate; it names false positives as its open problem.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct GateConfig {
-    /// A slice passes if its score is above this. Higher values give fewer false positives and miss more of the structure. Scores lie
-    /// between about -2 and 2; a slice with score 0 looks as much like those with the structure as like those without. The default is
-    /// lower, because a missed slice is worse than a false positive.
+    /// A slice passes if its score is above this threshold. Higher values give fewer false positives but miss more of the structure. Scores
+    /// are between about -2 and 2. A slice with score 0 is equally similar to slices with the structure and to slices without it. The
+    /// default is lower, because a missed slice is worse than a false positive.
     pub threshold: f32,
-    /// Penalty of the score per extent of the outlined slices that a slice lies outside of them. 0 for images without an order.
+    /// Weight of the distance from the outlined slices, in units of their extent. The weighted distance is subtracted from the score. 0 for
+    /// images without an order.
     pub distance_weight: f32,
-    /// Minimum extent, in slices, of the outlined slices: with few of them the true extent is unknown.
+    /// Minimum extent of the outlined slices, in slices. If only a few slices are outlined, the true extent is unknown.
     pub least_extent: usize,
-    /// A slice is described by its mean features in a grid of this many rows and columns.
+    /// Number of rows and columns of the grid in whose fields the features of a slice are averaged.
     pub fields: usize,
 }
 
@@ -40,7 +41,7 @@ impl Default for GateConfig {
 }
 
 impl GateConfig {
-    /// For a set of images without an order: distance does not count.
+    /// Config for a set of images without an order: distance does not count.
     pub fn unordered() -> Self {
         Self { distance_weight: 0.0, ..Self::default() }
     }
@@ -57,8 +58,8 @@ impl GateConfig {
         ConfigError::check_count("gate.fields", self.fields)
     }
 
-    /// Fits a gate to slices with the structure and without it. Slices annotated as empty help much; without any, a slice must look
-    /// more like one with the structure than like the mean of those.
+    /// Fits a gate to annotated slices. Slices annotated as empty help much. Without them, a slice must be more similar to a slice with the
+    /// structure than to the mean of those slices.
     ///
     /// # Errors
     /// [`AutoError::Config`]; [`AutoError::NothingAnnotated`] if no slice shows the structure.
@@ -70,7 +71,7 @@ impl GateConfig {
         };
         let described: Vec<_> = annotated.iter().map(|slice| describe(slice.embedding(), self.fields)).collect();
         let mut centre = vec![0.0; described[0].len()];
-        // A single slice would be its own centre, so that no direction is left.
+        // The centre of a single slice stays 0. Otherwise the slice would be its own centre and have no direction.
         if described.len() > 1 {
             for description in &described {
                 centre.iter_mut().zip(description).for_each(|(sum, value)| *sum += value / described.len() as f32);
@@ -86,18 +87,18 @@ impl GateConfig {
     }
 }
 
-/// Decides for each slice whether the structure is there, from the look of the whole slice and its position in the volume.
+/// Gate: decides whether a slice shows the structure, from the features of the whole slice and its position in the volume.
 ///
-/// A slice is described by SAM's features, averaged over the fields of a coarse grid: neighbours in a scan look alike, and slices
-/// through other organs do not. Its score is the cosine similarity to the most similar annotated slice with the structure, minus that to
-/// the most similar one without, minus a penalty for lying outside of the outlined slices. [`Gated`] adds it to any generator.
+/// A slice is described by SAM's features, averaged over the fields of a coarse grid: neighbours in a scan look alike, and slices through
+/// other organs do not. The score is the cosine similarity to the most similar annotated slice with the structure, minus the similarity to
+/// the most similar one without it, minus a penalty for the distance from the outlined slices. [`Gated`] adds a gate to any generator.
 #[derive(Debug, Clone)]
 pub struct Gate {
     config: GateConfig,
-    /// The outermost outlined slices.
+    /// First and last outlined slice.
     first: usize,
     last: usize,
-    /// The mean description, from which all directions start.
+    /// The mean description. Directions are measured from it.
     centre: Vec<f32>,
     /// Unit vectors.
     shown: Vec<Vec<f32>>,
@@ -105,7 +106,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// How similar a slice is to those with the structure. It passes above [`GateConfig::threshold`].
+    /// Score of a slice: how similar it is to slices with the structure. It passes above [`GateConfig::threshold`].
     pub fn score<B: Backend>(&self, index: usize, embedding: &ImageEmbedding<B>) -> f32 {
         let direction = self.direction(describe(embedding, self.config.fields));
         let most_similar = |known: &[Vec<f32>]| {
@@ -115,18 +116,18 @@ impl Gate {
         most_similar(&self.shown) - most_similar(&self.empty) - self.config.distance_weight * self.distance(index)
     }
 
-    /// Whether the structure is on a slice.
+    /// Whether a slice shows the structure, according to its score.
     pub fn passes<B: Backend>(&self, index: usize, embedding: &ImageEmbedding<B>) -> bool {
         self.score(index, embedding) > self.config.threshold
     }
 
-    /// How far a slice lies outside of the outlined ones, in units of their extent.
+    /// How far a slice is outside of the outlined slices, in units of their extent.
     fn distance(&self, index: usize) -> f32 {
         let outside = self.first.saturating_sub(index).max(index.saturating_sub(self.last));
         outside as f32 / (self.last - self.first).max(self.config.least_extent) as f32
     }
 
-    /// The unit vector from the centre to a description; zero if it is the centre.
+    /// The unit vector from the centre to a description; zero if the description is the centre.
     fn direction(&self, mut description: Vec<f32>) -> Vec<f32> {
         description.iter_mut().zip(&self.centre).for_each(|(value, centre)| *value -= centre);
         let length = description.iter().map(|value| value * value).sum::<f32>().sqrt();

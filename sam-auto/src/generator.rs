@@ -1,4 +1,4 @@
-//! The vocabulary of SAM^auto: slices, and what prompts them without a person.
+//! Slices, and the generators that prompt them without a person.
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -9,7 +9,7 @@ use sam_prompt::Prompts;
 
 use crate::AutoError;
 
-/// A slice of a volume, or an image of a set, that is to be prompted.
+/// A slice of a volume, or an image of a set, to be prompted.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct SliceContext<'a, B: Backend> {
@@ -22,7 +22,7 @@ pub struct SliceContext<'a, B: Backend> {
 }
 
 impl<'a, B: Backend> SliceContext<'a, B> {
-    /// A slice: its position, its image and its embedding.
+    /// A slice with its position, image and embedding.
     ///
     /// # Shapes
     /// - image: `[rows, columns, channels]`
@@ -31,12 +31,12 @@ impl<'a, B: Backend> SliceContext<'a, B> {
     }
 }
 
-/// Prompts slices without a person, after it was fitted to annotated slices of the same volume or set.
+/// Prompt generator: prompts slices without a person, after it was fitted to annotated slices of the same volume or set.
 ///
 /// Object-safe, so that generators can be selected at run time and combined in an ensemble; `Send + Sync`, so that they can be stored
 /// and shared between threads.
 pub trait PromptGenerator<B: Backend>: Debug + Send + Sync {
-    /// Prompts for the structure on a slice; `None` if the generator does not find it there.
+    /// Returns prompts for the structure on a slice, or `None` if the generator does not find it there.
     ///
     /// The prompts of a slice do not depend on how often or in which order slices are prompted.
     ///

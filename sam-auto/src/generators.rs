@@ -21,10 +21,10 @@ use crate::{
 /// Generators that are stored and shared between threads.
 type SharedGenerators<B> = Vec<Arc<dyn PromptGenerator<B>>>;
 
-/// Offset of the second SAP-Net's seed. It is large, so that ensembles of consecutive seeds do not share a network.
+/// Offset of the second SAP-Net's seed. It is large, so that ensembles with consecutive seeds do not share a network.
 const SECOND_NETWORK: u64 = 1 << 32;
 
-/// A way to prompt without a person.
+/// Kind of prompt generator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -33,9 +33,9 @@ pub enum GeneratorKind {
     Propagation,
     /// A linear classifier of the frozen features: the paper's "prompt classification".
     Classification,
-    /// Prototypes of the frozen features.
+    /// PANet: prototypes of the frozen features.
     Panet,
-    /// The spatial-aware prototypical network.
+    /// SAP-Net: the spatial-aware prototypical network.
     Sapnet,
     /// The majority vote of two SAP-Nets and a linear classifier.
     Ensemble,
@@ -116,7 +116,7 @@ sam_assist::__setters!(GeneratorConfig {
 });
 
 impl GeneratorConfig {
-    /// Sets the random seed of everything.
+    /// Sets all random seeds.
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {
         (self.propagation.seed, self.sapnet.seed, self.extraction.seed) = (seed, seed, seed);
@@ -136,8 +136,8 @@ impl GeneratorConfig {
         Ok(self.sapnet.check()?)
     }
 
-    /// Fits a gate and the generators of a kind to annotated slices. SAP-Net takes some seconds; the observer is called with
-    /// [`Stage::Fit`](sam_prompt::progress::Stage::Fit) after each iteration, and those of several methods are counted together. For
+    /// Fits a gate and the generators of a kind to annotated slices. SAP-Net takes some seconds. The observer is called with
+    /// [`Stage::Fit`](sam_prompt::progress::Stage::Fit) after each iteration; the iterations of several methods are counted together. For
     /// point propagation it is called after each slice that points reach.
     ///
     /// # Errors
@@ -195,7 +195,7 @@ impl GeneratorConfig {
                 flow
             })?);
             before += own;
-            // A method that was stopped in its last iteration is complete, but the others are not.
+            // A method that was stopped in its last iteration is complete, but the later methods are not.
             if is_stopped && before < total {
                 return Err(AutoError::Stopped);
             }
@@ -247,7 +247,7 @@ impl<B: Backend> FittedGenerators<B> {
         &self.gate
     }
 
-    /// The generators from coarse maps, of an ensemble all; empty for point propagation.
+    /// The generators that use coarse maps: all members of an ensemble; empty for point propagation.
     pub fn coarse(&self) -> &[CoarseGenerator<B>] {
         match &self.members {
             Members::Coarse(members) => members,
@@ -255,7 +255,7 @@ impl<B: Backend> FittedGenerators<B> {
         }
     }
 
-    /// The first SAP-Net, if the kind has one: an opinion on the structure that does not depend on predicted masks.
+    /// The first SAP-Net, if the kind has one. Its coarse map does not depend on predicted masks.
     pub fn sapnet(&self) -> Option<&CoarseGenerator<B>> {
         match self.kind {
             GeneratorKind::Sapnet | GeneratorKind::Ensemble => self.coarse().first(),
@@ -263,7 +263,7 @@ impl<B: Backend> FittedGenerators<B> {
         }
     }
 
-    /// How the masks of the members are combined: the paper takes the union of runs from several annotated slices.
+    /// How the masks of the members are combined. For point propagation it is the union, as in the paper.
     pub const fn vote(&self) -> Vote {
         match self.members {
             Members::Coarse(_) => Vote::Majority,
@@ -287,7 +287,7 @@ impl<B: Backend> FittedGenerators<B> {
         }
     }
 
-    /// The generators, each behind the gate.
+    /// The generators with the gate.
     ///
     /// # Errors
     /// As [`FittedGenerators::generators`].
@@ -298,8 +298,8 @@ impl<B: Backend> FittedGenerators<B> {
         Ok(self.generators(extraction)?.into_iter().map(gated).collect())
     }
 
-    /// Segments by these generators behind the gate, with the prompts and the clean-up of a strategy. One set of fitted generators serves
-    /// strategies that differ in nothing else.
+    /// A segmenter that uses these generators with the gate, and the extraction and clean-up of `strategy`. Strategies that differ in
+    /// nothing else can share one set of fitted generators.
     ///
     /// # Errors
     /// As [`VolumeSegmenter::new`] and [`FittedGenerators::generators`].
@@ -311,7 +311,7 @@ impl<B: Backend> FittedGenerators<B> {
         self.segmenter_of(predictor, strategy, Self::gated)
     }
 
-    /// As [`FittedGenerators::segmenter`], but prompts slices that do not pass the gate, too.
+    /// Like [`FittedGenerators::segmenter`], without the gate.
     ///
     /// # Errors
     /// As [`FittedGenerators::segmenter`].
@@ -333,7 +333,7 @@ impl<B: Backend> FittedGenerators<B> {
         VolumeSegmenter::new(predictor.clone(), generators(self, &strategy.extraction())?, config)
     }
 
-    /// A trust meter that compares masks with this gate and the first SAP-Net; `None` if there is no SAP-Net.
+    /// A trust meter that compares masks with this gate and the first SAP-Net. Returns `None` if there is no SAP-Net.
     ///
     /// # Errors
     /// As [`TrustMeter::new`].

@@ -1,13 +1,13 @@
 //! SAM^auto: segments the rest of a volume without a person, from a few annotated slices.
 //!
-//! Two kinds of prompts need no person: a [`PromptGenerator`] is fitted to the annotated slices and prompts each other slice;
-//! [`propagate_masks`] prompts each slice from the mask of its neighbour, outwards from the annotated slices. [`Strategy`] selects one by
-//! configuration, [`TrustConfig`] ranks the result.
+//! Prompts come from one of two sources. A [`PromptGenerator`] is fitted to the annotated slices and prompts each other slice.
+//! [`propagate_masks`] prompts each slice from the mask of its neighbour, outwards from the annotated slices. [`Strategy`] selects one of
+//! them by configuration; [`TrustConfig`] ranks the result.
 //!
-//! - [`Strategy`]: fits, then segments a volume; its documentation has a table of which learning goes with which prompts.
+//! - [`Strategy`]: fits, then segments a volume. Its documentation has a table of which learning goes with which prompts.
 //! - [`GeneratorConfig`] and [`FittedGenerators`]: generators by name ([`GeneratorKind`]), fitted once.
-//! - [`CoarseConfig`]: prompts from coarse maps of SAP-Net, PANet or a [`LinearClassifier`]; [`PromptExtraction`] says which.
-//! - [`GateConfig`]: whether the structure is on a slice at all; a [`Gated`] generator prompts only slices where it is.
+//! - [`CoarseConfig`]: prompts from coarse maps of SAP-Net, PANet or a [`LinearClassifier`]; [`PromptExtraction`] configures them.
+//! - [`GateConfig`]: whether a slice shows the structure; a [`Gated`] generator prompts only these slices.
 //! - [`VolumeSegmenter`]: applies generators and a predictor to a volume.
 //! - [`TrustMeter`], [`TrustModel`], [`rank`]: how far each slice can be trusted, and which a person should look at first.
 //!
@@ -93,7 +93,7 @@ pub use trust::{
     TrustSignals, rank, suggest_next,
 };
 
-// The crates in this crate's signatures, so that their versions fit.
+// Re-exports of the crates in this crate's signatures, so that callers use the same versions.
 pub use burn;
 pub use sam_assist;
 pub use sam_core::{self, ndarray};
@@ -102,7 +102,7 @@ pub use sam_core::{Flex, FlexDevice};
 pub use sam_prompt::{self, rand};
 pub use sapnet;
 
-/// The program of the README, compiled and run with the documentation's tests; it computes with `Flex`.
+/// Compiles and runs the program of the README as a documentation test. It computes with `Flex`.
 #[cfg(all(doctest, feature = "flex"))]
 #[doc = include_str!("../README.md")]
 struct ReadmeExample;

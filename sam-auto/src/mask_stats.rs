@@ -1,4 +1,4 @@
-//! Overlap of masks as trust and propagation use it.
+//! Overlap of masks, for trust and propagation.
 
 use ndarray::Array2;
 use sam_prompt::mask_iou;

@@ -1,4 +1,4 @@
-//! Which kinds of prompts are extracted, by name.
+//! Kinds of prompts that are extracted from coarse maps, by name.
 
 use std::{fmt, str::FromStr};
 
@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::PromptExtraction;
 
-/// Which kinds of prompts are extracted from a coarse map.
+/// Kinds of prompts that are extracted from a coarse map.
 ///
-/// No training draws mask prompts; they come with what was learned for boxes.
+/// No training draws mask prompts; use them with the learning for boxes.
 ///
 /// | parts | name | prompts | [`PromptParts::learning`] |
 /// |---|---|---|---|
@@ -40,7 +40,7 @@ impl PromptParts {
     /// Every choice.
     pub const ALL: &'static [Self] = &[Self::Points, Self::Box, Self::Mask, Self::BoxMask, Self::PointsBoxMask];
 
-    /// A copy of `base` that extracts these parts, with `points` points on each component if points are among them.
+    /// A copy of `base` that extracts these parts. `points` is the number of points on each component, if points are extracted.
     pub fn extraction(self, points: usize, base: &PromptExtraction) -> PromptExtraction {
         let (has_points, boxes, mask) = match self {
             Self::Points => (true, false, false),
@@ -52,7 +52,7 @@ impl PromptParts {
         PromptExtraction { points: if has_points { points } else { 0 }, boxes, mask, ..base.clone() }
     }
 
-    /// The preset for learning these prompts.
+    /// The learning preset for these prompts.
     pub fn learning(self) -> AssistConfig {
         match self {
             Self::Points => AssistConfig::points(),

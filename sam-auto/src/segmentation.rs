@@ -27,7 +27,7 @@ pub enum SegmentedSlice {
 }
 
 impl SegmentedSlice {
-    /// The mask; `None` where the structure was not found or the slice not reached.
+    /// The mask. `None` if the structure was not found or the slice was not reached.
     pub fn mask(&self) -> Option<&Array2<bool>> {
         match self {
             Self::Annotated(mask) | Self::Predicted { mask, .. } => Some(mask),
@@ -47,10 +47,10 @@ impl SegmentedSlice {
 pub struct Segmentation {
     /// One for each slice.
     pub slices: Vec<SegmentedSlice>,
-    /// How far several generators agree, for each predicted slice, before the clean-up; empty for one generator.
+    /// Agreement of several generators on each predicted slice, before the clean-up; empty for one generator.
     pub agreement: BTreeMap<usize, Agreement>,
-    /// Whether the observer stopped it: slices that were left are [`SegmentedSlice::NotReached`], all others are final except that
-    /// [`CleanUp::Volume`](crate::CleanUp::Volume), which needs the whole volume, was not applied.
+    /// Whether the observer stopped the call. The remaining slices are then [`SegmentedSlice::NotReached`]. All others are final, except
+    /// that [`CleanUp::Volume`](crate::CleanUp::Volume) was not applied, because it needs the whole volume.
     pub stopped: bool,
 }
 

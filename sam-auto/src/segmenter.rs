@@ -31,10 +31,10 @@ sam_assist::__setters!(SegmenterConfig {
     with_clean_up => clean_up: CleanUp,
 });
 
-/// Segments without a person: each generator prompts each slice, the predictor predicts a mask, and the masks are combined.
+/// Segments volumes without a person: each generator prompts each slice, the predictor predicts a mask, and the masks are combined.
 ///
-/// The predictor may be the original SAM or one that learned on the annotated slices what prompts mean. The segmenter owns what it
-/// needs, so it can be stored and shared between threads.
+/// The predictor may be the original SAM or one that learned from the annotated slices. The segmenter owns what it needs, so it can be
+/// stored and shared between threads.
 #[derive(Debug, Clone)]
 pub struct VolumeSegmenter<B: Backend> {
     predictor: SamPredictor<B>,
@@ -43,7 +43,7 @@ pub struct VolumeSegmenter<B: Backend> {
 }
 
 impl<B: Backend> VolumeSegmenter<B> {
-    /// One generator, or an ensemble of several. A clone of a predictor shares its weights.
+    /// A segmenter with one generator, or with an ensemble of several. A clone of a predictor shares its weights.
     ///
     /// # Errors
     /// [`AutoError::Config`] if there is no generator, or the clean-up keeps nothing.
@@ -57,7 +57,7 @@ impl<B: Backend> VolumeSegmenter<B> {
         Ok(Self { predictor, generators, config })
     }
 
-    /// Segments one slice, without any clean-up. The agreement is that of several generators.
+    /// Segments one slice without clean-up. Also returns the agreement if there are several generators.
     ///
     /// # Errors
     /// If a generator or the predictor fails.
@@ -84,7 +84,7 @@ impl<B: Backend> VolumeSegmenter<B> {
         Ok((SegmentedSlice::predicted(mask, predicted_iou), agreement))
     }
 
-    /// Segments every slice that is not annotated. The observer is called after each; if it stops the call, the result is partial:
+    /// Segments every slice that is not annotated. The observer is called after each slice. If it stops the call, the result is partial:
     /// see [`Segmentation::stopped`].
     ///
     /// # Shapes

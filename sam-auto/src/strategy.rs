@@ -1,4 +1,4 @@
-//! Where the prompts of a volume come from: mask propagation or generators, in one call.
+//! Strategies: prompts of a volume from mask propagation or from generators, in one call.
 
 use std::{sync::Arc, time::Instant};
 
@@ -13,9 +13,9 @@ use crate::{
     PromptParts, Segmentation, VolumeSegmenter, generators::outlines, propagate_masks,
 };
 
-/// Where the prompts of slices come from that nobody annotated.
+/// Strategy: where the prompts of the slices come from that nobody annotated.
 ///
-/// Which [`AssistConfig`] goes with which prompts, as [`Strategy::learning`] selects it:
+/// [`Strategy::learning`] selects the [`AssistConfig`] that fits the prompts:
 ///
 /// | prompts | learning |
 /// |---|---|
@@ -24,7 +24,7 @@ use crate::{
 /// | with [`PromptParts::Box`], [`PromptParts::Mask`] or [`PromptParts::BoxMask`] | [`AssistConfig::boxes`] |
 /// | with [`PromptParts::PointsBoxMask`] | [`AssistConfig::composite`] |
 ///
-/// A volume takes three steps, of which each can be observed and stopped:
+/// A volume takes three steps. Each of them can be observed and stopped:
 ///
 /// 1. [`learn_structure`](sam_assist::learn_structure) with [`Strategy::learning`], applied to the predictor;
 /// 2. [`Strategy::fit`], then [`FittedStrategy::segment`];
@@ -32,15 +32,15 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Strategy {
-    /// From the mask of the neighbouring slice, outwards from the annotated slices.
+    /// Mask propagation: from the mask of the neighbouring slice, outwards from the annotated slices.
     #[serde(rename = "walk", alias = "mask_propagation")]
     MaskPropagation(MaskPropagationConfig),
-    /// From generators that are fitted to the annotated slices, for each slice independently.
+    /// Generators that are fitted to the annotated slices, for each slice independently.
     #[serde(rename = "auto", alias = "generators")]
     Generators(GeneratorStrategy),
 }
 
-/// Prompts from generators.
+/// Configuration of a strategy of generators.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -60,12 +60,12 @@ pub struct GeneratorStrategy {
 }
 
 impl GeneratorStrategy {
-    /// The default configuration of a kind, with its best prompts.
+    /// The default configuration of a kind, with the best prompts of this kind.
     pub fn new(kind: GeneratorKind) -> Self {
         Self { kind, parts: kind.parts(), points: 5, config: GeneratorConfig::default(), clean_up: CleanUp::default() }
     }
 
-    /// How prompts are extracted from coarse maps.
+    /// Configuration of prompt extraction from coarse maps.
     pub fn extraction(&self) -> PromptExtraction {
         self.parts.extraction(self.points, &self.config.extraction)
     }
@@ -76,7 +76,7 @@ impl GeneratorStrategy {
     /// [`AutoError::Config`] or [`AutoError::Coarse`] names the first one that is out of range.
     pub fn check(&self) -> Result<(), AutoError> {
         self.config.check()?;
-        // Propagated points are not extracted from a map, and have a number of their own.
+        // Propagated points are not extracted from a map, and their number is configured elsewhere.
         let extracts = self.kind != GeneratorKind::Propagation && self.parts == PromptParts::Points;
         ConfigError::check(!extracts || self.points > 0, "points", || "0".to_owned(), "at least 1")?;
         Ok(self.clean_up.check()?)
@@ -97,7 +97,7 @@ impl Default for Strategy {
 }
 
 impl Strategy {
-    /// The preset for learning the prompts of this strategy.
+    /// The learning preset for the prompts of this strategy.
     pub fn learning(&self, seed: u64, members: usize) -> AssistConfig {
         let preset = match self {
             Self::MaskPropagation(_) => AssistConfig::mixed(),
@@ -106,7 +106,7 @@ impl Strategy {
         preset.with_seed(seed).with_members(members)
     }
 
-    /// Sets the random seed of everything.
+    /// Sets all random seeds.
     #[must_use]
     pub fn with_seed(self, seed: u64) -> Self {
         match self {
@@ -129,8 +129,8 @@ impl Strategy {
         }
     }
 
-    /// Fits what the strategy needs to the annotated slices: nothing for mask propagation, a gate and generators otherwise, after all
-    /// slices were embedded.
+    /// Fits what the strategy needs to the annotated slices: nothing for mask propagation; otherwise a gate and generators, after all
+    /// slices are embedded.
     ///
     /// # Errors
     /// As [`Strategy::check`] and [`GeneratorConfig::fit`].
@@ -161,7 +161,7 @@ impl Strategy {
     /// Fits and segments in one call: [`Strategy::fit`], then [`FittedStrategy::segment`].
     ///
     /// # Errors
-    /// As those.
+    /// As [`Strategy::fit`] and [`FittedStrategy::segment`].
     pub fn segment<B: Backend>(
         &self,
         annotated: Vec<AnnotatedSlice<B>>,
@@ -173,7 +173,7 @@ impl Strategy {
     }
 }
 
-/// A strategy and what it has fitted to annotated slices. A clone shares it.
+/// A strategy with everything that was fitted to annotated slices. A clone shares it.
 #[derive(Debug, Clone)]
 pub struct FittedStrategy<B: Backend> {
     annotated: Arc<[AnnotatedSlice<B>]>,
@@ -200,8 +200,7 @@ impl<B: Backend> FittedStrategy<B> {
         }
     }
 
-    /// What segments slices with the fitted generators and a predictor; `None` for mask propagation, which needs the masks of
-    /// neighbours.
+    /// A segmenter with the fitted generators and a predictor. Returns `None` for mask propagation, which needs the masks of neighbours.
     ///
     /// # Errors
     /// As [`FittedGenerators::segmenter`].
@@ -212,7 +211,7 @@ impl<B: Backend> FittedStrategy<B> {
         }
     }
 
-    /// Segments the slices that are not annotated. If the observer stops it, the result is partial: see [`Segmentation::stopped`].
+    /// Segments the slices that are not annotated. If the observer stops the call, the result is partial: see [`Segmentation::stopped`].
     ///
     /// # Errors
     /// If a slice cannot be read, embedded or segmented: as [`propagate_masks`] and [`VolumeSegmenter::segment`].

@@ -75,7 +75,7 @@ pub(crate) fn square(shift: usize) -> Array2<bool> {
     rectangle(10..26, 14 + shift..30 + shift)
 }
 
-/// A bright square in stripes, which moves from slice to slice; outside of slices 2 to 7 there are other stripes alone.
+/// Image of a bright square in stripes, which moves from slice to slice. Slices outside of 2 to 7 have only other stripes.
 pub(crate) fn moving_image(index: usize) -> Array3<u8> {
     let shows = (2..8).contains(&index);
     let level = |(row, column): (usize, usize)| match (shows, square(index)[(row, column)]) {
@@ -91,14 +91,14 @@ pub(crate) fn moving_outline(index: usize) -> Array2<bool> {
     if (2..8).contains(&index) { square(index) } else { nothing() }
 }
 
-/// Dice of two masks of which one has a pixel.
+/// Dice of two masks. At least one of them has a pixel.
 pub(crate) fn dice(a: &Array2<bool>, b: &Array2<bool>) -> f64 {
     let both = a.iter().zip(b).filter(|&(&a, &b)| a && b).count();
     let total = a.iter().chain(b).filter(|&&inside| inside).count();
     2.0 * both as f64 / total as f64
 }
 
-/// An observer that stops after so many calls.
+/// An observer that stops after this many calls.
 pub(crate) fn stop_after(calls: usize) -> impl FnMut(&Progress) -> ControlFlow<()> {
     let mut seen = 0;
     move |_| {

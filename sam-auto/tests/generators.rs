@@ -1,4 +1,4 @@
-//! Generators on small volumes: what holds whatever the model sees.
+//! Generators on small volumes: properties that hold for any model.
 
 use std::{ops::ControlFlow, sync::Arc};
 
@@ -26,7 +26,7 @@ fn square() -> Array2<bool> {
     rectangle(10..26, 20..36)
 }
 
-/// A bright square in stripes, or stripes of another direction alone.
+/// A bright square in stripes, or only stripes of another direction.
 fn image(shows: bool) -> Array3<u8> {
     let level = |(row, column): (usize, usize)| match (shows, square()[(row, column)]) {
         (true, true) => 220,
@@ -75,7 +75,7 @@ fn one_annotated_slice_is_enough_for_every_generator() {
     for method in methods() {
         let generator = fit(method.clone(), PromptExtraction::default(), &annotated);
         let found = prompts(&generator, &slices, 5).expect("a slice like it");
-        // The next slice is the same image: its box is about the square's.
+        // The next slice is the same image, so its box is about that of the square.
         let boxes = found.expect("the square is there").boxes;
         let widest = boxes.iter().max_by(|a, b| (a.x_max - a.x_min).total_cmp(&(b.x_max - b.x_min))).expect("a box");
         assert!(widest.contains(28.0, 18.0), "{method:?} finds {widest:?}");
@@ -150,7 +150,7 @@ fn annotated_slices_stay_and_the_clean_up_keeps_the_largest_component() {
         let found =
             segmenter.expect("a generator").segment(&slices, &outlines, &mut ignore_progress()).expect("a volume");
         assert_eq!(found.slices[4], SegmentedSlice::Annotated(square()));
-        // Three that are one agree.
+        // Three identical generators agree.
         assert!(found.agreement.values().all(|agreement| agreement.slice >= 1.0));
         assert_eq!(found.agreement.len(), 8);
         if clean_up != CleanUp::Nothing {
@@ -242,7 +242,7 @@ proptest! {
         prop_assert_eq!(runs.len(), 1);
         let reached: Vec<usize> = runs[0].reached().collect();
         prop_assert!(reached.contains(&index));
-        // One call for each slice that was read, no more than could be reached.
+        // One call for each slice that was read, and no more calls than slices in reach.
         prop_assert!(seen.iter().enumerate().all(|(at, &(done, total, _))| done == at + 1 && done <= total));
         prop_assert!(reached.iter().all(|&slice| seen.iter().any(|&(.., read)| read == Some(slice))));
         if seen.len() > 1 {

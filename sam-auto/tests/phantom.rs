@@ -1,7 +1,7 @@
 //! Quality of mask propagation: Dice on a phantom, with a tiny SAM that has learned it.
 //!
-//! A SAM of random weights segments nothing, so its whole decoder learns the phantom first. Weights, seeds and images are fixed: the
-//! Dice of a slice depends on nothing but the code.
+//! A SAM of random weights segments nothing, so its whole decoder learns the phantom first. Weights, seeds and images are fixed, so the
+//! Dice of a slice depends only on the code.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ fn a_structure_that_moves_and_ends_is_followed() -> TestResult {
         (3..7).map(|index| found.slices[index].mask().map_or(0.0, |mask| dice(mask, &moving_outline(index)))).collect();
     println!("{scores:.3?}, losses {:.3} to {:.3}", learned.losses[0], learned.losses[learned.losses.len() - 1]);
     assert!(scores.iter().all(|&score| score > 0.8), "{scores:?}");
-    // Slice 8 is annotated as empty: nothing is found behind it.
+    // Slice 8 is annotated as empty, so nothing is found beyond it.
     assert_eq!(found.slices[9], SegmentedSlice::Empty);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Mask propagation through small volumes: the rules hold whatever the model predicts.
+//! Mask propagation through small volumes: rules that hold for any prediction of the model.
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
@@ -35,7 +35,7 @@ fn segment(
     Ok((found.slices, reached))
 }
 
-/// Accepts whatever the model answers, as long as it answers something.
+/// A config that accepts every mask that is not empty.
 fn lenient() -> MaskPropagationConfig {
     let extraction = PromptExtraction::default().with_points(2).with_min_pixels(1);
     MaskPropagationConfig::default().with_extraction(extraction).with_min_iou(0.0).with_max_growth(f32::INFINITY)
@@ -71,7 +71,7 @@ fn an_empty_annotation_ends_propagation() {
 
 #[test]
 fn jumps_end_propagation_outside_and_are_bridged_between_annotated_slices() {
-    // No overlap is above 1: every prediction is a jump.
+    // No overlap is above 1, so every prediction is a jump.
     let strict = lenient().with_min_iou(1.1);
     let annotated = BTreeMap::from([(2, outline()), (4, outline())]);
     let (slices, _) = segment(&annotated, &strict).expect("a valid task");

@@ -25,7 +25,7 @@ fn stored_rounds_are_read_and_written_alike() -> Result<(), serde_json::Error> {
     for stored in STORED {
         let round: RoundConfig = serde_json::from_str(stored)?;
         assert_eq!(serde_json::to_string(&round)?, stored);
-        // Defaults are those of 890622d, too.
+        // The defaults are those of 890622d, too.
         assert_eq!(round.trust, TrustConfig::new(7));
         assert_eq!(round.learning, round.prompting.learning(7, 3));
     }

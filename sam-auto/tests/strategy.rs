@@ -30,7 +30,7 @@ fn sapnet() -> SapNetConfig {
     SapNetConfig::default().with_iterations(12).with_seed(3)
 }
 
-/// Every slice passes the gate.
+/// A gate that every slice passes.
 fn open_gate() -> GateConfig {
     GateConfig::default().with_threshold(-5.0)
 }
@@ -67,7 +67,7 @@ fn sapnet_is_trained_once_for_prompts_and_trust() -> TestResult {
     let annotated = annotated(&source);
     for (kind, own, of_trust) in [
         (GeneratorKind::Sapnet, 12, 0),
-        // Two networks, and the classifier's iterations.
+        // Iterations of two networks and of the classifier.
         (GeneratorKind::Ensemble, 24 + ClassifierConfig::default().iterations, 0),
         // Without a SAP-Net among the generators, trust trains one.
         (GeneratorKind::Panet, 1, 12),
@@ -86,7 +86,7 @@ fn sapnet_is_trained_once_for_prompts_and_trust() -> TestResult {
             (1..=own).map(|done| (done, own)).chain((1..=of_trust).map(|done| (done, of_trust))).collect();
         assert_eq!(trained, expected, "{kind}");
 
-        // A strategy that has fitted nothing gives the same ranking: what is reused is what would be fitted.
+        // A strategy that has fitted nothing gives the same ranking, so reuse does not change the result.
         let nothing = Strategy::default().fit(annotated.clone(), &source, &mut ignore_progress())?;
         let alone = trust().rank(&nothing, &predictor, &found, &source, &mut ignore_progress())?;
         assert_eq!(ranking, alone, "{kind}");
@@ -207,7 +207,7 @@ fn values_out_of_range_are_refused_before_any_slice_is_embedded() {
         let parts = GeneratorStrategy::new(*kind);
         assert!(of(parts.clone().with_points(usize::from(parts.parts != PromptParts::Box)), config()).check().is_ok());
     }
-    // Propagated points have a number of their own.
+    // Propagated points have their own number.
     assert!(of(GeneratorStrategy::new(GeneratorKind::Propagation).with_points(0), config()).check().is_ok());
     let jitter = BoxJitter { range: JitterRange::Pixels(-1.0), ..BoxJitter::default() };
     for trust in [
@@ -224,7 +224,7 @@ fn a_stopped_call_leaves_a_marked_part_or_nothing() -> Result<(), AutoError> {
     let predictor = fixed();
     let source = source(&predictor);
     let annotated = annotated(&source);
-    // No mask counts as a jump, which would not be final.
+    // No mask counts as a jump. A jumped mask would not be final.
     let propagation = MaskPropagationConfig::default()
         .with_min_iou(0.0)
         .with_max_growth(f32::INFINITY)
@@ -248,12 +248,12 @@ fn a_stopped_call_leaves_a_marked_part_or_nothing() -> Result<(), AutoError> {
     let whole = fitted.segment(&predictor, &source, &mut ignore_progress())?;
     let ranking = trust().rank(&fitted, &predictor, &whole, &source, &mut stop_after(3))?;
     assert_eq!((ranking.slices.len(), ranking.stopped), (3, true));
-    // While slices are embedded, and while SAP-Net is trained.
+    // Stops while slices are embedded, and while SAP-Net is trained.
     for calls in [3, 15] {
         let stopped = strategy(GeneratorKind::Sapnet).fit(annotated.clone(), &source, &mut stop_after(calls));
         assert!(matches!(stopped, Err(AutoError::Stopped)), "{calls}");
     }
-    // After the last iteration of the first of two networks: the observer need not say so twice.
+    // Stops after the last iteration of the first of two networks. The observer is not called again.
     let mut calls = 0;
     let stopped = strategy(GeneratorKind::Ensemble).fit(annotated.clone(), &source, &mut |_: &Progress| {
         calls += 1;
@@ -261,7 +261,7 @@ fn a_stopped_call_leaves_a_marked_part_or_nothing() -> Result<(), AutoError> {
     });
     assert!(matches!(stopped, Err(AutoError::Stopped)));
     assert_eq!(calls, 11 + 12);
-    // In the first iteration after the 11 slices were embedded.
+    // Stops in the first iteration after the 11 slices were embedded.
     for kind in [GeneratorKind::Classification, GeneratorKind::Propagation] {
         let stopped = strategy(kind).fit(annotated.clone(), &source, &mut stop_after(12));
         assert!(matches!(stopped, Err(AutoError::Stopped)), "{kind}");

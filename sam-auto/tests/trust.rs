@@ -1,4 +1,4 @@
-//! Trust in segmented volumes: the rules hold whatever the model predicts.
+//! Trust in segmented volumes: rules that hold for any prediction of the model.
 
 use std::{ops::ControlFlow, sync::Arc};
 
@@ -89,14 +89,14 @@ fn every_slice_that_is_not_annotated_is_measured_and_ranked() -> Result<(), Auto
     for (&slice, signals) in &measured {
         assert_eq!(signals.found(), [1, 3, 4].contains(&slice));
         assert!(Signal::ALL.iter().all(|&signal| (0.0..=1.0).contains(&signals.get(signal))), "{signals:?}");
-        // It does not depend on what was measured before.
+        // The signals do not depend on earlier measurements.
         assert_eq!(signals, &meter.measure_slice(&source, &volume, slice)?);
     }
     let is = |slice: usize, signal, value: f32| (measured[&slice].get(signal) - value).abs() < 1e-5;
     assert!(is(1, Signal::Agreement, 0.4) && is(3, Signal::Agreement, 1.0));
     assert!(is(1, Signal::PredictedIou, 0.9) && is(0, Signal::PredictedIou, 1.0));
     assert!(is(0, Signal::Neighbours, 0.0) && is(3, Signal::Intensity, 1.0));
-    // Specks have no box to ask again for.
+    // Specks have no box, so they are not predicted again.
     assert!(is(4, Signal::Jitter, 0.0) && is(4, Signal::Stability, 0.0));
     assert!(measured[&1].get(Signal::Neighbours) < measured[&3].get(Signal::Neighbours));
     assert!(measured[&1].get(Signal::Intensity) < 0.1);

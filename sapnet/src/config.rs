@@ -11,7 +11,7 @@ use crate::{BiasedDiceLossConfig, FourierPositionConfig, SapnetError, SupportCon
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Fusion {
-    /// Nowhere: the network has no position encoding.
+    /// No position encoding.
     None,
     /// After the network, `F = phi(E) (+) PE`: our reading of the paper's Eq. 5.
     #[default]
@@ -37,14 +37,14 @@ impl Default for NetworkConfig {
     }
 }
 
-/// The largest numbers of annotated slices in an episode; other slices take part in other episodes.
+/// Maximum numbers of annotated slices in an episode. Other slices take part in other episodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct EpisodeConfig {
-    /// Slices that the prototypes come from. At least one shows the object.
+    /// Maximum number of support slices, which the prototypes come from. At least one shows the object.
     pub support: usize,
-    /// Slices that are segmented with them.
+    /// Maximum number of query slices, which are segmented with the prototypes.
     pub query: usize,
 }
 
@@ -67,10 +67,10 @@ pub struct SapNetConfig {
     pub fusion: Fusion,
     /// The position encoding.
     pub position: FourierPositionConfig,
-    /// Length of the network's half of a pixel's vector. Both halves are scaled to fixed lengths, so that neither dominates
-    /// the cosine. For [`Fusion::Late`] only.
+    /// Length of the feature half of a pixel's vector. Both halves are scaled to fixed lengths, so that neither dominates the cosine. For
+    /// [`Fusion::Late`] only.
     pub feature_weight: f64,
-    /// Length of the position's half.
+    /// Length of the position half of a pixel's vector.
     pub position_weight: f64,
     /// How pixels are compared with prototypes.
     pub support: SupportConfig,
@@ -120,7 +120,7 @@ impl SapNetConfig {
     /// Checks every hyperparameter. [`SapNet::fit`](crate::SapNet::fit) does it first.
     ///
     /// # Errors
-    /// [`SapnetError::Config`] for the first that is invalid.
+    /// [`SapnetError::Config`] names the first hyperparameter that is invalid.
     pub fn check(&self) -> Result<(), SapnetError> {
         for (parameter, count) in [
             ("sapnet.network.hidden", self.network.hidden),

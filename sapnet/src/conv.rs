@@ -1,8 +1,8 @@
 //! Convolutions as matrix products, with gradients that are matrix products too.
 //!
-//! burn 0.21 computes the gradient of a convolution's weights as a convolution with kernels of the image's size, which takes
-//! longer on a CPU than the rest of a step. Maps are stored here with the channels of a pixel together, so that a CPU's matrix
-//! product packs the small weights, never the large map.
+//! burn 0.21 computes the gradient of a convolution's weights as a convolution with kernels of the image's size. On a CPU this takes longer
+//! than the rest of a step. Here, maps store the channels of a pixel together, so that a CPU's matrix product packs the small weights,
+//! never the large map.
 
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;

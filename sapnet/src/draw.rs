@@ -1,4 +1,4 @@
-//! Drawing of episodes: which annotated slices are support, and which are query.
+//! Drawing of episodes: which annotated slices are support and which are query.
 
 use rand::{Rng, RngExt, seq::SliceRandom};
 
@@ -12,13 +12,13 @@ pub(crate) struct Episode {
 }
 
 impl EpisodeConfig {
-    /// Splits the annotated slices at random. No slice is on both sides, and at least one slice of the support shows the object.
+    /// Splits the annotated slices at random. No slice is both support and query, and at least one support slice shows the object.
     ///
-    /// If only one slice shows it, that slice is always support; if it is the only slice, it is also the query.
+    /// If only one slice shows the object, it is always support. If it is the only slice, it is also the query.
     pub(crate) fn draw(self, shows_object: &[bool], rng: &mut impl Rng) -> Episode {
         let mut rest: Vec<usize> = (0..shows_object.len()).collect();
         rest.shuffle(rng);
-        // An episode without the object in its support has nothing to train on.
+        // Without the object in its support, an episode has nothing to train on.
         let Some(first) = rest.iter().position(|&slice| shows_object[slice]).map(|at| rest.remove(at)) else {
             return Episode { support: rest, query: Vec::new() };
         };

@@ -1,4 +1,4 @@
-//! Few-shot episodes: annotated slices segment other slices, and the alignment loss checks the reverse direction.
+//! Few-shot episodes: annotated slices (support) segment other slices (query), and the alignment loss checks the reverse direction.
 
 use burn::backend::Autodiff;
 use burn::tensor::backend::Backend;
@@ -11,7 +11,7 @@ use crate::prototype::{AREA_EPSILON, PixelVectors, averaging_weights};
 use crate::setters::setters;
 use crate::{BilinearResize, SapnetError};
 
-/// How prototypes are compared with pixels.
+/// Configuration of the comparison of prototypes with pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -39,7 +39,7 @@ impl SupportConfig {
 
 setters!(SupportConfig { with_scale: scale: f64 });
 
-/// An annotated image, prepared once for all episodes: its pixels' weights in prototypes and in losses.
+/// An annotated image, prepared once for all episodes: the weights of its pixels in prototypes and in losses.
 #[derive(Debug, Clone)]
 pub(crate) struct Shot<B: Backend> {
     /// Weights of the features' pixels in the means of background and object, `[1, 2, pixels]`.
@@ -51,7 +51,7 @@ pub(crate) struct Shot<B: Backend> {
 }
 
 impl<B: Backend> Shot<B> {
-    /// Pixels in neither mask are ignored; pixels in both are background in the losses, as in PANet.
+    /// Prepares an image. Pixels in neither mask are ignored; pixels in both are background in the losses, as in PANet.
     ///
     /// # Shapes
     /// - foreground, background: `[1, mask_height, mask_width]`, the size that `to_image` leads to
@@ -98,7 +98,7 @@ impl<B: Backend> Shot<Autodiff<B>> {
 pub struct Support<B: Backend> {
     scale: f64,
     ways: usize,
-    /// Way by way, each with as many shots.
+    /// Images way by way, with the same number of shots each.
     images: Vec<(PixelVectors<B>, Shot<B>)>,
     /// Channels, height and width of the features.
     expected: [usize; 3],
@@ -126,7 +126,7 @@ impl<B: Backend> Segmentation<B> {
 }
 
 impl<B: Backend> Support<B> {
-    /// Combines annotated images.
+    /// Makes a support from annotated images.
     ///
     /// Pixels in neither mask are ignored; pixels in both are background in the alignment loss, as in PANet. A mask may be
     /// empty (a slice without the object): it adds a zero vector to the mean over the shots, which does not change the cosine.
@@ -164,7 +164,7 @@ impl<B: Backend> Support<B> {
         Ok(Self { scale: config.scale, ways, images, expected: [channels, height, width], to_image })
     }
 
-    /// The support of one class, from prepared images.
+    /// Makes the support of one class from prepared images.
     pub(crate) fn of_shots(
         config: SupportConfig,
         images: Vec<(PixelVectors<B>, Shot<B>)>,
@@ -200,7 +200,7 @@ impl<B: Backend> Support<B> {
         Ok(Segmentation { logits: self.to_image.forward(coarse.clone()), coarse })
     }
 
-    /// Only [`Segmentation::coarse`], image by image.
+    /// Computes only [`Segmentation::coarse`], image by image.
     pub(crate) fn coarse(&self, query: &[PixelVectors<B>]) -> Tensor<B, 4> {
         let prototypes = self.prototypes();
         let logits = query.iter().map(|vectors| self.as_maps(vectors.logits(prototypes.clone(), self.scale)));
@@ -212,11 +212,12 @@ impl<B: Backend> Support<B> {
         self.to_image.forward(maps)
     }
 
-    /// The paper's `L_align`: the query's *predicted* mask gives prototypes, and the loss is that of segmenting the support with them.
+    /// The alignment loss, `L_align` in the paper: the query's *predicted* mask gives prototypes, and the loss is that of segmenting the
+    /// support with them.
     ///
-    /// The predicted mask is the most likely class at the features' size. It has no gradient, but the features that it selects
-    /// have. Every image of way w is scored on background and w only, by the cross-entropy over its annotated pixels; the loss is
-    /// the mean over all ways and shots. A way that is not predicted anywhere in the query adds 0.
+    /// The predicted mask is the most likely class at the features' size. It has no gradient, but the features that it selects have one.
+    /// Every image of way w is scored on background and w only, by the cross-entropy over its annotated pixels. The loss is the mean over
+    /// all ways and shots. A way that is not predicted anywhere in the query adds 0.
     ///
     /// # Shapes
     /// - query: `[n, channels, height, width]`
@@ -249,7 +250,7 @@ impl<B: Backend> Support<B> {
         total / self.images.len() as f64
     }
 
-    /// A query's vectors, if its shape fits the support.
+    /// Vectors of a query, if its shape fits the support.
     fn query(&self, query: Tensor<B, 4>) -> Result<PixelVectors<B>, SapnetError> {
         let ([n, ..], [channels, height, width]) = (query.dims(), self.expected);
         SapnetError::check_shape("query features", &[n, channels, height, width], &query.dims())?;
@@ -263,7 +264,7 @@ impl<B: Backend> Support<B> {
     }
 }
 
-/// The object's logit minus that of the background, before resizing.
+/// Margins: the object's logit minus that of the background, before resizing.
 ///
 /// # Shapes
 /// - coarse: `[n, 2, height, width]`

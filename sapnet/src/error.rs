@@ -84,7 +84,7 @@ impl SapnetError {
         tensor: &'static str,
         values: &Tensor<B, D>,
     ) -> Result<(), Self> {
-        // The plain sum of finite numbers may overflow. Times 0, finite numbers give 0, all others NaN.
+        // The plain sum of finite numbers may overflow. Multiplied by 0, finite numbers give 0, all others NaN.
         let spoiled = (values.clone() * 0.0).sum().into_scalar().elem::<f32>();
         if spoiled.is_nan() { Err(Self::NotFinite { tensor }) } else { Ok(()) }
     }

@@ -1,5 +1,5 @@
-//! SAP-Net, the spatial-aware prototypical network of SAM^auto, and PANet, which it extends: few-shot segmentation from feature
-//! maps and a few masks to coarse masks.
+//! Few-shot coarse segmentation: SAP-Net, the spatial-aware prototypical network of SAM^auto, and PANet, which it extends. From feature
+//! maps and a few masks, they predict coarse masks.
 //!
 //! The crate does not depend on SAM: features may come from any frozen encoder. It is generic over burn's backend.
 //!
@@ -15,7 +15,7 @@
 //!
 //! Top-K post-processing of coarse masks is `sam_prompt::largest_components`.
 //!
-//! Prototypes, distances, losses and gradients are tested against outputs of PANet's own code, positions against SAM's. Eq. 7 has
+//! Prototypes, distances, losses and gradients are tested against outputs of PANet's own code, position encodings against SAM's. Eq. 7 has
 //! no reference code: it is tested against values of the formula as we read it.
 //!
 //! # Use
@@ -89,7 +89,7 @@ pub use sap_net::SapNet;
 pub use segmenter::{CoarseSegmenter, PaNet, check_query};
 pub use trainer::SapNetTrainer;
 
-/// The program of the README, compiled and run with the documentation's tests.
+/// Compiles and runs the program of the README as a documentation test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct ReadmeExample;

@@ -14,8 +14,8 @@ use crate::setters::setters;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct BiasedDiceLossConfig {
-    /// Weight of false positives, beta. 1 gives the plain soft Dice loss; the paper asks for more but
-    /// gives no value. Our default is 2, close to the Tversky loss's usual 0.7 to 0.3.
+    /// Weight of false positives, beta. 1 gives the plain soft Dice loss. The paper asks for a larger weight but gives no value. Our
+    /// default is 2, close to the usual 0.7 to 0.3 of the Tversky loss.
     pub beta: f64,
     /// Added to numerator and denominator, so that the loss of two empty masks is 0.
     pub epsilon: f64,
@@ -118,9 +118,9 @@ pub(crate) fn two_class_cross_entropy<B: Backend>(
     (cost / counted).squeeze_dim(1)
 }
 
-/// Products of rows, summed: `[n, pixels]` twice to `[n, 1]`.
+/// Sum of the products of each row: `[n, pixels]` twice to `[n, 1]`.
 ///
-/// A matrix product, since the gradient of a sum is a broadcast, which is slow on CPU backends.
+/// Uses a matrix product, because the gradient of a sum is a broadcast, which is slow on CPU backends.
 fn dot<B: Backend>(first: Tensor<B, 2>, second: Tensor<B, 2>) -> Tensor<B, 2> {
     first.unsqueeze_dim::<3>(1).matmul(second.unsqueeze_dim::<3>(2)).squeeze_dim(2)
 }

@@ -40,8 +40,8 @@ impl<B: Backend> Standardise<B> {
     }
 }
 
-/// The fully convolutional network phi: 1 x 1 to the hidden channels, 3 x 3, 1 x 1 to the output channels. There is a ReLU after the
-/// first two, but none at the end, since the cosine needs signs.
+/// The fully convolutional network phi: 1 x 1 to the hidden channels, 3 x 3, 1 x 1 to the output channels. The first two are followed by a
+/// ReLU. The last is not, because the cosine needs signs.
 #[derive(Module, Debug)]
 struct Fcn<B: Backend> {
     reduce: Pointwise<B>,
@@ -55,12 +55,12 @@ pub(crate) struct Network<B: Backend> {
     /// The encoding that joins the features before the network, `[1, pixels, channels]`.
     before: Option<Tensor<B, 3>>,
     fcn: Fcn<B>,
-    /// The encoding that joins them after it.
+    /// The encoding that joins the features after the network.
     behind: Option<Position<B>>,
 }
 
 impl<B: Backend> Network<B> {
-    /// Draws the weights for features of some channels and one size.
+    /// Draws the weights for this number of channels and this feature size.
     pub(crate) fn init(
         config: &SapNetConfig,
         channels: usize,

@@ -104,7 +104,7 @@ impl<B: Backend> FourierPosition<B> {
         let along = |row: usize| self.gaussian.clone().narrow(0, row, 1).reshape([frequencies, 1, 1]) * TAU;
         let x = centres(width, &device).reshape([1, 1, width]);
         let y = centres(height, &device).reshape([1, height, 1]);
-        // Products and sums instead of a matrix product, which some devices round to fewer bits.
+        // Products and sums instead of a matrix product, because some devices round a matrix product to fewer bits.
         let phase = along(0) * x + along(1) * y;
         Tensor::cat(vec![phase.clone().sin(), phase.cos()], 0)
     }

@@ -67,15 +67,15 @@ pub fn cosine_logits<B: Backend>(features: Tensor<B, 4>, prototypes: Tensor<B, 2
     PixelVectors::of_maps(features).logits(prototypes, scale).reshape([n, classes, height, width])
 }
 
-/// The vectors of all pixels of some images, from which prototypes are averaged and with which they are compared.
+/// Vectors of all pixels of some images. Prototypes are averages of them, and are compared with them.
 ///
-/// Scaling and position encoding are never applied pixel by pixel. They are applied to sums over pixels and to products with
-/// prototypes instead: the result is the same, but there are fewer classes than channels, which saves memory traffic in training.
+/// Scaling and position encoding are not applied pixel by pixel, but to sums over pixels and to products with prototypes. The result is the
+/// same. There are fewer classes than channels, so this saves memory traffic in training.
 #[derive(Debug, Clone)]
 pub(crate) struct PixelVectors<B: Backend> {
     /// `[n, pixels, channels]`.
     vectors: Tensor<B, 3>,
-    /// One over the length of each, `[n, pixels, 1]`.
+    /// One over the length of each vector, `[n, pixels, 1]`.
     shares: Tensor<B, 3>,
     position: Option<Position<B>>,
 }
@@ -87,17 +87,18 @@ pub(crate) struct Position<B: Backend> {
     pub(crate) vectors: Tensor<B, 3>,
     /// The length of this half.
     pub(crate) weight: f64,
-    /// The length of the other.
+    /// The length of the feature half.
     pub(crate) feature_weight: f64,
 }
 
 impl<B: Backend> PixelVectors<B> {
-    /// Feature maps as they are, `[n, channels, height, width]`.
+    /// The vectors of feature maps, unchanged. The maps are `[n, channels, height, width]`.
     pub(crate) fn of_maps(maps: Tensor<B, 4>) -> Self {
         Self::new(maps.flatten(2, 3).swap_dims(1, 2), None)
     }
 
-    /// Vectors, `[n, pixels, channels]`, unchanged, or, with a position, scaled to a fixed length and followed by the position.
+    /// Vectors, `[n, pixels, channels]`. With a position, they are scaled to a fixed length and followed by the position; without, they are
+    /// unchanged.
     pub(crate) fn new(vectors: Tensor<B, 3>, position: Option<Position<B>>) -> Self {
         Self { shares: lengths(&vectors).recip(), vectors, position }
     }
@@ -111,7 +112,7 @@ impl<B: Backend> PixelVectors<B> {
     ///
     /// # Shapes
     /// - weights: `[n, classes, pixels]`
-    /// - output: `[n, classes, channels]`, those of the position last
+    /// - output: `[n, classes, channels]`; the channels of the position are last
     pub(crate) fn sums(&self, weights: Tensor<B, 3>) -> Tensor<B, 3> {
         let Some(position) = &self.position else { return weights.matmul(self.vectors.clone()) };
         let scaled = weights.clone() * self.shares.clone().swap_dims(1, 2) * position.feature_weight;
@@ -122,7 +123,7 @@ impl<B: Backend> PixelVectors<B> {
     /// Cosine similarity of every pixel to every prototype, times a scale.
     ///
     /// # Shapes
-    /// - prototypes: `[classes, channels]`, those of the position last
+    /// - prototypes: `[classes, channels]`; the channels of the position are last
     /// - output: `[n, classes, pixels]`
     pub(crate) fn logits(&self, prototypes: Tensor<B, 2>, scale: f64) -> Tensor<B, 3> {
         let length = prototypes.clone().square().sum_dim(1).clamp_min(SQUARED_LENGTH_FLOOR).sqrt();
@@ -147,7 +148,7 @@ impl<B: Backend> PixelVectors<B> {
 
 /// The lengths of all pixels' vectors: `[n, pixels, channels]` to `[n, pixels, 1]`.
 ///
-/// Summed by a matrix product, since the gradient of a sum is a broadcast, which is slow on CPU backends.
+/// Uses a matrix product, because the gradient of a sum is a broadcast, which is slow on CPU backends.
 fn lengths<B: Backend>(vectors: &Tensor<B, 3>) -> Tensor<B, 3> {
     let [_, _, channels] = vectors.dims();
     let squares = vectors.clone() * vectors.clone();

@@ -31,22 +31,22 @@ impl<B: Backend> BilinearResize<B> {
     /// - output: `[n, channels, to_height, to_width]`
     ///
     /// # Panics
-    /// If the maps do not have the size this was made for.
+    /// If the maps do not have the size that this was made for.
     pub fn forward(&self, maps: Tensor<B, 4>) -> Tensor<B, 4> {
         between(self.rows.clone(), maps, self.columns.clone())
     }
 
-    /// The adjoint (transposed) map: `sum(forward(x) * y) == sum(x * adjoint(y))` for all x and y.
+    /// The adjoint (transpose) of the resize: `sum(forward(x) * y) == sum(x * adjoint(y))` for all x and y.
     ///
-    /// It carries weights from the target size back to the source size, so that a weighted sum over resized maps costs no more
-    /// than one over the maps themselves.
+    /// It carries weights from the target size back to the source size, so that a weighted sum over resized maps costs no more than one
+    /// over the maps themselves.
     ///
     /// # Shapes
     /// - maps: `[n, channels, to_height, to_width]`
     /// - output: `[n, channels, from_height, from_width]`
     ///
     /// # Panics
-    /// If the maps do not have the size this was made for.
+    /// If the maps do not have the size that this was made for.
     pub fn adjoint(&self, maps: Tensor<B, 4>) -> Tensor<B, 4> {
         between(self.rows.clone().transpose(), maps, self.columns.clone().transpose())
     }
@@ -57,7 +57,7 @@ fn between<B: Backend>(left: Tensor<B, 2>, maps: Tensor<B, 4>, right: Tensor<B, 
     left.unsqueeze::<4>().matmul(maps.matmul(right.unsqueeze::<4>()))
 }
 
-/// Weights of the old pixels (across) for every new pixel (down), along one axis.
+/// Weights of the old pixels (columns) for every new pixel (rows), along one axis.
 ///
 /// # Shapes
 /// - output: `[to, from]`

@@ -9,7 +9,7 @@ use crate::segmenter::{Prototypes, check_query};
 use crate::trainer::stop_reason;
 use crate::{AnnotatedFeatures, CoarseSegmenter, SapNetConfig, SapNetTrainer, SapnetError};
 
-/// The spatial-aware prototypical network: a small network trained on the annotated slices of one case, and the prototypes of
+/// The spatial-aware prototypical network (SAP-Net): a small network trained on the annotated slices of one case, and the prototypes of
 /// these slices.
 ///
 /// Use it for slices of that case only: features and positions of other cases differ.
@@ -56,7 +56,7 @@ impl<B: Backend> SapNet<B> {
         &self.losses
     }
 
-    /// Whether all iterations were done, or the observer stopped the training.
+    /// Why training ended: all iterations were done, or the observer stopped it.
     pub fn stop_reason(&self) -> StopReason {
         stop_reason(&self.losses, &self.config)
     }

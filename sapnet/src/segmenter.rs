@@ -7,11 +7,11 @@ use burn::tensor::{Bool, Tensor};
 use crate::prototype::PixelVectors;
 use crate::{AnnotatedFeatures, BilinearResize, SapnetError, Support, SupportConfig};
 
-/// A method that was fitted to annotated slices and segments other slices.
+/// Coarse segmenter: a method that was fitted to annotated slices and segments other slices.
 ///
 /// The trait is object-safe, and fitted segmenters can be shared between threads.
 pub trait CoarseSegmenter<B: Backend>: Send + Sync {
-    /// The probability of the object for every pixel, at any output size.
+    /// Predicts the probability of the object for every pixel, at any output size.
     ///
     /// # Shapes
     /// - features: `[n, channels, height, width]`, channels and size those of the annotated slices
@@ -23,7 +23,7 @@ pub trait CoarseSegmenter<B: Backend>: Send + Sync {
     /// [`SapnetError::NotFinite`] if a feature is NaN or infinite.
     fn predict(&self, features: Tensor<B, 4>, size: [usize; 2]) -> Result<Tensor<B, 3>, SapnetError>;
 
-    /// The mask of the pixels where the object is more likely than the background.
+    /// Segments: returns the mask of the pixels where the object is more likely than the background.
     ///
     /// # Errors
     /// As [`CoarseSegmenter::predict`].
@@ -32,7 +32,7 @@ pub trait CoarseSegmenter<B: Backend>: Send + Sync {
     }
 }
 
-/// Prototypes of background and object, and the scale of their comparison with pixels.
+/// Prototypes of background and object, and the scale for comparing them with pixels.
 #[derive(Debug, Clone)]
 pub(crate) struct Prototypes<B: Backend> {
     /// `[2, channels]`, the background first.
@@ -64,7 +64,7 @@ impl<B: Backend> Prototypes<B> {
     }
 }
 
-/// Checks that features to be segmented fit those of the annotated slices. Every [`CoarseSegmenter`] calls it first.
+/// Checks that the features of a query fit those of the annotated slices. Every [`CoarseSegmenter`] calls it first.
 ///
 /// # Shapes
 /// - features: `[n, channels, height, width]`
@@ -95,7 +95,7 @@ pub struct PaNet<B: Backend> {
 }
 
 impl<B: Backend> PaNet<B> {
-    /// Averages the features of all annotated slices.
+    /// Computes the prototypes from the features of all annotated slices.
     ///
     /// # Errors
     /// [`SapnetError::Config`] if the configured scale is not positive.

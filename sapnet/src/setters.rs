@@ -2,8 +2,8 @@
 
 /// Implements `with_*` methods, each of which replaces one field of a configuration.
 ///
-/// burn's `Config` derive would write them too, but its serialisation knows neither default values for missing fields nor refuses
-/// unknown ones; configurations that are stored already need both.
+/// burn's `Config` derive would write them too, but its deserialisation has no default values for missing fields and does not refuse
+/// unknown fields. Stored configurations need both.
 macro_rules! setters {
     ($config:ident { $($setter:ident: $field:ident: $type:ty),* $(,)? }) => {
         impl $config {

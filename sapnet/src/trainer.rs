@@ -21,13 +21,13 @@ use crate::prototype::PixelVectors;
 use crate::segmenter::Prototypes;
 use crate::{AnnotatedFeatures, BiasedDiceLoss, BilinearResize, SapNet, SapNetConfig, SapnetError, Support};
 
-/// Added to Adam's denominator, so that it is never 0.
+/// Added to the denominator of Adam, so that it is never 0.
 const ADAM_EPSILON: f32 = 1e-8;
 
-/// The random generator's stream for weights. Episodes are drawn from stream 0, so they do not depend on the network's size.
+/// Random stream of the weights. Episodes are drawn from stream 0, so they do not depend on the network's size.
 const WEIGHT_STREAM: u64 = 1;
 
-/// The training of a [`SapNet`]. It can stop after any iteration and continue later, with the same result.
+/// Training of a [`SapNet`]. It can stop after any iteration and continue later, with the same result.
 pub struct SapNetTrainer<B: Backend> {
     config: SapNetConfig,
     /// Channels, height and width of the features.
@@ -91,10 +91,10 @@ impl<B: Backend> SapNetTrainer<B> {
     /// The observer is called after each iteration, with [`Stage::Fit`] and the iteration's loss. A training that it stopped can be
     /// continued by another call, with the same result as without the interruption.
     ///
-    /// This is the only way to train, so it is the place for a guard that keeps two trainings from running at once.
+    /// This is the only way to train, so a guard that keeps two trainings from running at once belongs here.
     ///
     /// # Errors
-    /// [`SapnetError::Diverged`] if the loss is not finite. The network is then that before the failed iteration.
+    /// [`SapnetError::Diverged`] if the loss is not finite. The network then has the weights from before the failed iteration.
     pub fn run(&mut self, observer: &mut Observer<'_>) -> Result<StopReason, SapnetError> {
         while self.losses.len() < self.config.iterations {
             if observer(&self.step()?).is_break() {
@@ -104,7 +104,7 @@ impl<B: Backend> SapNetTrainer<B> {
         Ok(stop_reason(&self.losses, &self.config))
     }
 
-    /// One iteration: splits the annotated slices, segments the query, and updates the network.
+    /// Runs one iteration: splits the annotated slices, segments the query, and updates the network.
     ///
     /// # Errors
     /// [`SapnetError::Diverged`] if the loss is not finite; the network is not updated then.
@@ -121,7 +121,7 @@ impl<B: Backend> SapNetTrainer<B> {
         Ok(Progress::new(Stage::Fit, self.losses.len(), self.config.iterations).with_loss(value))
     }
 
-    /// The network as trained so far, with all annotated slices as its support. [`SapNet::stop_reason`] tells whether the training
+    /// Returns the network as trained so far, with all annotated slices as its support. [`SapNet::stop_reason`] says whether the training
     /// was complete.
     ///
     /// # Errors
@@ -148,7 +148,7 @@ impl<B: Backend> SapNetTrainer<B> {
         })
     }
 
-    /// An episode's loss: of the query segmented by the support, and of the support segmented by the query's prediction.
+    /// Loss of an episode: of the query segmented with the support, and of the support segmented with the query's prediction.
     fn loss(&self, episode: &Episode) -> Tensor<Autodiff<B>, 1> {
         let config = &self.config;
         let support = episode.support.iter().map(|&slice| (self.embed(slice), self.slices[slice].shot.clone()));
@@ -164,7 +164,7 @@ impl<B: Backend> SapNetTrainer<B> {
         }
     }
 
-    /// Cross-entropy and biased Dice loss of some slices' margins, `[n, mask_pixels]`.
+    /// Cross-entropy and biased Dice loss of the margins of some slices, `[n, mask_pixels]`.
     fn query_loss(&self, margins: Tensor<Autodiff<B>, 2>, slices: &[usize]) -> Tensor<Autodiff<B>, 1> {
         let of = |part: fn(&Shot<Autodiff<B>>) -> &Tensor<Autodiff<B>, 2>| {
             Tensor::cat(slices.iter().map(|&slice| part(&self.slices[slice].shot).clone()).collect(), 0)
@@ -176,7 +176,7 @@ impl<B: Backend> SapNetTrainer<B> {
         cross_entropy * self.config.cross_entropy_weight + dice * self.config.dice_weight
     }
 
-    /// A slice's vectors; slices are embedded one by one, so that a map stays in the processor's cache.
+    /// Vectors of a slice. Slices are embedded one by one, so that a map stays in the processor's cache.
     fn embed(&self, slice: usize) -> PixelVectors<Autodiff<B>> {
         self.network.forward(self.slices[slice].features.clone())
     }
@@ -194,7 +194,7 @@ impl<B: Backend> fmt::Debug for SapNetTrainer<B> {
     }
 }
 
-/// Why a training with these losses stopped: only the observer stops it before its last iteration.
+/// Why a training with these losses ended. Only the observer stops it before its last iteration.
 pub(crate) fn stop_reason(losses: &[f32], config: &SapNetConfig) -> StopReason {
     if losses.len() < config.iterations { StopReason::Stopped } else { StopReason::Complete }
 }
@@ -207,7 +207,7 @@ impl<B: Backend> Slice<B> {
         to_image: &BilinearResize<B>,
     ) -> Self {
         let features = standardise.forward(slices.features().clone().narrow(0, index, 1));
-        // Copied to the transposed order once, instead of in every iteration.
+        // Copied once to the transposed order, instead of in every iteration.
         let features = Tensor::<B, 3>::from_data(features.to_data(), &features.device());
         let mask = |masks: &Tensor<B, 3, Bool>| masks.clone().narrow(0, index, 1);
         let shot = Shot::new(mask(slices.foreground()), mask(slices.background()), to_image);

@@ -1,4 +1,4 @@
-//! Every part against the code it follows; `goldens/subset.py` says where the tensors come from.
+//! Every part against its reference code. `goldens/subset.py` says where the tensors come from.
 
 use burn::backend::Autodiff;
 use burn::tensor::activation::sigmoid;
@@ -14,7 +14,7 @@ use sapnet::{
 
 type A = Autodiff<B>;
 
-/// The reference sums in another order, in single precision (seen: 2e-6).
+/// The reference sums in another order, in single precision. The largest difference seen is 2e-6.
 const TOLERANCE: Tolerance = Tolerance { absolute: 1e-5, relative: 1e-5 };
 
 fn load() -> TestResult<Golden> {

@@ -1,4 +1,4 @@
-//! What must hold for any features and masks.
+//! Properties that hold for any features and masks.
 
 use std::f64::consts::PI;
 
@@ -11,7 +11,7 @@ use sapnet::{
     cross_entropy, masked_average,
 };
 
-/// Single precision, sums of up to a few hundred terms of order 1.
+/// For single precision and sums of up to a few hundred terms of order 1.
 const TOLERANCE: f64 = 1e-4;
 
 fn floats<const D: usize>(shape: [usize; D]) -> impl Strategy<Value = Tensor<B, D>> {
@@ -123,7 +123,7 @@ proptest! {
 
 #[test]
 fn nearby_positions_are_alike_as_sigma_says() -> TestResult {
-    // The expected likeness exp(-2 pi² sigma² d²) is a mean over frequencies: 20 000 of them leave an error near 0.005.
+    // The expected similarity exp(-2 pi² sigma² d²) is a mean over frequencies: 20 000 of them leave an error near 0.005.
     let position = FourierPositionConfig::default().with_frequencies(20_000).with_sigma(0.5).init::<B>(&DEVICE)?;
     let row = position.forward([1, 10]).squeeze_dim::<2>(1);
     let likeness = row.clone().slice([0..40_000, 0..1]).transpose().matmul(row) / 20_000.0;

@@ -1,4 +1,4 @@
-//! What fitted segmenters do, on small synthetic slices.
+//! Fitted segmenters on small synthetic slices.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use sapnet::{
 /// Features have 8 x 8 pixels, masks 16 x 16.
 const SIDE: usize = 8;
 
-/// Where an object lies: top, left and side, in pixels of the features.
+/// Position of an object: top, left and side, in pixels of the features.
 type Square = (usize, usize, usize);
 
 fn inside(square: Square, row: usize, column: usize) -> bool {
@@ -25,7 +25,7 @@ fn inside(square: Square, row: usize, column: usize) -> bool {
     (top..top + side).contains(&row) && (left..left + side).contains(&column)
 }
 
-/// Four channels: one for tissue, one for the object (and what looks like it), two of nothing; all with noise.
+/// Four channels: one for tissue, one for the object (and similar squares), two without information; all with noise.
 fn features(slices: &[Vec<Square>], seed: u64) -> Tensor<B, 4> {
     noisy_features(slices, 0.3, seed)
 }
@@ -60,7 +60,7 @@ fn annotated(slices: &[Vec<Square>], seed: u64) -> Result<AnnotatedFeatures<B>, 
     AnnotatedFeatures::new(features(slices, seed), object.clone(), object.bool_not())
 }
 
-/// Small, so that a debug build trains it in a moment.
+/// A config so small that a debug build trains it in a moment.
 fn config() -> SapNetConfig {
     let network = NetworkConfig::default().with_hidden(16).with_channels(8);
     SapNetConfig::default().with_network(network).with_iterations(30).with_learning_rate(1e-2)
@@ -89,7 +89,7 @@ fn five_and_one() -> Vec<Vec<Square>> {
 fn finds_the_object_on_other_slices() -> TestResult {
     let slices = annotated(&five_and_one(), 0)?;
     let test = vec![vec![(3, 3, 4)], vec![(2, 3, 2)]];
-    // Before the network, positions invite it to learn the few annotated places by heart.
+    // With early fusion, the network can memorise the few annotated positions.
     for (fusion, least) in [(Fusion::None, 0.85), (Fusion::Late, 0.85), (Fusion::Early, 0.75)] {
         let net = fit(&slices, &config().with_fusion(fusion))?;
         let dice = dice(net.segment(features(&test, 1), [16, 16])?, masks(&test));
@@ -105,7 +105,7 @@ fn finds_the_object_on_other_slices() -> TestResult {
 
 #[test]
 fn one_annotated_slice_is_enough() -> TestResult {
-    // One slice tells one place alone, and position at its full weight would hold the object to it.
+    // A single slice shows only one position. A position half of full weight would tie the object to it.
     let config = config().with_position_weight(0.5);
     let net = fit(&annotated(&[vec![(2, 2, 3)]], 0)?, &config)?;
     let test = vec![vec![(2, 3, 3)]];
@@ -124,7 +124,7 @@ fn a_slice_without_the_object_gives_an_empty_mask() -> TestResult {
         let probabilities = segmenter.predict(empty.clone(), [16, 16])?;
         assert!(probabilities.clone().is_finite().all().into_scalar());
         assert!(!probabilities.greater_elem(0.5).any().into_scalar());
-        // Features that are all alike, or all zero, are no reason for NaN either.
+        // Constant features and features that are all zero do not give NaN either.
         for value in [0.0, 1.0] {
             let probabilities = segmenter.predict(Tensor::full([1, 4, SIDE, SIDE], value, &DEVICE), [16, 16])?;
             assert!(probabilities.is_finite().all().into_scalar());
@@ -135,7 +135,7 @@ fn a_slice_without_the_object_gives_an_empty_mask() -> TestResult {
 
 #[test]
 fn positions_tell_apart_what_looks_the_same() -> TestResult {
-    // On every slice, the object at the left and its twin at the right; without noise, they differ in nothing else.
+    // On every slice, the object is at the left and its twin at the right. Without noise, they differ only in position.
     let twins = [1, 2, 3, 2].map(|top| vec![(top, 1, 2), (top, 5, 2)]);
     let object = masks(&twins);
     let slices = AnnotatedFeatures::new(noisy_features(&twins, 0.0, 0), object.clone(), object.bool_not())?;

@@ -1,4 +1,4 @@
-//! Takes random decisions in a session until it is killed, and prints each as soon as it is recorded: a program for `tests/crash.rs`.
+//! Makes random decisions in a session until it is killed. Prints each one as soon as it is recorded. `tests/crash.rs` runs this program.
 //!
 //! ```text
 //! cargo run -p sam-annotate --example session_writer -- FOLDER SEED
@@ -39,7 +39,7 @@ fn round(session: &mut Session) -> Result<u64, SessionError> {
     session.record_round(RoundResult::new(config, "none", &cards, labels).with_seed(0), &image)
 }
 
-/// One random decision; `None` if it was impossible now.
+/// Makes one random decision. Returns `None` if it is not possible now.
 fn decide(session: &mut Session, rng: &mut ChaCha8Rng) -> Result<Option<u64>, SessionError> {
     let slice = rng.next_u32() as usize % SLICES;
     match rng.next_u32() % 8 {

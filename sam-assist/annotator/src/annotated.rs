@@ -9,24 +9,24 @@ use serde_json::{Map, Value, json};
 
 use crate::{AnnotateConfig, AnnotateError, Output};
 
-/// A segmented scan.
+/// A segmented scan: the result of an [`Annotator`](crate::Annotator).
 ///
-/// If [`Annotated::stopped`] is set, it is a partial result: it has the structures that were learned, segmented and ranked before the
-/// annotator was stopped, and nothing of the others but the person's outlines.
+/// If [`Annotated::stopped`] is set, the result is partial. It contains the structures that were learned, segmented and ranked before the
+/// stop. Of the other structures it contains only the person's outlines.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Annotated {
-    /// Label values on the scan's grid; the person's slices are as they were annotated.
+    /// Label map on the scan's grid. The person's slices are unchanged.
     pub labels: LabelVolume,
     /// The structures, in the order of their label values.
     pub structures: Vec<AnnotatedStructure>,
-    /// The axis along which the scan was cut.
+    /// The axis along which the scan was sliced.
     pub axis: SliceAxis,
     /// The intensities that the model saw as black and white.
     pub window: ResolvedWindow,
     /// The configuration.
     pub config: AnnotateConfig,
-    /// Whether the events' receiver stopped the work, so that structures are missing.
+    /// Whether the event receiver stopped the work, so that structures are missing.
     pub stopped: bool,
 }
 
@@ -38,23 +38,22 @@ pub struct AnnotatedStructure {
     pub value: u16,
     /// Its name.
     pub name: String,
-    /// Number of annotated slices, those without the structure included.
+    /// Number of annotated slices, including those without the structure.
     pub annotated: usize,
-    /// Its mask on each slice, before structures that overlap were joined.
+    /// Its mask on each slice, before overlapping structures were joined.
     pub slices: Vec<SegmentedSlice>,
-    /// How far the generators of an ensemble agree on each slice, from 0 to 1; empty for one generator.
+    /// Agreement of an ensemble's generators on each slice, from 0 to 1; empty for one generator.
     pub agreement: BTreeMap<usize, f32>,
-    /// The slices that nobody annotated, the least trusted first.
+    /// The slices that nobody annotated, least trusted first.
     pub ranking: Vec<RankedSlice>,
-    /// What was learned, or the card that was given.
+    /// The card that was learned or given.
     pub card: PromptCard,
-    /// Seconds that learning took, embedding not included; `None` if a card was given.
+    /// Learning time in seconds, without embedding; `None` if a card was given.
     pub learning_seconds: Option<f64>,
 }
 
 impl Annotated {
-    /// All slices that nobody annotated and how far each can be trusted, the least trusted first: of several structures, the least trusted
-    /// one counts.
+    /// All slices that nobody annotated, with their trust, least trusted first. If there are several structures, the lowest trust counts.
     pub fn to_check(&self) -> Vec<(usize, f32)> {
         let ranked = self.structures.iter().flat_map(|structure| &structure.ranking);
         least_trusted(ranked.map(|slice| (slice.slice, slice.trust)))
@@ -66,7 +65,7 @@ impl Annotated {
         learned.map(|structure| (structure.value, structure.card.clone())).collect()
     }
 
-    /// Writes the mask, DICOM SEG if wanted, and the record: configuration and results. Returns the mask's paths.
+    /// Writes the mask, DICOM SEG if the output has it, and the record (configuration and results). Returns the mask's paths.
     ///
     /// # Errors
     /// [`AnnotateError::Write`]; [`AnnotateError::Segmentation`]; [`AnnotateError::Record`].
@@ -76,7 +75,7 @@ impl Annotated {
         output.write(scan, &self.labels, &segments, "", self.record())
     }
 
-    /// Configuration and results, as they are written beside the mask.
+    /// The record that is written with the mask: configuration and results.
     pub fn record(&self) -> Map<String, Value> {
         let given = self.structures.iter().filter(|structure| structure.learning_seconds.is_none());
         let cards: Vec<_> = given.map(|structure| structure.card.metadata()).collect();
@@ -99,7 +98,7 @@ impl Annotated {
     }
 }
 
-/// Each slice once with its least trust, the least trusted first.
+/// Each slice once with its lowest trust, least trusted first.
 fn least_trusted(slices: impl Iterator<Item = (usize, f32)>) -> Vec<(usize, f32)> {
     let mut least = BTreeMap::new();
     for (slice, trust) in slices {

@@ -1,4 +1,4 @@
-//! Prompt cards as files: their names, and the window that they were learned through.
+//! Files of prompt cards: their names, and the windows that the cards were learned through.
 
 use std::path::{Path, PathBuf};
 
@@ -7,11 +7,11 @@ use sam_data::Window;
 use sam_files::{WriteError, check_folder};
 use thiserror::Error;
 
-/// Cards that cannot be used or written.
+/// Why prompt cards cannot be used or written.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum CardError {
-    /// A card's file has another ending.
+    /// The name of a card's file has another extension.
     #[error("{} is not a name for a prompt card; end it in .{}", path.display(), PromptCard::ENDING)]
     Name {
         /// The name.
@@ -20,7 +20,7 @@ pub enum CardError {
     /// The folder of a card's file does not exist.
     #[error(transparent)]
     Folder(#[from] WriteError),
-    /// A card that cannot be read, or was made for other weights.
+    /// A card cannot be read, or was made for other weights.
     #[error("the prompt card {} cannot be used", path.display())]
     Unusable {
         /// The card's file.
@@ -29,7 +29,7 @@ pub enum CardError {
         #[source]
         source: sam_assist::AssistError,
     },
-    /// Cards that were learned through different windows, so that none is right for all.
+    /// The cards were learned through different windows, so no window is right for all of them.
     #[error(
         "the cards were learned through different windows, {first} through {first_window} and {other} through {other_window}; choose a \
          window, or use the cards one by one"
@@ -44,7 +44,7 @@ pub enum CardError {
         /// Its window.
         other_window: String,
     },
-    /// There are more or fewer cards than structures.
+    /// The number of cards differs from the number of structures.
     #[error("there are {cards} cards for the structures {structures}; give one for each, in this order")]
     Count {
         /// Number of cards.
@@ -52,7 +52,7 @@ pub enum CardError {
         /// The structures.
         structures: String,
     },
-    /// A window that this version does not know.
+    /// A card was learned through a window that this version does not know.
     #[error("the card of {structure} was learned through an unknown window; choose one")]
     UnknownWindow {
         /// The card's structure.
@@ -63,7 +63,7 @@ pub enum CardError {
     },
 }
 
-/// Checks, before the work, that cards can be written under a name.
+/// Checks, before any work, that cards can be written to this path.
 ///
 /// # Errors
 /// [`CardError::Name`]; [`CardError::Folder`] if the folder does not exist.
@@ -75,7 +75,7 @@ pub fn check_output(path: impl AsRef<Path>) -> Result<(), CardError> {
     Ok(check_folder(path)?)
 }
 
-/// The file of a structure's card: the one given, or one for each label value (`card-1.safetensors`) if there are several.
+/// Path of a structure's card: the given path, or one path for each label value (`card-1.safetensors`) if there are several structures.
 pub fn path_of(given: impl AsRef<Path>, value: u16, is_only: bool) -> PathBuf {
     let given = given.as_ref();
     if is_only {
@@ -85,7 +85,7 @@ pub fn path_of(given: impl AsRef<Path>, value: u16, is_only: bool) -> PathBuf {
     given.with_file_name(format!("{stem}-{value}.{}", PromptCard::ENDING))
 }
 
-/// Reads cards, and refuses those that were made for other weights. `weights_sha256` is in hexadecimal.
+/// Reads cards and refuses those that were made for other weights. `weights_sha256` is in hexadecimal.
 ///
 /// # Errors
 /// [`CardError::Unusable`] names the file.
@@ -99,7 +99,7 @@ pub fn load(paths: &[impl AsRef<Path>], weights_sha256: &str) -> Result<Vec<Prom
     paths.iter().map(|path| load(path.as_ref())).collect()
 }
 
-/// Refuses more or fewer cards than structures, which are given by their names.
+/// Checks that there is one card for each structure. `structures` are their names.
 ///
 /// # Errors
 /// [`CardError::Count`].
@@ -110,7 +110,7 @@ pub fn check_count(cards: &[PromptCard], structures: &[String]) -> Result<(), Ca
     Err(CardError::Count { cards: cards.len(), structures: structures.join(", ") })
 }
 
-/// The window through which a scan is seen: the one given, or for [`Window::Auto`] the one that the cards were learned through.
+/// The intensity window for a scan: the given window, or for [`Window::Auto`] the window of the cards.
 ///
 /// # Errors
 /// [`CardError::Windows`] if the cards were learned through different windows; [`CardError::UnknownWindow`].

@@ -1,4 +1,4 @@
-//! How structures are learned, segmented and ranked.
+//! Configuration of a run.
 
 use sam_assist::AssistConfig;
 use sam_auto::{Strategy, TrustConfig};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::AnnotateError;
 
-/// How structures are learned, segmented and ranked: the configuration of a run.
+/// Configuration of a run: how structures are learned, segmented and ranked.
 ///
 /// It serializes to JSON with the fields `learning`, `prompting` and `trust`, as sessions store it.
 ///
@@ -25,25 +25,25 @@ pub struct AnnotateConfig {
     /// How the other slices are segmented: by mask propagation from slice to slice, or by prompt generators.
     #[serde(rename = "prompting")]
     pub strategy: Strategy,
-    /// How far the segmented slices are trusted.
+    /// How trust in the segmented slices is estimated.
     pub trust: TrustConfig,
 }
 
 impl Default for AnnotateConfig {
-    /// Mask propagation, from prompts that fit it.
+    /// Mask propagation, with the learning that fits it.
     fn default() -> Self {
         Self::new(Strategy::default())
     }
 }
 
 impl AnnotateConfig {
-    /// A strategy, the learning that fits the prompts it gives, and trust that reuses what it fits.
+    /// A configuration with this strategy, the learning that fits its prompts, and trust that reuses its fitted generators.
     pub fn new(strategy: Strategy) -> Self {
         Self { learning: strategy.learning(0, 1), trust: TrustConfig::default().reusing(&strategy), strategy }
     }
 
-    /// This configuration with another strategy, the learning that fits it, and trust that reuses what it fits; its seed and number of
-    /// members stay.
+    /// This configuration with another strategy, the learning that fits its prompts, and trust that reuses its fitted generators. Seed and
+    /// number of members stay.
     #[must_use]
     pub fn with_strategy(self, strategy: Strategy) -> Self {
         let (seed, members) = (self.seed(), self.learning.members);
@@ -51,20 +51,19 @@ impl AnnotateConfig {
         Self { learning, strategy, trust }.with_seed(seed)
     }
 
-    /// This configuration with another learning, which has its own seed.
+    /// This configuration with another learning config, which has its own seed.
     #[must_use]
     pub fn with_learning(self, learning: AssistConfig) -> Self {
         Self { learning, ..self }
     }
 
-    /// This configuration with another estimation of trust.
+    /// This configuration with another trust config.
     #[must_use]
     pub fn with_trust(self, trust: TrustConfig) -> Self {
         Self { trust, ..self }
     }
 
-    /// This configuration with this number of learned members for each structure. Three segment better than one, and take three times as
-    /// long.
+    /// This configuration with another ensemble size of learning. Three members segment better than one, and take three times as long.
     #[must_use]
     pub fn with_members(mut self, members: usize) -> Self {
         self.learning.members = members;
@@ -78,7 +77,7 @@ impl AnnotateConfig {
         Self { strategy: self.strategy.with_seed(seed), trust: self.trust.with_seed(seed), ..self }
     }
 
-    /// The seed of learning, which [`AnnotateConfig::with_seed`] sets with all others.
+    /// The seed of learning. [`AnnotateConfig::with_seed`] sets it together with all others.
     pub fn seed(&self) -> u64 {
         self.learning.seed
     }
@@ -86,7 +85,7 @@ impl AnnotateConfig {
     /// Checks every value.
     ///
     /// # Errors
-    /// [`AnnotateError::Config`] names the first that makes no sense.
+    /// [`AnnotateError::Config`] names the first value that is invalid.
     pub fn check(&self) -> Result<(), AnnotateError> {
         self.learning.check().map_err(|error| AnnotateError::Config(error.into()))?;
         self.strategy.check().map_err(|error| AnnotateError::Config(error.into()))?;
@@ -112,7 +111,7 @@ mod tests {
             assert_eq!(config.trust.gate, gate);
             assert_eq!(config.trust.coarse.method, CoarseMethod::Sapnet(sapnet.clone().with_seed(3)));
         }
-        // What a strategy has by default is what trust has by default.
+        // The defaults of a strategy are the defaults of trust.
         for kind in GeneratorKind::ALL {
             let config = AnnotateConfig::new(Strategy::Generators(GeneratorStrategy::new(*kind)));
             assert_eq!(config.trust, TrustConfig::default());
@@ -132,7 +131,7 @@ mod tests {
 
     #[test]
     fn one_seed_is_the_seed_of_everything() -> serde_json::Result<()> {
-        // A seed that stayed would be found in the JSON.
+        // A seed that was not replaced would be found in the JSON.
         for strategy in crate::testing::strategies(-0.2) {
             let config = AnnotateConfig::new(strategy).with_seed(987_654);
             let text = serde_json::to_string(&config)?;

@@ -1,4 +1,4 @@
-//! What can go wrong in annotating a scan.
+//! Errors of annotating a scan.
 
 use std::path::PathBuf;
 
@@ -14,10 +14,10 @@ use crate::{cards::CardError, rounds::DecisionError, session::SessionError};
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum AnnotateError {
-    /// The model was not loaded from a checkpoint, so that cards could not say which weights they belong to.
+    /// The model was not loaded from a checkpoint, so cards could not name the weights they belong to.
     #[error("the predictor does not know its weights' SHA-256; load it from a checkpoint file with `Weights::open`")]
     UnknownWeights,
-    /// The configuration makes no sense.
+    /// The configuration is invalid.
     #[error("the configuration of the annotator makes no sense")]
     Config(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The intensity window does not fit the scan.
@@ -29,7 +29,7 @@ pub enum AnnotateError {
         #[source]
         source: DataError,
     },
-    /// The annotations lie elsewhere than the scan.
+    /// The annotations are not on the scan's grid.
     #[error("the annotations do not lie on the grid of {scan}; resample them onto the scan's grid")]
     OtherGrid {
         /// The scan's name.
@@ -60,7 +60,7 @@ pub enum AnnotateError {
         /// The slice.
         slice: usize,
     },
-    /// A card that cannot be used, made or written.
+    /// A card cannot be used, made or written.
     #[error("the prompt card of {structure} cannot be used, made or written")]
     Card {
         /// The structure.
@@ -69,7 +69,7 @@ pub enum AnnotateError {
         #[source]
         source: AssistError,
     },
-    /// A card's name is wrong.
+    /// A card file cannot be used or written, or the cards do not fit the structures.
     #[error(transparent)]
     CardFile(#[from] CardError),
     /// A slice cannot be embedded.
@@ -123,7 +123,7 @@ pub enum AnnotateError {
     /// A mask cannot be written.
     #[error("the mask cannot be written")]
     Write(#[source] DataError),
-    /// The mask is written, but not its DICOM SEG.
+    /// The mask is written, but its DICOM SEG could not be written.
     #[error("the mask is in {}, but could not be written as DICOM SEG", mask.display())]
     Segmentation {
         /// The mask.
@@ -132,10 +132,10 @@ pub enum AnnotateError {
         #[source]
         source: DataError,
     },
-    /// The record beside a mask cannot be written.
+    /// The record of a mask cannot be written.
     #[error("the record of the mask cannot be written")]
     Record(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The round that a replay starts from is missing.
+    /// The round that a replayed round started from is missing.
     #[error("there is no round {wanted} that round {round} could have started from")]
     NoSuchRound {
         /// The round that is replayed.
@@ -146,7 +146,7 @@ pub enum AnnotateError {
     /// Corrections that contradict themselves or the session.
     #[error(transparent)]
     Decision(#[from] DecisionError),
-    /// The session.
+    /// An error of the session.
     #[error(transparent)]
     Session(#[from] SessionError),
 }

@@ -1,31 +1,31 @@
-//! What an annotator reports while it works.
+//! Events of an annotator.
 
 use std::{ops::ControlFlow, path::PathBuf, sync::Arc};
 
 use sam_auto::RankedSlice;
 use sam_prompt::progress::Progress;
 
-/// What an annotator reports while it works.
+/// Event of an annotator: progress or a result.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
-    /// How far a stage of a structure is.
+    /// Progress of a stage of a structure.
     Progress {
         /// The structure's name.
         structure: Arc<str>,
-        /// The stage, and how far it is.
+        /// The stage and its progress.
         progress: Progress,
     },
     /// A structure was learned.
     Learned {
         /// The structure's name.
         structure: Arc<str>,
-        /// Seconds that learning took, embedding not included.
+        /// Learning time in seconds, without embedding.
         seconds: f64,
         /// Whether learning started from a card instead of the model.
         warm: bool,
     },
-    /// A card takes the place of learning.
+    /// A card is used instead of learning.
     CardUsed {
         /// The structure's name.
         structure: Arc<str>,
@@ -43,24 +43,24 @@ pub enum Event {
     Segmented {
         /// The structure's name.
         structure: Arc<str>,
-        /// Number of annotated slices, those without the structure included.
+        /// Number of annotated slices, including those without the structure.
         annotated: usize,
-        /// Number of slices that show the structure, annotated ones included.
+        /// Number of slices that show the structure, including annotated slices.
         found: usize,
         /// Number of all slices.
         slices: usize,
     },
-    /// The slices of a structure that nobody annotated were ranked.
+    /// A structure's slices that nobody annotated were ranked.
     Ranked {
         /// The structure's name.
         structure: Arc<str>,
-        /// The slices, the least trusted first: a person should look at these first.
+        /// The slices, least trusted first. A person should look at the first ones.
         ranking: Arc<[RankedSlice]>,
     },
 }
 
 impl Event {
-    /// The name of the structure that is worked on.
+    /// The name of the event's structure.
     pub fn structure(&self) -> &str {
         match self {
             Self::Progress { structure, .. }
@@ -73,9 +73,9 @@ impl Event {
     }
 }
 
-/// Receives an annotator's events. [`ControlFlow::Break`] stops the work as soon as it can stop.
+/// Event receiver of an annotator. [`ControlFlow::Break`] stops the work as soon as possible.
 ///
-/// It is called on a thread of the computing pool, hence `Send`.
+/// It is called on a thread of the computing pool and must therefore be `Send`.
 pub type Events<'a> = dyn FnMut(&Event) -> ControlFlow<()> + Send + 'a;
 
 /// Receives events and never stops the work.

@@ -31,7 +31,7 @@ pub use session::{Session, SessionError};
 pub use slice_list::{ParseSliceListError, SliceList};
 pub use weights::{Weights, WeightsError};
 
-// The crates in this crate's signatures, and the types that most programs need of them.
+// Re-exports of the crates in this crate's signatures, and of the types that most programs need.
 pub use burn;
 #[cfg(feature = "flex")]
 pub use burn_flex::{self, Flex};

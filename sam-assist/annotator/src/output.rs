@@ -1,4 +1,4 @@
-//! Where a mask is written: NIfTI, DICOM SEG, and a record beside it.
+//! Output files: the mask as NIfTI, DICOM SEG, and a record.
 
 use std::path::{Path, PathBuf};
 
@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 
 use crate::{AnnotateError, session::BoxError};
 
-/// Where a mask is written, and what its record says in addition to the results.
+/// Output paths of a mask, and additional fields of its record.
 ///
-/// The record is a JSON file with the mask's name and the ending `.json`.
+/// The record is a JSON file with the mask's name and the extension `.json`.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Output {
@@ -19,48 +19,48 @@ pub struct Output {
     pub mask: PathBuf,
     /// The mask as DICOM SEG: `.dcm`, for scans that are DICOM series.
     pub segmentation: Option<PathBuf>,
-    /// Fields of the record that the program adds, such as its options.
+    /// Fields that the program adds to the record, such as its options.
     pub fields: Map<String, Value>,
 }
 
 impl Output {
-    /// A NIfTI mask.
+    /// An output with a NIfTI mask.
     pub fn new(mask: impl AsRef<Path>) -> Self {
         Self { mask: mask.as_ref().to_path_buf(), segmentation: None, fields: Map::new() }
     }
 
-    /// This output, and DICOM SEG.
+    /// Adds DICOM SEG.
     #[must_use]
     pub fn with_segmentation(self, path: impl AsRef<Path>) -> Self {
         Self { segmentation: Some(path.as_ref().to_path_buf()), ..self }
     }
 
-    /// This output, with a field in the record. A value that is not JSON, such as a map whose keys are not texts, is stored as `null`.
+    /// Adds a field to the record. A value that JSON cannot represent, such as a map whose keys are not strings, is stored as `null`.
     #[must_use]
     pub fn with_field(mut self, name: &str, value: impl Serialize) -> Self {
         self.fields.insert(name.to_owned(), serde_json::to_value(value).unwrap_or(Value::Null));
         self
     }
 
-    /// Checks, before the work, that all files can be written.
+    /// Checks, before any work, that all files can be written.
     ///
     /// # Errors
-    /// [`AnnotateError::Write`] if a name or folder is wrong, or DICOM SEG is wanted of a scan that is not DICOM.
+    /// [`AnnotateError::Write`] if a name or folder is wrong, or DICOM SEG is requested for a scan that is not DICOM.
     pub fn check(&self, scan: &Scan) -> Result<(), AnnotateError> {
         sam_data::check_output(&self.mask).map_err(AnnotateError::Write)?;
         let Some(path) = &self.segmentation else { return Ok(()) };
         scan.check_segmentation_output(path).map_err(AnnotateError::Write)
     }
 
-    /// Where the record is written.
+    /// Path of the record.
     pub fn record(&self) -> PathBuf {
         self.mask.with_extension("").with_extension("json")
     }
 
     /// Writes a mask of the scan and its record, and returns the mask's paths. `description` is at most 64 characters for DICOM.
     ///
-    /// [`Annotated::save`](crate::Annotated::save) and [`Session::save`](crate::Session::save) call it with what they found; call it for
-    /// masks that come from elsewhere.
+    /// [`Annotated::save`](crate::Annotated::save) and [`Session::save`](crate::Session::save) call it with their results. Call it yourself
+    /// for masks from elsewhere.
     ///
     /// # Errors
     /// [`AnnotateError::Write`]; [`AnnotateError::Segmentation`]; [`AnnotateError::Record`].
@@ -98,7 +98,7 @@ impl Output {
     }
 }
 
-/// Traces that a file was written.
+/// Logs that a file was written.
 pub(crate) fn trace_written(path: &Path) {
     let bytes = std::fs::metadata(path).map(|file| file.len()).ok();
     tracing::info!(?path, bytes, "wrote a file");

@@ -1,11 +1,11 @@
-//! Slices as people write them: `12,40-44`.
+//! Lists of slices as text: `12,40-44`.
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde::Serialize;
 use thiserror::Error;
 
-/// Slices by their numbers, counted from 0. As text: `12,40-44`.
+/// List of slices, counted from 0. As text: `12,40-44`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct SliceList(BTreeSet<usize>);
@@ -19,10 +19,10 @@ pub struct ParseSliceListError {
 }
 
 impl SliceList {
-    /// No scan has as many slices: a larger number is a typing error.
+    /// Largest slice number. No scan has as many slices, so a larger number is a typing error.
     const MAX: usize = 100_000;
 
-    /// The slices in rising order.
+    /// The slices in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         self.0.iter().copied()
     }
@@ -32,7 +32,7 @@ impl SliceList {
         self.0.contains(&slice)
     }
 
-    /// Whether the list has no slice.
+    /// Whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -67,7 +67,7 @@ impl FromStr for SliceList {
 }
 
 impl fmt::Display for SliceList {
-    /// Neighbours are joined: `12,40-44`.
+    /// Joins neighbours: `12,40-44`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut runs: Vec<(usize, usize)> = Vec::new();
         for slice in self.iter() {

@@ -9,7 +9,7 @@ pub(crate) fn config() -> AnnotateConfig {
     AnnotateConfig::default()
 }
 
-/// Both strategies; the generators with this threshold of the gate.
+/// Both strategies. The generators have this threshold of the gate.
 pub(crate) fn strategies(threshold: f32) -> [Strategy; 2] {
     let mut generators = GeneratorStrategy::new(GeneratorKind::Ensemble).with_clean_up(CleanUp::Volume(1));
     generators.config.gate.threshold = threshold;

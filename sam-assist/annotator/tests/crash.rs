@@ -1,6 +1,6 @@
-//! A session survives whatever ends the program: killed at any moment, or out of disk space.
+//! A session survives a killed program and a full disk.
 //!
-//! The program is the example `session_writer`, which `cargo test` builds. `SAM_MED_KILLS` is how often it is killed: 20 times if not set.
+//! The program is the example `session_writer`, which `cargo test` builds. `SAM_MED_KILLS` sets how often it is killed; the default is 20.
 
 use std::{
     env, fs,
@@ -20,10 +20,10 @@ use sam_files::Sha256Id;
 
 use crate::Result;
 
-/// What the program prints before an event that is recorded.
+/// What the program prints before a recorded event.
 const KEPT: &str = "kept ";
 
-/// The example, which lies beside the folder of this test.
+/// Path of the example, in the folder `examples` next to this test's folder.
 fn program() -> Result<PathBuf> {
     let test = env::current_exe()?;
     let folder = test.parent().and_then(Path::parent).ok_or("the test lies in target/PROFILE/deps")?;
@@ -34,7 +34,7 @@ fn program() -> Result<PathBuf> {
     Err(format!("{} is missing: run `cargo build -p sam-annotate --example session_writer`", program.display()).into())
 }
 
-/// Starts the program. Its files may grow to this many blocks, if there is a limit.
+/// Starts the program. `limit` is the maximum size of its files in blocks.
 fn start(folder: &Path, seed: u64, limit: Option<u32>) -> Result<Child> {
     let script = r#"if [ -n "$1" ]; then trap '' XFSZ; ulimit -f "$1"; fi; shift; exec "$@""#;
     let limit = limit.map_or_else(String::new, |blocks| blocks.to_string());
@@ -64,7 +64,7 @@ fn check(folder: &Path, printed: &[String]) -> Result<usize> {
         "of {} events, some are lost",
         printed.len()
     );
-    // One may be recorded before its program could print it.
+    // One more event may be recorded, which the program could not print any more.
     assert!(kept.len() <= printed.len() + 1, "{} events are recorded, {} were printed", kept.len(), printed.len());
     for entry in fs::read_dir(folder.join("objects"))? {
         let path = entry?.path();
@@ -87,7 +87,7 @@ fn no_recorded_decision_is_lost_when_the_program_is_killed() -> Result {
     for seed in 0..kills {
         let mut child = start(&folder, seed, None)?;
         let mut out = BufReader::new(child.stdout.take().ok_or("its output is piped")?);
-        // At any moment from its start on, or after it has printed a few decisions.
+        // The program is killed shortly after its start, or after it has printed a few decisions.
         let (wanted, mut text) = (rng.next_u32() as usize % 8, String::new());
         while printed(&text).len() < wanted && out.read_line(&mut text)? > 0 {}
         thread::sleep(Duration::from_micros(u64::from(rng.next_u32() % 30_000)));
@@ -111,7 +111,7 @@ fn no_recorded_decision_is_lost_when_the_program_is_killed() -> Result {
     Ok(())
 }
 
-/// A file that may not grow stands for a disk that is full.
+/// A limit of the file size stands for a full disk.
 #[test]
 fn a_full_disk_is_reported_and_nothing_is_lost() -> Result {
     let folder = tempfile::tempdir()?;

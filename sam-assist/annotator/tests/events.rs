@@ -1,4 +1,4 @@
-//! Progress, and stopping.
+//! Progress events and stopping.
 
 use std::{collections::BTreeSet, ops::ControlFlow};
 
@@ -10,7 +10,7 @@ use sam_annotate::{
 
 use crate::{Result, tiny::Desk};
 
-/// The structure, and another one in a corner, on two slices.
+/// Outlines of two structures on two slices: the scan's structure, and another one in a corner.
 fn two_structures(desk: &Desk) -> (Annotations, u16) {
     let mut annotations = desk.annotations();
     let other = desk.value + 1;
@@ -85,7 +85,7 @@ fn a_stopped_run_has_complete_structures_only() -> Result {
     let annotator = desk.annotator()?;
     let whole = annotator.annotate(&annotations, Start::Model, &mut ignore_events())?;
     for stage in [Stage::Learn, Stage::Segment, Stage::Rank] {
-        // In the middle of the second structure.
+        // Stops in the middle of the second structure.
         let mut stop = |event: &Event| match event {
             Event::Progress { structure, progress, .. } if &**structure == "corner" && progress.stage == stage => {
                 ControlFlow::Break(())
@@ -97,14 +97,14 @@ fn a_stopped_run_has_complete_structures_only() -> Result {
         assert_eq!(partial.structures.len(), 1, "{stage:?}");
         assert_eq!(partial.structures[0].slices, whole.structures[0].slices);
         assert_eq!(partial.structures[0].ranking, whole.structures[0].ranking);
-        // Of the other structure there is nothing but the outlines.
+        // Of the other structure there are only the outlines.
         for slice in 0..desk.plane.count() {
             let has_other = desk.slice(&partial.labels, slice).iter().any(|&label| label == other);
             let outlined = desk.slice(&annotations.labels, slice).iter().any(|&label| label == other);
             assert_eq!(has_other, outlined, "{stage:?}, slice {slice}");
         }
     }
-    // Before the first structure is complete, there is nothing but the outlines.
+    // Before the first structure is complete, there are only the outlines.
     let nothing = annotator.annotate(&annotations, Start::Model, &mut |_| ControlFlow::Break(()))?;
     assert!(nothing.stopped && nothing.structures.is_empty());
     assert_eq!(nothing.labels, annotations.labels);
@@ -127,7 +127,7 @@ fn a_stopped_round_is_not_recorded() -> Result {
     let stopped = annotator.round(&mut session, RoundStart::Model, &mut stop)?;
     assert!(stopped.number.is_none() && stopped.annotated.stopped);
     assert_eq!(session.entries(), before);
-    // Repeated, it gives what it would have given at once.
+    // The repeated round gives the same result as a round that was not stopped.
     let outcome = annotator.round(&mut session, RoundStart::Model, &mut ignore_events())?;
     assert_eq!(outcome.number, Some(1));
     let mut replay_stop = |_: &Event| ControlFlow::Break(());

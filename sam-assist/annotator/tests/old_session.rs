@@ -1,4 +1,4 @@
-//! A session that commit 890622d wrote: it opens, its state is right, it continues, and its rounds come out the same to the bit.
+//! A session written by commit 890622d: it opens, its state is right, it continues, and its rounds are reproduced exactly.
 
 use std::{
     fs,
@@ -24,7 +24,7 @@ fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/session-890622d").join(name)
 }
 
-/// A copy of the session that may be changed.
+/// A copy of the session that tests may change.
 fn copy() -> Result<(TempDir, PathBuf)> {
     let scratch = tempfile::tempdir()?;
     let folder = scratch.path().join("session");
@@ -78,7 +78,7 @@ fn it_opens_and_its_state_is_right() -> Result {
     Ok(())
 }
 
-/// What is written, as JSON. By way of the text, since a value has `f32` widened to `f64`.
+/// A value as JSON. It is converted to text first, because a `Value` widens `f32` to `f64`.
 fn json(written: &impl Serialize) -> Result<Value> {
     Ok(serde_json::from_str(&serde_json::to_string(written)?)?)
 }

@@ -1,4 +1,4 @@
-//! Mistakes of callers that panicked or passed in silence in 890622d: each is refused with a reason now, or cannot be made any more.
+//! Mistakes of callers that panicked or passed unnoticed in 890622d. Each is now refused with a reason, or is no longer possible.
 
 use std::{
     collections::BTreeMap,
@@ -38,9 +38,9 @@ struct Probe {
     name: &'static str,
     /// What 890622d did.
     before: &'static str,
-    /// An error of this is what is wanted.
+    /// The call, which must return an error.
     call: Call,
-    /// What the error and its causes say: what was expected, what was found, what to do.
+    /// Parts of the error's text: what was expected, what was found, what to do.
     says: &'static [&'static str],
 }
 
@@ -284,10 +284,10 @@ const PROBES: &[Probe] = &[
     },
 ];
 
-/// What was a mistake, and is none any more: its name, what 890622d did, and a check of what is done now.
+/// Former mistakes that are now valid: name, what 890622d did, and a check of the present behaviour.
 ///
-/// An image scaled to 0 to 1 and one in HU cannot be embedded at all, for the compiler refuses them: see `SamPredictor::embed`, whose
-/// documentation holds the test. Scans of such intensities are brought to 8-bit levels by their window.
+/// The compiler refuses to embed an image scaled to 0 to 1, or one in HU: `SamPredictor::embed` has a documentation test for this. A window
+/// brings scans of such intensities to 8-bit levels.
 const HARMLESS: &[(&str, &str, Call)] = &[
     ("a clone in half precision", "broke its original: storage: dtype mismatch (expected F16, got F32)", |_| {
         let original = tiny_vit();
@@ -315,7 +315,7 @@ const HARMLESS: &[(&str, &str, Call)] = &[
     }),
 ];
 
-/// A scan, a model, and one of the scan's slices, embedded.
+/// A scan, a model, and one embedded slice of the scan.
 struct Bench {
     desk: Desk,
     annotator: Annotator<Flex>,
@@ -349,7 +349,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Opens a NIfTI file whose affine holds nothing but this number.
+    /// Opens a NIfTI file in which every value of the affine is this number.
     fn open_with_affine(&self, number: f32) -> Result {
         let path = self.desk.path("affine.nii");
         sam_data::write_volume(&path, &Volume::new(Array3::zeros((4, 4, 6)), UNIT))?;
@@ -378,7 +378,7 @@ fn tiny_vit() -> SamPredictor<Flex> {
     SamPredictor::new(config.init(&FlexDevice), config.preprocess)
 }
 
-/// Checks that the model sees these intensities from black to white, with many levels between.
+/// Checks that the window spreads these intensities from black to white, with many levels between.
 fn assert_levels_are_spread(voxels: Array3<f32>) -> Result {
     let stack = Stack::new("scan", Volume::new(voxels, UNIT), SliceAxis::K, &Window::Auto)?;
     let mut counts = [0; 256];
@@ -391,7 +391,7 @@ fn assert_levels_are_spread(voxels: Array3<f32>) -> Result {
     Ok(())
 }
 
-/// What is wrong with an error's text.
+/// Faults of an error's text.
 fn faults_of(error: &(dyn Error + 'static), says: &[&str]) -> Vec<String> {
     let text = error_chain(error);
     let mut faults: Vec<_> =
@@ -430,7 +430,7 @@ fn mistakes_that_cannot_be_made_any_more() -> Result {
     Ok(())
 }
 
-/// `extract` and `insert` panic, as indexing does; their panics are the errors of `try_extract` and `try_insert`.
+/// `extract` and `insert` panic, as indexing does. The panic messages are the errors of `try_extract` and `try_insert`.
 #[test]
 fn documented_panics_say_what_the_errors_say() -> Result {
     let desk = Desk::new();

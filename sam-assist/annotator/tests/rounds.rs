@@ -1,4 +1,4 @@
-//! The loop from end to end: outline, learn, correct, accept, reject, undo, replay.
+//! The whole loop: outline, learn, correct, accept, reject, undo, replay.
 
 use std::fs;
 
@@ -32,7 +32,7 @@ fn a_scan_is_corrected_round_after_round() -> Result {
     };
     let (outlined, wrong, right, also_outlined) = (*outlined, *wrong, *right, *also_outlined);
 
-    // Two slices are outlined, one is empty.
+    // Two slices are outlined, and one is marked as empty.
     let partial = desk.outlines(&[outlined, also_outlined]);
     let mut session = annotator.create_session(&folder, &Annotations::new(partial.clone()))?;
     decide(&mut session, Corrections::none().with_labels(partial).with_empty([*empty]))?;
@@ -41,7 +41,7 @@ fn a_scan_is_corrected_round_after_round() -> Result {
     assert_eq!(desk.slice(&first, outlined), desk.truth(outlined));
     assert!(desk.slice(&first, *empty).iter().all(|&label| label == 0));
 
-    // One is corrected, one accepted, one rejected; the session is opened again, as another program would.
+    // One slice is corrected, one accepted, one rejected. The session is opened again, as another program would do.
     drop(session);
     let mut session = annotator.open_session(&folder)?;
     let (mut corrected, mut drawn) = (first.clone(), desk.truth(wrong));
@@ -63,7 +63,7 @@ fn a_scan_is_corrected_round_after_round() -> Result {
     // The same map again changes nothing.
     assert!(Decisions::new(&session, &corrections)?.is_empty());
 
-    // Back to the first round, then the decisions, the last one first.
+    // Undoes the second round, then the decisions, last one first.
     session.undo()?;
     assert_eq!(session.state().round.as_ref().map(|round| round.number), Some(1));
     session.undo()?;
@@ -71,7 +71,7 @@ fn a_scan_is_corrected_round_after_round() -> Result {
     assert_eq!(session.state().slices_of(Origin::Accepted), [0; 0]);
     drop(session);
 
-    // Two members cannot continue from one.
+    // An ensemble of two cannot continue from a single member.
     let two = desk.builder()?.config(AnnotateConfig::default().with_members(2)).build()?;
     let mut session = two.open_session(&folder)?;
     assert_eq!(round(&two, &mut session, RoundStart::LastRound)?, None);

@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 use super::is_sha256;
 use crate::{AssistConfig, ContentError};
 
-/// Where a [`PromptCard`](super::PromptCard) may be used, and how it was made.
+/// Metadata of a [`PromptCard`](super::PromptCard): where it may be used, and how it was made.
 ///
-/// The caller provides all of it, the date too: no clock is read here, so that the same learning gives the same file.
+/// The caller provides every field, including the date. No clock is read here, so the same learning gives the same file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CardMetadata {
     /// The structure that was learned.
     pub structure: String,
-    /// Name of the intensity window, such as `abdomen` or `-160:240`: other scans need the same.
+    /// Name of the intensity window, such as `abdomen` or `-160:240`. Other scans must use the same window.
     pub window: String,
     /// Shape and preprocessing of the model.
     pub model: SamConfig,
@@ -26,7 +26,7 @@ pub struct CardMetadata {
     pub training: TrainingSlices,
     /// Mean Dice of [`self_check`](crate::self_check); `None` if it was not run.
     pub self_check_dice: Option<f64>,
-    /// Date or time of the learning, best as in RFC 3339.
+    /// Date or time of the learning, preferably in RFC 3339.
     pub created: Option<String>,
 }
 
@@ -40,7 +40,7 @@ pub struct TrainingSlices {
     pub axis: String,
     /// The slices that show the structure, counted from 0.
     pub indices: Vec<usize>,
-    /// How many slices were annotated, those without the structure included.
+    /// Number of annotated slices, including those without the structure.
     pub annotated: usize,
 }
 
@@ -51,7 +51,7 @@ crate::__setters!(CardMetadata {
 });
 
 impl TrainingSlices {
-    /// The slices with these `indices` show the structure; `annotated` slices are annotated in all.
+    /// The training slices of a scan. The slices in `indices` show the structure; `annotated` is the number of all annotated slices.
     pub fn new(scan: impl Into<String>, axis: impl Into<String>, indices: Vec<usize>, annotated: usize) -> Self {
         Self { scan: scan.into(), axis: axis.into(), indices, annotated }
     }
@@ -79,7 +79,7 @@ impl CardMetadata {
         }
     }
 
-    /// Returns what is wrong with the metadata.
+    /// Checks the metadata.
     pub(super) fn check(&self) -> Result<(), ContentError> {
         let texts = [
             ("structure", Some(&self.structure)),
@@ -88,7 +88,7 @@ impl CardMetadata {
             ("axis", Some(&self.training.axis)),
             ("time of creation", self.created.as_ref()),
         ];
-        // Cards travel between people and are printed on terminals.
+        // Cards come from other people, and their texts are printed on terminals.
         if let Some((what, _)) = texts.iter().find(|(_, text)| text.is_some_and(|text| text.contains(char::is_control)))
         {
             return Err(ContentError::ControlCharacters { what });

@@ -18,13 +18,13 @@ use crate::{
 };
 pub use metadata::{CardMetadata, TrainingSlices};
 
-/// Format of the files.
+/// File format of prompt cards.
 const FORMAT: Format = Format { name: "prompt card", entry: "prompt_card", version: 2 };
 
-/// The learned parameters of one structure, with all that is needed to use them again.
+/// A prompt card: the learned parameters of one structure, with everything needed to use them again.
 ///
-/// A card holds the parameters that were trained, and none of the others: some 25 KB for a prompt encoder. Its file is safetensors with
-/// the metadata as JSON in the header; reading it runs no code, and damaged files are refused.
+/// A card holds only the parameters that were trained: about 25 KB for a prompt encoder. The file is safetensors with the metadata as JSON
+/// in the header. Reading it runs no code, and damaged files are refused.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PromptCard(Content<CardMetadata>);
 
@@ -32,11 +32,11 @@ impl PromptCard {
     /// Extension of card files.
     pub const ENDING: &str = "safetensors";
 
-    /// Makes a card of learned parameters.
+    /// Makes a card from learned parameters.
     ///
     /// # Errors
-    /// [`AssistError::CardContent`] if the metadata are invalid, if their config names another [`Trained`](crate::Trained) or number of
-    /// members than was learned, or if a parameter is not finite.
+    /// [`AssistError::CardContent`] if the metadata are invalid, if their config does not match what was learned
+    /// ([`Trained`](crate::Trained) or number of members), or if a parameter is not finite.
     pub fn of<B: Backend>(metadata: CardMetadata, learned: &Adaptation<B>) -> Result<Self, AssistError> {
         let structure = metadata.structure.clone();
         let AssistConfig { trained, members, .. } = metadata.learning;
@@ -55,7 +55,7 @@ impl PromptCard {
         &self.0.about
     }
 
-    /// Name and version of the crate that made it.
+    /// Name and version of the crate that wrote the card.
     pub fn written_by(&self) -> &str {
         &self.0.written_by
     }
@@ -65,16 +65,16 @@ impl PromptCard {
         self.0.tensors.iter().map(|(path, data)| (path.clone(), data.shape.to_vec())).collect()
     }
 
-    /// The learned parameters. Parameters that were not trained are shared with the model.
+    /// Returns the learned parameters as an adaptation. Parameters that were not trained are shared with the model.
     ///
     /// # Errors
-    /// [`AssistError::OtherWeights`] if the model has other weights than the card was made for; [`AssistError::OtherShape`] if it does
-    /// not have exactly the card's parameters, in their shapes; [`AssistError::UnknownWeights`] if it does not know its weights' SHA-256.
+    /// [`AssistError::OtherWeights`] if the card was made for other weights; [`AssistError::OtherShape`] if the model does not have exactly
+    /// the card's parameters, in their shapes; [`AssistError::UnknownWeights`] if the model does not know the SHA-256 of its weights.
     pub fn adaptation<B: Backend>(&self, predictor: &SamPredictor<B>) -> Result<Adaptation<B>, AssistError> {
         self.adaptation_for(predictor, predictor.weights_sha256().ok_or(AssistError::UnknownWeights)?)
     }
 
-    /// The model as it was after learning: applies [`PromptCard::adaptation`].
+    /// Returns the model with the learned parameters: applies [`PromptCard::adaptation`].
     ///
     /// # Errors
     /// As [`PromptCard::adaptation`].
@@ -82,7 +82,7 @@ impl PromptCard {
         Ok(self.adaptation(predictor)?.apply(predictor))
     }
 
-    /// As [`PromptCard::adaptation`], for a model whose weights have this SHA-256.
+    /// Like [`PromptCard::adaptation`], for a model whose weights have this SHA-256.
     ///
     /// # Errors
     /// As [`PromptCard::adaptation`].
@@ -97,7 +97,7 @@ impl PromptCard {
         Ok(parameters::fill(untrained, &self.0.tensors, &self.title())?.valid())
     }
 
-    /// As [`PromptCard::apply`], for a model whose weights have this SHA-256.
+    /// Like [`PromptCard::apply`], for a model whose weights have this SHA-256.
     ///
     /// # Errors
     /// As [`PromptCard::adaptation`].
@@ -109,7 +109,7 @@ impl PromptCard {
         Ok(self.adaptation_for(predictor, weights_sha256)?.apply(predictor))
     }
 
-    /// Refuses weights that the card was not made for.
+    /// Checks that the card was made for these weights.
     ///
     /// # Errors
     /// [`AssistError::OtherWeights`] if the SHA-256, in hexadecimal, differs.
@@ -128,13 +128,13 @@ impl PromptCard {
     /// Reads a card.
     ///
     /// # Errors
-    /// [`AssistError::Unreadable`]; [`AssistError::Corrupt`] if the file holds something else or is damaged;
-    /// [`AssistError::FormatVersion`] if it has another format version.
+    /// [`AssistError::Unreadable`]; [`AssistError::Corrupt`] if the file is damaged or not a card; [`AssistError::FormatVersion`] if it has
+    /// another format version.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, AssistError> {
         FORMAT.load(path.as_ref(), check).map(Self)
     }
 
-    /// Reads every card of a folder, by path; unreadable ones with the error.
+    /// Reads every card of a folder, by path. A card that cannot be read has its error instead.
     ///
     /// All files with the extension [`PromptCard::ENDING`] count as cards; subfolders are not entered.
     ///
@@ -154,7 +154,7 @@ impl PromptCard {
     }
 }
 
-/// Returns what is wrong with a card.
+/// Checks the content of a card.
 fn check(content: &Content<CardMetadata>) -> Result<(), ContentError> {
     let Content { about, tensors, .. } = content;
     about.check()?;
@@ -162,7 +162,7 @@ fn check(content: &Content<CardMetadata>) -> Result<(), ContentError> {
     check_finite(tensors)
 }
 
-/// Checks that these are the weights that `what` was learned with.
+/// Checks that `what` was learned with these weights.
 pub(crate) fn check_weights(what: &str, expected: &str, found: &str) -> Result<(), AssistError> {
     if expected.eq_ignore_ascii_case(found) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Prompt learning (paper Eq. 1) step by step: prompts are drawn in each iteration, the image encoder is frozen.
+//! Prompt learning (paper Eq. 1), step by step. Each iteration draws prompts; the image encoder is frozen.
 
 mod state;
 
@@ -30,14 +30,13 @@ use crate::{
     target::Targets,
 };
 
-/// Keeps `AdamW` from dividing by zero.
+/// Added to the denominator of `AdamW`, so that it is never 0.
 const ADAM_EPSILON: f32 = 1e-8;
 
-/// New parameters are drawn from this stream of the generator. Prompts are drawn from stream 0, so they do not depend on what is
-/// trained.
+/// Random stream of new parameters. Prompts are drawn from stream 0, so they do not depend on what is trained.
 const PARAMETER_STREAM: u64 = 1;
 
-/// Seconds that training spent on each part of a step; the rest went into drawing prompts and preparing images.
+/// Training time in seconds for each part of a step. The rest of the time goes into drawing prompts and preparing images.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -64,18 +63,18 @@ pub struct Learned<B: Backend> {
     pub losses: Vec<f32>,
     /// Training time in seconds, without embedding and pauses.
     pub seconds: f64,
-    /// Seconds that the parts of the steps took.
+    /// Training time of the parts of the steps.
     pub step_seconds: StepSeconds,
 }
 
-/// Learning in progress. It can stop after any iteration and continue to the same result, also in another process: see
-/// [`Learner::save`] and [`Learner::resume`].
+/// Training in progress. It can stop after any iteration and continue to the same result, also in another process: see [`Learner::save`]
+/// and [`Learner::resume`].
 ///
 /// # Threads
 ///
-/// Two trainings at once on one rayon pool can deadlock: burn-autodiff holds a graph lock while it blocks on the pool, so a worker
-/// that steals the second training waits for itself. [`Learner::run`] and [`Learner::step`] therefore run one at a time in this
-/// process; callers on other threads wait for their turn. An observer must not wait for a training on another thread.
+/// Two trainings at once on one rayon pool can deadlock: burn-autodiff holds a graph lock while it blocks on the pool, so a worker that
+/// steals the second training waits for itself. Therefore [`Learner::run`] and [`Learner::step`] run one at a time in a process; callers on
+/// other threads wait for their turn. An observer must not wait for a training on another thread.
 ///
 /// ```
 /// # use burn_flex::Flex;
@@ -104,7 +103,7 @@ pub struct Learner<B: Backend> {
     targets: Targets<B>,
     decoding: Decoding<B>,
     device: B::Device,
-    /// Of the model's weights, if the model knows it.
+    /// SHA-256 of the model's weights, if the model knows it.
     weights_sha256: Option<String>,
     adaptation: Adaptation<Autodiff<B>>,
     optimiser: OptimizerAdaptor<AdamW, Adaptation<Autodiff<B>>, Autodiff<B>>,
@@ -161,7 +160,7 @@ impl<B: Backend> Learner<B> {
         })
     }
 
-    /// Prepares learning that continues from an earlier result of the same structure and model, with the same or other slices; see
+    /// Prepares learning that continues from an earlier result of the same structure and model. The slices may differ. See
     /// [`AssistConfig::warm`] for the number of iterations. The optimiser starts with zero moments.
     ///
     /// # Errors
@@ -191,7 +190,7 @@ impl<B: Backend> Learner<B> {
         &self.losses
     }
 
-    /// Why learning is at its end, or `None` if iterations are left. [`Learner::step`] would continue all the same.
+    /// Why learning has ended, or `None` if iterations are left. [`Learner::step`] can still continue.
     pub fn stop_reason(&self) -> Option<StopReason> {
         let converged = |stopping: EarlyStopping| stopping.has_converged(&self.losses);
         if self.losses.len() >= self.config.iterations {
@@ -201,7 +200,7 @@ impl<B: Backend> Learner<B> {
         }
     }
 
-    /// Runs one iteration: draws prompts, decodes them, and updates one ensemble member. Waits while another training runs, see
+    /// Runs one iteration: draws prompts, decodes them, and updates one ensemble member. Waits while another training runs: see
     /// [`Learner`].
     ///
     /// # Errors
@@ -210,7 +209,7 @@ impl<B: Backend> Learner<B> {
         train(|_| self.step_alone(), &mut ignore_progress())
     }
 
-    /// Runs until all iterations are done, the loss no longer falls, or the observer stops it. Waits while another training runs, see
+    /// Runs until all iterations are done, the loss no longer falls, or the observer stops it. Waits while another training runs: see
     /// [`Learner`]. The observer is called after each iteration, on this thread.
     ///
     /// # Errors
@@ -230,7 +229,7 @@ impl<B: Backend> Learner<B> {
         }
     }
 
-    /// The result so far.
+    /// Returns the result so far.
     pub fn finish(self) -> Learned<B> {
         let stop_reason = self.stop_reason().unwrap_or(StopReason::Stopped);
         let Self { adaptation, config, losses, seconds, step_seconds, .. } = self;
@@ -245,7 +244,7 @@ impl<B: Backend> Learner<B> {
         Learned { adaptation: adaptation.valid(), config, stop_reason, losses, seconds, step_seconds }
     }
 
-    /// One iteration, while no other training runs.
+    /// Runs one iteration. The caller makes sure that no other training runs.
     fn step_alone(&mut self) -> Result<Progress, AssistError> {
         let started = Instant::now();
         let iteration = self.losses.len();
@@ -271,7 +270,7 @@ impl<B: Backend> Learner<B> {
         Ok(Progress::new(Stage::Learn, iteration + 1, self.config.iterations).with_loss(value))
     }
 
-    /// The loss of the samples as a tensor and as a number, which is finite.
+    /// The loss of the samples, as a tensor and as a finite number.
     fn loss(
         &mut self,
         samples: &[Sample],
@@ -299,7 +298,7 @@ impl<B: Backend> Learner<B> {
         Ok(PromptBatch::new(&prompts, &self.device)?)
     }
 
-    /// Updates the parameters, the decoder's at their own rate.
+    /// Updates the parameters. The decoder has its own learning rate.
     fn update(&mut self, gradients: GradientsParams, iteration: usize) {
         let rates = self.config.rates(iteration);
         // A clone shares its tensors; the optimiser replaces those that have gradients.
@@ -321,9 +320,9 @@ impl<B: Backend> Learner<B> {
         self.adaptation = self.optimiser.step(rates.prompts, adaptation, gradients);
     }
 
-    /// Waits until the device has finished its queue, so that each part's time is its own.
+    /// Waits until the device has finished its queue, so that the time of each part is measured separately.
     fn wait(&self) {
-        // A device that fails here fails the next operation with its own error.
+        // If the device fails here, the next operation returns its error.
         let _ = B::sync(&self.device);
     }
 }

@@ -1,4 +1,4 @@
-//! Saves a learner and resumes it in another process: one file holds all that changes from step to step.
+//! Saving a learner and resuming it in another process. One file holds everything that changes from step to step.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -22,7 +22,7 @@ use crate::{
     token_branch::Path as ModulePath,
 };
 
-/// Format of the files.
+/// File format of learner states.
 const FORMAT: Format = Format { name: "state of a learner", entry: "learner_state", version: 2 };
 /// Name of the tensor that holds the loss of each iteration.
 const LOSSES: &str = "losses";
@@ -30,19 +30,19 @@ const LOSSES: &str = "losses";
 const PARAMETERS: &str = "parameters.";
 const MOMENTS: [&str; 2] = ["moment_1.", "moment_2."];
 
-/// The part of a state that is not tensors.
+/// The part of a state that is not stored as tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct State {
     weights_sha256: String,
     /// SHA-256 of the outlines.
     outlines_sha256: String,
     config: AssistConfig,
-    /// Position of the generator that prompts are drawn from.
+    /// Position of the random generator for prompts.
     drawn_words: u64,
-    /// Number of updates of each parameter; parameters that no prompt has reached yet are missing.
+    /// Number of updates of each parameter. Parameters that no prompt has reached yet are missing.
     steps: BTreeMap<String, usize>,
     seconds: f64,
-    // Its name in saved files.
+    // Keeps the name in saved files.
     #[serde(rename = "timing")]
     step_seconds: StepSeconds,
 }
@@ -60,7 +60,7 @@ impl<B: Backend> Learner<B> {
         self.save_for(path, sha256)
     }
 
-    /// As [`Learner::save`], for a model whose weights have this SHA-256.
+    /// Like [`Learner::save`], for a model whose weights have this SHA-256.
     ///
     /// # Errors
     /// [`AssistError::Unwritable`]; [`AssistError::StateContent`] if `weights_sha256` is not a SHA-256 in hexadecimal.
@@ -80,7 +80,7 @@ impl<B: Backend> Learner<B> {
             weights_sha256: weights_sha256.to_owned(),
             outlines_sha256: outlines_sha256(&self.slices),
             config: self.config.clone(),
-            // A word has 32 bits: no training draws 2^64 of them.
+            // A word has 32 bits, and no training draws 2^64 words.
             drawn_words: self.rng.get_word_pos() as u64,
             steps,
             seconds: self.seconds,
@@ -91,13 +91,13 @@ impl<B: Backend> Learner<B> {
         FORMAT.save(&content, path.as_ref())
     }
 
-    /// Continues a saved learner with the same model and slices, to the same result as one that was never stopped on this backend.
+    /// Resumes a saved learner with the same model and slices. On this backend, the result equals that of a learner that was never stopped.
     ///
     /// # Errors
     /// [`AssistError::Unreadable`], [`AssistError::Corrupt`], [`AssistError::FormatVersion`] if the file is not a learner's state;
     /// [`AssistError::OtherWeights`], [`AssistError::OtherShape`] or [`AssistError::OtherSlices`] if it belongs to another model or to
-    /// other outlines; [`AssistError::UnknownWeights`] if the model does not know its weights' SHA-256. Images are not compared,
-    /// since backends embed them with different last bits.
+    /// other outlines; [`AssistError::UnknownWeights`] if the model does not know its weights' SHA-256. Images are not compared, because
+    /// backends embed them with different last bits.
     pub fn resume(
         path: impl AsRef<Path>,
         predictor: &SamPredictor<B>,
@@ -107,7 +107,7 @@ impl<B: Backend> Learner<B> {
         Self::resume_for(path, predictor, sha256, slices)
     }
 
-    /// As [`Learner::resume`], for a model whose weights have this SHA-256.
+    /// Like [`Learner::resume`], for a model whose weights have this SHA-256.
     ///
     /// # Errors
     /// As [`Learner::resume`].
@@ -142,7 +142,7 @@ impl<B: Backend> Learner<B> {
     }
 }
 
-/// Returns what is wrong with a state.
+/// Checks the content of a state.
 fn check(content: &Content<State>) -> Result<(), ContentError> {
     let Content { about, tensors, .. } = content;
     about.config.check_stored()?;
@@ -166,7 +166,7 @@ fn check(content: &Content<State>) -> Result<(), ContentError> {
     check_finite(tensors)
 }
 
-/// The tensors whose names begin with a prefix, under their names without it.
+/// The tensors whose names begin with a prefix. The prefix is removed from the names.
 fn under(prefix: &str, tensors: &Tensors) -> Tensors {
     tensors.iter().filter_map(|(name, data)| Some((name.strip_prefix(prefix)?.to_owned(), data.clone()))).collect()
 }

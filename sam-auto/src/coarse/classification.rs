@@ -15,9 +15,9 @@ use crate::AutoError;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ClassifierConfig {
-    /// Weight of the squared coefficients beside the mean loss of a pixel.
+    /// Weight of the L2 penalty, relative to the mean loss of a pixel.
     pub l2: f64,
-    /// Optimiser steps. The loss is convex, so more steps come closer to its only minimum.
+    /// Number of optimiser steps. The loss is convex, so more steps come closer to its only minimum.
     pub iterations: usize,
     /// Encoding of a pixel's position as additional features; `None` for the image features alone.
     pub position: Option<FourierPositionConfig>,
@@ -76,7 +76,7 @@ impl ClassifierConfig {
 
 /// A logistic regression on the features of single pixels, fitted to annotated slices.
 ///
-/// Structure and background have equal total weight, whatever their areas. The outline is finer than the features: each pixel of the
+/// Structure and background have equal total weight, whatever their areas. The outline is finer than the features, so each pixel of the
 /// features counts for both classes, weighted by bilinear interpolation.
 ///
 /// # Source
@@ -104,7 +104,7 @@ impl<B: Backend> CoarseSegmenter<B> for LinearClassifier<B> {
     }
 }
 
-/// Every pixel's features as a row.
+/// The features of all pixels, one row per pixel.
 ///
 /// # Shapes
 /// - features: `[n, channels, height, width]`
@@ -123,7 +123,7 @@ fn samples<B: Backend>(features: Tensor<B, 4>, position: Option<&Tensor<B, 3>>) 
     all.permute([0, 2, 3, 1]).reshape([count * height * width, channels])
 }
 
-/// How much each pixel of the features counts for the object and for the background; each column sums to one half.
+/// Weight of each pixel of the features for the object and for the background. Each column sums to one half.
 ///
 /// # Shapes
 /// - output: `[n * height * width, 2]`, the object first
@@ -138,7 +138,7 @@ fn pixel_weights<B: Backend>(slices: &AnnotatedFeatures<B>) -> Tensor<B, 2> {
     Tensor::cat(vec![share(slices.foreground()), share(slices.background())], 1)
 }
 
-/// Brings each feature to mean 0 and deviation 1, so that one penalty fits all.
+/// Standardises each feature to mean 0 and deviation 1, so that one penalty fits all features.
 #[derive(Debug, Clone)]
 struct Scaling<B: Backend> {
     /// `[1, features]`
@@ -154,7 +154,7 @@ impl<B: Backend> Scaling<B> {
     fn of(samples: Tensor<B, 2>, weights: Tensor<B, 2>) -> Self {
         let mean = (samples.clone() * weights.clone()).sum_dim(0);
         let variance = ((samples - mean.clone()).square() * weights).sum_dim(0);
-        // A feature that is the same everywhere says nothing, whatever it is divided by.
+        // A constant feature carries no information, whatever it is divided by.
         Self { mean, deviation: (variance + 1e-12).sqrt() }
     }
 
@@ -163,10 +163,10 @@ impl<B: Backend> Scaling<B> {
     }
 }
 
-/// Steps of the power method, which needs the largest curvature to some percent only.
+/// Steps of the power method. The largest curvature is needed only to some percent.
 const POWER_STEPS: usize = 12;
 
-/// Minimises the logistic loss by Nesterov's accelerated gradient, at the step that the curvature allows.
+/// Minimises the logistic loss by Nesterov's accelerated gradient. The curvature determines the step size.
 ///
 /// # Shapes
 /// - samples: `[n, features]`
@@ -194,9 +194,9 @@ fn descend<B: Backend>(
         direction = transposed.clone().matmul(samples.clone().matmul(direction) * both.clone());
         curvature = direction.clone().square().sum().sqrt().reshape([1, 1]);
     }
-    // A sigmoid's slope is a quarter at most. The power method comes from below: a tenth more is safe.
+    // The slope of a sigmoid is at most a quarter. The power method underestimates the curvature; adding a tenth is safe.
     let step = (curvature * (1.1 / 4.0) + config.l2).recip();
-    // The bias is free of the penalty.
+    // The penalty does not apply to the bias.
     let penalty =
         Tensor::cat(vec![Tensor::zeros([1, 1], &device), Tensor::full([features - 1, 1], config.l2, &device)], 0);
     let mut here = Tensor::<B, 2>::zeros([features, 1], &device);
@@ -226,7 +226,7 @@ mod tests {
 
     use super::*;
 
-    /// Two slices whose second channel is high on the object's columns, and whose first is noise.
+    /// Two slices. The second channel is high on the object's columns; the first channel is noise.
     fn slices(columns: std::ops::Range<usize>) -> AnnotatedFeatures<Flex> {
         let noise = |at: usize| ((at * 7919) % 101) as f32 / 101.0;
         let at = |at: usize| if columns.contains(&(at % 8)) { 3.0 } else { 1.0 } + noise(at);
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn where_looks_say_nothing_position_does() {
         let shown = slices(2..4);
-        // Features of other columns: only the position tells the object.
+        // Features of other columns: only the position identifies the object.
         let other = AnnotatedFeatures::new(
             slices(0..1).features().clone(),
             shown.foreground().clone(),

@@ -5,7 +5,7 @@ use ndarray::Array2;
 use sam_core::Frame;
 use sapnet::BilinearResize;
 
-/// Masks on the grid of the model's input: the structure, and the background; the padding is neither.
+/// Masks on the grid of the model's input, of the structure and of the background. The padding is in neither mask.
 ///
 /// # Shapes
 /// - output: `[n, padded, padded]` each
@@ -32,7 +32,7 @@ fn at_model_pixel(outline: &Array2<bool>, frame: &Frame, row: usize, column: usi
         .then(|| outline[(nearest(row, rows, outline.nrows()), nearest(column, columns, outline.ncols()))])
 }
 
-/// Converts a map of the model's input to one of the image: the padding is cut off, the rest resized.
+/// Converts a map of the model's input to a map of the image: cuts off the padding and resizes the rest.
 ///
 /// # Shapes
 /// - map: `[1, padded, padded]`
@@ -66,7 +66,7 @@ mod tests {
         assert_eq!(annotated, 20 * 50);
         let back = to_image(object.float(), &frame).mapv(|share| share > 0.5);
         let wrong = back.iter().zip(&truth).filter(|(found, truth)| found != truth).count();
-        // One pixel of the image along the object's border of some 100 pixels.
+        // At most one pixel of the image along the object's border of some 100 pixels.
         assert!(wrong < 100, "{wrong} pixels differ");
     }
 }

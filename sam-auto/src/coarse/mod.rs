@@ -1,7 +1,7 @@
-//! Prompts from a coarse map: the probability of the structure at each pixel, from a method fitted to SAM's features.
+//! Prompts from a coarse map: a method that was fitted to SAM's features gives the probability of the structure at each pixel.
 //!
-//! SAP-Net and PANet are in the crate sapnet. Its trait [`CoarseSegmenter`] is implemented here for the linear classifier, and can be
-//! implemented for others.
+//! SAP-Net and PANet are in the crate sapnet. Its trait [`CoarseSegmenter`] is implemented here for the linear classifier, and other crates
+//! can implement it for their methods.
 
 mod classification;
 mod framing;
@@ -32,9 +32,9 @@ pub type SharedSegmenter<B> = Arc<dyn CoarseSegmenter<B>>;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum CoarseMethod {
-    /// Prototypes of the frozen features: nothing is trained.
+    /// PANet: prototypes of the frozen features. Nothing is trained.
     Panet(SupportConfig),
-    /// The spatial-aware prototypical network, trained on the annotated slices.
+    /// SAP-Net: the spatial-aware prototypical network, trained on the annotated slices.
     Sapnet(SapNetConfig),
     /// A linear classifier of the frozen features.
     Classifier(ClassifierConfig),
@@ -78,7 +78,7 @@ sam_assist::__setters!(CoarseConfig {
 });
 
 impl CoarseMethod {
-    /// How often fitting it calls the observer, if nothing stops it.
+    /// Number of observer calls during the fit, if nothing stops it.
     pub(crate) fn iterations(&self) -> usize {
         match self {
             Self::Panet(_) => 1,
@@ -98,13 +98,12 @@ impl CoarseConfig {
         self.method.check()
     }
 
-    /// Fits the method to the annotated slices, those with an empty outline included. SAP-Net takes some seconds; the observer is
-    /// called with [`Stage::Fit`] after each iteration, for PANet once. May be called on several threads at once: trainings wait for
-    /// each other.
+    /// Fits the method to the annotated slices, including those with an empty outline. SAP-Net takes some seconds. The observer is called
+    /// with [`Stage::Fit`] after each iteration, and once for PANet. May be called on several threads at once; the trainings take turns.
     ///
     /// # Errors
-    /// [`AutoError::Config`]; [`AutoError::NothingAnnotated`]; [`AutoError::Coarse`] if the method cannot be fitted;
-    /// [`AutoError::Stopped`] if the observer stops it before the last iteration, as a half-trained network is of no use.
+    /// [`AutoError::Config`]; [`AutoError::NothingAnnotated`]; [`AutoError::Coarse`] if the method cannot be fitted; [`AutoError::Stopped`]
+    /// if the observer stops it before the last iteration, because a half-trained network is of no use.
     pub fn fit<B: Backend>(
         &self,
         annotated: &[AnnotatedSlice<B>],
@@ -126,7 +125,7 @@ impl CoarseConfig {
     }
 }
 
-/// Trains a SAP-Net to its end, while no other training of the process runs.
+/// Trains a SAP-Net to its end. No other training of the process runs at the same time.
 fn train_sapnet<B: Backend>(
     slices: &AnnotatedFeatures<B>,
     config: &SapNetConfig,
@@ -148,7 +147,7 @@ fn annotated_slices<B: Backend>(annotated: &[AnnotatedSlice<B>]) -> Result<Annot
     Ok(AnnotatedFeatures::new(Tensor::cat(features, 0), object, background)?)
 }
 
-/// Prompts slices from the coarse maps of a fitted method. A clone shares the fitted method.
+/// Prompt generator that uses the coarse maps of a fitted method. A clone shares the fitted method.
 #[derive(Clone)]
 pub struct CoarseGenerator<B: Backend> {
     segmenter: SharedSegmenter<B>,
@@ -162,7 +161,7 @@ impl<B: Backend> fmt::Debug for CoarseGenerator<B> {
 }
 
 impl<B: Backend> CoarseGenerator<B> {
-    /// From any fitted method.
+    /// A generator that uses any fitted method.
     ///
     /// # Errors
     /// [`AutoError::Config`] if no prompt would be extracted.
@@ -171,7 +170,7 @@ impl<B: Backend> CoarseGenerator<B> {
         Ok(Self { segmenter, extraction })
     }
 
-    /// The same fitted method with another extraction.
+    /// A generator with the same fitted method and another extraction.
     ///
     /// # Errors
     /// As [`CoarseGenerator::new`].
@@ -179,7 +178,7 @@ impl<B: Backend> CoarseGenerator<B> {
         Self::new(self.segmenter.clone(), extraction)
     }
 
-    /// Probability of the structure.
+    /// Coarse map: the probability of the structure at each pixel.
     ///
     /// # Shapes
     /// - output: `[rows, columns]` of the image, in [0, 1]
@@ -192,7 +191,7 @@ impl<B: Backend> CoarseGenerator<B> {
         Ok(framing::to_image(map, &frame))
     }
 
-    /// Where the structure is likelier than the background, without the components that the extraction ignores.
+    /// Mask of the pixels where the structure is likelier than the background, without the components that the extraction ignores.
     ///
     /// # Shapes
     /// - output: `[rows, columns]` of the image
@@ -208,7 +207,7 @@ impl<B: Backend> CoarseGenerator<B> {
         parts.iter().fold(Array2::from_elem(map.dim(), false), |whole, part| whole | part)
     }
 
-    /// The map as low-res logits, on the grid of the decoder's.
+    /// The map as low-res logits, on the grid of the decoder's logits.
     fn logits(&self, embedding: &ImageEmbedding<B>) -> Result<Array2<f32>, AutoError> {
         let [.., height, width] = embedding.features().dims();
         let map = self.segmenter.predict(embedding.features().clone(), [4 * height, 4 * width])?;
@@ -220,7 +219,7 @@ impl<B: Backend> CoarseGenerator<B> {
 impl<B: Backend> PromptGenerator<B> for CoarseGenerator<B> {
     fn generate(&self, slice: &SliceContext<'_, B>) -> Result<Option<Prompts>, AutoError> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.extraction.seed);
-        // A stream per slice, so that points do not depend on the order of slices.
+        // One random stream per slice, so that points do not depend on the order of slices.
         rng.set_stream(slice.index as u64);
         let map = self.map(slice.embedding)?;
         let (mask, confidence) = (self.cleaned(&map), self.extraction.point_confidence);

@@ -26,15 +26,15 @@ use crate::{AutoError, PromptExtraction, Segmentation, SegmentedSlice, mask_stat
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct MaskPropagationConfig {
-    /// Which prompts are extracted from the neighbour's mask: points or boxes. There is no mask prompt, because the neighbour's
-    /// logits are not kept.
+    /// How prompts (points or boxes) are extracted from the neighbour's mask. There is no mask prompt, because the neighbour's logits are
+    /// not kept.
     #[serde(rename = "hand_over", alias = "extraction")]
     pub extraction: PromptExtraction,
-    /// A mask has jumped if its intersection over union with the neighbour's mask is lower.
+    /// Minimum intersection over union with the neighbour's mask. A mask below it has jumped.
     pub min_iou: f32,
-    /// A mask has jumped if it has more than this many times the pixels of the neighbour's: it has leaked.
+    /// Maximum growth. A mask with more than this many times the pixels of the neighbour's mask has jumped: it has leaked.
     pub max_growth: f32,
-    /// A mask has jumped if the model's own estimate of its intersection over union is lower.
+    /// Minimum of the model's own estimate of the mask's intersection over union. A mask below it has jumped.
     pub min_predicted_iou: f32,
     /// Maximum distance from an annotated slice, in slices, because masks drift; `None` for no limit.
     pub max_distance: Option<usize>,
@@ -83,23 +83,23 @@ impl MaskPropagationConfig {
     }
 }
 
-/// Segments the slices that are not annotated, outwards from those that are.
+/// Mask propagation: segments the slices that are not annotated, outwards from the annotated slices.
 ///
 /// The predictor should have learned prompts of every kind: [`AssistConfig::mixed`](sam_assist::AssistConfig::mixed).
 ///
-/// Each slice is prompted from the side of its nearest annotated slice; if propagation has ended there, from the other side. Between
-/// two annotated slices with the structure it cannot have ended: if the masks from both sides jump, the one that overlaps its
-/// neighbour more is kept. An annotated slice with an empty outline ends propagation.
+/// Each slice is prompted from the side of its nearest annotated slice. If propagation has ended on that side, the slice is prompted from
+/// the other side. Between two annotated slices with the structure, the structure must be present: if the masks from both sides jump, the
+/// one that overlaps its neighbour more is kept. An annotated slice with an empty outline ends propagation.
 ///
-/// The observer is called after each prediction; a slice that is predicted from both sides is counted once. If the observer stops
-/// the call, the result is partial: see [`Segmentation::stopped`].
+/// The observer is called after each prediction. A slice that is predicted from both sides is counted once. If the observer stops the call,
+/// the result is partial: see [`Segmentation::stopped`].
 ///
 /// # Shapes
 /// - annotated: `[rows, columns]` of the slice, by its index
 ///
 /// # Errors
-/// [`AutoError::Config`]; [`AutoError::NothingAnnotated`]; [`CoreError::NoSuchSlice`]; [`CoreError::OutlineSize`] if an outline has
-/// another size than the slice beside it; [`AutoError::Slice`] if a slice cannot be read or embedded.
+/// [`AutoError::Config`]; [`AutoError::NothingAnnotated`]; [`CoreError::NoSuchSlice`]; [`CoreError::OutlineSize`] if an outline has another
+/// size than its neighbouring slice; [`AutoError::Slice`] if a slice cannot be read or embedded.
 pub fn propagate_masks<B: Backend>(
     predictor: &SamPredictor<B>,
     source: &dyn SliceSource<B>,
@@ -123,7 +123,7 @@ pub fn propagate_masks<B: Backend>(
     Ok(work.finish(stopped))
 }
 
-/// The end of a propagation, from where it advances by one slice. Nearer to an annotated slice is smaller.
+/// Front of a propagation, which advances by one slice at a time. Fronts are ordered by their distance from the annotated slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Front {
     /// Distance of the next slice from the annotated slice where the propagation started.
@@ -134,7 +134,7 @@ struct Front {
     step: isize,
 }
 
-/// A mask that jumped, kept in case the slice lies between annotated slices.
+/// A mask that jumped. It is kept in case the slice is between annotated slices.
 #[derive(Debug)]
 struct Jumped {
     overlap: f32,
@@ -150,7 +150,7 @@ struct Propagation<'a, B: Backend> {
     count: usize,
     slices: Vec<SegmentedSlice>,
     jumped: BTreeMap<usize, Jumped>,
-    /// Nearest first, so that every slice is prompted from its nearest annotated one.
+    /// Nearest first, so that every slice is prompted from its nearest annotated slice.
     fronts: BinaryHeap<Reverse<Front>>,
     rng: ChaCha8Rng,
 }
@@ -220,8 +220,8 @@ impl<'a, B: Backend> Propagation<'a, B> {
         self.slices.iter().enumerate().filter(|&slice| predicted(slice)).count()
     }
 
-    /// Keeps masks that jumped between annotated slices; slices without a mask are empty. If the work was stopped, both are not reached:
-    /// a mask from the other side could still have taken their place.
+    /// Keeps jumped masks between annotated slices with the structure. All other slices without a mask are empty. If the call was stopped,
+    /// both stay [`SegmentedSlice::NotReached`], because a mask from the other side could still have replaced them.
     fn finish(self, stopped: bool) -> Segmentation {
         let Self { mut slices, jumped, annotated, .. } = self;
         if stopped {
@@ -247,7 +247,7 @@ fn is_between(index: usize, annotated: &BTreeMap<usize, Array2<bool>>) -> bool {
     shows(annotated.range(..index).next_back()) && shows(annotated.range(index + 1..).next())
 }
 
-/// How many times the pixels of `before` the mask `after` has.
+/// Number of pixels of `after`, relative to that of `before`.
 fn growth(before: &Array2<bool>, after: &Array2<bool>) -> f32 {
     mask_area(after.view()) as f32 / (mask_area(before.view()) as f32).max(1.0)
 }

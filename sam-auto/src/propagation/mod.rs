@@ -1,4 +1,4 @@
-//! Propagation from the annotated slices to their neighbours, and on to theirs.
+//! Propagation from the annotated slices to their neighbours, and from these to the next slices.
 //!
 //! - [`points`]: the paper's Algorithm 1. Points move on where intensities stay similar; SAM segments afterwards.
 //! - [`masks`]: each slice is prompted from the mask of its neighbour; SAM segments at each step, and a mask that fails ends the

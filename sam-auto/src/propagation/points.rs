@@ -28,11 +28,11 @@ pub struct PointPropagationConfig {
     pub tolerance: f32,
     /// Intensities are averaged over a square window of this many pixels a side.
     pub window: usize,
-    /// How far mean and standard deviation follow those of the last slice's points: 0 not at all, 1 fully.
+    /// How far mean and standard deviation adapt to the points of the last slice: 0 not at all, 1 fully.
     pub adaption: f32,
     /// Minimum standard deviation in 8-bit levels; the default is 5 % of the intensity window.
     pub least_deviation: f32,
-    /// A point whose intensity does not fit moves to the best pixel within this distance. In the paper points do not move: 0.
+    /// Maximum distance, in pixels, by which a point moves if its intensity does not fit. In the paper, points do not move: 0.
     pub drift: usize,
     /// Maximum distance from the annotated slice, in slices; `None`, as in the paper, for no limit.
     pub max_distance: Option<usize>,
@@ -82,11 +82,11 @@ impl PointPropagationConfig {
         ConfigError::check((0.0..=1.0).contains(&adaption), "propagation.adaption", || adaption.to_string(), "0 to 1")
     }
 
-    /// Propagates points from each annotated slice in both directions: one generator for each slice that shows the structure, in the
-    /// order given.
+    /// Point propagation from each annotated slice in both directions. Returns one generator for each slice that shows the structure, in
+    /// the order given.
     ///
     /// The paper takes the union of their masks: [`Vote::Union`](crate::Vote). Only the slices that points reach are read, and none is
-    /// embedded. The observer is called with [`Stage::Fit`] after each slice that was read; the total counts the slices that points
+    /// embedded. The observer is called with [`Stage::Fit`] after each slice that was read. The total is the number of slices that points
     /// can reach.
     ///
     /// # Errors
@@ -118,7 +118,7 @@ impl PointPropagationConfig {
         shown.into_iter().map(spread).collect()
     }
 
-    /// Number of slices that points of slice `index` can reach, itself included.
+    /// Number of slices that points of slice `index` can reach, including that slice.
     fn within_reach(&self, index: usize, count: usize) -> usize {
         let after = count.saturating_sub(index + 1);
         let [before, after] = [index, after].map(|slices| self.max_distance.map_or(slices, |most| most.min(slices)));
@@ -138,7 +138,7 @@ impl PointPropagationConfig {
         let outline = slice.outline();
         let image = levels(source, index, outline.dim())?;
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        // A stream per slice, so that points do not depend on the other slices.
+        // One random stream per slice, so that points do not depend on the other slices.
         rng.set_stream(index as u64);
         let drawn = self.sampling.sampler(Replacement::Without).sample(
             outline.view(),
@@ -186,7 +186,8 @@ impl PointPropagationConfig {
         Ok(())
     }
 
-    /// Position of a point on the next slice: the same, or the pixel of the closest intensity within the drift; `None` if none fits.
+    /// Position of a point on the next slice: the same pixel, or the fitting pixel of closest intensity within the drift. `None` if none
+    /// fits.
     fn follow(&self, image: ArrayView2<'_, f32>, (row, column): Pixel, expected: Intensity) -> Option<Pixel> {
         let (rows, columns) = image.dim();
         let tolerance = self.tolerance * expected.deviation.max(self.least_deviation);
@@ -200,7 +201,7 @@ impl PointPropagationConfig {
         around.filter(fits).min_by(|a, b| difference(a).total_cmp(&difference(b)))
     }
 
-    /// Mean over a pixel's window, clipped to the image.
+    /// Mean intensity over a pixel's window, clipped to the image.
     fn level(&self, image: ArrayView2<'_, f32>, (row, column): Pixel) -> f32 {
         let (rows, columns) = image.dim();
         let reach = self.window / 2;
@@ -217,7 +218,7 @@ impl PointPropagationConfig {
 /// Row and column.
 type Pixel = (usize, usize);
 
-/// Expected intensities.
+/// Mean and standard deviation of the expected intensities.
 #[derive(Debug, Clone, Copy)]
 struct Intensity {
     mean: f32,
@@ -253,14 +254,14 @@ fn levels<B: Backend>(
     Ok(image.sum_axis(Axis(2)) / channels.max(1) as f32)
 }
 
-/// Prompts the slices that points from one annotated slice reached, and no others.
+/// Prompt generator that uses the points propagated from one annotated slice. It prompts only the slices that they reached.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PointGenerator {
     points: BTreeMap<usize, Vec<Pixel>>,
 }
 
 impl PointGenerator {
-    /// The slices that points reached, in order, with the annotated one.
+    /// The slices that points reached, in order, including the annotated slice.
     pub fn reached(&self) -> impl Iterator<Item = usize> {
         self.points.keys().copied()
     }

@@ -1,4 +1,4 @@
-//! Appearance of the annotated structure: its histogram and features, and those around it.
+//! Appearance of the annotated structure and of its surroundings: histogram and features.
 
 use burn::tensor::backend::Backend;
 use ndarray::{Array2, ArrayView3};
@@ -25,7 +25,7 @@ pub(super) struct Appearance {
 }
 
 impl Appearance {
-    /// From the annotated slices with the structure, at least one.
+    /// The appearance in the annotated slices with the structure. There must be at least one.
     ///
     /// # Shapes
     /// - images: `[rows, columns, channels]`, 8-bit levels, in the slices' order
@@ -52,8 +52,8 @@ impl Appearance {
         histogram(image, mask).iter().zip(self.histogram).map(|(own, known)| own.min(known)).sum()
     }
 
-    /// How much more similar the features inside a mask are to those inside the outlines than to those around them, and the reverse for
-    /// its surroundings: from 0 to 1, and 0.5 if there is no difference.
+    /// How much more similar the features inside a mask are to those inside the outlines than to those around them, and the reverse for the
+    /// mask's surroundings. From 0 to 1; 0.5 if there is no difference.
     pub(super) fn prototype<B: Backend>(&self, embedding: &ImageEmbedding<B>, mask: &Array2<bool>) -> f32 {
         let margin = |part: &Array2<bool>| {
             let features = mean_features(embedding, part)?;
@@ -93,7 +93,7 @@ fn mean_features<B: Backend>(embedding: &ImageEmbedding<B>, mask: &Array2<bool>)
     let [_, channels, height, width] = embedding.features().dims();
     let frame = embedding.frame();
     let ((rows, columns), (resized_rows, resized_columns)) = (frame.original, frame.resized);
-    // Number of mask pixels on each feature.
+    // Number of mask pixels on each pixel of the features.
     let mut weights = vec![0.0_f32; height * width];
     for ((row, column), _) in mask.indexed_iter().filter(|&(_, &inside)| inside) {
         let place = |at: usize, of: usize, resized: usize, fields: usize| {
@@ -113,7 +113,7 @@ fn mean_features<B: Backend>(embedding: &ImageEmbedding<B>, mask: &Array2<bool>)
     Some(means)
 }
 
-/// The unit vector from a centre to some features; zero if they are the centre.
+/// The unit vector from a centre to some features; zero if the features are the centre.
 fn direction(mut features: Vec<f32>, centre: &[f32]) -> Vec<f32> {
     features.iter_mut().zip(centre).for_each(|(value, centre)| *value -= centre);
     let length = features.iter().map(|value| value * value).sum::<f32>().sqrt();

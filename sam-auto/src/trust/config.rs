@@ -14,7 +14,7 @@ use crate::{
     GeneratorStrategy, Segmentation, Strategy,
 };
 
-/// Configuration of trust in the slices of a volume.
+/// Configuration of trust: how signals are measured and combined.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -36,13 +36,13 @@ sam_assist::__setters!(TrustConfig {
     with_coarse => coarse: CoarseConfig,
 });
 
-/// The slices that nobody annotated, in the order in which a person should look at them.
+/// Ranking of the slices that nobody annotated, in the order in which a person should look at them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Ranking {
-    /// The least trusted first.
+    /// The slices, least trusted first.
     pub slices: Vec<RankedSlice>,
-    /// Whether the observer stopped it: slices that were not measured are missing, and those that were are compared with each other only.
+    /// Whether the observer stopped it. Slices that were not measured are missing; the others are compared with each other only.
     pub stopped: bool,
 }
 
@@ -57,7 +57,7 @@ impl TrustConfig {
         }
     }
 
-    /// Sets the random seed of everything that is drawn in it: of the jittered boxes, and of SAP-Net.
+    /// Sets all random seeds: of the jittered boxes and of SAP-Net.
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.meter.seed = seed;
@@ -68,7 +68,7 @@ impl TrustConfig {
     }
 
     /// Takes the configuration of the gate and of SAP-Net from a strategy of generators, so that [`TrustConfig::rank`] reuses what the
-    /// strategy has fitted. Mask propagation has neither: nothing changes.
+    /// strategy has fitted. Mask propagation has neither, so nothing changes.
     #[must_use]
     pub fn reusing(mut self, strategy: &Strategy) -> Self {
         let Strategy::Generators(GeneratorStrategy { config: generators, .. }) = strategy else { return self };
@@ -90,10 +90,10 @@ impl TrustConfig {
         self.coarse.check()
     }
 
-    /// Ranks the slices that nobody annotated, the least trusted first.
+    /// Ranks the slices that nobody annotated, least trusted first.
     ///
-    /// `predictor` is the one that segmented the volume. The gate and the SAP-Net of the strategy are reused if they were fitted with
-    /// this configuration (see [`TrustConfig::reusing`]); otherwise they are fitted here, which takes some seconds
+    /// `predictor` is the one that segmented the volume. The strategy's gate and SAP-Net are reused if they were fitted with this
+    /// configuration (see [`TrustConfig::reusing`]). Otherwise they are fitted here, which takes some seconds
     /// ([`Stage::Fit`](sam_prompt::progress::Stage::Fit)).
     ///
     /// # Errors
@@ -119,7 +119,7 @@ impl TrustConfig {
         Ok(ranking)
     }
 
-    /// A meter for volumes that a strategy segments with a predictor; fits only what the strategy has not fitted.
+    /// A trust meter for volumes that a strategy segments with a predictor. Fits only what the strategy has not fitted.
     ///
     /// # Errors
     /// As [`TrustConfig::rank`].

@@ -16,14 +16,15 @@ fn between(a: &Array2<bool>, b: &Array2<bool>) -> Array2<bool> {
     Zip::from(&depth(a)).and(&depth(b)).map_collect(|a, b| a + b > 0.0)
 }
 
-/// How well a mask fits between those of its neighbours: see [`Signal::Neighbours`](super::Signal::Neighbours). At the volume's end there
-/// is one neighbour. If one of two is empty, the structure may end there, and the other counts half. Without neighbours it is 1.
+/// How well a mask fits between those of its neighbours: see [`Signal::Neighbours`](super::Signal::Neighbours). At the end of the volume
+/// there is one neighbour. If one of two neighbours is empty, the structure may end there, and the other neighbour counts half. The result
+/// is 1 without neighbours.
 pub(super) fn fit(mask: &Array2<bool>, neighbours: &[Option<&Array2<bool>>]) -> f32 {
     match neighbours {
         [] => 1.0,
         [Some(before), Some(after)] => {
             let expected = between(before, after);
-            // Neighbours that do not overlap have nothing between them, so each is compared by itself.
+            // Neighbours that do not overlap have no mask between them, so each is compared by itself.
             if is_mask_empty(expected.view()) {
                 overlap(mask, before).max(overlap(mask, after))
             } else {
@@ -36,8 +37,8 @@ pub(super) fn fit(mask: &Array2<bool>, neighbours: &[Option<&Array2<bool>>]) -> 
     }
 }
 
-/// Ratio of a mask's area to the mean area of its neighbours, the smaller over the larger. A neighbour without a mask has area 0;
-/// without neighbours it is 1.
+/// Ratio of a mask's area to the mean area of its neighbours, the smaller over the larger. A neighbour without a mask has area 0. The
+/// result is 1 without neighbours.
 pub(super) fn area(mask: &Array2<bool>, neighbours: &[Option<&Array2<bool>>]) -> f32 {
     if neighbours.is_empty() {
         return 1.0;
@@ -48,7 +49,7 @@ pub(super) fn area(mask: &Array2<bool>, neighbours: &[Option<&Array2<bool>>]) ->
     if own.max(mean) > 0.0 { own.min(mean) / own.max(mean) } else { 1.0 }
 }
 
-/// The fraction of neighbours without a mask; 1 without neighbours.
+/// Fraction of the neighbours that have no mask; 1 without neighbours.
 pub(super) fn share_empty(neighbours: &[Option<&Array2<bool>>]) -> f32 {
     let empty = neighbours.iter().filter(|neighbour| neighbour.is_none()).count();
     if neighbours.is_empty() { 1.0 } else { empty as f32 / neighbours.len() as f32 }

@@ -16,27 +16,27 @@ use serde::{Deserialize, Serialize};
 use super::{Signal, TrustSignals, appearance::Appearance, masks};
 use crate::{AutoError, CoarseGenerator, Gate, Segmentation, SegmentedSlice, mask_stats::overlap};
 
-/// Stability compares the logits this far above and below the threshold (`stability_score_offset` in segment-anything's `amg.py`).
+/// Offset of the logits for stability, above and below the threshold (`stability_score_offset` in segment-anything's `amg.py`).
 const STABILITY_OFFSET: f32 = 1.0;
-/// Slope of the logistic function that turns a gate's score into a signal: a score of 0.25 on either side of 0 is a clear answer.
+/// Slope of the logistic function that turns a gate's score into a signal. A score of 0.25 on either side of 0 is a clear answer.
 const GATE_SLOPE: f32 = 4.0;
-/// Nearness is 0.5 at this fraction of the annotated extent: one in so many parts.
+/// Nearness is 0.5 at a distance of the annotated extent divided by this number.
 const NEARNESS_PARTS: f32 = 4.0;
 
-/// Configuration of the measurement.
+/// Configuration of a [`TrustMeter`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TrustMeterConfig {
-    /// Number of predictions from jittered boxes, in addition to the exact ones. Each takes one call of the decoder.
+    /// Number of predictions from jittered boxes, in addition to the prediction from the exact boxes. Each takes one call of the decoder.
     pub jittered: usize,
     /// How boxes are jittered.
     pub jitter: BoxJitter,
-    /// Components of fewer pixels are not predicted again.
+    /// Minimum size of a component, in pixels. Smaller components are not predicted again.
     pub min_pixels: usize,
     /// Width of the surroundings of a mask, as a fraction of the image's longer side.
     pub ring: f32,
-    /// Minimum extent, in slices, of the annotated slices: with few of them the true extent is unknown.
+    /// Minimum extent of the annotated slices, in slices. If only a few slices are annotated, the true extent is unknown.
     pub least_extent: usize,
     /// Random seed of the jitter.
     pub seed: u64,
@@ -78,11 +78,11 @@ impl TrustMeterConfig {
 pub struct Measurement {
     /// By slice.
     pub signals: BTreeMap<usize, TrustSignals>,
-    /// Whether the observer stopped it: slices that were not measured are missing.
+    /// Whether the observer stopped it. Slices that were not measured are missing.
     pub stopped: bool,
 }
 
-/// Measures the signals of a volume's slices. It owns the predictor, and a gate and a coarse map that masks are compared with.
+/// Trust meter: measures the signals of a volume's slices. It owns the predictor, and a gate and a coarse map to compare masks with.
 #[derive(Debug, Clone)]
 pub struct TrustMeter<B: Backend> {
     predictor: SamPredictor<B>,
@@ -90,17 +90,17 @@ pub struct TrustMeter<B: Backend> {
     coarse: CoarseGenerator<B>,
     config: TrustMeterConfig,
     appearance: Appearance,
-    /// Positions of the annotated slices.
+    /// Indices of the annotated slices.
     annotated: Vec<usize>,
-    /// From the first annotated slice with the structure to the last.
+    /// Extent of the annotated slices with the structure, from the first to the last.
     extent: f32,
-    /// Pixels of the smallest outline.
+    /// Number of pixels of the smallest outline.
     smallest: f32,
 }
 
 impl<B: Backend> TrustMeter<B> {
-    /// Prepares a meter from the annotated slices. [`TrustConfig::meter`](crate::TrustConfig::meter) and
-    /// [`FittedGenerators::trust_meter`](crate::FittedGenerators::trust_meter) do so from fitted generators.
+    /// Prepares a trust meter from the annotated slices. [`TrustConfig::meter`](crate::TrustConfig::meter) and
+    /// [`FittedGenerators::trust_meter`](crate::FittedGenerators::trust_meter) prepare one from fitted generators.
     ///
     /// `predictor` learned on the annotated slices and segmented the volume; `gate` and `coarse` were fitted to them.
     ///
@@ -145,8 +145,8 @@ impl<B: Backend> TrustMeter<B> {
         })
     }
 
-    /// Measures every slice that is not annotated; slices that a stopped segmentation did not reach are left out. The observer is called
-    /// after each; if it stops the call, the result is partial.
+    /// Measures every slice that is not annotated. Slices that a stopped segmentation did not reach are left out. The observer is called
+    /// after each slice. If it stops the call, the result is partial.
     ///
     /// # Errors
     /// [`AutoError::Slice`] if a slice cannot be read or embedded; errors of the predictor and the coarse map.
@@ -213,13 +213,13 @@ impl<B: Backend> TrustMeter<B> {
             .with(Signal::Intensity, self.appearance.intensity(image.view(), mask)))
     }
 
-    /// 1 beside an annotated slice, less farther away.
+    /// Nearness of an annotated slice: 1 next to it, less farther away.
     fn nearness(&self, index: usize) -> f32 {
         let nearest = self.annotated.iter().map(|place| place.abs_diff(index)).min().unwrap_or(0);
         1.0 / (1.0 + NEARNESS_PARTS * nearest.saturating_sub(1) as f32 / self.extent)
     }
 
-    /// Predicts from the boxes of the mask, exact and jittered, and measures stability and agreement with the mask.
+    /// Predicts from the exact and jittered boxes of the mask, and measures stability and agreement with the mask.
     fn predict_again(
         &self,
         signals: &mut TrustSignals,
@@ -229,13 +229,13 @@ impl<B: Backend> TrustMeter<B> {
     ) -> Result<(), AutoError> {
         let exact = component_boxes(mask.view(), self.config.min_pixels.max(1));
         if exact.is_empty() {
-            // Specks have no box.
+            // All components are too small for a box.
             signals.set(Signal::Stability, 0.0);
             signals.set(Signal::Jitter, 0.0);
             return Ok(());
         }
         let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
-        // A stream per slice, so that boxes do not depend on the order of slices.
+        // One random stream per slice, so that boxes do not depend on the order of slices.
         rng.set_stream(index as u64);
         let (rows, columns) = mask.dim();
         let mut agreeing = 0.0;
@@ -258,7 +258,7 @@ impl<B: Backend> TrustMeter<B> {
     }
 }
 
-/// Refuses neighbours of another size: they are not slices of one volume.
+/// Refuses neighbours of another size, because they are not slices of one volume.
 fn check_sizes(index: usize, mask: &Array2<bool>, neighbours: &[Option<&Array2<bool>>]) -> Result<(), AutoError> {
     let expected = mask.dim();
     match neighbours.iter().flatten().map(|neighbour| neighbour.dim()).find(|&found| found != expected) {
@@ -267,8 +267,8 @@ fn check_sizes(index: usize, mask: &Array2<bool>, neighbours: &[Option<&Array2<b
     }
 }
 
-/// The masks of the slices on both sides of one; at the ends of the volume there is one neighbour. Slices that were not reached are
-/// no neighbours.
+/// Masks of the two neighbouring slices. At the ends of the volume there is one neighbour. Slices that were not reached do not count as
+/// neighbours.
 fn neighbours(slices: &[SegmentedSlice], index: usize) -> Vec<Option<&Array2<bool>>> {
     let places = [index.checked_sub(1), index.checked_add(1)];
     let known = places.into_iter().flatten().filter_map(|place| slices.get(place));

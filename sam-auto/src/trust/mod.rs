@@ -1,4 +1,4 @@
-//! Estimates how far each slice of a segmented volume can be trusted, and so where a person should look first.
+//! Trust: estimates how far each slice of a segmented volume can be trusted, and where a person should look first.
 //!
 //! - [`Signal`]: evidence about a slice that needs no ground truth; a [`TrustMeter`] measures all signals.
 //! - [`TrustModel`]: combines them into the expected Dice of the slice.

@@ -1,4 +1,4 @@
-//! Combines the signals into the expected Dice of a slice.
+//! Trust model: combines the signals into the expected Dice of a slice.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Signal, TrustSignals};
 
-/// Rounds of the fit over all weights, far more than it needs.
+/// Rounds of the coordinate descent over all weights. It needs far fewer.
 const ROUNDS: usize = 400;
 /// Maximum slope of the logistic function.
 const STEEPEST: f32 = 0.25;
@@ -24,14 +24,13 @@ pub struct LinearTrust {
 }
 
 impl LinearTrust {
-    /// A bias, and the weights of some signals.
+    /// A model with a bias and the weights of some signals.
     pub fn new(bias: f32, weights: impl IntoIterator<Item = (Signal, f32)>) -> Self {
         Self { bias, weights: weights.into_iter().collect() }
     }
 
-    /// For slices with a mask. The weights were set by hand before any measurement, and weights fitted to other data sets did not improve
-    /// on them (example `trust_ranking`, 17 structures): a slice whose signals are all 0.85 has an expected Dice of 0.96, one whose
-    /// signals are all 0.4, of 0.16.
+    /// Model for slices with a mask. The weights were set by hand before any measurement. Weights fitted to other data sets were not better
+    /// (example `trust_ranking`, 17 structures). If all signals are 0.85, the expected Dice is 0.96; if all are 0.4, it is 0.16.
     fn found() -> Self {
         let weights = [
             (Signal::Agreement, 1.0),
@@ -49,9 +48,9 @@ impl LinearTrust {
         Self { bias: -6.0, weights: weights.into() }
     }
 
-    /// For slices without a mask, set by hand as well: a slice between two with the structure that looks like them is as likely wrong as
-    /// right. The bias was raised from -2 after two spleens (of MSD and `TotalSegmentator`), where correctly empty slices were ranked
-    /// before poor masks.
+    /// Model for slices without a mask. The weights were also set by hand: an empty slice between two slices with the structure that look
+    /// like it is as likely wrong as right. The bias was raised from -2 after tests on two spleens (of MSD and `TotalSegmentator`), where
+    /// correctly empty slices were ranked before poor masks.
     fn empty() -> Self {
         let weights = [(Signal::Neighbours, 2.0), (Signal::Gate, 2.0), (Signal::Coarse, 2.0)];
         Self { bias: 0.0, weights: weights.into() }
@@ -115,17 +114,17 @@ impl LinearTrust {
 struct Fit<'a> {
     known: &'a [(&'a TrustSignals, f32)],
     strength: f32,
-    /// Of the known slices under the present weights.
+    /// Logits of the known slices under the present weights.
     logits: Vec<f32>,
 }
 
 impl Fit<'_> {
-    /// Upper bound of the second derivative along one weight, whose signal has these values.
+    /// Upper bound of the second derivative along one weight. `values` are the values of its signal.
     fn curvature(&self, values: &dyn Fn(usize) -> f32) -> f32 {
         self.strength + STEEPEST * (0..self.known.len()).map(|row| values(row).powi(2)).sum::<f32>()
     }
 
-    /// Derivative along one weight that has `moved` from its start.
+    /// Derivative along one weight. `moved` is its distance from its start.
     fn slope(&self, values: &dyn Fn(usize) -> f32, moved: f32) -> f32 {
         let errors = self.logits.iter().zip(self.known).map(|(logit, (_, dice))| logistic(*logit) - dice);
         self.strength * moved + errors.enumerate().map(|(row, error)| error * values(row)).sum::<f32>()
@@ -140,7 +139,7 @@ fn logistic(logit: f32) -> f32 {
     1.0 / (1.0 + (-logit).exp())
 }
 
-/// Predicts the Dice of a slice, with one model for slices with a mask and one for slices without.
+/// Trust model: predicts the Dice of a slice, with one model for slices with a mask and one for slices without.
 ///
 /// For an empty slice, the expected Dice is the probability that the structure is absent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -151,7 +150,7 @@ pub struct TrustModel {
     pub found: LinearTrust,
     /// For slices without a mask.
     pub empty: LinearTrust,
-    /// Strength of the prior in [`TrustModel::fit`], which keeps the weights near these.
+    /// Strength of the prior in [`TrustModel::fit`], which keeps the weights near the present ones.
     pub strength: f32,
 }
 
@@ -183,12 +182,12 @@ impl TrustModel {
         self.of(signals.found()).expected_dice(signals)
     }
 
-    /// The model for slices with a mask, or for those without.
+    /// The model for slices with a mask, or for slices without.
     pub fn of(&self, found: bool) -> &LinearTrust {
         if found { &self.found } else { &self.empty }
     }
 
-    /// Fits the model to slices of known Dice, such as annotated slices that were left out in turn. Without any, nothing changes.
+    /// Fits the model to slices of known Dice, such as annotated slices that were left out in turn. Without known slices, nothing changes.
     #[must_use]
     pub fn fit(&self, known: &[(TrustSignals, f32)]) -> Self {
         let own = |found: bool| {
@@ -253,7 +252,7 @@ mod tests {
 
     #[test]
     fn much_is_learned_from_many_slices_and_little_from_few() {
-        // Dice follows one signal alone.
+        // Dice depends on one signal only.
         let known = |count: usize| -> Vec<_> {
             let value = |at: usize| at as f32 / (count - 1) as f32;
             let slice = |at| TrustSignals::new(true).with(Signal::Gate, 0.5).with(Signal::Neighbours, value(at));
@@ -263,7 +262,7 @@ mod tests {
         let (few, many) = (untaught.fit(&known(4)).found, untaught.fit(&known(1000)).found);
         assert!(many.weight(Signal::Neighbours) > 2.0, "{many:?}");
         assert!(few.weight(Signal::Neighbours) < 0.5 * many.weight(Signal::Neighbours), "{few:?}");
-        // Nothing was said of slices without a mask.
+        // There were no slices without a mask, so their model is unchanged.
         assert_eq!(untaught.fit(&known(4)).empty, untaught.empty);
     }
 

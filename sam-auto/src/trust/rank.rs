@@ -17,13 +17,13 @@ pub struct RankedSlice {
     pub found: bool,
     /// Expected Dice, in [0, 1].
     pub trust: f32,
-    /// The signal that lowers its trust most, compared with the other slices with a mask, or without one.
+    /// The signal that lowers its trust most, compared with other slices of its kind (with or without a mask).
     pub signal: Signal,
-    /// What the signal means, in words for the person who looks.
+    /// What the signal means, as text for the person.
     pub reason: String,
 }
 
-/// Ranks slices, the least trusted first; equals by their position.
+/// Ranks slices, least trusted first. Slices of equal trust are ordered by position.
 pub fn rank(model: &TrustModel, slices: &BTreeMap<usize, TrustSignals>) -> Vec<RankedSlice> {
     let usual = [false, true].map(|found| means(slices.values().filter(|signals| signals.found() == found)));
     let ranked = |(&slice, signals): (&usize, &TrustSignals)| {
@@ -49,15 +49,15 @@ fn main_signal(model: &TrustModel, signals: &TrustSignals, usual: &[f32]) -> Sig
     let weights = model.of(signals.found());
     let lost = |&(signal, usual): &(Signal, &f32)| weights.weight(signal) * (usual - signals.get(signal));
     let each = Signal::EVERY.into_iter().zip(usual);
-    // Reversed, because `max_by` takes the last of equals and the first is wanted.
+    // Reversed, because `max_by` takes the last of equal elements, and the first is wanted.
     let most = each.rev().max_by(|a, b| lost(a).total_cmp(&lost(b)));
     most.map_or(Signal::Neighbours, |(signal, _)| signal)
 }
 
-/// Suggests the slice to outline next: the one with the largest expected error, its own and that of nearby slices. The weight of others
-/// decays with distance, to 1/e at `reach` slices. `None` if no error is expected.
+/// Suggests the slice to outline next: the one with the largest sum of expected errors, its own and those of nearby slices. The weight of
+/// other slices decays with distance, to 1/e at `reach` slices. Returns `None` if no error is expected.
 ///
-/// A single bad slice may be hard for reasons of its own; one among other bad slices teaches for all of them.
+/// A single bad slice may be hard for its own reasons. Outlining one of several bad slices helps all of them.
 ///
 /// # Errors
 /// [`ConfigError`] if the reach is not above 0.
@@ -103,7 +103,7 @@ mod tests {
 
         #[test]
         fn what_a_slice_is_called_does_not_change_its_trust(slices in volume()) {
-            // The volume the other way round.
+            // The volume in reverse order.
             let turned: BTreeMap<_, _> = slices.iter().map(|(&slice, signals)| (100 - slice, signals.clone())).collect();
             let trust = |slices| -> BTreeMap<usize, f32> {
                 rank(&TrustModel::default(), slices).into_iter().map(|slice| (slice.slice, slice.trust)).collect()

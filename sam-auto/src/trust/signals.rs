@@ -1,4 +1,4 @@
-//! Evidence for and against the mask of a slice.
+//! Trust signals: evidence for and against the mask of a slice.
 
 use std::collections::BTreeMap;
 
@@ -22,10 +22,10 @@ pub enum Signal {
     Neighbours,
     /// Ratio of the mask's area to the mean area of its neighbours, the smaller over the larger.
     Area,
-    /// How similar the whole slice is to those with the structure, by the score of the [`Gate`](crate::Gate); for an empty slice, to
-    /// those without.
+    /// Similarity of the whole slice to slices with the structure, from the score of the [`Gate`](crate::Gate); for an empty slice, to
+    /// slices without it.
     Gate,
-    /// Nearness of an annotated slice: 1 beside it, 0.5 at a quarter of the annotated extent.
+    /// Nearness of an annotated slice: 1 next to it, 0.5 at a quarter of the annotated extent.
     Nearness,
     /// Overlap of the mask with a coarse map that does not depend on it. For an empty slice, how little the map marks there.
     Coarse,
@@ -54,7 +54,7 @@ impl Signal {
         Self::Intensity,
     ];
 
-    /// What a low value means, in words for the person who looks; `found` is whether the slice has a mask.
+    /// What a low value means, as text for the person. `found` is whether the slice has a mask.
     pub const fn reason(self, found: bool) -> &'static str {
         match (self, found) {
             (Self::Agreement, _) => "generators disagree",
@@ -99,7 +99,7 @@ impl TrustSignals {
         self.values.insert(signal, if value.is_nan() { 0.0 } else { value.clamp(0.0, 1.0) });
     }
 
-    /// Whether the slice has a mask. "The structure is absent" is a result, too, and can be wrong.
+    /// Whether the slice has a mask. A slice without a mask is also a result, and can be wrong.
     pub fn found(&self) -> bool {
         self.found
     }

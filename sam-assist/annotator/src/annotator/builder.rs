@@ -1,4 +1,4 @@
-//! How an annotator is put together.
+//! Builder of annotators.
 
 use std::{
     path::{Path, PathBuf},
@@ -12,7 +12,7 @@ use sam_data::{Scan, SliceAxis, Window};
 use super::Annotator;
 use crate::{AnnotateConfig, AnnotateError, cards};
 
-/// Puts an [`Annotator`] together: see [`Annotator::builder`].
+/// Builder of an [`Annotator`]: see [`Annotator::builder`].
 #[derive(Debug)]
 #[must_use]
 pub struct AnnotatorBuilder<B: Backend> {
@@ -38,37 +38,37 @@ impl<B: Backend> AnnotatorBuilder<B> {
         }
     }
 
-    /// How structures are learned, segmented and ranked.
+    /// Sets how structures are learned, segmented and ranked.
     pub fn config(self, config: AnnotateConfig) -> Self {
         Self { config, ..self }
     }
 
-    /// The axis along which the scan is cut. By default the axis along which slices are outlined.
+    /// Sets the axis along which the scan is sliced. The default is the axis along which slices are outlined.
     pub fn axis(self, axis: SliceAxis) -> Self {
         Self { axis, ..self }
     }
 
-    /// The intensity window. By default it is chosen from the scan's intensities.
+    /// Sets the intensity window. By default it is chosen from the scan's intensities.
     pub fn window(self, window: Window) -> Self {
         Self { window, ..self }
     }
 
-    /// A folder that keeps embeddings for later runs; annotators and processes can share it.
+    /// Sets a folder that keeps embeddings for later runs. Annotators and processes can share it.
     pub fn cache(self, cache: EmbeddingCache) -> Self {
         Self { cache: Some(cache), ..self }
     }
 
-    /// Writes the card of each structure as soon as it is learned: to this file, or to one for each label value (`NAME-1.safetensors`)
-    /// if there are several structures.
+    /// Writes the card of each structure as soon as it is learned: to this file, or, if there are several structures, to one file for each
+    /// label value (`NAME-1.safetensors`).
     pub fn save_cards(self, path: impl AsRef<Path>) -> Self {
         Self { cards: Some(path.as_ref().to_path_buf()), ..self }
     }
 
-    /// Checks everything, and builds the annotator. Nothing is embedded yet.
+    /// Checks everything and builds the annotator. Nothing is embedded yet.
     ///
     /// # Errors
-    /// [`AnnotateError::UnknownWeights`]; [`AnnotateError::Config`]; [`AnnotateError::Window`]; [`AnnotateError::CardFile`] if cards could
-    /// not be written.
+    /// [`AnnotateError::UnknownWeights`]; [`AnnotateError::Config`]; [`AnnotateError::Window`]; [`AnnotateError::CardFile`] if cards cannot
+    /// be written.
     pub fn build(self) -> Result<Annotator<B>, AnnotateError> {
         let Self { predictor, scan, cache, axis, window, config, cards } = self;
         config.check()?;

@@ -1,4 +1,4 @@
-//! The annotator: a scan and a model, ready to learn and to segment.
+//! The annotator: learns and segments structures of one scan with one model.
 
 mod builder;
 mod reporter;
@@ -16,10 +16,10 @@ use sam_data::{ResolvedWindow, Scan, SliceAxis, SlicePlane, Stack, Window};
 pub use self::{builder::AnnotatorBuilder, run::Start};
 use crate::{AnnotateConfig, AnnotateError, Annotated, Annotations, Events};
 
-/// A scan and a model, ready to learn structures from outlined slices and to segment the others.
+/// Annotator of one scan with one model: learns structures from outlined slices and segments the other slices.
 ///
-/// It owns or shares all it needs, and every call takes `&self`: keep it in a struct, share it between threads, send it to another one.
-/// Embeddings of the scan's slices are computed when they are first needed, and kept for later calls.
+/// It owns or shares all it needs, and every method takes `&self`. It can be stored in a struct, shared between threads, and sent to
+/// another thread. Embeddings of the scan's slices are computed when they are first needed, and kept for later calls.
 #[derive(Debug)]
 pub struct Annotator<B: Backend> {
     predictor: SamPredictor<B>,
@@ -31,11 +31,11 @@ pub struct Annotator<B: Backend> {
     window: Window,
     config: AnnotateConfig,
     cards: Option<PathBuf>,
-    /// The view that was embedded last.
+    /// The view that was embedded last, and its embeddings.
     embedded: Mutex<Option<(View, Arc<EmbeddingStore<B>>)>>,
 }
 
-/// How a scan is looked at.
+/// Axis and intensity window through which the scan is seen.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct View {
     pub(crate) axis: SliceAxis,
@@ -54,7 +54,7 @@ impl<B: Backend> Annotator<B> {
         &self.scan
     }
 
-    /// The model, before it learns.
+    /// The original model, before it learns.
     pub fn predictor(&self) -> &SamPredictor<B> {
         &self.predictor
     }
@@ -69,7 +69,7 @@ impl<B: Backend> Annotator<B> {
         &self.config
     }
 
-    /// The axis along which the scan is cut; `Auto` is replaced by the one along which slices are outlined.
+    /// The axis along which the scan is sliced. `Auto` stands for the axis along which slices are outlined.
     pub fn axis(&self) -> SliceAxis {
         self.axis
     }
@@ -79,7 +79,7 @@ impl<B: Backend> Annotator<B> {
         &self.window
     }
 
-    /// Name of the backend that computes, as sessions record it.
+    /// Name of the backend, as sessions record it.
     pub fn backend(&self) -> String {
         let name = B::name(&self.predictor.device());
         // burn's GPU backends name their runtime: `cubecl<cuda>`.
@@ -88,11 +88,11 @@ impl<B: Backend> Annotator<B> {
 
     /// Learns the outlined structures, segments the slices that are not annotated, and ranks them by trust.
     ///
-    /// The person's slices stay as they are. Structures are worked on one after the other: learned or taken from a card, segmented,
-    /// ranked; in the end, overlapping structures are joined. On a CPU this takes seconds a structure and about a second a slice.
+    /// The person's slices stay as they are. Structures are processed one after the other: learned or taken from a card, segmented, ranked.
+    /// At the end, overlapping structures are joined. On a CPU this takes seconds per structure and about a second per slice.
     ///
-    /// If `events` returns [`ControlFlow::Break`](std::ops::ControlFlow::Break), the result is partial: [`Annotated::stopped`] is set, and it has the structures that
-    /// were complete by then. The structure that was worked on is left out.
+    /// If `events` returns [`ControlFlow::Break`](std::ops::ControlFlow::Break), the result is partial: [`Annotated::stopped`] is set, and
+    /// only the structures that were already complete are included.
     ///
     /// # Errors
     /// [`AnnotateError`], with the structure or slice in its text.
@@ -107,9 +107,9 @@ impl<B: Backend> Annotator<B> {
         self.annotate_as(&view, annotations, &self.config, &start, events)
     }
 
-    /// The slices of the scan along an axis with their embeddings, through this annotator's window.
+    /// The slices of the scan along an axis, with their embeddings, seen through this annotator's window.
     ///
-    /// Later calls for the same axis share them, and so do [`Annotator::annotate`] and rounds of sessions.
+    /// Later calls for the same axis share them. So do [`Annotator::annotate`] and the rounds of sessions.
     ///
     /// # Errors
     /// [`AnnotateError::Window`].
@@ -117,18 +117,18 @@ impl<B: Backend> Annotator<B> {
         self.embedded(&self.view(axis, &self.window)?)
     }
 
-    /// How many embeddings were computed, and how many were read from the cache, for the view that was used last.
+    /// Number of embeddings that were computed, and number read from the cache, for the view that was used last.
     pub fn embedding_counts(&self) -> StoreCounts {
         let embedded = self.embedded.lock().unwrap_or_else(PoisonError::into_inner);
         embedded.as_ref().map(|(_, slices)| slices.counts()).unwrap_or_default()
     }
 
-    /// How the scan is cut along an axis.
+    /// How the scan is sliced along an axis.
     pub fn plane(&self, axis: SliceAxis) -> SlicePlane {
         SlicePlane::new(self.scan.grid(), axis)
     }
 
-    /// The window's intensities in this scan.
+    /// The view along an axis, with the window's intensities in this scan.
     pub(crate) fn view(&self, axis: SliceAxis, window: &Window) -> Result<View, AnnotateError> {
         let resolved = window.resolve(self.scan.volume().voxels.view());
         let resolved = resolved.map_err(|source| AnnotateError::Window { scan: self.scan.name(), source })?;
@@ -148,7 +148,8 @@ impl<B: Backend> Annotator<B> {
         Ok(slices)
     }
 
-    /// A store of the slices of a view. It keeps all of them in memory: they are needed several times, in several orders.
+    /// An embedding store for the slices of a view. It keeps all of them in memory, because they are needed several times, in several
+    /// orders.
     fn embedding_store(&self, view: &View) -> Result<EmbeddingStore<B>, AnnotateError> {
         let stack = Stack::new(self.scan.name(), Arc::clone(self.scan.volume()), view.axis, &view.window);
         let stack = stack.map_err(|source| AnnotateError::Window { scan: self.scan.name(), source })?;

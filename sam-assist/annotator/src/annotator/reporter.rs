@@ -1,4 +1,4 @@
-//! Reports the events of a run, and remembers that it was stopped.
+//! Reports the events of a run, and remembers whether it was stopped.
 
 use std::{ops::ControlFlow, sync::Arc};
 
@@ -7,9 +7,9 @@ use sam_prompt::progress::Progress;
 
 use crate::{AnnotateError, Event, Events};
 
-/// Why a structure is not complete.
+/// Why a structure is incomplete.
 pub(super) enum Halt {
-    /// The events' receiver stopped the run.
+    /// The event receiver stopped the run.
     Stopped,
     /// Something failed.
     Failed(AnnotateError),
@@ -22,7 +22,7 @@ impl From<AnnotateError> for Halt {
 }
 
 impl Halt {
-    /// An error of a step that can be stopped.
+    /// Converts the error of a step that can be stopped.
     pub(super) fn of(error: AutoError, name: impl FnOnce(AutoError) -> AnnotateError) -> Self {
         match error {
             AutoError::Stopped => Self::Stopped,
@@ -50,13 +50,13 @@ impl<'a, 'b> Reporter<'a, 'b> {
     /// Reports an event.
     ///
     /// # Errors
-    /// [`Halt::Stopped`] if the receiver stops the run, or has stopped it before.
+    /// [`Halt::Stopped`] if the receiver stops the run now or has stopped it before.
     pub(super) fn tell(&mut self, event: Event) -> Result<(), Halt> {
         self.stopped = self.stopped || (self.events)(&event).is_break();
         if self.stopped { Err(Halt::Stopped) } else { Ok(()) }
     }
 
-    /// An observer of a step of a structure.
+    /// An observer for a step of a structure.
     pub(super) fn observer(&mut self, structure: &Arc<str>) -> impl FnMut(&Progress) -> ControlFlow<()> {
         let structure = Arc::clone(structure);
         move |progress| match self.tell(Event::Progress { structure: Arc::clone(&structure), progress: *progress }) {

@@ -1,4 +1,4 @@
-//! One run of an annotator: structure by structure, then all together.
+//! One run of an annotator: each structure in turn, then all together.
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
@@ -23,7 +23,7 @@ use crate::{
     output::trace_written,
 };
 
-/// Where the learning of structures starts, or what takes its place.
+/// Where learning starts: from the model or from cards. Cards can also replace learning.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub enum Start {
@@ -36,7 +36,7 @@ pub enum Start {
     Cards(Vec<PromptCard>),
 }
 
-/// One run: everything is checked already.
+/// One run. Its inputs are already checked.
 pub(super) struct Run<'a, B: Backend> {
     annotator: &'a Annotator<B>,
     view: &'a View,
@@ -49,13 +49,13 @@ pub(super) struct Run<'a, B: Backend> {
     values: Vec<u16>,
 }
 
-/// A structure that was worked on to the end, and its model.
+/// A complete structure and its model.
 struct Complete<B: Backend> {
     result: AnnotatedStructure,
     predictor: SamPredictor<B>,
 }
 
-/// A structure's model, and where it comes from.
+/// A structure's model and its origin.
 struct LearnedStructure<B: Backend> {
     predictor: SamPredictor<B>,
     card: PromptCard,
@@ -63,7 +63,7 @@ struct LearnedStructure<B: Backend> {
 }
 
 impl<'a, B: Backend> Run<'a, B> {
-    /// Checks that annotations fit the scan, and cards the annotations.
+    /// Checks that the annotations fit the scan, and that the cards fit the annotations.
     pub(super) fn new(
         annotator: &'a Annotator<B>,
         view: &'a View,
@@ -83,7 +83,7 @@ impl<'a, B: Backend> Run<'a, B> {
         Ok(Self { annotator, view, annotations, config, start, slices, plane, values })
     }
 
-    /// Does the work.
+    /// Learns, segments, ranks and joins the structures.
     pub(super) fn annotate(&self, events: &mut Events<'_>) -> Result<Annotated, AnnotateError> {
         let (mut complete, mut reporter, begun) = (Vec::new(), Reporter::new(events), Instant::now());
         for (place, &value) in self.values.iter().enumerate() {
@@ -124,7 +124,7 @@ impl<'a, B: Backend> Run<'a, B> {
             slices: found.slices.len(),
         })?;
         let ranking = self.rank(&name, &fitted, &found, &learned.predictor, reporter)?;
-        // It is complete: a run that is stopped here keeps it.
+        // The structure is complete, so a run that is stopped here keeps it.
         let _ = reporter.tell(Event::Ranked { structure: Arc::clone(&name), ranking: ranking.as_slice().into() });
         let result = AnnotatedStructure {
             value,
@@ -139,7 +139,7 @@ impl<'a, B: Backend> Run<'a, B> {
         Ok(Complete { result, predictor: learned.predictor })
     }
 
-    /// The annotated slices, embedded, with a structure's outlines. A slice with any outline is annotated for all structures.
+    /// The annotated slices, embedded, with the outlines of one structure. A slice with any outline is annotated for all structures.
     fn embed(
         &self,
         value: u16,
@@ -172,7 +172,7 @@ impl<'a, B: Backend> Run<'a, B> {
         let predictor = self.annotator.predictor();
         let card_error = |source| AnnotateError::Card { structure: name.to_string(), source };
         if let Start::Cards(cards) = self.start {
-            // One for each structure: it was checked.
+            // There is one card for each structure: this was checked.
             let card = cards[place].clone();
             let predictor = card.apply_for(predictor, self.annotator.weights_sha256()).map_err(card_error)?;
             tracing::info!(card = card.metadata().structure, "took what a card has learned");
@@ -218,7 +218,7 @@ impl<'a, B: Backend> Run<'a, B> {
         if found.stopped { Err(Halt::Stopped) } else { Ok((fitted, found)) }
     }
 
-    /// Ranks the slices that are not annotated, the least trusted first.
+    /// Ranks the slices that are not annotated, least trusted first.
     fn rank(
         &self,
         name: &Arc<str>,
@@ -267,7 +267,7 @@ impl<'a, B: Backend> Run<'a, B> {
         PromptCard::of(metadata, &learned.adaptation)
     }
 
-    /// One label map of all structures; annotated slices stay as they are.
+    /// Label map of all structures. Annotated slices stay as they are.
     fn join(&self, structures: &[Complete<B>]) -> Result<Array3<u16>, AnnotateError> {
         let together = MultiClass::new(structures.iter().map(|structure| structure.predictor.clone()).collect());
         let (mut labels, annotated) = (self.annotations.labels.labels.clone(), self.annotated());
@@ -276,7 +276,7 @@ impl<'a, B: Backend> Run<'a, B> {
             let joined = together.join(&masks, || self.slices.embedding(index));
             let joined = joined.map_err(|source| AnnotateError::Join { slice: index, source })?;
             if let Some(joined) = joined {
-                // The first structure is 1 here; its label value may be any.
+                // `MultiClass` counts structures from 1; their label values may differ.
                 let value = |place: u16| match place.checked_sub(1) {
                     Some(place) => structures[usize::from(place)].result.value,
                     None => 0,
@@ -287,7 +287,7 @@ impl<'a, B: Backend> Run<'a, B> {
         Ok(labels)
     }
 
-    /// The slices that are the person's, in rising order.
+    /// The annotated slices, in ascending order.
     fn annotated(&self) -> Vec<usize> {
         let is_outlined = |index: usize| self.labels(index).iter().any(|&label| label != 0);
         let is_annotated = |index: &usize| self.annotations.empty.contains(index) || is_outlined(*index);
@@ -304,7 +304,7 @@ impl<'a, B: Backend> Run<'a, B> {
     }
 }
 
-/// Refuses annotations that do not fit the scan or themselves.
+/// Refuses annotations that do not fit the scan or contradict themselves.
 fn check<B: Backend>(
     annotator: &Annotator<B>,
     plane: &SlicePlane,

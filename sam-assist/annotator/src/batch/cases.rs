@@ -13,27 +13,27 @@ use thiserror::Error;
 use super::BatchError;
 use crate::session::BoxError;
 
-/// A scan to be annotated; `W` is what the caller needs to do it.
+/// One case of a batch: a scan to annotate, and `W`, which the caller needs for the work.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Case<W> {
-    /// Its line in the table, counted from 1; the first line has the names of the columns.
+    /// Line in the table, counted from 1. The first line has the column names.
     pub line: u64,
     /// The scan: the column `image`.
     pub image: PathBuf,
-    /// The mask that is written: the column `out`. It names the case for people.
+    /// The mask to write: the column `out`. It is the name of the case in messages.
     pub mask: PathBuf,
-    /// What names the case in the folder of records: SHA-256 of its fields and of what all cases share.
+    /// Id of the case in the folder of records: SHA-256 of its fields and of what all cases share.
     pub id: Sha256Id,
-    /// How it is done.
+    /// What the caller needs for the work.
     pub work: W,
 }
 
-/// The fields of a line: names of columns and their values. Empty cells are left out.
+/// The fields of a line: column names and values. Empty cells are left out.
 pub type Fields = [(String, String)];
 
 impl<W> Case<W> {
-    /// Its name for people: its mask.
+    /// Name in messages: the path of the mask.
     pub fn name(&self) -> String {
         self.mask.display().to_string()
     }
@@ -41,7 +41,7 @@ impl<W> Case<W> {
 
 /// Reads a CSV table with the columns `image` and `out`, and any others.
 ///
-/// `common` is what all cases share, in words: another value makes other cases of them. `parse` makes the work of a case from its fields.
+/// `common` holds what all cases share, as texts. Another value gives the cases other ids. `parse` makes `W` from the fields of a case.
 ///
 /// # Errors
 /// [`BatchError`] if the table cannot be read, `parse` refuses a line, or two cases would write the same mask; it names the lines.
@@ -80,7 +80,7 @@ pub fn read_cases<W, E: Into<BoxError>>(
     if cases.is_empty() { Err(BatchError::NoCases { path: path.to_path_buf() }) } else { Ok(cases) }
 }
 
-/// SHA-256 of a case, written as the command line that the first version ran for it: its records are still found.
+/// Id of a case: SHA-256 of the command line that the first version ran for it, so that old records are still found.
 fn id_of(fields: &Fields, common: &[String]) -> Sha256Id {
     let mut words = vec!["annotate".to_owned()];
     words.extend(common.iter().cloned());
@@ -88,14 +88,14 @@ fn id_of(fields: &Fields, common: &[String]) -> Sha256Id {
     Sha256Id::of(words.join("\0"))
 }
 
-/// A part of all cases: every `of`th, starting with the `part`th. As text: `2/4`.
+/// A shard of the cases: every `of`-th case, starting with the `part`-th. As text: `2/4`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
     part: usize,
     of: usize,
 }
 
-/// A text that is not a part of all cases.
+/// A text that is not a shard.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("expected a part such as 2/4, where the first is 1/4, found {found:?}")]
 pub struct ParseShardError {
@@ -104,7 +104,7 @@ pub struct ParseShardError {
 }
 
 impl Shard {
-    /// The cases of this part.
+    /// The cases of this shard.
     pub fn select<W>(self, cases: &[Case<W>]) -> impl Iterator<Item = &Case<W>> {
         cases.iter().skip(self.part - 1).step_by(self.of)
     }

@@ -1,4 +1,4 @@
-//! What can go wrong with many scans.
+//! Errors of batches.
 
 use std::{io, path::PathBuf};
 
@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::session::BoxError;
 
-/// Why a batch cannot be read, run or merged. A case that fails is no error of the batch: its record says why.
+/// Why a batch cannot be read, run or merged. A failed case is not an error of the batch: the record of the case holds the reason.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum BatchError {
@@ -33,7 +33,7 @@ pub enum BatchError {
         /// The table.
         path: PathBuf,
     },
-    /// A line of the table makes no sense.
+    /// A line of the table is invalid.
     #[error("line {line} of {} cannot be used", path.display())]
     Line {
         /// The table.
@@ -78,7 +78,7 @@ pub enum BatchError {
     /// A case cannot be claimed.
     #[error("cannot lock {}; the folder of records must be on a file system that can lock files", path.display())]
     Lock {
-        /// The lock's file.
+        /// The lock file.
         path: PathBuf,
         /// The system's reason.
         #[source]
@@ -96,7 +96,7 @@ pub enum BatchError {
     /// A record, or the table of all, cannot be written.
     #[error("the results of the batch cannot be written")]
     Write(#[source] BoxError),
-    /// The merged table has an unknown ending.
+    /// The merged table has an unknown file extension.
     #[error("{} cannot be written: end the name in .csv or .json", path.display())]
     Ending {
         /// The file.

@@ -1,8 +1,8 @@
-//! Many scans, each done once, by one process or by many at the same time, whichever is killed.
+//! Batches of scans: each scan is annotated once, by one process or by many at the same time, even if some of them are killed.
 //!
-//! - [`read_cases`]: a CSV table of [`Case`]s; [`Shard`]: the part of them that is done here.
-//! - [`Batch`]: does the cases that are not done yet.
-//! - [`Records`]: which process does which case, and how each ended; [`Records::merge`] makes one table of all.
+//! - [`read_cases`]: a CSV table of [`Case`]s; [`Shard`]: the part of them that this process handles.
+//! - [`Batch`]: runs the cases that are not done yet.
+//! - [`Records`]: which process has which case, and how each case ended; [`Records::merge`] makes one table of all records.
 //!
 //! ```no_run
 //! use std::ops::ControlFlow;
@@ -36,7 +36,7 @@ pub use self::{
 };
 use crate::session::BoxError;
 
-/// Cases, and where their records are.
+/// A batch: cases and the folder of their records.
 #[derive(Debug)]
 pub struct Batch<'a, W> {
     cases: &'a [Case<W>],
@@ -44,51 +44,51 @@ pub struct Batch<'a, W> {
     shard: Shard,
 }
 
-/// What a batch reports.
+/// An event of a batch.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum BatchEvent<'a, W> {
-    /// A case is done already, or another process does it.
+    /// The case is already done, or another process has it.
     Skipped(&'a Case<W>),
-    /// A case begins.
+    /// The case starts.
     Started(&'a Case<W>),
-    /// A case ended; its record is written.
+    /// The case has ended, and its record is written.
     Ended(&'a Case<W>, &'a Record),
 }
 
-/// How a batch ended.
+/// Result of a batch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BatchSummary {
-    /// Cases that were done here.
+    /// Number of cases that this run completed.
     pub done: usize,
-    /// Cases that were done before, or that another process does.
+    /// Number of cases that were already done, or that another process has.
     pub skipped: usize,
-    /// Names of the cases that failed here. Running the batch again tries them again.
+    /// Names of the cases that failed in this run. The next run tries them again.
     pub failed: Vec<String>,
-    /// Whether the events' receiver or the work stopped it before all cases were done or had failed.
+    /// Whether the event receiver or the work stopped the batch before all cases were done or had failed.
     pub stopped: bool,
 }
 
 impl<'a, W> Batch<'a, W> {
-    /// All cases.
+    /// A batch of all cases.
     pub fn new(cases: &'a [Case<W>], records: &'a Records) -> Self {
         Self { cases, records, shard: Shard::default() }
     }
 
-    /// The cases of one part.
+    /// Restricts the batch to one shard.
     #[must_use]
     pub fn with_shard(self, shard: Shard) -> Self {
         Self { shard, ..self }
     }
 
-    /// Does each case that is not done yet: `work` writes its mask. A case that fails is recorded, and the next one begins.
+    /// Runs each case that is not done yet: `work` writes its mask. If a case fails, the failure is recorded and the next case starts.
     ///
-    /// [`ControlFlow::Break`] stops the batch. If `events` returns it, the batch stops between two cases; a case that ended is recorded
-    /// all the same. If `work` returns it, its case was stopped half way: it gets no record and is free for whoever takes it next.
+    /// [`ControlFlow::Break`] stops the batch. If `events` returns it, the batch stops between two cases; a case that has ended is still
+    /// recorded. If `work` returns it, its case is incomplete: it gets no record, and any process can take it next.
     ///
     /// # Errors
-    /// [`BatchError`] if a case cannot be claimed, or its record not be written.
+    /// [`BatchError`] if a case cannot be claimed or its record cannot be written.
     pub fn run<E: Into<BoxError>>(
         &self,
         mut work: impl FnMut(&Case<W>) -> Result<ControlFlow<()>, E>,
@@ -112,7 +112,7 @@ impl<'a, W> Batch<'a, W> {
         events: &mut dyn FnMut(&BatchEvent<'_, W>) -> ControlFlow<()>,
         summary: &mut BatchSummary,
     ) -> Result<ControlFlow<()>, BatchError> {
-        // Held until the record is written.
+        // The claim is held until the record is written.
         let Some(_claim) = self.records.claim(case)? else {
             summary.skipped += 1;
             return Ok(events(&BatchEvent::Skipped(case)));
@@ -134,7 +134,7 @@ impl<'a, W> Batch<'a, W> {
     }
 }
 
-/// Does a case; `None` if it was stopped.
+/// Runs a case. Returns `None` if it was stopped.
 fn record<W, E: Into<BoxError>>(
     case: &Case<W>,
     work: &mut impl FnMut(&Case<W>) -> Result<ControlFlow<()>, E>,

@@ -1,4 +1,4 @@
-//! Which process does which case, and how each case ended.
+//! Records of a batch: which process has which case, and how each case ended.
 
 use std::{
     fs::{self, OpenOptions},
@@ -12,23 +12,23 @@ use serde::{Deserialize, Serialize};
 use super::{BatchError, Case};
 use crate::session::BoxError;
 
-/// How a case ended.
+/// Record of one case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Record {
-    /// Its line in the table.
+    /// Line of the case in the table.
     pub line: u64,
     /// The scan.
     pub image: String,
     /// The mask.
     pub out: String,
-    /// Seconds that it took.
+    /// Duration in seconds.
     pub seconds: f64,
-    /// How it ended.
+    /// How the case ended.
     pub outcome: Outcome,
 }
 
-/// How a case ended.
+/// Outcome of a case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -44,20 +44,20 @@ pub enum Outcome {
     },
 }
 
-/// A folder with a record of each case that was done.
+/// A folder with one record for each case that was run.
 #[derive(Debug)]
 pub struct Records {
     folder: PathBuf,
 }
 
-/// A case that belongs to this process until this is dropped or the process ends in whatever way.
+/// Claim on a case: an exclusive file lock. It is released when this is dropped or the process ends, even by a crash.
 #[derive(Debug)]
 #[must_use]
 pub struct Claim {
     _lock: FileLock,
 }
 
-/// How many cases are done, after merging.
+/// Number of cases by outcome, after merging.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Merged {
@@ -77,7 +77,7 @@ impl Record {
 }
 
 impl Records {
-    /// Opens a folder, or creates it.
+    /// Opens a folder of records, or creates it.
     ///
     /// # Errors
     /// [`BatchError::Folder`].
@@ -87,7 +87,7 @@ impl Records {
         Ok(Self { folder: path })
     }
 
-    /// Claims a case; `None` if it is done, or another process has it.
+    /// Claims a case for this process. Returns `None` if the case is done, or another process has it.
     ///
     /// # Errors
     /// [`BatchError::Lock`]; [`BatchError::Record`].
@@ -96,7 +96,7 @@ impl Records {
         let failed = |source| BatchError::Lock { path: path.clone(), source };
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(failed)?;
         let Some(lock) = FileLock::try_new(file).map_err(failed)? else { return Ok(None) };
-        // Read while it is locked: another process may have finished the case just now.
+        // Read under the lock, because another process may have finished the case just now.
         let is_done = self.read(case)?.is_some_and(|record| record.is_done());
         Ok((!is_done).then_some(Claim { _lock: lock }))
     }
@@ -113,7 +113,7 @@ impl Records {
         write().map_err(BatchError::Write)
     }
 
-    /// The record of a case, if it was tried.
+    /// Reads the record of a case. Returns `None` if the case was never tried.
     ///
     /// # Errors
     /// [`BatchError::Record`].
@@ -153,7 +153,7 @@ impl Records {
     }
 }
 
-/// A line for each case: how it ended, or that it is missing.
+/// One line for each case: how it ended, or that its record is missing.
 fn table<W>(cases: &[Case<W>], records: &[Option<Record>]) -> Result<Vec<u8>, BoxError> {
     let mut table = csv::Writer::from_writer(Vec::new());
     table.write_record(["line", "image", "out", "outcome", "seconds", "mask_sha256", "error"])?;

@@ -1,4 +1,4 @@
-//! What a person decided since the last round, read from the label map that they hand back.
+//! Decisions of a person since the last round, read from the label map that the person returns.
 
 use std::collections::BTreeSet;
 
@@ -11,13 +11,13 @@ use crate::{
     session::{Session, SessionError},
 };
 
-/// What a person hands back after a round: usually a corrected copy of the mask, and lists of slices.
+/// Corrections that a person returns after a round: usually a corrected copy of the mask, and lists of slices.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Corrections {
-    /// Before the first round a label map with a few outlined slices, later the last mask with a few corrected slices.
+    /// Before the first round, a label map with a few outlined slices; later, the last mask with a few corrected slices.
     pub labels: Option<LabelVolume>,
-    /// Slices of the last mask that are right as they are.
+    /// Slices of the last mask that are correct.
     pub accept: SliceList,
     /// Slices of the last mask that are wrong.
     pub reject: SliceList,
@@ -26,41 +26,41 @@ pub struct Corrections {
 }
 
 impl Corrections {
-    /// No correction.
+    /// No corrections.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// These corrections, with a label map: a few outlined slices before the first round, a corrected copy of the last mask afterwards.
+    /// Sets the label map: a few outlined slices before the first round, a corrected copy of the last mask afterwards.
     #[must_use]
     pub fn with_labels(self, labels: LabelVolume) -> Self {
         Self { labels: Some(labels), ..self }
     }
 
-    /// These corrections, with slices of the last mask that are right as they are.
+    /// Sets the slices of the last mask that are correct.
     #[must_use]
     pub fn with_accepted(self, slices: impl IntoIterator<Item = usize>) -> Self {
         Self { accept: slices.into_iter().collect(), ..self }
     }
 
-    /// These corrections, with slices of the last mask that are wrong.
+    /// Sets the slices of the last mask that are wrong.
     #[must_use]
     pub fn with_rejected(self, slices: impl IntoIterator<Item = usize>) -> Self {
         Self { reject: slices.into_iter().collect(), ..self }
     }
 
-    /// These corrections, with slices that show none of the structures.
+    /// Sets the slices that show none of the structures.
     #[must_use]
     pub fn with_empty(self, slices: impl IntoIterator<Item = usize>) -> Self {
         Self { empty: slices.into_iter().collect(), ..self }
     }
 }
 
-/// Corrections that contradict themselves or the session.
+/// Why corrections are refused: they contradict themselves or the session.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum DecisionError {
-    /// The label map lies elsewhere than the scan.
+    /// The label map is not on the scan's grid.
     #[error("the label map does not lie on the grid of {scan}; resample it onto the scan's grid")]
     OtherGrid {
         /// The scan's name.
@@ -87,7 +87,7 @@ pub enum DecisionError {
         /// The slice.
         slice: usize,
     },
-    /// The label map has a few outlines alone: all other slices would be taken for emptied.
+    /// The label map has only a few outlines, so all other slices would count as emptied.
     #[error(
         "the label map keeps no slice of the last mask, and has nothing on slices {emptied}; correct a copy of the last mask instead of a \
          map of outlines alone, or list these slices as empty if nothing is on them"
@@ -101,7 +101,7 @@ pub enum DecisionError {
     Session(#[from] SessionError),
 }
 
-/// What a person decided, ready to be recorded in a session.
+/// Decisions of a person, ready to be recorded in a session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Decisions {
     drawn: Vec<(usize, Array2<u16>)>,
@@ -110,10 +110,10 @@ pub struct Decisions {
 }
 
 impl Decisions {
-    /// Compares corrections with what the session knows. Nothing is written yet.
+    /// Compares corrections with the session. Nothing is written yet.
     ///
-    /// Slices that differ from the person's earlier labels and from every mask that was found are drawn. Slices that are the person's
-    /// already need not be accepted, and are left out.
+    /// A slice counts as drawn if it differs from the person's earlier labels and from the mask of every round. Accepted slices that are
+    /// already the person's are left out.
     ///
     /// # Errors
     /// [`DecisionError`] if the label map is not a corrected mask, or the lists contradict it or each other;
@@ -160,7 +160,7 @@ impl Decisions {
         self.drawn.iter().map(|(slice, _)| *slice).collect()
     }
 
-    /// The slices that are accepted as they were found.
+    /// The slices that are accepted unchanged.
     pub fn accepted(&self) -> SliceList {
         self.accepted.iter().copied().collect()
     }
@@ -175,8 +175,8 @@ impl Decisions {
         self.drawn.is_empty() && self.accepted.is_empty() && self.rejected.is_empty()
     }
 
-    /// Records all decisions in the session, one after the other. A call that was interrupted can be repeated with
-    /// [`Decisions::new`], which leaves out what is recorded already.
+    /// Records all decisions in the session, one after the other. If a call was interrupted, start again with [`Decisions::new`], which
+    /// leaves out what is already recorded.
     ///
     /// # Errors
     /// [`SessionError::NothingToAccept`] before the first round; those of [`Session::draw`].
@@ -195,7 +195,7 @@ impl Decisions {
     }
 }
 
-/// Slices that differ from the person's labels and from every mask that was found there, so that they were drawn since.
+/// Slices that were drawn since: they differ from the person's labels and from the mask of every round.
 fn corrected(session: &Session, given: &LabelVolume) -> Result<Vec<(usize, Array2<u16>)>, SessionError> {
     let plane = session.plane();
     let cut = |slice: usize| plane.extract(given.labels.view(), slice);
@@ -205,7 +205,7 @@ fn corrected(session: &Session, given: &LabelVolume) -> Result<Vec<(usize, Array
             open.insert(slice);
         }
     }
-    // Masks of undone rounds as well: a person may have corrected a copy of one.
+    // Masks of undone rounds as well, because a person may have corrected a copy of one.
     let current = session.state().round.as_ref();
     for (_, round) in session.rounds() {
         match session.mask_of(round) {
@@ -220,12 +220,12 @@ fn corrected(session: &Session, given: &LabelVolume) -> Result<Vec<(usize, Array
             }
         }
     }
-    // Before the first round nobody has looked at a slice without a label.
+    // Before the first round, a slice without a label is not a decision.
     let drawn = open.into_iter().map(|slice| (slice, cut(slice)));
     Ok(drawn.filter(|(_, labels)| current.is_some() || !is_empty(labels)).collect())
 }
 
-/// Refuses a map of a few outlines in place of a corrected mask.
+/// Refuses a label map of a few outlines in place of a corrected mask.
 fn check_corrected(
     session: &Session,
     given: &LabelVolume,

@@ -1,4 +1,4 @@
-//! Rounds: an [`Annotator`] works in a [`Session`], which records what the person decides and what comes of it.
+//! Rounds: an [`Annotator`] works in a [`Session`], which records the person's decisions and the results.
 //!
 //! A round learns from all of the person's slices and segments the others. Then the person corrects, accepts or rejects slices of the
 //! mask ([`Corrections`], [`Decisions`]), and the next round learns from more.
@@ -26,33 +26,34 @@ use crate::{
     session::{Header, Round, RoundResult, Session, SessionError},
 };
 
-/// What a round's learning starts from.
+/// Where the learning of a round starts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RoundStart {
     /// The model.
     #[default]
     Model,
-    /// The cards of the round before, where this round learns the same parameters: in half the time, but not as well so far. The model
-    /// where it does not, and in the first round.
+    /// The cards of the last round, if this round learns the same parameters; otherwise, and in the first round, the model. It takes half
+    /// the time, but so far the result is not as good.
     LastRound,
 }
 
-/// How a round ended.
+/// Result of a round.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct RoundOutcome {
-    /// What was found.
+    /// The segmented scan.
     pub annotated: Annotated,
-    /// The round's number, counted from 1; `None` if the round was stopped: it is not recorded then, and the session is as it was.
+    /// The round's number, counted from 1; `None` if the round was stopped. A stopped round is not recorded and leaves the session
+    /// unchanged.
     pub number: Option<usize>,
-    /// The round whose cards its learning started from, if any.
+    /// The round whose cards learning started from, if any.
     pub warm_start: Option<usize>,
 }
 
 impl<B: Backend> Annotator<B> {
-    /// Begins a session in a folder, with the structures that are outlined or named in `annotations`. Nothing of them is recorded yet:
-    /// that is what [`Decisions`] are for.
+    /// Creates a session in a folder, with the structures that are outlined or named in `annotations`. The outlines are not recorded yet:
+    /// use [`Decisions`] for that.
     ///
     /// # Errors
     /// [`AnnotateError::NothingOutlined`]; [`AnnotateError::OtherGrid`]; [`SessionError::Exists`] and others.
@@ -72,10 +73,11 @@ impl<B: Backend> Annotator<B> {
         Ok(Session::create(folder, self.header(view, annotations.structures())?)?)
     }
 
-    /// Opens a session of this scan and model. An axis or window that is `Auto` is the session's; any other one must be the same as then.
+    /// Opens a session of this scan and model. `Auto` takes the axis or window of the session; any other axis or window must be the
+    /// session's.
     ///
     /// # Errors
-    /// [`SessionError::NotFound`]; [`SessionError::OtherSetting`] if it was begun with another scan, axis, window or model; and others.
+    /// [`SessionError::NotFound`]; [`SessionError::OtherSetting`] if it was created with another scan, axis, window or model; and others.
     pub fn open_session(&self, folder: impl AsRef<Path>) -> Result<Session, AnnotateError> {
         let folder = folder.as_ref();
         let missing = || SessionError::NotFound { folder: folder.to_path_buf() };
@@ -91,12 +93,12 @@ impl<B: Backend> Annotator<B> {
 
     /// Runs a round: learns from all of the person's slices, segments the others, ranks them, and records the result in the session.
     ///
-    /// The configuration is this annotator's, with another seed in each round: what one round did not draw, the next may. If `events`
-    /// stops the round, nothing is recorded.
+    /// The configuration is this annotator's, with another seed in each round, so that each round draws other samples. If `events` stops
+    /// the round, nothing is recorded.
     ///
     /// # Errors
-    /// [`AnnotateError::NothingOutlined`] if no slice of the person's shows a structure; those of [`Annotator::annotate`];
-    /// [`SessionError`] if something is damaged or cannot be written.
+    /// [`AnnotateError::NothingOutlined`] if none of the person's slices shows a structure; those of [`Annotator::annotate`];
+    /// [`SessionError`] if a file of the session is damaged or cannot be written.
     pub fn round(
         &self,
         session: &mut Session,
@@ -128,7 +130,7 @@ impl<B: Backend> Annotator<B> {
         Ok(RoundOutcome { annotated, number: Some(number), warm_start })
     }
 
-    /// Annotates as the session says.
+    /// Annotates with the axis and window of the session.
     fn annotate_in(
         &self,
         session: &Session,
@@ -142,7 +144,7 @@ impl<B: Backend> Annotator<B> {
         self.annotate_as(&view, annotations, config, &start, events)
     }
 
-    /// The window that a session was begun with.
+    /// The window that a session was created with.
     fn window_of(&self, header: &Header) -> Result<Window, AnnotateError> {
         let refused = |source| AnnotateError::Window { scan: self.scan().name(), source };
         header.window.name.parse().map_err(refused)
@@ -162,7 +164,7 @@ impl<B: Backend> Annotator<B> {
     }
 }
 
-/// The cards of a round, if learning can continue from them.
+/// The cards of a round. `None` if learning cannot continue from them.
 fn warm_start(
     session: &Session,
     round: &Round,
@@ -175,11 +177,11 @@ fn warm_start(
 }
 
 impl Session {
-    /// Writes the current mask with all of the person's slices in it, DICOM SEG if wanted, and a record of where it comes from. Returns
-    /// the mask's paths, or `None` if there is no mask: every round is undone, or none was run.
+    /// Writes the current mask with all of the person's slices in it, DICOM SEG if the output has it, and a record of the mask's
+    /// provenance. Returns the mask's paths, or `None` if there is no mask: no round was run, or every round is undone.
     ///
     /// # Errors
-    /// [`SessionError::Object`] if something is missing or damaged; [`AnnotateError::Write`] and others if something cannot be written.
+    /// [`SessionError::Object`] if an object is missing or damaged; [`AnnotateError::Write`] and others if a file cannot be written.
     pub fn save(&self, scan: &Scan, output: &Output) -> Result<Option<Vec<PathBuf>>, AnnotateError> {
         let Some(mask) = self.current()? else { return Ok(None) };
         let values = mask.values();

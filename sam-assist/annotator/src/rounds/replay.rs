@@ -1,21 +1,21 @@
-//! All rounds of a session once more: does each mask come out the same?
+//! Replay: repeats all rounds of a session and compares the masks.
 
 use burn::tensor::backend::Backend;
 use sam_prompt::ndarray::Zip;
 
 use crate::{AnnotateError, Annotator, Events, session::Session};
 
-/// The rounds of a session, repeated.
+/// Result of a replay.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Replay {
-    /// The rounds that were repeated, in their order.
+    /// The repeated rounds, in order.
     pub rounds: Vec<ReplayedRound>,
-    /// Whether the events' receiver stopped it before all rounds were repeated.
+    /// Whether the event receiver stopped it before all rounds were repeated.
     pub stopped: bool,
 }
 
-/// A round that was repeated.
+/// A repeated round.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReplayedRound {
@@ -25,12 +25,12 @@ pub struct ReplayedRound {
     pub different: u64,
     /// Number of voxels.
     pub voxels: u64,
-    /// The backend that computed it then: another one rounds differently.
+    /// The backend of the recorded round. Another backend rounds differently.
     pub backend: String,
 }
 
 impl Replay {
-    /// Whether all rounds were repeated, each with the same mask to the bit.
+    /// Whether all rounds were repeated and every mask is identical.
     pub fn is_same(&self) -> bool {
         !self.stopped && self.rounds.iter().all(|round| round.different == 0)
     }

@@ -53,7 +53,7 @@ fn before_the_first_round_every_outline_is_drawn() -> Result {
     let refused = decide(&session, outlined().with_empty([3]));
     assert!(matches!(refused, Err(DecisionError::OutlinedAndEmpty { slice: 3 })));
     Decisions::new(&session, &outlined().with_empty([4]))?.record(&mut session)?;
-    // A call that was interrupted here finds nothing left to do.
+    // After an interrupted call, nothing is left to do.
     assert!(Decisions::new(&session, &outlined().with_empty([4]))?.is_empty());
     let accept = Decisions::new(&session, &Corrections::none().with_accepted([2]))?;
     assert!(matches!(accept.record(&mut session), Err(SessionError::NothingToAccept)));
@@ -85,7 +85,7 @@ fn after_a_round_slices_that_differ_from_the_mask_are_drawn() -> Result {
     assert_eq!(session.state().slices_of(Origin::Accepted), [0]);
     // A copy of the mask as it was found, without the correction, undoes nothing.
     assert!(Decisions::new(&session, &mask())?.is_empty());
-    // Nor does a copy of an undone round's mask draw anything.
+    // A copy of an undone round's mask draws nothing either.
     round(&mut session, &map([1, 2, 6, 0, 2]))?;
     session.undo()?;
     assert!(Decisions::new(&session, &given([1, 2, 6, 0, 2]))?.is_empty());

@@ -1,14 +1,14 @@
-//! What can go wrong with a session.
+//! Errors of sessions.
 
 use std::{error::Error, io, path::PathBuf};
 
 use sam_data::GridMismatch;
 use thiserror::Error;
 
-/// An error of any kind that is the cause of another one.
+/// Any error, as the source of another one.
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Why a session cannot be begun, opened, read or continued.
+/// Why a session cannot be created, opened, read or continued.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SessionError {
@@ -18,7 +18,7 @@ pub enum SessionError {
         /// The folder.
         folder: PathBuf,
     },
-    /// The folder holds a session already.
+    /// The folder already holds a session.
     #[error("there is a session in {} already; resume it, or choose another folder", folder.display())]
     Exists {
         /// The folder.
@@ -33,16 +33,16 @@ pub enum SessionError {
         #[source]
         source: BoxError,
     },
-    /// A file of the session is a symbolic link: what it points to would be read, and written to.
+    /// A file of the session is a symbolic link. Its target would be read and written.
     #[error("{} is a symbolic link; put what it points to in its place", path.display())]
     Link {
         /// The link.
         path: PathBuf,
     },
-    /// There is a log without a header.
+    /// The session has a log but no header.
     #[error("{} is missing, but the session has a log; restore the file from a copy of the session", path.display())]
     MissingHeader {
-        /// Where the header belongs.
+        /// Path where the header should be.
         path: PathBuf,
     },
     /// A file of the session cannot be read.
@@ -54,7 +54,7 @@ pub enum SessionError {
         #[source]
         source: io::Error,
     },
-    /// The header is damaged, or the file is something else.
+    /// The header is damaged, or the file is not a header.
     #[error("{} is not the header of a session, or is damaged; restore it from a copy of the session", path.display())]
     Header {
         /// The file.
@@ -76,19 +76,19 @@ pub enum SessionError {
         /// The version that is read here.
         expected: u32,
     },
-    /// The session was begun with another scan, axis, window or model.
+    /// The session was created with another scan, axis, window or model.
     #[error("the session in {} was begun with the {what} {begun}, found {found}; use the {what} of then, or begin another session", folder.display())]
     OtherSetting {
         /// The folder.
         folder: PathBuf,
         /// What differs.
         what: Setting,
-        /// What it was when the session began.
+        /// The value when the session was created.
         begun: String,
-        /// What it is now.
+        /// The value now.
         found: String,
     },
-    /// The scan has the same content as then, but another grid.
+    /// The scan has the same content as when the session was created, but another grid.
     #[error("the session in {} was begun with the same scan on another grid; use the scan of then, or begin another session", folder.display())]
     OtherGrid {
         /// The folder.
@@ -103,7 +103,7 @@ pub enum SessionError {
         /// The folder.
         folder: PathBuf,
     },
-    /// A line of the log was altered, dropped or moved.
+    /// A line of the log was altered, deleted or moved.
     #[error("{} is damaged in line {line}; restore the session from a copy", path.display())]
     Damaged {
         /// The log.
@@ -114,18 +114,18 @@ pub enum SessionError {
         #[source]
         source: LineError,
     },
-    /// Something that the log names is missing or damaged.
+    /// An object that the log names is missing or damaged.
     #[error("{what} cannot be read; {advice}")]
     Object {
-        /// What it is.
+        /// The object.
         what: String,
-        /// What helps.
+        /// Advice for the user.
         advice: &'static str,
         /// What is wrong with it.
         #[source]
         source: BoxError,
     },
-    /// A decision or a round that could not be written.
+    /// A decision or a round could not be written.
     #[error(
         "{what} could not be saved in {}, and nothing has changed; make room there, or check that the folder is writable, and repeat it",
         folder.display()
@@ -139,7 +139,7 @@ pub enum SessionError {
         #[source]
         source: BoxError,
     },
-    /// The scan has fewer slices.
+    /// The slice does not exist.
     #[error("there is no slice {slice}: {scan} has {count}, numbered from 0 to {}", count.saturating_sub(1))]
     NoSuchSlice {
         /// The slice.
@@ -149,7 +149,7 @@ pub enum SessionError {
         /// Number of its slices.
         count: usize,
     },
-    /// Labels of another size than the scan's slices.
+    /// The labels have another size than the scan's slices.
     #[error("slice {slice} has {} x {} pixels (rows x columns), the labels have {} x {}", expected.0, expected.1, found.0, found.1)]
     SliceSize {
         /// The slice.
@@ -159,7 +159,7 @@ pub enum SessionError {
         /// Rows and columns of the labels.
         found: (usize, usize),
     },
-    /// A label that is none of the session's structures.
+    /// The label is not one of the session's structures.
     #[error(
         "slice {slice} has the label value {label}, and the session was begun with {structures}; draw with these values, or begin another \
          session"
@@ -175,10 +175,10 @@ pub enum SessionError {
     /// A slice cannot be accepted before there is a mask.
     #[error("there is nothing to accept yet; run the first round, which segments the slices")]
     NothingToAccept,
-    /// Every event is undone.
+    /// All events are undone.
     #[error("there is nothing to undo")]
     NothingToUndo,
-    /// A round's mask that contradicts what the person decided. A defect of the caller.
+    /// The mask of a round contradicts the person's labels. This is a bug of the caller.
     #[error(
         "the round's mask differs from what the person decided for slice {slice}; copy the person's slices into the mask"
     )]
@@ -188,13 +188,13 @@ pub enum SessionError {
     },
 }
 
-/// What a session is bound to from its beginning.
+/// A setting that is fixed when a session is created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Setting {
     /// The scan, by the SHA-256 of its files.
     Scan,
-    /// The axis along which it is cut.
+    /// The axis along which the scan is sliced.
     Axis,
     /// The intensity window.
     Window,
@@ -216,7 +216,7 @@ impl std::fmt::Display for Setting {
     }
 }
 
-/// What is wrong with a line of the log.
+/// Why a line of the log is invalid.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum LineError {
@@ -229,18 +229,18 @@ pub enum LineError {
     /// It is not an event of this format.
     #[error("it has another format")]
     Format(#[source] JsonError),
-    /// Its number is not that of its line.
+    /// The number of its event is not the number of the line.
     #[error("its event has the number {found}, expected {expected}")]
     Number {
-        /// The number.
+        /// The event's number.
         found: u64,
-        /// The line's.
+        /// The line's number.
         expected: u64,
     },
-    /// The line before it is another one than it was written after.
+    /// It contains the SHA-256 of another line than the one before it.
     #[error("it does not follow the line before it: lines, or the header, were altered, dropped or moved")]
     Order,
-    /// The scan has fewer slices.
+    /// Its event names a slice that the scan does not have.
     #[error("its event names slice {slice}, and the scan has {count}, counted from 0")]
     NoSuchSlice {
         /// The slice.
@@ -248,7 +248,7 @@ pub enum LineError {
         /// Number of the scan's slices.
         count: usize,
     },
-    /// Rounds are numbered one by one.
+    /// Its round does not have the next round number.
     #[error("it is round {found}, expected round {expected}")]
     RoundNumber {
         /// The round's number.
@@ -256,12 +256,12 @@ pub enum LineError {
         /// The number of the next round.
         expected: usize,
     },
-    /// Only the last event in effect can be undone.
+    /// It undoes an event that is not the last one in effect.
     #[error("it undoes event {event}, and the last one in effect is {}", last.map_or_else(|| "none".to_owned(), |last| last.to_string()))]
     NotUndoable {
         /// The event.
         event: u64,
-        /// The last one that is not undone.
+        /// The last event in effect.
         last: Option<u64>,
     },
     /// The event cannot be stored in JSON.
@@ -271,7 +271,7 @@ pub enum LineError {
     NotReadable,
 }
 
-/// A text that is not the JSON that was expected. The parser's message, safe to print: it may quote the text.
+/// Error of the JSON parser. The message may quote the text and is made safe to print.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct JsonError(String);

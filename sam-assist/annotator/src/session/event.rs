@@ -1,4 +1,4 @@
-//! What happens in a session, and the line of the log that it becomes.
+//! Events of a session, and their lines in the log.
 
 use std::collections::BTreeMap;
 
@@ -9,29 +9,29 @@ use time::OffsetDateTime;
 use super::error::{JsonError, LineError, from_json};
 use crate::AnnotateConfig;
 
-/// The field that each line begins with.
+/// The first field of each line.
 const SEAL: &str = "sha256";
 
-/// What a person or the program did.
+/// Event of a session: what a person or the program did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum SessionEvent {
-    /// The person outlined or corrected a slice, or said that it shows no structure.
+    /// The person outlined or corrected a slice, or marked it as showing no structure.
     Drawn {
         /// The slice, counted from 0.
         slice: usize,
         /// Its labels, by the SHA-256 of their file.
         labels: Sha256Id,
     },
-    /// The person accepted what the program had found on a slice.
+    /// The person accepted the mask of the current round on a slice.
     Accepted {
         /// The slice, counted from 0.
         slice: usize,
         /// Its labels, by the SHA-256 of their file.
         labels: Sha256Id,
     },
-    /// The person found a slice to be wrong, without correcting it.
+    /// The person rejected a slice without correcting it.
     Rejected {
         /// The slice, counted from 0.
         slice: usize,
@@ -40,13 +40,13 @@ pub enum SessionEvent {
     Round(Round),
     /// An earlier event was undone.
     Undone {
-        /// Its number.
+        /// Number of the undone event.
         event: u64,
     },
 }
 
 impl SessionEvent {
-    /// The slice that was decided on; `None` for rounds and undoing.
+    /// The slice that was decided on; `None` for rounds and undo events.
     pub fn slice(&self) -> Option<usize> {
         match self {
             Self::Drawn { slice, .. } | Self::Accepted { slice, .. } | Self::Rejected { slice } => Some(*slice),
@@ -60,38 +60,38 @@ impl SessionEvent {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Round {
-    /// Its number, counted from 1; rounds that were undone keep theirs.
+    /// Round number, counted from 1. Undone rounds keep their numbers.
     pub number: usize,
-    /// Seed of everything random in it.
+    /// Seed of everything random in the round.
     pub seed: u64,
     /// Its configuration.
     pub config: AnnotateConfig,
-    /// The backend that computed it: others round differently.
+    /// The backend that computed it. Other backends round differently.
     pub backend: String,
-    /// The round whose cards its learning started from; `None` where it started from the model.
+    /// The round whose cards learning started from; `None` if it started from the model.
     pub warm_start: Option<usize>,
-    /// What was learned, by label value: prompt cards, by the SHA-256 of their files.
+    /// The learned prompt cards, by label value: the SHA-256 of their files.
     pub cards: BTreeMap<u16, Sha256Id>,
-    /// The label map that was found, with the person's slices in it, by the SHA-256 of its file.
+    /// The label map of the round, including the person's slices: the SHA-256 of its file.
     pub mask: Sha256Id,
-    /// How far each slice can be trusted, if that was estimated: pairs of slice and trust.
+    /// The ranking, if trust was estimated: the SHA-256 of a file with pairs of slice and trust.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ranking: Option<Sha256Id>,
 }
 
 /// A line of the log.
 ///
-/// Each line begins with the SHA-256 of what follows in it, and contains that of the line before, so that altered, dropped and moved lines
-/// are found.
+/// Each line begins with the SHA-256 of the rest of the line and contains the SHA-256 of the line before. This detects altered, deleted and
+/// moved lines.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct LogEntry {
-    /// Its number, counted from 1. It alone defines the order.
+    /// Event number, counted from 1. It alone defines the order.
     pub number: u64,
-    /// When it was written, in UTC (RFC 3339), by a clock that may be wrong.
+    /// Time of writing in UTC (RFC 3339). The clock may be wrong.
     pub time: String,
-    /// The SHA-256 of the line before; in the first line, of the header's file.
+    /// SHA-256 of the line before. In the first line, SHA-256 of the header's file.
     pub before: Sha256Id,
     /// What happened.
     pub event: SessionEvent,
@@ -105,10 +105,10 @@ impl LogEntry {
         Self { number, time: format!("{}T{hour:02}:{minute:02}:{second:02}Z", now.date()), before, event }
     }
 
-    /// The line, and its SHA-256.
+    /// The line and its SHA-256.
     ///
     /// # Errors
-    /// [`LineError::NotReadable`] if it could not be read back: JSON has no numbers that are not finite.
+    /// [`LineError::NotReadable`] if the line could not be read back: JSON has no numbers that are not finite.
     pub(super) fn to_line(&self) -> Result<(String, Sha256Id), LineError> {
         let text = serde_json::to_string(self).map_err(|error| LineError::Format(JsonError::new(&error)))?;
         let (line, id) = sam_files::seal(SEAL, &text).map_err(LineError::Checksum)?;
@@ -118,10 +118,10 @@ impl LogEntry {
         }
     }
 
-    /// Reads a line, and returns its SHA-256 as well.
+    /// Reads a line and returns its SHA-256 as well.
     ///
     /// # Errors
-    /// [`LineError`] if it was altered, or is something else.
+    /// [`LineError`] if it was altered, or is not an event.
     pub(super) fn from_line(line: &[u8]) -> Result<(Self, Sha256Id), LineError> {
         let line = str::from_utf8(line).map_err(LineError::NotText)?;
         let (text, id) = sam_files::unseal_checked(SEAL, line).map_err(LineError::Checksum)?;

@@ -1,4 +1,4 @@
-//! What a session is about: written once, when it begins.
+//! Header of a session. It is written once, when the session is created.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -11,27 +11,27 @@ use thiserror::Error;
 use super::error::{BoxError, SessionError, Setting, from_json};
 use crate::AnnotateConfig;
 
-/// The version that sessions are written as; see `FORMAT.md` for when it is raised.
+/// Version of the session format. `FORMAT.md` says when it is raised.
 pub const FORMAT_VERSION: u32 = 1;
 /// Name of the header's file.
 pub(super) const FILE_NAME: &str = "session.json";
-/// A header takes a few KB.
+/// Maximum file size. A header takes a few KB.
 const MAX_BYTES: u64 = 1 << 20;
-/// Affines may differ by this much, in mm, since decimal digits are rounded.
+/// Affines may differ by this much, in mm, because decimal digits are rounded.
 const TOLERANCE_MM: f64 = 1e-3;
 
-/// What a session is about.
+/// Header of a session: its scan, model, settings and structures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Header {
     /// Version of the format.
     pub format_version: u32,
-    /// Name and version of the program that began it.
+    /// Name and version of the program that created the session.
     pub program: String,
     /// The scan.
     pub scan: ScanIdentity,
-    /// The voxel index along which the scan is cut: `i`, `j` or `k`.
+    /// The voxel index along which the scan is sliced: `i`, `j` or `k`.
     pub axis: SliceAxis,
     /// The intensities that are shown as black and white.
     pub window: ResolvedWindow,
@@ -42,17 +42,17 @@ pub struct Header {
     /// The floating-point precision of the image encoder.
     #[serde(default)]
     pub precision: Precision,
-    /// The configuration of the first round; later ones may have others.
+    /// The configuration of the first round. Later rounds may have others.
     pub config: AnnotateConfig,
 }
 
-/// What every version has.
+/// The field that every version has.
 #[derive(Deserialize)]
 struct Version {
     format_version: u32,
 }
 
-/// A file that is not a header.
+/// Why a file is not a valid header.
 #[derive(Debug, Error)]
 enum HeaderFlaw {
     #[error("it has {found} bytes, more than any header (at most {MAX_BYTES})")]
@@ -62,7 +62,7 @@ enum HeaderFlaw {
 }
 
 impl Header {
-    /// The header of a session that begins now, with an image encoder in f32. Control characters in names are replaced.
+    /// The header of a new session, with an image encoder in f32. Control characters in names are replaced.
     pub fn new(
         mut scan: ScanIdentity,
         axis: SliceAxis,
@@ -79,19 +79,19 @@ impl Header {
         Self { format_version, program, scan, axis, window, structures, weights_sha256, precision, config }
     }
 
-    /// This header, with an image encoder of another precision.
+    /// Sets the precision of the image encoder.
     #[must_use]
     pub fn with_precision(self, precision: Precision) -> Self {
         Self { precision, ..self }
     }
 
-    /// This header, with the name and version of the program that begins the session.
+    /// Sets the name and version of the program that creates the session.
     #[must_use]
     pub fn with_program(self, program: &str) -> Self {
         Self { program: sanitize(program), ..self }
     }
 
-    /// Reads the header of a session; `None` where there is no session.
+    /// Reads the header of a session. Returns `None` if there is no session.
     ///
     /// # Errors
     /// [`SessionError::Read`]; [`SessionError::Header`] if it is damaged; [`SessionError::FormatVersion`].
@@ -121,7 +121,7 @@ impl Header {
         Ok(Some((header, Sha256Id::of(&bytes))))
     }
 
-    /// Refuses names that would steer a terminal: sessions travel between people.
+    /// Refuses names with control characters, which could manipulate a terminal. Sessions come from other people.
     fn check_names(&self) -> Result<(), HeaderFlaw> {
         let Self { program, scan, window, structures, weights_sha256, .. } = self;
         let mut names = structures.values().chain([program, &scan.name, &window.name, weights_sha256]);
@@ -138,7 +138,7 @@ impl Header {
         Ok(bytes)
     }
 
-    /// Refuses to continue with another scan, axis, window or model than the session was begun with.
+    /// Refuses another scan, axis, window or model than the session was created with.
     pub(super) fn check_same(&self, folder: &Path, now: &Self) -> Result<(), SessionError> {
         let scan = |header: &Self| format!("{} (SHA-256 {})", header.scan.name, header.scan.sha256);
         let window =

@@ -1,4 +1,4 @@
-//! `log.jsonl`: what happened, one event a line, each bound to the one before.
+//! `log.jsonl`: the append-only log of a session. It has one event per line; each line contains the SHA-256 of the line before.
 
 use std::path::Path;
 
@@ -12,20 +12,20 @@ use super::{
 /// Name of the log's file.
 pub(super) const FILE_NAME: &str = "log.jsonl";
 
-/// The events of a session, each on the disk before anything follows from it.
+/// The log of a session. Each event is on the disk before anything depends on it.
 #[derive(Debug)]
 pub(super) struct Log {
     lines: AppendLines,
     events: Events,
-    /// SHA-256 of the last line; of the header, where there is none.
+    /// SHA-256 of the last line, or of the header if there is no line.
     last: Sha256Id,
 }
 
-/// Events that make sense, one after the other.
+/// A valid sequence of events.
 #[derive(Debug)]
 struct Events {
     entries: Vec<LogEntry>,
-    /// Numbers of those that were not undone: the last one is the next to be undone.
+    /// Numbers of the events in effect. The last one is the next to be undone.
     in_effect: Vec<u64>,
     rounds: usize,
     /// Number of the scan's slices.
@@ -36,7 +36,7 @@ impl Log {
     /// Opens a log, or creates it, and locks it until it is dropped.
     ///
     /// # Errors
-    /// [`OpenLinesError`] if the file cannot be read or written, or is in use; if a line was altered, dropped or moved.
+    /// [`OpenLinesError`] if the file cannot be read or written, or is in use; if a line was altered, deleted or moved.
     pub(super) fn open(path: &Path, header: Sha256Id, slices: usize) -> Result<Self, OpenLinesError<LineError>> {
         let mut events = Events { entries: Vec::new(), in_effect: Vec::new(), rounds: 0, slices };
         let mut last = header;
@@ -56,7 +56,7 @@ impl Log {
         Ok(Self { lines, events, last })
     }
 
-    /// Adds an event, and returns its number.
+    /// Appends an event and returns its number.
     pub(super) fn push(&mut self, event: SessionEvent) -> Result<u64, BoxError> {
         self.events.check(&event)?;
         let number = self.entries().len() as u64 + 1;
@@ -72,7 +72,7 @@ impl Log {
         &self.events.entries
     }
 
-    /// The last event that was not undone.
+    /// The last event in effect.
     pub(super) fn last_in_effect(&self) -> Option<&LogEntry> {
         let &number = self.events.in_effect.last()?;
         self.entries().get(number as usize - 1)
@@ -84,7 +84,7 @@ impl Log {
 }
 
 impl Events {
-    /// Refuses an event that makes no sense after those before it.
+    /// Refuses an event that is invalid after the earlier events.
     fn check(&self, event: &SessionEvent) -> Result<(), LineError> {
         match event {
             SessionEvent::Drawn { slice, .. }
@@ -104,7 +104,7 @@ impl Events {
         }
     }
 
-    /// Adds an entry that was checked.
+    /// Appends an entry that was checked.
     fn push(&mut self, entry: LogEntry) {
         match &entry.event {
             SessionEvent::Undone { .. } => drop(self.in_effect.pop()),

@@ -1,13 +1,13 @@
-//! A session: what a person outlined, accepted and rejected on one scan, what was learned from it and what was found.
+//! Sessions: what a person outlined, accepted and rejected on one scan, what was learned from it, and the resulting masks.
 //!
 //! A folder contains
-//! - `session.json`: the [`Header`], which says which scan and which model it is about; written once.
-//! - `log.jsonl`: one [`LogEntry`] a line. It only grows, and each line is on the disk before anything follows from it, so that a decision
-//!   survives any crash. Each line contains the SHA-256 of the one before, so that damage is found, and located.
+//! - `session.json`: the [`Header`], which identifies the scan and the model. It is written once.
+//! - `log.jsonl`: an append-only log with one [`LogEntry`] per line. Each line is on the disk before anything depends on it, so a
+//!   decision survives any crash. Each line contains the SHA-256 of the line before, so damage is found and located.
 //! - `objects/`: files that events name by their SHA-256: labels of slices, prompt cards, masks, rankings. They are written before the
-//!   event, and never changed.
+//!   event and never changed.
 //!
-//! The state is not stored; it follows from the events: [`Session::state`]. Nothing is ever deleted; undoing is an event like the others.
+//! The state is not stored. It is computed from the events: [`Session::state`]. Nothing is ever deleted; undo is an event like the others.
 //! `FORMAT.md` of this crate describes every field, and when the format's version is raised.
 
 mod error;
@@ -49,7 +49,7 @@ use crate::AnnotateConfig;
 /// Name of the objects' folder.
 const OBJECTS: &str = "objects";
 
-/// An open session. No other process can open it meanwhile.
+/// An open session. No other process can open it at the same time.
 #[derive(Debug)]
 pub struct Session {
     folder: PathBuf,
@@ -64,24 +64,24 @@ pub struct Session {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct RoundResult<'a> {
-    /// Seed of everything random in it.
+    /// Seed of everything random in the round.
     pub seed: u64,
-    /// Its configuration.
+    /// Configuration of the round.
     pub config: AnnotateConfig,
-    /// The backend that computed it.
+    /// The backend that computed the round.
     pub backend: String,
-    /// The round whose cards its learning started from, if any.
+    /// The round whose cards learning started from, if any.
     pub warm_start: Option<usize>,
-    /// What was learned, by label value.
+    /// The learned cards, by label value.
     pub cards: &'a BTreeMap<u16, PromptCard>,
-    /// The label map that was found, with the person's slices in it: `[i, j, k]`.
+    /// The label map of the round, including the person's slices: `[i, j, k]`.
     pub labels: ArrayView3<'a, u16>,
-    /// Slices and how far each can be trusted, the least trusted first, if that was estimated.
+    /// Slices and their trust, least trusted first, if trust was estimated.
     pub ranking: Option<&'a [(usize, f32)]>,
 }
 
 impl<'a> RoundResult<'a> {
-    /// What a round with this configuration, on this backend, learned and found; it started from the model, and nothing was ranked.
+    /// The result of a round whose learning started from the model, without a ranking.
     ///
     /// # Shapes
     /// - labels: `[i, j, k]`
@@ -94,19 +94,19 @@ impl<'a> RoundResult<'a> {
         Self { seed: config.seed(), config, backend: backend.into(), warm_start: None, cards, labels, ranking: None }
     }
 
-    /// This result, of a round with another seed than its configuration's.
+    /// Sets the seed. The default is that of the configuration.
     #[must_use]
     pub fn with_seed(self, seed: u64) -> Self {
         Self { seed, ..self }
     }
 
-    /// This result, of a round whose learning started from the cards of another one.
+    /// Sets the round whose cards learning started from.
     #[must_use]
     pub fn with_warm_start(self, round: Option<usize>) -> Self {
         Self { warm_start: round, ..self }
     }
 
-    /// This result, with slices and how far each can be trusted, the least trusted first.
+    /// Sets the ranking: slices and their trust, least trusted first.
     #[must_use]
     pub fn with_ranking(self, ranking: &'a [(usize, f32)]) -> Self {
         Self { ranking: Some(ranking), ..self }
@@ -119,7 +119,7 @@ impl Session {
         folder.as_ref().join(header::FILE_NAME).exists()
     }
 
-    /// Opens the session of a folder, or begins one there.
+    /// Opens the session of a folder, or creates one there.
     ///
     /// # Errors
     /// As [`Session::open`] and [`Session::create`].
@@ -128,7 +128,7 @@ impl Session {
         if Header::read(folder)?.is_some() { Self::open(folder, &header) } else { Self::create(folder, header) }
     }
 
-    /// Opens a session with the axis, window and structures that it was begun with.
+    /// Opens a session with its own axis, window and structures.
     ///
     /// # Errors
     /// As [`Session::open`].
@@ -143,7 +143,7 @@ impl Session {
         Self::open(folder, &Header { scan, weights_sha256: weights_sha256.to_owned(), precision, ..begun })
     }
 
-    /// Begins a session.
+    /// Creates a session.
     ///
     /// # Errors
     /// [`SessionError::Exists`]; [`SessionError::InUse`]; [`SessionError::Create`] if the folder cannot be written to.
@@ -160,7 +160,7 @@ impl Session {
         };
         check_free()?;
         let log = open_log(folder, Sha256Id::of(&bytes), plane.count())?;
-        // The folder is locked now; until here another process may have begun a session in it.
+        // The folder is locked now. Before that, another process may have created a session in it.
         check_free()?;
         if !log.entries().is_empty() {
             return Err(SessionError::MissingHeader { path });
@@ -178,11 +178,11 @@ impl Session {
         Ok(Self { folder: folder.to_path_buf(), header, plane, objects, log, state: SessionState::default() })
     }
 
-    /// Opens a session to continue it with the scan, axis, window and model of `now`.
+    /// Opens a session to continue it. `now` must have the session's scan, axis, window and model.
     ///
     /// # Errors
     /// [`SessionError::NotFound`]; [`SessionError::Header`] and [`SessionError::Damaged`] if it is damaged; [`SessionError::InUse`];
-    /// [`SessionError::OtherSetting`] and [`SessionError::OtherGrid`] if it was begun with something else.
+    /// [`SessionError::OtherSetting`] and [`SessionError::OtherGrid`] if it was created with other settings.
     pub fn open(folder: impl AsRef<Path>, now: &Header) -> Result<Self, SessionError> {
         let folder = folder.as_ref();
         let missing = || SessionError::NotFound { folder: folder.to_path_buf() };
@@ -197,22 +197,22 @@ impl Session {
         Ok(Self { folder: folder.to_path_buf(), header, plane, objects, log, state })
     }
 
-    /// Its folder.
+    /// The session's folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// What it is about.
+    /// The session's header.
     pub fn header(&self) -> &Header {
         &self.header
     }
 
-    /// How the scan is cut into slices.
+    /// How the scan is sliced.
     pub fn plane(&self) -> &SlicePlane {
         &self.plane
     }
 
-    /// Its current state.
+    /// The current state.
     pub fn state(&self) -> &SessionState {
         &self.state
     }
@@ -222,20 +222,20 @@ impl Session {
         self.log.entries()
     }
 
-    /// The last event that is not undone: what [`Session::undo`] undoes next.
+    /// The last event in effect. [`Session::undo`] undoes it next.
     pub fn last(&self) -> Option<&SessionEvent> {
         self.log.last_in_effect().map(|entry| &entry.event)
     }
 
-    /// Records a slice as the person outlined or corrected it; without any label, as one that shows no structure. Returns the event's
+    /// Records a slice as the person outlined or corrected it. Labels that are all 0 record that it shows no structure. Returns the event's
     /// number.
     ///
     /// # Shapes
     /// - labels: `[rows, columns]` of [`Session::plane`]
     ///
     /// # Errors
-    /// [`SessionError::NoSuchSlice`]; [`SessionError::SliceSize`]; [`SessionError::UnknownLabel`]; [`SessionError::NotSaved`]. Nothing has
-    /// then changed.
+    /// [`SessionError::NoSuchSlice`]; [`SessionError::SliceSize`]; [`SessionError::UnknownLabel`]; [`SessionError::NotSaved`]. On error,
+    /// nothing has changed.
     pub fn draw(&mut self, slice: usize, labels: ArrayView2<'_, u16>) -> Result<u64, SessionError> {
         self.check_labels(slice, labels)?;
         let stored = self.objects.put_slice(labels).map_err(BoxError::from);
@@ -243,11 +243,11 @@ impl Session {
         kept.map_err(|source| self.not_saved(format!("slice {slice}, as drawn,"), source))
     }
 
-    /// Records a slice as accepted as the current round found it. Returns the event's number.
+    /// Records that the person accepted the current round's mask on a slice. Returns the event's number.
     ///
     /// # Errors
     /// [`SessionError::NothingToAccept`] before the first round; [`SessionError::NoSuchSlice`]; [`SessionError::Object`] if the mask is
-    /// damaged; [`SessionError::NotSaved`]. Nothing has then changed.
+    /// damaged; [`SessionError::NotSaved`]. On error, nothing has changed.
     pub fn accept(&mut self, slice: usize) -> Result<u64, SessionError> {
         let found = self.found()?.ok_or(SessionError::NothingToAccept)?;
         self.check_slice(slice)?;
@@ -255,7 +255,7 @@ impl Session {
         self.accept_as(slice, labels.view())
     }
 
-    /// Records a slice as accepted, with the labels that the current round found there. Returns the event's number.
+    /// Like [`Session::accept`], with the labels of the current round's mask on the slice. Returns the event's number.
     ///
     /// # Errors
     /// As [`Session::draw`].
@@ -266,23 +266,23 @@ impl Session {
         kept.map_err(|source| self.not_saved(format!("slice {slice}, as accepted,"), source))
     }
 
-    /// Records that a slice is wrong; if it was the person's, it no longer is. Returns the event's number.
+    /// Records that a slice is wrong. If it was the person's slice, it no longer is. Returns the event's number.
     ///
     /// # Errors
-    /// [`SessionError::NoSuchSlice`]; [`SessionError::NotSaved`]. Nothing has then changed.
+    /// [`SessionError::NoSuchSlice`]; [`SessionError::NotSaved`]. On error, nothing has changed.
     pub fn reject(&mut self, slice: usize) -> Result<u64, SessionError> {
         self.check_slice(slice)?;
         let kept = self.push(SessionEvent::Rejected { slice });
         kept.map_err(|source| self.not_saved(format!("slice {slice}, as rejected,"), source))
     }
 
-    /// Records the result of a round; its mask is the current one from now on. Returns the event's number.
+    /// Records the result of a round. Its mask becomes the current mask. Returns the event's number.
     ///
-    /// `image` gives the mask's file its header.
+    /// The mask's file takes its NIfTI header from `image`.
     ///
     /// # Errors
-    /// [`SessionError::RoundContradicts`] if the mask differs from a slice of the person's; [`SessionError::NotSaved`]. Nothing has then
-    /// changed.
+    /// [`SessionError::RoundContradicts`] if the mask differs from one of the person's slices; [`SessionError::NotSaved`]. On error,
+    /// nothing has changed.
     pub fn record_round(&mut self, result: RoundResult<'_>, image: &Volume) -> Result<u64, SessionError> {
         for (&slice, person) in &self.state.slices {
             if self.plane.extract(result.labels, slice) != self.labels_of(slice, person)? {
@@ -309,12 +309,12 @@ impl Session {
         Ok(Round { number: self.next_round(), seed, config, backend, warm_start, cards, mask, ranking })
     }
 
-    /// The number of the next round, counted from 1; rounds that were undone keep theirs.
+    /// The number of the next round, counted from 1. Undone rounds keep their numbers.
     pub fn next_round(&self) -> usize {
         state::rounds(self.entries()).count() + 1
     }
 
-    /// Undoes the last event that is not undone yet, and returns it.
+    /// Undoes the last event in effect and returns it.
     ///
     /// # Errors
     /// [`SessionError::NothingToUndo`]; [`SessionError::NotSaved`].
@@ -370,7 +370,7 @@ fn open_log(folder: &Path, header: Sha256Id, slices: usize) -> Result<Log, Sessi
     })
 }
 
-/// Refuses links: a session from somebody else could lead out of its folder.
+/// Refuses symbolic links, because a session from another person could lead out of its folder.
 fn refuse_links(folder: &Path) -> Result<(), SessionError> {
     for name in [header::FILE_NAME, log::FILE_NAME, OBJECTS] {
         let path = folder.join(name);

@@ -15,7 +15,7 @@ use super::error::BoxError;
 
 const MIB: u64 = 1 << 20;
 
-/// Kinds of objects, each with its own file ending and size limit.
+/// Kinds of objects, each with its own file extension and size limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ObjectKind {
     /// Labels of one slice: PNG with 16-bit grey values.
@@ -38,7 +38,7 @@ impl ObjectKind {
         }
     }
 
-    /// Larger files are refused before they are read.
+    /// Maximum file size. Larger files are refused before they are read.
     const fn max_bytes(self) -> u64 {
         match self {
             Self::Slice => 64 * MIB,
@@ -64,7 +64,7 @@ pub(super) enum ObjectError {
     Write(PathBuf, #[source] BoxError),
 }
 
-/// A PNG file that does not hold a slice's labels.
+/// Why a PNG file does not hold a slice's labels.
 #[derive(Debug, Error)]
 enum PictureError {
     #[error("expected {} x {} pixels, as the scan's slices have, found {} x {}", expected.0, expected.1, found.0, found.1)]
@@ -82,7 +82,7 @@ pub(super) struct Objects {
 }
 
 impl Objects {
-    /// Opens a folder, or creates it, and deletes what a crash left unfinished there.
+    /// Opens a folder, or creates it, and deletes unfinished files of a crash.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         for entry in fs::read_dir(folder)? {
@@ -94,7 +94,7 @@ impl Objects {
         Ok(Self { folder: folder.to_path_buf() })
     }
 
-    /// Stores what `write` writes to the path that it is given. The file gets its final name when it is complete and on the disk.
+    /// Stores the file that `write` writes to a temporary path. The file gets its final name when it is complete and on the disk.
     pub(super) fn put<E: Into<BoxError>>(
         &self,
         kind: ObjectKind,
@@ -108,7 +108,7 @@ impl Objects {
         let keep = || -> io::Result<Sha256Id> {
             File::open(&written)?.sync_all()?;
             let id = Sha256Id::of_file(&written).map_err(|error| error.source)?;
-            // The same content has the same name: a file that is replaced has the same content, or was damaged.
+            // The same content has the same name, so a replaced file had the same content or was damaged.
             fs::rename(&written, self.path(kind, id))?;
             sync_folder(&self.folder)?;
             Ok(id)
@@ -116,7 +116,7 @@ impl Objects {
         keep().map_err(|error| failed(error.into()))
     }
 
-    /// The path of an object, whose content was compared with its name.
+    /// The path of an object. Its content is checked against its name.
     pub(super) fn find(&self, kind: ObjectKind, id: Sha256Id) -> Result<PathBuf, ObjectError> {
         let path = self.path(kind, id);
         let length = match fs::symlink_metadata(&path) {
@@ -152,7 +152,7 @@ impl Objects {
     }
 }
 
-/// The pixels of a PNG with 16-bit grey values. The size is compared before memory is allocated for it.
+/// Decodes a PNG with 16-bit grey values. The size is checked before memory is allocated.
 fn decode(bytes: &[u8], (rows, columns): (usize, usize)) -> Result<Array2<u16>, PictureError> {
     let decoder = PngDecoder::new(Cursor::new(bytes))?;
     let (width, height) = decoder.dimensions();
@@ -166,7 +166,7 @@ fn decode(bytes: &[u8], (rows, columns): (usize, usize)) -> Result<Array2<u16>, 
     }
     let mut pixels = vec![0; 2 * rows * columns];
     decoder.read_image(&mut pixels)?;
-    // The decoder returns numbers in this machine's byte order.
+    // The decoder returns values in this machine's byte order.
     Ok(Array2::from_shape_fn((rows, columns), |(row, column)| {
         let place = 2 * (row * columns + column);
         u16::from_ne_bytes([pixels[place], pixels[place + 1]])

@@ -1,11 +1,11 @@
-//! Where a mask comes from, as JSON beside it and as a line of DICOM.
+//! Provenance of a mask, as JSON for its record and as a DICOM text.
 
 use serde_json::{Value, json};
 
 use super::{Origin, Session};
 
 impl Session {
-    /// What is written beside a mask: the scan, the model, whose slices it contains, and the hashes that prove it.
+    /// Provenance of the current mask, for its record: the scan, the model, the person's slices, and the SHA-256 of everything used.
     pub fn provenance(&self) -> Value {
         let state = self.state();
         let round = state.round.as_ref().map(|round| {
@@ -26,7 +26,7 @@ impl Session {
         })
     }
 
-    /// Where the mask comes from in at most 64 characters, as a text attribute of DICOM holds them.
+    /// Provenance of the mask in at most 64 characters, for a text attribute of DICOM.
     pub fn describe(&self) -> String {
         let state = self.state();
         let [drawn, accepted] = [Origin::Drawn, Origin::Accepted].map(|origin| state.slices_of(origin).len());

@@ -1,4 +1,4 @@
-//! What is read back from a session: the person's slices, masks, cards and rankings.
+//! Reads a session: the person's slices, masks, cards and rankings.
 
 use std::{collections::BTreeMap, fs};
 
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::Annotations;
 
-/// A ranking that names a slice which the scan does not have.
+/// The ranking names a slice that the scan does not have.
 #[derive(Debug, Error)]
 #[error("it names slice {slice}, but the scan has {count}, counted from 0")]
 struct ForeignSlice {
@@ -25,7 +25,7 @@ struct ForeignSlice {
 }
 
 impl Session {
-    /// All rounds in their order, undone or not, each with the state of the session before it.
+    /// All rounds in order, including undone rounds, each with the state of the session before it.
     pub fn rounds(&self) -> impl Iterator<Item = (SessionState, &Round)> {
         let entries = self.entries();
         state::rounds(entries).map(|(place, round)| (SessionState::after(&entries[..place]), round))
@@ -74,7 +74,7 @@ impl Session {
         })
     }
 
-    /// The mask of the current round as it was found; `None` before the first round.
+    /// The recorded mask of the current round, without later decisions; `None` before the first round.
     ///
     /// # Errors
     /// [`SessionError::Object`] if it is missing or damaged.
@@ -82,7 +82,7 @@ impl Session {
         self.state().round.as_ref().map(|round| self.mask_of(round)).transpose()
     }
 
-    /// The mask of a round as it was found.
+    /// The recorded mask of a round.
     ///
     /// # Errors
     /// [`SessionError::Object`] if it is missing or damaged.
@@ -111,7 +111,7 @@ impl Session {
         cards.map_err(|source| unreadable(what(), "a round that learns from the model does not need it", source))
     }
 
-    /// The ranking of a round: slices and how far each can be trusted, the least trusted first; `None` if there is none.
+    /// The ranking of a round: slices and their trust, least trusted first; `None` if there is none.
     ///
     /// # Errors
     /// [`SessionError::Object`] if it is missing or damaged, or names a slice that the scan does not have.
@@ -132,10 +132,10 @@ impl Session {
             .map_err(|source| unreadable(what(), "another round ranks the slices again", source))
     }
 
-    /// The current round's mask with all of the person's slices in it: what is to be written. `None` before the first round.
+    /// The mask to save: that of the current round with all of the person's slices in it. `None` before the first round.
     ///
     /// # Errors
-    /// [`SessionError::Object`] if something is missing or damaged.
+    /// [`SessionError::Object`] if an object is missing or damaged.
     pub fn current(&self) -> Result<Option<LabelVolume>, SessionError> {
         let Some(mut mask) = self.found()? else { return Ok(None) };
         for (&slice, person) in &self.state().slices {

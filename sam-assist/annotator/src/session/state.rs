@@ -1,4 +1,4 @@
-//! Where a session stands: what follows from its events.
+//! State of a session, computed from its events.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,34 +13,34 @@ use super::event::{LogEntry, Round, SessionEvent};
 pub enum Origin {
     /// The person outlined or corrected it.
     Drawn,
-    /// The person accepted what was found.
+    /// The person accepted the mask of a round.
     Accepted,
 }
 
-/// A slice that a person has decided on.
+/// A slice of the person: outlined, corrected or accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PersonSlice {
-    /// How it became theirs.
+    /// How the slice became the person's.
     pub origin: Origin,
     /// Its labels, by the SHA-256 of their file.
     pub labels: Sha256Id,
 }
 
-/// Where a session stands.
+/// State of a session.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct SessionState {
-    /// The person's slices: their labels stay as they are.
+    /// The person's slices. Their labels stay as they are.
     pub slices: BTreeMap<usize, PersonSlice>,
-    /// Slices that the person found to be wrong, and has not corrected.
+    /// Slices that the person rejected and has not corrected.
     pub rejected: BTreeSet<usize>,
     /// The round whose mask is the current one.
     pub round: Option<Round>,
 }
 
 impl SessionState {
-    /// The state after events; those that were undone have no effect.
+    /// The state after these events. Undone events have no effect.
     pub(super) fn after(entries: &[LogEntry]) -> Self {
         let mut state = Self::default();
         in_effect(entries).for_each(|entry| state.apply(&entry.event));
@@ -65,7 +65,7 @@ impl SessionState {
         self.rejected.remove(&slice);
     }
 
-    /// The person's slices of one origin, in rising order.
+    /// The person's slices of one origin, in ascending order.
     pub fn slices_of(&self, origin: Origin) -> Vec<usize> {
         self.slices.iter().filter(|(_, slice)| slice.origin == origin).map(|(&index, _)| index).collect()
     }
@@ -78,7 +78,7 @@ impl SessionState {
     }
 }
 
-/// All rounds, undone or not, each with the number of events before it.
+/// All rounds, including undone rounds, each with the number of events before it.
 pub(super) fn rounds(entries: &[LogEntry]) -> impl Iterator<Item = (usize, &Round)> {
     entries.iter().enumerate().filter_map(|(place, entry)| match &entry.event {
         SessionEvent::Round(round) => Some((place, round)),
@@ -86,7 +86,7 @@ pub(super) fn rounds(entries: &[LogEntry]) -> impl Iterator<Item = (usize, &Roun
     })
 }
 
-/// The events that were not undone, without the undoing itself.
+/// The events in effect, without undo events.
 fn in_effect(entries: &[LogEntry]) -> impl Iterator<Item = &LogEntry> {
     let undone = entries.iter().filter_map(|entry| match entry.event {
         SessionEvent::Undone { event } => Some(event),

