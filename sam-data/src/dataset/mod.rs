@@ -94,7 +94,8 @@ impl Dataset for Collection {
 
 /// Opens a folder as a known set, or as a plain [`Folder`] where none is named.
 ///
-/// [`DataError::Layout`] with what was looked for and what was found.
+/// # Errors
+/// [`DataError::Layout`] says what was looked for and what was found.
 pub fn open_dataset(folder: impl AsRef<Path>, set: Option<KnownSet>) -> Result<Box<dyn Dataset>, DataError> {
     let folder = folder.as_ref();
     Ok(match set {
