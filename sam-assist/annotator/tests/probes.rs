@@ -20,12 +20,10 @@ use sam_annotate::{
 };
 use sam_assist::learn;
 use sam_auto::{MaskPropagationConfig, propagate_masks};
-use sam_core::{
-    AnnotatedSlice, CacheConfig, EmbeddingStore, ImageEmbedding, MaskDecoderConfig, SamConfig, SliceSource,
-    TinyVitConfig, TwoWayTransformerConfig,
-};
+use sam_core::{AnnotatedSlice, CacheConfig, EmbeddingStore, ImageEmbedding, SliceSource};
 use sam_data::{Stack, Volume};
 use sam_prompt::error_chain;
+use sam_testing::tiny::tiny_vit;
 
 use crate::{Result, tiny::Desk};
 
@@ -364,18 +362,6 @@ impl Bench {
 
 fn click() -> Prompts {
     Prompts::from_points(vec![Point { x: 20.0, y: 18.0, label: Label::Foreground }])
-}
-
-/// A model with batch normalisation, whose statistics clones of burn's modules share.
-fn tiny_vit() -> SamPredictor<Flex> {
-    let encoder = TinyVitConfig::new(64, 1)
-        .with_embed_dims(vec![8, 16, 16, 32])
-        .with_depths(vec![1, 1, 1, 1])
-        .with_num_heads(vec![1, 2, 2, 4])
-        .with_out_chans(32);
-    let transformer = TwoWayTransformerConfig::new().with_embedding_dim(32).with_mlp_dim(64).with_num_heads(4);
-    let config = SamConfig::tiny_vit(encoder).with_decoder(MaskDecoderConfig::new().with_transformer(transformer));
-    SamPredictor::new(config.init(&FlexDevice), config.preprocess)
 }
 
 /// Checks that the window spreads these intensities from black to white, with many levels between.

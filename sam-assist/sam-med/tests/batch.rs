@@ -10,7 +10,10 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use sam_testing::{golden, scan::SmallScan};
 
-use crate::{program, stop::wait_for};
+use crate::{
+    program,
+    stop::{interrupt, wait_for},
+};
 
 const CASES: usize = 8;
 
@@ -125,12 +128,8 @@ fn a_case_that_was_stopped_has_not_failed() -> Result<()> {
     // More ensemble members than the test waits for.
     let words = |more: &[&str]| [words(folder, more), vec!["--members=16".to_owned()]].concat();
     let mut child = program::start(words(&[]))?;
-    let mut stderr = wait_for(&mut child, "Learning")?;
-    program::signal(&child, "INT")?;
-    let mut rest = String::new();
-    stderr.read_to_string(&mut rest)?;
-    let status = child.wait()?;
-    ensure!(status.code() == Some(130), "{status}: {rest}");
+    let stderr = wait_for(&mut child, "Learning")?;
+    interrupt(child, stderr)?;
     assert!(records(folder)?.is_empty(), "{:?}", records(folder)?);
     let table = folder.join("results.csv");
     let error = program::run(words(&["--merge", &program::word(&table)]))?.failed(1)?;

@@ -25,6 +25,16 @@ pub(crate) fn wait_for(child: &mut Child, text: &str) -> Result<BufReader<std::p
     Ok(stderr)
 }
 
+/// Interrupts a program, which must end with exit code 130, and returns the rest of its error stream.
+pub(crate) fn interrupt(mut child: Child, mut stderr: impl Read) -> Result<String> {
+    program::signal(&child, "INT")?;
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest)?;
+    let status = child.wait()?;
+    ensure!(status.code() == Some(130), "{status}: {rest}");
+    Ok(rest)
+}
+
 /// Every file of the desk and its session, including files that are being written.
 fn files(desk: &Desk) -> Result<Vec<String>> {
     let mut names = Vec::new();
@@ -50,12 +60,8 @@ fn a_stopped_run_writes_nothing_and_a_session_keeps_what_was_decided() -> Result
             words.extend(["--session".to_owned(), desk.word("session")]);
         }
         let mut child = program::start(&words)?;
-        let mut stderr = wait_for(&mut child, "Learning")?;
-        program::signal(&child, "INT")?;
-        let mut rest = String::new();
-        stderr.read_to_string(&mut rest)?;
-        let status = child.wait()?;
-        ensure!(status.code() == Some(130), "{status}: {rest}");
+        let stderr = wait_for(&mut child, "Learning")?;
+        let rest = interrupt(child, stderr)?;
         assert!(rest.contains("Press Ctrl-C again") && rest.contains("error: stopped"), "{rest}");
         assert!(!desk.path("mask.nii.gz").exists() && !desk.path("mask.json").exists());
         let names = files(&desk)?;

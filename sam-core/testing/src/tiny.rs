@@ -9,7 +9,7 @@ use burn::{
 use ndarray::{Array2, Array3};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use sam_core::{Sam, SamConfig, SamPredictor, ViTConfig};
+use sam_core::{MaskDecoderConfig, Sam, SamConfig, SamPredictor, TinyVitConfig, TwoWayTransformerConfig, ViTConfig};
 
 use crate::{B, DEVICE, golden::parameters};
 
@@ -44,6 +44,18 @@ pub fn fixed() -> SamPredictor<B> {
         mask_decoder: sam.mask_decoder.map(&mut draw),
     };
     SamPredictor::new(sam, config().preprocess)
+}
+
+/// A SAM with a small `TinyViT` and random weights. Its encoder has batch normalisation, whose statistics clones of burn's modules share.
+pub fn tiny_vit() -> SamPredictor<B> {
+    let encoder = TinyVitConfig::new(64, 1)
+        .with_embed_dims(vec![8, 16, 16, 32])
+        .with_depths(vec![1, 1, 1, 1])
+        .with_num_heads(vec![1, 2, 2, 4])
+        .with_out_chans(32);
+    let transformer = TwoWayTransformerConfig::new().with_embedding_dim(32).with_mlp_dim(64).with_num_heads(4);
+    let config = SamConfig::tiny_vit(encoder).with_decoder(MaskDecoderConfig::new().with_transformer(transformer));
+    SamPredictor::new(config.init(&DEVICE), config.preprocess)
 }
 
 /// Draws weights uniformly, with a variance of 1 divided by the number of inputs; scales of norms stay 1.

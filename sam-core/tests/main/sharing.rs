@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use sam_core::{
-    Checkpoint, CoreError, EmbeddingStore, ImageEmbedding, ImageEncoder, MaskDecoderConfig, MaskPrediction, Precision,
-    RegionEmbedding, Sam, SamConfig, SamPredictor, TinyVitConfig, TwoWayTransformerConfig,
+    Checkpoint, CoreError, EmbeddingStore, ImageEmbedding, ImageEncoder, MaskPrediction, Precision, RegionEmbedding,
+    Sam, SamPredictor,
     automatic::{AutomaticConfig, AutomaticMask},
 };
 use sam_testing::{
     B, DEVICE, TestResult, assert_send_sync,
     golden::{config, open, predictor, weights},
+    tiny::tiny_vit,
 };
 
 use crate::predictor::{boxed, click, image};
@@ -36,21 +37,9 @@ fn weights_keep_their_hash() -> TestResult {
     Ok(())
 }
 
-/// A `TinyViT` with random weights and statistics.
-fn tiny() -> SamPredictor<B> {
-    let encoder = TinyVitConfig::new(64, 1)
-        .with_embed_dims(vec![8, 16, 16, 32])
-        .with_depths(vec![1, 1, 1, 1])
-        .with_num_heads(vec![1, 2, 2, 4])
-        .with_out_chans(32);
-    let transformer = TwoWayTransformerConfig::new().with_embedding_dim(32).with_mlp_dim(64).with_num_heads(4);
-    let config = SamConfig::tiny_vit(encoder).with_decoder(MaskDecoderConfig::new().with_transformer(transformer));
-    SamPredictor::new(config.init(&DEVICE), config.preprocess)
-}
-
 #[test]
 fn a_clone_in_half_precision_leaves_the_original_as_it_was() -> TestResult {
-    for original in [Box::new(tiny()), Box::new(predictor::<B>())] {
+    for original in [Box::new(tiny_vit()), Box::new(predictor::<B>())] {
         let whole = image(50, 64);
         let prompts = boxed(10.0, 10.0, 40.0, 40.0);
         let answer = |predictor: &SamPredictor<B>| predictor.predict(&predictor.embed(whole.view())?, &prompts);
