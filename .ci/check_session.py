@@ -2,7 +2,7 @@
 
     check_session.py SAM_MED IMAGE MASK FOLDER
 
-SAM_MED is the program, MASK a label map of IMAGE with one structure: three of its slices are outlined, the others found.
+SAM_MED is the program, MASK a label map of IMAGE with one structure: two of its slices are outlined, the others found.
 Needs what check_review.py needs. Writes to FOLDER, how the page looks among it: session.png.
 """
 
@@ -18,9 +18,16 @@ from check_review import Page, Review, check_quiet, slices
 from selenium.webdriver.common.by import By
 
 
+def crop(source, low, high, path):
+    """Writes the slices from low to below high, with their place in space, and returns what was written."""
+    cropped = nibabel.load(source).slicer[:, :, low:high]
+    nibabel.save(cropped, path)
+    return cropped
+
+
 def outline(image, shown, path):
-    """Writes a mask with three of its slices only, and gives them: at the thirds' middles."""
-    kept = [int(shown[len(shown) * sixth // 6]) for sixth in (1, 3, 5)]
+    """Writes a mask with only two of its slices, at its thirds, and returns their indices."""
+    kept = [int(shown[len(shown) * third // 3]) for third in (1, 2)]
     voxels = np.zeros(image.shape, np.uint16)
     voxels[:, :, kept] = np.asarray(image.dataobj)[:, :, kept]
     nibabel.save(nibabel.Nifti1Image(voxels, image.affine), path)
@@ -33,15 +40,18 @@ class Loop:
     def __init__(self, sam_med, image, folder):
         self.program, self.image = sam_med, image
         self.session, self.partial, self.out = folder / "session", folder / "partial.nii.gz", folder / "mask.nii.gz"
+        # All commands share the embeddings of the scan.
+        self.cache = folder / "cache"
 
     def round(self, *options):
         """Learns from all that was decided, and gives the mask."""
-        command = [self.program, "annotate", "--image", self.image, "--session", self.session, "--out", self.out, *options]
+        command = [self.program, "annotate", "--image", self.image, "--session", self.session, "--out", self.out]
+        command += ["--cache", self.cache, *options]
         subprocess.run(command, check=True)
         return slices(nibabel.load(self.out))
 
     def review(self):
-        return Review(self.program, self.image, self.out, "--session", self.session)
+        return Review(self.program, self.image, self.out, "--session", self.session, "--cache", self.cache)
 
 
 def decide(page, truth, free):
@@ -75,11 +85,16 @@ def check_kept(page, accepted, drawn, coloured, rejected):
 
 def main(sam_med, image, mask, folder):
     folder.mkdir(parents=True, exist_ok=True)
-    loop = Loop(sam_med, image, folder)
+    # Two slices beyond the structure at either end: the whole scan would take three times as long.
+    inside = np.flatnonzero(slices(nibabel.load(mask)).any(axis=(1, 2)))
+    low, high = max(0, inside[0] - 2), inside[-1] + 3
+    crop(image, low, high, folder / "image.nii.gz")
+    mask = crop(mask, low, high, folder / "truth.nii.gz")
+    loop = Loop(sam_med, folder / "image.nii.gz", folder)
     assert not loop.session.exists(), f"{loop.session} is there from another run"
-    truth = slices(nibabel.load(mask))
+    truth = slices(mask)
     shown = np.flatnonzero(truth.any(axis=(1, 2)))
-    outlined = outline(nibabel.load(mask), shown, loop.partial)
+    outlined = outline(mask, shown, loop.partial)
     found = loop.round("--annotations", loop.partial)
     for index in outlined:
         assert np.array_equal(found[index], truth[index]), f"slice {index} was outlined, and has changed"
@@ -117,7 +132,7 @@ def main(sam_med, image, mask, folder):
     saved = slices(nibabel.load(loop.out))
     assert np.array_equal(saved[accepted], found[accepted]), "the accepted slice has changed"
     assert saved[drawn].any() and (saved[drawn] != found[drawn]).any(), "what was drawn is not in the mask"
-    again = loop.round()
+    again = loop.round("--warm")
     for index in [*outlined, accepted, drawn]:
         assert np.array_equal(again[index], saved[index]), f"the next round has changed slice {index}, which is the person's"
     print(f"{loop.session}: {accepted} accepted and {drawn} drawn, there after a kill and after another round")
