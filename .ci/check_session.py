@@ -55,14 +55,14 @@ class Loop:
 
 
 def decide(page, truth, free):
-    """Accepts one slice and draws another with a box; gives both."""
+    """Accepts one slice and draws another with a box around the structure's upper half, which no round finds; gives both."""
     accepted, drawn = free[len(free) // 3], free[2 * len(free) // 3]
     page.go(accepted)
     page.keys("a")
     page.settle("accepted")
     rows, columns = np.nonzero(truth[drawn])
     page.go(drawn)
-    page.drag(int(rows.min()), int(columns.min()), int(rows.max()), int(columns.max()))
+    page.drag(int(rows.min()), int(columns.min()), int(rows.min() + rows.max()) // 2, int(columns.max()))
     assert page.state() == "proposed", page.state()
     page.keys("a")
     page.settle("drawn")
@@ -85,9 +85,9 @@ def check_kept(page, accepted, drawn, coloured, rejected):
 
 def main(sam_med, image, mask, folder):
     folder.mkdir(parents=True, exist_ok=True)
-    # Two slices beyond the structure at either end: the whole scan would take three times as long.
-    inside = np.flatnonzero(slices(nibabel.load(mask)).any(axis=(1, 2)))
-    low, high = max(0, inside[0] - 2), inside[-1] + 3
+    # The structure's upper end and some empty slices beyond it: the whole scan would take twice as long.
+    end = int(np.flatnonzero(slices(nibabel.load(mask)).any(axis=(1, 2)))[-1])
+    low, high = end - 15, end + 5
     crop(image, low, high, folder / "image.nii.gz")
     mask = crop(mask, low, high, folder / "truth.nii.gz")
     loop = Loop(sam_med, folder / "image.nii.gz", folder)
