@@ -1,7 +1,6 @@
 //! Which paths are one file: through links, relative paths and other spellings.
 
 use std::{
-    ffi::OsString,
     fs::File,
     io,
     path::{Path, PathBuf},
@@ -14,7 +13,7 @@ const MAX_LINKS: usize = 40;
 ///
 /// A file that exists is known by its device and inode on Unix, so links of both kinds, relative paths and the file system's own rules for
 /// names do not matter. On other systems it is known by its canonical path, which does not see hard links. A file that does not exist yet
-/// is known by its folder's identity and its name; upper and lower case are then taken as equal, as some file systems do.
+/// is known by the identity of its folder and by its name; upper and lower case are then taken as equal, as some file systems do.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FileId(Id);
 
@@ -24,25 +23,27 @@ enum Id {
     Inode { device: u64, inode: u64 },
     #[cfg(not(unix))]
     Canonical(PathBuf),
-    /// A file that does not exist yet.
-    Future { folder: Box<Id>, name: OsString },
+    /// A file that does not exist yet: the first folder of its path that exists, and the rest of the path.
+    Future { folder: Box<Id>, name: PathBuf },
 }
 
 impl FileId {
     /// The identity of the file or folder at a path, whether it exists or not.
     ///
     /// # Errors
-    /// The operating system's error: a folder of the path does not exist or cannot be searched, or its links form a circle.
+    /// The operating system's error: a folder of the path cannot be searched, or its links form a circle.
     pub fn of(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = resolved(path.as_ref())?;
-        match Id::existing(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let name = path.file_name().ok_or(error)?;
+        let folder = path.ancestors().find(|place| place.exists());
+        let folder = folder.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let id = Id::existing(folder)?;
+        match path.strip_prefix(folder) {
+            Ok(name) if !name.as_os_str().is_empty() => {
                 // A name that is not UTF-8 has no upper and lower case.
-                let name = name.to_str().map_or_else(|| name.to_owned(), |name| name.to_lowercase().into());
-                Ok(Self(Id::Future { folder: Box::new(Id::existing(folder_of(&path))?), name }))
+                let name = name.to_str().map_or_else(|| name.into(), |name| name.to_lowercase().into());
+                Ok(Self(Id::Future { folder: Box::new(id), name }))
             }
-            found => found.map(Self),
+            _ => Ok(Self(id)),
         }
     }
 
@@ -80,19 +81,26 @@ impl Id {
     }
 }
 
-/// The path that a path leads to: its folder is canonical, and the file itself is no link. The file need not exist.
+/// The path that a path leads to, through all links. What is missing at its end stays as it is.
 pub(crate) fn resolved(path: &Path) -> io::Result<PathBuf> {
-    let mut path = path.to_path_buf();
-    for _ in 0..MAX_LINKS {
-        let Some(name) = path.file_name() else { return path.canonicalize() };
-        let place = folder_of(&path).canonicalize()?.join(name);
-        match std::fs::read_link(&place) {
-            // A relative link starts in the link's folder.
-            Ok(target) => path = folder_of(&place).join(target),
-            Err(_) => return Ok(place),
+    // Without a separator at the end, which a file's path cannot have.
+    resolved_through(&path.components().collect::<PathBuf>(), MAX_LINKS)
+}
+
+fn resolved_through(path: &Path, links: usize) -> io::Result<PathBuf> {
+    match path.canonicalize() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let Some(name) = path.file_name() else { return Err(error) };
+            let folder = folder_of(path);
+            match std::fs::read_link(path) {
+                Ok(_) if links == 0 => Err(io::Error::other("its links form a circle")),
+                // A relative link starts in the link's folder.
+                Ok(target) => resolved_through(&folder.join(target), links - 1),
+                Err(_) => Ok(resolved_through(folder, links)?.join(name)),
+            }
         }
+        found => found,
     }
-    Err(io::Error::other("its links form a circle"))
 }
 
 /// The folder of a file.
@@ -121,7 +129,8 @@ mod tests {
             assert_ne!(FileId::of(root.join("sub/a.nii"))?, id);
         }
         assert_eq!(FileId::of(root.join("New.nii"))?, FileId::of(root.join("nEW.nii"))?);
-        assert!(FileId::of(root.join("missing/a.nii")).is_err());
+        assert_eq!(FileId::of(root.join("missing/a.nii"))?, FileId::of(root.join("sub/../missing/./A.nii"))?);
+        assert_ne!(FileId::of(root.join("missing/a.nii"))?, FileId::of(root.join("missing/b/a.nii"))?);
         Ok(())
     }
 

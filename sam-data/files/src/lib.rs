@@ -7,7 +7,9 @@ mod hash;
 mod identity;
 mod lines;
 mod lock;
+mod lossy_path;
 mod output_lock;
+mod outputs;
 mod sanitize;
 mod seal;
 
@@ -17,6 +19,8 @@ pub use hash::{ParseSha256Error, Sha256Hasher, Sha256Id, hexadecimal, sha256_hex
 pub use identity::FileId;
 pub use lines::AppendLines;
 pub use lock::FileLock;
+pub use lossy_path::LossyPath;
 pub use output_lock::{LockError, OutputLock, ProcessId};
+pub use outputs::{OutputError, OutputPlan, Outputs, write_record};
 pub use sanitize::sanitize;
 pub use seal::{SealError, seal, seal_with, unseal, unseal_checked};
