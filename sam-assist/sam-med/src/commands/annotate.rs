@@ -3,13 +3,18 @@
 mod report;
 mod session;
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use burn::tensor::backend::Backend;
 use clap::Args;
-use sam_annotate::{Annotations, Annotator, Output, SliceList, Start, Weights, cards};
+use sam_annotate::{
+    Annotations, Annotator, CheckedOutput, Output, SliceList, Start, Weights,
+    cards::{self, CardFiles},
+    session::Header,
+};
 use sam_data::{LabelVolume, Scan};
+use sam_files::{LossyPath, OutputPlan};
 use serde::Serialize;
 
 use self::report::AnnotateReport;
@@ -37,7 +42,7 @@ pub struct Options {
     scan: ScanOptions,
     /// Label map with a few outlined slices; later a corrected mask
     #[arg(long, value_name = "FILE", required_unless_present = "session")]
-    annotations: Option<PathBuf>,
+    annotations: Option<LossyPath>,
     /// Slices that show no structure, counted from 0, such as 3,60-64
     #[arg(long, value_name = "SLICES", default_value_t, hide_default_value = true)]
     empty: SliceList,
@@ -69,27 +74,51 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
 
 /// Annotates a scan.
 pub(super) fn annotate(options: &Options, console: &Console) -> Result<AnnotateReport> {
+    options.plan(console).check()?;
     let scan = Arc::new(options.scan.read(console)?);
     let output = options.output(&scan)?;
-    if let Some(path) = &options.learning.save_card {
-        cards::check_output(path)?;
-    }
     let annotations = options.annotations.as_deref();
     let labels = annotations.map(|path| ScanOptions::read_labels(&scan, path)).transpose()?;
+    let plan = options.full_plan(&scan, labels.as_ref(), console)?;
+    plan.check()?;
     let model = &options.compute.model;
     let weights = model.locate(console)?;
+    let output = output.checked(plan.open()?)?;
     model.backend.run(AnnotateJob { options, console, scan, output, labels, weights: &weights })
 }
 
 impl Options {
     /// The output of the mask, with these options in its record.
     fn output(&self, scan: &Scan) -> Result<Output> {
-        // A session has its own copy of the outlines, so the mask may overwrite the file that was given.
-        let annotations = self.annotations.as_deref().filter(|_| self.session.session.is_none());
-        let inputs: Vec<_> = annotations.map(|path| ("--annotations", path)).into_iter().collect();
-        let mut output = self.scan.output(scan, &inputs)?;
-        output.fields.extend(record::saved_options("annotate", self));
+        let mut output = self.scan.output();
+        output.check(scan)?;
+        output.fields.extend(record::saved_options("annotate", self)?);
         Ok(output)
+    }
+
+    /// What is read and written, as far as the command line tells. Check it before the scan is read.
+    pub(super) fn plan(&self, console: &Console) -> OutputPlan {
+        let plan = self.compute.model.plan(self.structures.plan(self.scan.plan(console)));
+        let plan = plan.inputs("--session", &self.session.session);
+        match (&self.annotations, &self.session.session) {
+            (None, _) => plan,
+            (Some(path), None) => plan.input("--annotations", path),
+            // A session keeps what it was given, so the next round may replace the mask of the last one.
+            (Some(path), Some(_)) => plan.editable_input("--annotations", path),
+        }
+    }
+
+    /// The plan with every file of the scan, and with the cards of all structures.
+    fn full_plan(&self, scan: &Scan, labels: Option<&LabelVolume>, console: &Console) -> Result<OutputPlan> {
+        let plan = self.plan(console).inputs("--image", scan.files());
+        let Some(card) = &self.learning.save_card else { return Ok(plan) };
+        let mut values = labels.map(LabelVolume::values).unwrap_or_default();
+        let header = self.session.session.as_ref().map(Header::read).transpose()?.flatten();
+        values.extend(header.into_iter().flat_map(|header| header.structures.into_keys()));
+        let plan = CardFiles::plan(plan, card, &values)?;
+        // In a session, only one of its structures may be outlined: then its card has no number.
+        let is_unsure = self.session.session.is_some() && values.len() > 1;
+        Ok(if is_unsure { plan.output("--save-card", card) } else { plan })
     }
 }
 
@@ -98,7 +127,7 @@ struct AnnotateJob<'a> {
     options: &'a Options,
     console: &'a Console,
     scan: Arc<Scan>,
-    output: Output,
+    output: CheckedOutput,
     labels: Option<LabelVolume>,
     weights: &'a Weights,
 }
@@ -120,7 +149,7 @@ impl Job for AnnotateJob<'_> {
             builder = builder.cache(cache);
         }
         if let Some(path) = &learning.save_card {
-            builder = builder.save_cards(path);
+            builder = builder.save_cards(CardFiles::new(path, self.output.outputs().clone()));
         }
         let annotator = builder.build()?;
         if let Some(folder) = &session.session {
@@ -133,7 +162,12 @@ impl Job for AnnotateJob<'_> {
 
 impl AnnotateJob<'_> {
     /// Annotates without a session.
-    fn once<B: Backend>(&self, annotator: &Annotator<B>, start: Start, output: &Output) -> Result<AnnotateReport> {
+    fn once<B: Backend>(
+        &self,
+        annotator: &Annotator<B>,
+        start: Start,
+        output: &CheckedOutput,
+    ) -> Result<AnnotateReport> {
         let labels =
             self.labels.clone().context("--annotations FILE is needed: a label map with a few outlined slices")?;
         let names = self.options.structures.names()?;

@@ -19,7 +19,11 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
-pub use self::{error::OutputError, plan::OutputPlan, record::write_record};
+pub use self::{
+    error::OutputError,
+    plan::OutputPlan,
+    record::{shorten_paths, write_record},
+};
 use self::{
     plan::{Expected, Planned},
     record::{Listed, name_in_record, without_absolute_paths},
@@ -147,7 +151,7 @@ impl Outputs {
         let path = path.as_ref();
         let json = |source| OutputError::Json { path: path.to_path_buf(), source };
         if !self.0.absolute_paths {
-            record.values_mut().for_each(|value| without_absolute_paths(value, path));
+            shorten_paths(&mut record, path);
         }
         let listed: BTreeMap<_, _> = self.files().iter().filter_map(|output| output.listed(path)).collect();
         let text = record::text(record, &listed).map_err(json)?;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    OutputError, Outputs,
+    OutputError, Outputs, names,
     record::{Author, author_of},
 };
 use crate::{FileId, OutputLock, Sha256Id, WriteError, check_writable, identity::folder_of, is_unfinished};
@@ -115,10 +115,8 @@ impl OutputPlan {
     }
 
     /// Adds the record: a JSON file that lists the other outputs with their SHA-256.
-    pub fn record(mut self, path: impl AsRef<Path>) -> Self {
-        let path = plain(path.as_ref());
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        self.outputs.push(Planned { name: format!("the record {name}"), path, is_record: true });
+    pub fn record(mut self, name: &str, path: impl AsRef<Path>) -> Self {
+        self.outputs.push(Planned { name: name.to_owned(), path: plain(path.as_ref()), is_record: true });
         self
     }
 
@@ -137,9 +135,24 @@ impl OutputPlan {
         Self { absolute_paths, ..self }
     }
 
-    /// The paths of all outputs.
-    pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.outputs.iter().map(|output| &*output.path)
+    /// Leaves out an output that the caller knows to be its own in another way.
+    pub fn without(mut self, path: impl AsRef<Path>) -> Self {
+        self.outputs.retain(|output| output.path != path.as_ref());
+        self
+    }
+
+    /// Keeps every file that is at an output's path, as `NAME.bak`, if [`OutputPlan::with_overwrite`] is set. [`Outputs`] do so themselves:
+    /// this is for outputs that another type writes, after [`OutputPlan::check`].
+    ///
+    /// # Errors
+    /// [`OutputError::Write`] if a file cannot be kept.
+    pub fn keep_old(&self) -> Result<(), OutputError> {
+        for output in self.outputs.iter().filter(|output| self.overwrite && output.path.exists()) {
+            let path = &output.path;
+            let kept = crate::identity::resolved(path).and_then(|old| names::keep_as(&old, names::backups(&old)));
+            kept.map_err(WriteError::of(path))?;
+        }
+        Ok(())
     }
 
     /// Joins the inputs and outputs of another plan to this one.

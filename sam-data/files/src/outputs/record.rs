@@ -121,8 +121,7 @@ pub(super) fn text(mut fields: Map<String, Value>, outputs: &BTreeMap<String, Li
     })
 }
 
-/// Writes the record of files that were written already: its fields, and the name and SHA-256 of each file. Absolute paths in the fields
-/// are shortened.
+/// Writes the record of files that were written already: its fields, and the name and SHA-256 of each file.
 ///
 /// [`Outputs::publish_with_record`](crate::Outputs::publish_with_record) does more: use this only where another type guards the files.
 ///
@@ -130,7 +129,7 @@ pub(super) fn text(mut fields: Map<String, Value>, outputs: &BTreeMap<String, Li
 /// [`OutputError::Read`] if a file cannot be read; [`OutputError::Json`]; [`OutputError::Write`].
 pub fn write_record(
     path: impl AsRef<Path>,
-    mut fields: Map<String, Value>,
+    fields: Map<String, Value>,
     outputs: impl IntoIterator<Item = impl AsRef<Path>>,
 ) -> Result<(), OutputError> {
     let path = path.as_ref();
@@ -139,7 +138,6 @@ pub fn write_record(
         Ok((name_in_record(output, path), listed))
     };
     let listed = outputs.into_iter().map(|output| list(output.as_ref())).collect::<Result<_, ReadError>>()?;
-    fields.values_mut().for_each(|value| without_absolute_paths(value, path));
     let text = text(fields, &listed).map_err(|source| OutputError::Json { path: path.to_path_buf(), source })?;
     Ok(write_atomic(path, |file| file.write_all(text.as_bytes()))?)
 }
@@ -153,7 +151,13 @@ pub(super) fn name_in_record(path: &Path, record: &Path) -> String {
     if parts.is_empty() { ".".to_owned() } else { parts.join("/") }
 }
 
-/// Replaces every absolute path in a value by a path relative to the record's folder if it is below it, else by its last part.
+/// Replaces every absolute path in the fields of a record by a path relative to the record's folder if it is below it, else by its last
+/// part.
+pub fn shorten_paths(fields: &mut Map<String, Value>, record: impl AsRef<Path>) {
+    fields.values_mut().for_each(|value| without_absolute_paths(value, record.as_ref()));
+}
+
+/// Like [`shorten_paths`], for any value.
 pub(super) fn without_absolute_paths(value: &mut Value, record: &Path) {
     match value {
         Value::String(text) if Path::new(text).is_absolute() => *text = name_in_record(Path::new(text), record),

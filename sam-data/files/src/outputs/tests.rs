@@ -36,7 +36,7 @@ impl Place {
     }
 
     fn with_mask(&self) -> OutputPlan {
-        self.plan().output("--out", self.path("ours.nii")).record(self.path("ours.json"))
+        self.plan().output("--out", self.path("ours.nii")).record("the record", self.path("ours.json"))
     }
 
     /// Writes `ours.nii` and its record.
@@ -110,7 +110,7 @@ proptest! {
         let path = spelled(place.folder.path(), name, spelling);
         let before = place.files().expect("files");
         let plan = place.plan().with_overwrite(overwrite);
-        let plan = if as_record { plan.record(&path) } else { plan.output("--out", &path) };
+        let plan = if as_record { plan.record("the record", &path) } else { plan.output("--out", &path) };
         let refused = plan.check().expect_err("it is an input");
         prop_assert!(matches!(refused, OutputError::IsInput { .. }), "{}", refused);
         prop_assert!(matches!(plan.open(), Err(OutputError::IsInput { .. })));
@@ -128,7 +128,7 @@ proptest! {
         let (first, second) = (spelled(root, name, first), spelled(root, name, second));
         let before = place.files().expect("files");
         let plan = place.plan().with_overwrite(overwrite).output("--out", first);
-        let plan = if as_record { plan.record(second) } else { plan.output("--seg", second) };
+        let plan = if as_record { plan.record("the record", second) } else { plan.output("--seg", second) };
         let refused = plan.open().expect_err("they are one file");
         prop_assert!(matches!(refused, OutputError::SameFile { .. }), "{}", refused);
         prop_assert_eq!(place.files().expect("files"), before);
@@ -174,7 +174,7 @@ fn only_files_of_this_program_are_replaced() -> Result {
     // A record that a person changed is not replaced either.
     let record = fs::read_to_string(place.path("ours.json"))?;
     fs::write(place.path("ours.json"), record.replace('{', "{\n  \"note\": \"mine\","))?;
-    let refused = place.plan().record(place.path("ours.json")).check().expect_err("changed");
+    let refused = place.plan().record("the record", place.path("ours.json")).check().expect_err("changed");
     assert!(matches!(refused, OutputError::Changed { .. }), "{refused}");
     Ok(())
 }
@@ -202,7 +202,7 @@ fn overwrite_keeps_every_old_file() -> Result {
 fn a_file_that_appears_during_the_work_is_left_and_the_result_is_kept() -> Result {
     let place = Place::new()?;
     let path = place.path("new.nii");
-    let plan = || place.plan().output("--out", &path).record(place.path("new.json"));
+    let plan = || place.plan().output("--out", &path).record("the record", place.path("new.json"));
     for (number, theirs) in [("", "theirs"), ("2", "also theirs")] {
         let outputs = if number.is_empty() { plan().open()? } else { plan().with_overwrite(true).open()? };
         fs::write(&path, theirs)?;
@@ -238,7 +238,7 @@ fn a_program_that_is_killed_while_it_publishes_knows_its_files_again() -> Result
 fn a_record_lists_what_was_written_and_no_absolute_path() -> Result {
     let place = Place::new()?;
     let [mask, card, record] = ["new.nii", "sub/card.safetensors", "new.json"].map(|name| place.path(name));
-    let plan = place.plan().output("--out", &mask).output("--save-card", &card).record(&record);
+    let plan = place.plan().output("--out", &mask).output("--save-card", &card).record("the record", &record);
     for absolute_paths in [false, true] {
         let outputs = plan.clone().with_absolute_paths(absolute_paths).open()?;
         outputs.write_now(&card, |path| Ok::<_, OutputError>(write_atomic(path, |file| file.write_all(b"card"))?))?;
@@ -287,7 +287,7 @@ fn places_that_cannot_be_written_are_told_before_the_work() -> Result {
 fn a_read_only_file_system_is_told_before_the_work() {
     for plan in [
         OutputPlan::new().output("--out", "/proc/mask.nii"),
-        OutputPlan::new().record("/proc/mask.json"),
+        OutputPlan::new().record("the record", "/proc/mask.json"),
         OutputPlan::new().folder("/proc/results").output("--out", "/proc/results/table.md"),
     ] {
         let refused = plan.check().expect_err("nobody can write there");
