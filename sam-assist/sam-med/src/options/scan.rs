@@ -70,9 +70,10 @@ impl ScanOptions {
     /// A plan that has the scan as its input, and no outputs yet.
     pub fn inputs(&self, console: &Console) -> OutputPlan {
         let plan = self.outputs.plan(console);
-        match self.image.is_dir() {
-            true => plan.input("--image", &self.image),
-            false => plan.inputs("--image", nifti_files(&self.image)),
+        if self.image.is_dir() {
+            plan.input("--image", &self.image)
+        } else {
+            plan.inputs("--image", nifti_files(&self.image))
         }
     }
 }

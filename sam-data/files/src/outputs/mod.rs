@@ -174,10 +174,10 @@ impl Outputs {
         for (output, is_changed) in staged.into_iter().zip(&changed) {
             let published = if changed.contains(&true) {
                 // All files stay together: a record without its mask would be wrong.
-                output.set_aside().and_then(|kept| match is_changed {
-                    true => Err(OutputError::ChangedMeanwhile { path: output.path.clone(), kept }),
-                    false => Ok(()),
-                })
+                match output.set_aside() {
+                    Ok(kept) if *is_changed => Err(OutputError::ChangedMeanwhile { path: output.path.clone(), kept }),
+                    kept => kept.map(drop),
+                }
             } else {
                 output.publish(self.0.keeps_old)
             };
