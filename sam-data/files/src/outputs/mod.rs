@@ -155,8 +155,23 @@ impl Outputs {
         }
         let listed: BTreeMap<_, _> = self.files().iter().filter_map(|output| output.listed(path)).collect();
         let text = record::text(record, &listed).map_err(json)?;
-        self.write(path, |file| file.write_all(text.as_bytes()))?;
-        self.publish()
+        match self.write(path, |file| file.write_all(text.as_bytes())) {
+            Ok(()) => self.publish(),
+            Err(error) => Err(self.without_record(error)),
+        }
+    }
+
+    /// Keeps the staged files beside their places, because their record cannot be written. Returns the error that names one of them.
+    fn without_record(&self, error: OutputError) -> OutputError {
+        let mut files = self.files();
+        let staged = files.iter_mut().filter(|output| output.staged.is_some());
+        let kept: Vec<_> = staged.filter_map(|output| output.set_aside().ok()).collect();
+        match (error, kept.into_iter().next()) {
+            (OutputError::Write(WriteError { path, source }), Some(kept)) => {
+                OutputError::NotPublished { path, kept, source }
+            }
+            (error, _) => error,
+        }
     }
 
     /// Gives every staged file its name, the record first. Returns the paths of the other files, as they were given.

@@ -222,6 +222,21 @@ fn a_file_that_appears_during_the_work_is_left_and_the_result_is_kept() -> Resul
     Ok(())
 }
 
+#[test]
+fn a_record_that_cannot_be_written_does_not_lose_the_result() -> Result {
+    let place = Place::new()?;
+    fs::create_dir(place.path("gone"))?;
+    let (mask, record) = (place.path("new.nii"), place.path("gone/new.json"));
+    let outputs = place.plan().output("--out", &mask).record("the record", &record).open()?;
+    outputs.write(&mask, |file| file.write_all(b"hours of work"))?;
+    fs::remove_dir_all(place.path("gone"))?;
+    let error = outputs.publish_with_record(&record, Map::new()).expect_err("its folder is gone");
+    assert!(error.to_string().contains("new-new.nii"), "{error}");
+    assert_eq!(fs::read(place.path("new-new.nii"))?, b"hours of work");
+    assert!(!mask.exists());
+    Ok(())
+}
+
 /// The record is written first. If the program is killed then, the old file and the new one are both known.
 #[test]
 fn a_program_that_is_killed_while_it_publishes_knows_its_files_again() -> Result {
