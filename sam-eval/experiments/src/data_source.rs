@@ -35,7 +35,8 @@ impl DataSource {
     /// With a known data set, the folder holds that set as it was downloaded; structures and window are then those of the set, unless
     /// others are given.
     pub fn folder(folder: impl Into<PathBuf>, set: Option<KnownSet>) -> Self {
-        Self { data: Some(folder.into().into()), set, ..Self::default() }
+        let folder: PathBuf = folder.into();
+        Self { data: Some(LossyPath::from(folder)), set, ..Self::default() }
     }
 
     /// Synthetic cases.

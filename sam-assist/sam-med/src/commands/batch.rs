@@ -120,11 +120,11 @@ fn tell(event: &BatchEvent<'_, annotate::Options>, console: &Console) {
     }
 }
 
-/// Checks the outputs of all cases against all inputs, before the first case begins, and tells which outputs exist and are not ours.
+/// Checks the outputs of all cases against all inputs, before the first case begins, and tells which cannot be written as it is.
 fn check_outputs(options: &Options, cases: &[Case<annotate::Options>], console: &Console) -> Result<()> {
     let plan = OutputPlan::new().input("--cases", &options.cases).input("--records", &options.records);
     let plan = cases.iter().fold(plan, |plan, case| plan.join(case.work.plan(console)));
-    plan.check_paths()?;
+    plan.check_conflicts()?;
     for case in cases {
         if let Err(error) = case.work.plan(console).check() {
             console.warn(format_args!("warning: {} cannot be written: {:#}", case.name(), anyhow::Error::from(error)));

@@ -167,18 +167,21 @@ impl OutputPlan {
     /// # Errors
     /// [`OutputError`], which names the output and says what to do.
     pub fn check(&self) -> Result<(), OutputError> {
-        self.check_paths()?;
-        self.outputs.iter().try_for_each(|output| self.expected(output).map(drop))
-    }
-
-    /// Checks only that no output is an input or another output, and that each can be written: not what is there already.
-    ///
-    /// # Errors
-    /// [`OutputError::IsInput`]; [`OutputError::SameFile`]; [`OutputError::Write`].
-    pub fn check_paths(&self) -> Result<(), OutputError> {
-        let mut ids: HashMap<FileId, &Planned> = HashMap::new();
+        self.check_conflicts()?;
         for output in &self.outputs {
             self.check_place(&output.path)?;
+            self.expected(output)?;
+        }
+        Ok(())
+    }
+
+    /// Checks only that no output is an input or another output: not whether it can be written, nor what is there already.
+    ///
+    /// # Errors
+    /// [`OutputError::IsInput`]; [`OutputError::SameFile`]; [`OutputError::Write`] if a path leads nowhere, such as through a circle of links.
+    pub fn check_conflicts(&self) -> Result<(), OutputError> {
+        let mut ids: HashMap<FileId, &Planned> = HashMap::new();
+        for output in &self.outputs {
             let id = FileId::of(&output.path).map_err(WriteError::of(&output.path))?;
             if let Some(first) = ids.insert(id, output) {
                 let (first, second, path) = (first.name.clone(), output.name.clone(), output.path.clone());
@@ -193,7 +196,8 @@ impl OutputPlan {
     /// # Errors
     /// As [`OutputPlan::check`]; [`OutputError::Locked`] with the process that writes an output now.
     pub fn open(self) -> Result<Outputs, OutputError> {
-        self.check_paths()?;
+        self.check_conflicts()?;
+        self.outputs.iter().try_for_each(|output| self.check_place(&output.path))?;
         if let Some(folder) = &self.folder {
             fs::create_dir_all(folder).map_err(WriteError::of(folder))?;
         }
