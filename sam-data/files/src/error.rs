@@ -72,7 +72,7 @@ impl WriteError {
 
 /// The path that a file will have: one that is being staged is in a temporary folder, which its user does not know.
 fn final_path(path: &Path) -> PathBuf {
-    match (path.parent().filter(is_unfinished).and_then(Path::parent), path.file_name()) {
+    match (path.parent().filter(|folder| is_unfinished(folder)).and_then(Path::parent), path.file_name()) {
         (Some(folder), Some(name)) => folder.join(name),
         _ => path.to_path_buf(),
     }

@@ -113,7 +113,7 @@ proptest! {
         let plan = if as_record { plan.record("the record", &path) } else { plan.output("--out", &path) };
         let refused = plan.check().expect_err("it is an input");
         prop_assert!(matches!(refused, OutputError::IsInput { .. }), "{}", refused);
-        prop_assert!(matches!(plan.open(), Err(OutputError::IsInput { .. })));
+        prop_assert!(matches!(plan.open(), Err(OutputError::IsInput { .. })), "it is an input");
         prop_assert_eq!(place.files().expect("files"), before);
     }
 
