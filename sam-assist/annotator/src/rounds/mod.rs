@@ -21,7 +21,7 @@ pub use self::{
     replay::{Replay, ReplayedRound},
 };
 use crate::{
-    AnnotateConfig, AnnotateError, Annotated, Annotations, Annotator, Events, Output, Start,
+    AnnotateConfig, AnnotateError, Annotated, Annotations, Annotator, CheckedOutput, Events, Start,
     annotator::View,
     session::{Header, Round, RoundResult, Session, SessionError},
 };
