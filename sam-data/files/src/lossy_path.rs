@@ -1,7 +1,7 @@
 //! Paths in JSON.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fmt,
     ops::Deref,
     path::{Path, PathBuf},
@@ -42,6 +42,12 @@ impl Deref for LossyPath {
 impl AsRef<Path> for LossyPath {
     fn as_ref(&self) -> &Path {
         &self.0
+    }
+}
+
+impl AsRef<OsStr> for LossyPath {
+    fn as_ref(&self) -> &OsStr {
+        self.0.as_os_str()
     }
 }
 
