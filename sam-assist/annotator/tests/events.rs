@@ -140,7 +140,8 @@ fn a_stopped_round_is_not_recorded() -> Result {
 #[test]
 fn a_card_takes_the_place_of_learning_and_is_refused_for_other_weights() -> Result {
     let desk = Desk::new();
-    let files = CardFiles::open(desk.path("organ.safetensors"), &BTreeSet::from([desk.value]), &desk.scan()?)?;
+    let scan = desk.scan()?;
+    let files = CardFiles::open(desk.path("organ.safetensors"), &BTreeSet::from([desk.value]), &scan)?;
     let annotator = desk.builder()?.save_cards(files).build()?;
     let learned = annotator.annotate(&desk.annotations(), Start::Model, &mut ignore_events())?;
     let cards = sam_annotate::cards::load(&[desk.path("organ.safetensors")], annotator.weights_sha256())?;
