@@ -1,5 +1,6 @@
 //! `sam-med annotate`: a whole scan from a few outlined slices, once or in rounds of a session.
 
+mod outputs;
 mod report;
 mod session;
 
@@ -11,10 +12,9 @@ use clap::Args;
 use sam_annotate::{
     Annotations, Annotator, CheckedOutput, Output, SliceList, Start, Weights,
     cards::{self, CardFiles},
-    session::Header,
 };
 use sam_data::{LabelVolume, Scan};
-use sam_files::{LossyPath, OutputPlan};
+use sam_files::LossyPath;
 use serde::Serialize;
 
 use self::report::AnnotateReport;
@@ -74,15 +74,16 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
 
 /// Annotates a scan.
 pub(super) fn annotate(options: &Options, console: &Console) -> Result<AnnotateReport> {
-    options.plan(console).check()?;
+    options.check(&options.plan(console))?;
     let scan = Arc::new(options.scan.read(console)?);
     let output = options.output(&scan)?;
     let annotations = options.annotations.as_deref();
     let labels = annotations.map(|path| ScanOptions::read_labels(&scan, path)).transpose()?;
     let plan = options.full_plan(&scan, labels.as_ref(), console)?;
-    plan.check()?;
+    options.check(&plan)?;
     let model = &options.compute.model;
     let weights = model.locate(console)?;
+    let plan = options.accept_kept(plan, &scan, &weights)?;
     let output = output.checked(plan.open()?)?;
     model.backend.run(AnnotateJob { options, console, scan, output, labels, weights: &weights })
 }
@@ -94,31 +95,6 @@ impl Options {
         output.check(scan)?;
         output.fields.extend(record::saved_options("annotate", self)?);
         Ok(output)
-    }
-
-    /// What is read and written, as far as the command line tells. Check it before the scan is read.
-    pub(super) fn plan(&self, console: &Console) -> OutputPlan {
-        let plan = self.compute.model.plan(self.structures.plan(self.scan.plan(console)));
-        let plan = plan.inputs("--session", &self.session.session);
-        match (&self.annotations, &self.session.session) {
-            (None, _) => plan,
-            (Some(path), None) => plan.input("--annotations", path),
-            // A session keeps what it was given, so the next round may replace the mask of the last one.
-            (Some(path), Some(_)) => plan.editable_input("--annotations", path),
-        }
-    }
-
-    /// The plan with every file of the scan, and with the cards of all structures.
-    fn full_plan(&self, scan: &Scan, labels: Option<&LabelVolume>, console: &Console) -> Result<OutputPlan> {
-        let plan = self.plan(console).inputs("--image", scan.files());
-        let Some(card) = &self.learning.save_card else { return Ok(plan) };
-        let mut values = labels.map(LabelVolume::values).unwrap_or_default();
-        let header = self.session.session.as_ref().map(Header::read).transpose()?.flatten();
-        values.extend(header.into_iter().flat_map(|header| header.structures.into_keys()));
-        let plan = CardFiles::plan(plan, card, &values)?;
-        // In a session, only one of its structures may be outlined: then its card has no number.
-        let is_unsure = self.session.session.is_some() && values.len() > 1;
-        Ok(if is_unsure { plan.output("--save-card", card) } else { plan })
     }
 }
 

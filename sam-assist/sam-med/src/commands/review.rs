@@ -1,7 +1,7 @@
 //! `sam-med review`: review of a mask in the browser: its slices are corrected, accepted or rejected.
 
 mod open;
-mod outputs;
+pub(super) mod outputs;
 
 use std::{
     fmt,

@@ -122,6 +122,16 @@ pub enum OutputError {
     },
 }
 
+impl OutputError {
+    /// Whether the reason is that this file exists and no record lists it as it is.
+    pub fn is_unrecorded(&self, file: impl AsRef<Path>) -> bool {
+        match self {
+            Self::NotOurs { path, .. } | Self::Changed { path, .. } => path == file.as_ref(),
+            _ => false,
+        }
+    }
+}
+
 /// The first name of a backup: `NAME.bak`.
 fn backup_name(path: &Path) -> String {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

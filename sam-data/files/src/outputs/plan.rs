@@ -60,6 +60,15 @@ pub(super) struct Planned {
     pub(super) name: String,
     pub(super) path: PathBuf,
     pub(super) is_record: bool,
+    /// Whether the caller knows that the file is this program's own.
+    is_accepted: bool,
+}
+
+impl Planned {
+    fn new(name: &str, path: &Path, is_record: bool) -> Self {
+        // Without a separator at the end, with which the system would take the path for a folder.
+        Self { name: name.to_owned(), path: path.components().collect(), is_record, is_accepted: false }
+    }
 }
 
 /// What may be at an output's path when it is written.
@@ -110,13 +119,13 @@ impl OutputPlan {
 
     /// Adds a file that will be written. `name` is its name in messages, such as `--out`.
     pub fn output(mut self, name: &str, path: impl AsRef<Path>) -> Self {
-        self.outputs.push(Planned { name: name.to_owned(), path: plain(path.as_ref()), is_record: false });
+        self.outputs.push(Planned::new(name, path.as_ref(), false));
         self
     }
 
     /// Adds the record: a JSON file that lists the other outputs with their SHA-256.
     pub fn record(mut self, name: &str, path: impl AsRef<Path>) -> Self {
-        self.outputs.push(Planned { name: name.to_owned(), path: plain(path.as_ref()), is_record: true });
+        self.outputs.push(Planned::new(name, path.as_ref(), true));
         self
     }
 
@@ -135,9 +144,11 @@ impl OutputPlan {
         Self { absolute_paths, ..self }
     }
 
-    /// Leaves out an output that the caller knows to be its own in another way.
-    pub fn without(mut self, path: impl AsRef<Path>) -> Self {
-        self.outputs.retain(|output| output.path != path.as_ref());
+    /// Accepts the file that is at an output's path now: the caller knows in another way that it is this program's own.
+    pub fn accept(mut self, path: impl AsRef<Path>) -> Self {
+        for output in self.outputs.iter_mut().filter(|output| output.path == path.as_ref()) {
+            output.is_accepted = true;
+        }
         self
     }
 
@@ -254,13 +265,16 @@ impl OutputPlan {
     }
 
     fn is_ours(&self, output: &Planned) -> Result<bool, OutputError> {
-        Ok(output.path.exists() && matches!(self.author(&output.path)?, Author::Us(_)))
+        Ok(output.path.exists() && matches!(self.author(output)?, Author::Us(_)))
     }
 
-    fn author(&self, path: &Path) -> Result<Author, OutputError> {
+    fn author(&self, output: &Planned) -> Result<Author, OutputError> {
+        if output.is_accepted {
+            return Ok(Author::Us(Sha256Id::of_file(&output.path)?));
+        }
         let records: Vec<_> =
             self.outputs.iter().filter(|output| output.is_record).map(|record| record.path.clone()).collect();
-        Ok(author_of(path, &records)?)
+        Ok(author_of(&output.path, &records)?)
     }
 
     /// What may be at an output's path, by what is there now.
@@ -274,17 +288,12 @@ impl OutputPlan {
             Ok(_) if self.overwrite => return Ok(Expected::Anything),
             Ok(_) => {}
         }
-        match self.author(&path)? {
+        match self.author(output)? {
             Author::Us(sha256) => Ok(Expected::Ours(sha256)),
             Author::ChangedByOthers => Err(OutputError::Changed { output: name, path }),
             Author::Unknown => Err(OutputError::NotOurs { output: name, path }),
         }
     }
-}
-
-/// A path without a separator at its end, with which the system would take it for a folder.
-fn plain(path: &Path) -> PathBuf {
-    path.components().collect()
 }
 
 /// The identity of every file in a folder and the folders in it. What cannot be read is left out: then it is not read as an input either.

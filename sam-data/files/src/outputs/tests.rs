@@ -171,6 +171,10 @@ fn only_files_of_this_program_are_replaced() -> Result {
         let refused = plan.check().expect_err("a person changed it");
         assert!(matches!(refused, OutputError::Changed { .. } | OutputError::IsInput { .. }), "{refused}");
     }
+    let out = place.path("ours.nii");
+    let refused = place.with_mask().check().expect_err("a person changed it");
+    assert!(refused.is_unrecorded(&out) && !refused.is_unrecorded(place.path("ours.json")));
+    place.with_mask().accept(&out).check()?;
     // A record that a person changed is not replaced either.
     let record = fs::read_to_string(place.path("ours.json"))?;
     fs::write(place.path("ours.json"), record.replace('{', "{\n  \"note\": \"mine\","))?;

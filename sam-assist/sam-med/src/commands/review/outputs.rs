@@ -24,6 +24,12 @@ pub(super) fn plan(options: &Options, console: &Console) -> OutputPlan {
     output.segmentation.iter().fold(plan, |plan, path| plan.output("--seg", path))
 }
 
+/// Whether a session has all of a mask: then nothing is lost if the mask is replaced.
+pub(in crate::commands) fn has_mask(session: &Session, scan: &Scan, mask: &Path) -> bool {
+    let (written, kept) = (scan.read_labels(mask).ok(), session.current().ok().flatten());
+    written.zip(kept).is_some_and(|(written, kept)| written.labels == kept.labels)
+}
+
 /// Checks the plan before anything is read. A mask that no record lists is left to [`check_with_session`].
 ///
 /// # Errors
@@ -46,20 +52,13 @@ pub(super) fn check_with_session(
     scan: &Scan,
     out: &Path,
 ) -> Result<(), OutputError> {
-    let is_kept = || {
-        let (written, kept) = (scan.read_labels(out).ok(), session.current().ok().flatten());
-        written.zip(kept).is_some_and(|(written, kept)| written.labels == kept.labels)
-    };
     match plan.check() {
-        Err(refused) if is_unknown(&refused, out) && is_kept() => plan.clone().without(out).check(),
+        Err(refused) if is_unknown(&refused, out) && has_mask(session, scan, out) => plan.clone().accept(out).check(),
         checked => checked,
     }
 }
 
 /// Whether a plan is refused because a file exists and no record says that it is ours.
 fn is_unknown(refused: &OutputError, out: &Path) -> bool {
-    match refused {
-        OutputError::NotOurs { path, .. } | OutputError::Changed { path, .. } => path == out,
-        _ => false,
-    }
+    refused.is_unrecorded(out)
 }
