@@ -21,6 +21,6 @@ pub use lines::AppendLines;
 pub use lock::FileLock;
 pub use lossy_path::LossyPath;
 pub use output_lock::{LockError, OutputLock, ProcessId};
-pub use outputs::{OutputError, OutputPlan, Outputs, shorten_paths, write_record};
+pub use outputs::{ONLY_COPY, OutputError, OutputPlan, Outputs, shorten_paths, write_record};
 pub use sanitize::sanitize;
 pub use seal::{SealError, seal, seal_with, unseal, unseal_checked};

@@ -55,6 +55,17 @@ pub enum OutputError {
         /// The file.
         path: PathBuf,
     },
+    /// The output holds a person's work, and is the only copy of it.
+    #[error(
+        "{output} would overwrite {}, which is the only copy of a person's review; go on with it in `review`, choose another name, or give \
+         --overwrite, which keeps the old file as {}", path.display(), backup_name(path)
+    )]
+    OnlyCopy {
+        /// The output.
+        output: String,
+        /// The file.
+        path: PathBuf,
+    },
     /// The output is a folder, a device or a pipe.
     #[error("{output} {} is not a regular file; choose another name", path.display())]
     NotAFile {

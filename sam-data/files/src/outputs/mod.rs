@@ -22,7 +22,7 @@ use tempfile::TempDir;
 pub use self::{
     error::OutputError,
     plan::OutputPlan,
-    record::{shorten_paths, write_record},
+    record::{ONLY_COPY, shorten_paths, write_record},
 };
 use self::{
     plan::{Expected, Planned},

@@ -265,7 +265,13 @@ impl OutputPlan {
     }
 
     fn is_ours(&self, output: &Planned) -> Result<bool, OutputError> {
-        Ok(output.path.exists() && matches!(self.author(output)?, Author::Us(_)))
+        Ok(output.path.exists() && matches!(self.author(output)?, Author::Us(_) | Author::Person(_)))
+    }
+
+    /// Whether the program edits this file in place.
+    fn is_edited(&self, path: &Path) -> bool {
+        let id = FileId::of(path).ok();
+        self.inputs.iter().any(|input| input.is_editable && id.is_some() && FileId::of(&input.path).ok() == id)
     }
 
     fn author(&self, output: &Planned) -> Result<Author, OutputError> {
@@ -290,6 +296,8 @@ impl OutputPlan {
         }
         match self.author(output)? {
             Author::Us(sha256) => Ok(Expected::Ours(sha256)),
+            Author::Person(sha256) if self.is_edited(&path) => Ok(Expected::Ours(sha256)),
+            Author::Person(_) => Err(OutputError::OnlyCopy { output: name, path }),
             Author::ChangedByOthers => Err(OutputError::Changed { output: name, path }),
             Author::Unknown => Err(OutputError::NotOurs { output: name, path }),
         }

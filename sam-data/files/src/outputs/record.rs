@@ -20,6 +20,9 @@ const OUTPUTS: &str = "outputs";
 const CHECKSUM: &str = "record_sha256";
 /// Number of hexadecimal digits of a checksum.
 const DIGITS: usize = 64;
+/// The field of a record that is `true` if its outputs hold work of a person that is nowhere else. Then only a program that edits such an
+/// output replaces it.
+pub const ONLY_COPY: &str = "only_copy";
 /// Larger JSON files are no records.
 const MAX_BYTES: u64 = 64 << 20;
 
@@ -37,6 +40,8 @@ pub(super) struct Listed {
 pub(super) enum Author {
     /// This program; the file has this content.
     Us(Sha256Id),
+    /// A person, with this program; the file has this content, and it is the only copy.
+    Person(Sha256Id),
     /// This program, but the file has been changed since.
     ChangedByOthers,
     /// Nobody that a record knows of.
@@ -47,6 +52,9 @@ pub(super) enum Author {
 #[derive(Deserialize)]
 struct Head {
     outputs: BTreeMap<String, Listed>,
+    /// The field [`ONLY_COPY`].
+    #[serde(default)]
+    only_copy: bool,
 }
 
 /// Who wrote a file, by the records in its folder and by `records`.
@@ -62,8 +70,13 @@ pub(super) fn author_of(path: &Path, records: &[PathBuf]) -> Result<Author, Read
         return Ok(Author::Unknown);
     }
     let found = Sha256Id::of_file(path)?;
-    let is_ours = listed.iter().any(|listed| listed.sha256 == found || listed.replaced == Some(found));
-    Ok(if is_ours { Author::Us(found) } else { Author::ChangedByOthers })
+    let is_found = |(listed, _): &&(Listed, bool)| listed.sha256 == found || listed.replaced == Some(found);
+    let only_copy: Vec<_> = listed.iter().filter(is_found).map(|&(_, only_copy)| only_copy).collect();
+    Ok(match only_copy.iter().all(|&only_copy| only_copy) {
+        _ if only_copy.is_empty() => Author::ChangedByOthers,
+        true => Author::Person(found),
+        false => Author::Us(found),
+    })
 }
 
 /// The JSON files that may be records of a file.
@@ -75,13 +88,13 @@ fn candidates(path: &Path, records: &[PathBuf]) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The entries of a record for outputs of this name. A file that is not a record has none.
-fn listed_in(record: &Path, name: &str) -> Vec<Listed> {
+/// The entries of a record for outputs of this name, and whether they are the only copy. A file that is not a record has none.
+fn listed_in(record: &Path, name: &str) -> Vec<(Listed, bool)> {
     let is_small = fs::metadata(record).is_ok_and(|found| found.is_file() && found.len() <= MAX_BYTES);
     let head = is_small.then(|| fs::read(record).ok()).flatten();
-    let head = head.and_then(|text| serde_json::from_slice::<Head>(&text).ok());
-    let outputs = head.map(|head| head.outputs).unwrap_or_default().into_iter();
-    outputs.filter(|(listed, _)| listed.rsplit('/').next() == Some(name)).map(|(_, listed)| listed).collect()
+    let Some(head) = head.and_then(|text| serde_json::from_slice::<Head>(&text).ok()) else { return Vec::new() };
+    let named = head.outputs.into_iter().filter(|(listed, _)| listed.rsplit('/').next() == Some(name));
+    named.map(|(_, listed)| (listed, head.only_copy)).collect()
 }
 
 /// Who wrote a record, by its own checksum; `None` if it has none.

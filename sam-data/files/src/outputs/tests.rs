@@ -184,6 +184,21 @@ fn only_files_of_this_program_are_replaced() -> Result {
 }
 
 #[test]
+fn the_only_copy_of_a_persons_work_is_replaced_only_where_it_is_edited() -> Result {
+    let place = Place::new()?;
+    let (mask, record) = (place.path("reviewed.nii"), place.path("reviewed.review.json"));
+    fs::write(&mask, "corrected slice by slice")?;
+    let fields = json!({ ONLY_COPY: true }).as_object().cloned().unwrap_or_default();
+    write_record(&record, fields, [&mask])?;
+    let plan = || place.plan().output("--out", &mask).record("the record", place.path("reviewed.json"));
+    let refused = plan().check().expect_err("the only copy");
+    assert!(matches!(refused, OutputError::OnlyCopy { .. }), "{refused}");
+    plan().editable_input("--mask", &mask).check()?;
+    plan().with_overwrite(true).check()?;
+    Ok(())
+}
+
+#[test]
 fn overwrite_keeps_every_old_file() -> Result {
     let place = Place::new()?;
     let path = place.path("theirs.nii");

@@ -155,6 +155,8 @@ impl Job for DeskJob<'_> {
         case.ranking = ranking;
         case.segmentation = options.scan.seg.clone().map(PathBuf::from);
         case.record = record::saved_options("review", options)?;
+        // Without a session, the decisions are nowhere but in the mask.
+        case.record.insert(sam_files::ONLY_COPY.to_owned(), options.session.is_none().into());
         if !options.scan.outputs.absolute_paths {
             sam_files::shorten_paths(&mut case.record, &options.scan.out);
         }
