@@ -72,10 +72,12 @@ pub(super) fn author_of(path: &Path, records: &[PathBuf]) -> Result<Author, Read
     let found = Sha256Id::of_file(path)?;
     let is_found = |(listed, _): &&(Listed, bool)| listed.sha256 == found || listed.replaced == Some(found);
     let only_copy: Vec<_> = listed.iter().filter(is_found).map(|&(_, only_copy)| only_copy).collect();
-    Ok(match only_copy.iter().all(|&only_copy| only_copy) {
-        _ if only_copy.is_empty() => Author::ChangedByOthers,
-        true => Author::Person(found),
-        false => Author::Us(found),
+    Ok(if only_copy.is_empty() {
+        Author::ChangedByOthers
+    } else if only_copy.contains(&false) {
+        Author::Us(found)
+    } else {
+        Author::Person(found)
     })
 }
 
