@@ -143,7 +143,9 @@ impl CheckedOutput {
         let segmentation = segmentation.as_ref().map_or(Ok(()), stage_segmentation);
         record.extend(fields.clone());
         let written = outputs.publish_with_record(self.record(), record)?;
-        written.iter().chain([&self.record()]).for_each(|path| trace_written(path));
+        for path in written.iter().chain([&self.record()]) {
+            trace_written(path);
+        }
         segmentation.map(|()| written)
     }
 }

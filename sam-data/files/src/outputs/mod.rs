@@ -269,7 +269,7 @@ impl Output {
         };
         if let Err(source) = fs::rename(&staged.path, target) {
             // The old file is still there.
-            backup.into_iter().for_each(|backup| drop(fs::remove_file(backup)));
+            let _ = backup.map(fs::remove_file);
             return Err(OutputError::NotPublished { path, kept: self.set_aside()?, source });
         }
         let sha256 = staged.sha256;

@@ -280,7 +280,7 @@ fn a_record_lists_what_was_written_and_no_absolute_path() -> Result {
         outputs.write(&mask, |file| file.write_all(b"mask"))?;
         let fields = json!({ "options": { "out": mask, "image": place.path("dicom"), "window": "lung" } });
         let written = outputs.publish_with_record(&record, fields.as_object().cloned().unwrap_or_default())?;
-        assert_eq!(written, [mask.clone()]);
+        assert_eq!(written, std::slice::from_ref(&mask));
         let text = fs::read_to_string(&record)?;
         let read: Value = serde_json::from_str(&text)?;
         assert_eq!(read["outputs"]["new.nii"]["sha256"], json!(Sha256Id::of("mask")));
