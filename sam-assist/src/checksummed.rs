@@ -9,7 +9,7 @@ use std::{
 
 use burn::tensor::{DType, TensorData};
 use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
-use sam_files::{Sha256Hasher, Sha256Id, sanitize, seal_with, unseal, write_atomic};
+use sam_files::{Sha256Hasher, Sha256Id, WriteError, sanitize, seal_with, unseal, write_atomic};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{AssistError, ContentError};
@@ -85,7 +85,8 @@ impl Format {
     pub(crate) fn save<T: Serialize + Clone>(&self, content: &Content<T>, path: &Path) -> Result<(), AssistError> {
         let unwritable = |source| AssistError::Unwritable { kind: self.name, path: path.to_path_buf(), source };
         let bytes = self.to_bytes(content).map_err(unwritable)?;
-        write_atomic(path, |file| file.write_all(&bytes)).map_err(|error| unwritable(error.source))
+        let unwritable = |WriteError { path, source }| AssistError::Unwritable { kind: self.name, path, source };
+        write_atomic(path, |file| file.write_all(&bytes)).map_err(unwritable)
     }
 
     /// Reads a file. `check` validates its content.

@@ -7,7 +7,7 @@ use sam_auto::{RankedSlice, SegmentedSlice};
 use sam_data::{LabelVolume, ResolvedWindow, Scan, Segment, SliceAxis};
 use serde_json::{Map, Value, json};
 
-use crate::{AnnotateConfig, AnnotateError, Output};
+use crate::{AnnotateConfig, AnnotateError, CheckedOutput};
 
 /// A segmented scan: the result of an [`Annotator`](crate::Annotator).
 ///
@@ -68,8 +68,8 @@ impl Annotated {
     /// Writes the mask, DICOM SEG if the output has it, and the record (configuration and results). Returns the mask's paths.
     ///
     /// # Errors
-    /// [`AnnotateError::Write`]; [`AnnotateError::Segmentation`]; [`AnnotateError::Record`].
-    pub fn save(&self, scan: &Scan, output: &Output) -> Result<Vec<PathBuf>, AnnotateError> {
+    /// As [`CheckedOutput::write`].
+    pub fn save(&self, scan: &Scan, output: &CheckedOutput) -> Result<Vec<PathBuf>, AnnotateError> {
         let segment = |structure: &AnnotatedStructure| Segment::new(structure.value, &structure.name);
         let segments: Vec<_> = self.structures.iter().map(segment).collect();
         output.write(scan, &self.labels, &segments, "", self.record())

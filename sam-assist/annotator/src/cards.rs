@@ -1,11 +1,16 @@
 //! Files of prompt cards: their names, and the windows that the cards were learned through.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use sam_assist::PromptCard;
-use sam_data::Window;
-use sam_files::{WriteError, check_folder};
+use sam_data::{Scan, Window};
+use sam_files::{OutputPlan, Outputs};
 use thiserror::Error;
+
+use crate::{AnnotateError, output::trace_written};
 
 /// Why prompt cards cannot be used or written.
 #[derive(Debug, Error)]
@@ -17,9 +22,6 @@ pub enum CardError {
         /// The name.
         path: PathBuf,
     },
-    /// The folder of a card's file does not exist.
-    #[error(transparent)]
-    Folder(#[from] WriteError),
     /// A card cannot be read, or was made for other weights.
     #[error("the prompt card {} cannot be used", path.display())]
     Unusable {
@@ -63,16 +65,53 @@ pub enum CardError {
     },
 }
 
-/// Checks, before any work, that cards can be written to this path.
-///
-/// # Errors
-/// [`CardError::Name`]; [`CardError::Folder`] if the folder does not exist.
-pub fn check_output(path: impl AsRef<Path>) -> Result<(), CardError> {
-    let path = path.as_ref();
-    if path.extension().is_none_or(|found| found != PromptCard::ENDING) {
-        return Err(CardError::Name { path: path.to_path_buf() });
+/// The files that learned cards are written to, as a part of a plan that was checked before the work.
+#[derive(Debug, Clone)]
+pub struct CardFiles {
+    given: PathBuf,
+    outputs: Outputs,
+}
+
+impl CardFiles {
+    /// Adds the files of cards to a plan: `given` for one structure, one file for each label value if there are several; see [`path_of`].
+    ///
+    /// # Errors
+    /// [`CardError::Name`].
+    pub fn plan(plan: OutputPlan, given: impl AsRef<Path>, values: &BTreeSet<u16>) -> Result<OutputPlan, CardError> {
+        let given = given.as_ref();
+        if given.extension().is_none_or(|found| found != PromptCard::ENDING) {
+            return Err(CardError::Name { path: given.to_path_buf() });
+        }
+        if values.len() <= 1 {
+            return Ok(plan.output("--save-card", given));
+        }
+        let add = |plan: OutputPlan, &value: &u16| plan.output("--save-card", path_of(given, value, false));
+        Ok(values.iter().fold(plan, add))
     }
-    Ok(check_folder(path)?)
+
+    /// The files of a plan that was checked.
+    pub fn new(given: impl AsRef<Path>, outputs: Outputs) -> Self {
+        Self { given: given.as_ref().to_path_buf(), outputs }
+    }
+
+    /// Checks the files of these label values, of a program that has no other outputs and no inputs but the scan.
+    ///
+    /// # Errors
+    /// [`AnnotateError::CardFile`] if the name is wrong; [`AnnotateError::Output`].
+    pub fn open(given: impl AsRef<Path>, values: &BTreeSet<u16>, scan: &Scan) -> Result<Self, AnnotateError> {
+        let given = given.as_ref();
+        let plan = OutputPlan::new().inputs("the scan", scan.files());
+        Ok(Self::new(given, Self::plan(plan, given, values)?.open()?))
+    }
+
+    /// Writes the card of a structure. Returns its path.
+    pub(crate) fn save(&self, card: &PromptCard, value: u16, is_only: bool) -> Result<PathBuf, AnnotateError> {
+        let path = path_of(&self.given, value, is_only);
+        let failed = |source| AnnotateError::Card { structure: card.metadata().structure.clone(), source };
+        self.outputs.write_now(&path, |staged| card.save(staged).map_err(failed))?;
+        trace_written(&path);
+        Ok(path)
+    }
 }
 
 /// Path of a structure's card: the given path, or one path for each label value (`card-1.safetensors`) if there are several structures.
@@ -143,9 +182,22 @@ mod tests {
         let given = Path::new("cards/organs.safetensors");
         assert_eq!(path_of(given, 3, true), given);
         assert_eq!(path_of(given, 3, false), Path::new("cards/organs-3.safetensors"));
-        assert!(matches!(check_output("organs.pth"), Err(CardError::Name { .. })));
-        assert!(matches!(check_output("no-such-folder/organs.safetensors"), Err(CardError::Folder(_))));
-        assert!(check_output("organs.safetensors").is_ok());
+    }
+
+    #[test]
+    fn the_files_of_all_structures_are_checked() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = |name: &str| folder.path().join(name);
+        let plan = |name: &str, values: &[u16]| {
+            CardFiles::plan(OutputPlan::new(), path(name), &values.iter().copied().collect())
+        };
+        assert!(matches!(plan("organs.pth", &[1]), Err(CardError::Name { .. })));
+        assert!(plan("no-such-folder/organs.safetensors", &[1])?.check().is_err());
+        plan("organs.safetensors", &[1, 3])?.check()?;
+        std::fs::write(path("organs-3.safetensors"), "a card of another scan")?;
+        assert!(plan("organs.safetensors", &[1, 3])?.check().is_err());
+        plan("organs.safetensors", &[3])?.check()?;
+        Ok(())
     }
 
     #[test]

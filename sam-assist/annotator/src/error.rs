@@ -6,6 +6,7 @@ use sam_assist::AssistError;
 use sam_auto::AutoError;
 use sam_core::SliceError;
 use sam_data::{DataError, GridMismatch};
+use sam_files::OutputError;
 use thiserror::Error;
 
 use crate::{cards::CardError, rounds::DecisionError, session::SessionError};
@@ -132,9 +133,9 @@ pub enum AnnotateError {
         #[source]
         source: DataError,
     },
-    /// The record of a mask cannot be written.
-    #[error("the record of the mask cannot be written")]
-    Record(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// An output must not be replaced, cannot be written, or is in use.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// The round that a replayed round started from is missing.
     #[error("there is no round {wanted} that round {round} could have started from")]
     NoSuchRound {

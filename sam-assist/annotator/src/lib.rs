@@ -25,7 +25,7 @@ pub use annotator::{Annotator, AnnotatorBuilder, Start};
 pub use config::AnnotateConfig;
 pub use error::AnnotateError;
 pub use event::{Event, Events, ignore_events};
-pub use output::Output;
+pub use output::{CheckedOutput, Output};
 pub use rounds::{Corrections, DecisionError, Decisions, RoundOutcome, RoundStart};
 pub use session::{Session, SessionError};
 pub use slice_list::{ParseSliceListError, SliceList};

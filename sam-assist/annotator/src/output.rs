@@ -3,15 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use sam_data::{LabelVolume, Scan, Segment};
-use sam_files::write_atomic;
+use sam_files::{OutputPlan, Outputs};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::{AnnotateError, session::BoxError};
+use crate::AnnotateError;
 
-/// Output paths of a mask, and additional fields of its record.
+/// Output paths of a mask, and additional fields of its record. [`Output::open`] checks them; then they can be written.
 ///
-/// The record is a JSON file with the mask's name and the extension `.json`.
+/// The record is a JSON file with the mask's name and the extension `.json`. It lists the files with their SHA-256, by which later runs
+/// tell the program's own files from those of others.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Output {
@@ -21,6 +22,13 @@ pub struct Output {
     pub segmentation: Option<PathBuf>,
     /// Fields that the program adds to the record, such as its options.
     pub fields: Map<String, Value>,
+}
+
+/// An output that was checked before the work: no input, no file of others and no other program is in its way.
+#[derive(Debug, Clone)]
+pub struct CheckedOutput {
+    output: Output,
+    outputs: Outputs,
 }
 
 impl Output {
@@ -42,19 +50,69 @@ impl Output {
         self
     }
 
-    /// Checks, before any work, that all files can be written.
+    /// Adds the files to a plan, which has the program's inputs and its other outputs.
+    pub fn plan(&self, plan: OutputPlan) -> OutputPlan {
+        let plan = plan.output("--out", &self.mask).record("the record of --out", self.record());
+        self.segmentation.iter().fold(plan, |plan, path| plan.output("--seg", path))
+    }
+
+    /// Checks that the names fit the formats and the scan.
     ///
     /// # Errors
-    /// [`AnnotateError::Write`] if a name or folder is wrong, or DICOM SEG is requested for a scan that is not DICOM.
+    /// [`AnnotateError::Write`] if a name is wrong, or DICOM SEG is requested for a scan that is not DICOM.
     pub fn check(&self, scan: &Scan) -> Result<(), AnnotateError> {
         sam_data::check_output(&self.mask).map_err(AnnotateError::Write)?;
         let Some(path) = &self.segmentation else { return Ok(()) };
         scan.check_segmentation_output(path).map_err(AnnotateError::Write)
     }
 
+    /// Checks and locks the files of this output, whose only inputs are the scan and the files of `inputs`. Call it before any work.
+    ///
+    /// # Errors
+    /// [`AnnotateError::Write`]; [`AnnotateError::Output`] if a file must not be replaced, cannot be written, or is in use.
+    pub fn open(
+        self,
+        scan: &Scan,
+        inputs: impl IntoIterator<Item = impl AsRef<Path>>,
+    ) -> Result<CheckedOutput, AnnotateError> {
+        self.check(scan)?;
+        let plan = OutputPlan::new().inputs("the scan", scan.files()).inputs("an input", inputs);
+        let outputs = self.plan(plan).open()?;
+        self.checked(outputs)
+    }
+
+    /// This output as a part of a plan that was checked.
+    ///
+    /// # Errors
+    /// [`AnnotateError::Output`] if its files are not in the plan; see [`Output::plan`].
+    pub fn checked(self, outputs: Outputs) -> Result<CheckedOutput, AnnotateError> {
+        for path in [Some(&self.mask), self.segmentation.as_ref(), Some(&self.record())].into_iter().flatten() {
+            outputs.check_planned(path)?;
+        }
+        Ok(CheckedOutput { output: self, outputs })
+    }
+
     /// Path of the record.
     pub fn record(&self) -> PathBuf {
         self.mask.with_extension("").with_extension("json")
+    }
+}
+
+impl CheckedOutput {
+    /// Adds a field to the record; see [`Output::with_field`].
+    #[must_use]
+    pub fn with_field(self, name: &str, value: impl Serialize) -> Self {
+        Self { output: self.output.with_field(name, value), ..self }
+    }
+
+    /// Path of the record.
+    pub fn record(&self) -> PathBuf {
+        self.output.record()
+    }
+
+    /// All outputs of the plan.
+    pub fn outputs(&self) -> &Outputs {
+        &self.outputs
     }
 
     /// Writes a mask of the scan and its record, and returns the mask's paths. `description` is at most 64 characters for DICOM.
@@ -63,38 +121,32 @@ impl Output {
     /// for masks from elsewhere.
     ///
     /// # Errors
-    /// [`AnnotateError::Write`]; [`AnnotateError::Segmentation`]; [`AnnotateError::Record`].
+    /// [`AnnotateError::Write`] and [`AnnotateError::Output`]: no file has changed. [`AnnotateError::Segmentation`]: the mask and its record
+    /// are written.
     pub fn write(
         &self,
         scan: &Scan,
         mask: &LabelVolume,
         segments: &[Segment],
         description: &str,
-        record: Map<String, Value>,
+        mut record: Map<String, Value>,
     ) -> Result<Vec<PathBuf>, AnnotateError> {
+        let Self { output: Output { mask: path, segmentation, fields }, outputs } = self;
         let labels = mask.labels.view();
-        scan.write_labels(&self.mask, labels).map_err(AnnotateError::Write)?;
-        trace_written(&self.mask);
-        let mut written = vec![self.mask.clone()];
-        if let Some(path) = &self.segmentation {
-            scan.write_segmentation(path, labels, segments, description)
-                .map_err(|source| AnnotateError::Segmentation { mask: self.mask.clone(), source })?;
-            trace_written(path);
-            written.push(path.clone());
-        }
-        self.write_record(record)?;
-        Ok(written)
-    }
-
-    fn write_record(&self, mut record: Map<String, Value>) -> Result<(), AnnotateError> {
-        record.extend(self.fields.clone());
-        let write = || -> Result<(), BoxError> {
-            let text = serde_json::to_string_pretty(&record)?;
-            Ok(write_atomic(self.record(), |file| file.write_all(text.as_bytes()))?)
+        outputs.stage(path, |staged| scan.write_labels(staged, labels).map_err(AnnotateError::Write))?;
+        let stage_segmentation = |segmentation: &PathBuf| {
+            outputs.stage(segmentation, |staged| {
+                let written = scan.write_segmentation(staged, labels, segments, description);
+                written.map_err(|source| AnnotateError::Segmentation { mask: path.clone(), source })
+            })
         };
-        write().map_err(AnnotateError::Record)?;
-        trace_written(&self.record());
-        Ok(())
+        let segmentation = segmentation.as_ref().map_or(Ok(()), stage_segmentation);
+        record.extend(fields.clone());
+        let written = outputs.publish_with_record(self.record(), record)?;
+        for path in written.iter().chain([&self.record()]) {
+            trace_written(path);
+        }
+        segmentation.map(|()| written)
     }
 }
 

@@ -3,7 +3,9 @@
 use std::{collections::BTreeSet, ops::ControlFlow};
 
 use sam_annotate::{
-    AnnotateConfig, Annotations, Corrections, Decisions, Event, RoundStart, Start, ignore_events,
+    AnnotateConfig, Annotations, Corrections, Decisions, Event, RoundStart, Start,
+    cards::CardFiles,
+    ignore_events,
     progress::Stage,
     sam_auto::{GateConfig, GeneratorConfig, GeneratorKind, GeneratorStrategy, Strategy, sapnet::SapNetConfig},
 };
@@ -138,7 +140,9 @@ fn a_stopped_round_is_not_recorded() -> Result {
 #[test]
 fn a_card_takes_the_place_of_learning_and_is_refused_for_other_weights() -> Result {
     let desk = Desk::new();
-    let annotator = desk.builder()?.save_cards(desk.path("organ.safetensors")).build()?;
+    let scan = desk.scan()?;
+    let files = CardFiles::open(desk.path("organ.safetensors"), &BTreeSet::from([desk.value]), &scan)?;
+    let annotator = desk.builder()?.save_cards(files).build()?;
     let learned = annotator.annotate(&desk.annotations(), Start::Model, &mut ignore_events())?;
     let cards = sam_annotate::cards::load(&[desk.path("organ.safetensors")], annotator.weights_sha256())?;
     let again = annotator.annotate(&desk.annotations(), Start::Cards(cards.clone()), &mut ignore_events())?;

@@ -1,7 +1,7 @@
 //! Mistakes of callers that panicked or passed unnoticed in 890622d. Each is now refused with a reason, or is no longer possible.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     error::Error,
     fs,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -239,7 +239,8 @@ const PROBES: &[Probe] = &[
         name: "cards in a folder that does not exist",
         before: "named a temporary file",
         call: |bench| {
-            bench.desk.builder()?.save_cards(bench.desk.path("missing/organ.safetensors")).build()?;
+            let scan = bench.annotator.scan();
+            cards::CardFiles::open(bench.desk.path("missing/organ.safetensors"), &BTreeSet::from([1]), scan)?;
             Ok(())
         },
         says: &["cannot write", "missing/organ.safetensors", "check that its folder exists"],

@@ -83,6 +83,7 @@ fn a_scan_is_corrected_round_after_round() -> Result {
     assert_eq!(fs::read(folder.join("log.jsonl"))?, log, "a replay writes nothing");
 
     let output = Output::new(desk.path("mask.nii.gz")).with_field("options", ["--session"]);
+    let output = output.open(annotator.scan(), [folder])?;
     let written = session.save(annotator.scan(), &output)?.ok_or("there is a mask")?;
     assert_eq!(Some(sam_data::read_labels(&written[0])?.labels), session.current()?.map(|mask| mask.labels));
     let record: serde_json::Value = serde_json::from_slice(&fs::read(output.record())?)?;

@@ -99,12 +99,13 @@ impl ScanDesk {
     }
 
     /// Writes the JSON file next to the mask: the decisions, and the program's own fields.
-    fn write_record(&self) -> Result<(), sam_files::WriteError> {
+    fn write_record(&self) -> Result<(), sam_files::OutputError> {
         let Provenance { ending, field, content } = self.store.provenance(&self.states());
         let mut record = self.case.record.clone();
         record.insert(field.to_owned(), content);
         let path = self.case.mask.with_extension("").with_extension(ending);
-        sam_files::write_atomic(&path, |file| writeln!(file, "{:#}", serde_json::Value::Object(record)))
+        let outputs = [Some(&self.case.mask), self.case.segmentation.as_ref()];
+        sam_files::write_record(&path, record, outputs.into_iter().flatten())
     }
 }
 

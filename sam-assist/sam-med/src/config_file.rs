@@ -3,10 +3,12 @@
 //! The file is a JSON object of options by their long names, with `_` or `-` between words, or a record with such an object in the field
 //! `options`. Nested objects group options and are read as if their options stood one level higher. The command line has priority: an
 //! option of the file is left out if the command line has it, or has an option that conflicts with it. Actions such as `--accept` or
-//! `--undo` are never read back: they belong to one run. A file that another command has saved is refused; a file that names no command
+//! `--undo` are never read back: they belong to one run. A relative path leads to a file beside the config file if there is one, else from
+//! the working folder; if both exist, the file is refused. A file that another command has saved is refused; a file that names no command
 //! fits any command.
 
 use std::{
+    any::TypeId,
     collections::BTreeSet,
     ffi::OsString,
     path::{Path, PathBuf},
@@ -14,6 +16,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgAction, Command};
+use sam_files::{FileId, LossyPath};
 use serde_json::{Map, Value};
 
 use crate::exit::Failure;
@@ -132,7 +135,11 @@ impl Expansion<'_> {
         let word = |value: &str| OsString::from(format!("--{name}={value}"));
         let is_default =
             |value: &str| argument.get_default_values().iter().any(|default| default.to_str() == Some(value));
-        Ok(match value {
+        let value = match value {
+            Value::String(text) if is_default(text) => value.clone(),
+            _ => self.placed(argument, name, value)?,
+        };
+        Ok(match &value {
             Value::Null | Value::Bool(false) => Vec::new(),
             Value::Bool(true) if is_flag => vec![OsString::from(format!("--{name}"))],
             // A default is left out: if given, it would conflict with other options or require others.
@@ -150,8 +157,33 @@ impl Expansion<'_> {
                     false => vec![word(&texts.join(","))],
                 }
             }
-            _ => return Err(self.wrong(name, value)),
+            _ => return Err(self.wrong(name, &value)),
         })
+    }
+
+    /// The value of an option, with paths that lead to a file beside the config file: a record has names in place of absolute paths.
+    fn placed(&self, argument: &Arg, name: &str, value: &Value) -> Result<Value> {
+        let is_path = argument.get_value_parser().type_id() == TypeId::of::<LossyPath>();
+        match value {
+            Value::String(path) if is_path => {
+                let beside = self.path.with_file_name(path);
+                let (is_here, is_beside) = (Path::new(path).exists(), beside.exists());
+                if is_here && is_beside && FileId::of(path)? != FileId::of(&beside)? {
+                    return Err(Failure::usage(format_args!(
+                        "the config file {} gives --{name} {path}, which is both in this folder and beside the config file: give --{name}",
+                        self.path.display()
+                    )));
+                }
+                let path = if is_beside { beside.to_string_lossy().into_owned() } else { path.clone() };
+                Ok(path.into())
+            }
+            Value::Array(values) if is_path => values
+                .iter()
+                .map(|value| self.placed(argument, name, value))
+                .collect::<Result<Vec<_>>>()
+                .map(Value::Array),
+            _ => Ok(value.clone()),
+        }
     }
 
     fn text(&self, name: &str, value: &Value) -> Result<String> {

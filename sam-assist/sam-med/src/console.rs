@@ -4,6 +4,7 @@ use std::{
     env, fmt,
     io::{self, ErrorKind, IsTerminal, Write},
     ops::ControlFlow,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -25,6 +26,8 @@ pub struct Console {
     /// The template of a progress bar.
     template: &'static str,
     stop: Stop,
+    /// The file of `--config`.
+    config: Option<PathBuf>,
 }
 
 /// The template on a terminal.
@@ -38,18 +41,29 @@ impl Console {
         let is_shown = !quiet && io::stderr().is_terminal();
         let bars = is_shown.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
         let is_plain = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { json, quiet, bars, template: if is_plain { PLAIN_BAR } else { BAR }, stop }
+        Self { json, quiet, bars, template: if is_plain { PLAIN_BAR } else { BAR }, stop, config: None }
     }
 
     /// A console without progress bars and without a stop request, for programs that call a command as a function.
     pub fn plain() -> Self {
-        Self { json: false, quiet: true, bars: None, template: PLAIN_BAR, stop: Stop::default() }
+        Self { json: false, quiet: true, bars: None, template: PLAIN_BAR, stop: Stop::default(), config: None }
     }
 
     /// This console with one line for each stage instead of bars, as without a terminal, because other output would break the bars.
     #[must_use]
     pub fn without_bars(self) -> Self {
         Self { bars: None, ..self }
+    }
+
+    /// This console of a command whose options are from this file, too.
+    #[must_use]
+    pub fn with_config(self, config: Option<PathBuf>) -> Self {
+        Self { config, ..self }
+    }
+
+    /// The file of `--config`, if there is one.
+    pub fn config(&self) -> Option<&Path> {
+        self.config.as_deref()
     }
 
     /// The user's stop request.

@@ -10,6 +10,7 @@ use std::{
 use anyhow::Result;
 use sam_annotate::WeightsError;
 use sam_experiments::ExperimentError;
+use sam_files::OutputError;
 use thiserror::Error;
 
 /// An exit code of the program.
@@ -62,6 +63,12 @@ impl Status {
             if is_stopped {
                 return Self::Stopped;
             }
+            // The command line gives a file two tasks.
+            let is_usage =
+                matches!(cause.downcast_ref(), Some(OutputError::IsInput { .. } | OutputError::SameFile { .. }));
+            if is_usage {
+                return Self::Usage;
+            }
             match cause.downcast_ref() {
                 Some(Failure::Stopped(_)) => return Self::Stopped,
                 Some(Failure::Usage(_)) => return Self::Usage,
@@ -105,6 +112,7 @@ pub(crate) fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use anyhow::{Context, anyhow};
+    use sam_files::OutputPlan;
 
     use super::*;
 
@@ -116,6 +124,8 @@ mod tests {
         assert_eq!(run(|| Err(Failure::Stopped("nothing was written")).context("annotating")), Status::Stopped);
         assert_eq!(run(|| Err(ExperimentError::Stopped).context("evaluating")), Status::Stopped);
         assert_eq!(run(|| Err(WeightsError::Stopped.into())), Status::Stopped);
+        let plan = || OutputPlan::new().output("--out", "mask.nii").output("--seg", "./mask.nii");
+        assert_eq!(run(|| Ok(plan().check()?)), Status::Usage);
         assert_eq!(run(|| panic!("a defect on purpose")), Status::Internal);
         let codes = [Status::Done, Status::Input, Status::Usage, Status::Internal, Status::Stopped];
         assert_eq!(codes.map(|status| status as u8), [0, 1, 2, 3, 130]);

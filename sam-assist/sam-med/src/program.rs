@@ -115,10 +115,11 @@ fn parse(words: Vec<OsString>) -> Result<Program> {
 
 impl Program {
     fn run(self) -> Result<()> {
-        let CommonOptions { json, quiet, verbose, .. } = self.common;
+        let CommonOptions { config, json, quiet, verbose, .. } = self.common;
         trace(if quiet { LevelFilter::ERROR } else { level(verbose) });
         let with = |stop: io::Result<Stop>| -> Result<Console> {
-            let console = Console::new(json, quiet, stop.context("cannot watch for Ctrl-C")?);
+            let console =
+                Console::new(json, quiet, stop.context("cannot watch for Ctrl-C")?).with_config(config.clone());
             Ok(if verbose > 0 { console.without_bars() } else { console })
         };
         let console = || with(Stop::on_signals());
@@ -160,4 +161,39 @@ fn trace(level: LevelFilter) {
         .without_time()
         .with_writer(io::stderr)
         .try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::any::TypeId;
+
+    use clap::Arg;
+    use sam_files::LossyPath;
+
+    use super::*;
+
+    /// Options that name a file or folder that is written.
+    const WRITTEN: [&str; 5] = ["out", "seg", "save_card", "merge", "folder"];
+
+    #[test]
+    fn every_command_that_writes_can_overwrite_and_every_path_can_be_recorded() {
+        let mut program = Program::command();
+        program.build();
+        for command in program.get_subcommands() {
+            let name = command.get_name();
+            let has = |wanted: &str| command.get_arguments().any(|argument| argument.get_id() == wanted);
+            assert_eq!(WRITTEN.iter().any(|written| has(written)), has("overwrite"), "{name}");
+            assert_eq!(has("overwrite"), has("absolute_paths"), "{name}");
+            let is = |argument: &Arg, kind: TypeId| argument.get_value_parser().type_id() == kind;
+            // The file of `--config` is not recorded. JSON cannot represent every `PathBuf`.
+            let unsafe_path = command
+                .get_arguments()
+                .find(|argument| is(argument, TypeId::of::<PathBuf>()) && argument.get_id() != "config");
+            assert!(unsafe_path.is_none(), "{name}: {unsafe_path:?} has to be a LossyPath");
+            let written = command.get_arguments().filter(|argument| WRITTEN.contains(&argument.get_id().as_str()));
+            for argument in written {
+                assert!(is(argument, TypeId::of::<LossyPath>()), "{name}: {argument:?}");
+            }
+        }
+    }
 }

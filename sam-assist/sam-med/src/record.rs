@@ -1,53 +1,30 @@
-//! Result files: every JSON file of a command is written here.
-
-use std::{io, path::Path};
+//! What is recorded with every result: the command's options and the environment.
 
 use anyhow::{Context, Result};
 use burn::tensor::backend::Backend;
 use sam_core::SamPredictor;
 use sam_experiments::Environment;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::backend::BackendChoice;
 
-/// Writes a value as JSON with line breaks, completely or not at all.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn write_json(path: impl AsRef<Path>, value: &impl Serialize) -> Result<()> {
-    let path = path.as_ref();
-    let text = serde_json::to_string_pretty(value)
-        .with_context(|| format!("the results for {} cannot be written as JSON", path.display()))?;
-    write_text(path, &(text + "\n"))
-}
-
-/// Writes a text, completely or not at all.
-///
-/// # Errors
-/// If the file cannot be written.
-pub fn write_text(path: impl AsRef<Path>, text: &str) -> Result<()> {
-    let path = path.as_ref();
-    sam_files::write_atomic(path, |file| file.write_all(text.as_bytes()))?;
-    tracing::info!(?path, bytes = text.len(), "wrote a file");
-    Ok(())
-}
-
-/// Creates a folder for results, and its parent folders.
-///
-/// # Errors
-/// If it cannot be created.
-pub fn create_folder(path: impl AsRef<Path>) -> Result<()> {
-    let path = path.as_ref();
-    let created: io::Result<()> = std::fs::create_dir_all(path);
-    created.with_context(|| format!("cannot create the folder {}", path.display()))
-}
-
 /// A command's options as they are saved with its results, for `--config`: the command, the program's version and the options.
-pub fn saved_options(command: &str, options: &impl Serialize) -> Map<String, Value> {
-    let fields =
-        [("command", json!(command)), ("version", json!(env!("CARGO_PKG_VERSION"))), ("options", json!(options))];
-    fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
+///
+/// # Errors
+/// If JSON cannot represent an option. It can represent every path: they are [`LossyPath`](sam_files::LossyPath).
+pub fn saved_options(command: &str, options: &impl Serialize) -> Result<Map<String, Value>> {
+    let options = to_json(options).with_context(|| format!("the options of {command} cannot be recorded"))?;
+    let fields = [("command", command.into()), ("version", env!("CARGO_PKG_VERSION").into()), ("options", options)];
+    Ok(fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect())
+}
+
+/// A value as JSON. Unlike `json!`, it does not panic if JSON cannot represent the value.
+///
+/// # Errors
+/// Why JSON cannot represent it.
+pub fn to_json(value: &impl Serialize) -> Result<Value> {
+    Ok(serde_json::to_value(value)?)
 }
 
 /// The environment in which results were computed.

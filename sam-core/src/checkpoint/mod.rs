@@ -16,7 +16,7 @@ use std::{
 
 use burn::tensor::{TensorData, backend::Backend};
 use burn_store::{BurnToPyTorchAdapter, ModuleSnapshot, PyTorchToBurnAdapter};
-use sam_files::{sanitize, sha256_of_file, write_atomic};
+use sam_files::{WriteError, sanitize, sha256_of_file, write_atomic};
 use sam_prompt::PromptEncoder;
 use thiserror::Error;
 
@@ -113,10 +113,10 @@ impl Checkpoint {
             let bytes = views
                 .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
                 .and_then(|views| safetensors::serialize(views, None))
-                .map_err(io::Error::other)?;
-            write_atomic(&target, |file| file.write_all(&bytes)).map_err(|error| error.source)
+                .map_err(|error| WriteError { path: target.as_ref().to_path_buf(), source: io::Error::other(error) })?;
+            write_atomic(&target, |file| file.write_all(&bytes))
         };
-        write().map_err(|source| CoreError::Unwritable { path: target.as_ref().to_path_buf(), source })
+        write().map_err(|WriteError { path, source }| CoreError::Unwritable { path, source })
     }
 
     /// The model's shape, inferred from the tensors' shapes.

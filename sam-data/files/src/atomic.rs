@@ -8,7 +8,7 @@ use std::{
 
 use tempfile::NamedTempFile;
 
-use crate::WriteError;
+use crate::{WriteError, identity::folder_of};
 
 /// Prefix of temporary file names.
 pub const UNFINISHED: &str = ".unfinished-";
@@ -79,10 +79,6 @@ pub fn check_writable(path: impl AsRef<Path>) -> Result<(), WriteError> {
 /// The error of the operating system.
 pub fn sync_folder(folder: impl AsRef<Path>) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// A temporary file in the folder of `path`, deleted when it is dropped.

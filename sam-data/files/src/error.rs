@@ -1,8 +1,13 @@
 //! Errors of file access.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use thiserror::Error;
+
+use crate::is_unfinished;
 
 /// A file that cannot be read.
 #[derive(Debug, Error)]
@@ -60,7 +65,15 @@ pub enum OpenLinesError<E> {
 
 impl WriteError {
     /// Returns a function for `map_err` that puts the same path into each error.
-    pub(crate) fn of(path: &std::path::Path) -> impl Fn(io::Error) -> Self + '_ {
-        move |source| Self { path: path.to_path_buf(), source }
+    pub(crate) fn of(path: &Path) -> impl Fn(io::Error) -> Self + '_ {
+        move |source| Self { path: final_path(path), source }
+    }
+}
+
+/// The path that a file will have: one that is being staged is in a temporary folder, which its user does not know.
+fn final_path(path: &Path) -> PathBuf {
+    match (path.parent().filter(|folder| is_unfinished(folder)).and_then(Path::parent), path.file_name()) {
+        (Some(folder), Some(name)) => folder.join(name),
+        _ => path.to_path_buf(),
     }
 }

@@ -3,6 +3,7 @@
 use std::{fmt, path::PathBuf};
 
 use sam_data::{Dataset, KnownSet, PhantomKind, Window, open_dataset};
+use sam_files::LossyPath;
 use serde::{Deserialize, Serialize};
 
 use crate::{ExperimentError, error::Result};
@@ -19,7 +20,7 @@ const PHANTOM_IMAGES: usize = 16;
 /// Only the location of the data is serialised; [`CaseSelection`](crate::CaseSelection) resolves and stores structures and window.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DataSource {
-    data: Option<PathBuf>,
+    data: Option<LossyPath>,
     set: Option<KnownSet>,
     phantom: Option<PhantomKind>,
     #[serde(skip)]
@@ -34,7 +35,8 @@ impl DataSource {
     /// With a known data set, the folder holds that set as it was downloaded; structures and window are then those of the set, unless
     /// others are given.
     pub fn folder(folder: impl Into<PathBuf>, set: Option<KnownSet>) -> Self {
-        Self { data: Some(folder.into()), set, ..Self::default() }
+        let folder: PathBuf = folder.into();
+        Self { data: Some(LossyPath::from(folder)), set, ..Self::default() }
     }
 
     /// Synthetic cases.

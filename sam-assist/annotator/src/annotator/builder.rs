@@ -1,16 +1,13 @@
 //! Builder of annotators.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use burn::tensor::backend::Backend;
 use sam_core::{EmbeddingCache, SamPredictor};
 use sam_data::{Scan, SliceAxis, Window};
 
 use super::Annotator;
-use crate::{AnnotateConfig, AnnotateError, cards};
+use crate::{AnnotateConfig, AnnotateError, cards::CardFiles};
 
 /// Builder of an [`Annotator`]: see [`Annotator::builder`].
 #[derive(Debug)]
@@ -22,7 +19,7 @@ pub struct AnnotatorBuilder<B: Backend> {
     axis: SliceAxis,
     window: Window,
     config: AnnotateConfig,
-    cards: Option<PathBuf>,
+    cards: Option<CardFiles>,
 }
 
 impl<B: Backend> AnnotatorBuilder<B> {
@@ -58,21 +55,19 @@ impl<B: Backend> AnnotatorBuilder<B> {
         Self { cache: Some(cache), ..self }
     }
 
-    /// Writes the card of each structure as soon as it is learned: to this file, or, if there are several structures, to one file for each
-    /// label value (`NAME-1.safetensors`).
-    pub fn save_cards(self, path: impl AsRef<Path>) -> Self {
-        Self { cards: Some(path.as_ref().to_path_buf()), ..self }
+    /// Writes the card of each structure as soon as it is learned: to the file that was given, or, if there are several structures, to one
+    /// file for each label value (`NAME-1.safetensors`).
+    pub fn save_cards(self, files: CardFiles) -> Self {
+        Self { cards: Some(files), ..self }
     }
 
     /// Checks everything and builds the annotator. Nothing is embedded yet.
     ///
     /// # Errors
-    /// [`AnnotateError::UnknownWeights`]; [`AnnotateError::Config`]; [`AnnotateError::Window`]; [`AnnotateError::CardFile`] if cards cannot
-    /// be written.
+    /// [`AnnotateError::UnknownWeights`]; [`AnnotateError::Config`]; [`AnnotateError::Window`].
     pub fn build(self) -> Result<Annotator<B>, AnnotateError> {
         let Self { predictor, scan, cache, axis, window, config, cards } = self;
         config.check()?;
-        cards.as_ref().map_or(Ok(()), cards::check_output)?;
         let weights_sha256 = predictor.weights_sha256().ok_or(AnnotateError::UnknownWeights)?.to_owned();
         let model = predictor.config().ok_or(AnnotateError::UnknownWeights)?.clone();
         let embedded = Mutex::new(None);

@@ -4,17 +4,14 @@ mod builder;
 mod reporter;
 mod run;
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::backend::Backend;
 use sam_core::{EmbeddingCache, EmbeddingStore, ImageFn, SamConfig, SamPredictor, SliceSource, StoreCounts};
 use sam_data::{ResolvedWindow, Scan, SliceAxis, SlicePlane, Stack, Window};
 
 pub use self::{builder::AnnotatorBuilder, run::Start};
-use crate::{AnnotateConfig, AnnotateError, Annotated, Annotations, Events};
+use crate::{AnnotateConfig, AnnotateError, Annotated, Annotations, Events, cards::CardFiles};
 
 /// Annotator of one scan with one model: learns structures from outlined slices and segments the other slices.
 ///
@@ -30,7 +27,7 @@ pub struct Annotator<B: Backend> {
     axis: SliceAxis,
     window: Window,
     config: AnnotateConfig,
-    cards: Option<PathBuf>,
+    cards: Option<CardFiles>,
     /// The view that was embedded last, and its embeddings.
     embedded: Mutex<Option<(View, Arc<EmbeddingStore<B>>)>>,
 }

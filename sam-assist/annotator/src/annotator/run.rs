@@ -18,10 +18,7 @@ use super::{
     Annotator, View,
     reporter::{Halt, Reporter},
 };
-use crate::{
-    AnnotateConfig, AnnotateError, Annotated, AnnotatedStructure, Annotations, Event, Events, cards,
-    output::trace_written,
-};
+use crate::{AnnotateConfig, AnnotateError, Annotated, AnnotatedStructure, Annotations, Event, Events, cards};
 
 /// Where learning starts: from the model or from cards. Cards can also replace learning.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -192,10 +189,8 @@ impl<'a, B: Backend> Run<'a, B> {
             return Err(Halt::Stopped);
         }
         let card = self.card(name, annotated, &learned).map_err(card_error)?;
-        if let Some(given) = &self.annotator.cards {
-            let path = cards::path_of(given, value, self.values.len() == 1);
-            card.save(&path).map_err(card_error)?;
-            trace_written(&path);
+        if let Some(files) = &self.annotator.cards {
+            let path = files.save(&card, value, self.values.len() == 1)?;
             reporter.tell(Event::CardSaved { structure: Arc::clone(name), path })?;
         }
         let (seconds, warm) = (learned.seconds, start.is_some());

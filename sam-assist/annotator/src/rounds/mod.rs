@@ -21,7 +21,7 @@ pub use self::{
     replay::{Replay, ReplayedRound},
 };
 use crate::{
-    AnnotateConfig, AnnotateError, Annotated, Annotations, Annotator, Events, Output, Start,
+    AnnotateConfig, AnnotateError, Annotated, Annotations, Annotator, CheckedOutput, Events, Start,
     annotator::View,
     session::{Header, Round, RoundResult, Session, SessionError},
 };
@@ -182,7 +182,7 @@ impl Session {
     ///
     /// # Errors
     /// [`SessionError::Object`] if an object is missing or damaged; [`AnnotateError::Write`] and others if a file cannot be written.
-    pub fn save(&self, scan: &Scan, output: &Output) -> Result<Option<Vec<PathBuf>>, AnnotateError> {
+    pub fn save(&self, scan: &Scan, output: &CheckedOutput) -> Result<Option<Vec<PathBuf>>, AnnotateError> {
         let Some(mask) = self.current()? else { return Ok(None) };
         let values = mask.values();
         let shown = |(value, _): &(&u16, &String)| values.is_empty() || values.contains(value);

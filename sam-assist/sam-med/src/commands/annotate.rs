@@ -1,15 +1,20 @@
 //! `sam-med annotate`: a whole scan from a few outlined slices, once or in rounds of a session.
 
+mod outputs;
 mod report;
 mod session;
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use burn::tensor::backend::Backend;
 use clap::Args;
-use sam_annotate::{Annotations, Annotator, Output, SliceList, Start, Weights, cards};
+use sam_annotate::{
+    Annotations, Annotator, CheckedOutput, Output, SliceList, Start, Weights,
+    cards::{self, CardFiles},
+};
 use sam_data::{LabelVolume, Scan};
+use sam_files::LossyPath;
 use serde::Serialize;
 
 use self::report::AnnotateReport;
@@ -37,7 +42,7 @@ pub struct Options {
     scan: ScanOptions,
     /// Label map with a few outlined slices; later a corrected mask
     #[arg(long, value_name = "FILE", required_unless_present = "session")]
-    annotations: Option<PathBuf>,
+    annotations: Option<LossyPath>,
     /// Slices that show no structure, counted from 0, such as 3,60-64
     #[arg(long, value_name = "SLICES", default_value_t, hide_default_value = true)]
     empty: SliceList,
@@ -69,26 +74,26 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
 
 /// Annotates a scan.
 pub(super) fn annotate(options: &Options, console: &Console) -> Result<AnnotateReport> {
+    options.check(&options.plan(console))?;
     let scan = Arc::new(options.scan.read(console)?);
     let output = options.output(&scan)?;
-    if let Some(path) = &options.learning.save_card {
-        cards::check_output(path)?;
-    }
     let annotations = options.annotations.as_deref();
     let labels = annotations.map(|path| ScanOptions::read_labels(&scan, path)).transpose()?;
+    let plan = options.full_plan(&scan, labels.as_ref(), console)?;
+    options.check(&plan)?;
     let model = &options.compute.model;
     let weights = model.locate(console)?;
+    let plan = options.accept_kept(plan, &scan, &weights)?;
+    let output = output.checked(plan.open()?)?;
     model.backend.run(AnnotateJob { options, console, scan, output, labels, weights: &weights })
 }
 
 impl Options {
     /// The output of the mask, with these options in its record.
     fn output(&self, scan: &Scan) -> Result<Output> {
-        // A session has its own copy of the outlines, so the mask may overwrite the file that was given.
-        let annotations = self.annotations.as_deref().filter(|_| self.session.session.is_none());
-        let inputs: Vec<_> = annotations.map(|path| ("--annotations", path)).into_iter().collect();
-        let mut output = self.scan.output(scan, &inputs)?;
-        output.fields.extend(record::saved_options("annotate", self));
+        let mut output = self.scan.output();
+        output.check(scan)?;
+        output.fields.extend(record::saved_options("annotate", self)?);
         Ok(output)
     }
 }
@@ -98,7 +103,7 @@ struct AnnotateJob<'a> {
     options: &'a Options,
     console: &'a Console,
     scan: Arc<Scan>,
-    output: Output,
+    output: CheckedOutput,
     labels: Option<LabelVolume>,
     weights: &'a Weights,
 }
@@ -120,7 +125,7 @@ impl Job for AnnotateJob<'_> {
             builder = builder.cache(cache);
         }
         if let Some(path) = &learning.save_card {
-            builder = builder.save_cards(path);
+            builder = builder.save_cards(CardFiles::new(path, self.output.outputs().clone()));
         }
         let annotator = builder.build()?;
         if let Some(folder) = &session.session {
@@ -133,7 +138,12 @@ impl Job for AnnotateJob<'_> {
 
 impl AnnotateJob<'_> {
     /// Annotates without a session.
-    fn once<B: Backend>(&self, annotator: &Annotator<B>, start: Start, output: &Output) -> Result<AnnotateReport> {
+    fn once<B: Backend>(
+        &self,
+        annotator: &Annotator<B>,
+        start: Start,
+        output: &CheckedOutput,
+    ) -> Result<AnnotateReport> {
         let labels =
             self.labels.clone().context("--annotations FILE is needed: a label map with a few outlined slices")?;
         let names = self.options.structures.names()?;

@@ -1,6 +1,6 @@
 //! `sam-med automatic`: segments everything on an image, from a grid of clicks.
 
-use std::{fmt, path::PathBuf};
+use std::fmt;
 
 use anyhow::Result;
 use burn::tensor::backend::Backend;
@@ -12,9 +12,17 @@ use sam_experiments::{
     Environment,
     picture::{Panel, grid},
 };
+use sam_files::LossyPath;
 use serde::Serialize;
 
-use crate::{backend::Job, console::Console, exit::Failure, options::ModelOptions, progress::ProgressBars, record};
+use crate::{
+    backend::Job,
+    console::Console,
+    exit::Failure,
+    options::{ModelOptions, OutputOptions},
+    progress::ProgressBars,
+    record,
+};
 
 /// Find everything on an image, from a grid of clicks.
 #[derive(Debug, Clone, Args, Serialize)]
@@ -28,10 +36,10 @@ Examples:
 pub struct Options {
     /// The image: .png, 8-bit grey or RGB
     #[arg(long, value_name = "FILE")]
-    image: PathBuf,
+    image: LossyPath,
     /// Folder for the results
     #[arg(long, value_name = "DIR", default_value = "automatic-results")]
-    out: PathBuf,
+    out: LossyPath,
     /// Clicks along each side of the image
     #[arg(long, default_value_t = 32, value_name = "COUNT")]
     points_per_side: usize,
@@ -53,6 +61,9 @@ pub struct Options {
     #[command(flatten)]
     #[serde(flatten)]
     model: ModelOptions,
+    #[command(flatten)]
+    #[serde(skip_serializing)]
+    outputs: OutputOptions,
 }
 
 /// Finds masks, and writes them.
@@ -60,9 +71,15 @@ pub struct Options {
 /// # Errors
 /// If the image or the weights cannot be read, or the results cannot be written. [`Failure::Stopped`].
 pub fn run(options: &Options, console: &Console) -> Result<()> {
+    let path = |name: &str| options.out.join(name);
+    let plan = options.model.plan(options.outputs.plan(console)).input("--image", &options.image).folder(&options.out);
+    let plan =
+        plan.output("masks.json of --out", path("masks.json")).output("overlay.png of --out", path("overlay.png"));
+    let plan = plan.record("options.json of --out", path("options.json"));
+    plan.check()?;
     let image = sam_data::read_levels(&options.image, &Window::default())?;
     let weights = options.model.locate(console)?;
-    record::create_folder(&options.out)?;
+    let outputs = plan.open()?;
     let config = AutomaticConfig::default()
         .with_points_per_side(options.points_per_side)
         .with_pred_iou_threshold(options.pred_iou_threshold)
@@ -74,10 +91,11 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
     let (masks, environment) = options.model.backend.run(job)?;
 
     let results = serde_json::json!({ "config": config, "environment": environment, "masks": masks });
-    record::write_json(options.out.join("masks.json"), &results)?;
+    outputs.write_json(path("masks.json"), &results)?;
     let panel = masks.iter().fold(Panel::new(&image), |panel, found| panel.found(found.mask().view()));
-    sam_data::write_rgb(options.out.join("overlay.png"), grid(&[panel], 1).view())?;
-    record::write_json(options.out.join("options.json"), &record::saved_options("automatic", options))?;
+    let picture = grid(&[panel], 1);
+    outputs.stage(path("overlay.png"), |staged| anyhow::Ok(sam_data::write_rgb(staged, picture.view())?))?;
+    outputs.publish_with_record(path("options.json"), record::saved_options("automatic", options)?)?;
     console.result(&AutomaticReport { masks: masks.len(), folder: options.out.clone() })
 }
 
@@ -110,7 +128,7 @@ impl Job for AutomaticJob<'_> {
 #[derive(Debug, Serialize)]
 struct AutomaticReport {
     masks: usize,
-    folder: PathBuf,
+    folder: LossyPath,
 }
 
 impl fmt::Display for AutomaticReport {

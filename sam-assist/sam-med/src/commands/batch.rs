@@ -9,15 +9,18 @@
 
 use std::{fmt, ops::ControlFlow, path::PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::{Args, Parser};
 use sam_annotate::batch::{Batch, BatchEvent, BatchSummary, Case, Fields, Merged, Outcome, Records, Shard, read_cases};
+use sam_files::{LossyPath, OutputPlan};
 use serde::Serialize;
 
 use super::annotate;
 use crate::{
     console::Console,
     exit::{Failure, Status},
+    options::OutputOptions,
+    record,
 };
 
 /// Annotate many scans, on one machine or on many at the same time.
@@ -36,16 +39,18 @@ A case that is done is never done again: start a killed batch again with the sam
 pub struct Options {
     /// CSV table with a case in each line
     #[arg(long, value_name = "FILE")]
-    cases: PathBuf,
+    cases: LossyPath,
     /// Folder of the records of all cases; the same one for all shards
     #[arg(long, value_name = "DIR")]
-    records: PathBuf,
+    records: LossyPath,
     /// Part of the cases to do here: 2/4 is the second of four
     #[arg(long, value_name = "PART/OF", default_value_t, hide_default_value = true)]
     shard: Shard,
     /// Do no case; join the records of all shards into one table: .csv or .json
     #[arg(long, value_name = "FILE", conflicts_with = "shard")]
-    merge: Option<PathBuf>,
+    merge: Option<LossyPath>,
+    #[command(flatten)]
+    outputs: OutputOptions,
     /// Options of annotate for all cases
     #[arg(last = true, value_name = "OPTIONS")]
     common: Vec<String>,
@@ -67,8 +72,9 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
     let cases = read_cases(&options.cases, &options.common, |fields| parse(fields, &options.common))?;
     let records = Records::open(&options.records)?;
     if let Some(path) = &options.merge {
-        return merge(&cases, &records, path, console);
+        return merge(options, &cases, &records, path, console);
     }
+    check_outputs(options, &cases, console)?;
     let work = |case: &Case<annotate::Options>| match annotate::annotate(&case.work, console) {
         Ok(_) => Ok(ControlFlow::Continue(())),
         // A stopped case has not failed.
@@ -114,9 +120,40 @@ fn tell(event: &BatchEvent<'_, annotate::Options>, console: &Console) {
     }
 }
 
+/// Checks the outputs of all cases against all inputs, before the first case begins, and tells which cannot be written as it is.
+fn check_outputs(options: &Options, cases: &[Case<annotate::Options>], console: &Console) -> Result<()> {
+    let plan = OutputPlan::new().input("--cases", &options.cases).input("--records", &options.records);
+    let plan = cases.iter().fold(plan, |plan, case| plan.join(case.work.plan(console)));
+    plan.check_conflicts()?;
+    for case in cases {
+        if let Err(error) = case.work.plan(console).check() {
+            console.warn(format_args!("warning: {} cannot be written: {:#}", case.name(), anyhow::Error::from(error)));
+        }
+    }
+    Ok(())
+}
+
 /// Joins all records into one table.
-fn merge(cases: &[Case<annotate::Options>], records: &Records, path: &PathBuf, console: &Console) -> Result<()> {
-    let Merged { done, failed, missing, .. } = records.merge(cases, path)?;
+fn merge(
+    options: &Options,
+    cases: &[Case<annotate::Options>],
+    records: &Records,
+    path: &LossyPath,
+    console: &Console,
+) -> Result<()> {
+    // Beside a table that is JSON itself, `NAME.json` would be the table.
+    let mut record = path.as_os_str().to_owned();
+    record.push(".record.json");
+    let record = PathBuf::from(record);
+    let plan = options.outputs.plan(console).input("--cases", &options.cases).input("--records", &options.records);
+    let outputs = plan.output("--merge", path).record("the record of --merge", &record).open()?;
+    let mut merged = None;
+    outputs.stage(path, |staged| {
+        merged = Some(records.merge(cases, staged)?);
+        anyhow::Ok(())
+    })?;
+    outputs.publish_with_record(&record, record::saved_options("batch", &serde_json::json!({ "merge": path }))?)?;
+    let Merged { done, failed, missing, .. } = merged.context("the table was staged")?;
     console.result(&MergeReport { written: path.clone(), done, failed, missing })?;
     if failed + missing > 0 {
         bail!("{failed} cases failed, and {missing} were not done yet");
@@ -149,7 +186,7 @@ impl fmt::Display for BatchReport {
 /// The result of a merge.
 #[derive(Debug, Serialize)]
 struct MergeReport {
-    written: PathBuf,
+    written: LossyPath,
     done: usize,
     failed: usize,
     missing: usize,

@@ -1,14 +1,11 @@
 //! `sam-med cards`: the contents of prompt cards.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fmt, path::Path};
 
 use anyhow::Result;
 use clap::Args;
 use sam_assist::{CardMetadata, PromptCard};
+use sam_files::LossyPath;
 use serde::Serialize;
 
 use crate::console::Console;
@@ -22,7 +19,7 @@ Examples:
   sam-med cards cards/liver.safetensors --json")]
 pub struct Options {
     /// A folder of cards, or one card
-    path: PathBuf,
+    path: LossyPath,
 }
 
 /// Prints cards.
@@ -36,7 +33,7 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
     let mut cards = Vec::new();
     for (path, card) in PromptCard::list(&options.path)? {
         match card {
-            Ok(card) => cards.push(ListedCard { path, metadata: card.metadata().clone() }),
+            Ok(card) => cards.push(ListedCard { path: path.into(), metadata: card.metadata().clone() }),
             Err(error) => console.warn(format_args!("not shown: {:#}", anyhow::Error::from(error))),
         }
     }
@@ -52,7 +49,7 @@ struct CardList {
 /// A row of the table.
 #[derive(Debug, Serialize)]
 struct ListedCard {
-    path: PathBuf,
+    path: LossyPath,
     #[serde(flatten)]
     metadata: CardMetadata,
 }

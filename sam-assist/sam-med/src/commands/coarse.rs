@@ -1,19 +1,19 @@
 //! `sam-med coarse`: the paper's Table 5 on a folder of scans: coarse masks of PANet and SAP-Net from annotated slices, without prompts.
 
-use std::{fmt, path::PathBuf};
+use std::fmt;
 
 use anyhow::Result;
 use clap::Args;
 use sam_eval::{MaskScore, protocol::FewSlices};
 use sam_experiments::{CoarseProtocol, TrialConfig, Variant, mask_table, scores};
+use sam_files::LossyPath;
 use sam_prompt::SliceSelection;
 use serde::Serialize;
-use serde_json::json;
 
 use super::evaluate::ProtocolJob;
 use crate::{
     console::Console,
-    options::{ComputeOptions, DataOptions, read_config},
+    options::{ComputeOptions, DataOptions, OutputOptions, read_config},
     record,
 };
 
@@ -56,10 +56,13 @@ pub struct Options {
     sapnet: String,
     /// File for options, config and every score: .json
     #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
+    out: Option<LossyPath>,
     #[command(flatten)]
     #[serde(flatten)]
     compute: ComputeOptions,
+    #[command(flatten)]
+    #[serde(skip_serializing)]
+    outputs: OutputOptions,
 }
 
 /// Runs the comparison, and writes the scores.
@@ -67,6 +70,9 @@ pub struct Options {
 /// # Errors
 /// If the config is invalid, the data cannot be read, or the scores cannot be written. [`sam_experiments::ExperimentError::Stopped`].
 pub fn run(options: &Options, console: &Console) -> Result<()> {
+    let plan = options.compute.model.plan(options.data.plan(options.outputs.plan(console)));
+    let plan = options.out.iter().fold(plan, |plan, path| plan.record("--out", path));
+    plan.check()?;
     let slices = FewSlices {
         annotated: vec![options.slices],
         annotated_empty: options.empty_slices,
@@ -82,13 +88,15 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
     };
     let compute = &options.compute;
     let weights = compute.model.locate(console)?;
+    let outputs = plan.open()?;
     let job = ProtocolJob { protocol: &protocol, compute, weights: &weights, console };
     let (runs, _) = compute.model.backend.run(job)?;
     let scores = scores(runs);
     if let Some(path) = &options.out {
-        let mut results = record::saved_options("coarse", options);
-        results.extend([("config".to_owned(), json!(protocol)), ("scores".to_owned(), json!(scores))]);
-        record::write_json(path, &results)?;
+        let mut results = record::saved_options("coarse", options)?;
+        results.insert("config".to_owned(), record::to_json(&protocol)?);
+        results.insert("scores".to_owned(), record::to_json(&scores)?);
+        outputs.publish_with_record(path, results)?;
     }
     console.result(&CoarseReport { scores })
 }

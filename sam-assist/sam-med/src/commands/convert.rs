@@ -1,13 +1,14 @@
 //! `sam-med convert`: converts a checkpoint to safetensors, optionally in half precision.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, path::Path};
 
 use anyhow::Result;
 use clap::Args;
 use sam_core::{Checkpoint, EncoderConfig, Precision};
+use sam_files::LossyPath;
 use serde::Serialize;
 
-use crate::console::Console;
+use crate::{console::Console, options::OutputOptions};
 
 /// Convert a checkpoint to safetensors: smaller in half precision, opened without copying.
 #[derive(Debug, Clone, Args)]
@@ -20,13 +21,15 @@ Examples:
 pub struct Options {
     /// The checkpoint: .pth, .pt or .safetensors
     #[arg(long, value_name = "FILE")]
-    weights: PathBuf,
+    weights: LossyPath,
     /// The new file: .safetensors
     #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    out: LossyPath,
     /// Precision of the stored numbers: f32, f16 or bf16
     #[arg(long, default_value_t, value_name = "TYPE")]
     precision: Precision,
+    #[command(flatten)]
+    outputs: OutputOptions,
 }
 
 /// Converts a checkpoint.
@@ -34,13 +37,16 @@ pub struct Options {
 /// # Errors
 /// If the checkpoint cannot be read, or the new file cannot be written.
 pub fn run(options: &Options, console: &Console) -> Result<()> {
+    let plan = options.outputs.plan(console).input("--weights", &options.weights).output("--out", &options.out);
+    plan.check()?;
     let checkpoint = Checkpoint::open(&options.weights)?;
     let model = match checkpoint.config()?.encoder {
         EncoderConfig::Vit(vit) => format!("ViT of {} blocks at {} pixels", vit.depth, vit.image_size),
         EncoderConfig::TinyVit(tiny) => format!("TinyViT at {} pixels", tiny.image_size),
         _ => "another image encoder".to_owned(),
     };
-    checkpoint.save_safetensors(&options.out, options.precision)?;
+    let save = |staged: &Path| anyhow::Ok(checkpoint.save_safetensors(staged, options.precision)?);
+    plan.open()?.write_now(&options.out, save)?;
     console.result(&ConvertReport { model, tensors: checkpoint.shapes().len(), written: options.out.clone() })
 }
 
@@ -49,7 +55,7 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
 struct ConvertReport {
     model: String,
     tensors: usize,
-    written: PathBuf,
+    written: LossyPath,
 }
 
 impl fmt::Display for ConvertReport {

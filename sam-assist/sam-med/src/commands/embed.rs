@@ -1,12 +1,13 @@
 //! `sam-med embed`: time and memory of the image encoder.
 
-use std::{fmt, path::PathBuf, time::Instant};
+use std::{fmt, time::Instant};
 
 use anyhow::Result;
 use burn::tensor::backend::Backend;
 use clap::{Args, ValueEnum};
 use sam_core::{Checkpoint, Precision, SamConfig, SamPredictor};
 use sam_data::ndarray::Array3;
+use sam_files::LossyPath;
 use sam_prompt::{BoundingBox, Prompts};
 use serde::Serialize;
 
@@ -51,7 +52,7 @@ pub struct Options {
     model: Variant,
     /// Checkpoint of any SAM in place of random weights
     #[arg(long, value_name = "FILE")]
-    weights: Option<PathBuf>,
+    weights: Option<LossyPath>,
     /// Precision of the image encoder: f32, f16 or bf16
     #[arg(long, default_value_t, value_name = "TYPE")]
     precision: Precision,

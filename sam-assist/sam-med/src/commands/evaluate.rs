@@ -16,13 +16,14 @@ use sam_experiments::{
     Environment, GeneratorProtocol, LearningConfigs, PromptingProtocol, Protocol, Run, Setup, TrialConfig, curves,
     mask_table, scores,
 };
+use sam_files::{LossyPath, OutputPlan, Outputs};
 use sam_prompt::{SamplingScheme, SliceSelection};
 use serde::Serialize;
 
 use crate::{
     backend::Job,
     console::Console,
-    options::{ComputeOptions, DataOptions, read_config},
+    options::{ComputeOptions, DataOptions, OutputOptions, read_config},
     progress::ExperimentBars,
     record,
 };
@@ -49,10 +50,13 @@ pub struct Options {
     generators: GeneratorOptions,
     /// Folder for the results
     #[arg(long, value_name = "DIR", default_value = "results")]
-    out: PathBuf,
+    out: LossyPath,
     #[command(flatten)]
     #[serde(flatten)]
     compute: ComputeOptions,
+    #[command(flatten)]
+    #[serde(skip_serializing)]
+    outputs: OutputOptions,
 }
 
 /// What is learned and tested.
@@ -135,18 +139,34 @@ fn selection(text: &str) -> Result<SliceSelection> {
 /// If the config is invalid, the data cannot be read, or the results cannot be written. [`sam_experiments::ExperimentError::Stopped`].
 pub fn run(options: &Options, console: &Console) -> Result<()> {
     let learning = LearningConfigs::default().with(options.protocol.sampling, &options.protocol.learning)?;
+    let plan = options.plan(console);
+    plan.check()?;
     let weights = options.compute.model.locate(console)?;
-    record::create_folder(&options.out)?;
+    let outputs = plan.open()?;
     let report = if options.generators.auto.is_empty() {
-        options.prompting(learning, &weights, console)?
+        options.prompting(learning, &weights, &outputs, console)?
     } else {
-        options.generating(learning, &weights, console)?
+        options.generating(learning, &weights, &outputs, console)?
     };
-    record::write_json(options.out.join("options.json"), &record::saved_options("evaluate", options))?;
+    outputs.publish_with_record(options.path("options.json"), record::saved_options("evaluate", options)?)?;
     console.result(&report)
 }
 
 impl Options {
+    /// What is read and written.
+    fn plan(&self, console: &Console) -> OutputPlan {
+        let plan = self.compute.model.plan(self.data.plan(self.outputs.plan(console))).folder(&self.out);
+        let is_drawn = self.generators.auto.is_empty();
+        let names = ["results.json", "table.md", "curves.svg"].into_iter().take(if is_drawn { 3 } else { 2 });
+        let plan = names.fold(plan, |plan, name| plan.output(&format!("{name} of --out"), self.path(name)));
+        plan.record("options.json of --out", self.path("options.json"))
+    }
+
+    /// A file of the results.
+    fn path(&self, name: &str) -> PathBuf {
+        self.out.join(name)
+    }
+
     /// The trials, with these numbers of annotated slices with and without the structure.
     fn trials(&self, annotated: Vec<usize>, annotated_empty: usize, tested_empty: usize) -> TrialConfig {
         let ProtocolOptions { test_slices, selection, seed, repeats, .. } = self.protocol;
@@ -162,7 +182,13 @@ impl Options {
     }
 
     /// Evaluates simulated prompts.
-    fn prompting(&self, learning: LearningConfigs, weights: &Weights, console: &Console) -> Result<EvaluateReport> {
+    fn prompting(
+        &self,
+        learning: LearningConfigs,
+        weights: &Weights,
+        outputs: &Outputs,
+        console: &Console,
+    ) -> Result<EvaluateReport> {
         let ProtocolOptions { sampling, feed_back, slices, prompts, .. } = &self.protocol;
         let protocol = PromptingProtocol {
             trials: self.trials(slices.clone(), 0, 0),
@@ -173,7 +199,7 @@ impl Options {
         let (runs, environment) = self.compute.model.backend.run(self.job(&protocol, weights, console))?;
         let records = scores(runs);
         let results = serde_json::json!({ "config": protocol, "environment": environment, "records": records });
-        record::write_json(self.out.join("results.json"), &results)?;
+        outputs.write_json(self.path("results.json"), &results)?;
 
         let table = ResultsTable::new(&records, Spread::Slices)?;
         let interactions = InteractionTable::new(&records)?;
@@ -182,15 +208,21 @@ impl Options {
             text = format!("{text}\n{interactions}");
             markdown = format!("{markdown}\n{}", interactions.to_markdown());
         }
-        record::write_text(self.out.join("table.md"), &markdown)?;
+        outputs.write(self.path("table.md"), |file| file.write_all(markdown.as_bytes()))?;
         if let Some(picture) = curves::picture(&table, &interactions)? {
-            record::write_text(self.out.join("curves.svg"), &picture)?;
+            outputs.write(self.path("curves.svg"), |file| file.write_all(picture.as_bytes()))?;
         }
         Ok(EvaluateReport { folder: self.out.clone(), results: Scores::Records(records), table: text })
     }
 
     /// Evaluates generators.
-    fn generating(&self, learning: LearningConfigs, weights: &Weights, console: &Console) -> Result<EvaluateReport> {
+    fn generating(
+        &self,
+        learning: LearningConfigs,
+        weights: &Weights,
+        outputs: &Outputs,
+        console: &Console,
+    ) -> Result<EvaluateReport> {
         let GeneratorOptions { auto, empty_slices, hand_over, generators } = &self.generators;
         let config: GeneratorConfig = read_config("--generators", generators)?;
         let annotated = self.protocol.slices.iter().copied().max();
@@ -206,9 +238,9 @@ impl Options {
         let (runs, environment) = self.compute.model.backend.run(self.job(&protocol, weights, console))?;
         let scores = scores(runs);
         let results = serde_json::json!({ "config": protocol, "environment": environment, "scores": scores });
-        record::write_json(self.out.join("results.json"), &results)?;
+        outputs.write_json(self.path("results.json"), &results)?;
         let table = mask_table(&scores);
-        record::write_text(self.out.join("table.md"), &table)?;
+        outputs.write(self.path("table.md"), |file| file.write_all(table.as_bytes()))?;
         Ok(EvaluateReport { folder: self.out.clone(), results: Scores::Masks(scores), table })
     }
 }
@@ -240,7 +272,7 @@ impl<P: Protocol<Outcome = Run<T>> + Sync, T: Send> Job for ProtocolJob<'_, P> {
 /// The result of `evaluate`.
 #[derive(Debug, Serialize)]
 struct EvaluateReport {
-    folder: PathBuf,
+    folder: LossyPath,
     #[serde(flatten)]
     results: Scores,
     #[serde(skip)]

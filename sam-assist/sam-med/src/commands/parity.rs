@@ -1,9 +1,8 @@
 //! `sam-med parity`: the models against reference tensors of the official implementations.
 
-use std::path::PathBuf;
-
 use anyhow::{Result, bail};
 use clap::Args;
+use sam_files::LossyPath;
 
 use crate::{
     backend::BackendChoice,
@@ -23,10 +22,10 @@ Examples:
 pub struct Options {
     /// Folder of reference tensors
     #[arg(long, value_name = "DIR")]
-    goldens: PathBuf,
+    goldens: LossyPath,
     /// LiteMedSAM's checkpoint
     #[arg(long, value_name = "FILE")]
-    weights: Option<PathBuf>,
+    weights: Option<LossyPath>,
     /// Backend that computes
     #[arg(long, value_enum, default_value_t, value_name = "NAME", hide_possible_values = true)]
     backend: BackendChoice,
@@ -37,7 +36,7 @@ pub struct Options {
 /// # Errors
 /// If a tensor cannot be read, or differs by more than the tolerance.
 pub fn run(options: &Options, console: &Console) -> Result<()> {
-    let goldens = Goldens::open(&options.goldens)?;
+    let goldens = Goldens::open(&*options.goldens)?;
     let report = options.backend.run(ParityJob { goldens: &goldens, lite_weights: options.weights.as_deref() })?;
     console.result(&report)?;
     let failed = report.comparisons.iter().filter(|comparison| !comparison.passed).count();

@@ -3,12 +3,7 @@
 //! The prompts are points, boxes, scribbles, lassos and drawn masks for any number of objects and slices, in pixels or in patient
 //! millimetres; the schema is documented at [`sam_prompt::PromptDocument`].
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, fmt, path::Path, sync::Arc};
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::backend::Backend;
@@ -21,6 +16,7 @@ use sam_data::{
     LabelVolume, Scan, Segment, SliceAxis, SlicePlane, Window,
     ndarray::{Array2, Array3, Axis},
 };
+use sam_files::LossyPath;
 use sam_prompt::{
     MASK_STRENGTH, ObjectPrompts, PromptDocument, Prompts, SlicePrompts, mask_logits,
     progress::{Progress, Stage},
@@ -52,7 +48,7 @@ pub struct Options {
     scan: ScanOptions,
     /// The prompts: .json
     #[arg(long, value_name = "FILE", help_heading = "Prompts")]
-    prompts: PathBuf,
+    prompts: LossyPath,
     /// auto, abdomen, lung, brain, bone, percentile or LO:HI
     #[arg(long, default_value = "auto", allow_hyphen_values = true, help_heading = "Prompts")]
     window: Window,
@@ -72,10 +68,14 @@ pub struct Options {
 /// # Errors
 /// If an input cannot be read or does not fit the others, or an output cannot be written. [`Failure::Stopped`].
 pub fn run(options: &Options, console: &Console) -> Result<()> {
+    let plan = options.compute.model.plan(options.scan.plan(console)).input("--prompts", &options.prompts);
+    plan.check()?;
     let scan = Arc::new(options.scan.read(console)?);
-    let output = options.scan.output(&scan, &[])?;
+    let output = options.scan.output();
+    output.check(&scan)?;
     let (plane, objects) = read_prompts(&options.prompts, &scan)?;
     let weights = options.compute.model.locate(console)?;
+    let output = output.checked(plan.inputs("--image", scan.files()).open()?)?;
     let job = PredictJob { options, console, scan: &scan, plane: &plane, objects: &objects, weights: &weights };
     let Predicted { labels, record } = options.compute.model.backend.run(job)?;
 
@@ -83,6 +83,7 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
     let segments: Vec<_> = objects.iter().zip(1..).map(segment).collect();
     let mask = LabelVolume { labels, grid: scan.volume().grid.clone() };
     let written = output.write(&scan, &mask, &segments, "", record)?;
+    let written = written.into_iter().map(LossyPath::from).collect();
     let report = |(object, value): (&ObjectPrompts, u16)| ObjectReport {
         name: object.name.clone(),
         value,
@@ -176,7 +177,7 @@ impl Job for PredictJob<'_> {
                 return Err(Failure::Stopped("nothing was written").into());
             }
         }
-        let mut record = record::saved_options("predict", self.options);
+        let mut record = record::saved_options("predict", self.options)?;
         record.insert("environment".to_owned(), json!(environment));
         Ok(Predicted { labels, record })
     }
@@ -226,7 +227,7 @@ impl PredictJob<'_> {
 #[derive(Debug, Serialize)]
 struct PredictReport {
     objects: Vec<ObjectReport>,
-    written: Vec<PathBuf>,
+    written: Vec<LossyPath>,
 }
 
 /// An object that was segmented.

@@ -1,6 +1,10 @@
 //! `sam-med quickstart`: learning and segmentation in one run, on a synthetic scan or on the user's scan.
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::Result;
 use burn::tensor::backend::Backend;
@@ -17,10 +21,17 @@ use sam_experiments::{
     Environment, Setup,
     quickstart::{Quickstart, QuickstartResult},
 };
+use sam_files::{LossyPath, OutputPlan, Outputs};
 use sam_prompt::{PromptKind, SliceSelection};
 use serde::Serialize;
 
-use crate::{backend::Job, console::Console, options::ModelOptions, progress::ExperimentBars, record};
+use crate::{
+    backend::Job,
+    console::Console,
+    options::{ModelOptions, OutputOptions},
+    progress::ExperimentBars,
+    record,
+};
 
 /// Learn a structure of a synthetic scan from two outlined slices, and segment the rest.
 #[derive(Debug, Clone, Args, Serialize)]
@@ -36,10 +47,10 @@ Examples:
 pub struct Options {
     /// A scan in place of the synthetic one: .nii or .nii.gz
     #[arg(long, value_name = "FILE", requires = "labels")]
-    image: Option<PathBuf>,
+    image: Option<LossyPath>,
     /// Its label map
     #[arg(long, value_name = "FILE", requires = "image")]
-    labels: Option<PathBuf>,
+    labels: Option<LossyPath>,
     /// Name of a structure (liver, spleen, right kidney, ...) or a label value
     #[arg(long, default_value = "spleen")]
     structure: String,
@@ -54,10 +65,13 @@ pub struct Options {
     seed: u64,
     /// Folder for the results
     #[arg(long, value_name = "DIR", default_value = "quickstart-results")]
-    out: PathBuf,
+    out: LossyPath,
     #[command(flatten)]
     #[serde(flatten)]
     model: ModelOptions,
+    #[command(flatten)]
+    #[serde(skip_serializing)]
+    outputs: OutputOptions,
 }
 
 /// A scan with its ground truth.
@@ -74,9 +88,11 @@ struct Known {
 /// If the scan or the weights cannot be read, the structure is on too few slices, or the results cannot be written.
 /// [`sam_experiments::ExperimentError::Stopped`].
 pub fn run(options: &Options, console: &Console) -> Result<()> {
+    let plan = options.plan(console);
+    plan.check()?;
     let Known { name, volume, labels, table } = options.known()?;
     let weights = options.model.locate(console)?;
-    record::create_folder(&options.out)?;
+    let outputs = plan.open()?;
     let quickstart = Quickstart {
         scan: name.to_owned(),
         structure: table.parse_structures(&options.structure)?.remove(0),
@@ -101,13 +117,10 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
     };
     let (result, environment) = options.model.backend.run(job)?;
 
-    let path = |name: &str| options.out.join(name);
-    sam_data::write_labels(path("mask.nii.gz"), result.mask.view(), &volume)?;
-    sam_data::write_volume(path("image.nii.gz"), &volume)?;
-    sam_data::write_rgb(path("overlay.png"), result.picture.view())?;
+    options.write(&outputs, &result, &volume)?;
     let results = serde_json::json!({ "config": quickstart, "environment": environment, "records": result.records });
-    record::write_json(path("results.json"), &results)?;
-    record::write_json(path("options.json"), &record::saved_options("quickstart", options))?;
+    outputs.write_json(options.path("results.json"), &results)?;
+    outputs.publish_with_record(options.path("options.json"), record::saved_options("quickstart", options)?)?;
     console.result(&QuickstartReport {
         folder: options.out.clone(),
         structure: quickstart.structure.name,
@@ -119,7 +132,33 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
     })
 }
 
+/// The files of the results, but for their record.
+const RESULTS: [&str; 4] = ["mask.nii.gz", "image.nii.gz", "overlay.png", "results.json"];
+
 impl Options {
+    /// What is read and written.
+    fn plan(&self, console: &Console) -> OutputPlan {
+        let plan = self.model.plan(self.outputs.plan(console)).folder(&self.out);
+        let plan = plan.inputs("--image", &self.image).inputs("--labels", &self.labels);
+        let plan = plan.inputs("the names beside --labels", self.labels.as_deref().map(names_beside));
+        let plan = RESULTS.iter().fold(plan, |plan, name| plan.output(&format!("{name} of --out"), self.path(name)));
+        plan.record("options.json of --out", self.path("options.json"))
+    }
+
+    /// A file of the results.
+    fn path(&self, name: &str) -> PathBuf {
+        self.out.join(name)
+    }
+
+    /// Writes the mask, the scan and the picture.
+    fn write(&self, outputs: &Outputs, result: &QuickstartResult, volume: &Volume) -> Result<()> {
+        let mask = |staged: &Path| anyhow::Ok(sam_data::write_labels(staged, result.mask.view(), volume)?);
+        outputs.stage(self.path("mask.nii.gz"), mask)?;
+        outputs.stage(self.path("image.nii.gz"), |staged| anyhow::Ok(sam_data::write_volume(staged, volume)?))?;
+        let picture = |staged: &Path| anyhow::Ok(sam_data::write_rgb(staged, result.picture.view())?);
+        outputs.stage(self.path("overlay.png"), picture)
+    }
+
     /// The user's scan, or a synthetic one.
     fn known(&self) -> Result<Known> {
         let (Some(image), Some(path)) = (&self.image, &self.labels) else {
@@ -130,10 +169,15 @@ impl Options {
         let scan = Scan::open(image, None)?;
         let labels = scan.read_labels(path)?;
         // A file with structure names may be next to the label map.
-        let names = path.with_file_name("labels.json");
+        let names = names_beside(path);
         let table = if names.is_file() { LabelTable::read(&names)? } else { LabelTable::default() };
         Ok(Known { name: "scan", volume: scan.volume().clone(), labels, table })
     }
+}
+
+/// The file with structure names beside a label map.
+fn names_beside(labels: &Path) -> PathBuf {
+    labels.with_file_name("labels.json")
 }
 
 /// A quickstart, to be run on a backend.
@@ -162,7 +206,7 @@ impl Job for QuickstartJob<'_> {
 /// The result of `quickstart`.
 #[derive(Debug, Serialize)]
 struct QuickstartReport {
-    folder: PathBuf,
+    folder: LossyPath,
     structure: String,
     outlined: Vec<usize>,
     learning_seconds: f64,

@@ -1,15 +1,16 @@
 //! `sam-med review`: review of a mask in the browser: its slices are corrected, accepted or rejected.
 
 mod open;
+pub(super) mod outputs;
 
 use std::{
     fmt,
-    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use anyhow::{Context, Result};
 use clap::Args;
+use sam_files::LossyPath;
 use sam_review::{Desk, ScanDesk, Server};
 use serde::Serialize;
 
@@ -37,7 +38,7 @@ pub struct Options {
     scan: ScanOptions,
     /// The mask to review: a label map on the scan's grid
     #[arg(long, value_name = "FILE", required_unless_present = "session", help_heading = "Review")]
-    mask: Option<PathBuf>,
+    mask: Option<LossyPath>,
     /// Session of `sam-med annotate` to review; it keeps each decision at once
     #[arg(
         long,
@@ -45,10 +46,10 @@ pub struct Options {
         conflicts_with_all = ["mask", "labels", "card", "ranking", "window", "axis"],
         help_heading = "Review"
     )]
-    session: Option<PathBuf>,
+    session: Option<LossyPath>,
     /// Slices to look at first: a JSON file such as [{"slice": 3, "trust": 0.2}]
     #[arg(long, value_name = "FILE", help_heading = "Review")]
-    ranking: Option<PathBuf>,
+    ranking: Option<LossyPath>,
     /// Port of this machine; 0 takes any free one
     #[arg(long, default_value_t = 0, help_heading = "Review")]
     port: u16,
@@ -149,7 +150,7 @@ fn save(desk: &Mutex<ScanDesk>) -> Result<()> {
 /// The address of the page.
 #[derive(Debug, Serialize)]
 struct Address {
-    scan: PathBuf,
+    scan: LossyPath,
     address: String,
 }
 
@@ -163,7 +164,7 @@ impl fmt::Display for Address {
 /// The result of a review.
 #[derive(Debug, Serialize)]
 struct Reviewed {
-    written: PathBuf,
+    written: LossyPath,
 }
 
 impl fmt::Display for Reviewed {

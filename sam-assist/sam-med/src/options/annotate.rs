@@ -1,11 +1,10 @@
 //! Options of `annotate`: learning, prompting and sessions.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 use clap::Args;
 use sam_annotate::{AnnotateConfig, SliceList};
 use sam_auto::{CleanUp, GeneratorConfig, GeneratorKind, GeneratorStrategy, PromptParts, Strategy};
+use sam_files::LossyPath;
 use serde::Serialize;
 
 use super::read_config;
@@ -17,7 +16,7 @@ use crate::exit::Failure;
 pub struct LearningOptions {
     /// Save what is learned as a prompt card, .safetensors
     #[arg(long, value_name = "FILE", conflicts_with = "card")]
-    pub save_card: Option<PathBuf>,
+    pub save_card: Option<LossyPath>,
     /// Ensemble size: 3 are better, and take 3 times as long
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
     pub members: u8,
@@ -54,7 +53,7 @@ pub struct AutoOptions {
 pub struct SessionOptions {
     /// Folder that keeps every outline, decision and round
     #[arg(long, value_name = "DIR", conflicts_with = "card")]
-    pub session: Option<PathBuf>,
+    pub session: Option<LossyPath>,
     /// Slices of the last mask that are right, such as 12,40-44, from 0
     #[arg(long, value_name = "SLICES", default_value_t, hide_default_value = true, requires = "session")]
     pub accept: SliceList,

@@ -1,10 +1,9 @@
 //! Options of the model and of the folder that keeps its embeddings (`--cache`).
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 use clap::Args;
 use sam_core::{CacheConfig, EmbeddingCache};
+use sam_files::LossyPath;
 use serde::Serialize;
 
 use super::ModelOptions;
@@ -18,7 +17,7 @@ pub struct ComputeOptions {
     pub model: ModelOptions,
     /// Folder that keeps embedded slices for later runs, up to 4 GiB
     #[arg(long, value_name = "DIR", help_heading = "Model")]
-    pub cache: Option<PathBuf>,
+    pub cache: Option<LossyPath>,
 }
 
 impl ComputeOptions {

@@ -1,10 +1,9 @@
 //! Options of the scans for evaluation and their preparation.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use sam_data::{KnownSet, PhantomKind, SliceAxis, Window};
 use sam_experiments::{CaseSelection, DataSource};
+use sam_files::{LossyPath, OutputPlan};
 use serde::Serialize;
 
 /// A folder of scans with masks, or synthetic ones, and how they are cut into slices.
@@ -13,7 +12,7 @@ use serde::Serialize;
 pub struct DataOptions {
     /// Folder of case folders, of one volume, or of images/ and masks/
     #[arg(long, value_name = "DIR", required_unless_present = "phantom")]
-    pub data: Option<PathBuf>,
+    pub data: Option<LossyPath>,
     /// Known data set in the folder, as README lists them
     #[arg(long, value_name = "NAME", requires = "data")]
     pub set: Option<KnownSet>,
@@ -32,10 +31,15 @@ pub struct DataOptions {
 }
 
 impl DataOptions {
+    /// Adds the data to the inputs of a plan.
+    pub fn plan(&self, plan: OutputPlan) -> OutputPlan {
+        self.data.iter().fold(plan, |plan, folder| plan.input("--data", folder))
+    }
+
     /// The cases, as protocols use them.
     pub fn cases(&self) -> CaseSelection {
         let source = match (&self.data, self.phantom) {
-            (Some(folder), _) => DataSource::folder(folder, self.set),
+            (Some(folder), _) => DataSource::folder(&**folder, self.set),
             (None, Some(kind)) => DataSource::phantom(kind),
             (None, None) => DataSource::default(),
         };

@@ -4,6 +4,7 @@ mod annotate;
 mod compute;
 mod data;
 mod model;
+mod output;
 mod scan;
 mod structures;
 
@@ -14,6 +15,7 @@ pub use annotate::{AutoOptions, LearningOptions, SessionOptions};
 pub use compute::ComputeOptions;
 pub use data::DataOptions;
 pub use model::ModelOptions;
+pub use output::OutputOptions;
 pub use scan::ScanOptions;
 pub use structures::StructureOptions;
 

@@ -1,12 +1,11 @@
 //! Options of the model and its backend.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 use burn::tensor::backend::Backend;
 use clap::Args;
 use sam_annotate::{Weights, weights};
 use sam_core::{Precision, SamPredictor};
+use sam_files::{LossyPath, OutputPlan};
 use serde::Serialize;
 
 use crate::{backend::BackendChoice, console::Console};
@@ -17,7 +16,7 @@ use crate::{backend::BackendChoice, console::Console};
 pub struct ModelOptions {
     /// Checkpoint of any SAM [default: LiteMedSAM's, fetched once]
     #[arg(long, value_name = "FILE")]
-    pub weights: Option<PathBuf>,
+    pub weights: Option<LossyPath>,
     /// Of the image encoder: f32, f16 (GPUs), bf16 (GPUs, AMX)
     #[arg(long, default_value_t, value_name = "TYPE")]
     pub precision: Precision,
@@ -27,6 +26,14 @@ pub struct ModelOptions {
 }
 
 impl ModelOptions {
+    /// Adds the weights to the inputs of a plan, also those that are fetched by default.
+    pub fn plan(&self, plan: OutputPlan) -> OutputPlan {
+        match &self.weights {
+            Some(path) => plan.input("--weights", path),
+            None => plan.inputs("LiteMedSAM's weights", weights::lite_medsam_path().ok()),
+        }
+    }
+
     /// The checkpoint: the given one; otherwise LiteMedSAM's from the user's cache folder; otherwise a new download.
     ///
     /// # Errors

@@ -1,13 +1,15 @@
 //! Options of the scan and of the output mask.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 use clap::Args;
 use sam_annotate::Output;
-use sam_data::{LabelVolume, Scan};
+use sam_data::{LabelVolume, Scan, nifti_files};
+use sam_files::{LossyPath, OutputPlan};
 use serde::Serialize;
 
+use super::OutputOptions;
 use crate::{console::Console, exit::Failure, progress::ProgressBars};
 
 /// Which scan, and where its mask is written.
@@ -16,16 +18,20 @@ use crate::{console::Console, exit::Failure, progress::ProgressBars};
 pub struct ScanOptions {
     /// The scan: .nii, .nii.gz, or a DICOM folder or multi-frame file
     #[arg(long, value_name = "PATH")]
-    pub image: PathBuf,
+    pub image: LossyPath,
     /// Series Instance UID, if the folder has several DICOM series
     #[arg(long, value_name = "UID")]
     pub series: Option<String>,
     /// The mask to write: .nii or .nii.gz
     #[arg(long, value_name = "FILE")]
-    pub out: PathBuf,
+    pub out: LossyPath,
     /// Also write it as DICOM SEG of the series: .dcm
     #[arg(long, value_name = "FILE")]
-    pub seg: Option<PathBuf>,
+    pub seg: Option<LossyPath>,
+    /// What happens to files that exist already.
+    #[command(flatten)]
+    #[serde(skip_serializing)]
+    pub outputs: OutputOptions,
 }
 
 impl ScanOptions {
@@ -50,33 +56,26 @@ impl ScanOptions {
         Ok(scan.read_labels(path)?)
     }
 
-    /// The output, checked before the work: file names are valid, folders exist, and no input is overwritten.
-    ///
-    /// # Errors
-    /// If the mask cannot be written under this name, DICOM SEG is requested for a scan that is not DICOM, or the scan or a file of
-    /// `inputs` would be overwritten.
-    pub fn output(&self, scan: &Scan, inputs: &[(&'static str, &Path)]) -> Result<Output> {
-        for (option, input) in [("--image", self.image.as_path())].iter().chain(inputs) {
-            for (written, path) in [("--out", Some(&self.out)), ("--seg", self.seg.as_ref())] {
-                if path.is_some_and(|path| is_same_file(path, input)) {
-                    return Err(Failure::usage(format_args!(
-                        "{written} would overwrite {option} {}: choose another name for the mask",
-                        input.display()
-                    )));
-                }
-            }
-        }
+    /// The mask's files, not checked yet.
+    pub fn output(&self) -> Output {
         let output = Output::new(&self.out);
-        let output = if let Some(seg) = &self.seg { output.with_segmentation(seg) } else { output };
-        output.check(scan)?;
-        Ok(output)
+        self.seg.iter().fold(output, Output::with_segmentation)
     }
-}
 
-/// Whether two paths lead to the same existing file.
-fn is_same_file(one: &Path, other: &Path) -> bool {
-    let [one, other] = [one, other].map(Path::canonicalize);
-    matches!((one, other), (Ok(one), Ok(other)) if one == other)
+    /// What is read and written, as far as the command line tells. Check it before the scan is read.
+    pub fn plan(&self, console: &Console) -> OutputPlan {
+        self.output().plan(self.inputs(console))
+    }
+
+    /// A plan that has the scan as its input, and no outputs yet.
+    pub fn inputs(&self, console: &Console) -> OutputPlan {
+        let plan = self.outputs.plan(console);
+        if self.image.is_dir() {
+            plan.input("--image", &self.image)
+        } else {
+            plan.inputs("--image", nifti_files(&self.image))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -91,13 +90,18 @@ mod tests {
         let image = folder.path().join("scan.nii.gz");
         let phantom = PhantomConfig::default().with_shape([12, 10, 4]).generate();
         sam_data::write_volume(&image, &phantom.volume)?;
-        let options = ScanOptions { image, series: None, out: PathBuf::new(), seg: None };
+        let (image, out) = (LossyPath::from(image), LossyPath::from(folder.path().join("mask.nii.gz")));
+        let options = ScanOptions { image, series: None, out, seg: None, outputs: OutputOptions::default() };
         let scan = options.read(&Console::plain())?;
-        let check = |out: PathBuf| ScanOptions { out, ..options.clone() }.output(&scan, &[]);
-        let error = check(folder.path().join("./scan.nii.gz")).expect_err("it is the scan").to_string();
+        let check = |out: &str| -> Result<()> {
+            let options = ScanOptions { out: folder.path().join(out).into(), ..options.clone() };
+            options.plan(&Console::plain()).check()?;
+            Ok(options.output().check(&scan)?)
+        };
+        let error = check("./scan.nii.gz").expect_err("it is the scan").to_string();
         assert!(error.contains("--out would overwrite --image"), "{error}");
-        check(folder.path().join("mask.nii.gz"))?;
-        assert!(check(folder.path().join("mask.png")).is_err());
+        check("mask.nii.gz")?;
+        assert!(check("mask.png").is_err());
         assert!(ScanOptions { series: Some("1.2".to_owned()), ..options }.read(&Console::plain()).is_err());
         Ok(())
     }

@@ -1,12 +1,13 @@
 //! Options of a scan's structures, for `annotate` and `review`: names, window, axis, cards.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 use clap::Args;
 use sam_annotate::cards;
 use sam_assist::PromptCard;
 use sam_data::{LabelTable, SliceAxis, Window};
+use sam_files::{LossyPath, OutputPlan};
 use serde::Serialize;
 
 /// Names, window, axis and cards of a scan's structures.
@@ -15,10 +16,10 @@ use serde::Serialize;
 pub struct StructureOptions {
     /// Names of the label values: JSON such as {"1": "liver"}
     #[arg(long, value_name = "FILE")]
-    pub labels: Option<PathBuf>,
+    pub labels: Option<LossyPath>,
     /// Prompt cards, one for each label value in rising order
     #[arg(long, value_name = "FILE", num_args = 1..)]
-    pub card: Vec<PathBuf>,
+    pub card: Vec<LossyPath>,
     /// auto, abdomen, lung, brain, bone, percentile or LO:HI
     #[arg(long, default_value = "auto", allow_hyphen_values = true, hide_default_value = true)]
     pub window: Window,
@@ -28,6 +29,11 @@ pub struct StructureOptions {
 }
 
 impl StructureOptions {
+    /// Adds names and cards to the inputs of a plan.
+    pub fn plan(&self, plan: OutputPlan) -> OutputPlan {
+        plan.inputs("--labels", &self.labels).inputs("--card", &self.card)
+    }
+
     /// Names of the structures, by label value; empty if no file is given.
     ///
     /// # Errors

@@ -6,7 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sam_annotate::{AnnotatedStructure, Output, RoundOutcome, SliceList};
+use sam_annotate::{AnnotatedStructure, CheckedOutput, RoundOutcome, SliceList};
+use sam_files::LossyPath;
 use serde::Serialize;
 
 /// Number of slices of a ranking that are named.
@@ -16,9 +17,9 @@ const NAMED: usize = 5;
 #[derive(Debug, Serialize)]
 pub(in crate::commands) struct AnnotateReport {
     /// The files of the mask.
-    written: Vec<PathBuf>,
+    written: Vec<LossyPath>,
     /// The file with the config and the ranking.
-    record: Option<PathBuf>,
+    record: Option<LossyPath>,
     /// The structures that were segmented.
     structures: Vec<StructureReport>,
     session: Option<SessionReport>,
@@ -53,7 +54,7 @@ struct LookAt {
 /// A session after the run.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct SessionReport {
-    pub(super) folder: PathBuf,
+    pub(super) folder: LossyPath,
     /// The last round.
     pub(super) round: Option<usize>,
     /// Whether that round was run now.
@@ -71,13 +72,14 @@ pub(super) struct SessionReport {
 
 impl SessionReport {
     pub(super) fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_path_buf(), ..Self::default() }
+        Self { folder: folder.into(), ..Self::default() }
     }
 }
 
 impl AnnotateReport {
-    pub(super) fn new(structures: &[AnnotatedStructure], written: Vec<PathBuf>, output: &Output) -> Self {
-        let record = (!written.is_empty()).then(|| output.record());
+    pub(super) fn new(structures: &[AnnotatedStructure], written: Vec<PathBuf>, output: &CheckedOutput) -> Self {
+        let record = (!written.is_empty()).then(|| output.record().into());
+        let written = written.into_iter().map(LossyPath::from).collect();
         let structures = structures.iter().map(StructureReport::new).collect();
         Self { written, record, structures, session: None, replayed: None }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use burn::tensor::backend::Backend;
 use sam_annotate::{
-    Annotations, Annotator, Corrections, Decisions, Output, RoundOutcome, RoundStart, Session, SliceList,
+    Annotations, Annotator, CheckedOutput, Corrections, Decisions, RoundOutcome, RoundStart, Session, SliceList,
     session::{Origin, SessionEvent},
 };
 
@@ -21,7 +21,7 @@ impl AnnotateJob<'_> {
         &self,
         annotator: &Annotator<B>,
         folder: &Path,
-        output: &Output,
+        output: &CheckedOutput,
     ) -> Result<AnnotateReport> {
         let options = &self.options.session;
         let mut session = self.open(annotator, folder)?;

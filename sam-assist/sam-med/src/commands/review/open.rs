@@ -1,6 +1,9 @@
 //! Opens a desk from the command line: the mask or session, the model, and the storage of decisions.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::backend::Backend;
@@ -13,7 +16,7 @@ use sam_review::{
 };
 use serde_json::json;
 
-use super::Options;
+use super::{Options, outputs};
 use crate::{backend::Job, console::Console, exit::Failure, record};
 
 /// Reads the scan and its mask or session, and loads the model.
@@ -21,14 +24,21 @@ use crate::{backend::Job, console::Console, exit::Failure, record};
 /// # Errors
 /// If an input cannot be read or does not fit the others, or if the mask could not be written.
 pub(super) fn open(options: &Options, console: &Console) -> Result<ScanDesk> {
+    let plan = outputs::plan(options, console);
+    outputs::check(&plan, options)?;
     let scan = Arc::new(options.scan.read(console)?);
-    options.scan.output(&scan, &[])?;
+    options.scan.output().check(&scan)?;
     let weights = options.compute.model.locate(console)?;
     let reviewed = match (&options.session, &options.mask) {
-        (Some(folder), _) => Reviewed::of_session(options, folder, &scan, &weights)?,
+        (Some(folder), _) => {
+            let session = Session::resume(folder, scan.identity()?, weights.sha256(), options.compute.model.precision)?;
+            outputs::check_with_session(&plan, &session, &scan, &options.scan.out)?;
+            Reviewed::of_session(session)?
+        }
         (None, Some(mask)) => Reviewed::of_mask(options, mask, &scan, &weights)?,
         (None, None) => return Err(Failure::usage("there is nothing to review: give --mask FILE or --session DIR")),
     };
+    plan.keep_old()?;
     options.compute.model.backend.run(DeskJob { options, scan, weights: &weights, reviewed })
 }
 
@@ -46,8 +56,7 @@ struct Reviewed {
 
 impl Reviewed {
     /// The current mask of a session, with the session's structures, cards and ranking.
-    fn of_session(options: &Options, folder: &Path, scan: &Scan, weights: &Weights) -> Result<Self> {
-        let session = Session::resume(folder, scan.identity()?, weights.sha256(), options.compute.model.precision)?;
+    fn of_session(session: Session) -> Result<Self> {
         let header = session.header().clone();
         let (mut learned, ranked) = match &session.state().round {
             Some(round) => (session.cards_of(round)?, session.ranking_of(round)?),
@@ -57,7 +66,7 @@ impl Reviewed {
         let trust = |(slice, trust): (usize, f32)| RankedSlice::new(slice, Some(trust.into()));
         let ranking = match ranked {
             Some(ranked) => Ranking::new(ranked.into_iter().map(trust).collect(), count)
-                .with_context(|| format!("the ranking in {}", folder.display()))?,
+                .with_context(|| format!("the ranking in {}", session.folder().display()))?,
             None => Ranking::in_order(count),
         };
         let cards = header.structures.keys().map(|value| learned.remove(value)).collect();
@@ -70,7 +79,9 @@ impl Reviewed {
 
     /// A mask without a session, from the options of the command line.
     fn of_mask(options: &Options, path: &Path, scan: &Scan, weights: &Weights) -> Result<Self> {
-        check_out(&options.scan.out, path)?;
+        if !options.scan.outputs.overwrite {
+            check_out(&options.scan.out, path)?;
+        }
         let mask = scan.read_labels(path)?;
         let structures = structures(options, path, &mask)?;
         let cards = options.structures.cards(weights.sha256())?;
@@ -99,7 +110,7 @@ fn check_out(out: &Path, mask: &Path) -> Result<()> {
     let continues = || Ok::<_, std::io::Error>(out.canonicalize()? == mask.canonicalize()?);
     ensure!(
         !out.exists() || continues().with_context(|| format!("cannot read {}", mask.display()))?,
-        "{} exists already: give it as --mask to continue with it, or choose another name",
+        "{} exists already: give it as --mask to continue with it, choose another name, or give --overwrite, which keeps the old file",
         out.display()
     );
     Ok(())
@@ -140,10 +151,15 @@ impl Job for DeskJob<'_> {
 
         let metadata: Vec<_> = cards.iter().map(|card| card.as_ref().map(PromptCard::metadata)).collect();
         let resolved = window.resolve(scan.volume().voxels.view())?;
-        let mut case = ReviewCase::new(scan, annotator.plane(axis), structures, &options.scan.out);
+        let mut case = ReviewCase::new(scan, annotator.plane(axis), structures, &*options.scan.out);
         case.ranking = ranking;
-        case.segmentation.clone_from(&options.scan.seg);
-        case.record = record::saved_options("review", options);
+        case.segmentation = options.scan.seg.clone().map(PathBuf::from);
+        case.record = record::saved_options("review", options)?;
+        // Without a session, the decisions are nowhere but in the mask.
+        case.record.insert(sam_files::ONLY_COPY.to_owned(), options.session.is_none().into());
+        if !options.scan.outputs.absolute_paths {
+            sam_files::shorten_paths(&mut case.record, &options.scan.out);
+        }
         case.record.extend([
             ("window".to_owned(), json!(resolved)),
             ("cards".to_owned(), json!(metadata)),

@@ -68,11 +68,13 @@ fn once(annotator: &Annotator<Flex>, annotations: &Annotations, folder: &Path) -
         }
         ControlFlow::Continue(())
     };
+    // Checked before the work: it tells what must not be replaced, and locks the files.
+    let output = Output::new(folder.join("once.nii.gz")).open(annotator.scan(), [] as [&Path; 0])?;
     let annotated = annotator.annotate(annotations, Start::Model, &mut print)?;
     for (slice, trust) in annotated.to_check().into_iter().take(3) {
         println!("look at slice {slice} first (trust {trust:.2})");
     }
-    for path in annotated.save(annotator.scan(), &Output::new(folder.join("once.nii.gz")))? {
+    for path in annotated.save(annotator.scan(), &output)? {
         println!("wrote {}", path.display());
     }
     Ok(())
@@ -90,6 +92,7 @@ fn begin_session(annotator: &Annotator<Flex>, annotations: &Annotations, folder:
 
 /// Resumes the session: accepts the least trusted slice, learns again, and writes the mask.
 fn resume_session(annotator: &Annotator<Flex>, folder: &Path) -> Result<()> {
+    let output = Output::new(folder.join("session.nii.gz")).open(annotator.scan(), [folder.join("session")])?;
     let mut session = annotator.open_session(folder.join("session"))?;
     let round = session.state().round.as_ref().context("the first round was run")?;
     let ranking = session.ranking_of(round)?.context("it was ranked")?;
@@ -97,7 +100,7 @@ fn resume_session(annotator: &Annotator<Flex>, folder: &Path) -> Result<()> {
     Decisions::new(&session, &Corrections::none().with_accepted([slice]))?.record(&mut session)?;
     let outcome = annotator.round(&mut session, RoundStart::LastRound, &mut ignore_events())?;
     println!("round {:?}, from round {:?}", outcome.number, outcome.warm_start);
-    for path in session.save(annotator.scan(), &Output::new(folder.join("session.nii.gz")))?.unwrap_or_default() {
+    for path in session.save(annotator.scan(), &output)?.unwrap_or_default() {
         println!("wrote {}", path.display());
     }
     Ok(())

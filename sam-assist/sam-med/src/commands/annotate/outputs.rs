@@ -1,0 +1,69 @@
+//! What `annotate` reads and writes, checked before the work.
+
+use anyhow::Result;
+use sam_annotate::{Session, Weights, cards::CardFiles, session::Header};
+use sam_data::{LabelVolume, Scan};
+use sam_files::OutputPlan;
+
+use super::Options;
+use crate::{commands::review::outputs::has_mask, console::Console};
+
+impl Options {
+    /// What is read and written, as far as the command line tells. Check it before the scan is read.
+    pub(in crate::commands) fn plan(&self, console: &Console) -> OutputPlan {
+        let plan = self.compute.model.plan(self.structures.plan(self.scan.plan(console)));
+        let plan = plan.inputs("--session", &self.session.session);
+        match (&self.annotations, &self.session.session) {
+            (None, _) => plan,
+            (Some(path), None) => plan.input("--annotations", path),
+            // A session keeps what it was given, so the next round may replace the mask of the last one.
+            (Some(path), Some(_)) => plan.editable_input("--annotations", path),
+        }
+    }
+
+    /// The plan with every file of the scan, and with the cards of all structures.
+    ///
+    /// # Errors
+    /// If the name of the cards is wrong, or the session cannot be read.
+    pub(super) fn full_plan(&self, scan: &Scan, labels: Option<&LabelVolume>, console: &Console) -> Result<OutputPlan> {
+        let plan = self.plan(console).inputs("--image", scan.files());
+        let Some(card) = &self.learning.save_card else { return Ok(plan) };
+        let mut values = labels.map(LabelVolume::values).unwrap_or_default();
+        let header = self.session.session.as_ref().map(Header::read).transpose()?.flatten();
+        values.extend(header.into_iter().flat_map(|header| header.structures.into_keys()));
+        let plan = CardFiles::plan(plan, card, &values)?;
+        // In a session, only one of its structures may be outlined: then its card has no number.
+        let is_unsure = self.session.session.is_some() && values.len() > 1;
+        Ok(if is_unsure { plan.output("--save-card", card) } else { plan })
+    }
+
+    /// Checks a plan. A mask that no record lists is left to [`Options::accept_kept`] if there is a session that may have it.
+    ///
+    /// # Errors
+    /// As [`OutputPlan::check`].
+    pub(super) fn check(&self, plan: &OutputPlan) -> Result<()> {
+        match plan.check() {
+            Err(refused) if self.has_session() && refused.is_unrecorded(&self.scan.out) => Ok(()),
+            checked => Ok(checked?),
+        }
+    }
+
+    /// Accepts a mask that no record lists if the session has all of it: then a program was killed after it wrote the mask, and before it
+    /// wrote the record.
+    ///
+    /// # Errors
+    /// As [`OutputPlan::check`]; if the session cannot be read.
+    pub(super) fn accept_kept(&self, plan: OutputPlan, scan: &Scan, weights: &Weights) -> Result<OutputPlan> {
+        let (Some(folder), Err(refused)) = (&self.session.session, plan.check()) else { return Ok(plan) };
+        if !self.has_session() || !refused.is_unrecorded(&self.scan.out) {
+            return Err(refused.into());
+        }
+        let session = Session::resume(folder, scan.identity()?, weights.sha256(), self.compute.model.precision)?;
+        if has_mask(&session, scan, &self.scan.out) { Ok(plan.accept(&self.scan.out)) } else { Err(refused.into()) }
+    }
+
+    /// Whether there is a session to continue.
+    fn has_session(&self) -> bool {
+        self.session.session.as_ref().is_some_and(Session::exists)
+    }
+}

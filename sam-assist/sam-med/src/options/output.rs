@@ -1,0 +1,26 @@
+//! Options of everything that a command writes.
+
+use clap::Args;
+use sam_files::OutputPlan;
+
+use crate::console::Console;
+
+/// What happens to files that exist already, and what records may tell.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct OutputOptions {
+    /// Also replace other files; the old one is kept as NAME.bak
+    #[arg(long, help_heading = "Common options")]
+    pub overwrite: bool,
+    /// Write absolute paths to records, not only names
+    #[arg(long, help_heading = "Common options")]
+    pub absolute_paths: bool,
+}
+
+impl OutputOptions {
+    /// The plan of a command's outputs; so far its only input is the file of `--config`.
+    pub fn plan(self, console: &Console) -> OutputPlan {
+        let plan = OutputPlan::new().with_overwrite(self.overwrite).with_absolute_paths(self.absolute_paths);
+        // A result that is computed again from its record gets a new record.
+        console.config().into_iter().fold(plan, |plan, config| plan.editable_input("--config", config))
+    }
+}

@@ -1,0 +1,223 @@
+//! Records: JSON files beside outputs, which tell the files that this program wrote from those of others.
+//!
+//! A record lists each output with its SHA-256 (`outputs`), and has a checksum of its own text (`record_sha256`).
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::OutputError;
+use crate::{ReadError, Sha256Id, identity::folder_of, write_atomic};
+
+/// The field with the outputs.
+const OUTPUTS: &str = "outputs";
+/// The field with the checksum of the record's own text, in which this value is replaced by zeros.
+const CHECKSUM: &str = "record_sha256";
+/// Number of hexadecimal digits of a checksum.
+const DIGITS: usize = 64;
+/// The field of a record that is `true` if its outputs hold work of a person that is nowhere else. Then only a program that edits such an
+/// output replaces it.
+pub const ONLY_COPY: &str = "only_copy";
+/// Larger JSON files are no records.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// An output as a record lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Listed {
+    /// The SHA-256 of the output.
+    pub(super) sha256: Sha256Id,
+    /// The SHA-256 of the file that it replaces. The record is written first: if the program is killed in between, this file is still there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) replaced: Option<Sha256Id>,
+}
+
+/// Who wrote a file.
+pub(super) enum Author {
+    /// This program; the file has this content.
+    Us(Sha256Id),
+    /// A person, with this program; the file has this content, and it is the only copy.
+    Person(Sha256Id),
+    /// This program, but the file has been changed since.
+    ChangedByOthers,
+    /// Nobody that a record knows of.
+    Unknown,
+}
+
+/// The part of a record that lists the outputs.
+#[derive(Deserialize)]
+struct Head {
+    outputs: BTreeMap<String, Listed>,
+    /// The field [`ONLY_COPY`].
+    #[serde(default)]
+    only_copy: bool,
+}
+
+/// Who wrote a file, by the records in its folder and by `records`.
+pub(super) fn author_of(path: &Path, records: &[PathBuf]) -> Result<Author, ReadError> {
+    if path.extension().is_some_and(|ending| ending == "json")
+        && let Some(author) = author_of_record(path)?
+    {
+        return Ok(author);
+    }
+    let Some(name) = path.file_name().map(|name| name.to_string_lossy()) else { return Ok(Author::Unknown) };
+    let listed: Vec<_> = candidates(path, records).iter().flat_map(|record| listed_in(record, &name)).collect();
+    if listed.is_empty() {
+        return Ok(Author::Unknown);
+    }
+    let found = Sha256Id::of_file(path)?;
+    let is_found = |(listed, _): &&(Listed, bool)| listed.sha256 == found || listed.replaced == Some(found);
+    let only_copy: Vec<_> = listed.iter().filter(is_found).map(|&(_, only_copy)| only_copy).collect();
+    Ok(if only_copy.is_empty() {
+        Author::ChangedByOthers
+    } else if only_copy.contains(&false) {
+        Author::Us(found)
+    } else {
+        Author::Person(found)
+    })
+}
+
+/// The JSON files that may be records of a file.
+fn candidates(path: &Path, records: &[PathBuf]) -> Vec<PathBuf> {
+    let beside = fs::read_dir(folder_of(path)).into_iter().flatten().flatten().map(|entry| entry.path());
+    beside
+        .filter(|place| place.extension().is_some_and(|ending| ending == "json"))
+        .chain(records.iter().cloned())
+        .collect()
+}
+
+/// The entries of a record for outputs of this name, and whether they are the only copy. A file that is not a record has none.
+fn listed_in(record: &Path, name: &str) -> Vec<(Listed, bool)> {
+    let is_small = fs::metadata(record).is_ok_and(|found| found.is_file() && found.len() <= MAX_BYTES);
+    let head = is_small.then(|| fs::read(record).ok()).flatten();
+    let Some(head) = head.and_then(|text| serde_json::from_slice::<Head>(&text).ok()) else { return Vec::new() };
+    let named = head.outputs.into_iter().filter(|(listed, _)| listed.rsplit('/').next() == Some(name));
+    named.map(|(_, listed)| (listed, head.only_copy)).collect()
+}
+
+/// Who wrote a record, by its own checksum; `None` if it has none.
+fn author_of_record(path: &Path) -> Result<Option<Author>, ReadError> {
+    let read = |source| ReadError { path: path.to_path_buf(), source };
+    if fs::metadata(path).map_err(read)?.len() > MAX_BYTES {
+        return Ok(None);
+    }
+    let bytes = fs::read(path).map_err(read)?;
+    let Ok(text) = std::str::from_utf8(&bytes) else { return Ok(None) };
+    let Some((before, checksum, after)) = split(text) else { return Ok(None) };
+    let is_whole = zeroed(before, after) == checksum;
+    Ok(Some(if is_whole { Author::Us(Sha256Id::of(&bytes)) } else { Author::ChangedByOthers }))
+}
+
+/// A record's text around its checksum.
+fn split(text: &str) -> Option<(&str, Sha256Id, &str)> {
+    let key = format!("\"{CHECKSUM}\": \"");
+    let (before, after) = text.split_at(text.find(&key)? + key.len());
+    let (checksum, after) = after.split_at_checked(DIGITS)?;
+    Some((before, checksum.parse().ok()?, after))
+}
+
+/// The SHA-256 of a record's text with zeros in place of its checksum.
+fn zeroed(before: &str, after: &str) -> Sha256Id {
+    Sha256Id::of(format!("{before}{}{after}", "0".repeat(DIGITS)))
+}
+
+/// The text of a record with these outputs, and with its checksum.
+pub(super) fn text(mut fields: Map<String, Value>, outputs: &BTreeMap<String, Listed>) -> serde_json::Result<String> {
+    fields.insert(OUTPUTS.to_owned(), serde_json::to_value(outputs)?);
+    fields.insert(CHECKSUM.to_owned(), "0".repeat(DIGITS).into());
+    let text = serde_json::to_string_pretty(&fields)? + "\n";
+    Ok(match split(&text) {
+        Some((before, _, after)) => format!("{before}{}{after}", zeroed(before, after)),
+        None => text,
+    })
+}
+
+/// Writes the record of files that were written already: its fields, and the name and SHA-256 of each file.
+///
+/// [`Outputs::publish_with_record`](crate::Outputs::publish_with_record) does more: use this only where another type guards the files.
+///
+/// # Errors
+/// [`OutputError::Read`] if a file cannot be read; [`OutputError::Json`]; [`OutputError::Write`].
+pub fn write_record(
+    path: impl AsRef<Path>,
+    fields: Map<String, Value>,
+    outputs: impl IntoIterator<Item = impl AsRef<Path>>,
+) -> Result<(), OutputError> {
+    let path = path.as_ref();
+    let list = |output: &Path| {
+        let listed = Listed { sha256: Sha256Id::of_file(output)?, replaced: None };
+        Ok((name_in_record(output, path), listed))
+    };
+    let listed = outputs.into_iter().map(|output| list(output.as_ref())).collect::<Result<_, ReadError>>()?;
+    let text = text(fields, &listed).map_err(|source| OutputError::Json { path: path.to_path_buf(), source })?;
+    Ok(write_atomic(path, |file| file.write_all(text.as_bytes()))?)
+}
+
+/// A path as a record lists it: relative to the record's folder if it is below it, else the name alone.
+pub(super) fn name_in_record(path: &Path, record: &Path) -> String {
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let (place, folder) = (absolute(path), absolute(folder_of(record)));
+    let below = place.strip_prefix(folder).ok().or(path.file_name().map(Path::new)).unwrap_or(path);
+    let parts: Vec<_> = below.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+    if parts.is_empty() { ".".to_owned() } else { parts.join("/") }
+}
+
+/// Replaces every absolute path in the fields of a record by a path relative to the record's folder if it is below it, else by its last
+/// part.
+pub fn shorten_paths(fields: &mut Map<String, Value>, record: impl AsRef<Path>) {
+    fields.values_mut().for_each(|value| without_absolute_paths(value, record.as_ref()));
+}
+
+/// Like [`shorten_paths`], for any value.
+pub(super) fn without_absolute_paths(value: &mut Value, record: &Path) {
+    match value {
+        Value::String(text) if Path::new(text).is_absolute() => *text = name_in_record(Path::new(text), record),
+        Value::Array(values) => values.iter_mut().for_each(|value| without_absolute_paths(value, record)),
+        Value::Object(fields) => fields.values_mut().for_each(|value| without_absolute_paths(value, record)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_record_has_a_checksum_that_tells_any_change() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("mask.json");
+        let outputs = BTreeMap::from([("mask.nii".to_owned(), Listed { sha256: Sha256Id::of("a"), replaced: None })]);
+        let fields = json!({ "axis": "k", "zone": 0.1 }).as_object().cloned().unwrap_or_default();
+        let text = text(fields, &outputs)?;
+        fs::write(&path, &text)?;
+        assert!(matches!(author_of_record(&path)?, Some(Author::Us(_))));
+        for altered in [text.replace("0.1", "0.2"), text.replace("mask.nii", "scan.nii"), text.clone() + " "] {
+            fs::write(&path, altered)?;
+            assert!(matches!(author_of_record(&path)?, Some(Author::ChangedByOthers)));
+        }
+        fs::write(&path, r#"{"1": "liver"}"#)?;
+        assert!(author_of_record(&path)?.is_none());
+        Ok(())
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn absolute_paths_become_relative_or_names() {
+        let mut value = json!({
+            "image": "/data/case/scan.nii", "card": ["/home/a/liver.safetensors"], "series": "/data/case/dicom/ct", "axis": "k",
+            "out": "mask.nii", "own": "/data/case",
+        });
+        without_absolute_paths(&mut value, Path::new("/data/case/mask.json"));
+        let expected = json!({
+            "image": "scan.nii", "card": ["liver.safetensors"], "series": "dicom/ct", "axis": "k", "out": "mask.nii", "own": ".",
+        });
+        assert_eq!(value, expected);
+        assert_eq!(name_in_record(Path::new("sub/mask.nii"), Path::new("mask.json")), "sub/mask.nii");
+    }
+}
