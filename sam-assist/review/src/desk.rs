@@ -11,7 +11,8 @@ use crate::{DeskError, RankedSlice};
 /// The actions of a person at the review page, as the program behind the page implements them.
 ///
 /// The page's server checks every slice, structure and coordinate first: slices are below the length of [`Overview::slices`], structures
-/// are among [`Overview::structures`], and prompts are inside the slice.
+/// are among [`Overview::structures`], and prompts are inside the slice. It also refuses a decision about labels that the page shows as they
+/// were, by [`SliceOverview::version`]; so a desk must give a slice a new version whenever its labels or its state change.
 pub trait Desk: Send + Sync {
     /// Everything that the page shows except the slices themselves.
     fn overview(&self) -> Overview;
@@ -76,6 +77,8 @@ pub struct Overview {
     pub slices: Vec<SliceOverview>,
     /// The slices in the order of review; those that need it most come first.
     pub ranking: Vec<RankedSlice>,
+    /// The highest [`SliceOverview::version`]. The page names it when it undoes or saves.
+    pub revision: u64,
     /// Number of changes that would be lost if the program stopped without saving.
     pub unsaved: usize,
     /// Whether there is a decision to undo.
@@ -93,6 +96,7 @@ impl Overview {
         slices: Vec<SliceOverview>,
     ) -> Self {
         let (name, out) = (name.into(), out.into());
+        let revision = slices.iter().map(|slice| slice.version).max().unwrap_or_default();
         Self {
             name,
             out,
@@ -102,6 +106,7 @@ impl Overview {
             structures,
             slices,
             ranking: Vec::new(),
+            revision,
             unsaved: 0,
             can_undo: false,
         }
@@ -147,12 +152,15 @@ pub struct SliceOverview {
     pub state: SliceState,
     /// Whether the slice shows no structure.
     pub is_blank: bool,
+    /// The number of the last decision or undo that changed this slice; 0 if there was none. All slices are counted together, from 1. A
+    /// decision names the version that the page showed, and is refused if the slice has another one by then.
+    pub version: u64,
 }
 
 impl SliceOverview {
-    /// A slice in a state; `is_blank` if it shows no structure.
-    pub fn new(state: SliceState, is_blank: bool) -> Self {
-        Self { state, is_blank }
+    /// A slice in a state, `is_blank` if it shows no structure, and the number of the last change to it.
+    pub fn new(state: SliceState, is_blank: bool, version: u64) -> Self {
+        Self { state, is_blank, version }
     }
 }
 
@@ -211,11 +219,19 @@ pub struct Saved {
     pub path: String,
     /// Rejected slices, which were left blank in the mask.
     pub left_out: Vec<usize>,
+    /// Why the mask has another path than before, for the person to read.
+    pub note: Option<String>,
 }
 
 impl Saved {
     /// A mask at a path, and the rejected slices that were left blank in it.
     pub fn new(path: impl Into<String>, left_out: Vec<usize>) -> Self {
-        Self { path: path.into(), left_out }
+        Self { path: path.into(), left_out, note: None }
+    }
+
+    /// This mask with the reason for its path, if that is not the path of before.
+    #[must_use]
+    pub fn with_note(self, note: Option<String>) -> Self {
+        Self { note, ..self }
     }
 }

@@ -3,6 +3,7 @@
 use std::{error::Error, io, path::PathBuf};
 
 use sam_annotate::session::SessionError;
+use sam_files::{LockError, ReadError};
 use thiserror::Error;
 
 /// An error of another crate or of a caller's own code.
@@ -48,6 +49,20 @@ pub enum ReviewError {
     /// A part of the session cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Another process holds the mask or its DICOM SEG, or they cannot be locked.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A file that the review would replace cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Another program has changed the mask, and the names beside it are in use.
+    #[error(
+        "another program has changed {}, and no name beside it is free: move the files mask-review-* away", mask.display()
+    )]
+    NoName {
+        /// The mask.
+        mask: PathBuf,
+    },
 }
 
 /// Why a list of slices is not a valid ranking.
@@ -122,8 +137,11 @@ pub enum DeskError {
     /// The decision could not be stored. Nothing has changed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The mask cannot be written. Nothing has changed.
+    #[error("the mask is not saved; every decision is kept while the program runs: see to the cause, then save again")]
+    Mask(#[source] BoxError),
     /// The mask is written, but not its DICOM SEG.
-    #[error("the mask is in {}, but could not be written as DICOM SEG", mask.display())]
+    #[error("the mask is in {}, but not as DICOM SEG: see to the cause, then save again", mask.display())]
     Segmentation {
         /// The mask.
         mask: PathBuf,
@@ -131,7 +149,7 @@ pub enum DeskError {
         source: BoxError,
     },
     /// The mask is written, but not the JSON file with the decisions.
-    #[error("the mask is written, but not the file that says what was decided")]
+    #[error("the mask is written, but not the file that says what was decided: see to the cause, then save again")]
     Record(#[source] BoxError),
     /// The action was tried and failed.
     #[error(transparent)]

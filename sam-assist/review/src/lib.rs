@@ -5,14 +5,17 @@
 //! - [`DecisionStore`]: storage of the decisions: a [`MemoryStore`] until the mask is saved, or a [`SessionStore`] at once.
 //! - [`SliceSegmenter`]: the model that answers clicks; [`ScanModel`] implements it. [`Prefetch`] embeds slices in advance.
 //! - [`Ranking`]: the order in which slices should be reviewed.
-//! - [`Server`]: serves the page on this machine, only to those who have its address.
+//! - [`ReviewFiles`]: the mask that a review writes, held against other programs.
+//! - [`Server`]: serves the page on this machine, only to those who have its address; [`ServerLimits`] keep others from holding it up.
 //!
 //! The page is hand-written and loads nothing from other servers; its files are in `src/page/`.
 #![forbid(unsafe_code)]
 
 mod access;
+mod connections;
 mod desk;
 mod error;
+mod files;
 mod model;
 mod prefetch;
 mod ranking;
@@ -28,8 +31,10 @@ pub use sam_annotate;
 pub use sam_prompt::{self, ndarray};
 pub use serde_json;
 
+pub use connections::ServerLimits;
 pub use desk::{Decision, Desk, Overview, Proposal, Saved, SliceOverview, SliceState, StructureOverview};
 pub use error::{BoxError, DeskError, RankingError, ReviewError, StoreError};
+pub use files::ReviewFiles;
 pub use model::ScanModel;
 pub use prefetch::Prefetch;
 pub use ranking::{RankedSlice, Ranking};
@@ -70,6 +75,7 @@ mod tests {
         )>();
         assert_send_sync::<ScanModel<Flex>>();
         assert_send_sync::<ReviewCase>();
+        assert_send_sync::<ReviewFiles>();
         assert_send_sync::<Server>();
         assert_send_sync::<SessionStore>();
         assert_send_sync::<MemoryStore>();

@@ -4,7 +4,7 @@ use sam_prompt::{BoundingBox, Point, Prompts};
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::{Decision, Overview};
+use crate::{Decision, Overview, SliceOverview};
 
 /// Maximum number of points in a request.
 const MOST_POINTS: usize = 100;
@@ -30,6 +30,8 @@ pub(super) struct SegmentRequest {
 pub(super) struct DecideRequest {
     pub(super) slice: usize,
     pub(super) decision: Decision,
+    /// The version of the slice's labels that the page shows.
+    pub(super) version: u64,
     /// The number of the proposal to keep.
     #[serde(default)]
     pub(super) answer: Option<u64>,
@@ -42,10 +44,13 @@ pub(super) struct ViewRequest {
     pub(super) slice: usize,
 }
 
-/// A request without any content.
+/// Undo the last decision, or save.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct EmptyRequest {}
+pub(super) struct RevisionRequest {
+    /// The revision of the review that the page shows.
+    pub(super) revision: u64,
+}
 
 /// Why a request was refused.
 #[derive(Debug, Error)]
@@ -58,6 +63,12 @@ pub(super) enum RequestError {
     TooMany { what: &'static str, found: usize, most: usize },
     #[error("nothing was clicked: a request needs a point or a box")]
     NoPrompt,
+    #[error(
+        "this slice has changed since this page showed it, in another tab or window: look at it as it is now, then decide"
+    )]
+    OldSlice,
+    #[error("something was decided in another tab or window since: look at the review as it is now, then do it again")]
+    OldReview,
     #[error(transparent)]
     Prompt(#[from] sam_prompt::PromptError),
 }
@@ -84,10 +95,21 @@ impl SegmentRequest {
     }
 }
 
-/// Refuses a slice that the scan does not have.
-pub(super) fn check_slice(slice: usize, overview: &Overview) -> Result<(), RequestError> {
+/// How a slice stands; refuses a slice that the scan does not have.
+pub(super) fn check_slice(slice: usize, overview: &Overview) -> Result<SliceOverview, RequestError> {
     let count = overview.slices.len();
-    if slice < count { Ok(()) } else { Err(RequestError::Slice { slice, count }) }
+    overview.slices.get(slice).copied().ok_or(RequestError::Slice { slice, count })
+}
+
+/// Refuses a decision about labels that are no longer the slice's labels.
+pub(super) fn check_version(slice: usize, version: u64, overview: &Overview) -> Result<(), RequestError> {
+    let now = check_slice(slice, overview)?.version;
+    if version == now { Ok(()) } else { Err(RequestError::OldSlice) }
+}
+
+/// Refuses a page that does not show the last decision.
+pub(super) fn check_revision(revision: u64, overview: &Overview) -> Result<(), RequestError> {
+    if revision == overview.revision { Ok(()) } else { Err(RequestError::OldReview) }
 }
 
 #[cfg(test)]
@@ -96,7 +118,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{SliceOverview, SliceState, StructureOverview};
+    use crate::{SliceState, StructureOverview};
 
     fn overview() -> Overview {
         Overview {
@@ -106,11 +128,26 @@ mod tests {
             columns: 20,
             spacing_mm: (1.0, 1.0),
             structures: vec![StructureOverview { value: 2, name: "liver".to_owned(), colour: "#000000".to_owned() }],
-            slices: vec![SliceOverview { state: SliceState::Predicted, is_blank: true }; 3],
+            slices: vec![SliceOverview::new(SliceState::Predicted, true, 0); 3],
             ranking: Vec::new(),
+            revision: 0,
             unsaved: 0,
             can_undo: false,
         }
+    }
+
+    #[test]
+    fn a_page_that_shows_what_was_is_refused() {
+        let mut overview = overview();
+        overview.slices[1].version = 4;
+        overview.revision = 4;
+        assert!(check_version(0, 0, &overview).is_ok() && check_version(1, 4, &overview).is_ok());
+        for (slice, version) in [(0, 4), (1, 0), (1, 3), (1, 5), (1, u64::MAX)] {
+            assert!(matches!(check_version(slice, version, &overview), Err(RequestError::OldSlice)));
+        }
+        assert!(matches!(check_version(3, 0, &overview), Err(RequestError::Slice { slice: 3, count: 3 })));
+        assert!(check_revision(4, &overview).is_ok());
+        assert!(matches!(check_revision(3, &overview), Err(RequestError::OldReview)));
     }
 
     fn ask(text: &[u8]) -> Result<Prompts, String> {

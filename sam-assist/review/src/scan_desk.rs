@@ -1,24 +1,24 @@
 //! A desk on a scan with a mask.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use sam_core::ImageSource;
 use sam_data::{Scan, Segment, SlicePlane};
 use sam_prompt::{
     Prompts,
-    ndarray::{Array2, Array3, Zip},
+    ndarray::{Array2, Array3, ArrayView3, Zip},
 };
 
 use crate::{
-    Decision, DecisionStore, Desk, DeskError, Overview, Prefetch, Proposal, Provenance, Ranking, ReviewError, Saved,
-    SliceOverview, SliceReview, SliceSegmenter, SliceState, StructureOverview,
+    BoxError, Decision, DecisionStore, Desk, DeskError, Overview, Prefetch, Proposal, Provenance, Ranking, ReviewError,
+    ReviewFiles, Saved, SliceOverview, SliceReview, SliceSegmenter, SliceState, StructureOverview,
 };
 
 /// Colours of the structures, in their order. Most colour-blind people can also tell them apart on grey (after Okabe and Ito).
 const COLOURS: [&str; 8] = ["#ff8c42", "#3fb8f0", "#2fc59a", "#f2e14c", "#e07bb5", "#5b8ff9", "#d9534f", "#b8c0cc"];
 
 /// The scan to review, and where its mask is written.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub struct ReviewCase {
     /// The scan.
@@ -29,20 +29,17 @@ pub struct ReviewCase {
     pub structures: Vec<Segment>,
     /// Which slices to look at first.
     pub ranking: Ranking,
-    /// The mask: `.nii` or `.nii.gz`.
-    pub mask: PathBuf,
-    /// The mask as DICOM SEG: `.dcm`, for scans that are DICOM series.
-    pub segmentation: Option<PathBuf>,
+    /// The files that are written.
+    pub files: ReviewFiles,
     /// Additional fields for the JSON file next to the mask, such as the program's options.
     pub record: serde_json::Map<String, serde_json::Value>,
 }
 
 impl ReviewCase {
-    /// A scan with its structures and the file of its mask; its slices are ranked in scan order.
-    pub fn new(scan: Arc<Scan>, plane: SlicePlane, structures: Vec<Segment>, mask: impl Into<PathBuf>) -> Self {
+    /// A scan with its structures and the files of its mask; its slices are ranked in scan order.
+    pub fn new(scan: Arc<Scan>, plane: SlicePlane, structures: Vec<Segment>, files: ReviewFiles) -> Self {
         let ranking = Ranking::in_order(plane.count());
-        let (mask, record) = (mask.into(), serde_json::Map::new());
-        Self { scan, plane, structures, ranking, mask, segmentation: None, record }
+        Self { scan, plane, structures, ranking, files, record: serde_json::Map::new() }
     }
 }
 
@@ -51,6 +48,8 @@ pub struct ScanDesk {
     case: ReviewCase,
     images: Arc<dyn ImageSource>,
     slices: Vec<SliceReview>,
+    /// The version of each slice: the number of its last change.
+    versions: Vec<u64>,
     model: Arc<dyn SliceSegmenter>,
     prefetch: Prefetch,
     /// The last proposal, and its slice.
@@ -65,7 +64,8 @@ impl ScanDesk {
     /// A desk with all slices of a scan: the images that the model sees, and the labels.
     ///
     /// # Errors
-    /// [`ReviewError::Thread`] if the system cannot start the thread that embeds slices in advance.
+    /// [`ReviewError::Thread`] if the system cannot start the thread that embeds slices in advance; [`ReviewError::Read`] if an existing
+    /// record of the mask cannot be read.
     pub fn new(
         case: ReviewCase,
         images: Arc<dyn ImageSource>,
@@ -74,7 +74,16 @@ impl ScanDesk {
         model: Arc<dyn SliceSegmenter>,
     ) -> Result<Self, ReviewError> {
         let prefetch = Prefetch::new(Arc::clone(&model), case.ranking.clone(), slices.len())?;
-        Ok(Self { case, images, slices, model, prefetch, proposal: None, store, unsaved: 0 })
+        let versions = vec![0; slices.len()];
+        let mut desk = Self { case, images, slices, versions, model, prefetch, proposal: None, store, unsaved: 0 };
+        let ending = desk.store.provenance(&desk.states()).ending;
+        desk.case.files.set_record(ending)?;
+        Ok(desk)
+    }
+
+    /// The files that the desk writes. After another program has changed one of them, they are others than at the start.
+    pub fn files(&self) -> &ReviewFiles {
+        &self.case.files
     }
 
     /// The decisions by slice; slices without a decision are left out.
@@ -99,13 +108,37 @@ impl ScanDesk {
     }
 
     /// Writes the JSON file next to the mask: the decisions, and the program's own fields.
-    fn write_record(&self) -> Result<(), sam_files::OutputError> {
-        let Provenance { ending, field, content } = self.store.provenance(&self.states());
+    fn write_record(&mut self) -> Result<(), BoxError> {
+        let Provenance { field, content, .. } = self.store.provenance(&self.states());
         let mut record = self.case.record.clone();
         record.insert(field.to_owned(), content);
-        let path = self.case.mask.with_extension("").with_extension(ending);
-        let outputs = [Some(&self.case.mask), self.case.segmentation.as_ref()];
-        sam_files::write_record(&path, record, outputs.into_iter().flatten())
+        Ok(self.case.files.write_record(record)?)
+    }
+
+    /// Writes the mask, and notes its content.
+    fn write_mask(&mut self, labels: ArrayView3<'_, u16>) -> Result<(), BoxError> {
+        let path = self.case.files.mask().to_path_buf();
+        self.case.scan.write_labels(&path, labels)?;
+        Ok(self.case.files.note(&path)?)
+    }
+
+    /// Writes the DICOM SEG, if there is to be one, and notes its content.
+    fn write_segmentation(&mut self, labels: ArrayView3<'_, u16>) -> Result<(), BoxError> {
+        let ReviewCase { scan, structures, files, .. } = &mut self.case;
+        let Some(path) = files.segmentation().map(Path::to_path_buf) else { return Ok(()) };
+        scan.write_segmentation(&path, labels, structures, &self.store.describe())?;
+        Ok(files.note(&path)?)
+    }
+
+    /// Gives a slice a new version, after its labels or its state have changed.
+    fn changed(&mut self, slice: usize) {
+        self.versions[slice] = self.revision() + 1;
+        self.proposal = None;
+        self.unsaved += 1;
+    }
+
+    fn revision(&self) -> u64 {
+        self.versions.iter().copied().max().unwrap_or_default()
     }
 }
 
@@ -117,16 +150,18 @@ impl Desk for ScanDesk {
             name: segment.name.clone(),
             colour: (*colour).to_owned(),
         };
-        let slice = |slice: &SliceReview| SliceOverview { state: slice.state(), is_blank: slice.is_blank() };
+        let slice =
+            |(slice, &version): (&SliceReview, &u64)| SliceOverview::new(slice.state(), slice.is_blank(), version);
         Overview {
             name: self.case.scan.name(),
-            out: self.case.mask.display().to_string(),
+            out: self.case.files.mask().display().to_string(),
             rows,
             columns,
             spacing_mm: self.case.plane.spacing(),
             structures: self.case.structures.iter().zip(COLOURS.iter().cycle()).map(structure).collect(),
-            slices: self.slices.iter().map(slice).collect(),
+            slices: self.slices.iter().zip(&self.versions).map(slice).collect(),
             ranking: self.case.ranking.slices().to_vec(),
+            revision: self.revision(),
             unsaved: self.unsaved,
             can_undo: self.store.can_undo(),
         }
@@ -174,31 +209,28 @@ impl Desk for ScanDesk {
             Decision::Empty => SliceReview::new(Array2::zeros(before.labels().dim()), SliceState::Empty),
         };
         self.slices[slice] = self.store.keep(slice, before, decided)?;
-        self.proposal = None;
-        self.unsaved += 1;
+        self.changed(slice);
         Ok(())
     }
 
     fn undo(&mut self) -> Result<Option<usize>, DeskError> {
         let Some((slice, restored)) = self.store.undo()? else { return Ok(None) };
         self.slices[slice] = restored;
-        self.proposal = None;
-        self.unsaved += 1;
+        self.changed(slice);
         Ok(Some(slice))
     }
 
     fn save(&mut self) -> Result<Saved, DeskError> {
-        let ReviewCase { scan, structures, mask, segmentation, .. } = &self.case;
+        self.case.files.prepare().map_err(|error| DeskError::Mask(error.into()))?;
         let left_out = self.left_out();
         let labels = self.mask(&left_out);
-        scan.write_labels(mask, labels.view()).map_err(DeskError::failed)?;
-        if let Some(path) = segmentation {
-            let written = scan.write_segmentation(path, labels.view(), structures, &self.store.describe());
-            written.map_err(|source| DeskError::Segmentation { mask: mask.clone(), source: source.into() })?;
-        }
-        self.write_record().map_err(|error| DeskError::Record(error.into()))?;
+        self.write_mask(labels.view()).map_err(DeskError::Mask)?;
+        let path = self.case.files.mask().to_path_buf();
+        let failed = |source| DeskError::Segmentation { mask: path.clone(), source };
+        self.write_segmentation(labels.view()).map_err(failed)?;
+        self.write_record().map_err(DeskError::Record)?;
         self.unsaved = 0;
-        Ok(Saved { path: mask.display().to_string(), left_out })
+        Ok(Saved::new(path.display().to_string(), left_out).with_note(self.case.files.take_note()))
     }
 }
 

@@ -23,9 +23,13 @@ use serde_json::json;
 use tokio::{net::TcpListener, task::spawn_blocking};
 
 use crate::{
-    Decision, Desk, DeskError, Overview, ReviewError,
+    Decision, Desk, DeskError, Overview, ReviewError, ServerLimits,
     access::Guard,
-    request::{DecideRequest, EmptyRequest, RequestError, SegmentRequest, ViewRequest, check_slice},
+    connections,
+    request::{
+        DecideRequest, RequestError, RevisionRequest, SegmentRequest, ViewRequest, check_revision, check_slice,
+        check_version,
+    },
 };
 
 /// The maximum size of a request body in bytes: twice the size of a hundred clicks.
@@ -46,6 +50,9 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
+/// The header of a slice's labels that holds their version, which a decision about them names.
+const LABELS_VERSION: HeaderName = HeaderName::from_static("labels-version");
+
 /// State that requests share: the desk, one request at a time, and the number of its last proposal.
 #[derive(Clone)]
 struct Service {
@@ -54,9 +61,12 @@ struct Service {
 }
 
 /// The web server of a desk's page, for this machine only.
+///
+/// It needs a tokio runtime with I/O and time.
 pub struct Server {
     listener: TcpListener,
     guard: Arc<Guard>,
+    limits: ServerLimits,
 }
 
 impl Server {
@@ -68,7 +78,13 @@ impl Server {
         let failed = |source| ReviewError::Port { port, source };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(failed)?;
         let address: SocketAddr = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, guard: Arc::new(Guard::new(address)?) })
+        Ok(Self { listener, guard: Arc::new(Guard::new(address)?), limits: ServerLimits::default() })
+    }
+
+    /// This server with other limits.
+    #[must_use]
+    pub fn with_limits(self, limits: ServerLimits) -> Self {
+        Self { limits, ..self }
     }
 
     /// The page's address, which contains a secret token. The page cannot be opened without it.
@@ -76,12 +92,13 @@ impl Server {
         self.guard.address()
     }
 
-    /// The routes and their checks, for a caller that serves them itself.
+    /// The routes and their checks, for a caller that serves them itself, without the limits of this server.
     pub fn router(&self, desk: Arc<Mutex<dyn Desk>>) -> Router {
         router(desk, Arc::clone(&self.guard))
     }
 
-    /// Serves the desk until `shutdown` completes; requests in progress are still answered.
+    /// Serves the desk until `shutdown` completes. Requests in progress are then answered, but for no longer than
+    /// [`ServerLimits::shutdown`].
     ///
     /// # Errors
     /// [`ReviewError::Serve`] if the port fails.
@@ -91,7 +108,7 @@ impl Server {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), ReviewError> {
         let routes = self.router(desk);
-        axum::serve(self.listener, routes).with_graceful_shutdown(shutdown).await.map_err(ReviewError::Serve)
+        connections::serve(self.listener, routes, self.limits, shutdown).await
     }
 }
 
@@ -115,7 +132,7 @@ fn router(desk: Arc<Mutex<dyn Desk>>, guard: Arc<Guard>) -> Router {
     // The guard checks the token before any route is matched.
     Router::new()
         .nest(&guard.prefix(), page)
-        .fallback(|| async { Refusal(StatusCode::NOT_FOUND, "there is nothing under this address".to_owned()) })
+        .fallback(|| async { Refusal::new(StatusCode::NOT_FOUND, "there is nothing under this address") })
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn_with_state(guard, protect))
         .with_state(Service { desk, proposals: Arc::default() })
@@ -125,7 +142,12 @@ fn router(desk: Arc<Mutex<dyn Desk>>, guard: Arc<Guard>) -> Router {
 async fn protect(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     let mut response = match guard.check(request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
-        Err((status, reason)) => Refusal(status, reason.to_owned()).into_response(),
+        Err((status, reason)) => {
+            let mut refused = Refusal::new(status, reason).into_response();
+            // So a stranger holds no connection that the page may need.
+            refused.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            refused
+        }
     };
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
@@ -140,23 +162,44 @@ fn file(kind: &'static str, text: &'static str) -> MethodRouter<Service> {
 
 /// Why a request was refused or failed, for the page to show.
 #[derive(Debug)]
-struct Refusal(StatusCode, String);
+struct Refusal {
+    status: StatusCode,
+    reason: String,
+    /// How things stand now, for a page that shows them as they were.
+    overview: Option<Box<Overview>>,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, reason: impl Into<String>) -> Self {
+        Self { status, reason: reason.into(), overview: None }
+    }
+
+    /// Adds how things stand now, if the request conflicts with that.
+    fn with_state(self, desk: &dyn Desk) -> Self {
+        let is_conflict = self.status == StatusCode::CONFLICT;
+        Self { overview: is_conflict.then(|| Box::new(desk.overview())), ..self }
+    }
+}
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        (self.0, Json(json!({ "error": self.1 }))).into_response()
+        let body = match self.overview {
+            Some(overview) => json!({ "error": self.reason, "overview": overview }),
+            None => json!({ "error": self.reason }),
+        };
+        (self.status, Json(body)).into_response()
     }
 }
 
 impl From<JsonRejection> for Refusal {
     fn from(rejection: JsonRejection) -> Self {
-        Self(rejection.status(), rejection.body_text())
+        Self::new(rejection.status(), rejection.body_text())
     }
 }
 
 impl From<PathRejection> for Refusal {
     fn from(rejection: PathRejection) -> Self {
-        Self(rejection.status(), rejection.body_text())
+        Self::new(rejection.status(), rejection.body_text())
     }
 }
 
@@ -164,9 +207,10 @@ impl From<RequestError> for Refusal {
     fn from(error: RequestError) -> Self {
         let status = match error {
             RequestError::Slice { .. } | RequestError::Structure(_) => StatusCode::NOT_FOUND,
+            RequestError::OldSlice | RequestError::OldReview => StatusCode::CONFLICT,
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };
-        Self(status, error_chain(&error))
+        Self::new(status, error_chain(&error))
     }
 }
 
@@ -177,7 +221,7 @@ impl From<DeskError> for Refusal {
             DeskError::NoSuchStructure(_) => StatusCode::NOT_FOUND,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        Self(status, error_chain(&error))
+        Self::new(status, error_chain(&error))
     }
 }
 
@@ -191,10 +235,13 @@ async fn at_desk<T: Send + 'static>(
     desk: Arc<Mutex<dyn Desk>>,
     work: impl FnOnce(&mut dyn Desk) -> Result<T, Refusal> + Send + 'static,
 ) -> Result<T, Refusal> {
-    let done = spawn_blocking(move || work(&mut *desk.lock().unwrap_or_else(PoisonError::into_inner))).await;
-    done.unwrap_or_else(|_| {
+    let done = spawn_blocking(move || {
+        let mut desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
+        work(&mut *desk).map_err(|refusal| refusal.with_state(&*desk))
+    });
+    done.await.unwrap_or_else(|_| {
         let reason = "the program failed at this request; earlier decisions are still there";
-        Err(Refusal(StatusCode::INTERNAL_SERVER_ERROR, reason.to_owned()))
+        Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, reason))
     })
 }
 
@@ -212,12 +259,16 @@ async fn image(State(service): State<Service>, slice: Result<Path<usize>, PathRe
     .await
 }
 
-/// Label values of a slice, row by row, as little-endian 16-bit numbers.
-async fn labels(State(service): State<Service>, slice: Result<Path<usize>, PathRejection>) -> Result<Vec<u8>, Refusal> {
+/// Label values of a slice, row by row, as little-endian 16-bit numbers; their version is in the header [`LABELS_VERSION`].
+async fn labels(
+    State(service): State<Service>,
+    slice: Result<Path<usize>, PathRejection>,
+) -> Result<([(HeaderName, String); 1], Vec<u8>), Refusal> {
     let Path(slice) = slice?;
     at_desk(service.desk, move |desk| {
-        check_slice(slice, &desk.overview())?;
-        Ok(desk.labels(slice)?.into_iter().flat_map(u16::to_le_bytes).collect())
+        let version = check_slice(slice, &desk.overview())?.version;
+        let labels = desk.labels(slice)?.into_iter().flat_map(u16::to_le_bytes).collect();
+        Ok(([(LABELS_VERSION, version.to_string())], labels))
     })
     .await
 }
@@ -237,6 +288,8 @@ async fn look(State(service): State<Service>, viewed: Body<ViewRequest>) -> Resu
 struct ProposalResponse {
     /// The number that identifies the proposal in a later decision to keep it.
     answer: u64,
+    /// The version of the slice's labels that the proposal changes.
+    version: u64,
     /// Label values row by row as runs: value, pixels, value, pixels.
     runs: Vec<usize>,
     predicted_iou: f32,
@@ -247,13 +300,16 @@ async fn ask(State(service): State<Service>, request: Body<SegmentRequest>) -> R
     let Json(request) = request?;
     at_desk(service.desk, move |desk| {
         let (slice, structure) = (request.slice, request.structure);
-        let prompts = request.check(&desk.overview())?;
+        let overview = desk.overview();
+        let version = check_slice(slice, &overview)?.version;
+        let prompts = request.check(&overview)?;
         let start = Instant::now();
         let proposal = desk.propose(slice, structure, &prompts)?;
         let labels: Vec<u16> = proposal.labels.into_iter().collect();
         let runs = labels.chunk_by(u16::eq).flat_map(|run| [usize::from(run[0]), run.len()]);
         Ok(Json(ProposalResponse {
             answer: service.proposals.fetch_add(1, Ordering::Relaxed) + 1,
+            version,
             runs: runs.collect(),
             predicted_iou: proposal.predicted_iou,
             milliseconds: start.elapsed().as_millis() as u64,
@@ -263,10 +319,11 @@ async fn ask(State(service): State<Service>, request: Body<SegmentRequest>) -> R
 }
 
 async fn decide(State(service): State<Service>, request: Body<DecideRequest>) -> Result<Json<Overview>, Refusal> {
-    let Json(DecideRequest { slice, decision, answer }) = request?;
+    let Json(DecideRequest { slice, decision, version, answer }) = request?;
     at_desk(service.desk, move |desk| {
-        check_slice(slice, &desk.overview())?;
-        // The desk holds one proposal; with two open windows, each can keep only the proposal that it has shown.
+        // With two open windows, each can decide only on the labels that it has shown.
+        check_version(slice, version, &desk.overview())?;
+        // The desk holds one proposal, so each window can keep only the last one, and only if that is the one that it has shown.
         if decision == Decision::Keep && answer != Some(service.proposals.load(Ordering::Relaxed)) {
             return Err(DeskError::NotNow("another outline was proposed since: click once more".to_owned()).into());
         }
@@ -276,18 +333,20 @@ async fn decide(State(service): State<Service>, request: Body<DecideRequest>) ->
     .await
 }
 
-async fn undo(State(service): State<Service>, request: Body<EmptyRequest>) -> Result<Response, Refusal> {
-    let Json(EmptyRequest {}) = request?;
-    at_desk(service.desk, |desk| {
+async fn undo(State(service): State<Service>, request: Body<RevisionRequest>) -> Result<Response, Refusal> {
+    let Json(RevisionRequest { revision }) = request?;
+    at_desk(service.desk, move |desk| {
+        check_revision(revision, &desk.overview())?;
         let slice = desk.undo()?;
         Ok(Json(json!({ "slice": slice, "overview": desk.overview() })).into_response())
     })
     .await
 }
 
-async fn save(State(service): State<Service>, request: Body<EmptyRequest>) -> Result<Response, Refusal> {
-    let Json(EmptyRequest {}) = request?;
-    at_desk(service.desk, |desk| {
+async fn save(State(service): State<Service>, request: Body<RevisionRequest>) -> Result<Response, Refusal> {
+    let Json(RevisionRequest { revision }) = request?;
+    at_desk(service.desk, move |desk| {
+        check_revision(revision, &desk.overview())?;
         let saved = desk.save()?;
         Ok(Json(json!({ "saved": saved, "overview": desk.overview() })).into_response())
     })

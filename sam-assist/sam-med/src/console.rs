@@ -2,7 +2,7 @@
 
 use std::{
     env, fmt,
-    io::{self, ErrorKind, IsTerminal, Write},
+    io::{self, ErrorKind, IsTerminal},
     ops::ControlFlow,
     path::{Path, PathBuf},
     time::Duration,
@@ -10,10 +10,12 @@ use std::{
 
 use anyhow::{Context, Result};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use sam_files::escape_controls;
 use serde::Serialize;
 
 use crate::{
-    exit::{Failure, error_line, printable},
+    exit::Failure,
+    printed::{error_line, print_line, printable, printable_json},
     stop::Stop,
 };
 
@@ -95,19 +97,14 @@ impl Console {
     /// If standard output cannot be written to.
     pub fn result<R: Serialize + fmt::Display>(&self, result: &R) -> Result<()> {
         let text = if self.json {
-            serde_json::to_string(result).context("the result cannot be written as JSON")?
+            printable_json(&serde_json::to_string(result).context("the result cannot be written as JSON")?)
         } else {
             printable(result.to_string().trim_end())
         };
         if text.is_empty() {
             return Ok(());
         }
-        let print = || {
-            let mut out = io::stdout().lock();
-            writeln!(out, "{text}")?;
-            out.flush()
-        };
-        match self.aside(print) {
+        match self.aside(|| print_line(text)) {
             Err(error) if error.kind() != ErrorKind::BrokenPipe => {
                 Err(error).context("cannot write to standard output")
             }
@@ -137,7 +134,7 @@ impl Console {
         let style = ProgressStyle::with_template(self.template)
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .progress_chars("━╸ ");
-        let bar = bars.add(ProgressBar::new(length as u64).with_style(style).with_prefix(name.to_owned()));
+        let bar = bars.add(ProgressBar::new(length as u64).with_style(style).with_prefix(escape_controls(name)));
         bar.enable_steady_tick(Duration::from_millis(200));
         bar
     }

@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    io::{self, Write},
     panic::{AssertUnwindSafe, catch_unwind},
     process::ExitCode,
 };
@@ -12,6 +11,8 @@ use sam_annotate::WeightsError;
 use sam_experiments::ExperimentError;
 use sam_files::OutputError;
 use thiserror::Error;
+
+use crate::printed::{error_line, printable_message};
 
 /// An exit code of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +85,7 @@ pub fn run(command: impl FnOnce() -> Result<()>) -> Status {
     match catch_unwind(AssertUnwindSafe(command)) {
         Ok(Ok(())) => Status::Done,
         Ok(Err(error)) => {
-            error_line(format_args!("error: {}", printable(&format!("{error:#}"))));
+            error_line(format_args!("error: {}", printable_message(&format!("{error:#}"))));
             Status::of(&error)
         }
         // The panic's own message is on standard error already.
@@ -97,16 +98,6 @@ pub fn run(command: impl FnOnce() -> Result<()>) -> Status {
             Status::Internal
         }
     }
-}
-
-/// Writes a line to standard error. A closed stream is ignored and does not change the exit code.
-pub(crate) fn error_line(line: impl fmt::Display) {
-    let _ = writeln!(io::stderr(), "{line}");
-}
-
-/// A text of several lines without terminal control sequences, which file names and structure names could contain.
-pub(crate) fn printable(text: &str) -> String {
-    text.lines().map(sam_files::sanitize).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@
 //!
 //! To embed the annotator in another program, use `sam-annotate`; this crate prints, draws bars and reads command lines.
 #![forbid(unsafe_code)]
+// Everything is printed by the module `printed`, which makes it safe for a terminal.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod backend;
@@ -19,6 +21,7 @@ pub mod console;
 pub mod exit;
 pub mod options;
 pub mod parity;
+mod printed;
 pub mod program;
 pub mod progress;
 pub mod record;

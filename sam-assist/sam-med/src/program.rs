@@ -14,6 +14,7 @@ use crate::{
     config_file,
     console::Console,
     exit::{self, Status},
+    printed,
     stop::Stop,
 };
 
@@ -83,9 +84,10 @@ enum Command {
 
 /// Runs the program with these words, the first of which is its name. Panics are caught, reported, and have their own exit code.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let words: Vec<_> = words.into_iter().collect();
+    printed::print_panics();
+    let mut words: Vec<_> = words.into_iter().collect();
     let mut usage = None;
-    let status = exit::run(|| match parse(words) {
+    let status = exit::run(|| match parse(&mut words) {
         Ok(program) => program.run(),
         Err(error) => match error.downcast::<clap::Error>() {
             Ok(error) => {
@@ -97,20 +99,37 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     });
     let Some(error) = usage else { return status.into() };
     // Help and version are results, everything else is an error; clap selects the stream.
-    let printed = error.print();
-    match (error.use_stderr(), printed) {
-        (true, _) => Status::Usage.into(),
-        (false, Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => Status::Input.into(),
-        (false, _) => Status::Done.into(),
+    let is_wrong = error.use_stderr();
+    match print_usage(error, &words) {
+        _ if is_wrong => Status::Usage.into(),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Status::Input.into(),
+        _ => Status::Done.into(),
     }
 }
 
-/// Parses the command line, and the config file that it names.
-fn parse(words: Vec<OsString>) -> Result<Program> {
+/// Parses the command line, and the config file that it names, whose options are added to the words.
+fn parse(words: &mut Vec<OsString>) -> Result<Program> {
     let mut command = Program::command();
     command.build();
-    let words = config_file::expand(&command, words)?;
-    Ok(Program::from_arg_matches(&Program::command().try_get_matches_from(words)?)?)
+    *words = config_file::expand(&command, std::mem::take(words))?;
+    Ok(Program::from_arg_matches(&Program::command().try_get_matches_from(words.clone())?)?)
+}
+
+/// Prints what clap says about these words, which it quotes.
+fn print_usage(error: clap::Error, words: &[OsString]) -> io::Result<()> {
+    let is_plain = |word: &OsString| !word.to_string_lossy().contains(sam_files::controls_output);
+    if words.iter().all(is_plain) {
+        return error.print();
+    }
+    // clap colours its messages by control characters, too. So these are told apart before: the words with escapes are refused likewise.
+    let words = words.iter().map(|word| sam_files::escape_controls(&word.to_string_lossy()));
+    match Program::command().try_get_matches_from(words) {
+        Err(shown) if shown.kind() == error.kind() => shown.print(),
+        _ => {
+            printed::error_line(printed::printable_message(&error.render().to_string()));
+            Ok(())
+        }
+    }
 }
 
 impl Program {
@@ -159,7 +178,7 @@ fn trace(level: LevelFilter) {
         .with_max_level(level)
         .with_target(false)
         .without_time()
-        .with_writer(io::stderr)
+        .with_writer(|| printed::PrintableStderr)
         .try_init();
 }
 

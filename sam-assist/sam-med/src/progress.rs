@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use indicatif::ProgressBar;
 use sam_annotate::Event;
 use sam_experiments as experiments;
+use sam_files::escape_controls;
 use sam_prompt::progress::{Progress, Stage};
 
 use crate::console::Console;
@@ -126,7 +127,7 @@ impl ExperimentBars {
 
     fn message(&self, message: String) {
         if let Some(bar) = &self.case {
-            bar.set_message(message);
+            bar.set_message(escape_controls(&message));
         }
     }
 

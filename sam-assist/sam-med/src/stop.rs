@@ -10,10 +10,8 @@ use std::{
 };
 
 use signal_hook::{
-    SigId,
     consts::{SIGINT, SIGTERM},
     flag,
-    low_level::unregister,
 };
 
 use crate::exit::Status;
@@ -22,8 +20,6 @@ use crate::exit::Status;
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
     asked: Arc<AtomicBool>,
-    /// The registered signal handlers.
-    watches: Arc<[SigId]>,
 }
 
 impl Stop {
@@ -32,9 +28,9 @@ impl Stop {
     /// # Errors
     /// If the system refuses a signal handler.
     pub fn on_signals() -> io::Result<Self> {
-        let asked = Arc::default();
-        let watches = watch(&asked)?;
-        Ok(Self { asked, watches })
+        let stop = Self::default();
+        watch(&stop.asked)?;
+        Ok(stop)
     }
 
     /// Ends the program with the exit code of a stopped one at the first signal. For commands that cannot stop half-way: they write their
@@ -43,15 +39,17 @@ impl Stop {
     /// # Errors
     /// If the system refuses a signal handler.
     pub fn at_once() -> io::Result<Self> {
-        let watches = watch(&Arc::new(AtomicBool::new(true)))?;
-        Ok(Self { watches, ..Self::default() })
+        watch(&Arc::new(AtomicBool::new(true)))?;
+        Ok(Self::default())
     }
 
-    /// Unregisters the signal handlers, so that other code can handle signals. An earlier stop request remains.
-    pub fn release(&self) {
-        for &watch in &*self.watches {
-            unregister(watch);
-        }
+    /// Also records when the terminal is closed (SIGHUP). That alone never ends the program at once: a terminal may send it twice.
+    ///
+    /// # Errors
+    /// If the system refuses the signal handler.
+    #[cfg(unix)]
+    pub fn watch_hangup(&self) -> io::Result<()> {
+        flag::register(signal_hook::consts::SIGHUP, Arc::clone(&self.asked)).map(drop)
     }
 
     /// Whether the user asked to stop.
@@ -66,12 +64,11 @@ impl Stop {
 }
 
 /// Registers two handlers for each signal: the first ends the program if the flag is set, the second sets the flag.
-fn watch(asked: &Arc<AtomicBool>) -> io::Result<Arc<[SigId]>> {
-    let mut watches = Vec::new();
+fn watch(asked: &Arc<AtomicBool>) -> io::Result<()> {
     for signal in [SIGINT, SIGTERM] {
         // The order matters: at the first signal the flag is not yet set.
-        watches.push(flag::register_conditional_shutdown(signal, i32::from(Status::Stopped as u8), Arc::clone(asked))?);
-        watches.push(flag::register(signal, Arc::clone(asked))?);
+        flag::register_conditional_shutdown(signal, i32::from(Status::Stopped as u8), Arc::clone(asked))?;
+        flag::register(signal, Arc::clone(asked))?;
     }
-    Ok(watches.into())
+    Ok(())
 }

@@ -6,7 +6,7 @@ use std::{
     env,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::Duration,
 };
@@ -24,15 +24,20 @@ use crate::{desk::Desk, program};
 const MOST: u32 = 12;
 
 /// The program, serving its page.
-struct Page {
-    child: Child,
-    host: String,
-    path: String,
+pub(crate) struct Page {
+    pub(crate) child: Child,
+    pub(crate) host: String,
+    pub(crate) path: String,
 }
 
 impl Page {
     fn start(desk: &Desk) -> Result<Self> {
-        let mut child = program::command(desk.words("review")).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        Self::spawn(program::command(desk.words("review")).stderr(Stdio::null()))
+    }
+
+    /// Starts a command that serves a page.
+    pub(crate) fn spawn(command: &mut Command) -> Result<Self> {
+        let mut child = command.stdout(Stdio::piped()).spawn()?;
         let mut out = BufReader::new(child.stdout.take().context("its output is piped")?);
         let mut text = String::new();
         while !text.contains("http://") {
@@ -57,23 +62,47 @@ impl Page {
         Ok(stream)
     }
 
-    /// Sends a request, and returns the answer as JSON; an error if the program has ended or refuses the request.
-    fn ask(&self, what: &str, sent: Option<&Value>) -> Result<Value> {
+    /// Sends a request, and returns the answer's status and JSON; an error if the program has ended.
+    pub(crate) fn answer(&self, what: &str, sent: Option<&Value>) -> Result<(u16, Value)> {
         let mut answer = String::new();
         self.send(what, sent)?.read_to_string(&mut answer)?;
-        ensure!(answer.starts_with("HTTP/1.1 200"), "{what} is answered with {answer:?}");
+        let status = answer.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).context("a status")?;
         let (_, body) = answer.split_once("\r\n\r\n").context("a body")?;
-        Ok(serde_json::from_str(body)?)
+        Ok((status.parse()?, serde_json::from_str(body)?))
+    }
+
+    /// Sends a request, and returns the answer as JSON; an error if the program has ended or refuses the request.
+    pub(crate) fn ask(&self, what: &str, sent: Option<&Value>) -> Result<Value> {
+        let (status, answer) = self.answer(what, sent)?;
+        ensure!(status == 200, "{what} is answered with {status} {answer}");
+        Ok(answer)
+    }
+
+    /// Decides on a slice as it stands, and returns how things stand then.
+    pub(crate) fn decide(&self, slice: usize, decision: &str) -> Result<Value> {
+        let version = &self.ask("overview", None)?["slices"][slice]["version"];
+        self.ask("decide", Some(&json!({ "slice": slice, "decision": decision, "version": version })))
+    }
+
+    /// `undo` or `save`, after all that was decided.
+    pub(crate) fn act(&self, what: &str) -> Result<Value> {
+        let revision = &self.ask("overview", None)?["revision"];
+        self.ask(what, Some(&json!({ "revision": revision })))
     }
 
     /// Ends the program with Ctrl-C, which saves.
-    fn end(mut self) -> Result<()> {
-        program::signal(&self.child, "INT")?;
+    pub(crate) fn end(self) -> Result<()> {
+        self.end_by("INT")
+    }
+
+    /// Ends the program with a signal.
+    pub(crate) fn end_by(mut self, signal: &str) -> Result<()> {
+        program::signal(&self.child, signal)?;
         ensure!(self.child.wait()?.code() == Some(0), "it ended with an error");
         Ok(())
     }
 
-    fn kill(mut self) -> Result<()> {
+    pub(crate) fn kill(mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
@@ -107,18 +136,18 @@ fn no_decision_that_the_page_was_told_of_is_lost_when_the_program_is_killed() ->
         );
         for _ in 0..=(rng.next_u32() % MOST) {
             let slice = others[rng.next_u32() as usize % others.len()];
-            let (what, sent) = match rng.next_u32() % 4 {
-                0 => ("undo", json!({})),
-                1 => ("decide", json!({ "slice": slice, "decision": "accept" })),
-                2 => ("decide", json!({ "slice": slice, "decision": "reject" })),
-                _ => ("decide", json!({ "slice": slice, "decision": "empty" })),
+            let overview = match rng.next_u32() % 4 {
+                0 => page.act("undo")?["overview"].take(),
+                1 => page.decide(slice, "accept")?,
+                2 => page.decide(slice, "reject")?,
+                _ => page.decide(slice, "empty")?,
             };
-            let answer = page.ask(what, Some(&sent))?;
-            now = states(if what == "undo" { &answer["overview"] } else { &answer })?;
+            now = states(&overview)?;
             decided += 1;
         }
         // Every second kill may happen while the mask is written; no decision depends on that file.
-        let _saving = (kill % 2 == 0).then(|| page.send("save", Some(&json!({})))).transpose()?;
+        let revision = &page.ask("overview", None)?["revision"];
+        let _saving = (kill % 2 == 0).then(|| page.send("save", Some(&json!({ "revision": revision })))).transpose()?;
         thread::sleep(Duration::from_micros(u64::from(rng.next_u32() % 20_000)));
         page.kill()?;
         // The mask file must be complete.

@@ -22,5 +22,5 @@ pub use lock::FileLock;
 pub use lossy_path::LossyPath;
 pub use output_lock::{LockError, OutputLock, ProcessId};
 pub use outputs::{ONLY_COPY, OutputError, OutputPlan, Outputs, shorten_paths, write_record};
-pub use sanitize::sanitize;
+pub use sanitize::{controls_output, escape_controls, sanitize};
 pub use seal::{SealError, seal, seal_with, unseal, unseal_checked};

@@ -11,7 +11,9 @@ async function request(path, body) {
   }
   if (!response.ok) {
     const said = await response.json().catch(() => null);
-    throw new Error(said?.error ?? `The program answered with error ${response.status}.`);
+    const error = new Error(said?.error ?? `The program answered with error ${response.status}.`);
+    // How things stand now, if this page shows them as they were.
+    throw Object.assign(error, { overview: said?.overview });
   }
   return response;
 }
@@ -21,14 +23,19 @@ const json = async (path, body) => (await request(path, body)).json();
 export const overview = () => json("overview");
 export const image = async (slice) => new Uint8Array(await (await request(`image/${slice}`)).arrayBuffer());
 export const look = (slice) => request("look", { slice });
-export const decide = (slice, decision, answer) => json("decide", { slice, decision, answer });
-export const undo = () => json("undo", {});
-export const save = () => json("save", {});
+// Each of these names what the page shows: the version of the slice's labels, or the review's revision.
+export const decide = (slice, decision, version, answer) => json("decide", { slice, decision, version, answer });
+export const undo = (revision) => json("undo", { revision });
+export const save = (revision) => json("save", { revision });
 
-/** Label values of a slice, two bytes each, the low one first. */
+/** Label values of a slice, two bytes each, the low one first, and their version. */
 export async function labels(slice) {
-  const view = new DataView(await (await request(`labels/${slice}`)).arrayBuffer());
-  return Uint16Array.from({ length: view.byteLength / 2 }, (_, pixel) => view.getUint16(2 * pixel, true));
+  const response = await request(`labels/${slice}`);
+  const view = new DataView(await response.arrayBuffer());
+  return {
+    labels: Uint16Array.from({ length: view.byteLength / 2 }, (_, pixel) => view.getUint16(2 * pixel, true)),
+    version: Number(response.headers.get("labels-version")),
+  };
 }
 
 /** Asks for a structure; of the answer, the runs of label values become label values. */

@@ -32,12 +32,12 @@ class Store {
     return this.kept.get(index);
   }
 
-  /** Fetches what may have changed; what is there is shown until then. */
+  /** Fetches what may have changed; what is there is shown until then. Done once it has come, or has failed. */
   renew(index) {
     const coming = this.load(index);
     this.coming.set(index, coming);
     const isLatest = () => this.coming.get(index) === coming;
-    coming.then((value) => {
+    return coming.then((value) => {
       if (!isLatest()) return;
       this.put(index, value);
       if (index === slice) render();
@@ -56,7 +56,14 @@ class Store {
 
 const overlay = (labels) => overlayOf(labels, overview.rows, overview.columns, overview.structures);
 const images = new Store(async (index) => imageOf(await desk.image(index), overview.rows, overview.columns));
-const overlays = new Store(async (index) => overlay(await desk.labels(index)));
+/** What is drawn of a slice's labels, and their version. */
+const overlays = new Store(async (index) => {
+  for (;;) {
+    const { labels, version } = await desk.labels(index);
+    // If the slice has changed while they came, they are fetched again.
+    if (!(version < overview.slices[index].version)) return { picture: overlay(labels), version };
+  }
+});
 
 // What is proposed
 
@@ -66,7 +73,12 @@ const isProposed = (index) => overview.structures.some(({ value }) => proposals.
 
 /** The program is told one thing after the other, in the order in which a person did them. */
 let turn = Promise.resolve();
-const inTurn = (work) => (turn = turn.then(work).catch((error) => say(error.message, true)).then(render));
+const inTurn = (work) => (turn = turn.then(work).catch(refused).then(render));
+
+function refused(error) {
+  if (error.overview) take(error.overview);
+  say(error.message, true);
+}
 
 function propose(click) {
   if (!proposal()) proposals.set(key(slice), { slice, structure, clicks: [] });
@@ -85,8 +97,8 @@ function answer(asked) {
 async function askNow(asked, since) {
   const { clicks } = asked;
   if (clicks === asked.answeredTo || !clicks.length) return;
-  const { labels, answer, milliseconds } = await desk.ask(asked.slice, asked.structure, clicks);
-  Object.assign(asked, { answer, overlay: overlay(labels), answeredTo: clicks });
+  const { labels, answer, version, milliseconds } = await desk.ask(asked.slice, asked.structure, clicks);
+  Object.assign(asked, { answer, version, labels, overlay: overlay(labels), answeredTo: clicks });
   latest = answer;
   if (!proposals.has(`${asked.slice}/${asked.structure}`)) return;
   render();
@@ -99,34 +111,52 @@ let latest = null;
 
 // What is decided
 
-function settle(next, index) {
+const LOOK_AGAIN = "This slice has changed, or was not shown yet: look at it as it is now, then decide.";
+
+/** Takes over how things stand now. Labels that have changed are fetched again; done once those of the slice that is shown have come. */
+function take(next) {
   overview = next;
   latest = null;
-  overlays.renew(index);
+  for (const [index, { version }] of [...overlays.kept]) {
+    if (version < next.slices[index].version && index !== slice) overlays.kept.delete(index);
+  }
+  return overlays.kept.get(slice)?.version < next.slices[slice].version ? overlays.renew(slice) : null;
+}
+
+/** Decides on the labels that are shown, and on no others: they are named by their version. */
+function decide(decision) {
+  const index = slice;
+  const shown = overlays.kept.get(index)?.picture;
+  inTurn(async () => {
+    const labels = overlays.kept.get(index);
+    if (!shown || labels?.picture !== shown) throw new Error(LOOK_AGAIN);
+    const next = await desk.decide(index, decision, labels.version);
+    // To accept changes no label.
+    if (decision === "accept") overlays.put(index, { picture: shown, version: next.slices[index].version });
+    await take(next);
+  });
 }
 
 /** Keeps the proposal, or finds right what stands. */
 function accept() {
   const kept = proposal();
+  if (!kept) return decide("accept");
   const index = slice;
-  if (!kept) return inTurn(async () => settle(await desk.decide(index, "accept"), index));
+  const shown = kept.answeredTo === kept.clicks ? kept.labels : null;
   inTurn(async () => {
     // The program knows its last answer only, and forgets it when something is decided.
     if (kept.answer !== latest) kept.answeredTo = null;
     await askNow(kept, performance.now());
-    const next = await desk.decide(index, "keep", kept.answer);
-    overlays.put(index, kept.overlay);
-    [overview, latest] = [next, null];
+    if (!shown || kept.labels.some((label, pixel) => label !== shown[pixel])) throw new Error(LOOK_AGAIN);
+    const next = await desk.decide(index, "keep", kept.version, kept.answer);
+    overlays.put(index, { picture: kept.overlay, version: next.slices[index].version });
     proposals.delete(`${kept.slice}/${kept.structure}`);
+    take(next);
   });
 }
 
 /** Discards the proposal, or finds wrong what stands. */
-function reject() {
-  if (proposal()) return discard();
-  const index = slice;
-  inTurn(async () => settle(await desk.decide(index, "reject"), index));
-}
+const reject = () => (proposal() ? discard() : decide("reject"));
 
 function discard() {
   proposals.delete(key(slice));
@@ -135,9 +165,8 @@ function discard() {
 }
 
 function empty() {
-  const index = slice;
-  for (const { value } of overview.structures) proposals.delete(`${index}/${value}`);
-  inTurn(async () => settle(await desk.decide(index, "empty"), index));
+  for (const { value } of overview.structures) proposals.delete(`${slice}/${value}`);
+  decide("empty");
 }
 
 /** Takes back the last click, or else the last decision. */
@@ -149,21 +178,21 @@ function undo() {
   }
   if (current) return discard();
   inTurn(async () => {
-    const undone = await desk.undo();
+    const undone = await desk.undo(overview.revision);
+    await take(undone.overview);
     if (undone.slice === null) return say("There is nothing to undo.");
-    settle(undone.overview, undone.slice);
     show(undone.slice);
   });
 }
 
 function save() {
   inTurn(async () => {
-    const { saved, overview: next } = await desk.save();
-    overview = next;
-    const notes = [`Saved to ${saved.path}.`];
+    const { saved, overview: next } = await desk.save(overview.revision);
+    take(next);
+    const notes = [saved.note ?? `Saved to ${saved.path}.`];
     if (saved.left_out.length) notes.push(`Rejected slices are left out: ${saved.left_out.join(", ")}.`);
     if (proposals.size) notes.push("What is proposed and not kept is not in it.");
-    say(notes.join(" "));
+    say(notes.join(" "), Boolean(saved.note));
   });
 }
 
@@ -173,7 +202,8 @@ function render() {
   if (!overview) return;
   const current = proposal();
   const state = update(overview, { slice, structure, isProposed, hasClicks: Boolean(current) });
-  const shown = current?.overlay ?? overlays.get(slice);
+  const labels = overlays.get(slice);
+  const shown = current?.overlay ?? labels?.picture;
   const image = images.get(slice);
   stage.draw({
     image,

@@ -68,7 +68,7 @@ impl Scratch {
             Arc::clone(&self.scan),
             self.plane.clone(),
             vec![segment(1), segment(5)],
-            self.folder.path().join("reviewed.nii.gz"),
+            ReviewFiles::open(self.folder.path().join("reviewed.nii.gz"), None)?,
         );
         case.record = serde_json::json!({ "window": window }).as_object().cloned().unwrap_or_default();
         let cut = |slice| self.plane.extract(self.scan.volume().voxels.view(), slice);
@@ -105,6 +105,16 @@ impl Scratch {
     fn in_session(&self, session: Session) -> Result<ScanDesk> {
         let store = SessionStore::new(session)?;
         self.desk(store.slices()?, Box::new(store))
+    }
+
+    /// A desk on the mask, alone or in a session.
+    fn any(&self, in_session: bool) -> Result<ScanDesk> {
+        if !in_session {
+            return self.in_memory();
+        }
+        let mut session = self.session()?;
+        self.find(&mut session)?;
+        self.in_session(session)
     }
 
     fn written(&self) -> Result<LabelVolume> {
@@ -197,13 +207,85 @@ fn the_mask_is_saved_on_the_scans_grid_without_what_was_rejected() -> Result<()>
     let record = scratch.record("reviewed.review.json")?;
     assert_eq!(record["slices"], serde_json::json!({ "0": "rejected", "1": "drawn" }));
     assert_eq!(record["window"]["name"], "abdomen");
+    let sha256 = sam_files::sha256_of_file(scratch.folder.path().join("reviewed.nii.gz"))?;
+    assert_eq!(record["outputs"]["reviewed.nii.gz"]["sha256"], sha256);
 
-    // After a failed save the decisions are still there, and unsaved.
+    Ok(())
+}
+
+#[test]
+fn a_save_that_fails_keeps_every_decision_and_can_be_done_again() -> Result<()> {
+    for in_session in [false, true] {
+        let scratch = Scratch::new()?;
+        let mut desk = scratch.any(in_session)?;
+        desk.decide(0, Decision::Accept)?;
+        desk.decide(1, Decision::Empty)?;
+        let (here, away) = (scratch.folder.path(), scratch.folder.path().with_extension("away"));
+        // A name that cannot be written to, for any user: the record's.
+        let record = here.join(if in_session { "reviewed.json" } else { "reviewed.review.json" });
+        std::fs::create_dir(&record)?;
+        let error = sam_prompt::error_chain(&desk.save().expect_err("the record is a folder"));
+        assert!(error.contains("save again") && desk.overview().unsaved == 2, "{error}");
+        std::fs::remove_dir(&record)?;
+        assert_eq!((desk.save()?.note, desk.overview().unsaved), (None, 0));
+
+        desk.decide(0, Decision::Empty)?;
+        std::fs::rename(here, &away)?;
+        let error = sam_prompt::error_chain(&desk.save().expect_err("the folder is gone"));
+        for part in ["every decision is kept", "reviewed.nii.gz", "save again"] {
+            assert!(error.contains(part), "{error}");
+        }
+        assert_eq!((desk.overview().unsaved, states(&desk)[..2] == [SliceState::Empty; 2]), (1, true));
+        std::fs::rename(&away, here)?;
+        assert_eq!((desk.save()?.note, desk.overview().unsaved), (None, 0));
+        assert!(scratch.plane.extract(scratch.written()?.labels.view(), 0).iter().all(|&label| label == 0));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_save_never_replaces_what_another_program_wrote() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let mut desk = scratch.in_memory()?;
+    desk.decide(0, Decision::Reject)?;
+    desk.save()?;
+    let out = scratch.folder.path().join("reviewed.nii.gz");
+    let theirs = Array3::from_elem((16, 12, 4), 5);
+    scratch.scan.write_labels(&out, theirs.view())?;
+    let before = std::fs::read(&out)?;
+    desk.decide(3, Decision::Empty)?;
+    let saved = desk.save()?;
+    let note = saved.note.ok_or("the person is told")?;
+    assert!(note.contains("reviewed.nii.gz") && note.contains(&saved.path), "{note}");
+    assert!(saved.path.ends_with("reviewed-review-1.nii.gz"), "{}", saved.path);
+    assert_eq!((std::fs::read(&out)?, desk.overview().out, desk.overview().unsaved), (before, saved.path.clone(), 0));
+    assert!(sam_data::read_labels(&saved.path)?.labels.iter().all(|&label| label != 5));
+    assert_eq!(scratch.record("reviewed-review-1.review.json")?["slices"]["3"], "empty");
+    // From now on this is the review's own file.
     desk.undo()?;
-    std::fs::remove_dir_all(scratch.folder.path())?;
-    let error = sam_prompt::error_chain(&desk.save().expect_err("the folder is gone"));
-    assert!(error.contains("reviewed.nii.gz"), "{error}");
-    assert_eq!((desk.overview().unsaved, columns(&desk.labels(0)?, 1).len()), (1, 8));
+    assert_eq!((desk.save()?.note, desk.overview().out), (None, saved.path));
+    Ok(())
+}
+
+#[test]
+fn each_change_gives_its_slice_a_version_that_no_slice_had() -> Result<()> {
+    for in_session in [false, true] {
+        let scratch = Scratch::new()?;
+        let mut desk = scratch.any(in_session)?;
+        let versions = |desk: &ScanDesk| desk.overview().slices.iter().map(|slice| slice.version).collect::<Vec<_>>();
+        assert_eq!((versions(&desk), desk.overview().revision), (vec![0; 4], 0));
+        desk.decide(2, Decision::Accept)?;
+        desk.decide(0, Decision::Reject)?;
+        assert_eq!((versions(&desk), desk.overview().revision), (vec![2, 0, 1, 0], 2));
+        desk.undo()?;
+        assert_eq!((versions(&desk), desk.overview().revision), (vec![3, 0, 1, 0], 3));
+        // What is refused or only proposed changes nothing.
+        desk.propose(1, 5, &part(2.0, 4.0))?;
+        assert!(desk.decide(3, Decision::Keep).is_err());
+        assert_eq!(desk.overview().revision, 3);
+        desk.decide(1, Decision::Keep)?;
+        assert_eq!(versions(&desk), [3, 4, 1, 0]);
+    }
     Ok(())
 }
 

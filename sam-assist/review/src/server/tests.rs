@@ -1,3 +1,6 @@
+mod connections;
+mod tabs;
+
 use std::{
     io::{Read, Write},
     net::TcpStream,
@@ -25,7 +28,14 @@ struct Lost(#[source] std::io::Error);
 #[derive(Default)]
 struct TestDesk {
     decided: Vec<(usize, Decision)>,
+    versions: [u64; 2],
     viewed: Vec<usize>,
+}
+
+impl TestDesk {
+    fn changed(&mut self, slice: usize) {
+        self.versions[slice] = self.versions[0].max(self.versions[1]) + 1;
+    }
 }
 
 impl Desk for TestDesk {
@@ -37,8 +47,9 @@ impl Desk for TestDesk {
             columns: 3,
             spacing_mm: (1.0, 1.0),
             structures: vec![StructureOverview { value: 300, name: "liver".to_owned(), colour: "#ff0000".to_owned() }],
-            slices: vec![SliceOverview { state: SliceState::Predicted, is_blank: false }; 2],
+            slices: self.versions.map(|version| SliceOverview::new(SliceState::Predicted, false, version)).into(),
             ranking: Vec::new(),
+            revision: self.versions[0].max(self.versions[1]),
             unsaved: self.decided.len(),
             can_undo: !self.decided.is_empty(),
         }
@@ -68,11 +79,14 @@ impl Desk for TestDesk {
 
     fn decide(&mut self, slice: usize, decision: Decision) -> Result<(), DeskError> {
         self.decided.push((slice, decision));
+        self.changed(slice);
         Ok(())
     }
 
     fn undo(&mut self) -> Result<Option<usize>, DeskError> {
-        Ok(self.decided.pop().map(|(slice, _)| slice))
+        let Some((slice, _)) = self.decided.pop() else { return Ok(None) };
+        self.changed(slice);
+        Ok(Some(slice))
     }
 
     fn save(&mut self) -> Result<Saved, DeskError> {
@@ -90,10 +104,14 @@ struct Running {
 
 impl Running {
     fn start() -> Result<Self> {
+        Self::start_with(ServerLimits::default())
+    }
+
+    fn start_with(limits: ServerLimits) -> Result<Self> {
         let desk = Arc::new(Mutex::new(TestDesk::default()));
         let (end, ended) = oneshot::channel();
-        let runtime = Builder::new_current_thread().enable_io().build()?;
-        let server = runtime.block_on(Server::bind(0))?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let server = runtime.block_on(Server::bind(0))?.with_limits(limits);
         let (address, shared) = (server.address(), Arc::clone(&desk));
         let thread = thread::spawn(move || runtime.block_on(server.serve(shared, async move { drop(ended.await) })));
         Ok(Self { address, desk, end: Some(end), thread: Some(thread) })
@@ -146,6 +164,7 @@ impl Drop for Running {
     }
 }
 
+const ACCEPT: &str = r#"{"slice":0,"decision":"accept","version":0}"#;
 const CLICK: &str = r#"{"slice":0,"structure":300,"points":[{"x":1,"y":1,"label":"foreground"}]}"#;
 
 #[test]
@@ -251,10 +270,16 @@ fn bad_bodies_are_refused_with_a_reason() -> Result<()> {
         ("decide", r#"{"slice":0}"#, 422, "decision"),
         ("decide", r#"{"slice":0,"decision":"burn"}"#, 422, "unknown variant"),
         ("decide", r#"{"slice":-1,"decision":"accept"}"#, 422, "invalid value"),
-        ("decide", r#"{"slice":2,"decision":"accept"}"#, 404, "no slice 2"),
-        ("decide", r#"{"slice":0,"decision":"keep","answer":7}"#, 409, "click once more"),
+        ("decide", r#"{"slice":0,"decision":"accept"}"#, 422, "version"),
+        ("decide", r#"{"slice":0,"decision":"accept","version":-1}"#, 422, "invalid value"),
+        ("decide", r#"{"slice":0,"decision":"accept","version":1}"#, 409, "has changed"),
+        ("decide", r#"{"slice":2,"decision":"accept","version":0}"#, 404, "no slice 2"),
+        ("decide", r#"{"slice":0,"decision":"keep","version":0,"answer":7}"#, 409, "click once more"),
         ("look", r#"{"slice":2}"#, 404, "no slice 2"),
-        ("undo", r#"{"slice":2}"#, 422, "unknown field"),
+        ("undo", "{}", 422, "revision"),
+        ("undo", r#"{"revision":0,"slice":2}"#, 422, "unknown field"),
+        ("undo", r#"{"revision":1}"#, 409, "another tab"),
+        ("save", r#"{"revision":1}"#, 409, "another tab"),
         ("save", large.as_str(), 413, "length limit"),
         ("ask", r#"{"slice":0,"structure":1,"boxes":[]}"#, 404, "label value 1"),
         ("ask", r#"{"slice":0,"structure":300}"#, 422, "nothing was clicked"),
@@ -265,10 +290,7 @@ fn bad_bodies_are_refused_with_a_reason() -> Result<()> {
         assert!(found == status && reason.contains(part), "{path}: {found} {reason}");
     }
     // A form of another page could send plain text.
-    assert_eq!(
-        server.ask("POST", "decide", "Content-Type: text/plain\r\n", r#"{"slice":0,"decision":"accept"}"#)?.0,
-        415
-    );
+    assert_eq!(server.ask("POST", "decide", "Content-Type: text/plain\r\n", ACCEPT)?.0, 415);
     // A body without a stated length.
     let (host, page) = server.parts();
     let head = format!(
@@ -292,16 +314,17 @@ fn a_person_asks_decides_and_takes_back() -> Result<()> {
     assert_eq!(server.post("look", r#"{"slice":1}"#)?.0, 204);
     let (status, answer) = server.post("ask", CLICK)?;
     assert_eq!((status, &answer["runs"]), (200, &json!([0, 4, 300, 2])));
-    let keep = json!({ "slice": 0, "decision": "keep", "answer": answer["answer"] }).to_string();
+    let keep = |answer: &Value| {
+        json!({ "slice": 0, "decision": "keep", "version": answer["version"], "answer": answer["answer"] }).to_string()
+    };
     // A request of another window comes in between.
     let second = server.post("ask", CLICK)?.1;
-    assert_eq!(server.post("decide", &keep)?.0, 409);
-    let keep = json!({ "slice": 0, "decision": "keep", "answer": second["answer"] }).to_string();
-    let (status, overview) = server.post("decide", &keep)?;
+    assert_eq!(server.post("decide", &keep(&answer))?.0, 409);
+    let (status, overview) = server.post("decide", &keep(&second))?;
     assert_eq!((status, &overview["unsaved"], &overview["can_undo"]), (200, &json!(1), &json!(true)));
-    let (status, undone) = server.post("undo", "{}")?;
+    let (status, undone) = server.post("undo", r#"{"revision":1}"#)?;
     assert_eq!((status, &undone["slice"], &undone["overview"]["unsaved"]), (200, &json!(0), &json!(0)));
-    assert_eq!(server.post("undo", "{}")?.1["slice"], Value::Null);
+    assert_eq!(server.post("undo", r#"{"revision":2}"#)?.1["slice"], Value::Null);
     assert_eq!(server.desk.lock().expect("no panic").viewed, [1]);
     Ok(())
 }
@@ -309,10 +332,10 @@ fn a_person_asks_decides_and_takes_back() -> Result<()> {
 #[test]
 fn failures_are_said_and_leave_the_desk_as_it_was() -> Result<()> {
     let server = Running::start()?;
-    assert_eq!(server.post("decide", r#"{"slice":0,"decision":"accept"}"#)?.0, 200);
+    assert_eq!(server.post("decide", ACCEPT)?.0, 200);
     let (status, _, body) = server.ask("GET", "labels/1", "", "")?;
     assert_eq!((status, String::from_utf8(body)?), (500, r#"{"error":"slice 1 is lost: the disk"}"#.to_owned()));
-    let (status, answer) = server.post("save", "{}")?;
+    let (status, answer) = server.post("save", r#"{"revision":1}"#)?;
     assert_eq!((status, &answer["error"]), (500, &json!("the disk is full")));
     // The program panics at this request.
     let (status, answer) = server.post("ask", &CLICK.replace("\"slice\":0", "\"slice\":1"))?;

@@ -5,18 +5,20 @@ pub(super) mod outputs;
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
 use clap::Args;
 use sam_files::LossyPath;
-use sam_review::{Desk, ScanDesk, Server};
+use sam_prompt::error_chain;
+use sam_review::{Desk, DeskError, ScanDesk, Server};
 use serde::Serialize;
 
 use crate::{
     console::Console,
-    exit::Failure,
     options::{ComputeOptions, ScanOptions, StructureOptions},
 };
 
@@ -25,8 +27,9 @@ use crate::{
 #[command(
     override_usage = "sam-med review --image PATH (--mask FILE | --session DIR) --out FILE [OPTIONS]",
     after_help = "\
-Prints the page's address, with a secret token in it. Ctrl-C saves and ends. Rejected slices are
-left blank in the mask; in a session, the next round segments them again.
+Prints the page's address, with a secret token in it. Ctrl-C saves and ends, a second one ends at
+once. Rejected slices are left blank in the mask; in a session, the next round segments them again.
+No other program may write the mask meanwhile; if one did, the review is saved beside it.
 
 Examples:
   sam-med review --session work --image scan.nii.gz --out mask.nii.gz
@@ -61,90 +64,77 @@ pub struct Options {
     compute: ComputeOptions,
 }
 
-/// Serves the page until Ctrl-C, and saves the mask.
+/// How often the server looks whether the user asked to end.
+const POLL: Duration = Duration::from_millis(50);
+/// How long the program waits before it tries again to save at the end.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Serves the page until Ctrl-C, and saves the mask. A second Ctrl-C ends the program at once, with all files whole.
 ///
 /// # Errors
-/// If an input cannot be read, the port cannot be opened, or the last decisions cannot be saved. [`Failure::Stopped`] if the user stopped
-/// it before the page was served.
+/// If an input cannot be read, another program holds the mask, or the port cannot be opened. [`Failure::Stopped`](crate::exit::Failure) if
+/// the user stopped it before the page was served.
 pub fn run(options: &Options, console: &Console) -> Result<()> {
     let desk = Arc::new(Mutex::new(open::open(options, console)?));
     console.check_stop("nothing was changed")?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot start the server")?;
-    runtime.block_on(async {
+    let served: Result<()> = runtime.block_on(async {
         let server = Server::bind(options.port).await.context("choose another port with --port")?;
+        #[cfg(unix)]
+        {
+            console.stop().watch_hangup().context("cannot watch for the end of the terminal")?;
+        }
         console.result(&Address { scan: options.scan.image.clone(), address: server.address() })?;
-        // From here on the server handles Ctrl-C: it saves, and ends.
-        console.stop().release();
-        console.check_stop("nothing was changed")?;
-        tokio::select! {
-            result = server.serve(desk.clone(), saved(desk.clone(), console.clone())) => Ok(result?),
-            error = ended(desk.clone()) => Err(error),
-        }
-    })?;
-    // Saves the decisions that came in while the server shut down.
-    save(&desk)?;
-    console.result(&Reviewed { written: options.scan.out.clone() })
+        Ok(server.serve(desk.clone(), ended(desk.clone(), console.clone())).await?)
+    });
+    // A model that still computes an answer for a connection that was dropped does not keep the program alive.
+    runtime.shutdown_background();
+    // Saves the decisions that came in while the server shut down, or before its port failed.
+    save_at_end(&desk, console);
+    served.and_then(|()| console.result(&Reviewed { written: locked(&desk).overview().out }))
 }
 
-/// Waits until the user asks to end and everything is saved. Decisions that cannot be saved keep the page open.
-async fn saved(desk: Arc<Mutex<ScanDesk>>, console: Console) {
-    loop {
-        asked_to_end().await;
-        let desk = Arc::clone(&desk);
-        let saved = tokio::task::spawn_blocking(move || save(&desk)).await;
-        let Err(error) = saved.map_err(Into::into).flatten() else { return };
-        console.warn(format_args!(
-            "error: {error:#}\nThe review stays open. Correct that and press Ctrl-C again, or twice to end without saving."
-        ));
+/// Waits until the user asks to end and everything is saved.
+async fn ended(desk: Arc<Mutex<ScanDesk>>, console: Console) {
+    while !console.stop().is_asked() {
+        tokio::time::sleep(POLL).await;
+    }
+    console.note("Ending. Press Ctrl-C again to end at once, without what is not saved yet.");
+    // If saving panics, `run` tries it again, where a panic is reported.
+    let _ = tokio::task::spawn_blocking(move || save_at_end(&desk, &console)).await;
+}
+
+/// Saves the decisions that are not saved yet. If that fails, it is tried again, and the page stays open meanwhile: a second Ctrl-C is the
+/// only way to end without saving.
+fn save_at_end(desk: &Mutex<ScanDesk>, console: &Console) {
+    let mut told = String::new();
+    while let Err(error) = save(desk, console) {
+        let error = error_chain(&error);
+        if error != told {
+            console.warn(format_args!(
+                "error: {error}\nThe program tries again every {} s. Press Ctrl-C again to end without saving.",
+                RETRY.as_secs()
+            ));
+            told = error;
+        }
+        thread::sleep(RETRY);
     }
 }
 
-/// Completes when the user asks to end again although a browser still holds its connection or the mask cannot be saved.
-async fn ended(desk: Arc<Mutex<ScanDesk>>) -> anyhow::Error {
-    let mut times = 0;
-    loop {
-        asked_to_end().await;
-        times += 1;
-        let unsaved = match desk.try_lock() {
-            Ok(desk) => desk.overview().unsaved,
-            Err(_) => 1,
-        };
-        // The first request saves. If saving failed, the second request tries again, and the third one ends the program.
-        if times > 2 || times > 1 && unsaved == 0 {
-            return Failure::Stopped("what was saved is whole").into();
-        }
-    }
-}
-
-/// Waits for Ctrl-C, for the terminal to close, or for a termination signal of the system. Without support for signals, it waits forever.
-async fn asked_to_end() {
-    #[cfg(unix)]
+fn save(desk: &Mutex<ScanDesk>, console: &Console) -> Result<(), DeskError> {
+    let mut desk = locked(desk);
+    if desk.overview().unsaved > 0
+        && let Some(note) = desk.save()?.note
     {
-        use tokio::signal::unix::{SignalKind, signal};
-        let received = async |kind| match signal(kind) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
-        };
-        tokio::select! {
-            () = received(SignalKind::interrupt()) => (),
-            () = received(SignalKind::terminate()) => (),
-            () = received(SignalKind::hangup()) => (),
-        }
-    }
-    #[cfg(not(unix))]
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
-}
-
-/// Saves the decisions that are not saved yet.
-fn save(desk: &Mutex<ScanDesk>) -> Result<()> {
-    let mut desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
-    if desk.overview().unsaved > 0 {
-        desk.save()?;
+        console.warn(note);
     }
     Ok(())
+}
+
+/// The desk, also after a request has panicked: the decisions before it are still there.
+fn locked(desk: &Mutex<ScanDesk>) -> MutexGuard<'_, ScanDesk> {
+    desk.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The address of the page.
@@ -164,11 +154,11 @@ impl fmt::Display for Address {
 /// The result of a review.
 #[derive(Debug, Serialize)]
 struct Reviewed {
-    written: LossyPath,
+    written: String,
 }
 
 impl fmt::Display for Reviewed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "All decisions are saved; the mask is {}", self.written.display())
+        write!(f, "All decisions are saved; the mask is {}", self.written)
     }
 }

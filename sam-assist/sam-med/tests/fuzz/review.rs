@@ -18,7 +18,8 @@ use sam_prompt::{
     ndarray::{Array2, Array3, Axis},
 };
 use sam_review::{
-    BoxError, Desk, MemoryStore, ReviewCase, ScanDesk, Server, SliceReview, SliceSegmenter, SliceState, StructureMask,
+    BoxError, Desk, MemoryStore, ReviewCase, ReviewFiles, ScanDesk, Server, SliceReview, SliceSegmenter, SliceState,
+    StructureMask,
 };
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
@@ -36,14 +37,14 @@ const REQUESTS: [(&str, &str, &str); 16] = [
     ("POST", "look", r#"{"slice":1}"#),
     ("POST", "ask", r#"{"slice":0,"structure":5,"points":[{"x":1,"y":1.5,"label":"foreground"}]}"#),
     ("POST", "ask", r#"{"slice":1,"structure":1,"boxes":[{"x_min":1,"y_min":0,"x_max":8.5,"y_max":7}]}"#),
-    ("POST", "decide", r#"{"slice":1,"decision":"keep","answer":1}"#),
-    ("POST", "decide", r#"{"slice":0,"decision":"keep","answer":2}"#),
-    ("POST", "decide", r#"{"slice":0,"decision":"accept"}"#),
-    ("POST", "decide", r#"{"slice":2,"decision":"reject"}"#),
-    ("POST", "decide", r#"{"slice":3,"decision":"empty"}"#),
-    ("POST", "undo", "{}"),
-    ("POST", "save", "{}"),
-    ("POST", "save", "{}"),
+    ("POST", "decide", r#"{"slice":1,"decision":"keep","version":0,"answer":1}"#),
+    ("POST", "decide", r#"{"slice":0,"decision":"keep","version":0,"answer":2}"#),
+    ("POST", "decide", r#"{"slice":0,"decision":"accept","version":0}"#),
+    ("POST", "decide", r#"{"slice":2,"decision":"reject","version":0}"#),
+    ("POST", "decide", r#"{"slice":3,"decision":"empty","version":1}"#),
+    ("POST", "undo", r#"{"revision":1}"#),
+    ("POST", "save", r#"{"revision":0}"#),
+    ("POST", "save", r#"{"revision":1}"#),
 ];
 
 /// The server, and the runtime that runs its requests. Its port is open, but it does not listen.
@@ -190,7 +191,7 @@ pub(crate) fn read(folder: &Path) -> Result<bool, String> {
         }
         is_answered |= status.is_success();
     }
-    let own = ["scan.nii.gz", "reviewed.nii.gz", "reviewed.review.json"];
+    let own = ["scan.nii.gz", "reviewed.nii.gz", "reviewed.review.json", ".reviewed.nii.gz.lock"];
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
         let name = path.file_name().expect("a name").to_string_lossy();
@@ -232,7 +233,7 @@ fn desk(folder: &Path) -> Result<ScanDesk> {
     let slice = SliceReview::new(Array2::ones(plane.size()), SliceState::Predicted);
     let structures = [1, 5].map(|value| Segment::new(value, format!("label {value}"))).into();
     let model = Arc::new(BoxModel(plane.size()));
-    let mut case = ReviewCase::new(scan, plane, structures, folder.join("reviewed.nii.gz"));
+    let mut case = ReviewCase::new(scan, plane, structures, ReviewFiles::open(folder.join("reviewed.nii.gz"), None)?);
     case.record = serde_json::json!({ "window": window }).as_object().cloned().context("an object")?;
     Ok(ScanDesk::new(case, Arc::new(images), vec![slice; 4], Box::new(MemoryStore::new()), model)?)
 }

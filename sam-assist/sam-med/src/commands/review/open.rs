@@ -1,9 +1,6 @@
 //! Opens a desk from the command line: the mask or session, the model, and the storage of decisions.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::backend::Backend;
@@ -11,8 +8,8 @@ use sam_annotate::{Annotator, Session, Weights, cards};
 use sam_assist::PromptCard;
 use sam_data::{LabelVolume, Scan, Segment, SliceAxis, SlicePlane, Window};
 use sam_review::{
-    DecisionStore, MemoryStore, RankedSlice, Ranking, ReviewCase, ScanDesk, ScanModel, SessionStore, SliceReview,
-    SliceState,
+    DecisionStore, MemoryStore, RankedSlice, Ranking, ReviewCase, ReviewFiles, ScanDesk, ScanModel, SessionStore,
+    SliceReview, SliceState,
 };
 use serde_json::json;
 
@@ -28,6 +25,8 @@ pub(super) fn open(options: &Options, console: &Console) -> Result<ScanDesk> {
     outputs::check(&plan, options)?;
     let scan = Arc::new(options.scan.read(console)?);
     options.scan.output().check(&scan)?;
+    // Before the mask is read, so that no change to it is missed.
+    let files = outputs::hold(&options.scan)?;
     let weights = options.compute.model.locate(console)?;
     let reviewed = match (&options.session, &options.mask) {
         (Some(folder), _) => {
@@ -39,7 +38,7 @@ pub(super) fn open(options: &Options, console: &Console) -> Result<ScanDesk> {
         (None, None) => return Err(Failure::usage("there is nothing to review: give --mask FILE or --session DIR")),
     };
     plan.keep_old()?;
-    options.compute.model.backend.run(DeskJob { options, scan, weights: &weights, reviewed })
+    options.compute.model.backend.run(DeskJob { options, scan, files, weights: &weights, reviewed })
 }
 
 /// The mask to review, with its structures, cards and ranking.
@@ -130,6 +129,7 @@ fn structures(options: &Options, path: &Path, mask: &LabelVolume) -> Result<Vec<
 struct DeskJob<'a> {
     options: &'a Options,
     scan: Arc<Scan>,
+    files: ReviewFiles,
     weights: &'a Weights,
     reviewed: Reviewed,
 }
@@ -138,7 +138,7 @@ impl Job for DeskJob<'_> {
     type Output = ScanDesk;
 
     fn run<B: Backend>(self, device: &B::Device) -> Result<ScanDesk> {
-        let Self { options, scan, weights, reviewed } = self;
+        let Self { options, scan, files, weights, reviewed } = self;
         let Reviewed { axis, window, structures, cards, ranking, slices, store } = reviewed;
         let predictor = options.compute.model.predictor::<B>(weights, device)?;
         let environment = record::environment(options.compute.model.backend, &predictor);
@@ -151,9 +151,8 @@ impl Job for DeskJob<'_> {
 
         let metadata: Vec<_> = cards.iter().map(|card| card.as_ref().map(PromptCard::metadata)).collect();
         let resolved = window.resolve(scan.volume().voxels.view())?;
-        let mut case = ReviewCase::new(scan, annotator.plane(axis), structures, &*options.scan.out);
+        let mut case = ReviewCase::new(scan, annotator.plane(axis), structures, files);
         case.ranking = ranking;
-        case.segmentation = options.scan.seg.clone().map(PathBuf::from);
         case.record = record::saved_options("review", options)?;
         // Without a session, the decisions are nowhere but in the mask.
         case.record.insert(sam_files::ONLY_COPY.to_owned(), options.session.is_none().into());

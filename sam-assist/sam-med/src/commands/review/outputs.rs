@@ -1,13 +1,15 @@
 //! What `review` reads and writes, checked before the work.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use anyhow::Result;
 use sam_annotate::Session;
 use sam_data::Scan;
-use sam_files::{OutputError, OutputPlan};
+use sam_files::{LockError, OutputError, OutputPlan};
+use sam_review::{ReviewError, ReviewFiles};
 
 use super::Options;
-use crate::console::Console;
+use crate::{console::Console, options::ScanOptions};
 
 /// What is read and written.
 pub(super) fn plan(options: &Options, console: &Console) -> OutputPlan {
@@ -56,6 +58,21 @@ pub(super) fn check_with_session(
         Err(refused) if is_unknown(&refused, out) && has_mask(session, scan, out) => plan.clone().accept(out).check(),
         checked => checked,
     }
+}
+
+/// Locks the mask and its DICOM SEG until the review ends.
+///
+/// # Errors
+/// If another program holds one of them: the message names it, and says where its unsaved work is.
+pub(super) fn hold(options: &ScanOptions) -> Result<ReviewFiles> {
+    let segmentation = options.seg.clone().map(PathBuf::from);
+    ReviewFiles::open(PathBuf::from(options.out.clone()), segmentation).map_err(|error| match error {
+        ReviewError::Lock(LockError::InUse { .. }) => anyhow::Error::new(error).context(
+            "nothing was changed; what is not saved yet is in the program that holds the mask: go on there, or choose another \
+             name with --out",
+        ),
+        error => error.into(),
+    })
 }
 
 /// Whether a plan is refused because a file exists and no record says that it is ours.
