@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::backend::Backend;
-use sam_annotate::{Annotator, Session, Weights, cards};
+use sam_annotate::{Annotator, Output, Session, Weights, cards};
 use sam_assist::PromptCard;
 use sam_data::{LabelVolume, Scan, Segment, SliceAxis, SlicePlane, Window};
 use sam_review::{
@@ -48,6 +48,7 @@ impl Reviewed {
     /// The current mask of a session, with the session's structures, cards and ranking.
     fn of_session(options: &Options, folder: &Path, scan: &Scan, weights: &Weights) -> Result<Self> {
         let session = Session::resume(folder, scan.identity()?, weights.sha256(), options.compute.model.precision)?;
+        session.check_record(Output::new(&options.scan.out).record())?;
         let header = session.header().clone();
         let (mut learned, ranked) = match &session.state().round {
             Some(round) => (session.cards_of(round)?, session.ranking_of(round)?),
