@@ -9,6 +9,7 @@ use std::{
 
 use burn::tensor::{DType, TensorData};
 use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
+use sam_core::NotWeights;
 use sam_files::{Sha256Hasher, Sha256Id, WriteError, sanitize, seal_with, unseal, write_atomic};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -149,6 +150,9 @@ impl Format {
 
     fn parse<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<Content<T>, Defect> {
         let &Self { name: kind, entry: key, version } = self;
+        if let Some(found) = NotWeights::recognise(bytes) {
+            return Err(ContentError::NotWeights(found).into());
+        }
         if bytes.first_chunk().is_some_and(|&length| u64::from_le_bytes(length) > MAX_HEADER_BYTES) {
             return Err(ContentError::Header { kind }.into());
         }

@@ -1,5 +1,6 @@
 //! Errors in the content of learned files.
 
+use sam_core::NotWeights;
 use sam_files::SealError;
 use sam_prompt::ConfigError;
 use thiserror::Error;
@@ -21,6 +22,9 @@ pub enum ContentError {
         /// Kind of file expected.
         kind: &'static str,
     },
+    /// A file that was given by mistake.
+    #[error(transparent)]
+    NotWeights(#[from] NotWeights),
     /// The file is not safetensors, or its header is too large.
     #[error("it is not a safetensors file, or its header is larger than that of a {kind}")]
     Header {

@@ -41,6 +41,15 @@ pub enum AssistError {
     /// The observer stopped a call that has no partial result.
     #[error("stopped before it was complete")]
     Stopped,
+    /// The loss is not finite before any parameter has changed, so the learning rate is not the cause.
+    #[error(
+        "the loss is {loss} before anything was learned, so the model's logits or the loss weights are not of use: use other weights, or \
+         begin without the card or round that learning starts from"
+    )]
+    NothingToLearnFrom {
+        /// The loss.
+        loss: f32,
+    },
     /// The loss is not finite.
     #[error(
         "learning diverged in iteration {iteration}: the loss became {loss}; lower the learning rate (now {learning_rate})"

@@ -15,8 +15,8 @@ use crate::{Adaptation, AssistConfig, AssistError, Learned, Learner};
 /// [`StopReason::Stopped`](sam_prompt::progress::StopReason::Stopped).
 ///
 /// # Errors
-/// [`AssistError::NoSlices`] if no slice shows the structure; [`AssistError::Config`]; [`AssistError::Diverged`] if the loss is not
-/// finite.
+/// [`AssistError::NoSlices`] if no slice shows the structure; [`AssistError::Config`]; [`AssistError::Diverged`] or
+/// [`AssistError::NothingToLearnFrom`] if the loss is not finite.
 pub fn learn<B: Backend>(
     predictor: &SamPredictor<B>,
     slices: &[AnnotatedSlice<B>],

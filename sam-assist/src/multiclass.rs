@@ -129,7 +129,7 @@ fn overlap(masks: &[Option<&Array2<bool>>], size: (usize, usize)) -> bool {
 /// Label map of several structures. Each pixel gets the structure with the largest logit, counted from 1, or 0 (background) if no logit is
 /// above 0.
 ///
-/// If logits are equal, the first structure wins. NaN never wins.
+/// If logits are equal, the first structure wins.
 ///
 /// # Shapes
 /// - size: rows and columns
@@ -137,7 +137,7 @@ fn overlap(masks: &[Option<&Array2<bool>>], size: (usize, usize)) -> bool {
 /// - output: `[rows, columns]`
 ///
 /// # Errors
-/// [`AssistError::MultiClass`] if logits are of another size, or there are more structures than labels.
+/// [`AssistError::MultiClass`] if logits are of another size or NaN, or there are more structures than labels.
 pub fn resolve_overlap(
     size: (usize, usize),
     logits: &[Option<ArrayView2<'_, f32>>],
@@ -159,11 +159,20 @@ pub fn resolve_overlap(
                 found: format!("{rows} x {columns} for structure {label}"),
             });
         }
+        let mut is_nan = false;
         Zip::from(&mut labels).and(&mut largest).and(logits).for_each(|owner, largest, &logit| {
+            is_nan |= logit.is_nan();
             if logit > *largest {
                 (*owner, *largest) = (label, logit);
             }
         });
+        if is_nan {
+            // It is above no threshold, so it would be taken for background.
+            return Err(AssistError::MultiClass {
+                expected: "logits that are numbers".to_owned(),
+                found: format!("NaN for structure {label}; use other weights, or learn the structure again"),
+            });
+        }
     }
     Ok(labels)
 }
@@ -194,9 +203,18 @@ mod tests {
 
     #[test]
     fn without_a_positive_logit_all_is_background() {
-        assert_eq!(row(&[Some(&[0.0, -1.0, f32::NAN]), Some(&[-0.1, f32::NEG_INFINITY, 0.0])]), [0, 0, 0]);
+        assert_eq!(row(&[Some(&[0.0, -1.0, -2.0]), Some(&[-0.1, f32::NEG_INFINITY, 0.0])]), [0, 0, 0]);
         assert_eq!(row(&[None, None]), [0, 0, 0]);
         assert_eq!(row(&[]), [0, 0, 0]);
+    }
+
+    #[test]
+    fn nan_is_an_error_and_no_background() {
+        let (sound, spoiled) = (array![[1.0_f32, 2.0, -1.0]], array![[1.0_f32, f32::NAN, -1.0]]);
+        for logits in [vec![Some(sound.view()), Some(spoiled.view())], vec![None, Some(spoiled.view())]] {
+            let message = resolve_overlap((1, 3), &logits).expect_err("NaN").to_string();
+            assert!(message.contains("NaN for structure 2"), "{message}");
+        }
     }
 
     #[test]

@@ -89,6 +89,10 @@ fn files_of_other_kinds_and_versions_are_refused_in_words() -> TestResult {
     assert!(message.contains("is it a checkpoint?"), "{message}");
     let message = refusal(&path, b"PK\x03\x04 a zip file, as .pth is")?;
     assert!(message.contains("not a safetensors file"), "{message}");
+    let message = refusal(&path, b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 25000\n")?;
+    assert!(message.contains("git lfs pull"), "{message}");
+    let message = refusal(&path, b"<!DOCTYPE html><html><title>Sign in</title>")?;
+    assert!(message.contains("web page"), "{message}");
     // A header that claims to be larger than a card's is refused before it is read.
     let message = refusal(&path, &[u64::MAX.to_le_bytes().as_slice(), b"{}"].concat())?;
     assert!(message.contains("header is larger"), "{message}");

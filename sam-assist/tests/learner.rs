@@ -2,6 +2,10 @@
 
 use std::ops::ControlFlow;
 
+use burn::{
+    module::{Module, ModuleMapper, Param},
+    tensor::Tensor,
+};
 use sam_assist::{
     Adaptation, AnnotatedSlice, AssistConfig, AssistError, ConfigError, EarlyStopping, LearnedKind, Learner, Schedule,
     Trained, self_check,
@@ -33,6 +37,28 @@ fn each_slice_is_learned_from_as_often_however_many_there_are() {
     let iterations = [0, 1, 2, 3, 5].map(|slices| config.clone().for_slices(slices).iterations);
     assert_eq!(iterations, [60, 60, 60, 90, 150]);
     assert_eq!(config.clone().for_slices(2), config);
+}
+
+/// Turns every parameter into NaN.
+struct Spoil;
+
+impl ModuleMapper<B> for Spoil {
+    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        parameter.map(|values| values * f32::NAN)
+    }
+}
+
+#[test]
+fn a_model_of_nan_is_to_blame_and_not_the_learning_rate() -> TestResult {
+    let sound = predictor();
+    let slices = slices(&sound, 2)?;
+    let spoiled = sound.with_mask_decoder(sound.sam().mask_decoder.clone().map(&mut Spoil));
+    for trained in EVERY_TRAINED {
+        let error = Learner::new(&spoiled, &slices, config(trained, 4))?.step().err().ok_or("it learned from NaN")?;
+        assert!(matches!(error, AssistError::NothingToLearnFrom { .. }), "{trained:?}: {error}");
+        assert!(error.to_string().contains("use other weights"), "{error}");
+    }
+    Ok(())
 }
 
 #[test]

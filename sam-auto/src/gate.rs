@@ -5,6 +5,7 @@ use std::sync::Arc;
 use burn::tensor::{backend::Backend, module::adaptive_avg_pool2d};
 use sam_core::{AnnotatedSlice, ImageEmbedding};
 use sam_prompt::{ConfigError, Prompts};
+use sapnet::SapnetError;
 use serde::{Deserialize, Serialize};
 
 use crate::{AutoError, PromptGenerator, SliceContext};
@@ -118,7 +119,11 @@ impl Gate {
 
     /// Whether a slice shows the structure, according to its score.
     pub fn passes<B: Backend>(&self, index: usize, embedding: &ImageEmbedding<B>) -> bool {
-        self.score(index, embedding) > self.config.threshold
+        self.is_above(self.score(index, embedding))
+    }
+
+    fn is_above(&self, score: f32) -> bool {
+        score > self.config.threshold
     }
 
     /// How far a slice is outside of the outlined slices, in units of their extent.
@@ -158,6 +163,11 @@ pub struct Gated<G> {
 
 impl<B: Backend, G: PromptGenerator<B>> PromptGenerator<B> for Gated<G> {
     fn generate(&self, slice: &SliceContext<'_, B>) -> Result<Option<Prompts>, AutoError> {
-        if self.gate.passes(slice.index, slice.embedding) { self.generator.generate(slice) } else { Ok(None) }
+        let score = self.gate.score(slice.index, slice.embedding);
+        if score.is_nan() {
+            // It is above no threshold, so the slice would be taken for empty.
+            return Err(SapnetError::NotFinite { tensor: "features" }.into());
+        }
+        if self.gate.is_above(score) { self.generator.generate(slice) } else { Ok(None) }
     }
 }

@@ -2,12 +2,13 @@
 
 use std::{ops::ControlFlow, sync::Arc};
 
+use burn::tensor::Tensor;
 use ndarray::{Array2, Array3, Axis};
 use proptest::prelude::*;
 use sam_auto::{
-    AutoError, ClassifierConfig, CleanUp, CoarseConfig, CoarseMethod, GateConfig, Gated, PointGenerator,
-    PointPropagationConfig, PromptExtraction, PromptGenerator, SegmentedSlice, SegmenterConfig, SliceContext,
-    VolumeSegmenter, Vote,
+    AutoError, ClassifierConfig, CleanUp, CoarseConfig, CoarseGenerator, CoarseMethod, GateConfig, Gated,
+    PointGenerator, PointPropagationConfig, PromptExtraction, PromptGenerator, SegmentedSlice, SegmenterConfig,
+    SliceContext, VolumeSegmenter, Vote,
 };
 use sam_core::{AnnotatedSlice, CoreError, ImageEmbedding, SamPredictor, SliceError, SliceSource};
 use sam_prompt::{
@@ -18,7 +19,7 @@ use sam_testing::{
     B,
     tiny::{SIZE, fixed, nothing, rectangle},
 };
-use sapnet::{SapNetConfig, SupportConfig};
+use sapnet::{CoarseSegmenter, SapNetConfig, SapnetError, SupportConfig};
 
 use crate::common::Images;
 
@@ -106,6 +107,29 @@ fn a_gate_closes_where_nothing_but_background_is() {
             }
         }
     }
+}
+
+/// A segmenter that gives one value everywhere.
+struct Constant(f32);
+
+impl CoarseSegmenter<B> for Constant {
+    fn predict(&self, features: Tensor<B, 4>, size: [usize; 2]) -> Result<Tensor<B, 3>, SapnetError> {
+        Ok(Tensor::full([features.dims()[0], size[0], size[1]], self.0, &features.device()))
+    }
+}
+
+#[test]
+fn a_coarse_map_of_nan_is_an_error_and_no_empty_slice() {
+    let slices = volume(&fixed());
+    let generator = |value| {
+        let extraction = PromptExtraction::default().with_mask(true);
+        CoarseGenerator::<B>::new(Arc::new(Constant(value)), extraction).expect("a valid extraction")
+    };
+    assert_eq!(prompts(&generator(0.1), &slices, 4).expect("a map"), None);
+    let error = prompts(&generator(f32::NAN), &slices, 4).expect_err("NaN");
+    assert!(matches!(error, AutoError::Coarse(SapnetError::NotFinite { .. })), "{error}");
+    let embedding = slices.embedding(4).expect("in memory");
+    assert!(generator(f32::NAN).mask(&embedding).is_err());
 }
 
 #[test]

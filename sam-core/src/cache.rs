@@ -212,6 +212,7 @@ impl EmbeddingCache {
                 let is_missing = missing.is_some();
                 if let Some(input) = missing {
                     let embedding = encode(predictor, || predictor.embed_prepared(input));
+                    let embedding = embedding.map_err(|error| SliceError::new(index, error))?;
                     // The receiver is gone: the storing thread failed, and its error is reported below.
                     if embedded.send((key, embedding)).is_err() {
                         break;

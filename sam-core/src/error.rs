@@ -6,7 +6,7 @@ use sam_files::sanitize;
 use sam_prompt::{ConfigError, PromptError};
 use thiserror::Error;
 
-use crate::{Precision, Region};
+use crate::{NotWeights, Precision, Region};
 
 /// Error of loading a model, embedding an image or predicting.
 #[derive(Debug, Error)]
@@ -132,6 +132,40 @@ pub enum CoreError {
         /// What was expected.
         reason: String,
     },
+    /// A checkpoint with values that are NaN or infinite: with it, every mask would be empty.
+    #[error(
+        "the checkpoint {} holds values that are NaN or infinite, or too large for f32, in {}: it is damaged, or its training diverged; use \
+         another copy of it, or other weights",
+        path.display(), listed(tensors)
+    )]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The tensors.
+        tensors: Vec<String>,
+    },
+    /// A checkpoint that cannot be converted to a precision.
+    #[error(
+        "the checkpoint {} holds values in {tensor} that are too large for {precision}: convert it to f32 or bf16", path.display()
+    )]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The first of such tensors.
+        tensor: String,
+        /// The precision.
+        precision: Precision,
+    },
+    /// A model whose output is NaN or infinite, so there is no mask.
+    #[error("the model{} gives {what} that are NaN or infinite, so there is no mask: {}", of_weights(weights.as_deref()), advice(*precision))]
+    OutputNotFinite {
+        /// Which output: `features` of the image encoder, or `logits` of the mask decoder.
+        what: &'static str,
+        /// SHA-256 of the model's weights, if it is known.
+        weights: Option<String>,
+        /// Precision of the image encoder.
+        precision: Precision,
+    },
     /// A checkpoint whose tensors do not fit the model.
     #[error("the checkpoint {} does not fit the model:\n{mismatch}  is it a checkpoint of another variant, or of another model?", path.display())]
     Mismatch {
@@ -155,6 +189,9 @@ pub enum ReadError {
         /// What is wrong with the content, and what to do.
         reason: String,
     },
+    /// A file that was given by mistake.
+    #[error(transparent)]
+    NotWeights(#[from] NotWeights),
     /// The pickle (PyTorch's table of contents) cannot be read.
     #[error(transparent)]
     Pickle(Box<dyn std::error::Error + Send + Sync>),
@@ -164,6 +201,34 @@ pub enum ReadError {
     /// The safetensors header is damaged.
     #[error("its safetensors header is damaged")]
     Header(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Maximum number of names of each kind in a message.
+const SHOWN: usize = 5;
+
+/// The first names of a list.
+fn listed(names: &[String]) -> String {
+    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().checked_sub(SHOWN) {
+        None | Some(0) => shown,
+        Some(more) => format!("{shown} and {more} more tensors"),
+    }
+}
+
+/// The model's weights by the start of their SHA-256.
+fn of_weights(sha256: Option<&str>) -> String {
+    sha256.map_or_else(String::new, |sha256| {
+        let start: String = sha256.chars().take(12).collect();
+        format!(" with the weights of SHA-256 {start}...")
+    })
+}
+
+/// What to do about a model whose output is not finite.
+fn advice(precision: Precision) -> String {
+    match precision {
+        Precision::F32 => "use other weights, and learn again what was learned for this model".to_owned(),
+        _ => format!("its image encoder is in {precision}; use f32, or else other weights"),
+    }
 }
 
 impl From<String> for ReadError {
@@ -191,9 +256,6 @@ pub struct KeyMismatch {
 }
 
 impl KeyMismatch {
-    /// Maximum number of names of each kind in the message.
-    const SHOWN: usize = 5;
-
     /// Whether all tensors match.
     pub fn is_empty(&self) -> bool {
         self.missing.is_empty() && self.unexpected.is_empty() && self.reshaped.is_empty()
@@ -207,8 +269,8 @@ impl fmt::Display for KeyMismatch {
                 return Ok(());
             }
             writeln!(f, "  {} {title}:", lines.len())?;
-            lines.iter().take(Self::SHOWN).try_for_each(|line| writeln!(f, "    {line}"))?;
-            if lines.len() > Self::SHOWN { writeln!(f, "    and {} more", lines.len() - Self::SHOWN) } else { Ok(()) }
+            lines.iter().take(SHOWN).try_for_each(|line| writeln!(f, "    {line}"))?;
+            if lines.len() > SHOWN { writeln!(f, "    and {} more", lines.len() - SHOWN) } else { Ok(()) }
         };
         let reshaped = self.reshaped.iter();
         section(

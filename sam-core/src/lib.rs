@@ -81,6 +81,7 @@ mod cache;
 mod checkpoint;
 mod config;
 mod error;
+mod finite;
 pub mod image_encoder;
 mod kernels;
 mod mask_decoder;
@@ -98,7 +99,7 @@ mod transformer;
 
 pub use annotated::AnnotatedSlice;
 pub use cache::{CacheConfig, EmbeddingCache, EmbeddingKey};
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, NotWeights};
 pub use config::{EncoderConfig, SamConfig};
 pub use error::{CoreError, KeyMismatch, ReadError};
 pub use image_encoder::{AnyImageEncoder, ImageEncoder, ImageEncoderViT, TinyVit, TinyVitConfig, ViTConfig};

@@ -29,7 +29,9 @@ pub enum SapnetError {
     },
 
     /// A tensor with NaN or infinite values.
-    #[error("{tensor} contain NaN or infinite values: check the encoder that made them")]
+    #[error(
+        "{tensor} contain NaN or infinite values: check the encoder's weights, and the network that was fitted to its features"
+    )]
     NotFinite {
         /// Which tensor.
         tensor: &'static str,

@@ -72,6 +72,6 @@ impl<B: Backend> CoarseSegmenter<B> for SapNet<B> {
         check_query(&features, self.expected, size)?;
         let [_, height, width] = self.expected;
         let embedded = self.network.forward(self.standardise.forward(features));
-        Ok(self.prototypes.predict(&embedded, [height, width], size))
+        self.prototypes.predict(&embedded, [height, width], size)
     }
 }

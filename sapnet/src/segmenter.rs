@@ -20,7 +20,7 @@ pub trait CoarseSegmenter<B: Backend>: Send + Sync {
     ///
     /// # Errors
     /// [`SapnetError::ShapeMismatch`] or [`SapnetError::Empty`] if the features do not fit or the size has no pixel;
-    /// [`SapnetError::NotFinite`] if a feature is NaN or infinite.
+    /// [`SapnetError::NotFinite`] if a feature or a logit is NaN or infinite.
     fn predict(&self, features: Tensor<B, 4>, size: [usize; 2]) -> Result<Tensor<B, 3>, SapnetError>;
 
     /// Segments: returns the mask of the pixels where the object is more likely than the background.
@@ -56,11 +56,20 @@ impl<B: Backend> Prototypes<B> {
     /// # Shapes
     /// - from: height and width of the features, to: rows and columns of the output
     /// - output: `[n, to[0], to[1]]`
-    pub(crate) fn predict(&self, features: &PixelVectors<B>, from: [usize; 2], to: [usize; 2]) -> Tensor<B, 3> {
+    ///
+    /// # Errors
+    /// [`SapnetError::NotFinite`] if a logit is NaN or infinite, which would otherwise be taken for background.
+    pub(crate) fn predict(
+        &self,
+        features: &PixelVectors<B>,
+        from: [usize; 2],
+        to: [usize; 2],
+    ) -> Result<Tensor<B, 3>, SapnetError> {
         let logits = features.logits(self.vectors.clone(), self.scale);
         let logits = logits.reshape([features.count(), 2, from[0], from[1]]);
+        SapnetError::check_finite("coarse logits", &logits)?;
         let resized = BilinearResize::new(from, to, &logits.device()).forward(logits);
-        softmax(resized, 1).narrow(1, 1, 1).squeeze_dim(1)
+        Ok(softmax(resized, 1).narrow(1, 1, 1).squeeze_dim(1))
     }
 }
 
@@ -114,6 +123,26 @@ impl<B: Backend> CoarseSegmenter<B> for PaNet<B> {
     fn predict(&self, features: Tensor<B, 4>, size: [usize; 2]) -> Result<Tensor<B, 3>, SapnetError> {
         check_query(&features, self.expected, size)?;
         let [_, height, width] = self.expected;
-        Ok(self.prototypes.predict(&PixelVectors::of_maps(features), [height, width], size))
+        self.prototypes.predict(&PixelVectors::of_maps(features), [height, width], size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn_flex::{Flex, FlexDevice};
+
+    use super::*;
+
+    #[test]
+    fn logits_of_nan_are_an_error_and_no_background() {
+        let features = PixelVectors::of_maps(Tensor::<Flex, 4>::ones([1, 3, 4, 4], &FlexDevice));
+        for (value, is_sound) in [(1.0, true), (f32::NAN, false), (f32::INFINITY, false)] {
+            let prototypes = Prototypes { vectors: Tensor::full([2, 3], value, &FlexDevice), scale: 20.0 };
+            let found = prototypes.predict(&features, [4, 4], [8, 8]);
+            match found {
+                Ok(map) => assert!(is_sound && map.is_finite().all().into_scalar(), "{value}"),
+                Err(error) => assert!(!is_sound && matches!(error, SapnetError::NotFinite { .. }), "{value}: {error}"),
+            }
+        }
     }
 }

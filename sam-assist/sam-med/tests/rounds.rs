@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::desk::Desk;
@@ -75,4 +75,23 @@ fn a_scan_is_corrected_round_after_round() -> Result<()> {
     desk.run("--replay")?;
     ensure!(fs::read(desk.path("session/log.jsonl"))? == log, "a replay writes nothing");
     Ok(())
+}
+
+#[test]
+fn a_session_whose_log_was_cut_off_is_not_continued() -> Result<()> {
+    let desk = Desk::new();
+    desk.begin(&desk.shown[..2], "")?;
+    let log = desk.path("session/log.jsonl");
+    let text = fs::read_to_string(&log)?;
+    fs::write(&log, text.split_inclusive('\n').next().context("the log has lines")?)?;
+    let kept = || -> Result<_> { Ok((fs::read(desk.path("mask.nii.gz"))?, fs::read(desk.path("mask.json"))?)) };
+    let before = kept()?;
+    let said = desk.annotate("")?.failed(1)?;
+    for part in ["was cut off", "round 1", "mask.json", "restore the session from a copy"] {
+        ensure!(said.contains(part), "{part} is not in: {said}");
+    }
+    ensure!(kept()? == before, "the mask and its record are as they were");
+    // Without the record, the session is one that stopped earlier.
+    fs::rename(desk.path("mask.json"), desk.path("moved.json"))?;
+    desk.run("")
 }

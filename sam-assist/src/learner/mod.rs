@@ -205,6 +205,7 @@ impl<B: Backend> Learner<B> {
     ///
     /// # Errors
     /// [`AssistError::Diverged`] if the loss is not finite; the parameters are then those before the step.
+    /// [`AssistError::NothingToLearnFrom`] if that is so in the first step.
     pub fn step(&mut self) -> Result<Progress, AssistError> {
         train(|_| self.step_alone(), &mut ignore_progress())
     }
@@ -213,7 +214,7 @@ impl<B: Backend> Learner<B> {
     /// [`Learner`]. The observer is called after each iteration, on this thread.
     ///
     /// # Errors
-    /// [`AssistError::Diverged`], as [`Learner::step`].
+    /// [`AssistError::Diverged`] and [`AssistError::NothingToLearnFrom`], as [`Learner::step`].
     pub fn run(&mut self, observer: &mut Observer<'_>) -> Result<StopReason, AssistError> {
         train(|report| self.run_alone(report), observer)
     }
@@ -286,6 +287,9 @@ impl<B: Backend> Learner<B> {
         let value = loss.clone().into_scalar().elem::<f32>();
         if value.is_finite() {
             return Ok((loss, value));
+        }
+        if iteration == 0 {
+            return Err(AssistError::NothingToLearnFrom { loss: value });
         }
         let learning_rate = self.config.rates(iteration).prompts;
         Err(AssistError::Diverged { iteration, loss: value, learning_rate })

@@ -17,7 +17,7 @@ use sam_prompt::{
     Prompts,
     progress::{Observer, Progress, Stage},
 };
-use sapnet::{AnnotatedFeatures, CoarseSegmenter, PaNet, SapNet, SapNetConfig, SupportConfig};
+use sapnet::{AnnotatedFeatures, CoarseSegmenter, PaNet, SapNet, SapNetConfig, SapnetError, SupportConfig};
 use serde::{Deserialize, Serialize};
 
 pub use classification::{ClassifierConfig, LinearClassifier};
@@ -184,11 +184,11 @@ impl<B: Backend> CoarseGenerator<B> {
     /// - output: `[rows, columns]` of the image, in [0, 1]
     ///
     /// # Errors
-    /// [`AutoError::Coarse`] if the features have another shape than those of the annotated slices.
+    /// [`AutoError::Coarse`] if the features have another shape than those of the annotated slices, or a probability is NaN.
     pub fn map(&self, embedding: &ImageEmbedding<B>) -> Result<Array2<f32>, AutoError> {
         let frame = embedding.frame();
         let map = self.segmenter.predict(embedding.features().clone(), [frame.padded; 2])?;
-        Ok(framing::to_image(map, &frame))
+        finite(framing::to_image(map, &frame))
     }
 
     /// Mask of the pixels where the structure is likelier than the background, without the components that the extraction ignores.
@@ -212,8 +212,17 @@ impl<B: Backend> CoarseGenerator<B> {
         let [.., height, width] = embedding.features().dims();
         let map = self.segmenter.predict(embedding.features().clone(), [4 * height, 4 * width])?;
         let strength = self.extraction.mask_strength;
-        Ok(framing::to_array(map).mapv(|share| (share / (1.0 - share)).ln().clamp(-strength, strength)))
+        let map = finite(framing::to_array(map))?;
+        Ok(map.mapv(|share| (share / (1.0 - share)).ln().clamp(-strength, strength)))
     }
+}
+
+/// Refuses a map of NaN, which would be taken for background. The segmenter may be from another crate.
+fn finite(map: Array2<f32>) -> Result<Array2<f32>, AutoError> {
+    if map.iter().all(|share| share.is_finite()) {
+        return Ok(map);
+    }
+    Err(SapnetError::NotFinite { tensor: "coarse maps" }.into())
 }
 
 impl<B: Backend> PromptGenerator<B> for CoarseGenerator<B> {

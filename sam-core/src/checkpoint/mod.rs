@@ -2,6 +2,7 @@
 
 mod header;
 mod infer;
+mod mistaken;
 mod names;
 mod pickle;
 mod stored;
@@ -24,13 +25,14 @@ use crate::{
     CoreError, KeyMismatch, MaskDecoder, Precision, ReadError, Sam, SamConfig, SamPredictor, config::parameters,
     image_encoder::AnyImageEncoder,
 };
-use stored::StoredTensor;
+pub use mistaken::NotWeights;
+use stored::{NotFinite, StoredTensor, ValueError};
 
 /// An opened checkpoint: tensors by their official names, read when they are needed.
 ///
 /// Reads `.safetensors` and PyTorch's `.pth` and `.pt`, both archives and the older format, also when the state dict is nested under keys
 /// such as `model` or `state_dict`. Prefixes before `image_encoder.`, `prompt_encoder.` or `mask_decoder.` are dropped. No code in the file
-/// is executed. Tensors in half precision are converted to f32.
+/// is executed. Tensors in half precision are converted to f32. Tensors with NaN or infinity are refused by name when they are loaded.
 ///
 /// ```no_run
 /// use burn_flex::{Flex, FlexDevice};
@@ -60,8 +62,9 @@ impl Checkpoint {
     /// Opens a file and reads its table of contents.
     ///
     /// # Errors
-    /// [`CoreError::Unreadable`] if it is neither a PyTorch nor a safetensors file; [`CoreError::NotSam`] if no tensor has the name of a
-    /// SAM tensor.
+    /// [`CoreError::Unreadable`] if it is neither a PyTorch nor a safetensors file; with [`ReadError::NotWeights`] as its cause if it is
+    /// recognised as a Git LFS pointer, a web page or another file that is often given by mistake. [`CoreError::NotSam`] if no tensor has
+    /// the name of a SAM tensor.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, CoreError> {
         let path = path.as_ref().to_path_buf();
         let found = read_tensors(&path).map_err(|source| CoreError::Unreadable { path: path.clone(), source })?;
@@ -93,14 +96,11 @@ impl Checkpoint {
     /// Other programs can read this format, and it is opened without a copy.
     ///
     /// # Errors
-    /// [`CoreError::Unreadable`] if a tensor cannot be read, [`CoreError::Unwritable`] if the file cannot be written.
+    /// [`CoreError::Unreadable`] if a tensor cannot be read, [`CoreError::NotFinite`] if it holds NaN or infinity, [`CoreError::TooLarge`]
+    /// if it holds values that the precision does not have; [`CoreError::Unwritable`] if the file cannot be written.
     pub fn save_safetensors(&self, target: impl AsRef<Path>, precision: Precision) -> Result<(), CoreError> {
-        let read = |tensor: &StoredTensor| {
-            let unreadable = |error: io::Error| CoreError::Unreadable { path: self.path.clone(), source: error.into() };
-            Ok::<_, CoreError>(tensor.read().map_err(unreadable)?.convert_dtype(precision.dtype()))
-        };
-        let data: BTreeMap<&String, TensorData> =
-            self.tensors.iter().map(|(name, tensor)| Ok((name, read(tensor)?))).collect::<Result<_, CoreError>>()?;
+        let tensors = self.tensors.iter().map(|(name, tensor)| Ok((name, self.read_as(name, tensor, precision)?)));
+        let data: BTreeMap<&String, TensorData> = tensors.collect::<Result<_, CoreError>>()?;
         let dtype = match precision {
             Precision::F32 => safetensors::Dtype::F32,
             Precision::F16 => safetensors::Dtype::F16,
@@ -117,6 +117,16 @@ impl Checkpoint {
             write_atomic(&target, |file| file.write_all(&bytes))
         };
         write().map_err(|WriteError { path, source }| CoreError::Unwritable { path, source })
+    }
+
+    /// Reads a tensor in a precision.
+    fn read_as(&self, name: &str, tensor: &StoredTensor, precision: Precision) -> Result<TensorData, CoreError> {
+        let (path, name) = (self.path.clone(), name.to_owned());
+        tensor.read_as(precision.dtype()).map_err(|error| match error {
+            ValueError::Io(error) => CoreError::Unreadable { path, source: error.into() },
+            ValueError::NotFinite => CoreError::NotFinite { path, tensors: vec![name] },
+            ValueError::TooLarge(_) => CoreError::TooLarge { path, tensor: name, precision },
+        })
     }
 
     /// The model's shape, inferred from the tensors' shapes.
@@ -155,8 +165,8 @@ impl Checkpoint {
     /// Loads a whole model.
     ///
     /// # Errors
-    /// [`CoreError::Mismatch`] names missing, unexpected and reshaped tensors; [`CoreError::Unreadable`] if a tensor's data cannot
-    /// be read.
+    /// [`CoreError::Mismatch`] names missing, unexpected and reshaped tensors; [`CoreError::NotFinite`] names those with NaN or infinity;
+    /// [`CoreError::Unreadable`] if a tensor's data cannot be read.
     pub fn load<B: Backend>(&self, config: &SamConfig, device: &B::Device) -> Result<Sam<B>, CoreError> {
         Ok(self.load_module(config.undrawn(device), "")?.into())
     }
@@ -210,8 +220,15 @@ impl Checkpoint {
         if !mismatch.is_empty() {
             return Err(CoreError::Mismatch { path: self.path.clone(), mismatch: Box::new(mismatch) });
         }
-        let tensors = needed.iter().map(|(name, (path, _))| self.tensors[name].snapshot(path)).collect();
+        let not_finite = NotFinite::default();
+        let snapshot =
+            |(name, (path, _)): (&String, &(String, _))| self.tensors[name].snapshot(path, name, &not_finite);
+        let tensors = needed.iter().map(snapshot).collect();
         let result = module.apply(tensors, None, Some(Box::new(PyTorchToBurnAdapter)), true);
+        let tensors: Vec<_> = not_finite.take().into_iter().collect();
+        if !tensors.is_empty() {
+            return Err(CoreError::NotFinite { path: self.path.clone(), tensors });
+        }
         if result.applied.len() != needed.len() {
             let reason = format!(
                 "only {} of {} tensors could be read: {:?}",
@@ -284,5 +301,8 @@ fn with_official_names(found: BTreeMap<String, StoredTensor>) -> Result<BTreeMap
 
 /// Reads all tensors of a file. A file with a safetensors header is read as such, every other file as PyTorch's.
 fn read_tensors(path: &Path) -> Result<BTreeMap<String, StoredTensor>, ReadError> {
+    if let Some(found) = NotWeights::of_file(path)? {
+        return Err(found.into());
+    }
     if header::is_safetensors(path)? { header::read_tensors(path) } else { torch::read_tensors(path) }
 }

@@ -1,6 +1,8 @@
 //! Tensors that are read from their file on demand.
 
 use std::{
+    cell::RefCell,
+    collections::BTreeSet,
     fs::File,
     io::{Read, Seek, SeekFrom},
     path::Path,
@@ -13,6 +15,23 @@ use burn::{
     tensor::{DType, TensorData},
 };
 use burn_store::{TensorSnapshot, TensorSnapshotError};
+use thiserror::Error;
+
+use crate::finite::is_data_finite;
+
+/// Names of tensors with values that are NaN or infinite, collected while tensors are read.
+pub(super) type NotFinite = Rc<RefCell<BTreeSet<String>>>;
+
+/// Why the values of a tensor cannot be used.
+#[derive(Debug, Error)]
+pub(super) enum ValueError {
+    #[error("it cannot be read")]
+    Io(#[from] std::io::Error),
+    #[error("it holds values that are NaN or infinite")]
+    NotFinite,
+    #[error("it holds values that are too large for {0:?}")]
+    TooLarge(DType),
+}
 
 /// Position and element type of a tensor storage in a file.
 #[derive(Debug, Clone, Copy)]
@@ -100,12 +119,31 @@ impl StoredTensor {
         Ok(TensorData::from_bytes_vec(bytes, self.shape.clone(), dtype))
     }
 
-    /// The tensor as a burn snapshot under a module path, converted to f32; read on demand.
-    pub(super) fn snapshot(&self, path: &str) -> TensorSnapshot {
-        let tensor = self.clone();
+    /// Reads the values and converts them. Values that are not finite are refused, before or after the conversion.
+    pub(super) fn read_as(&self, dtype: DType) -> Result<TensorData, ValueError> {
+        let stored = self.read()?;
+        if !is_data_finite(&stored) {
+            return Err(ValueError::NotFinite);
+        }
+        if stored.dtype == dtype {
+            return Ok(stored);
+        }
+        let converted = stored.convert_dtype(dtype);
+        if is_data_finite(&converted) { Ok(converted) } else { Err(ValueError::TooLarge(dtype)) }
+    }
+
+    /// The tensor as a burn snapshot under a module path, converted to f32; read on demand. If its values are not finite, its `name` is
+    /// added to `not_finite`.
+    pub(super) fn snapshot(&self, path: &str, name: &str, not_finite: &NotFinite) -> TensorSnapshot {
+        let (tensor, name, not_finite) = (self.clone(), name.to_owned(), Rc::clone(not_finite));
         let read = move || {
-            let data = tensor.read().map_err(|error| TensorSnapshotError::IoError(error.to_string()))?;
-            Ok(data.convert_dtype(DType::F32))
+            tensor.read_as(DType::F32).map_err(|error| match error {
+                ValueError::Io(error) => TensorSnapshotError::IoError(error.to_string()),
+                ValueError::NotFinite | ValueError::TooLarge(_) => {
+                    not_finite.borrow_mut().insert(name.clone());
+                    TensorSnapshotError::DataError(error.to_string())
+                }
+            })
         };
         let names = path.split('.').map(str::to_owned).collect();
         let shape = self.shape.clone().into();

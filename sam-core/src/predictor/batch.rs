@@ -9,6 +9,7 @@ use sam_prompt::{PromptBatch, Prompts};
 use super::{ImageEmbedding, MaskPrediction, SamPredictor};
 use crate::{
     CoreError, Frame,
+    finite::are_finite,
     mask_decoder::{MaskLogits, MaskOutput},
     resize::postprocess_masks,
 };
@@ -103,7 +104,12 @@ impl<B: Backend> SamPredictor<B> {
         let iou = masks.iou.into_data().convert::<f32>();
         let iou = iou.as_slice::<f32>().expect("the data was converted to f32");
         let logits = to_arrays(postprocess_masks(masks.low_res.clone(), &first.frame()));
-        let answers = logits.into_iter().zip(to_arrays(masks.low_res)).zip(iou.chunks_exact(iou.len() / parts.len()));
+        let low_res = to_arrays(masks.low_res);
+        // All masks of all callers come from here. NaN is not above the threshold, so it would be taken for background.
+        if !are_finite(iou) || !low_res.iter().all(|masks| masks.as_slice().is_some_and(are_finite)) {
+            return Err(self.not_finite("logits"));
+        }
+        let answers = logits.into_iter().zip(low_res).zip(iou.chunks_exact(iou.len() / parts.len()));
         Ok(answers.map(|((logits, low_res), iou)| MaskPrediction { logits, low_res, iou: iou.to_vec() }).collect())
     }
 

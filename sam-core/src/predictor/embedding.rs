@@ -2,7 +2,7 @@
 
 use burn::tensor::{DType, Tensor, backend::Backend};
 
-use crate::{CoreError, transform::Frame};
+use crate::{CoreError, finite::is_tensor_finite, transform::Frame};
 
 /// An image embedding: the encoder's features and the image's position in the model's input.
 ///
@@ -20,8 +20,8 @@ impl<B: Backend> ImageEmbedding<B> {
     /// - features: `[1, channels, h, w]`
     ///
     /// # Errors
-    /// [`CoreError::Embedding`] if the features are not those of one image, or the frame is invalid: it must contain pixels, and the
-    /// resized image must fit into the padded one.
+    /// [`CoreError::Embedding`] if the features are not those of one image, or NaN or infinite, or the frame is invalid: it must contain
+    /// pixels, and the resized image must fit into the padded one.
     pub fn new(features: Tensor<B, 4>, frame: Frame) -> Result<Self, CoreError> {
         let found = features.dims();
         let refuse = |reason| Err(CoreError::Embedding { shape: found.to_vec(), reason });
@@ -33,10 +33,15 @@ impl<B: Backend> ImageEmbedding<B> {
         if !has_pixels || resized.0.max(resized.1) > padded {
             return refuse("its frame has no pixels, or the resized image is larger than the padded one");
         }
+        if !is_tensor_finite(&features) {
+            return refuse(
+                "they hold values that are NaN or infinite: check the weights of the encoder that made them",
+            );
+        }
         Ok(Self { features, frame })
     }
 
-    /// Joins an encoder's features of one image and the image's frame, without checks.
+    /// Joins an encoder's features of one image, which were checked, and the image's frame.
     pub(super) fn of_encoder(features: Tensor<B, 4>, frame: Frame) -> Self {
         Self { features, frame }
     }

@@ -12,6 +12,7 @@ use sam_prompt::{PromptEncoder, PromptError, Prompts};
 
 use crate::{
     CoreError, Sam, SamConfig,
+    finite::is_tensor_finite,
     mask_decoder::{DecoderPositions, MaskDecoder, MaskOutput},
     precision::{Precision, between_products},
     transform::{Frame, Preprocess},
@@ -216,14 +217,15 @@ impl<B: Backend> SamPredictor<B> {
     /// ```
     ///
     /// # Errors
-    /// [`CoreError::Image`] if the image has another shape, or a side below 4 pixels.
+    /// [`CoreError::Image`] if the image has another shape, or a side below 4 pixels; [`CoreError::OutputNotFinite`] if the encoder gives NaN
+    /// or infinity.
     pub fn embed(&self, image: ArrayView3<'_, u8>) -> Result<ImageEmbedding<B>, CoreError> {
-        Ok(self.embed_prepared(self.preprocess.apply(image)?))
+        self.embed_prepared(self.preprocess.apply(image)?)
     }
 
     /// Embeds the output of [`Preprocess::apply`].
-    pub(crate) fn embed_prepared(&self, (input, frame): (Array3<f32>, Frame)) -> ImageEmbedding<B> {
-        ImageEmbedding::of_encoder(self.encode(&[input]), frame)
+    pub(crate) fn embed_prepared(&self, (input, frame): (Array3<f32>, Frame)) -> Result<ImageEmbedding<B>, CoreError> {
+        Ok(ImageEmbedding::of_encoder(self.encode(&[input])?, frame))
     }
 
     /// Embeds images of any sizes in one pass of the encoder.
@@ -232,14 +234,14 @@ impl<B: Backend> SamPredictor<B> {
     /// - images: each as in [`SamPredictor::embed`]
     ///
     /// # Errors
-    /// [`CoreError::Image`] for the first invalid image.
+    /// [`CoreError::Image`] for the first invalid image; [`CoreError::OutputNotFinite`] as [`SamPredictor::embed`].
     pub fn embed_batch(&self, images: &[ArrayView3<'_, u8>]) -> Result<Vec<ImageEmbedding<B>>, CoreError> {
         if images.is_empty() {
             return Ok(Vec::new());
         }
         let prepared: Vec<_> = images.iter().map(|image| self.preprocess.apply(*image)).collect::<Result<_, _>>()?;
         let (inputs, frames): (Vec<_>, Vec<_>) = prepared.into_iter().unzip();
-        let features = self.encode(&inputs).split(1, 0);
+        let features = self.encode(&inputs)?.split(1, 0);
         Ok(features
             .into_iter()
             .zip(frames)
@@ -248,13 +250,20 @@ impl<B: Backend> SamPredictor<B> {
     }
 
     /// The encoder's features of preprocessed inputs.
-    fn encode(&self, inputs: &[Array3<f32>]) -> Tensor<B, 4> {
+    fn encode(&self, inputs: &[Array3<f32>]) -> Result<Tensor<B, 4>, CoreError> {
         let side = self.preprocess.image_size;
         let pixels: Vec<f32> = inputs.iter().flatten().copied().collect();
         let input: Tensor<B, 4> =
             Tensor::from_data(TensorData::new(pixels, [inputs.len(), 3, side, side]), &self.device());
         let input = input.cast(between_products::<B>(self.precision).float());
-        channels_together(self.sam.image_encoder.forward(input).cast(FloatDType::F32))
+        let features = channels_together(self.sam.image_encoder.forward(input).cast(FloatDType::F32));
+        if is_tensor_finite(&features) { Ok(features) } else { Err(self.not_finite("features")) }
+    }
+
+    /// The error for an output that is NaN or infinite.
+    fn not_finite(&self, what: &'static str) -> CoreError {
+        let weights = self.weights_sha256().map(str::to_owned);
+        CoreError::OutputNotFinite { what, weights, precision: self.precision }
     }
 
     /// Predicts one mask, for unambiguous or learned prompts.
@@ -262,7 +271,8 @@ impl<B: Backend> SamPredictor<B> {
     /// Several boxes are parts of one object: each box is decoded by itself, and the result is the maximum of their logits.
     ///
     /// # Errors
-    /// [`CoreError::NoPrompt`]; [`CoreError::Prompt`] if a coordinate is outside the image or a mask prompt has the wrong size.
+    /// [`CoreError::NoPrompt`]; [`CoreError::Prompt`] if a coordinate is outside the image or a mask prompt has the wrong size;
+    /// [`CoreError::OutputNotFinite`] if the decoder gives NaN or infinity, which would otherwise be taken for background.
     pub fn predict(&self, embedding: &ImageEmbedding<B>, prompts: &Prompts) -> Result<MaskPrediction, CoreError> {
         self.predict_one(embedding, prompts, MaskOutput::Single)
     }

@@ -4,6 +4,7 @@ mod automatic;
 mod batch;
 mod cache;
 mod checkpoint;
+mod finite;
 mod goldens;
 mod ndarray_backend;
 mod odd_vit;

@@ -6,11 +6,15 @@ use sam_core::{Checkpoint, CoreError, Precision, ReadError};
 use sam_testing::TestResult;
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
-/// Writes an archive like torch.save, with the given pickle and eight f32 values.
+/// Writes an archive like torch.save, with the given pickle and the numbers from 0 to 7 as f32 values.
 fn write_archive(path: &std::path::Path, pickle: &[u8], method: CompressionMethod) -> TestResult {
+    write_values(path, pickle, method, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0])
+}
+
+fn write_values(path: &std::path::Path, pickle: &[u8], method: CompressionMethod, values: [f32; 8]) -> TestResult {
     let mut archive = ZipWriter::new(std::fs::File::create(path)?);
     let options = SimpleFileOptions::default().compression_method(method);
-    let values: Vec<u8> = (0_u8..8).flat_map(|value| f32::from(value).to_le_bytes()).collect();
+    let values: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
     for (name, bytes) in [("weights/data.pkl", pickle), ("weights/data/0", &values)] {
         archive.start_file(name, options)?;
         archive.write_all(bytes)?;
@@ -68,6 +72,28 @@ fn tensors_are_read_by_their_strides() -> TestResult {
         let (found, values) = read_back(&pickled_tensor(shape, strides, offset), CompressionMethod::Stored)?;
         assert_eq!((found, values), (shape.map(|size| size as usize).to_vec(), expected), "{shape:?} by {strides:?}");
     }
+    Ok(())
+}
+
+#[test]
+fn values_that_are_not_finite_are_refused_where_a_tensor_holds_them() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let (path, copy) = (folder.path().join("x.pth"), folder.path().join("x.safetensors"));
+    // Every second column of a tensor, without the values between them.
+    let pickle = pickled_tensor([2, 2], [4, 2], 1);
+    let convert = |place: usize, value| -> TestResult<Result<(), CoreError>> {
+        let mut values = [1.0; 8];
+        values[place] = value;
+        write_values(&path, &pickle, CompressionMethod::Stored, values)?;
+        Ok(Checkpoint::open(&path)?.save_safetensors(&copy, Precision::F32))
+    };
+    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let error = convert(7, value)?.err().ok_or("it was converted")?;
+        let CoreError::NotFinite { tensors, .. } = &error else { return Err(error.into()) };
+        assert_eq!(tensors, &["image_encoder.x"]);
+        assert!(!copy.exists(), "nothing was written");
+    }
+    convert(6, f32::NAN)??;
     Ok(())
 }
 

@@ -50,6 +50,20 @@ pub enum OpenLinesError<E> {
         /// The file.
         path: PathBuf,
     },
+    /// A line that is longer than any line that [`AppendLines::push`](crate::AppendLines::push) writes.
+    #[error(
+        "line {number} of {} is longer than {most} bytes, so the file is damaged or no file of this program; restore the file from a \
+         copy, or move it away",
+        path.display()
+    )]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        number: usize,
+        /// The maximum length of a line, in bytes.
+        most: usize,
+    },
     /// A line that the caller's function refused.
     #[error("line {number} of {} cannot be read", path.display())]
     Line {

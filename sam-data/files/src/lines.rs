@@ -3,7 +3,7 @@
 use std::{
     error::Error,
     fs::OpenOptions,
-    io::{BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader, ErrorKind, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -21,12 +21,15 @@ pub struct AppendLines {
 }
 
 impl AppendLines {
+    /// Maximum length of a line, in bytes without its end. It bounds the memory that [`AppendLines::open`] takes, whatever the file holds.
+    pub const MAX_LINE: usize = 16 << 20;
+
     /// Opens a file, or creates it. `read` is called for each complete line with the line's number, counted from 1, and its bytes without
     /// the line end.
     ///
     /// # Errors
-    /// [`OpenLinesError`] if the file cannot be opened or read, another process has locked it, or `read` refuses a line. The file is then
-    /// unchanged.
+    /// [`OpenLinesError`] if the file cannot be opened or read, another process has locked it, a line is longer than
+    /// [`AppendLines::MAX_LINE`], or `read` refuses a line. The file is then unchanged.
     pub fn open<E: Error + 'static>(
         path: impl AsRef<Path>,
         mut read: impl FnMut(usize, &[u8]) -> Result<(), E>,
@@ -34,13 +37,24 @@ impl AppendLines {
         let path = path.as_ref().to_path_buf();
         let failed = |source| OpenLinesError::Open { path: path.clone(), source };
         let file = OpenOptions::new().read(true).append(true).create(true).open(&path).map_err(failed)?;
+        // Reading from a pipe would wait for its writer, reading from a device might never end.
+        if !file.metadata().map_err(failed)?.is_file() {
+            return Err(failed(io::Error::other("it is not a regular file")));
+        }
         let lock = FileLock::try_new(file).map_err(failed)?;
         let file = lock.ok_or_else(|| OpenLinesError::InUse { path: path.clone() })?;
         let (mut complete, mut number, mut reader, mut line) = (0, 0, BufReader::new(&*file), Vec::new());
-        while reader.read_until(b'\n', &mut line).map_err(failed)? > 0 {
-            // A line without an end was cut off by a crash.
-            let Some(content) = line.strip_suffix(b"\n") else { break };
+        // A line that is too long is read up to its first byte too many.
+        let most = Self::MAX_LINE as u64 + 1;
+        while reader.by_ref().take(most).read_until(b'\n', &mut line).map_err(failed)? > 0 {
             number += 1;
+            let Some(content) = line.strip_suffix(b"\n") else {
+                if line.len() > Self::MAX_LINE {
+                    return Err(OpenLinesError::TooLong { path, number, most: Self::MAX_LINE });
+                }
+                // A line without an end was cut off by a crash.
+                break;
+            };
             read(number, content).map_err(|source| OpenLinesError::Line { path: path.clone(), number, source })?;
             complete += line.len() as u64;
             line.clear();
@@ -51,8 +65,12 @@ impl AppendLines {
     /// Appends a line. `content` must not contain a line end.
     ///
     /// # Errors
-    /// [`WriteError`]: the file is then unchanged.
+    /// [`WriteError`], also if the line is longer than [`AppendLines::MAX_LINE`]: the file is then unchanged.
     pub fn push(&mut self, content: &[u8]) -> Result<(), WriteError> {
+        if content.len() > Self::MAX_LINE {
+            let reason = format!("the line has {} bytes, expected at most {}", content.len(), Self::MAX_LINE);
+            return Err(WriteError::of(&self.path)(io::Error::new(ErrorKind::InvalidInput, reason)));
+        }
         let line = [content, b"\n"].concat();
         let drop_incomplete = || self.file.set_len(self.complete);
         // Removes an incomplete line that a crash left at the end.
@@ -70,7 +88,7 @@ impl AppendLines {
 
 #[cfg(test)]
 mod tests {
-    use std::{io, string::FromUtf8Error};
+    use std::string::FromUtf8Error;
 
     use super::*;
 
@@ -118,5 +136,51 @@ mod tests {
         assert_eq!(refused.source().expect("a cause").to_string(), "no line of ours");
         assert_eq!(std::fs::read_to_string(&path)?, "dear diary\nunfinished");
         Ok(())
+    }
+
+    #[test]
+    fn the_longest_line_is_read_back_and_a_longer_one_is_refused() -> Result<(), Box<dyn Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("lines");
+        let longest = vec![b'a'; AppendLines::MAX_LINE];
+        let (mut lines, _) = read(&path)?;
+        lines.push(&longest)?;
+        let longer = [longest.as_slice(), b"a"].concat();
+        let refused = lines.push(&longer).expect_err("it is too long");
+        assert!(refused.source.to_string().contains("expected at most"), "{}", refused.source);
+        lines.push(b"last")?;
+        drop(lines);
+        let (_, found) = read(&path)?;
+        assert_eq!((found.len(), found[0].len(), &*found[1]), (2, longest.len(), "last"));
+
+        for text in [[b"one\n".as_slice(), &longer].concat(), [b"one\n".as_slice(), &longer, b"\ntwo\n"].concat()] {
+            std::fs::write(&path, &text)?;
+            let refused = read(&path).expect_err("line 2 is too long");
+            assert!(matches!(refused, OpenLinesError::TooLong { number: 2, .. }), "{refused}");
+            assert!(refused.to_string().contains("restore the file from a copy"), "{refused}");
+            assert!(std::fs::read(&path)? == text, "it is left as it was");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_huge_file_without_a_line_end_is_refused_without_being_read() -> Result<(), Box<dyn Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("log.jsonl");
+        // Sparse: it takes no room on the disk.
+        std::fs::File::create(&path)?.set_len(3 << 30)?;
+        let begun = std::time::Instant::now();
+        let refused = read(&path).expect_err("it has no lines");
+        assert!(matches!(refused, OpenLinesError::TooLong { number: 1, .. }), "{refused}");
+        assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
+        assert_eq!(std::fs::metadata(&path)?.len(), 3 << 30);
+        Ok(())
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_is_refused() {
+        let refused = read(Path::new("/dev/zero")).expect_err("it never ends");
+        assert_eq!(refused.source().expect("a cause").to_string(), "it is not a regular file");
     }
 }

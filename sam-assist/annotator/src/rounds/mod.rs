@@ -181,8 +181,10 @@ impl Session {
     /// provenance. Returns the mask's paths, or `None` if there is no mask: no round was run, or every round is undone.
     ///
     /// # Errors
-    /// [`SessionError::Object`] if an object is missing or damaged; [`AnnotateError::Write`] and others if a file cannot be written.
+    /// [`SessionError::Object`] if an object is missing or damaged; [`SessionError::LogCutOff`] if the record that would be replaced names
+    /// lines that the log lacks; [`AnnotateError::Write`] and others if a file cannot be written.
     pub fn save(&self, scan: &Scan, output: &CheckedOutput) -> Result<Option<Vec<PathBuf>>, AnnotateError> {
+        self.check_record(output.record())?;
         let Some(mask) = self.current()? else { return Ok(None) };
         let values = mask.values();
         let shown = |(value, _): &(&u16, &String)| values.is_empty() || values.contains(value);

@@ -1,6 +1,10 @@
 //! Errors of sessions.
 
-use std::{error::Error, io, path::PathBuf};
+use std::{
+    error::Error,
+    io,
+    path::{Path, PathBuf},
+};
 
 use sam_data::GridMismatch;
 use thiserror::Error;
@@ -38,6 +42,29 @@ pub enum SessionError {
     Link {
         /// The link.
         path: PathBuf,
+    },
+    /// The session's folder is a symbolic link.
+    #[error("the session folder {} is a symbolic link; name the folder that it leads to instead", folder.display())]
+    LinkedFolder {
+        /// The link.
+        folder: PathBuf,
+    },
+    /// The end of the log was cut off: a line is missing that was there when a mask was written.
+    #[error(
+        "the log of the session in {} was cut off: {}; restore the session from a copy, or, to go on without what is missing, move that \
+         record away", folder.display(), missing(record, *recorded, *found, *round)
+    )]
+    LogCutOff {
+        /// The session's folder.
+        folder: PathBuf,
+        /// The record beside the mask.
+        record: PathBuf,
+        /// Number of lines when the record was written.
+        recorded: usize,
+        /// Number of lines now.
+        found: usize,
+        /// The round of the mask, if it is missing.
+        round: Option<usize>,
     },
     /// The session has a log but no header.
     #[error("{} is missing, but the session has a log; restore the file from a copy of the session", path.display())]
@@ -188,6 +215,17 @@ pub enum SessionError {
     },
 }
 
+/// What a log lacks.
+fn missing(record: &Path, recorded: usize, found: usize, round: Option<usize>) -> String {
+    let round = round.map_or_else(String::new, |round| format!(" with round {round}"));
+    let written = format!("when the record {} was written", record.display());
+    match recorded.checked_sub(found) {
+        Some(1) => format!("line {recorded}{round} is missing, which was the last one {written}"),
+        Some(2..) => format!("lines {} to {recorded}{round} are missing, which were there {written}", found + 1),
+        _ => format!("line {recorded}{round} is another one than {written}"),
+    }
+}
+
 /// A setting that is fixed when a session is created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -226,6 +264,18 @@ pub enum LineError {
     /// Its checksum is missing or wrong.
     #[error("its checksum does not fit")]
     Checksum(#[source] sam_files::SealError),
+    /// It is longer than any line of a log.
+    #[error("it has more than {most} bytes, more than any line of a log")]
+    TooLong {
+        /// The maximum length of a line, in bytes.
+        most: usize,
+    },
+    /// With it, the log is larger than a log may be.
+    #[error("with it the log has more than {most} MiB, the most that a log may have")]
+    TooMuch {
+        /// The maximum size of a log, in MiB.
+        most: u64,
+    },
     /// It is not an event of this format.
     #[error("it has another format")]
     Format(#[source] JsonError),

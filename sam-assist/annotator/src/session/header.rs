@@ -1,6 +1,6 @@
 //! Header of a session. It is written once, when the session is created.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use sam_core::Precision;
 use sam_data::{ResolvedWindow, ScanIdentity, SliceAxis};
@@ -8,7 +8,10 @@ use sam_files::{Sha256Id, sanitize};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::error::{BoxError, SessionError, Setting, from_json};
+use super::{
+    error::{BoxError, SessionError, Setting, from_json},
+    folder::read_bounded,
+};
 use crate::AnnotateConfig;
 
 /// Version of the session format. `FORMAT.md` says when it is raised.
@@ -55,8 +58,8 @@ struct Version {
 /// Why a file is not a valid header.
 #[derive(Debug, Error)]
 enum HeaderFlaw {
-    #[error("it has {found} bytes, more than any header (at most {MAX_BYTES})")]
-    TooLarge { found: u64 },
+    #[error("it has more than {MAX_BYTES} bytes, more than any header")]
+    TooLarge,
     #[error("the name {0:?} contains control characters")]
     ControlCharacters(String),
 }
@@ -107,11 +110,8 @@ impl Header {
             return Ok(None);
         }
         let flawed = |source: BoxError| SessionError::Header { path: path.clone(), source };
-        let found = fs::metadata(&path).map_err(unreadable)?.len();
-        if found > MAX_BYTES {
-            return Err(flawed(HeaderFlaw::TooLarge { found }.into()));
-        }
-        let bytes = fs::read(&path).map_err(unreadable)?;
+        let bytes = read_bounded(&path, MAX_BYTES).map_err(unreadable)?;
+        let bytes = bytes.ok_or_else(|| flawed(HeaderFlaw::TooLarge.into()))?;
         let Version { format_version } = from_json(&bytes).map_err(|error| flawed(error.into()))?;
         if format_version != FORMAT_VERSION {
             return Err(SessionError::FormatVersion { path, found: format_version, expected: FORMAT_VERSION });

@@ -11,6 +11,8 @@ use super::{
 
 /// Name of the log's file.
 pub(super) const FILE_NAME: &str = "log.jsonl";
+/// Maximum size of the log: more than a hundred thousand decisions. It bounds the memory that a log takes.
+const MAX_BYTES: u64 = 64 << 20;
 
 /// The log of a session. Each event is on the disk before anything depends on it.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub(super) struct Log {
     events: Events,
     /// SHA-256 of the last line, or of the header if there is no line.
     last: Sha256Id,
+    /// Total length of all lines, with their ends.
+    bytes: u64,
 }
 
 /// A valid sequence of events.
@@ -39,8 +43,9 @@ impl Log {
     /// [`OpenLinesError`] if the file cannot be read or written, or is in use; if a line was altered, deleted or moved.
     pub(super) fn open(path: &Path, header: Sha256Id, slices: usize) -> Result<Self, OpenLinesError<LineError>> {
         let mut events = Events { entries: Vec::new(), in_effect: Vec::new(), rounds: 0, slices };
-        let mut last = header;
+        let (mut last, mut bytes) = (header, 0);
         let lines = AppendLines::open(path, |number, line| {
+            bytes = with_line(bytes, line)?;
             let (entry, id) = LogEntry::from_line(line)?;
             if entry.number != number as u64 {
                 return Err(LineError::Number { found: entry.number, expected: number as u64 });
@@ -53,7 +58,7 @@ impl Log {
             events.push(entry);
             Ok(())
         })?;
-        Ok(Self { lines, events, last })
+        Ok(Self { lines, events, last, bytes })
     }
 
     /// Appends an event and returns its number.
@@ -62,8 +67,9 @@ impl Log {
         let number = self.entries().len() as u64 + 1;
         let entry = LogEntry::now(number, self.last, event);
         let (line, id) = entry.to_line()?;
+        let bytes = with_line(self.bytes, line.as_bytes())?;
         self.lines.push(line.as_bytes())?;
-        self.last = id;
+        (self.last, self.bytes) = (id, bytes);
         self.events.push(entry);
         Ok(number)
     }
@@ -78,9 +84,25 @@ impl Log {
         self.entries().get(number as usize - 1)
     }
 
+    /// SHA-256 of the first line; `None` if there is no line. It tells this log from those of other sessions.
+    pub(super) fn first(&self) -> Option<Sha256Id> {
+        match self.entries() {
+            [] => None,
+            [_] => Some(self.last),
+            [_, second, ..] => Some(second.before),
+        }
+    }
+
+    /// SHA-256 of the last line; that of the header if there is no line.
     pub(super) fn last(&self) -> Sha256Id {
         self.last
     }
+}
+
+/// Length of a log with one more line.
+fn with_line(bytes: u64, line: &[u8]) -> Result<u64, LineError> {
+    let bytes = bytes + line.len() as u64 + 1;
+    if bytes <= MAX_BYTES { Ok(bytes) } else { Err(LineError::TooMuch { most: MAX_BYTES >> 20 }) }
 }
 
 impl Events {
@@ -115,5 +137,17 @@ impl Events {
             _ => self.in_effect.push(entry.number),
         }
         self.entries.push(entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_has_a_maximum_size() {
+        assert!(matches!(with_line(MAX_BYTES - 5, b"1234"), Ok(MAX_BYTES)));
+        let error = with_line(MAX_BYTES - 5, b"12345").expect_err("a byte too many").to_string();
+        assert!(error.contains("more than 64 MiB"), "{error}");
     }
 }

@@ -3,15 +3,19 @@
 //! A folder contains
 //! - `session.json`: the [`Header`], which identifies the scan and the model. It is written once.
 //! - `log.jsonl`: an append-only log with one [`LogEntry`] per line. Each line is on the disk before anything depends on it, so a
-//!   decision survives any crash. Each line contains the SHA-256 of the line before, so damage is found and located.
+//!   decision survives any crash. Each line contains the SHA-256 of the line before, so damage is found and located. This finds damage,
+//!   not intent: whoever changes a line can compute all SHA-256 values again. A log whose end was cut off is found by the record beside
+//!   the mask: [`Session::check_record`].
 //! - `objects/`: files that events name by their SHA-256: labels of slices, prompt cards, masks, rankings. They are written before the
 //!   event and never changed.
 //!
 //! The state is not stored. It is computed from the events: [`Session::state`]. Nothing is ever deleted; undo is an event like the others.
 //! `FORMAT.md` of this crate describes every field, and when the format's version is raised.
 
+mod anchor;
 mod error;
 mod event;
+mod folder;
 mod header;
 mod log;
 mod objects;
@@ -23,14 +27,14 @@ mod tests;
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
 
 use sam_assist::PromptCard;
 use sam_core::Precision;
 use sam_data::{ScanIdentity, SlicePlane, Volume};
-use sam_files::{OpenLinesError, Sha256Id, sync_folder, write_atomic};
+use sam_files::{Sha256Id, sync_folder, write_atomic};
 use sam_prompt::ndarray::{ArrayView2, ArrayView3};
 
 pub(crate) use self::error::BoxError;
@@ -41,6 +45,7 @@ pub use self::{
     state::{Origin, PersonSlice, SessionState},
 };
 use self::{
+    folder::{open_log, refuse_links},
     log::Log,
     objects::{ObjectKind, Objects},
 };
@@ -146,12 +151,13 @@ impl Session {
     /// Creates a session.
     ///
     /// # Errors
-    /// [`SessionError::Exists`]; [`SessionError::InUse`]; [`SessionError::Create`] if the folder cannot be written to.
+    /// [`SessionError::Exists`]; [`SessionError::InUse`]; [`SessionError::Create`] if the folder cannot be written to;
+    /// [`SessionError::LinkedFolder`] and [`SessionError::Link`] if it or a file in it is a symbolic link.
     pub fn create(folder: impl AsRef<Path>, header: Header) -> Result<Self, SessionError> {
         let folder = folder.as_ref();
         let failed = |source: BoxError| SessionError::Create { folder: folder.to_path_buf(), source };
-        fs::create_dir_all(folder).map_err(|error| failed(error.into()))?;
         refuse_links(folder)?;
+        fs::create_dir_all(folder).map_err(|error| failed(error.into()))?;
         let plane = SlicePlane::new(&header.scan.grid, header.axis);
         let bytes = header.to_bytes().map_err(|error| failed(error.into()))?;
         let path = folder.join(header::FILE_NAME);
@@ -182,13 +188,15 @@ impl Session {
     ///
     /// # Errors
     /// [`SessionError::NotFound`]; [`SessionError::Header`] and [`SessionError::Damaged`] if it is damaged; [`SessionError::InUse`];
-    /// [`SessionError::OtherSetting`] and [`SessionError::OtherGrid`] if it was created with other settings.
+    /// [`SessionError::OtherSetting`] and [`SessionError::OtherGrid`] if it was created with other settings;
+    /// [`SessionError::LinkedFolder`] and [`SessionError::Link`] if the folder or a file in it is a symbolic link. A log whose end was cut
+    /// off is found by [`Session::check_record`] only.
     pub fn open(folder: impl AsRef<Path>, now: &Header) -> Result<Self, SessionError> {
         let folder = folder.as_ref();
         let missing = || SessionError::NotFound { folder: folder.to_path_buf() };
+        refuse_links(folder)?;
         let (header, hash) = Header::read_with_hash(folder)?.ok_or_else(missing)?;
         header.check_same(folder, now)?;
-        refuse_links(folder)?;
         let plane = SlicePlane::new(&header.scan.grid, header.axis);
         let log = open_log(folder, hash, plane.count())?;
         let path = folder.join(OBJECTS);
@@ -358,27 +366,4 @@ impl Session {
             None => Ok(()),
         }
     }
-}
-
-/// Opens and locks the log of a session.
-fn open_log(folder: &Path, header: Sha256Id, slices: usize) -> Result<Log, SessionError> {
-    Log::open(&folder.join(log::FILE_NAME), header, slices).map_err(|error| match error {
-        OpenLinesError::InUse { .. } => SessionError::InUse { folder: folder.to_path_buf() },
-        OpenLinesError::Line { path, number, source } => SessionError::Damaged { path, line: number, source },
-        OpenLinesError::Open { path, source } => SessionError::Read { path, source },
-        other => SessionError::Create { folder: folder.to_path_buf(), source: other.into() },
-    })
-}
-
-/// Refuses symbolic links, because a session from another person could lead out of its folder.
-fn refuse_links(folder: &Path) -> Result<(), SessionError> {
-    for name in [header::FILE_NAME, log::FILE_NAME, OBJECTS] {
-        let path = folder.join(name);
-        match fs::symlink_metadata(&path) {
-            Ok(found) if found.is_symlink() => return Err(SessionError::Link { path }),
-            Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(SessionError::Read { path, source }),
-            _ => {}
-        }
-    }
-    Ok(())
 }

@@ -11,7 +11,7 @@ use sam_files::{ReadError, Sha256Id, UNFINISHED, sync_folder};
 use sam_prompt::ndarray::{Array2, ArrayView2};
 use thiserror::Error;
 
-use super::error::BoxError;
+use super::{error::BoxError, folder::read_bounded};
 
 const MIB: u64 = 1 << 20;
 
@@ -142,9 +142,18 @@ impl Objects {
 
     /// Reads the labels of a slice with this number of rows and columns.
     pub(super) fn slice(&self, id: Sha256Id, size: (usize, usize)) -> Result<Array2<u16>, ObjectError> {
-        let path = self.find(ObjectKind::Slice, id)?;
-        let bytes = fs::read(&path).map_err(|error| ObjectError::Read(path.clone(), error.into()))?;
-        decode(&bytes, size).map_err(|error| ObjectError::Read(path, error.into()))
+        let bytes = self.read(ObjectKind::Slice, id)?;
+        decode(&bytes, size).map_err(|error| ObjectError::Read(self.path(ObjectKind::Slice, id), error.into()))
+    }
+
+    /// The content of an object, checked against its name.
+    pub(super) fn read(&self, kind: ObjectKind, id: Sha256Id) -> Result<Vec<u8>, ObjectError> {
+        let path = self.find(kind, id)?;
+        match read_bounded(&path, kind.max_bytes()) {
+            Ok(Some(bytes)) => Ok(bytes),
+            Ok(None) => Err(ObjectError::Altered(path)),
+            Err(error) => Err(ObjectError::Read(path, error.into())),
+        }
     }
 
     pub(super) fn path(&self, kind: ObjectKind, id: Sha256Id) -> PathBuf {

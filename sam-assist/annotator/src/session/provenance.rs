@@ -18,6 +18,7 @@ impl Session {
             "header": self.header(),
             "events": self.entries().len(),
             "log_sha256": self.log.last(),
+            "log_first_sha256": self.log.first(),
             "drawn": state.slices_of(Origin::Drawn),
             "accepted": state.slices_of(Origin::Accepted),
             "rejected": state.rejected,

@@ -1,6 +1,6 @@
 //! Reads a session: the person's slices, masks, cards and rankings.
 
-use std::{collections::BTreeMap, fs};
+use std::collections::BTreeMap;
 
 use sam_assist::PromptCard;
 use sam_data::{Grid, LabelVolume};
@@ -117,7 +117,7 @@ impl Session {
     /// [`SessionError::Object`] if it is missing or damaged, or names a slice that the scan does not have.
     pub fn ranking_of(&self, round: &Round) -> Result<Option<Vec<(usize, f32)>>, SessionError> {
         let read = |id| -> Result<_, BoxError> {
-            let ranking: Vec<(usize, f32)> = from_json(&fs::read(self.objects.find(ObjectKind::Ranking, id)?)?)?;
+            let ranking: Vec<(usize, f32)> = from_json(&self.objects.read(ObjectKind::Ranking, id)?)?;
             let count = self.plane().count();
             match ranking.iter().find(|&&(slice, _)| slice >= count) {
                 Some(&(slice, _)) => Err(ForeignSlice { slice, count }.into()),

@@ -47,9 +47,22 @@ pub(super) fn permitted() -> bool {
     })
 }
 
-/// The eight tiles of this thread, configured to full size while this value lives. Tiles belong to one thread, so this type is neither
+/// The eight tiles of this thread, configured to full size while this value lives. It is the token that [`multiply`] takes, and
+/// [`Tiles::configured`] alone makes it, so safe code cannot multiply without tiles. Tiles belong to one thread, so this type is neither
 /// `Send` nor `Sync`.
 pub(super) struct Tiles(PhantomData<*const ()>);
+
+// Does not compile if `Tiles` is `Send` or `Sync`: then more than one implementation fits, and the type in `NotOnOtherThreads<_>` is
+// ambiguous.
+const _: fn() = || {
+    trait NotOnOtherThreads<Case> {
+        fn holds() {}
+    }
+    impl<T> NotOnOtherThreads<()> for T {}
+    impl<T: Send> NotOnOtherThreads<u8> for T {}
+    impl<T: Sync> NotOnOtherThreads<u16> for T {}
+    <Tiles as NotOnOtherThreads<_>>::holds();
+};
 
 /// The operand of `LDTILECFG`.
 #[repr(C, align(64))]
@@ -102,13 +115,13 @@ impl Drop for Tiles {
     }
 }
 
-/// Adds the product of two strips and two panels to a block of the output. The `Tiles` value proves that this thread's tiles are
-/// configured.
+/// Adds the product of two strips and two panels to a block of the output. `_tiles` proves that this thread's tiles are configured; taking
+/// it costs nothing.
 ///
 /// # Panics
 /// If the factors' lengths differ, or the block does not fit into the output.
 #[expect(unsafe_code, reason = "assembly; all extents are checked before")]
-pub(super) fn multiply(_: &Tiles, output: &mut [f32], stride: usize, strips: [&[bf16]; 2], panels: [&[bf16]; 2]) {
+pub(super) fn multiply(_tiles: &Tiles, output: &mut [f32], stride: usize, strips: [&[bf16]; 2], panels: [&[bf16]; 2]) {
     let steps = strips[0].len() / TILE;
     assert!(steps > 0 && [strips[0], strips[1], panels[0], panels[1]].iter().all(|tiles| tiles.len() == steps * TILE));
     assert!(stride >= BLOCK && output.len() >= (BLOCK - 1) * stride + BLOCK);
@@ -162,22 +175,6 @@ pub(super) fn multiply(_: &Tiles, output: &mut [f32], stride: usize, strips: [&[
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Implemented for every type, and a second time for `Send` types: for these, naming it is ambiguous.
-    trait Ambiguous<A> {
-        fn check() {}
-    }
-
-    struct IfSend;
-
-    impl<T> Ambiguous<()> for T {}
-    impl<T: Send> Ambiguous<IfSend> for T {}
-
-    #[test]
-    fn tiles_stay_on_their_thread() {
-        // Does not compile if `Tiles` is `Send`.
-        <Tiles as Ambiguous<_>>::check();
-    }
 
     #[test]
     fn tiles_are_released_with_the_last_that_holds_them() {

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::testing::config;
 
+mod guards;
 mod logs;
 
 type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;

@@ -50,7 +50,9 @@ impl AnnotateJob<'_> {
             if self.options.structures.labels.is_some() {
                 self.console.warn("note: --labels is not read: the session keeps the names that it was begun with");
             }
-            return Ok(annotator.open_session(folder)?);
+            let session = annotator.open_session(folder)?;
+            session.check_record(self.output.record())?;
+            return Ok(session);
         }
         let Some(labels) = self.labels.clone() else {
             bail!(

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::backend::Backend;
-use sam_annotate::{Annotator, Session, Weights, cards};
+use sam_annotate::{Annotator, Output, Session, Weights, cards};
 use sam_assist::PromptCard;
 use sam_data::{LabelVolume, Scan, Segment, SliceAxis, SlicePlane, Window};
 use sam_review::{
@@ -31,6 +31,7 @@ pub(super) fn open(options: &Options, console: &Console) -> Result<ScanDesk> {
     let reviewed = match (&options.session, &options.mask) {
         (Some(folder), _) => {
             let session = Session::resume(folder, scan.identity()?, weights.sha256(), options.compute.model.precision)?;
+            session.check_record(Output::new(&options.scan.out).record())?;
             outputs::check_with_session(&plan, &session, &scan, &options.scan.out)?;
             Reviewed::of_session(session)?
         }

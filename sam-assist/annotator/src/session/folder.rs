@@ -1,0 +1,65 @@
+//! Access to a session's folder: links are refused, and what is read is bounded.
+
+use std::{
+    fs::{self, File},
+    io::{self, ErrorKind, Read},
+    path::{Path, PathBuf},
+};
+
+use sam_files::{OpenLinesError, Sha256Id};
+
+use super::{
+    OBJECTS, SessionError,
+    error::LineError,
+    header,
+    log::{self, Log},
+};
+
+/// Opens and locks the log of a session.
+pub(super) fn open_log(folder: &Path, header: Sha256Id, slices: usize) -> Result<Log, SessionError> {
+    Log::open(&folder.join(log::FILE_NAME), header, slices).map_err(|error| match error {
+        OpenLinesError::InUse { .. } => SessionError::InUse { folder: folder.to_path_buf() },
+        OpenLinesError::Line { path, number, source } => SessionError::Damaged { path, line: number, source },
+        OpenLinesError::TooLong { path, number, most } => {
+            SessionError::Damaged { path, line: number, source: LineError::TooLong { most } }
+        }
+        OpenLinesError::Open { path, source } => SessionError::Read { path, source },
+        other => SessionError::Create { folder: folder.to_path_buf(), source: other.into() },
+    })
+}
+
+/// Refuses symbolic links, because a session from another person could lead out of its folder. The folder itself must not be one either,
+/// but the folders above it may be.
+pub(super) fn refuse_links(folder: &Path) -> Result<(), SessionError> {
+    // Without the slash or dot at its end, with which the system follows a link.
+    let folder: PathBuf = folder.components().collect();
+    if is_link(&folder)? {
+        return Err(SessionError::LinkedFolder { folder });
+    }
+    for name in [header::FILE_NAME, log::FILE_NAME, OBJECTS] {
+        let path = folder.join(name);
+        if is_link(&path)? {
+            return Err(SessionError::Link { path });
+        }
+    }
+    Ok(())
+}
+
+fn is_link(path: &Path) -> Result<bool, SessionError> {
+    match fs::symlink_metadata(path) {
+        Ok(found) => Ok(found.is_symlink()),
+        Err(source) if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+        Err(source) => Err(SessionError::Read { path: path.to_path_buf(), source }),
+    }
+}
+
+/// Reads a file of at most `most` bytes; `None` if it has more.
+pub(super) fn read_bounded(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
+    // Checked before opening, because opening a pipe waits for its writer.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= most).then_some(bytes))
+}
