@@ -65,7 +65,8 @@ pub use dataset::{
 };
 #[cfg(feature = "dicom")]
 pub use dicom::{
-    DicomNote, DicomSeries, Segment, check_segmentation_output, read_dicom, read_dicom_observed, write_segmentation,
+    DicomFolderReport, DicomNote, DicomSeries, Segment, SegmentationNote, SkipReason, SkippedFile,
+    check_segmentation_output, read_dicom, read_dicom_observed, write_segmentation,
 };
 pub use error::{
     DataError, GridError, ImageError, LabelTableError, LayoutError, MatlabError, ResampleError, WindowError,

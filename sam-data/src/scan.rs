@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use self::config::ScanConfig;
 use crate::{DataError, Grid, LabelVolume, ScanNote, Volume, nifti_files, read_labels, read_volume, write_labels};
 #[cfg(feature = "dicom")]
-use crate::{DicomSeries, Segment, read_dicom_observed, write_segmentation};
+use crate::{DicomSeries, Segment, SegmentationNote, read_dicom_observed, write_segmentation};
 
 /// Identifies a scan independently of its location.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -89,8 +89,12 @@ impl Scan {
         let scan = if is_dicom(path) {
             let Some(scan) = Self::open_dicom(path, config, observer)? else { return Ok(None) };
             scan
-        } else if !config.series.is_empty() {
-            let purpose = "a series of it was chosen";
+        } else if !config.series.is_empty() || config.spacing.is_some() {
+            let purpose = if config.series.is_empty() {
+                "distances were given by --spacing"
+            } else {
+                "a series of it was chosen by --series"
+            };
             return Err(DataError::NotDicom { path: path.to_path_buf(), purpose });
         } else {
             let scan = Self { in_memory: false, ..Self::in_memory(path, read_volume(path)?) };
@@ -235,11 +239,21 @@ impl Scan {
     /// Checks that [`Scan::write_segmentation`] can write under this name. Call it before a long computation.
     ///
     /// # Errors
-    /// [`DataError::NotDicom`] if the scan is not a DICOM series; those of [`check_segmentation_output`](crate::check_segmentation_output).
+    /// Those of [`Scan::segmentation_notes`] and of [`check_segmentation_output`](crate::check_segmentation_output).
     #[cfg(feature = "dicom")]
     pub fn check_segmentation_output(&self, path: impl AsRef<Path>) -> Result<(), DataError> {
-        self.referred_series()?;
+        self.segmentation_notes()?;
         crate::check_segmentation_output(path)
+    }
+
+    /// What the person must know about a DICOM SEG of the scan, before it is written; see [`DicomSeries::segmentation_notes`].
+    ///
+    /// # Errors
+    /// [`DataError::NotDicom`] if the scan is not a DICOM series; [`DataError::Segmentation`] if no DICOM SEG can refer to its images.
+    #[cfg(feature = "dicom")]
+    pub fn segmentation_notes(&self) -> Result<Vec<SegmentationNote>, DataError> {
+        let refuse = |source| DataError::Segmentation { path: self.path.clone(), source };
+        self.referred_series()?.segmentation_notes().map_err(refuse)
     }
 
     /// Writes a label map of the scan as DICOM SEG that refers to the series; see [`write_segmentation`].
@@ -253,7 +267,7 @@ impl Scan {
         labels: ArrayView3<'_, u16>,
         segments: &[Segment],
         description: &str,
-    ) -> Result<(), DataError> {
+    ) -> Result<Vec<SegmentationNote>, DataError> {
         write_segmentation(path, labels, self.referred_series()?, segments, description)
     }
 
@@ -264,11 +278,15 @@ impl Scan {
     }
 }
 
-/// Whether a path is read as DICOM: a folder, or a file with the DICOM magic.
+/// Whether a path is read as DICOM: a folder, or a file that begins as DICOM.
 fn is_dicom(path: &Path) -> bool {
-    let mut start = [0; 132];
-    let is_filled = File::open(path).is_ok_and(|mut file| file.read_exact(&mut start).is_ok());
-    path.is_dir() || is_filled && start.ends_with(b"DICM")
+    let mut start = Vec::new();
+    let is_read = File::open(path).is_ok_and(|file| file.take(132).read_to_end(&mut start).is_ok());
+    #[cfg(feature = "dicom")]
+    let begins_dicom = crate::dicom::begins_dicom(&start);
+    #[cfg(not(feature = "dicom"))]
+    let begins_dicom = start.ends_with(b"DICM");
+    path.is_dir() || is_read && begins_dicom
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ScanConfig {
-    /// Series Instance UIDs of the DICOM series that make the volume. Empty: the only series in the folder.
+    /// Series Instance UIDs of the DICOM series that make the volume; `all` alone for all of the folder. Empty: the only series in the folder.
     pub series: Vec<String>,
     /// Distances in mm between columns, between rows and between slices, for DICOM images without a position in the patient.
     pub spacing: Option<[f64; 3]>,

@@ -1,9 +1,12 @@
 //! Reading DICOM series and writing DICOM SEG, with small generated series and, if available, a real one.
 
 mod damaged;
+mod folders;
+mod places;
 mod real;
 mod refused;
 mod segmentation;
+mod values;
 mod written;
 
 use std::{fs, ops::ControlFlow};
