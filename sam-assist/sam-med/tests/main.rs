@@ -4,6 +4,7 @@
 mod batch;
 mod config;
 mod desk;
+mod dicom;
 mod ends;
 mod fetch;
 mod help;

@@ -14,7 +14,8 @@ pub use annotate::{AutoOptions, LearningOptions, SessionOptions};
 pub use compute::ComputeOptions;
 pub use data::DataOptions;
 pub use model::ModelOptions;
-pub use scan::ScanOptions;
+pub use scan::{ScanOptions, Spacing};
+pub(crate) use scan::{is_same_file, read_scan, scan_config, spacing};
 pub use structures::StructureOptions;
 
 /// Parses the JSON config of an option.
