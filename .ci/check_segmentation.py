@@ -71,7 +71,8 @@ def item(**elements):
     return data
 
 
-def write_slices(folder, syntax):
+def write_slices(folder, syntax, change=lambda data, index: None):
+    """A series of single slices, each changed by `change` before it is written."""
     folder.mkdir(parents=True)
     uid = generate_uid()[:50].rstrip(".")
     for index in range(SLICES):
@@ -85,8 +86,30 @@ def write_slices(folder, syntax):
         data["PixelData"].VR = "OW"
         if syntax == RLELossless:
             data.compress(RLELossless, generate_instance_uid=False)
+        change(data, index)
         # Names say nothing of the order.
         data.save_as(folder / f"{5 * index % SLICES}.dcm", enforce_file_format=True)
+
+
+def pad(data, index):
+    """A corner outside the field of view, stored with a value of its own."""
+    levels_ = levels(index)
+    levels_[:5, :7] = 3000
+    levels_[0, 0] = 3010
+    data.PixelData = levels_.tobytes()
+    data.PixelPaddingValue, data.PixelPaddingRangeLimit = 3000, 3010
+
+
+def name_in_japanese(data, index):
+    data.SpecificCharacterSet = ["", "ISO 2022 IR 87"]
+    data.PatientName = "Yamada^Tarou=\u5c71\u7530^\u592a\u90ce"
+
+
+def take_away_preamble(folder):
+    """The last slice as its data set alone, as older archives hold it."""
+    path = folder / "0.dcm"
+    data = pydicom.dcmread(path)
+    pydicom.dcmwrite(path, Dataset(data), implicit_vr=True, little_endian=True, enforce_file_format=False)
 
 
 def write_enhanced(folder):
@@ -147,6 +170,10 @@ def write(folder):
     write_slices(folder / "implicit", ImplicitVRLittleEndian)
     write_slices(folder / "deflated", DeflatedExplicitVRLittleEndian)
     write_slices(folder / "rle", RLELossless)
+    write_slices(folder / "padding", ExplicitVRLittleEndian, pad)
+    write_slices(folder / "names", ExplicitVRLittleEndian, name_in_japanese)
+    write_slices(folder / "preamble", ExplicitVRLittleEndian)
+    take_away_preamble(folder / "preamble")
     write_enhanced(folder / "enhanced")
     write_compressed(folder / "explicit", folder / "jpeg", "JPEG")
     write_compressed(folder / "explicit", folder / "jpeg2000", "JPEG2000")
@@ -156,9 +183,11 @@ def read(folder):
     """A series by pydicom: slices by position, their voxels [i, j, k], the affine, and of each its file and frame."""
     slices = []
     for path in sorted(folder.rglob("*")):
-        if path.is_dir() or not pydicom.misc.is_dicom(path):
+        if path.is_dir():
             continue
-        data = pydicom.dcmread(path)
+        data = pydicom.dcmread(path, force=True)
+        data.ensure_file_meta()
+        data.file_meta.TransferSyntaxUID = data.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
         pixels = data.pixel_array
         shared = data.get("SharedFunctionalGroupsSequence", [None])[0]
         if shared is None:
@@ -175,6 +204,9 @@ def read(folder):
         turn = numpy.array(turn, dtype=float).reshape(2, 3)
         for number, position in enumerate(place):
             levels_ = pixels[number] * slope + intercept
+            if "PixelPaddingValue" in data:
+                ends = sorted([data.PixelPaddingValue, data.get("PixelPaddingRangeLimit", data.PixelPaddingValue)])
+                levels_[(pixels[number] >= ends[0]) & (pixels[number] <= ends[1])] = numpy.nan
             slices.append((numpy.array(position, dtype=float), turn, measures, levels_, data, number))
     normal = numpy.cross(*slices[0][1])
     slices.sort(key=lambda one: one[0] @ normal)
@@ -184,11 +216,16 @@ def read(folder):
     affine[:3, 2] = (slices[-1][0] - first) / (len(slices) - 1)
     affine[:3, 3] = first
     voxels = numpy.stack([one[3].T for one in slices], axis=-1)
+    # Padding is the lowest intensity.
+    voxels = numpy.where(numpy.isnan(voxels), numpy.nanmin(voxels), voxels)
     return voxels, TO_RAS @ affine, [(one[4], one[5], one[0]) for one in slices]
 
 
 def check_with_itk(series, voxels, affine):
     """The series by SimpleITK, where it is one of single slices."""
+    if series.name in ("padding", "preamble"):
+        # SimpleITK reads padding as any pixel, and no file without a preamble in a folder.
+        return
     reader = SimpleITK.ImageSeriesReader()
     names = reader.GetGDCMSeriesFileNames(str(series), recursive=True)
     if len(names) < 2:

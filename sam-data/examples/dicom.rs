@@ -15,6 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     let [folder, out] = &*arguments else { return Err("expected two folders: SERIES OUT".into()) };
     let (volume, series) = read_dicom(folder, None)?;
+    series.notes().iter().for_each(|note| eprintln!("{note}"));
     println!(
         "{} \"{}\": {:?} voxels of {:?} mm",
         series.modality,
@@ -34,6 +35,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(out)?;
     write_volume(out.join("image.nii.gz"), &volume)?;
     write_labels(out.join("mask.nii.gz"), labels.view(), &volume)?;
-    write_segmentation(out.join("mask.dcm"), labels.view(), &series, &[segment(1, "bright"), segment(3, "dark")], "")?;
+    let segments = [segment(1, "bright"), segment(3, "dark")];
+    let told = write_segmentation(out.join("mask.dcm"), labels.view(), &series, &segments, "")?;
+    for note in told {
+        eprintln!("{note}");
+    }
     Ok(())
 }

@@ -6,12 +6,17 @@
 use ndarray::{Array3, ArrayView3, ShapeBuilder};
 use rayon::prelude::*;
 
-use crate::{DataError, Grid, LabelVolume, ResampleError, Volume};
+use crate::{
+    DataError, Grid, LabelVolume, ResampleError, Volume,
+    geometry::{cross, dot, norm},
+};
 
 /// Largest number of voxels along a side, as in NIfTI-1. A spacing that needs more is a mistake.
 const MOST_VOXELS: f64 = 32767.0;
 /// Tolerance at the border of a volume, in voxels, for rounding errors of affines.
 const BORDER_TOLERANCE: f64 = 1e-6;
+/// A voxel centre may lie beyond the outermost centres of a right-angled grid by this share of a voxel.
+const REACH_TOLERANCE: f64 = 1e-3;
 
 impl Grid {
     /// The grid with another spacing, in mm, that covers the same box around the same centre.
@@ -42,6 +47,49 @@ impl Grid {
         let (before, after) = (self.centre(), grid.centre());
         for row in 0..3 {
             grid.affine[row][3] += before[row] - after[row];
+        }
+        Ok(grid)
+    }
+
+    /// The grid with axes at right angles that covers all voxel centres of this one, such as that of a series with a tilted gantry.
+    ///
+    /// The first axis keeps its direction, the second its plane with the first. The spacing along each axis is that of this grid, measured
+    /// along the new axis. The first voxel of this grid is a voxel of the new one, too.
+    ///
+    /// ```
+    /// use sam_data::Grid;
+    ///
+    /// let affine = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.5, 0.0], [0.0, 0.0, 2.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
+    /// let upright = Grid::new([10, 10, 5], affine).right_angled()?;
+    /// assert_eq!((upright.shape, upright.spacing()), ([10, 12, 5], [1.0, 1.0, 2.0]));
+    /// # Ok::<(), sam_data::DataError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`DataError::InvalidGrid`] if this grid is not valid.
+    pub fn right_angled(&self) -> Result<Self, DataError> {
+        self.check()?;
+        let [i, j, k] = [0, 1, 2].map(|axis| [0, 1, 2].map(|row| self.affine[row][axis]));
+        let unit = |vector: [f64; 3]| vector.map(|part| part / norm(vector));
+        let first = unit(i);
+        let third = unit(cross(i, j));
+        // The sign follows the third axis, so a mirrored grid stays mirrored.
+        let third = third.map(|part| part * dot(third, k).signum());
+        let second = unit([0, 1, 2].map(|row| j[row] - dot(first, j) * first[row]));
+        let (axes, columns) = ([first, second, third], [i, j, k]);
+        let mut grid = self.clone();
+        for (axis, direction) in axes.into_iter().enumerate() {
+            let spacing = dot(direction, columns[axis]);
+            // Voxel centres along the new axis, in its voxels from the first one.
+            let reach = [0, 1, 2].map(|own| dot(direction, columns[own]) / spacing * (self.shape[own] as f64 - 1.0));
+            let low: f64 = reach.iter().map(|reach| reach.min(0.0)).sum();
+            let high: f64 = reach.iter().map(|reach| reach.max(0.0)).sum();
+            let (low, high) = ((low + REACH_TOLERANCE).floor(), (high - REACH_TOLERANCE).ceil());
+            grid.shape[axis] = (high - low) as usize + 1;
+            for (row, part) in direction.into_iter().enumerate() {
+                grid.affine[row][axis] = part * spacing;
+                grid.affine[row][3] += part * spacing * low;
+            }
         }
         Ok(grid)
     }

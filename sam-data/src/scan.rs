@@ -1,5 +1,7 @@
 //! One scan, NIfTI or DICOM: reading its voxels, and writing label maps on its grid.
 
+mod config;
+
 use std::{
     fs::File,
     io::Read,
@@ -13,9 +15,10 @@ use sam_files::Sha256Id;
 use sam_prompt::progress::{Observer, Progress, Stage, ignore_progress};
 use serde::{Deserialize, Serialize};
 
-use crate::{DataError, Grid, LabelVolume, Volume, nifti_files, read_labels, read_volume, write_labels};
+pub use self::config::ScanConfig;
+use crate::{DataError, Grid, LabelVolume, ScanNote, Volume, nifti_files, read_labels, read_volume, write_labels};
 #[cfg(feature = "dicom")]
-use crate::{DicomSeries, Segment, read_dicom_observed, write_segmentation};
+use crate::{DicomSeries, Segment, SegmentationNote, read_dicom_observed, write_segmentation};
 
 /// Identifies a scan independently of its location.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,6 +54,7 @@ pub struct Scan {
     path: PathBuf,
     in_memory: bool,
     volume: Arc<Volume>,
+    notes: Vec<ScanNote>,
     #[cfg(feature = "dicom")]
     series: Option<Arc<DicomSeries>>,
 }
@@ -66,26 +70,31 @@ impl Scan {
     /// [`DataError::WithoutDicom`] for DICOM without the feature `dicom`.
     #[expect(clippy::missing_panics_doc, reason = "an observer that ignores progress stops nothing")]
     pub fn open(path: impl AsRef<Path>, series: Option<&str>) -> Result<Self, DataError> {
-        let scan = Self::open_observed(path, series, &mut ignore_progress())?;
+        let config = ScanConfig { series: series.map(str::to_owned).into_iter().collect(), ..ScanConfig::default() };
+        let scan = Self::open_observed(path, &config, &mut ignore_progress())?;
         Ok(scan.expect("it ignores progress, so it stops nothing"))
     }
 
-    /// Reads a scan like [`Scan::open`] and reports progress. The observer is called with [`Stage::Read`]: twice for each file of a DICOM
+    /// Reads a scan like [`Scan::open`], as the config says, and reports progress. The observer is called with [`Stage::Read`]: twice for each file of a DICOM
     /// series, once for NIfTI. Returns `None` if the observer stopped the call before the last file.
     ///
     /// # Errors
     /// As [`Scan::open`].
     pub fn open_observed(
         path: impl AsRef<Path>,
-        series: Option<&str>,
+        config: &ScanConfig,
         observer: &mut Observer<'_>,
     ) -> Result<Option<Self>, DataError> {
         let (path, begun) = (path.as_ref(), Instant::now());
         let scan = if is_dicom(path) {
-            let Some(scan) = Self::open_dicom(path, series, observer)? else { return Ok(None) };
+            let Some(scan) = Self::open_dicom(path, config, observer)? else { return Ok(None) };
             scan
-        } else if series.is_some() {
-            let purpose = "a series of it was chosen";
+        } else if !config.series.is_empty() || config.spacing.is_some() {
+            let purpose = if config.series.is_empty() {
+                "distances were given by --spacing"
+            } else {
+                "a series of it was chosen by --series"
+            };
             return Err(DataError::NotDicom { path: path.to_path_buf(), purpose });
         } else {
             let scan = Self { in_memory: false, ..Self::in_memory(path, read_volume(path)?) };
@@ -106,23 +115,25 @@ impl Scan {
             path: name.as_ref().to_path_buf(),
             in_memory: true,
             volume: volume.into(),
+            notes: Vec::new(),
             #[cfg(feature = "dicom")]
             series: None,
         }
     }
 
     #[cfg(feature = "dicom")]
-    fn open_dicom(path: &Path, series: Option<&str>, observer: &mut Observer<'_>) -> Result<Option<Self>, DataError> {
-        let read = read_dicom_observed(path, series, observer)?;
+    fn open_dicom(path: &Path, config: &ScanConfig, observer: &mut Observer<'_>) -> Result<Option<Self>, DataError> {
+        let read = read_dicom_observed(path, config, observer)?;
         Ok(read.map(|(volume, series)| Self {
             in_memory: false,
+            notes: series.notes().iter().cloned().map(ScanNote::Dicom).collect(),
             series: Some(Arc::new(series)),
             ..Self::in_memory(path, volume)
         }))
     }
 
     #[cfg(not(feature = "dicom"))]
-    fn open_dicom(path: &Path, _: Option<&str>, _: &mut Observer<'_>) -> Result<Option<Self>, DataError> {
+    fn open_dicom(path: &Path, _: &ScanConfig, _: &mut Observer<'_>) -> Result<Option<Self>, DataError> {
         Err(DataError::WithoutDicom { path: path.to_path_buf() })
     }
 
@@ -144,6 +155,11 @@ impl Scan {
     /// The grid of the scan.
     pub fn grid(&self) -> &Grid {
         &self.volume.grid
+    }
+
+    /// What the person must know about how the scan was read.
+    pub fn notes(&self) -> &[ScanNote] {
+        &self.notes
     }
 
     /// The DICOM series; `None` for NIfTI.
@@ -223,11 +239,21 @@ impl Scan {
     /// Checks that [`Scan::write_segmentation`] can write under this name. Call it before a long computation.
     ///
     /// # Errors
-    /// [`DataError::NotDicom`] if the scan is not a DICOM series; those of [`check_segmentation_output`](crate::check_segmentation_output).
+    /// Those of [`Scan::segmentation_notes`] and of [`check_segmentation_output`](crate::check_segmentation_output).
     #[cfg(feature = "dicom")]
     pub fn check_segmentation_output(&self, path: impl AsRef<Path>) -> Result<(), DataError> {
-        self.referred_series()?;
+        self.segmentation_notes()?;
         crate::check_segmentation_output(path)
+    }
+
+    /// What the person must know about a DICOM SEG of the scan, before it is written; see [`DicomSeries::segmentation_notes`].
+    ///
+    /// # Errors
+    /// [`DataError::NotDicom`] if the scan is not a DICOM series; [`DataError::Segmentation`] if no DICOM SEG can refer to its images.
+    #[cfg(feature = "dicom")]
+    pub fn segmentation_notes(&self) -> Result<Vec<SegmentationNote>, DataError> {
+        let refuse = |source| DataError::Segmentation { path: self.path.clone(), source };
+        self.referred_series()?.segmentation_notes().map_err(refuse)
     }
 
     /// Writes a label map of the scan as DICOM SEG that refers to the series; see [`write_segmentation`].
@@ -241,7 +267,7 @@ impl Scan {
         labels: ArrayView3<'_, u16>,
         segments: &[Segment],
         description: &str,
-    ) -> Result<(), DataError> {
+    ) -> Result<Vec<SegmentationNote>, DataError> {
         write_segmentation(path, labels, self.referred_series()?, segments, description)
     }
 
@@ -252,11 +278,15 @@ impl Scan {
     }
 }
 
-/// Whether a path is read as DICOM: a folder, or a file with the DICOM magic.
+/// Whether a path is read as DICOM: a folder, or a file that begins as DICOM.
 fn is_dicom(path: &Path) -> bool {
-    let mut start = [0; 132];
-    let is_filled = File::open(path).is_ok_and(|mut file| file.read_exact(&mut start).is_ok());
-    path.is_dir() || is_filled && start.ends_with(b"DICM")
+    let mut start = Vec::new();
+    let is_read = File::open(path).is_ok_and(|file| file.take(132).read_to_end(&mut start).is_ok());
+    #[cfg(feature = "dicom")]
+    let begins_dicom = crate::dicom::begins_dicom(&start);
+    #[cfg(not(feature = "dicom"))]
+    let begins_dicom = start.ends_with(b"DICM");
+    path.is_dir() || is_read && begins_dicom
 }
 
 #[cfg(test)]

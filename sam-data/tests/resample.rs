@@ -57,6 +57,29 @@ proptest! {
         prop_assert_eq!(back.voxels, scan.voxels);
     }
 
+    #[test]
+    fn a_right_angled_grid_covers_a_sheared_one(grid in grids(), sideways in prop::array::uniform2(-1.5_f64..1.5)) {
+        let mut sheared = grid.clone();
+        for row in 0..3 {
+            sheared.affine[row][2] += sideways[0] * grid.affine[row][0] + sideways[1] * grid.affine[row][1];
+        }
+        let upright = sheared.right_angled().expect("a valid grid");
+        let column = |axis: usize| [0, 1, 2].map(|row| upright.affine[row][axis]);
+        let dot = |a: [f64; 3], b: [f64; 3]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        for [one, other] in [[0, 1], [0, 2], [1, 2]] {
+            let cosine = dot(column(one), column(other)) / (upright.spacing()[one] * upright.spacing()[other]);
+            prop_assert!(cosine.abs() < 1e-9, "axes {} and {}: {}", one, other, cosine);
+        }
+        for corner in 0..8_usize {
+            let index = [0, 1, 2].map(|axis| (corner >> axis & 1) * (sheared.shape[axis] - 1));
+            prop_assert!(is_within(&upright, sheared.world(as_index(index))), "a centre lies outside");
+        }
+        let first = upright.index(sheared.world([0.0; 3])).expect("an inverse");
+        prop_assert!(first.iter().all(|part| (part - part.round()).abs() < 1e-6), "the first voxel moved: {:?}", first);
+        // A grid at right angles stays as it is.
+        prop_assert_eq!(grid.right_angled().expect("a valid grid").compare(&grid, 1e-6), Ok(()));
+    }
+
     /// Detects a shift by half a voxel, which would change the ramp by half a step.
     #[test]
     fn a_ramp_through_the_room_stays_that_ramp(

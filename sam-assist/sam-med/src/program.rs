@@ -9,7 +9,8 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::{
     commands::{
-        annotate, automatic, batch, cards, coarse, convert, embed, evaluate, parity, predict, quickstart, review, shell,
+        annotate, automatic, batch, cards, coarse, convert, embed, evaluate, parity, predict, quickstart, resample,
+        review, shell,
     },
     config_file,
     console::Console,
@@ -73,6 +74,7 @@ enum Command {
     Embed(embed::Options),
     Cards(cards::Options),
     Parity(parity::Options),
+    Resample(resample::Options),
     Quickstart(quickstart::Options),
     Completions(shell::CompletionOptions),
     Man(shell::ManOptions),
@@ -155,6 +157,7 @@ impl Program {
             Command::Embed(options) => embed::run(&options, &at_once()?),
             Command::Cards(options) => cards::run(&options, &at_once()?),
             Command::Parity(options) => parity::run(&options, &at_once()?),
+            Command::Resample(options) => resample::run(&options, &console()?),
             Command::Quickstart(options) => quickstart::run(&options, &console()?),
             Command::Completions(options) => shell::completions(&options, &mut Program::command()),
             Command::Man(options) => shell::man(&options, Program::command(), &at_once()?),

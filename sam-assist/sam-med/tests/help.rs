@@ -6,7 +6,7 @@ use crate::program;
 
 /// Lines of a screen.
 const SCREEN: usize = 60;
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "annotate",
     "review",
     "batch",
@@ -18,6 +18,7 @@ const COMMANDS: [&str; 14] = [
     "embed",
     "cards",
     "parity",
+    "resample",
     "quickstart",
     "completions",
     "man",

@@ -6,6 +6,7 @@ mod batch;
 mod config;
 mod conflicts;
 mod desk;
+mod dicom;
 mod ends;
 mod fetch;
 mod help;

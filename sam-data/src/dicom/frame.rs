@@ -4,28 +4,34 @@ use std::{path::Path, sync::Arc};
 
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
-use dicom_object::{DefaultDicomObject, InMemDicomObject};
 
 use super::{
-    file::PixelBytes,
+    file::DataSet,
     pixel_format::{Levels, PixelFormat},
+    texts::StoredTexts,
+    value::Attributes,
+    walk::PixelBytes,
 };
-use crate::{DataError, DicomError};
+use crate::{
+    DataError, DicomError,
+    geometry::{dot, norm},
+};
 
 /// The highest compression ratio of deflate; no other compression has a higher one.
 const MAX_RATIO: u64 = 1032;
 /// Unpacked pixels up to this many bytes are always accepted, however small the file is.
 const HARMLESS: u64 = 1 << 24;
+/// How far directions may be from length 1 and from a right angle. Some files store them with two digits.
+const DIRECTION_TOLERANCE: f64 = 1e-2;
 
 /// The header of a file with one or more frames.
 #[derive(Debug)]
 pub(super) struct Header {
-    /// Series Instance UID.
+    /// Series Instance UID; empty if the file has none.
     pub(super) series: String,
     pub(super) description: String,
     pub(super) modality: String,
-    pub(super) object: DefaultDicomObject,
-    pixels: Option<PixelBytes>,
+    data: Box<DataSet>,
 }
 
 /// One image of a series, with its position in the patient.
@@ -36,15 +42,20 @@ pub(super) struct Frame {
     pub(super) number: u32,
     /// Number of frames in the file.
     pub(super) of: u32,
-    /// SOP class and instance UIDs of the file.
-    pub(super) class: String,
-    pub(super) instance: String,
+    /// Instance Number of the file, if given.
+    pub(super) instance_number: Option<i64>,
+    /// UIDs of the file; empty if the file has none.
+    pub(super) uids: Arc<Uids>,
     /// Rows and columns.
     pub(super) size: (usize, usize),
     /// Distance between rows and between columns, in mm.
     pub(super) spacing: [f64; 2],
     /// Position of the first pixel's centre, in mm: left, posterior, superior.
     pub(super) position: [f64; 3],
+    /// The value of one in the last stored digit of each coordinate of the position; 0 if it is exact.
+    pub(super) units: [f64; 3],
+    /// Whether the file states the position; if not, the user gave the distances.
+    pub(super) is_placed: bool,
     /// Direction of increasing column index, and of increasing row index.
     pub(super) directions: [[f64; 3]; 2],
     /// Slice thickness in mm, if given.
@@ -52,52 +63,96 @@ pub(super) struct Frame {
     pub(super) levels: Levels,
 }
 
+/// The UIDs of a file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Uids {
+    /// SOP Class UID and SOP Instance UID.
+    pub(super) class: String,
+    pub(super) instance: String,
+    /// Series Instance UID, Study Instance UID and Frame of Reference UID.
+    pub(super) series: String,
+    pub(super) study: String,
+    pub(super) frame_of_reference: String,
+}
+
 impl Header {
     /// The header of an image; `None` for reports, indices and segmentations.
-    pub(super) fn of_image(object: DefaultDicomObject, pixels: Option<PixelBytes>) -> Option<Self> {
-        let modality = text(&object, tags::MODALITY).unwrap_or_default();
-        let is_image = object.get(tags::ROWS).is_some() && object.get(tags::COLUMNS).is_some() && modality != "SEG";
-        let series = text(&object, tags::SERIES_INSTANCE_UID)?;
-        let description = text(&object, tags::SERIES_DESCRIPTION).unwrap_or_default();
-        is_image.then_some(Self { series, description, modality, object, pixels })
+    pub(super) fn of_image(data: Box<DataSet>) -> Result<Option<Self>, DicomError> {
+        let attributes = data.attributes();
+        let modality = attributes.text(tags::MODALITY)?.unwrap_or_default();
+        let is_image = attributes.has(tags::ROWS) && attributes.has(tags::COLUMNS) && modality != "SEG";
+        let series = attributes.text(tags::SERIES_INSTANCE_UID)?.unwrap_or_default();
+        let description = data.texts.shown(tags::SERIES_DESCRIPTION);
+        Ok(is_image.then_some(Self { series, description, modality, data }))
     }
 
-    /// The frames of the file.
-    pub(super) fn frames(&self, path: &Path) -> Result<Vec<Frame>, DataError> {
-        self.read_frames(&path.into()).map_err(|source| DataError::Dicom { path: path.to_path_buf(), source })
+    /// Texts of patient, study and series.
+    pub(super) fn texts(&self) -> &StoredTexts {
+        &self.data.texts
     }
 
-    fn read_frames(&self, path: &Arc<Path>) -> Result<Vec<Frame>, DicomError> {
-        let object = &*self.object;
-        let samples = whole(object, tags::SAMPLES_PER_PIXEL).unwrap_or(1);
+    /// The frames of the file. `spacing` is what the user gave for frames without a position: distances in mm between columns, rows and
+    /// slices.
+    pub(super) fn frames(&self, path: &Path, spacing: Option<[f64; 3]>) -> Result<Vec<Frame>, DataError> {
+        let frames = self.read_frames(&path.into(), spacing);
+        frames.map_err(|source| DataError::Dicom { path: path.to_path_buf(), source })
+    }
+
+    fn read_frames(&self, path: &Arc<Path>, spacing: Option<[f64; 3]>) -> Result<Vec<Frame>, DicomError> {
+        let object = self.data.attributes();
+        let samples = object.count(tags::SAMPLES_PER_PIXEL)?.unwrap_or(1);
         if samples != 1 {
             return Err(DicomError::Channels { found: samples });
         }
-        let positive = |tag: Tag| whole(object, tag).filter(|&count| count > 0);
-        let (rows, columns) = positive(tags::ROWS).zip(positive(tags::COLUMNS)).ok_or(DicomError::NoSize)?;
-        let count = whole(object, tags::NUMBER_OF_FRAMES).unwrap_or(1);
-        let each = items(object, tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE);
+        let length = |tag: Tag| object.count(tag)?.filter(|&count| count > 0).ok_or(DicomError::NoSize);
+        let size = (length(tags::ROWS)?, length(tags::COLUMNS)?);
+        let count = object.count(tags::NUMBER_OF_FRAMES)?.unwrap_or(1);
         if count == 0 {
             return Err(DicomError::NoFrames);
         }
-        if count > 1 && each.len() != count {
+        let each = object.items(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE)?;
+        let is_film = spacing.is_some() && each.is_empty();
+        if count > 1 && each.len() != count && !is_film {
             return Err(DicomError::NotPlaced { frames: count, placed: each.len() });
         }
-        self.check_pixels(rows, columns, count)?;
-        let shared = items(object, tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE).first();
+        let stored = stored_levels(object)?;
+        self.check_pixels(size, count, stored)?;
+        let shared = object.items(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE)?.first().copied();
+        let file = FileAttributes {
+            path: path.clone(),
+            frames: count as u32,
+            instance_number: object.whole(tags::INSTANCE_NUMBER)?,
+            uids: Arc::new(self.uids()?),
+            size,
+            spacing,
+            levels: stored,
+        };
         let frame = |number: usize| {
-            let attributes = FrameAttributes { number, groups: [each.get(number), shared], object };
-            attributes.frame(path.clone(), count as u32, (rows, columns))
+            let groups = [each.get(number).copied(), shared];
+            FrameAttributes { number, groups, object }.frame(&file)
         };
         (0..count).map(frame).collect()
     }
 
+    /// The UIDs of the file. What the data set lacks may be in the file meta header (PS3.10, 7.1).
+    fn uids(&self) -> Result<Uids, DicomError> {
+        let [class, instance] = self.data.media_storage();
+        let text = |tag: Tag| self.data.attributes().text(tag);
+        Ok(Uids {
+            class: text(tags::SOP_CLASS_UID)?.unwrap_or_else(|| class.to_owned()),
+            instance: text(tags::SOP_INSTANCE_UID)?.unwrap_or_else(|| instance.to_owned()),
+            series: self.series.clone(),
+            study: text(tags::STUDY_INSTANCE_UID)?.unwrap_or_default(),
+            frame_of_reference: text(tags::FRAME_OF_REFERENCE_UID)?.unwrap_or_default(),
+        })
+    }
+
     /// Checks that the file can hold the announced number of pixels, before memory is allocated for them.
-    fn check_pixels(&self, rows: usize, columns: usize, frames: usize) -> Result<(), DicomError> {
-        let bits = u64::from(stored_levels(&self.object).allocated);
+    fn check_pixels(&self, (rows, columns): (usize, usize), frames: usize, levels: Levels) -> Result<(), DicomError> {
+        let bits = u64::from(levels.allocated);
         let announced = [rows, columns, frames].iter().try_fold(bits, |bits, &side| bits.checked_mul(side as u64));
         let announced = announced.map_or(u64::MAX, |bits| bits.div_ceil(8));
-        let (found, at_most) = match self.pixels {
+        let (found, at_most) = match self.data.pixels {
             Some(PixelBytes::Native(found)) => (found, found),
             Some(PixelBytes::Compressed(found)) => (found, found.saturating_mul(MAX_RATIO).max(HARMLESS)),
             None => return Err(DicomError::NoPixels),
@@ -109,62 +164,123 @@ impl Header {
     }
 }
 
+/// What all frames of a file share.
+struct FileAttributes {
+    path: Arc<Path>,
+    frames: u32,
+    instance_number: Option<i64>,
+    uids: Arc<Uids>,
+    size: (usize, usize),
+    /// The distances that the user gave.
+    spacing: Option<[f64; 3]>,
+    levels: Levels,
+}
+
 /// Looks up the attributes of one frame: first in its own functional groups, then in the shared ones, then in the file itself.
 struct FrameAttributes<'a> {
     /// Index of the frame in its file, from 0.
     number: usize,
-    groups: [Option<&'a InMemDicomObject>; 2],
-    object: &'a InMemDicomObject,
+    groups: [Option<Attributes<'a>>; 2],
+    object: Attributes<'a>,
 }
 
 impl FrameAttributes<'_> {
-    fn frame(&self, path: Arc<Path>, of: u32, size: (usize, usize)) -> Result<Frame, DicomError> {
-        let position =
-            self.exactly(tags::PLANE_POSITION_SEQUENCE, tags::IMAGE_POSITION_PATIENT, "position (0020,0032)")?;
-        let cosines: [f64; 6] =
-            self.exactly(tags::PLANE_ORIENTATION_SEQUENCE, tags::IMAGE_ORIENTATION_PATIENT, "orientation (0020,0037)")?;
-        let spacing = self.exactly(tags::PIXEL_MEASURES_SEQUENCE, tags::PIXEL_SPACING, "pixel spacing (0028,0030)")?;
-        if spacing.iter().any(|&step: &f64| step <= 0.0) {
-            return Err(DicomError::PixelSpacing { found: spacing.to_vec() });
-        }
-        let thickness = self.first(tags::PIXEL_MEASURES_SEQUENCE, tags::SLICE_THICKNESS);
-        let rescale =
-            |tag: Tag, unless: f64| self.first(tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE, tag).unwrap_or(unless);
+    fn frame(&self, file: &FileAttributes) -> Result<Frame, DicomError> {
+        let measures = tags::PIXEL_MEASURES_SEQUENCE;
+        let rescaling = tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE;
         let levels = Levels {
-            slope: rescale(tags::RESCALE_SLOPE, 1.0),
-            intercept: rescale(tags::RESCALE_INTERCEPT, 0.0),
-            ..stored_levels(self.object)
+            slope: self.find(rescaling, |place| place.decimal(tags::RESCALE_SLOPE))?.unwrap_or(1.0),
+            intercept: self.find(rescaling, |place| place.decimal(tags::RESCALE_INTERCEPT))?.unwrap_or(0.0),
+            ..file.levels
+        };
+        let thickness = self.find(measures, |place| place.decimal(tags::SLICE_THICKNESS))?;
+        let position = self.find(tags::PLANE_POSITION_SEQUENCE, |place| place.exactly(tags::IMAGE_POSITION_PATIENT))?;
+        let Place { position, units, directions, spacing } = match (position, file.spacing) {
+            (Some(_), Some(_)) => return Err(DicomError::SpacingKnown),
+            (None, None) => return Err(DicomError::NoPosition { frame: self.number + 1 }),
+            (None, Some([columns, rows, _])) => Place::unknown([rows, columns]),
+            (Some(position), None) => Place {
+                position: position.map(|coordinate| coordinate.value),
+                units: position.map(|coordinate| coordinate.unit),
+                directions: self.directions()?,
+                spacing: self.spacing()?,
+            },
         };
         Ok(Frame {
-            path,
+            path: file.path.clone(),
             number: self.number as u32,
-            of,
-            class: text(self.object, tags::SOP_CLASS_UID).unwrap_or_default(),
-            instance: text(self.object, tags::SOP_INSTANCE_UID).unwrap_or_default(),
-            size,
+            of: file.frames,
+            instance_number: file.instance_number,
+            uids: file.uids.clone(),
+            size: file.size,
             spacing,
             position,
-            directions: [[cosines[0], cosines[1], cosines[2]], [cosines[3], cosines[4], cosines[5]]],
-            thickness: thickness.filter(|&thickness| thickness > 0.0),
+            units,
+            is_placed: file.spacing.is_none(),
+            directions,
+            thickness: file.spacing.map(|[.., between]| between).or(thickness.filter(|&thickness| thickness > 0.0)),
             levels: levels.checked()?,
         })
     }
 
-    /// The numeric values of an attribute. `group` is the functional group that it belongs to.
-    fn numbers(&self, group: Tag, tag: Tag) -> Option<Vec<f64>> {
-        let in_group = |place: &&InMemDicomObject| decimals(items(place, group).first()?, tag);
-        self.groups.iter().flatten().find_map(in_group).or_else(|| decimals(self.object, tag))
+    fn directions(&self) -> Result<[[f64; 3]; 2], DicomError> {
+        let tag = tags::IMAGE_ORIENTATION_PATIENT;
+        let what = "orientation (0020,0037)";
+        let found = self.find(tags::PLANE_ORIENTATION_SEQUENCE, |place| {
+            let Some(cosines) = place.exactly::<6>(tag)? else { return Ok(None) };
+            let at = |index: usize| cosines[index].value;
+            let [row, column] = [0, 3].map(|first| [at(first), at(first + 1), at(first + 2)]);
+            let off = [norm(row) - 1.0, norm(column) - 1.0, dot(row, column)];
+            if off.iter().any(|off| off.abs() > DIRECTION_TOLERANCE) {
+                return Err(place.wrong(tag, "two directions of length 1 at right angles"));
+            }
+            Ok(Some([row, column]))
+        })?;
+        found.ok_or(DicomError::Lacks { frame: self.number + 1, what })
     }
 
-    fn first(&self, group: Tag, tag: Tag) -> Option<f64> {
-        self.numbers(group, tag)?.first().copied()
+    fn spacing(&self) -> Result<[f64; 2], DicomError> {
+        let tag = tags::PIXEL_SPACING;
+        let what = "pixel spacing (0028,0030)";
+        let found = self.find(tags::PIXEL_MEASURES_SEQUENCE, |place| {
+            let spacing = place.exactly::<2>(tag)?.map(|spacing| spacing.map(|step| step.value));
+            match spacing {
+                Some(steps) if steps.iter().any(|&step| step <= 0.0) => Err(place.wrong(tag, "two positive numbers")),
+                spacing => Ok(spacing),
+            }
+        })?;
+        found.ok_or(DicomError::Lacks { frame: self.number + 1, what })
     }
 
-    /// An attribute with exactly `N` finite values, which every frame must have.
-    fn exactly<const N: usize>(&self, group: Tag, tag: Tag, what: &'static str) -> Result<[f64; N], DicomError> {
-        let numbers = self.numbers(group, tag).filter(|found| found.iter().all(|number| number.is_finite()));
-        let numbers = numbers.and_then(|numbers| numbers.try_into().ok());
-        numbers.ok_or(DicomError::Lacks { frame: self.number + 1, what })
+    /// The first value that `read` finds. `group` is the functional group that it belongs to.
+    fn find<T>(
+        &self,
+        group: Tag,
+        read: impl Fn(Attributes<'_>) -> Result<Option<T>, DicomError>,
+    ) -> Result<Option<T>, DicomError> {
+        for place in self.groups.into_iter().flatten() {
+            if let Some(&item) = place.items(group)?.first()
+                && let Some(found) = read(item)?
+            {
+                return Ok(Some(found));
+            }
+        }
+        read(self.object)
+    }
+}
+
+/// Where a frame is in the patient.
+struct Place {
+    position: [f64; 3],
+    units: [f64; 3],
+    directions: [[f64; 3]; 2],
+    spacing: [f64; 2],
+}
+
+impl Place {
+    /// The place of a frame that states none: it becomes an axial slice.
+    fn unknown(spacing: [f64; 2]) -> Self {
+        Self { position: [0.0; 3], units: [0.0; 3], directions: [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], spacing }
     }
 }
 
@@ -174,38 +290,44 @@ impl Frame {
         let (rows, columns) = self.size;
         PixelFormat { number: self.number as usize, of: self.of as usize, rows, columns, levels: self.levels }
     }
-}
 
-/// How the pixels are stored, before rescaling.
-fn stored_levels(object: &InMemDicomObject) -> Levels {
-    let bits = |tag: Tag| whole(object, tag).and_then(|bits| u16::try_from(bits).ok());
-    let allocated = bits(tags::BITS_ALLOCATED).unwrap_or(0);
-    let stored = bits(tags::BITS_STORED).unwrap_or(allocated);
-    Levels {
-        allocated,
-        stored,
-        high: bits(tags::HIGH_BIT).unwrap_or(stored.saturating_sub(1)),
-        is_signed: whole(object, tags::PIXEL_REPRESENTATION) == Some(1),
-        slope: 1.0,
-        intercept: 0.0,
-        black_is_highest: text(object, tags::PHOTOMETRIC_INTERPRETATION).is_some_and(|kind| kind == "MONOCHROME1"),
+    /// The frame's name for error messages.
+    pub(super) fn name(&self) -> String {
+        let file = self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if self.of > 1 { format!("frame {} of {file}", self.number + 1) } else { file }
     }
 }
 
-/// A text attribute without padding.
-pub(super) fn text(object: &InMemDicomObject, tag: Tag) -> Option<String> {
-    let text = object.get(tag)?.to_str().ok()?;
-    Some(text.trim_matches(|letter: char| letter.is_whitespace() || letter == '\0').to_owned())
-}
-
-fn whole(object: &InMemDicomObject, tag: Tag) -> Option<usize> {
-    object.get(tag)?.to_int().ok()
-}
-
-fn decimals(object: &InMemDicomObject, tag: Tag) -> Option<Vec<f64>> {
-    object.get(tag)?.to_multi_float64().ok()
-}
-
-fn items(object: &InMemDicomObject, tag: Tag) -> &[InMemDicomObject] {
-    object.get(tag).and_then(|element| element.items()).unwrap_or_default()
+/// How the pixels are stored, before rescaling.
+///
+/// Defaults of absent values: all bits are stored, up to the highest; unsigned; black is lowest; no padding.
+fn stored_levels(object: Attributes<'_>) -> Result<Levels, DicomError> {
+    let bits = |tag: Tag| {
+        let bits = object.count(tag)?.map(u16::try_from);
+        bits.transpose().map_err(|_| object.wrong(tag, "a number of bits"))
+    };
+    let allocated = bits(tags::BITS_ALLOCATED)?.unwrap_or(0);
+    let stored = bits(tags::BITS_STORED)?.unwrap_or(allocated);
+    let is_signed = match object.whole(tags::PIXEL_REPRESENTATION)? {
+        None | Some(0) => false,
+        Some(1) => true,
+        Some(_) => return Err(object.wrong(tags::PIXEL_REPRESENTATION, "0 or 1")),
+    };
+    let black_is_highest = match object.text(tags::PHOTOMETRIC_INTERPRETATION)?.as_deref() {
+        None | Some("MONOCHROME2") => false,
+        Some("MONOCHROME1") => true,
+        Some(_) => return Err(object.wrong(tags::PHOTOMETRIC_INTERPRETATION, "MONOCHROME1 or MONOCHROME2")),
+    };
+    let padding = object.whole(tags::PIXEL_PADDING_VALUE)?;
+    let limit = object.whole(tags::PIXEL_PADDING_RANGE_LIMIT)?;
+    Ok(Levels {
+        allocated,
+        stored,
+        high: bits(tags::HIGH_BIT)?.unwrap_or(stored.saturating_sub(1)),
+        is_signed,
+        slope: 1.0,
+        intercept: 0.0,
+        black_is_highest,
+        padding: padding.map(|padding| [padding, limit.unwrap_or(padding)]),
+    })
 }

@@ -16,6 +16,8 @@ pub(super) struct Levels {
     pub(super) intercept: f64,
     /// Whether the photometric interpretation is MONOCHROME1.
     pub(super) black_is_highest: bool,
+    /// Pixel Padding Value and Pixel Padding Range Limit: the first and the last stored value of pixels outside the field of view.
+    pub(super) padding: Option<[i64; 2]>,
 }
 
 impl Levels {
@@ -38,20 +40,37 @@ impl Levels {
         usize::from(self.allocated / 8)
     }
 
-    /// Converts pixels, low byte first, to intensities.
-    pub(super) fn intensities(self, pixels: &[u8]) -> impl Iterator<Item = f32> {
+    /// Converts pixels, low byte first, to intensities; `None` for a pixel of padding.
+    pub(super) fn intensities(self, pixels: &[u8]) -> impl Iterator<Item = Option<f32>> {
         let mask = u32::MAX >> (32 - u32::from(self.stored));
         let shift = self.high + 1 - self.stored;
         let sign = if self.is_signed { 1_i64 << (self.stored - 1) } else { 0 };
         // The sum of the lowest and the highest value; MONOCHROME1 inverts values with it.
         let ends = i64::from(mask) - 2 * sign;
+        let padding = self.padding.map(|ends| ends.map(|end| self.wrapped(end)));
+        let padding = padding.map(|[one, other]| one.min(other)..=one.max(other));
+        // A padding value that the stored bits cannot hold is stored in all bits.
+        let lowest = -sign;
+        let is_whole =
+            padding.as_ref().is_some_and(|range| *range.start() < lowest || *range.end() > lowest + i64::from(mask));
         pixels.chunks_exact(self.bytes()).map(move |pixel| {
             let raw = pixel.iter().rev().fold(0, |number, &byte| number << 8 | u32::from(byte));
             let number = i64::from(raw >> shift & mask);
             let number = if number & sign == 0 { number } else { number - 2 * sign };
+            let compared = if is_whole { self.wrapped(raw.into()) } else { number };
+            if padding.as_ref().is_some_and(|range| range.contains(&compared)) {
+                return None;
+            }
             let number = if self.black_is_highest { ends - number } else { number };
-            (number as f64 * self.slope + self.intercept) as f32
+            Some((number as f64 * self.slope + self.intercept) as f32)
         })
+    }
+
+    /// A number of Bits Allocated with the sign of the pixels, whatever the sign it was stored with.
+    fn wrapped(self, number: i64) -> i64 {
+        let count = 1_i64 << self.allocated;
+        let number = number.rem_euclid(count);
+        if self.is_signed && number >= count / 2 { number - count } else { number }
     }
 }
 
@@ -88,8 +107,11 @@ mod tests {
             slope: 2.0,
             intercept: -1024.0,
             black_is_highest: false,
+            padding: None,
         };
-        let of = |levels: Levels, pixels: &[u8]| levels.intensities(pixels).collect::<Vec<_>>();
+        let of = |levels: Levels, pixels: &[u8]| {
+            levels.intensities(pixels).map(|intensity| intensity.expect("no padding")).collect::<Vec<_>>()
+        };
         // Bits above the stored ones hold overlays, not intensities.
         assert_eq!(of(plain, &[0x01, 0xf0, 0xff, 0x0f]), [-1022.0, 7166.0]);
         assert_eq!(of(Levels { is_signed: true, ..plain }, &[0xff, 0x0f, 0x00, 0x08]), [-1026.0, -5120.0]);
@@ -108,5 +130,37 @@ mod tests {
         ] {
             assert!(wrong.checked().is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn padding_is_known_whatever_its_sign_and_range() {
+        let levels = Levels {
+            allocated: 16,
+            stored: 16,
+            high: 15,
+            is_signed: true,
+            slope: 1.0,
+            intercept: 0.0,
+            black_is_highest: false,
+            padding: Some([-2000, -2000]),
+        };
+        let of = |levels: Levels, pixels: &[i16]| {
+            let bytes: Vec<u8> = pixels.iter().flat_map(|pixel| pixel.to_le_bytes()).collect();
+            levels.intensities(&bytes).collect::<Vec<_>>()
+        };
+        assert_eq!(of(levels, &[-2000, -1999, 5]), [None, Some(-1999.0), Some(5.0)]);
+        // Stored with the other sign.
+        assert_eq!(of(Levels { padding: Some([63536, 63536]), ..levels }, &[-2000, 5]), [None, Some(5.0)]);
+        let range = Levels { padding: Some([-1000, -2000]), ..levels };
+        assert_eq!(of(range, &[-2001, -2000, -1000, -999]), [Some(-2001.0), None, None, Some(-999.0)]);
+        // The stored 12 bits cannot hold -3000: it is compared with all 16 bits. Bits above the stored ones are no padding else.
+        let narrow = Levels { stored: 12, high: 11, ..levels };
+        assert_eq!(of(Levels { padding: Some([-3000, -3000]), ..narrow }, &[-3000, 5]), [None, Some(5.0)]);
+        assert_eq!(of(Levels { padding: Some([5, 5]), ..narrow }, &[0x1005, 6]), [None, Some(6.0)]);
+        // The stored value is compared, before MONOCHROME1 inverts it.
+        let inverse = Levels { black_is_highest: true, padding: Some([0, 0]), is_signed: false, ..levels };
+        assert_eq!(of(inverse, &[0, 1]), [None, Some(65534.0)]);
+        let byte = Levels { allocated: 8, stored: 8, high: 7, is_signed: false, padding: Some([255, 255]), ..levels };
+        assert_eq!(byte.intensities(&[255, 0]).collect::<Vec<_>>(), [None, Some(0.0)]);
     }
 }

@@ -6,26 +6,24 @@ use std::{
 };
 
 use dicom_core::{DicomValue, PrimitiveValue};
-use dicom_dictionary_std::{tags, uids};
+use dicom_dictionary_std::uids;
 use dicom_encoding::{
     adapters::{PixelDataObject, RawPixelData},
     transfer_syntax::{Codec, TransferSyntax, TransferSyntaxIndex},
 };
-use dicom_object::DefaultDicomObject;
 use dicom_transfer_syntax_registry::TransferSyntaxRegistry;
 
-use super::{codestream, pixel_format::PixelFormat};
+use super::{codestream, file::DataSet, pixel_format::PixelFormat};
 use crate::DicomError;
 
 impl PixelFormat {
     /// The frame's pixels, row by row, low byte first.
-    pub(super) fn unpack<'a>(&self, object: &'a DefaultDicomObject) -> Result<Cow<'a, [u8]>, DicomError> {
-        let pixels = object.get(tags::PIXEL_DATA).ok_or(DicomError::NoPixels)?;
-        let pixels = match pixels.value() {
+    pub(super) fn unpack<'a>(&self, data: &'a DataSet) -> Result<Cow<'a, [u8]>, DicomError> {
+        let pixels = match data.pixel_data().ok_or(DicomError::NoPixels)? {
             DicomValue::Primitive(value) => self.native(value)?,
             DicomValue::PixelSequence(sequence) => {
                 let packed = self.fragments(sequence.offset_table(), sequence.fragments())?;
-                Cow::Owned(self.decompress(&packed, object.meta().transfer_syntax())?)
+                Cow::Owned(self.decompress(&packed, data.transfer_syntax())?)
             }
             DicomValue::Sequence(_) => return Err(DicomError::NoPixelType),
         };

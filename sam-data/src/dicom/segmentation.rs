@@ -2,7 +2,11 @@
 //!
 //! Source of attributes and their types: DICOM PS3.3, A.51 (Segmentation IOD) and C.8.20.
 
-use std::{collections::BTreeSet, io, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::Path,
+};
 
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR};
 use dicom_dictionary_std::{tags, uids};
@@ -14,7 +18,8 @@ use time::OffsetDateTime;
 use super::{
     DicomSeries,
     element::{Code, code, decimals, item, items, line, number, words},
-    frame::{Frame, text},
+    frame::Frame,
+    patient::{References, SegmentationNote, Texts, made_uid, unicode},
 };
 use crate::{DataError, SegmentationError};
 
@@ -35,22 +40,6 @@ impl Segment {
     }
 }
 
-/// Attributes of patient, study and frame of reference that the mask copies from the series. A missing attribute stays empty.
-const SHARED: [(Tag, VR); 12] = [
-    (tags::PATIENT_NAME, VR::PN),
-    (tags::PATIENT_ID, VR::LO),
-    (tags::PATIENT_BIRTH_DATE, VR::DA),
-    (tags::PATIENT_SEX, VR::CS),
-    (tags::STUDY_INSTANCE_UID, VR::UI),
-    (tags::STUDY_DATE, VR::DA),
-    (tags::STUDY_TIME, VR::TM),
-    (tags::REFERRING_PHYSICIAN_NAME, VR::PN),
-    (tags::STUDY_ID, VR::SH),
-    (tags::ACCESSION_NUMBER, VR::SH),
-    (tags::FRAME_OF_REFERENCE_UID, VR::UI),
-    (tags::POSITION_REFERENCE_INDICATOR, VR::LO),
-];
-
 const ANATOMY: Code = ("123037004", "SCT", "Anatomical Structure");
 const SEGMENTATION: Code = ("113076", "DCM", "Segmentation");
 const SOURCE_IMAGE: Code = ("121322", "DCM", "Source image for image processing operation");
@@ -61,19 +50,22 @@ const SOURCE_IMAGE: Code = ("121322", "DCM", "Source image for image processing 
 /// voxel has one empty frame. Patient, study and frame of reference are copied from the series. The UIDs are derived from the content and
 /// the time. `description` says in up to 64 characters where the mask comes from; it may be empty.
 ///
+/// Returns what the person must know: UIDs that the images lack and that were made, and texts that cannot be decoded. It is known before
+/// the work; see [`DicomSeries::segmentation_notes`].
+///
 /// # Shapes
 /// - labels: `[columns, rows, slices]`, as in the volume that [`super::read_dicom`] returned
 ///
 /// # Errors
 /// [`DataError::Extension`] unless the name ends in `.dcm`; [`DataError::Shape`]; [`DataError::Segmentation`] if there is no structure, or
-/// a label value belongs to no structure or to two; [`DataError::Write`].
+/// a label value belongs to no structure or to two, or the images lack what a mask refers to; [`DataError::Write`].
 pub fn write_segmentation(
     path: impl AsRef<Path>,
     labels: ArrayView3<'_, u16>,
     series: &DicomSeries,
     segments: &[Segment],
     description: &str,
-) -> Result<(), DataError> {
+) -> Result<Vec<SegmentationNote>, DataError> {
     let path = path.as_ref();
     check_extension(path)?;
     let (rows, columns) = series.slices[0].size;
@@ -84,15 +76,19 @@ pub fn write_segmentation(
     }
     let refuse = |source| DataError::Segmentation { path: path.to_path_buf(), source };
     check(labels, segments).map_err(refuse)?;
+    let notes = series.segmentation_notes().map_err(refuse)?;
+    let references = References::of(&series.slices).map_err(refuse)?;
     let now = OffsetDateTime::now_utc();
     let names = Names::of(labels, series, segments, now);
-    let object = document(labels, series, segments, description, &names, now);
+    let document = Document { labels, series, segments, names: &names, references: &references };
+    let object = document.object(description, now);
     let meta = FileMetaTableBuilder::new()
         .media_storage_sop_class_uid(uids::SEGMENTATION_STORAGE)
         .media_storage_sop_instance_uid(names.instance.as_str())
         .transfer_syntax(uids::EXPLICIT_VR_LITTLE_ENDIAN);
     let file = object.with_meta(meta).map_err(|error| refuse(SegmentationError::Encode(Box::new(error))))?;
-    Ok(write_atomic(path, |out| file.write_all(out).map_err(io::Error::other))?)
+    write_atomic(path, |out| file.write_all(out).map_err(io::Error::other))?;
+    Ok(notes)
 }
 
 /// Checks that a mask can be written as DICOM SEG under this name. Call it before a long computation.
@@ -153,74 +149,77 @@ impl Names {
         let name = |part: &str| {
             let mut content = content.clone();
             content.update(part);
-            let digest = content.finish();
-            let half = digest.as_bytes().first_chunk().expect("a digest has 32 bytes");
-            // Source: DICOM PS3.5, B.2, UIDs derived from 128 bits.
-            format!("2.25.{}", u128::from_be_bytes(*half))
+            made_uid(&content)
         };
         Self { instance: name("instance"), series: name("series"), dimensions: name("dimensions") }
     }
 }
 
-/// The object without the file meta header.
-fn document(
-    labels: ArrayView3<'_, u16>,
-    series: &DicomSeries,
-    segments: &[Segment],
-    description: &str,
-    names: &Names,
-    now: OffsetDateTime,
-) -> InMemDicomObject {
-    let first = &series.slices[0];
-    let drawn = drawn(labels, segments);
-    let frame = |&(segment, slice): &(usize, usize)| frame(segment, slice, &series.slices[slice]);
-    let date = format!("{:04}{:02}{:02}", now.year(), u8::from(now.month()), now.day());
-    let clock = format!("{:02}{:02}{:02}", now.hour(), now.minute(), now.second());
-    let mut object = InMemDicomObject::from_element_iter([
-        words(tags::SPECIFIC_CHARACTER_SET, VR::CS, "ISO_IR 192"),
-        words(tags::SOP_CLASS_UID, VR::UI, uids::SEGMENTATION_STORAGE),
-        words(tags::SOP_INSTANCE_UID, VR::UI, &names.instance),
-        words(tags::IMAGE_TYPE, VR::CS, "DERIVED\\PRIMARY"),
-        words(tags::CONTENT_DATE, VR::DA, &date),
-        words(tags::CONTENT_TIME, VR::TM, &clock),
-        words(tags::SERIES_DATE, VR::DA, &date),
-        words(tags::SERIES_TIME, VR::TM, &clock),
-        words(tags::MODALITY, VR::CS, "SEG"),
-        words(tags::SERIES_INSTANCE_UID, VR::UI, &names.series),
-        words(tags::SERIES_NUMBER, VR::IS, "1000"),
-        words(tags::SERIES_DESCRIPTION, VR::LO, "Segmentation"),
-        words(tags::INSTANCE_NUMBER, VR::IS, "1"),
-        words(tags::MANUFACTURER, VR::LO, "sam-data"),
-        words(tags::MANUFACTURER_MODEL_NAME, VR::LO, "SAM^Med in Rust"),
-        words(tags::DEVICE_SERIAL_NUMBER, VR::LO, "none"),
-        words(tags::SOFTWARE_VERSIONS, VR::LO, env!("CARGO_PKG_VERSION")),
-        words(tags::CONTENT_LABEL, VR::CS, "SEGMENTATION"),
-        words(tags::CONTENT_DESCRIPTION, VR::LO, &line(description)),
-        words(tags::CONTENT_CREATOR_NAME, VR::PN, ""),
-        words(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "MONOCHROME2"),
-        words(tags::LOSSY_IMAGE_COMPRESSION, VR::CS, "00"),
-        words(tags::SEGMENTATION_TYPE, VR::CS, "BINARY"),
-        words(tags::SEGMENTS_OVERLAP, VR::CS, "NO"),
-        words(tags::NUMBER_OF_FRAMES, VR::IS, &drawn.len().to_string()),
-        number(tags::SAMPLES_PER_PIXEL, 1),
-        number(tags::ROWS, first.size.0),
-        number(tags::COLUMNS, first.size.1),
-        number(tags::BITS_ALLOCATED, 1),
-        number(tags::BITS_STORED, 1),
-        number(tags::HIGH_BIT, 0),
-        number(tags::PIXEL_REPRESENTATION, 0),
-        items(tags::SEGMENT_SEQUENCE, segments.iter().enumerate().map(described).collect()),
-        items(tags::DIMENSION_ORGANIZATION_SEQUENCE, vec![item([dimensions(names)])]),
-        items(tags::DIMENSION_INDEX_SEQUENCE, dimension_indices(names)),
-        items(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, vec![shared(&series.slices)]),
-        items(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE, drawn.iter().map(frame).collect()),
-        items(tags::REFERENCED_SERIES_SEQUENCE, vec![referenced_series(series)]),
-        DataElement::new(tags::PIXEL_DATA, VR::OB, PrimitiveValue::from(packed(labels, segments, &drawn))),
-    ]);
-    for (tag, vr) in SHARED {
-        object.put(words(tag, vr, &text(&series.first, tag).unwrap_or_default()));
+/// What a DICOM SEG is made of.
+struct Document<'a> {
+    labels: ArrayView3<'a, u16>,
+    series: &'a DicomSeries,
+    segments: &'a [Segment],
+    names: &'a Names,
+    references: &'a References,
+}
+
+impl Document<'_> {
+    /// The object without the file meta header.
+    fn object(&self, description: &str, now: OffsetDateTime) -> InMemDicomObject {
+        let Self { labels, series, segments, names, references } = *self;
+        let first = &series.slices[0];
+        let drawn = drawn(labels, segments);
+        let texts = Texts::of(&series.texts);
+        let frame = |&(segment, slice): &(usize, usize)| frame(segment, slice, &series.slices[slice]);
+        let described = |(index, segment): (usize, &Segment)| described(index, segment, texts.is_unicode);
+        let date = format!("{:04}{:02}{:02}", now.year(), u8::from(now.month()), now.day());
+        let clock = format!("{:02}{:02}{:02}", now.hour(), now.minute(), now.second());
+        let mut object = InMemDicomObject::from_element_iter([
+            words(tags::SOP_CLASS_UID, VR::UI, uids::SEGMENTATION_STORAGE),
+            words(tags::SOP_INSTANCE_UID, VR::UI, &names.instance),
+            words(tags::IMAGE_TYPE, VR::CS, "DERIVED\\PRIMARY"),
+            words(tags::CONTENT_DATE, VR::DA, &date),
+            words(tags::CONTENT_TIME, VR::TM, &clock),
+            words(tags::SERIES_DATE, VR::DA, &date),
+            words(tags::SERIES_TIME, VR::TM, &clock),
+            words(tags::MODALITY, VR::CS, "SEG"),
+            words(tags::SERIES_INSTANCE_UID, VR::UI, &names.series),
+            words(tags::SERIES_NUMBER, VR::IS, "1000"),
+            words(tags::SERIES_DESCRIPTION, VR::LO, "Segmentation"),
+            words(tags::INSTANCE_NUMBER, VR::IS, "1"),
+            words(tags::MANUFACTURER, VR::LO, "sam-data"),
+            words(tags::MANUFACTURER_MODEL_NAME, VR::LO, "SAM^Med in Rust"),
+            words(tags::DEVICE_SERIAL_NUMBER, VR::LO, "none"),
+            words(tags::SOFTWARE_VERSIONS, VR::LO, env!("CARGO_PKG_VERSION")),
+            words(tags::CONTENT_LABEL, VR::CS, "SEGMENTATION"),
+            words(tags::CONTENT_DESCRIPTION, VR::LO, &line(&texts.own(description))),
+            words(tags::CONTENT_CREATOR_NAME, VR::PN, ""),
+            words(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "MONOCHROME2"),
+            words(tags::LOSSY_IMAGE_COMPRESSION, VR::CS, "00"),
+            words(tags::SEGMENTATION_TYPE, VR::CS, "BINARY"),
+            words(tags::SEGMENTS_OVERLAP, VR::CS, "NO"),
+            words(tags::NUMBER_OF_FRAMES, VR::IS, &drawn.len().to_string()),
+            number(tags::SAMPLES_PER_PIXEL, 1),
+            number(tags::ROWS, first.size.0),
+            number(tags::COLUMNS, first.size.1),
+            number(tags::BITS_ALLOCATED, 1),
+            number(tags::BITS_STORED, 1),
+            number(tags::HIGH_BIT, 0),
+            number(tags::PIXEL_REPRESENTATION, 0),
+            items(tags::SEGMENT_SEQUENCE, segments.iter().enumerate().map(described).collect()),
+            items(tags::DIMENSION_ORGANIZATION_SEQUENCE, vec![item([dimensions(names)])]),
+            items(tags::DIMENSION_INDEX_SEQUENCE, dimension_indices(names)),
+            items(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, vec![shared(&series.slices)]),
+            items(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE, drawn.iter().map(frame).collect()),
+            items(tags::REFERENCED_SERIES_SEQUENCE, referenced_series(&series.slices, references)),
+            DataElement::new(tags::PIXEL_DATA, VR::OB, PrimitiveValue::from(packed(labels, segments, &drawn))),
+        ]);
+        texts.character_set().into_iter().chain(texts.elements(references)).for_each(|element| {
+            object.put(element);
+        });
+        object
     }
-    object
 }
 
 /// Pairs of segment and slice with voxels, in frame order. A segment without voxels gets the first slice.
@@ -257,15 +256,20 @@ fn packed(labels: ArrayView3<'_, u16>, segments: &[Segment], drawn: &[(usize, us
     packed
 }
 
-fn described((index, segment): (usize, &Segment)) -> InMemDicomObject {
-    item([
+/// A segment. The object's character set may not have the letters of its name; then the item has a character set of its own.
+fn described(index: usize, segment: &Segment, is_unicode: bool) -> InMemDicomObject {
+    let mut described = item([
         number(tags::SEGMENT_NUMBER, index + 1),
         words(tags::SEGMENT_LABEL, VR::LO, &line(&segment.name)),
         words(tags::SEGMENT_ALGORITHM_TYPE, VR::CS, "SEMIAUTOMATIC"),
         words(tags::SEGMENT_ALGORITHM_NAME, VR::LO, "SAM^Med"),
         code(tags::SEGMENTED_PROPERTY_CATEGORY_CODE_SEQUENCE, ANATOMY),
         code(tags::SEGMENTED_PROPERTY_TYPE_CODE_SEQUENCE, ANATOMY),
-    ])
+    ]);
+    if !is_unicode {
+        described.put(unicode());
+    }
+    described
 }
 
 /// The shared functional groups: orientation and spacing.
@@ -330,18 +334,25 @@ fn dimension_indices(names: &Names) -> Vec<InMemDicomObject> {
     ]
 }
 
-fn referenced_series(series: &DicomSeries) -> InMemDicomObject {
-    let mut files: Vec<&Frame> = series.slices.iter().collect();
-    files.dedup_by(|one, other| one.instance == other.instance);
-    item([
-        words(tags::SERIES_INSTANCE_UID, VR::UI, &series.uid),
-        items(tags::REFERENCED_INSTANCE_SEQUENCE, files.into_iter().map(referenced_image).collect()),
-    ])
+/// The images of each series.
+fn referenced_series(slices: &[Frame], references: &References) -> Vec<InMemDicomObject> {
+    let mut all: BTreeMap<&str, Vec<&Frame>> = BTreeMap::new();
+    for frame in slices {
+        all.entry(references.series(frame)).or_default().push(frame);
+    }
+    let series = |(uid, mut images): (&str, Vec<&Frame>)| {
+        images.dedup_by(|one, other| one.uids.instance == other.uids.instance);
+        item([
+            words(tags::SERIES_INSTANCE_UID, VR::UI, uid),
+            items(tags::REFERENCED_INSTANCE_SEQUENCE, images.into_iter().map(referenced_image).collect()),
+        ])
+    };
+    all.into_iter().map(series).collect()
 }
 
 fn referenced_image(source: &Frame) -> InMemDicomObject {
     item([
-        words(tags::REFERENCED_SOP_CLASS_UID, VR::UI, &source.class),
-        words(tags::REFERENCED_SOP_INSTANCE_UID, VR::UI, &source.instance),
+        words(tags::REFERENCED_SOP_CLASS_UID, VR::UI, &source.uids.class),
+        words(tags::REFERENCED_SOP_INSTANCE_UID, VR::UI, &source.uids.instance),
     ])
 }

@@ -1,4 +1,4 @@
-//! Errors of reading a DICOM series and of writing a DICOM SEG.
+//! Errors of reading a DICOM series.
 
 use std::fmt;
 
@@ -22,12 +22,27 @@ pub struct SeriesSummary {
 
 impl fmt::Display for SeriesSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({} \"{}\", {} files)", self.uid, self.modality, self.description, self.files)
+        let Self { uid, modality, description, files } = self;
+        let uid = if uid.is_empty() { "without a UID" } else { uid };
+        write!(f, "{uid} ({modality} \"{description}\", {files} file{})", if *files == 1 { "" } else { "s" })
     }
 }
 
+/// The most series that an error lists.
+const LISTED: usize = 20;
+
 fn list(series: &[SeriesSummary]) -> String {
-    series.iter().map(SeriesSummary::to_string).collect::<Vec<_>>().join("; ")
+    let listed = series.iter().take(LISTED).map(SeriesSummary::to_string).collect::<Vec<_>>().join("; ");
+    if series.len() > LISTED { format!("{listed}; and {} more", series.len() - LISTED) } else { listed }
+}
+
+/// What to do about several series.
+fn hint(series: &[SeriesSummary]) -> &'static str {
+    if series.iter().all(|series| series.files == 1) {
+        "if they are the slices of one volume, each with a series of its own, read all of them by --series all, or repeat --series for some"
+    } else {
+        "choose one by --series UID; repeat --series for a volume that is stored as several series"
+    }
 }
 
 /// The error for a DICOM file or series that is not a volume or is not supported.
@@ -43,7 +58,7 @@ pub enum DicomError {
         available: Vec<SeriesSummary>,
     },
     /// The folder holds several series, and none was chosen.
-    #[error("it holds {} series; choose one of: {}", available.len(), list(available))]
+    #[error("it holds {} series: {}; {}", available.len(), list(available), hint(available))]
     SeveralSeries {
         /// The series in the folder.
         available: Vec<SeriesSummary>,
@@ -124,7 +139,8 @@ pub enum DicomError {
     NoFrames,
     /// Not every frame of a multi-frame file has a position.
     #[error(
-        "it holds {frames} frames, but says of {placed} where they lie: a film or an old multi-frame file is no volume"
+        "it holds {frames} frames, but states the position of {placed}: if its frames are the slices of a volume, give their distances by \
+         --spacing; a film is no volume"
     )]
     NotPlaced {
         /// Number of frames.
@@ -140,12 +156,45 @@ pub enum DicomError {
         /// The attribute.
         what: &'static str,
     },
-    /// The pixel spacing is not valid.
-    #[error("its pixel spacing is {found:?}; expected two positive numbers")]
-    PixelSpacing {
-        /// The spacing found.
-        found: Vec<f64>,
+    /// A frame does not state its position, as in ultrasound and X-ray images.
+    #[error(
+        "frame {frame} does not state its position (0020,0032), as in ultrasound and X-ray images: give the distances of its pixels and \
+         slices by --spacing, or save it as PNG for programs that take images"
+    )]
+    NoPosition {
+        /// The frame, counted from 1.
+        frame: usize,
     },
+    /// Distances were given for images that state their positions.
+    #[error("it states where its pixels are, so its distances cannot be given; leave out --spacing")]
+    SpacingKnown,
+    /// A value is present, but cannot be read.
+    #[error(
+        "its {element} is \"{found}\", expected {expected}; correct the value in the file, or export the series again"
+    )]
+    Unreadable {
+        /// Name and tag of the element.
+        element: String,
+        /// The value's text.
+        found: String,
+        /// What was expected.
+        expected: &'static str,
+    },
+    /// A file is named like the images of the series, but is not DICOM.
+    #[error(
+        "it is {}, but named like the images of the series; copy or download it again, or move it away",
+        if *is_blank { "empty or filled with zeros" } else { "not DICOM" }
+    )]
+    NotDicom {
+        /// Whether it is empty or begins with zeros.
+        is_blank: bool,
+    },
+    /// A file cannot be read, and its series is unknown.
+    #[error(
+        "its series is unknown, so it may be a slice that would be missing; copy or download it again, move it away, or choose the series \
+         by --series UID to leave it out"
+    )]
+    UnknownSeries(#[source] Box<super::DataError>),
     /// The pixel type is not supported.
     #[error(
         "its pixels have {allocated} bits of which {stored} are stored, up to bit {high}; expected 8, 16 or 32 bits"
@@ -305,36 +354,4 @@ pub enum DicomError {
         /// Tag and type of the element.
         element: String,
     },
-}
-
-/// The error for a mask that cannot be written as DICOM SEG.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum SegmentationError {
-    /// Two structures have the same label value.
-    #[error("two structures have the label value {value}; give each its own")]
-    SameValue {
-        /// The value.
-        value: u16,
-    },
-    /// There is no structure, or one has the label value 0.
-    #[error("expected one or more structures with label values from 1 on")]
-    NoSegment,
-    /// The mask has a label value without a structure.
-    #[error("the mask holds the label value {value}, which no structure has; name it, too")]
-    Unnamed {
-        /// The value.
-        value: u16,
-    },
-    /// The mask is too large for the format.
-    #[error("{segments} structures on {slices} slices may take more than 4 GiB; write fewer of them")]
-    TooLarge {
-        /// Number of structures.
-        segments: usize,
-        /// Number of slices.
-        slices: usize,
-    },
-    /// The object cannot be encoded.
-    #[error("the file's header cannot be encoded")]
-    Encode(#[source] Cause),
 }

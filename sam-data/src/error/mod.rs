@@ -7,6 +7,8 @@
 mod dicom;
 mod image;
 mod layout;
+#[cfg(feature = "dicom")]
+mod segmentation;
 mod value;
 
 use std::{io, path::PathBuf};
@@ -17,7 +19,10 @@ pub(crate) use sam_prompt::error_chain;
 use thiserror::Error;
 
 #[cfg(feature = "dicom")]
-pub use self::dicom::{DicomError, SegmentationError, SeriesSummary};
+pub use self::{
+    dicom::{DicomError, SeriesSummary},
+    segmentation::SegmentationError,
+};
 pub use self::{
     image::{ImageError, MatlabError},
     layout::{LabelTableError, LayoutError},

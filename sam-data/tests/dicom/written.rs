@@ -106,6 +106,15 @@ pub(crate) fn slices() -> Vec<InMemDicomObject> {
     (0..SHAPE[2]).map(slice).collect()
 }
 
+/// An axial slice at a position in the form in which it is stored, such as `0\\0\\2.5`.
+pub(crate) fn slice_at(index: usize, position: &str) -> InMemDicomObject {
+    let mut object = slice(index % SHAPE[2]);
+    object.put(words(tags::SOP_INSTANCE_UID, VR::UI, &format!("{SERIES}.{}", index + 1)));
+    object.put(words(tags::IMAGE_POSITION_PATIENT, VR::DS, position));
+    object.put(decimals(tags::IMAGE_ORIENTATION_PATIENT, &[1.0, 0.0, 0.0, 0.0, 1.0, 0.0]));
+    object
+}
+
 /// The series as one enhanced multi-frame image. Frames are in reverse order, each with its own rescale slope.
 pub(crate) fn enhanced() -> InMemDicomObject {
     let mut object = image("1.2.3.4.100");
@@ -166,10 +175,17 @@ pub(crate) fn bytes(object: &InMemDicomObject, syntax: &str) -> Vec<u8> {
     bytes
 }
 
+/// A file without preamble and file meta header: its data set alone.
+pub(crate) fn data_set(object: &InMemDicomObject, syntax: &str) -> Vec<u8> {
+    let mut bytes = bytes(object, syntax);
+    let length = u32::from_le_bytes(bytes[140..144].try_into().expect("four bytes"));
+    bytes.split_off(144 + length as usize)
+}
+
 /// Writes images to a folder. The file names say nothing about the order.
 pub(crate) fn write(folder: &Path, images: &[InMemDicomObject], syntax: &str) {
     for (number, image) in images.iter().enumerate() {
-        let name = format!("IM{:03}", 7 * number % 11);
+        let name = format!("IM{:03}", 7 * number % 11 + 11 * (number / 11));
         fs::write(folder.join(name), bytes(image, syntax)).expect("a writable folder");
     }
 }

@@ -129,17 +129,37 @@ fn damaged_image(folder: &Path, random: &mut dyn Rng) -> usize {
 fn damaged_series(folder: &Path, random: &mut dyn Rng) -> usize {
     let mut files = crate::written::files();
     let mut bytes = files.swap_remove(random.random_range(0..files.len()));
+    // A file without its preamble, or with its data set alone.
+    match random.random_range(0..6) {
+        0 => drop(bytes.drain(..128)),
+        1 => drop(bytes.drain(..144 + usize::from(u16::from_le_bytes([bytes[140], bytes[141]])))),
+        _ => {}
+    }
     damage(&mut bytes, usize::MAX, random);
     put(folder, "slice.dcm", &bytes)
 }
 
 #[cfg(feature = "dicom")]
 fn read_series(folder: &Path) -> Result<bool, String> {
-    let Ok((volume, _)) = sam_data::read_dicom(folder, None) else { return Ok(false) };
+    let Ok((volume, series)) = sam_data::read_dicom(folder, None) else { return Ok(false) };
+    if !volume.voxels.iter().all(|voxel| voxel.is_finite()) {
+        return Err("an intensity is not finite".to_owned());
+    }
     let mask = folder.join("mask.nii");
     let labels = volume.voxels.mapv(|voxel| u16::from(voxel > 0.0));
     write_labels(&mask, labels.view(), &volume).map_err(|error| format!("its mask cannot be written: {error}"))?;
     let back = read_labels(&mask).map_err(|error| format!("its mask cannot be read: {error}"))?;
+    let segments = [sam_data::Segment::new(1, "structure")];
+    match (
+        series.segmentation_notes(),
+        sam_data::write_segmentation(folder.join("mask.dcm"), labels.view(), &series, &segments, ""),
+    ) {
+        (Ok(known), Ok(told)) if known == told => {}
+        (Err(_), Err(_)) => {}
+        (known, written) => {
+            return Err(format!("a DICOM SEG is written other than it was announced: {known:?}, {written:?}"));
+        }
+    }
     if back.labels == labels { Ok(true) } else { Err("its mask is read as another than it was written".to_owned()) }
 }
 

@@ -11,5 +11,6 @@ pub mod evaluate;
 pub mod parity;
 pub mod predict;
 pub mod quickstart;
+pub mod resample;
 pub mod review;
 pub mod shell;

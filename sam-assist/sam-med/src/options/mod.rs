@@ -16,7 +16,8 @@ pub use compute::ComputeOptions;
 pub use data::DataOptions;
 pub use model::ModelOptions;
 pub use output::OutputOptions;
-pub use scan::ScanOptions;
+pub use scan::{ScanOptions, Spacing};
+pub(crate) use scan::{read_scan, scan_config, spacing};
 pub use structures::StructureOptions;
 
 /// Parses the JSON config of an option.

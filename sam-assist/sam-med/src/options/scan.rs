@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use clap::Args;
 use sam_annotate::Output;
-use sam_data::{LabelVolume, Scan, nifti_files};
+use sam_data::{LabelVolume, Scan, ScanConfig, nifti_files};
 use sam_files::{LossyPath, OutputPlan};
 use serde::Serialize;
 
@@ -19,9 +19,12 @@ pub struct ScanOptions {
     /// The scan: .nii, .nii.gz, or a DICOM folder or multi-frame file
     #[arg(long, value_name = "PATH")]
     pub image: LossyPath,
-    /// Series Instance UID, if the folder has several DICOM series
-    #[arg(long, value_name = "UID")]
-    pub series: Option<String>,
+    /// DICOM series to read, by its UID; repeat it, or `all`, for a volume of several series
+    #[arg(long, value_name = "UID", value_delimiter = ',')]
+    pub series: Vec<String>,
+    /// Distances in mm of DICOM images without a position: X,Y,Z or one for all
+    #[arg(long, value_name = "MM", value_parser = spacing)]
+    pub spacing: Option<Spacing>,
     /// The mask to write: .nii or .nii.gz
     #[arg(long, value_name = "FILE")]
     pub out: LossyPath,
@@ -34,18 +37,36 @@ pub struct ScanOptions {
     pub outputs: OutputOptions,
 }
 
+/// Distances in mm between columns, between rows and between slices.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Spacing(pub [f64; 3]);
+
+/// Parses three distances, or one that holds for all axes.
+pub(crate) fn spacing(text: &str) -> std::result::Result<Spacing, String> {
+    let numbers: Option<Vec<f64>> = text.split(',').map(|number| number.trim().parse().ok()).collect();
+    let distances = match numbers.as_deref() {
+        Some(&[all]) => Some([all; 3]),
+        Some(&[x, y, z]) => Some([x, y, z]),
+        _ => None,
+    };
+    let is_distance = |distance: &f64| distance.is_finite() && *distance > 0.0;
+    let distances = distances.filter(|distances| distances.iter().all(is_distance));
+    distances.map(Spacing).ok_or_else(|| "expected one or three numbers of mm above 0, such as 0.3,0.3,1".to_owned())
+}
+
 impl ScanOptions {
-    /// Reads the scan. The console shows the number of files read of a series.
+    /// Reads the scan. The console shows the number of files read of a series, and then the notes on the scan.
     ///
     /// # Errors
-    /// If it cannot be read, or `--series` is given for a scan that is not DICOM. [`Failure::Stopped`].
+    /// If it cannot be read, `--series` or `--spacing` is given for a scan that is not DICOM, or `--seg` for one whose images a DICOM SEG
+    /// cannot refer to. [`Failure::Stopped`].
     pub fn read(&self, console: &Console) -> Result<Scan> {
-        let mut bars = ProgressBars::new(console);
-        let scan = Scan::open_observed(&self.image, self.series.as_deref(), &mut |progress| match progress.total {
-            1 => console.flow(),
-            _ => bars.show("files", progress),
-        });
-        Ok(scan?.ok_or(Failure::Stopped("nothing was written"))?)
+        let scan = read_scan(&self.image, &scan_config(&self.series, self.spacing), console)?;
+        if self.seg.is_some() {
+            scan.segmentation_notes()?.iter().for_each(|note| console.note(note));
+        }
+        Ok(scan)
     }
 
     /// Reads a label map on the scan's grid.
@@ -78,6 +99,28 @@ impl ScanOptions {
     }
 }
 
+/// How a scan is read, by the options `--series` and `--spacing`.
+pub(crate) fn scan_config(series: &[String], spacing: Option<Spacing>) -> ScanConfig {
+    let config = series.iter().fold(ScanConfig::default(), ScanConfig::with_series);
+    match spacing {
+        Some(Spacing(spacing)) => config.with_spacing(spacing),
+        None => config,
+    }
+}
+
+/// Reads a scan, and shows what the person must know about it.
+pub(crate) fn read_scan(path: &Path, config: &ScanConfig, console: &Console) -> Result<Scan> {
+    let mut bars = ProgressBars::new(console);
+    let scan = Scan::open_observed(path, config, &mut |progress| match progress.total {
+        1 => console.flow(),
+        _ => bars.show("files", progress),
+    });
+    let scan = scan?.ok_or(Failure::Stopped("nothing was written"))?;
+    bars.clear();
+    scan.notes().iter().for_each(|note| console.note(note));
+    Ok(scan)
+}
+
 #[cfg(test)]
 mod tests {
     use sam_data::PhantomConfig;
@@ -91,7 +134,8 @@ mod tests {
         let phantom = PhantomConfig::default().with_shape([12, 10, 4]).generate();
         sam_data::write_volume(&image, &phantom.volume)?;
         let (image, out) = (LossyPath::from(image), LossyPath::from(folder.path().join("mask.nii.gz")));
-        let options = ScanOptions { image, series: None, out, seg: None, outputs: OutputOptions::default() };
+        let outputs = OutputOptions::default();
+        let options = ScanOptions { image, series: Vec::new(), spacing: None, out, seg: None, outputs };
         let scan = options.read(&Console::plain())?;
         let check = |out: &str| -> Result<()> {
             let options = ScanOptions { out: folder.path().join(out).into(), ..options.clone() };
@@ -102,7 +146,22 @@ mod tests {
         assert!(error.contains("--out would overwrite --image"), "{error}");
         check("mask.nii.gz")?;
         assert!(check("mask.png").is_err());
-        assert!(ScanOptions { series: Some("1.2".to_owned()), ..options }.read(&Console::plain()).is_err());
+        assert!(ScanOptions { series: vec!["1.2".to_owned()], ..options.clone() }.read(&Console::plain()).is_err());
+        let spacing = Some(Spacing([1.0; 3]));
+        assert!(ScanOptions { spacing, ..options.clone() }.read(&Console::plain()).is_err());
+        let seg = Some(LossyPath::from(folder.path().join("mask.dcm")));
+        assert!(ScanOptions { seg, ..options }.read(&Console::plain()).is_err());
         Ok(())
+    }
+
+    #[test]
+    fn distances_are_one_or_three_positive_numbers() {
+        assert_eq!(spacing("0.5"), Ok(Spacing([0.5; 3])));
+        assert_eq!(spacing("0.5, 0.25,3"), Ok(Spacing([0.5, 0.25, 3.0])));
+        for text in ["", "0", "-1", "1,2", "1,2,3,4", "1,x,3", "nan", "inf,1,1"] {
+            assert!(spacing(text).is_err(), "{text}");
+        }
+        // The form in which a record keeps it, and --config gives it back.
+        assert_eq!(serde_json::to_string(&Spacing([0.5, 0.25, 3.0])).ok().as_deref(), Some("[0.5,0.25,3.0]"));
     }
 }
