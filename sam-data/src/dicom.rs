@@ -10,6 +10,7 @@ mod codestream;
 mod element;
 mod file;
 mod frame;
+mod note;
 mod pixel_format;
 mod pixels;
 mod segmentation;
@@ -29,8 +30,9 @@ use self::{
     frame::{Frame, Header},
     stacking::Stacking,
 };
-use crate::{DataError, DicomError, Grid, LayoutError, SeriesSummary, Volume, files::files_below};
+use crate::{DataError, DicomError, Grid, LayoutError, ScanConfig, SeriesSummary, Volume, files::files_below};
 
+pub use note::DicomNote;
 pub use segmentation::{Segment, check_segmentation_output, write_segmentation};
 
 /// The images of each series, by Series Instance UID: their files and headers.
@@ -50,11 +52,17 @@ pub struct DicomSeries {
     pub modality: String,
     /// The frame of each slice, in the volume's order.
     slices: Vec<Frame>,
+    notes: Vec<DicomNote>,
     /// The first slice's file without pixels; it holds the attributes of patient and study.
     first: Box<DefaultDicomObject>,
 }
 
 impl DicomSeries {
+    /// What the person must know about how the series was read.
+    pub fn notes(&self) -> &[DicomNote] {
+        &self.notes
+    }
+
     /// The files of the series in slice order, each once.
     pub fn files(&self) -> Vec<PathBuf> {
         let mut seen = BTreeSet::new();
@@ -77,25 +85,26 @@ impl DicomSeries {
 /// position or rotated against each other, or pixels cannot be decoded.
 #[expect(clippy::missing_panics_doc, reason = "an observer that ignores progress stops nothing")]
 pub fn read_dicom(folder: impl AsRef<Path>, series: Option<&str>) -> Result<(Volume, DicomSeries), DataError> {
-    let read = read_dicom_observed(folder, series, &mut ignore_progress())?;
+    let config = ScanConfig { series: series.map(str::to_owned).into_iter().collect(), ..ScanConfig::default() };
+    let read = read_dicom_observed(folder, &config, &mut ignore_progress())?;
     Ok(read.expect("it ignores progress, so it stops nothing"))
 }
 
-/// Reads a DICOM series like [`read_dicom`] and reports progress. The observer is called with [`Stage::Read`] after each file's header, and
+/// Reads a DICOM series like [`read_dicom`], as the config says, and reports progress. The observer is called with [`Stage::Read`] after each file's header, and
 /// again after its pixels. Returns `None` if the observer stopped the call before the last file.
 ///
 /// # Errors
 /// As [`read_dicom`].
 pub fn read_dicom_observed(
     folder: impl AsRef<Path>,
-    series: Option<&str>,
+    config: &ScanConfig,
     observer: &mut Observer<'_>,
 ) -> Result<Option<(Volume, DicomSeries)>, DataError> {
     let folder = folder.as_ref();
     let files = if folder.is_file() { vec![folder.to_path_buf()] } else { files_below(folder)? };
     let mut steps = Steps { observer, done: 0, total: 2 * files.len() };
     let Some(found) = headers(files, &mut steps)? else { return Ok(None) };
-    let mut images = choose(folder, found, series)?;
+    let mut images = choose(folder, found, config.series.first().map(String::as_str))?;
     // The pixels of other series' files are not read.
     steps.done = steps.total - images.len();
     let mut frames = Vec::new();
@@ -113,6 +122,7 @@ pub fn read_dicom_observed(
         description: header.description,
         modality: header.modality,
         slices: frames,
+        notes: Vec::new(),
         first: Box::new(header.object),
     };
     Ok(Some((Volume { voxels, grid, header: None }, series)))

@@ -49,6 +49,7 @@ mod labels;
 mod matlab;
 mod named;
 mod nifti;
+mod note;
 mod phantom;
 mod resample;
 mod scan;
@@ -63,7 +64,9 @@ pub use dataset::{
     Collection, Dataset, KnownSet, LeftOut, Preprocessing, Provenance, Sourced, SplitUnit, open_dataset,
 };
 #[cfg(feature = "dicom")]
-pub use dicom::{DicomSeries, Segment, check_segmentation_output, read_dicom, read_dicom_observed, write_segmentation};
+pub use dicom::{
+    DicomNote, DicomSeries, Segment, check_segmentation_output, read_dicom, read_dicom_observed, write_segmentation,
+};
 pub use error::{
     DataError, GridError, ImageError, LabelTableError, LayoutError, MatlabError, ResampleError, WindowError,
 };
@@ -78,10 +81,11 @@ pub use nifti::{
     NonFinite, ReadOptions, VolumeReader, check_output, nifti_files, read_labels, read_volume, read_volume_with,
     write_labels, write_labels_on, write_volume,
 };
+pub use note::ScanNote;
 pub use phantom::{Phantom, PhantomConfig, PhantomKind};
 pub use sam_files;
 pub use sam_prompt;
-pub use scan::{Scan, ScanIdentity};
+pub use scan::{Scan, ScanConfig, ScanIdentity};
 pub use slice::{SliceAxis, SlicePlane};
 pub use split::{CaseId, Fold, Split};
 pub use stack::{Slice, Stack};

@@ -1,5 +1,7 @@
 //! One scan, NIfTI or DICOM: reading its voxels, and writing label maps on its grid.
 
+mod config;
+
 use std::{
     fs::File,
     io::Read,
@@ -13,7 +15,8 @@ use sam_files::Sha256Id;
 use sam_prompt::progress::{Observer, Progress, Stage, ignore_progress};
 use serde::{Deserialize, Serialize};
 
-use crate::{DataError, Grid, LabelVolume, Volume, nifti_files, read_labels, read_volume, write_labels};
+pub use self::config::ScanConfig;
+use crate::{DataError, Grid, LabelVolume, ScanNote, Volume, nifti_files, read_labels, read_volume, write_labels};
 #[cfg(feature = "dicom")]
 use crate::{DicomSeries, Segment, read_dicom_observed, write_segmentation};
 
@@ -51,6 +54,7 @@ pub struct Scan {
     path: PathBuf,
     in_memory: bool,
     volume: Arc<Volume>,
+    notes: Vec<ScanNote>,
     #[cfg(feature = "dicom")]
     series: Option<Arc<DicomSeries>>,
 }
@@ -66,25 +70,26 @@ impl Scan {
     /// [`DataError::WithoutDicom`] for DICOM without the feature `dicom`.
     #[expect(clippy::missing_panics_doc, reason = "an observer that ignores progress stops nothing")]
     pub fn open(path: impl AsRef<Path>, series: Option<&str>) -> Result<Self, DataError> {
-        let scan = Self::open_observed(path, series, &mut ignore_progress())?;
+        let config = ScanConfig { series: series.map(str::to_owned).into_iter().collect(), ..ScanConfig::default() };
+        let scan = Self::open_observed(path, &config, &mut ignore_progress())?;
         Ok(scan.expect("it ignores progress, so it stops nothing"))
     }
 
-    /// Reads a scan like [`Scan::open`] and reports progress. The observer is called with [`Stage::Read`]: twice for each file of a DICOM
+    /// Reads a scan like [`Scan::open`], as the config says, and reports progress. The observer is called with [`Stage::Read`]: twice for each file of a DICOM
     /// series, once for NIfTI. Returns `None` if the observer stopped the call before the last file.
     ///
     /// # Errors
     /// As [`Scan::open`].
     pub fn open_observed(
         path: impl AsRef<Path>,
-        series: Option<&str>,
+        config: &ScanConfig,
         observer: &mut Observer<'_>,
     ) -> Result<Option<Self>, DataError> {
         let (path, begun) = (path.as_ref(), Instant::now());
         let scan = if is_dicom(path) {
-            let Some(scan) = Self::open_dicom(path, series, observer)? else { return Ok(None) };
+            let Some(scan) = Self::open_dicom(path, config, observer)? else { return Ok(None) };
             scan
-        } else if series.is_some() {
+        } else if !config.series.is_empty() {
             let purpose = "a series of it was chosen";
             return Err(DataError::NotDicom { path: path.to_path_buf(), purpose });
         } else {
@@ -106,23 +111,25 @@ impl Scan {
             path: name.as_ref().to_path_buf(),
             in_memory: true,
             volume: volume.into(),
+            notes: Vec::new(),
             #[cfg(feature = "dicom")]
             series: None,
         }
     }
 
     #[cfg(feature = "dicom")]
-    fn open_dicom(path: &Path, series: Option<&str>, observer: &mut Observer<'_>) -> Result<Option<Self>, DataError> {
-        let read = read_dicom_observed(path, series, observer)?;
+    fn open_dicom(path: &Path, config: &ScanConfig, observer: &mut Observer<'_>) -> Result<Option<Self>, DataError> {
+        let read = read_dicom_observed(path, config, observer)?;
         Ok(read.map(|(volume, series)| Self {
             in_memory: false,
+            notes: series.notes().iter().cloned().map(ScanNote::Dicom).collect(),
             series: Some(Arc::new(series)),
             ..Self::in_memory(path, volume)
         }))
     }
 
     #[cfg(not(feature = "dicom"))]
-    fn open_dicom(path: &Path, _: Option<&str>, _: &mut Observer<'_>) -> Result<Option<Self>, DataError> {
+    fn open_dicom(path: &Path, _: &ScanConfig, _: &mut Observer<'_>) -> Result<Option<Self>, DataError> {
         Err(DataError::WithoutDicom { path: path.to_path_buf() })
     }
 
@@ -144,6 +151,11 @@ impl Scan {
     /// The grid of the scan.
     pub fn grid(&self) -> &Grid {
         &self.volume.grid
+    }
+
+    /// What the person must know about how the scan was read.
+    pub fn notes(&self) -> &[ScanNote] {
+        &self.notes
     }
 
     /// The DICOM series; `None` for NIfTI.

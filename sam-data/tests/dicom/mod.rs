@@ -11,7 +11,7 @@ use std::{fs, ops::ControlFlow};
 use dicom_core::{VR, header::Header as _};
 use dicom_dictionary_std::{tags, uids};
 use ndarray::Array3;
-use sam_data::{Grid, Scan, Volume, read_dicom, read_labels, write_labels};
+use sam_data::{Grid, Scan, ScanConfig, Volume, read_dicom, read_labels, write_labels};
 use sam_prompt::progress::{Progress, Stage};
 
 use written::{ORIGIN, SERIES, SHAPE, SPACING, decimals, number, stored, words};
@@ -144,7 +144,7 @@ fn reading_is_observed_file_by_file_and_stops_at_once() {
     let folder = written::folder_of(&written::slices());
     let open = |stop_after: usize| {
         let mut seen = Vec::new();
-        let scan = Scan::open_observed(folder.path(), None, &mut |progress: &Progress| {
+        let scan = Scan::open_observed(folder.path(), &ScanConfig::default(), &mut |progress: &Progress| {
             seen.push((progress.stage, progress.done, progress.total));
             if progress.done == stop_after { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 use sam_annotate::Output;
-use sam_data::{LabelVolume, Scan};
+use sam_data::{LabelVolume, Scan, ScanConfig};
 use serde::Serialize;
 
 use crate::{console::Console, exit::Failure, progress::ProgressBars};
@@ -17,9 +17,9 @@ pub struct ScanOptions {
     /// The scan: .nii, .nii.gz, or a DICOM folder or multi-frame file
     #[arg(long, value_name = "PATH")]
     pub image: PathBuf,
-    /// Series Instance UID, if the folder has several DICOM series
-    #[arg(long, value_name = "UID")]
-    pub series: Option<String>,
+    /// Series Instance UID, if the folder has several DICOM series; repeated, they make one volume
+    #[arg(long, value_name = "UID", value_delimiter = ',')]
+    pub series: Vec<String>,
     /// The mask to write: .nii or .nii.gz
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
@@ -29,17 +29,21 @@ pub struct ScanOptions {
 }
 
 impl ScanOptions {
-    /// Reads the scan. The console shows the number of files read of a series.
+    /// Reads the scan. The console shows the number of files read of a series, and then the notes on the scan.
     ///
     /// # Errors
     /// If it cannot be read, or `--series` is given for a scan that is not DICOM. [`Failure::Stopped`].
     pub fn read(&self, console: &Console) -> Result<Scan> {
+        let config = self.series.iter().fold(ScanConfig::default(), |config, uid| config.with_series(uid));
         let mut bars = ProgressBars::new(console);
-        let scan = Scan::open_observed(&self.image, self.series.as_deref(), &mut |progress| match progress.total {
+        let scan = Scan::open_observed(&self.image, &config, &mut |progress| match progress.total {
             1 => console.flow(),
             _ => bars.show("files", progress),
         });
-        Ok(scan?.ok_or(Failure::Stopped("nothing was written"))?)
+        let scan = scan?.ok_or(Failure::Stopped("nothing was written"))?;
+        bars.clear();
+        scan.notes().iter().for_each(|note| console.note(note));
+        Ok(scan)
     }
 
     /// Reads a label map on the scan's grid.
@@ -91,14 +95,14 @@ mod tests {
         let image = folder.path().join("scan.nii.gz");
         let phantom = PhantomConfig::default().with_shape([12, 10, 4]).generate();
         sam_data::write_volume(&image, &phantom.volume)?;
-        let options = ScanOptions { image, series: None, out: PathBuf::new(), seg: None };
+        let options = ScanOptions { image, series: Vec::new(), out: PathBuf::new(), seg: None };
         let scan = options.read(&Console::plain())?;
         let check = |out: PathBuf| ScanOptions { out, ..options.clone() }.output(&scan, &[]);
         let error = check(folder.path().join("./scan.nii.gz")).expect_err("it is the scan").to_string();
         assert!(error.contains("--out would overwrite --image"), "{error}");
         check(folder.path().join("mask.nii.gz"))?;
         assert!(check(folder.path().join("mask.png")).is_err());
-        assert!(ScanOptions { series: Some("1.2".to_owned()), ..options }.read(&Console::plain()).is_err());
+        assert!(ScanOptions { series: vec!["1.2".to_owned()], ..options }.read(&Console::plain()).is_err());
         Ok(())
     }
 }
