@@ -67,7 +67,8 @@ fn argument<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
 /// Reads the options of the file.
 fn read(path: &Path, command: &str) -> Result<Map<String, Value>> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the config file {shown}"))?;
+    let read = sam_files::read_text(path).map_err(|error| error.source);
+    let text = read.with_context(|| format!("cannot read the config file {shown}"))?;
     let value: Value = serde_json::from_str(&text).with_context(|| format!("the config file {shown} is not JSON"))?;
     let Value::Object(mut record) = value else { bail!("the config file {shown} is not a JSON object of options") };
     match record.remove("command") {

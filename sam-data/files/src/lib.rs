@@ -8,6 +8,7 @@ mod lines;
 mod lock;
 mod sanitize;
 mod seal;
+mod text;
 
 pub use atomic::{UNFINISHED, check_folder, check_writable, is_unfinished, sync_folder, write_atomic};
 pub use error::{OpenLinesError, ReadError, WriteError};
@@ -16,3 +17,4 @@ pub use lines::AppendLines;
 pub use lock::FileLock;
 pub use sanitize::sanitize;
 pub use seal::{SealError, seal, seal_with, unseal, unseal_checked};
+pub use text::{MAX_TEXT, read_text, without_mark};
