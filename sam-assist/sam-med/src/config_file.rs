@@ -21,6 +21,9 @@ use crate::exit::Failure;
 /// Options that act on a session once: they are not part of a configuration.
 const ACTIONS: [&str; 6] = ["accept", "reject", "undo", "anew", "replay", "config"];
 
+/// Fields that hold an index, counted from 0, and the options whose value is counted from 1.
+const INDICES: [(&str, &str); 1] = [("volume-index", "volume")];
+
 /// Inserts the options of the config file into the command line; unchanged if there is no config file.
 ///
 /// # Errors
@@ -58,6 +61,16 @@ fn given(command: &Command, words: &[OsString]) -> BTreeSet<String> {
     let names = words.filter_map(|word| Some(word.strip_prefix("--")?.split('=').next()?.to_owned()));
     // clap does not accept abbreviations, so any other word is a value or an error.
     names.filter(|name| argument(command, name).is_some()).collect()
+}
+
+/// A field as the option of the command line: an index becomes a number that is counted from 1.
+fn counted(name: &str, value: &Value) -> (String, Value) {
+    let option = INDICES.iter().find(|(index, _)| *index == name);
+    match (option, value.as_u64()) {
+        (Some((_, option)), Some(index)) => ((*option).to_owned(), index.saturating_add(1).into()),
+        (Some((_, option)), None) => ((*option).to_owned(), value.clone()),
+        (None, _) => (name.to_owned(), value.clone()),
+    }
 }
 
 fn argument<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
@@ -99,13 +112,13 @@ impl Expansion<'_> {
     fn words(&self, options: &Map<String, Value>) -> Result<Vec<OsString>> {
         let mut words = Vec::new();
         for (name, value) in options {
-            let name = name.replace('_', "-");
-            match (argument(self.command, &name), value) {
+            let (name, value) = &counted(&name.replace('_', "-"), value);
+            match (argument(self.command, name), value) {
                 // A group of options, which may have the same name as an option.
                 (_, Value::Object(group)) => words.extend(self.words(group)?),
-                _ if ACTIONS.contains(&&*name) => {}
+                _ if ACTIONS.contains(&name.as_str()) => {}
                 (Some(argument), value) if !self.is_overridden(argument) => {
-                    words.extend(self.option(argument, &name, value)?);
+                    words.extend(self.option(argument, name, value)?);
                 }
                 (None, value) if !value.is_null() => {
                     let (path, command) = (self.path.display(), self.command.get_name());
@@ -224,6 +237,16 @@ mod tests {
         ] {
             assert_eq!(expanded(&file, &[])?, ["--annotations=c.nii", "--image=a.nii", "--out=b.nii"], "{file}");
         }
+        Ok(())
+    }
+
+    #[test]
+    fn an_index_becomes_a_number_that_is_counted_from_1() -> Result<()> {
+        let record = r#"{"options": {"image": "a.nii", "out": "b.nii", "annotations": "c.nii", "volume_index": 0, "nan": -7.5}}"#;
+        let expected = ["--annotations=c.nii", "--image=a.nii", "--nan=-7.5", "--out=b.nii", "--volume=1"];
+        assert_eq!(expanded(record, &[])?, expected);
+        let without = r#"{"image": "a.nii", "out": "b.nii", "annotations": "c.nii", "volume_index": null}"#;
+        assert_eq!(expanded(without, &[])?, ["--annotations=c.nii", "--image=a.nii", "--out=b.nii"]);
         Ok(())
     }
 

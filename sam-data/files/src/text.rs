@@ -35,7 +35,9 @@ fn read(path: &Path, most: u64) -> io::Result<String> {
     let mut bytes = Vec::new();
     File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
-        return Err(refuse(format!("it has more than {most} bytes, too many for a text; check that it is the right file")));
+        return Err(refuse(format!(
+            "it has more than {most} bytes, too many for a text; check that it is the right file"
+        )));
     }
     if UTF16_MARKS.iter().any(|mark| bytes.starts_with(mark)) {
         return Err(refuse("it is text in UTF-16; save it as UTF-8".to_owned()));
@@ -71,7 +73,9 @@ mod tests {
     fn what_is_no_text_is_refused_by_name() -> Result<(), Box<dyn std::error::Error>> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("labels.json");
-        for (bytes, word) in [(&b"{\"1\": \"f\xfcr\"}"[..], "byte 8"), (b"\xff\xfe{\0}\0", "UTF-16"), (b"\xfe\xff\0{", "UTF-16")] {
+        for (bytes, word) in
+            [(&b"{\"1\": \"f\xfcr\"}"[..], "byte 8"), (b"\xff\xfe{\0}\0", "UTF-16"), (b"\xfe\xff\0{", "UTF-16")]
+        {
             std::fs::write(&path, bytes)?;
             let refused = read_text(&path).expect_err("no UTF-8");
             assert!(refused.to_string().contains("labels.json"), "{refused}");

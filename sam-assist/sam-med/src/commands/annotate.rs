@@ -75,7 +75,7 @@ pub(super) fn annotate(options: &Options, console: &Console) -> Result<AnnotateR
         cards::check_output(path)?;
     }
     let annotations = options.annotations.as_deref();
-    let labels = annotations.map(|path| ScanOptions::read_labels(&scan, path)).transpose()?;
+    let labels = annotations.map(|path| ScanOptions::read_labels(&scan, path, console)).transpose()?;
     let model = &options.compute.model;
     let weights = model.locate(console)?;
     model.backend.run(AnnotateJob { options, console, scan, output, labels, weights: &weights })

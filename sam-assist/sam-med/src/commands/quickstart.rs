@@ -20,7 +20,14 @@ use sam_experiments::{
 use sam_prompt::{PromptKind, SliceSelection};
 use serde::Serialize;
 
-use crate::{backend::Job, console::Console, options::ModelOptions, progress::ExperimentBars, record};
+use crate::{
+    backend::Job,
+    console::Console,
+    exit::Failure,
+    options::{ModelOptions, ScanOptions, VoxelOptions},
+    progress::ExperimentBars,
+    record,
+};
 
 /// Learn a structure of a synthetic scan from two outlined slices, and segment the rest.
 #[derive(Debug, Clone, Args, Serialize)]
@@ -40,6 +47,9 @@ pub struct Options {
     /// Its label map
     #[arg(long, value_name = "FILE", requires = "image")]
     labels: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    voxels: VoxelOptions,
     /// Name of a structure (liver, spleen, right kidney, ...) or a label value
     #[arg(long, default_value = "spleen")]
     structure: String,
@@ -74,7 +84,7 @@ struct Known {
 /// If the scan or the weights cannot be read, the structure is on too few slices, or the results cannot be written.
 /// [`sam_experiments::ExperimentError::Stopped`].
 pub fn run(options: &Options, console: &Console) -> Result<()> {
-    let Known { name, volume, labels, table } = options.known()?;
+    let Known { name, volume, labels, table } = options.known(console)?;
     let weights = options.model.locate(console)?;
     record::create_folder(&options.out)?;
     let quickstart = Quickstart {
@@ -121,14 +131,16 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
 
 impl Options {
     /// The user's scan, or a synthetic one.
-    fn known(&self) -> Result<Known> {
+    fn known(&self, console: &Console) -> Result<Known> {
         let (Some(image), Some(path)) = (&self.image, &self.labels) else {
             let phantom = PhantomConfig::default().with_seed(self.seed).generate();
             let (volume, labels, table) = (Arc::new(phantom.volume), phantom.labels, phantom.table);
             return Ok(Known { name: "synthetic abdomen", volume, labels, table });
         };
-        let scan = Scan::open(image, None)?;
-        let labels = scan.read_labels(path)?;
+        let scan = Scan::open_observed(image, &self.voxels.config(), &mut |_| console.flow())?;
+        let scan = scan.ok_or(Failure::Stopped("nothing was written"))?;
+        scan.notes().iter().for_each(|note| console.note(note));
+        let labels = ScanOptions::read_labels(&scan, path, console)?;
         // A file with structure names may be next to the label map.
         let names = path.with_file_name("labels.json");
         let table = if names.is_file() { LabelTable::read(&names)? } else { LabelTable::default() };

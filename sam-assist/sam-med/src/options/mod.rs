@@ -14,7 +14,7 @@ pub use annotate::{AutoOptions, LearningOptions, SessionOptions};
 pub use compute::ComputeOptions;
 pub use data::DataOptions;
 pub use model::ModelOptions;
-pub use scan::ScanOptions;
+pub use scan::{ScanOptions, VoxelOptions};
 pub use structures::StructureOptions;
 
 /// Parses the JSON config of an option.
