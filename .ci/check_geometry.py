@@ -1,9 +1,10 @@
 """Checks with nibabel and SimpleITK that masks and resampled scans lie where their scans lie.
 
-Usage: check_geometry.py THRESHOLD RESAMPLE
+Usage: check_geometry.py THRESHOLD RESAMPLE LABELS
 
-Both are programs: the examples `threshold` and `resample` of sam-data. Scans are made here: 48 orientations, oblique axes, every type in
-both byte orders and versions, with scaling and extensions, one of several volumes, as .nii, .nii.gz and pairs of .hdr and .img.
+All are programs: the examples `threshold`, `resample` and `labels` of sam-data. Scans are made here: 48 orientations, oblique axes, every type in
+both byte orders and versions, with scaling and extensions, one of several volumes, as .nii, .nii.gz and pairs of .hdr and .img. Label maps are saved as other tools save them: reoriented, cropped,
+by ITK on a scan whose sform and qform differ or that is slightly sheared, in micrometres.
 """
 
 import itertools
@@ -169,8 +170,73 @@ def check_resampling(program, folder):
         print(f"{result.name}: at most {apart:.1e} away from SimpleITK's linear filter, of noise of 10")
 
 
+def by_itk(scan, folder, labels):
+    """A label map that ITK saves for a scan, as ITK-SNAP and 3D Slicer do."""
+    image = SimpleITK.GetImageFromArray(labels.T)
+    image.CopyInformation(SimpleITK.ReadImage(str(scan)))
+    path = folder / "by_itk.nii.gz"
+    SimpleITK.WriteImage(image, str(path))
+    return path
+
+
+def label_maps(folder):
+    """A scan, its labels, a label map of it, and a word of the note that is expected, or None."""
+    where = affine(turned([0.3, -0.4, 0.2]))
+    labels = random.integers(1, 200, SHAPE).astype("uint8")
+    scan = save(folder / "labelled.nii.gz", where)
+    image = nibabel.Nifti1Image(labels, where)
+    yield scan, labels, by_itk(scan, folder, labels), None
+    path = folder / "map.nii.gz"
+    for number, codes in enumerate(["LPS", "SAR", "PIL", "RSA"]):
+        target = nibabel.orientations.axcodes2ornt(codes)
+        turn = nibabel.orientations.ornt_transform(nibabel.orientations.io_orientation(where), target)
+        other = image.as_reoriented(turn)
+        part, expected = numpy.zeros_like(labels), labels
+        if number % 2:
+            other = other.slicer[1:4, 2:, :3]
+            # Every label is another place's, so the part is found by the positions of its voxels.
+            inverse = numpy.linalg.inv(where) @ other.affine
+            for index in itertools.product(*map(range, other.shape)):
+                place = tuple(numpy.rint((inverse @ [*index, 1])[:3]).astype(int))
+                part[place] = labels[place]
+            expected = part
+        nibabel.save(other, path)
+        yield scan, expected, path, "turned"
+    both = save(folder / "two_forms.nii.gz", where)
+    # Only the sform moves.
+    moved = nibabel.load(both)
+    moved.set_sform(affine(turned([0.1, 0.2, -0.2])), 2)
+    moved.set_qform(where, 1)
+    nibabel.save(moved, both)
+    on_qform = nibabel.Nifti1Image(labels, where)
+    nibabel.save(on_qform, path)
+    yield both, labels, path, "qform"
+    shear = numpy.eye(4)
+    shear[1, 2] = 0.002
+    sheared = save(folder / "sheared.nii.gz", where @ shear)
+    yield sheared, labels, by_itk(sheared, folder, labels), None
+    small = save(folder / "micrometres.nii.gz", affine(spacing=(25, 25, 60), origin=(-100, 50, 0)))
+    in_micrometres = nibabel.load(small)
+    in_micrometres.header.set_xyzt_units("micron")
+    nibabel.save(in_micrometres, small)
+    yield small, labels, by_itk(small, folder, labels), None
+
+
+def check_label_maps(program, folder):
+    """Label maps of other tools come back voxel by voxel, on the scan's own grid."""
+    count, out = 0, folder / "fitted.nii.gz"
+    for scan, labels, path, word in label_maps(folder):
+        said = subprocess.run([program, scan, path, out], check=True, capture_output=True, text=True).stdout
+        fitted = nibabel.load(out)
+        assert numpy.array_equal(numpy.asarray(fitted.dataobj), labels), f"{path.name} for {scan.name}: labels moved"
+        assert numpy.array_equal(fitted.affine, nibabel.load(scan).affine), f"{path.name} for {scan.name}: another grid"
+        assert word is None or word in said, f"{path.name} for {scan.name}: no word of {word!r}, but {said!r}"
+        count += 1
+    print(f"{count} label maps of nibabel and ITK are put into their place")
+
+
 if __name__ == "__main__":
-    threshold, resample = sys.argv[1:]
+    threshold, resample, labels = sys.argv[1:]
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
@@ -189,3 +255,4 @@ if __name__ == "__main__":
             sys.exit(f"{failed} of {len(paths)} masks are not where their scans are")
         print(f"{len(paths)} masks have grid, header and voxel order of their scans, by nibabel and SimpleITK")
         check_resampling(resample, folder)
+        check_label_maps(labels, folder)

@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn threshold(scan: &Path, intensity: f32, mask: &Path) -> Result<f64, DataError> {
     let mut reader = match VolumeReader::open(scan) {
         Err(DataError::SeveralVolumes { found, .. }) => {
-            VolumeReader::open_with(scan, &ReadOptions::default().with_time(found - 1))
+            VolumeReader::open_with(scan, &ReadOptions::default().with_volume_index(found - 1))
         }
         outcome => outcome,
     }?;

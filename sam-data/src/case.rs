@@ -5,14 +5,9 @@ use std::path::{Path, PathBuf};
 use ndarray::{Array2, Array3};
 
 use crate::{
-    DataError, ImageError, LabelVolume, PhantomKind, SliceAxis, Stack, Volume, Window, image::read_silhouette,
-    read_image, read_labels, read_mask, read_volume,
+    DataError, ImageError, LabelVolume, NonFinite, PhantomKind, ReadOptions, SliceAxis, Stack, Volume, Window,
+    image::read_silhouette, nifti::read_labels_on, note, read_image, read_labels, read_mask, read_volume_with,
 };
-
-/// Largest distance between the grids of an image and its mask, in mm.
-///
-/// Tools round affines when they write them. A rotation stored as a 32-bit quaternion can have an error of 0.0005.
-const GRID_TOLERANCE_MM: f64 = 0.1;
 
 /// One scan or image with its mask, not read yet.
 #[derive(Debug, Clone)]
@@ -83,7 +78,7 @@ impl Case {
     /// Reads the case from its files, or generates it if it is a phantom.
     ///
     /// # Errors
-    /// The errors of reading the files; [`DataError::Grid`] if the grids of image and label map differ; [`DataError::Image`] if image and
+    /// The errors of reading the files; [`DataError::Grid`] if the label map's voxels do not lie on those of the image; [`DataError::Image`] if image and
     /// mask differ in size.
     pub fn load(&self) -> Result<LoadedCase, DataError> {
         match &self.source {
@@ -137,15 +132,16 @@ impl CaseFiles {
     }
 
     fn load_volume(&self) -> Result<LoadedCase, DataError> {
-        let volume = read_volume(&self.image)?;
+        let options = ReadOptions::default().with_non_finite(NonFinite::Lowest);
+        let volume = read_volume_with(&self.image, &options)?;
         let read = |path: &PathBuf| {
+            if self.compare_affines {
+                let (labels, notes) = read_labels_on(path, &volume, &self.image)?;
+                note::log(&notes);
+                return Ok(labels.labels);
+            }
             let labels = read_labels(path)?;
-            let agreement = if self.compare_affines {
-                volume.grid.compare(&labels.grid, GRID_TOLERANCE_MM)
-            } else {
-                volume.grid.compare_shape(&labels.grid)
-            };
-            agreement.map_err(|mismatch| DataError::Grid {
+            volume.grid.compare_shape(&labels.grid).map_err(|mismatch| DataError::Grid {
                 mask: path.clone(),
                 image: self.image.clone(),
                 mismatch: Box::new(mismatch),

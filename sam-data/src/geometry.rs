@@ -9,8 +9,9 @@ use crate::GridError;
 
 /// Smallest share of a right-angled voxel's volume that a voxel must have. Below it, the axes are in one plane, except for rounding errors.
 const FLATTEST: f64 = 1e-6;
-/// Largest distance between the grids of a scan and its label map, in mm, because editors round affines.
-const TOLERANCE_MM: f64 = 0.01;
+/// Largest distance between the voxels of a scan and of its label map, as a share of the voxel's side. Tools round affines and make axes
+/// orthogonal, and how much that moves a voxel depends on its size.
+pub(crate) const TOLERANCE: f64 = 0.1;
 
 /// A voxel grid in space.
 ///
@@ -116,15 +117,21 @@ impl Grid {
         (0..3).find(|&axis| (0..3).all(|other| other == axis || spacing[axis] > 1.01 * spacing[other]))
     }
 
-    /// Checks that a label map's grid is the same as this one, with a tolerance of 0.01 mm, because editors round affines.
+    /// Checks that a label map's grid is the same as this one: no corner voxel is moved by more than a tenth of the voxel's side along any
+    /// axis. Tools round affines, and make axes orthogonal that are not quite so.
     ///
     /// # Errors
-    /// As [`Grid::compare`].
+    /// [`GridMismatch`] with the field that moves the corners most.
     pub fn check_same(&self, other: &Self) -> Result<(), GridMismatch> {
-        self.compare(other, TOLERANCE_MM)
+        self.compare_shape(other)?;
+        let apart = |corner: [f64; 3]| {
+            let found = self.index(other.world(corner));
+            found.map_or(f64::INFINITY, |found| largest([0, 1, 2].map(|axis| found[axis] - corner[axis])))
+        };
+        if largest(self.corners().map(apart)) <= TOLERANCE { Ok(()) } else { Err(self.mismatch(other)) }
     }
 
-    /// Checks that another grid is the same, within a tolerance.
+    /// Checks that another grid is the same, within a tolerance in mm.
     ///
     /// The grids' corner voxels are compared by position, in mm. So rounding in an affine's eighth digit does not matter.
     ///
@@ -132,11 +139,14 @@ impl Grid {
     /// [`GridMismatch`] if a corner moves by more than `tolerance_mm`. It names the field that moves the corners most.
     pub fn compare(&self, other: &Self, tolerance_mm: f64) -> Result<(), GridMismatch> {
         self.compare_shape(other)?;
+        let mismatch = self.mismatch(other);
+        if mismatch.displacement <= tolerance_mm { Ok(()) } else { Err(mismatch) }
+    }
+
+    /// How another grid of the same shape differs.
+    pub(crate) fn mismatch(&self, other: &Self) -> GridMismatch {
         let apart = |corner| distance(self.world(corner), other.world(corner));
         let displacement = largest(self.corners().map(apart));
-        if displacement <= tolerance_mm {
-            return Ok(());
-        }
         let (ours, theirs) = (self.spacing(), other.spacing());
         let reach = |axis: usize| self.shape[axis].saturating_sub(1) as f64;
         let turned = |axis: usize| distance(self.direction(axis), other.direction(axis)) * ours[axis].max(theirs[axis]);
@@ -154,7 +164,7 @@ impl Grid {
             }
             _ => format!("{} mm", list(grid.world([0.0; 3]))),
         };
-        Err(GridMismatch { field: worst, expected: say(self), found: say(other), displacement })
+        GridMismatch { field: worst, expected: say(self), found: say(other), displacement }
     }
 
     /// Checks that another grid has the same shape. Positions are not compared.
@@ -187,7 +197,7 @@ impl Grid {
     }
 
     /// Indices of the eight corner voxels.
-    fn corners(&self) -> [[f64; 3]; 8] {
+    pub(crate) fn corners(&self) -> [[f64; 3]; 8] {
         std::array::from_fn(|corner| {
             std::array::from_fn(
                 |axis| if corner >> axis & 1 == 1 { self.shape[axis].saturating_sub(1) as f64 } else { 0.0 },
@@ -213,11 +223,11 @@ fn distance(a: [f64; 3], b: [f64; 3]) -> f64 {
 }
 
 /// The largest value; NaN if any value is NaN.
-fn largest<const N: usize>(values: [f64; N]) -> f64 {
+pub(crate) fn largest<const N: usize>(values: [f64; N]) -> f64 {
     values.into_iter().map(f64::abs).max_by(f64::total_cmp).unwrap_or(0.0)
 }
 
-fn list(values: [f64; 3]) -> String {
+pub(crate) fn list(values: [f64; 3]) -> String {
     format!("[{:.4}, {:.4}, {:.4}]", values[0], values[1], values[2])
 }
 
@@ -314,6 +324,29 @@ mod tests {
     #[should_panic(expected = "expected at least one voxel along each axis, found a shape of [0, 1, 1]")]
     fn a_wrong_grid_panics_with_its_reason() {
         Grid::new([0, 1, 1], diagonal(1.0, 1.0, 1.0).affine);
+    }
+
+    #[test]
+    fn the_same_grid_is_a_matter_of_the_voxels_size() {
+        for size in [0.001, 1.0, 100.0] {
+            let grid = diagonal(size, size, 3.0 * size);
+            let moved = |axis: usize, share: f64| {
+                let mut moved = grid.clone();
+                moved.affine[axis][3] += share * grid.spacing()[axis];
+                grid.check_same(&moved)
+            };
+            assert!(moved(0, 0.09).is_ok() && moved(2, -0.09).is_ok());
+            assert_eq!(moved(0, 0.11).expect_err("too far").field, GridField::Origin);
+            assert_eq!(moved(2, -0.11).expect_err("too far").field, GridField::Origin);
+            // 9 voxels of 1.02 are 0.18 further than 9 of 1.
+            assert_eq!(
+                grid.check_same(&diagonal(1.02 * size, size, 3.0 * size)).expect_err("too large").field,
+                GridField::Spacing
+            );
+        }
+        let mut broken = diagonal(1.0, 1.0, 3.0);
+        broken.affine[0][0] = f64::NAN;
+        assert!(diagonal(1.0, 1.0, 3.0).check_same(&broken).is_err());
     }
 
     #[test]

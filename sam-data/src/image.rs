@@ -12,7 +12,7 @@ use ndarray::{Array2, Array3, ArrayView2, ArrayView3};
 
 use sam_files::write_atomic;
 
-use crate::{DataError, ImageError, Window, matlab};
+use crate::{DataError, ImageError, Window, matlab, signature};
 
 /// File extensions of images, in lower case.
 pub(crate) const IMAGE_ENDINGS: [&str; 5] = ["png", "tif", "tiff", "jpg", "jpeg"];
@@ -162,6 +162,9 @@ fn write_png(
 /// Decodes an image and returns its format.
 fn decode(path: &Path) -> Result<(DynamicImage, Option<ImageFormat>), DataError> {
     let bytes = std::fs::read(path).map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
+    if let Some(found) = signature::not_an_image(&bytes) {
+        return Err(refuse(path, ImageError::OtherFormat { found }));
+    }
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
     let reader = reader.map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
     let format = reader.format();

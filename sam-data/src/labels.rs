@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use sam_files::write_atomic;
+use sam_files::{read_text, write_atomic};
 use serde::{Deserialize, Serialize};
 
 use crate::{DataError, LabelTableError};
@@ -51,8 +51,7 @@ impl LabelTable {
     /// [`DataError::Read`]; [`DataError::Labels`] if the file is not a label table.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, DataError> {
         let path = path.as_ref();
-        let text =
-            std::fs::read_to_string(path).map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
+        let text = read_text(path)?;
         let refuse = |source| DataError::Labels { path: path.to_path_buf(), source };
         let mut entries: BTreeMap<String, String> =
             serde_json::from_str(&text).map_err(|error| refuse(LabelTableError::Json(error)))?;
@@ -222,6 +221,8 @@ mod tests {
             table.write(&path).expect("a writable folder");
             assert_eq!(&LabelTable::read(&path).expect("just written"), table);
         }
+        let marked = read("\u{feff}{\"2\": \"liver\"}").expect("a table with a byte order mark");
+        assert_eq!(marked.name(2), Some("liver"));
         assert!(instances.holds_instances());
         assert_eq!((instances.name(0), instances.name(1)), (None, Some("nucleus")));
         assert!(!read(r#"{"encoding": "class-index", "2": "liver"}"#).expect("a table").holds_instances());

@@ -46,6 +46,7 @@ mod folder;
 mod geometry;
 mod image;
 mod labels;
+mod lattice;
 mod matlab;
 mod named;
 mod nifti;
@@ -53,6 +54,7 @@ mod note;
 mod phantom;
 mod resample;
 mod scan;
+mod signature;
 mod slice;
 mod split;
 mod stack;
@@ -69,7 +71,8 @@ pub use dicom::{
     check_segmentation_output, read_dicom, read_dicom_observed, write_segmentation,
 };
 pub use error::{
-    DataError, GridError, ImageError, LabelTableError, LayoutError, MatlabError, ResampleError, WindowError,
+    DataError, GridError, ImageError, LabelTableError, LayoutError, MatlabError, PlacementError, ResampleError,
+    WindowError,
 };
 #[cfg(feature = "dicom")]
 pub use error::{DicomError, SegmentationError, SeriesSummary};
@@ -79,8 +82,8 @@ pub use image::{read_image, read_levels, read_mask, write_binary_mask, write_gre
 pub use labels::{LabelTable, Structure};
 pub use ndarray;
 pub use nifti::{
-    NonFinite, ReadOptions, VolumeReader, check_output, nifti_files, read_labels, read_volume, read_volume_with,
-    write_labels, write_labels_on, write_volume,
+    AffineForm, NiftiNote, NonFinite, ReadOptions, VolumeReader, check_output, nifti_files, read_labels, read_volume,
+    read_volume_noted, read_volume_with, write_labels, write_labels_on, write_volume,
 };
 pub use note::ScanNote;
 pub use phantom::{Phantom, PhantomConfig, PhantomKind};

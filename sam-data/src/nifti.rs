@@ -9,40 +9,41 @@
 mod affine;
 mod decode;
 mod fields;
+mod form;
+mod gzip;
 mod header;
 mod issue;
+mod labels;
+mod non_finite;
+mod note;
 mod reader;
 mod source;
+mod stream;
 mod write;
 
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array3, ShapeBuilder};
 
+pub use form::AffineForm;
 use header::Layout;
+pub use labels::read_labels;
+pub(crate) use labels::read_labels_on;
+use non_finite::Found;
+pub use non_finite::NonFinite;
+pub use note::NiftiNote;
 pub use reader::VolumeReader;
-use source::{Decoded, Source};
+use source::{Head, Source};
 pub use write::{check_output, write_labels, write_labels_on, write_volume};
 
-use crate::{DataError, Grid, LabelVolume, Volume};
-
-/// What to do with voxels that are NaN or infinite.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-#[non_exhaustive]
-pub enum NonFinite {
-    /// Refuse the volume.
-    #[default]
-    Reject,
-    /// Replace them by this value.
-    Replace(f32),
-}
+use crate::{DataError, ScanNote, Volume};
 
 /// Options for reading a volume.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ReadOptions {
-    /// Index of the volume in a file with a fourth dimension. With `None`, the file must hold a single volume.
-    pub time: Option<usize>,
+    /// Index of the volume, counted from 0, in a file with a fourth dimension. With `None`, the file must hold a single volume.
+    pub volume_index: Option<usize>,
     /// What to do with voxels that are NaN or infinite.
     pub non_finite: NonFinite,
 }
@@ -50,8 +51,8 @@ pub struct ReadOptions {
 impl ReadOptions {
     /// These options with a volume index, counted from 0, for a file with a fourth dimension.
     #[must_use]
-    pub const fn with_time(self, time: usize) -> Self {
-        Self { time: Some(time), ..self }
+    pub const fn with_volume_index(self, index: usize) -> Self {
+        Self { volume_index: Some(index), ..self }
     }
 
     /// These options with another treatment of voxels that are NaN or infinite.
@@ -72,74 +73,55 @@ pub fn nifti_files(path: impl AsRef<Path>) -> Vec<PathBuf> {
 /// not. The content decides, not the name.
 ///
 /// Intensities are scaled by the header's slope and intercept. The affine is the sform, else the qform, else one made from the voxel sizes,
-/// as in nibabel.
+/// as in nibabel, in the header's unit of length. An sform without an inverse is not used if there is a qform.
+///
+/// # Memory
+/// The voxels as 32-bit floats, once, and less than 1 MiB, also for a compressed file. A file that cannot hold the voxels that its header
+/// announces is refused before: a gzip file unpacks to at most 1032 times its length.
 ///
 /// # Errors
 /// [`DataError::Read`], [`DataError::Truncated`], [`DataError::Damaged`], [`DataError::Format`], [`DataError::Half`],
 /// [`DataError::SeveralVolumes`], [`DataError::Memory`], [`DataError::Affine`] or [`DataError::NonFinite`].
 pub fn read_volume(path: impl AsRef<Path>) -> Result<Volume, DataError> {
-    let path = path.as_ref();
     read_volume_with(path, &ReadOptions::default())
 }
 
-/// Reads a volume with options.
+/// Reads a volume with options. What [`read_volume_noted`] returns as notes is logged as warnings.
 ///
 /// # Errors
 /// As [`read_volume`], and [`DataError::NoSuchVolume`].
 pub fn read_volume_with(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Volume, DataError> {
-    let path = path.as_ref();
-    let source = Source::open(path, options.time)?;
-    let grid = source.layout.grid(path)?;
-    let scaled = scaled(source.layout.scaling);
-    let Decoded { mut values, layout, header } = source.decode(scaled)?;
-    options.non_finite.treat(&mut values).map_err(|(count, first)| DataError::NonFinite {
-        path: path.to_path_buf(),
-        count,
-        first: index_of(first, layout.shape),
-    })?;
-    let voxels = arrange(values, &layout);
-    Ok(Volume { voxels, grid, header: Some(header) })
+    let (volume, notes) = read_volume_noted(path, options)?;
+    crate::note::log(&notes);
+    Ok(volume)
 }
 
-/// Reads a label map: whole numbers from 0 to 65535, stored in any type.
+/// Reads a volume with options. Also returns what the person must know about how it was read.
 ///
 /// # Errors
-/// As [`read_volume`], and [`DataError::NoLabel`] if a value is not such a number.
-pub fn read_labels(path: impl AsRef<Path>) -> Result<LabelVolume, DataError> {
+/// As [`read_volume_with`].
+pub fn read_volume_noted(path: impl AsRef<Path>, options: &ReadOptions) -> Result<(Volume, Vec<ScanNote>), DataError> {
     let path = path.as_ref();
-    let source = Source::open(path, None)?;
-    let grid = source.layout.grid(path)?;
-    let (slope, intercept) = source.layout.scaling;
-    let (mut position, mut odd) = (0, None);
-    let Decoded { values, layout, .. } = source.decode(|stored| {
-        let value = stored * slope + intercept;
-        let label = value as u16;
-        #[allow(clippy::float_cmp, reason = "a label is a whole number, not one nearby")]
-        if f64::from(label) != value {
-            odd = odd.or(Some((position, value)));
+    let source = Source::open(path, options.volume_index)?;
+    let scaled = scaled(source.head.layout.scaling);
+    let (mut values, mut head) = source.decode(scaled)?;
+    if let Some(Found { count, first }) = Found::among(&values) {
+        let first = index_of(first, head.layout.shape);
+        let value = options.non_finite.value(|| Ok::<_, DataError>(non_finite::lowest(&values)))?;
+        let value = value.ok_or_else(|| DataError::NonFinite { path: path.to_path_buf(), count, first })?;
+        non_finite::replace(&mut values, value);
+        if options.non_finite == NonFinite::Lowest {
+            head.note(NiftiNote::NonFinite { count, first, value });
         }
-        position += 1;
-        label
-    })?;
-    if let Some((position, value)) = odd {
-        let index = index_of(position, layout.shape);
-        return Err(DataError::NoLabel { path: path.to_path_buf(), index, value });
     }
-    Ok(LabelVolume { labels: arrange(values, &layout), grid })
+    let Head { layout, header, grid, notes, .. } = head;
+    Ok((Volume { voxels: arrange(values, &layout), grid, header: Some(header) }, notes))
 }
 
 /// Arranges decoded voxels as an array.
 fn arrange<T>(values: Vec<T>, layout: &Layout) -> Array3<T> {
     let [i, j, k] = layout.shape;
     Array3::from_shape_vec((i, j, k).f(), values).expect("as many bytes were read as the shape needs")
-}
-
-impl Layout {
-    /// The grid of the volume.
-    fn grid(&self, path: &Path) -> Result<Grid, DataError> {
-        let grid = Grid::try_new(self.shape, self.affine);
-        grid.map_err(|source| DataError::Affine { path: path.to_path_buf(), source })
-    }
 }
 
 /// The array index of the voxel at a position in the file.
@@ -150,20 +132,4 @@ fn index_of(position: usize, [i, j, _]: [usize; 3]) -> [usize; 3] {
 /// Returns the function from stored values to intensities.
 fn scaled((slope, intercept): (f64, f64)) -> impl Fn(f64) -> f32 {
     move |value| (value * slope + intercept) as f32
-}
-
-impl NonFinite {
-    /// Replaces voxels that are not finite, or returns how many there are and the position of the first.
-    fn treat(self, voxels: &mut [f32]) -> Result<(), (usize, usize)> {
-        match self {
-            Self::Replace(value) => {
-                voxels.iter_mut().filter(|voxel| !voxel.is_finite()).for_each(|voxel| *voxel = value);
-                Ok(())
-            }
-            Self::Reject => match voxels.iter().position(|voxel| !voxel.is_finite()) {
-                Some(first) => Err((voxels[first..].iter().filter(|voxel| !voxel.is_finite()).count(), first)),
-                None => Ok(()),
-            },
-        }
-    }
 }

@@ -1,9 +1,17 @@
 //! What a person must know about how a scan was read.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 #[cfg(feature = "dicom")]
 use crate::DicomNote;
+use crate::NiftiNote;
+
+/// Logs notes as warnings, for functions that cannot return them.
+pub(crate) fn log(notes: &[ScanNote]) {
+    for note in notes {
+        tracing::warn!("{note}");
+    }
+}
 
 /// Something about a scan that does not stop the work, but that the person must know.
 ///
@@ -14,6 +22,13 @@ pub enum ScanNote {
     /// A note on a DICOM series.
     #[cfg(feature = "dicom")]
     Dicom(DicomNote),
+    /// A note on a NIfTI file: the scan or a label map.
+    Nifti {
+        /// The file.
+        path: PathBuf,
+        /// The note.
+        note: NiftiNote,
+    },
 }
 
 impl fmt::Display for ScanNote {
@@ -21,8 +36,7 @@ impl fmt::Display for ScanNote {
         match self {
             #[cfg(feature = "dicom")]
             Self::Dicom(note) => note.fmt(f),
-            #[cfg(not(feature = "dicom"))]
-            _ => f.write_str("a note"),
+            Self::Nifti { path, note } => write!(f, "{}: {note}", path.display()),
         }
     }
 }

@@ -16,7 +16,9 @@ use sam_prompt::progress::{Observer, Progress, Stage, ignore_progress};
 use serde::{Deserialize, Serialize};
 
 pub use self::config::ScanConfig;
-use crate::{DataError, Grid, LabelVolume, ScanNote, Volume, nifti_files, read_labels, read_volume, write_labels};
+use crate::{
+    DataError, Grid, LabelVolume, ScanNote, Volume, nifti::read_labels_on, nifti_files, read_volume_noted, write_labels,
+};
 #[cfg(feature = "dicom")]
 use crate::{DicomSeries, Segment, SegmentationNote, read_dicom_observed, write_segmentation};
 
@@ -30,6 +32,14 @@ pub struct ScanIdentity {
     pub sha256: Sha256Id,
     /// The grid of the scan.
     pub grid: Grid,
+    /// Index of the volume, counted from 0, in a NIfTI file with a fourth dimension; else 0.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub volume_index: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_first(volume_index: &usize) -> bool {
+    *volume_index == 0
 }
 
 /// A scan: a NIfTI file, a DICOM series (feature `dicom`), or a volume in memory from [`Scan::in_memory`].
@@ -45,7 +55,9 @@ pub struct ScanIdentity {
 ///
 /// let scan = Scan::open(&path, None)?;
 /// scan.write_labels(&mask, phantom.labels.labels.view())?;
-/// assert_eq!(scan.read_labels(&mask)?.labels, phantom.labels.labels);
+/// let (labels, notes) = scan.read_labels(&mask)?;
+/// assert_eq!(labels.labels, phantom.labels.labels);
+/// assert!(notes.is_empty());
 /// # Ok::<(), sam_data::DataError>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -54,6 +66,8 @@ pub struct Scan {
     path: PathBuf,
     in_memory: bool,
     volume: Arc<Volume>,
+    /// Index of the volume in its file.
+    volume_index: usize,
     notes: Vec<ScanNote>,
     #[cfg(feature = "dicom")]
     series: Option<Arc<DicomSeries>>,
@@ -87,6 +101,7 @@ impl Scan {
     ) -> Result<Option<Self>, DataError> {
         let (path, begun) = (path.as_ref(), Instant::now());
         let scan = if is_dicom(path) {
+            config.check_dicom(path)?;
             let Some(scan) = Self::open_dicom(path, config, observer)? else { return Ok(None) };
             scan
         } else if !config.series.is_empty() || config.spacing.is_some() {
@@ -97,7 +112,9 @@ impl Scan {
             };
             return Err(DataError::NotDicom { path: path.to_path_buf(), purpose });
         } else {
-            let scan = Self { in_memory: false, ..Self::in_memory(path, read_volume(path)?) };
+            let (volume, notes) = read_volume_noted(path, &config.read_options())?;
+            let volume_index = config.volume_index.unwrap_or(0);
+            let scan = Self { in_memory: false, volume_index, notes, ..Self::in_memory(path, volume) };
             // The observer cannot stop the call any more, because reading is done.
             let _ = observer(&Progress::new(Stage::Read, 1, 1));
             scan
@@ -115,6 +132,7 @@ impl Scan {
             path: name.as_ref().to_path_buf(),
             in_memory: true,
             volume: volume.into(),
+            volume_index: 0,
             notes: Vec::new(),
             #[cfg(feature = "dicom")]
             series: None,
@@ -208,22 +226,20 @@ impl Scan {
     /// # Errors
     /// As [`Scan::sha256`].
     pub fn identity(&self) -> Result<ScanIdentity, DataError> {
-        Ok(ScanIdentity { name: self.name(), sha256: self.sha256()?, grid: self.volume.grid.clone() })
+        let (grid, volume_index) = (self.volume.grid.clone(), self.volume_index);
+        Ok(ScanIdentity { name: self.name(), sha256: self.sha256()?, grid, volume_index })
     }
 
-    /// Reads a label map of the scan from a NIfTI file.
+    /// Reads a label map of the scan from a NIfTI file, on the scan's grid. Also returns what the person must know about it.
+    ///
+    /// Each voxel of the label map must lie on a voxel of the scan, within a tenth of the voxel's side. Maps whose axes run another way are
+    /// turned, maps of a part of the scan are put into their place, and a map may lie on the form of the scan's header (sform, qform) that
+    /// is not in use. Nothing is resampled.
     ///
     /// # Errors
-    /// Those of [`read_labels`]; [`DataError::Grid`] if the label map's grid is not the scan's; see [`Grid::check_same`].
-    pub fn read_labels(&self, path: impl AsRef<Path>) -> Result<LabelVolume, DataError> {
-        let path = path.as_ref();
-        let labels = read_labels(path)?;
-        self.volume.grid.check_same(&labels.grid).map_err(|mismatch| DataError::Grid {
-            mask: path.to_path_buf(),
-            image: self.path.clone(),
-            mismatch: Box::new(mismatch),
-        })?;
-        Ok(labels)
+    /// Those of [`read_labels`](crate::read_labels); [`DataError::Grid`] if a voxel lies elsewhere; [`DataError::Placement`].
+    pub fn read_labels(&self, path: impl AsRef<Path>) -> Result<(LabelVolume, Vec<ScanNote>), DataError> {
+        read_labels_on(path.as_ref(), &self.volume, &self.path)
     }
 
     /// Writes a label map of the scan as NIfTI, with the header of the scan; see [`write_labels`].
@@ -315,13 +331,14 @@ mod tests {
         assert_eq!(serde_json::from_str::<ScanIdentity>(&json).expect("just written"), identity);
 
         scan.write_labels(&mask, phantom.labels.labels.view())?;
-        assert_eq!(scan.read_labels(&mask)?.labels, phantom.labels.labels);
+        let (labels, notes) = scan.read_labels(&mask)?;
+        assert_eq!((labels.labels, &labels.grid, notes), (phantom.labels.labels.clone(), scan.grid(), Vec::new()));
         let mut moved = phantom.volume.clone();
-        moved.grid.affine[0][3] += 0.02;
+        moved.grid.affine[0][3] += 0.11 * moved.grid.spacing()[0];
         write_labels(&mask, phantom.labels.labels.view(), &moved)?;
-        let elsewhere = scan.read_labels(&mask).expect_err("0.02 mm away");
+        let elsewhere = scan.read_labels(&mask).expect_err("more than a tenth of a voxel away");
         assert!(error_chain(&elsewhere).contains("origin"), "{}", error_chain(&elsewhere));
-        let _: LabelVolume = read_labels(&mask)?;
+        let _: LabelVolume = crate::read_labels(&mask)?;
         assert!(matches!(Scan::open(&image, Some("1.2.3")), Err(DataError::NotDicom { .. })));
         assert!(matches!(Scan::open(folder.path().join("missing.nii"), None), Err(DataError::Read { .. })));
         Ok(())

@@ -2,12 +2,15 @@
 //!
 //! Two tests are separate programs: `memory`, because its counter counts all threads, and `fuzz`, which has command-line options.
 
+mod built;
 mod datasets;
 #[cfg(feature = "dicom")]
 mod dicom;
 mod geometry;
 mod grids;
+mod label_grids;
 mod nifti_roundtrip;
+mod nifti_variants;
 mod phantoms;
 mod real_data;
 mod resample;

@@ -34,7 +34,7 @@ fn every_slice_is_the_one_of_the_whole_volume() {
             .expect("space");
         let last = if path.ends_with("three_volumes.nii") { 2 } else { 0 };
         for path in [&path, &gzip] {
-            let options = ReadOptions::default().with_time(last);
+            let options = ReadOptions::default().with_volume_index(last);
             let volume = read_volume_with(path, &options).expect("a committed file");
             let mut reader = VolumeReader::open_with(path, &options).expect("a committed file");
             assert_eq!((reader.grid(), Some(reader.header())), (&volume.grid, volume.header.as_ref()));
@@ -54,7 +54,7 @@ fn every_slice_is_the_one_of_the_whole_volume() {
 fn a_mask_leaves_as_it_would_with_the_whole_volume() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for path in fixtures() {
-        let options = ReadOptions::default().with_time(0);
+        let options = ReadOptions::default().with_volume_index(0);
         let volume = read_volume_with(&path, &options).expect("a committed file");
         let reader = VolumeReader::open_with(&path, &options).expect("a committed file");
         let labels = volume.voxels.mapv(|voxel| u16::from(voxel > 10.0));

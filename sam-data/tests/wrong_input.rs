@@ -36,8 +36,9 @@ fn files_with_such_affines_are_refused() -> TestResult {
     let path = folder.path().join("scan.nii");
     write_volume(&path, &Volume::new(Array3::zeros((4, 4, 6)), UNIT))?;
     let mut bytes = fs::read(&path)?;
-    // The three rows of the sform.
+    // The three rows of the sform, and the code of the qform.
     bytes[280..328].fill(0);
+    bytes[252] = 0;
     fs::write(&path, bytes)?;
     let volume = read_volume(&path).map(drop);
     let reader = VolumeReader::open(&path).map(drop);

@@ -25,7 +25,7 @@ const SIDE: usize = 40;
 fn start(folder: &str) -> Result<Session, SessionError> {
     let affine = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 2.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
     let grid = Grid::new([SIDE, SIDE, SLICES], affine);
-    let scan = ScanIdentity { name: "scan".to_owned(), sha256: Sha256Id::of(b"scan"), grid };
+    let scan = ScanIdentity { name: "scan".to_owned(), sha256: Sha256Id::of(b"scan"), grid, volume_index: 0 };
     let window = ResolvedWindow { low: 0.0, high: 1.0, name: "0:1".to_owned() };
     let (structures, config) = ([(1, "cyst".to_owned())].into(), AnnotateConfig::default());
     Session::start(folder, Header::new(scan, SliceAxis::K, window, structures, "0".repeat(64), config))

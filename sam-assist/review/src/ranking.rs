@@ -57,7 +57,7 @@ impl Ranking {
     /// If the file cannot be read or is not a ranking, and under the conditions of [`Ranking::new`].
     pub fn read(path: impl AsRef<Path>, count: usize) -> Result<Self, ReviewError> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map_err(RankingError::Read);
+        let text = sam_files::read_text(path).map_err(|error| RankingError::Read(error.source));
         let ranking = text.and_then(|text| Self::parse(&text, count));
         ranking.map_err(|source| ReviewError::RankingFile { path: path.to_path_buf(), source })
     }

@@ -24,6 +24,9 @@ use crate::exit::Failure;
 /// Options that act on a session once: they are not part of a configuration.
 const ACTIONS: [&str; 6] = ["accept", "reject", "undo", "anew", "replay", "config"];
 
+/// Fields that hold an index, counted from 0, and the options whose value is counted from 1.
+const INDICES: [(&str, &str); 1] = [("volume-index", "volume")];
+
 /// Inserts the options of the config file into the command line; unchanged if there is no config file.
 ///
 /// # Errors
@@ -63,6 +66,16 @@ fn given(command: &Command, words: &[OsString]) -> BTreeSet<String> {
     names.filter(|name| argument(command, name).is_some()).collect()
 }
 
+/// A field as the option of the command line: an index becomes a number that is counted from 1.
+fn counted(name: &str, value: &Value) -> (String, Value) {
+    let option = INDICES.iter().find(|(index, _)| *index == name);
+    match (option, value.as_u64()) {
+        (Some((_, option)), Some(index)) => ((*option).to_owned(), index.saturating_add(1).into()),
+        (Some((_, option)), None) => ((*option).to_owned(), value.clone()),
+        (None, _) => (name.to_owned(), value.clone()),
+    }
+}
+
 fn argument<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
     command.get_arguments().find(|argument| argument.get_long() == Some(name))
 }
@@ -70,7 +83,8 @@ fn argument<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
 /// Reads the options of the file.
 fn read(path: &Path, command: &str) -> Result<Map<String, Value>> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the config file {shown}"))?;
+    let read = sam_files::read_text(path).map_err(|error| error.source);
+    let text = read.with_context(|| format!("cannot read the config file {shown}"))?;
     let value: Value = serde_json::from_str(&text).with_context(|| format!("the config file {shown} is not JSON"))?;
     let Value::Object(mut record) = value else { bail!("the config file {shown} is not a JSON object of options") };
     match record.remove("command") {
@@ -101,13 +115,13 @@ impl Expansion<'_> {
     fn words(&self, options: &Map<String, Value>) -> Result<Vec<OsString>> {
         let mut words = Vec::new();
         for (name, value) in options {
-            let name = name.replace('_', "-");
-            match (argument(self.command, &name), value) {
+            let (name, value) = &counted(&name.replace('_', "-"), value);
+            match (argument(self.command, name), value) {
                 // A group of options, which may have the same name as an option.
                 (_, Value::Object(group)) => words.extend(self.words(group)?),
-                _ if ACTIONS.contains(&&*name) => {}
+                _ if ACTIONS.contains(&name.as_str()) => {}
                 (Some(argument), value) if !self.is_overridden(argument) => {
-                    words.extend(self.option(argument, &name, value)?);
+                    words.extend(self.option(argument, name, value)?);
                 }
                 (None, value) if !value.is_null() => {
                     let (path, command) = (self.path.display(), self.command.get_name());
@@ -255,6 +269,16 @@ mod tests {
         ] {
             assert_eq!(expanded(&file, &[])?, ["--annotations=c.nii", "--image=a.nii", "--out=b.nii"], "{file}");
         }
+        Ok(())
+    }
+
+    #[test]
+    fn an_index_becomes_a_number_that_is_counted_from_1() -> Result<()> {
+        let record = r#"{"options": {"image": "a.nii", "out": "b.nii", "annotations": "c.nii", "volume_index": 0, "nan": -7.5}}"#;
+        let expected = ["--annotations=c.nii", "--image=a.nii", "--nan=-7.5", "--out=b.nii", "--volume=1"];
+        assert_eq!(expanded(record, &[])?, expected);
+        let without = r#"{"image": "a.nii", "out": "b.nii", "annotations": "c.nii", "volume_index": null}"#;
+        assert_eq!(expanded(without, &[])?, ["--annotations=c.nii", "--image=a.nii", "--out=b.nii"]);
         Ok(())
     }
 

@@ -12,6 +12,7 @@ mod output_lock;
 mod outputs;
 mod sanitize;
 mod seal;
+mod text;
 
 pub use atomic::{UNFINISHED, check_folder, check_writable, is_unfinished, sync_folder, write_atomic};
 pub use error::{OpenLinesError, ReadError, WriteError};
@@ -24,3 +25,4 @@ pub use output_lock::{LockError, OutputLock, ProcessId};
 pub use outputs::{ONLY_COPY, OutputError, OutputPlan, Outputs, shorten_paths, write_record};
 pub use sanitize::{controls_output, escape_controls, sanitize};
 pub use seal::{SealError, seal, seal_with, unseal, unseal_checked};
+pub use text::{MAX_TEXT, read_text, without_mark};

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use sam_files::read_text;
 use serde::Deserialize;
 
 use super::LeftOut;
@@ -150,7 +151,7 @@ pub(super) fn msd_tables(folder: &Path) -> Result<(LabelTable, Found), DataError
         let looked = "looked for dataset.json; give the folder of one task, such as Task09_Spleen";
         return Err(layout(LayoutError::NothingFound(looked.to_owned())));
     }
-    let text = std::fs::read_to_string(&path).map_err(|source| DataError::Read { path: path.clone(), source })?;
+    let text = read_text(&path)?;
     let task: MsdTask = serde_json::from_str(&text).map_err(|error| layout(LayoutError::Task(error)))?;
     let parse = |(value, name): (String, String)| match value.parse::<u16>() {
         Ok(value) => Ok((value, name)),

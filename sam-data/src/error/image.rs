@@ -13,6 +13,12 @@ pub enum ImageError {
     /// The file cannot be decoded: its format is unknown, or it is damaged.
     #[error("it is of an unknown format, or damaged; save it as PNG or TIFF")]
     Decode(#[source] Cause),
+    /// The file has another format than that of an image.
+    #[error("it is {found}, but an image is wanted; save it as PNG or TIFF")]
+    OtherFormat {
+        /// The format.
+        found: &'static str,
+    },
     /// The pixel type is not supported.
     #[error("expected grey or colour of 8 or 16 bits, found {found}; convert it to one of these")]
     PixelType {

@@ -26,7 +26,7 @@ pub use self::{
 pub use self::{
     image::{ImageError, MatlabError},
     layout::{LabelTableError, LayoutError},
-    value::{GridError, ResampleError, WindowError},
+    value::{GridError, PlacementError, ResampleError, WindowError},
 };
 use crate::GridMismatch;
 
@@ -141,7 +141,7 @@ pub enum DataError {
         path: PathBuf,
     },
     /// The file holds several volumes, and none was chosen.
-    #[error("{} holds {found} volumes (its fourth dimension), but one is wanted: choose one, from 0 to {}", path.display(), found - 1)]
+    #[error("{} holds {found} volumes (its fourth dimension), but one is wanted: choose one from 1 to {found} by --volume", path.display())]
     SeveralVolumes {
         /// The file.
         path: PathBuf,
@@ -149,11 +149,11 @@ pub enum DataError {
         found: usize,
     },
     /// The file does not have the volume that was asked for.
-    #[error("{} holds {found} volume(s), numbered from 0, but volume {asked} was asked for", path.display())]
+    #[error("{} holds {found} volume(s), counted from 1, but volume {} was asked for", path.display(), asked + 1)]
     NoSuchVolume {
         /// The file.
         path: PathBuf,
-        /// Index of the volume.
+        /// Index of the volume, counted from 0.
         asked: usize,
         /// Number of volumes in the file.
         found: usize,
@@ -168,8 +168,8 @@ pub enum DataError {
     },
     /// The volume has voxels that are NaN or infinite.
     #[error(
-        "{} has {count} voxel(s) that are NaN or infinite, the first at index {first:?}; replace them in the scan, or read it with a \
-         replacement value",
+        "{} has {count} voxel(s) that are NaN or infinite, the first at index {first:?}, and there is no value to replace them by; give one \
+         (--nan), or replace them in the scan",
         path.display()
     )]
     NonFinite {
@@ -207,7 +207,12 @@ pub enum DataError {
         source: GridError,
     },
     /// Image and mask have different grids.
-    #[error("{} does not lie on the grid of {}; resample it onto the image's grid", mask.display(), image.display())]
+    #[error(
+        "{} does not lie on the grid of {}; resample it onto the image's grid with nearest neighbours, for example in 3D Slicer by \
+         exporting it as a label map with the image as reference volume",
+        mask.display(),
+        image.display()
+    )]
     Grid {
         /// The mask.
         mask: PathBuf,
@@ -216,6 +221,17 @@ pub enum DataError {
         /// How they differ.
         #[source]
         mismatch: Box<GridMismatch>,
+    },
+    /// A label map cannot be put on the image's grid.
+    #[error("{} cannot be put on the grid of {}", mask.display(), image.display())]
+    Placement {
+        /// The mask.
+        mask: PathBuf,
+        /// The image.
+        image: PathBuf,
+        /// Why not.
+        #[source]
+        source: PlacementError,
     },
     /// An array has another shape than its grid, or a grid another shape than its header.
     #[error(

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::AffineForm;
+
 /// The error for an invalid grid.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[non_exhaustive]
@@ -25,6 +27,45 @@ pub enum GridError {
     Singular {
         /// The affine's first three rows.
         affine: Box<[[f64; 4]; 3]>,
+    },
+    /// Neither form of a NIfTI header has an inverse.
+    #[error(
+        "expected an sform or a qform with an inverse, found {sform} and {qform}; set spacing and orientation anew"
+    )]
+    NoForm {
+        /// What is wrong with the sform.
+        sform: String,
+        /// What is wrong with the qform.
+        qform: String,
+    },
+}
+
+/// Why a label map cannot be put on the grid of a scan, although its voxels lie on those of the scan.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum PlacementError {
+    /// The forms of the scan's header contradict each other, and the label map fits two of them.
+    #[error(
+        "its voxels lie on those of the scan in two ways: by the scan's {first_form} they {first}, by its {second_form} they {second}; \
+         save the scan with one of the two alone, for example from 3D Slicer, and outline it anew or save the label map from there, too"
+    )]
+    TwoPlaces {
+        /// A form of the scan.
+        first_form: AffineForm,
+        /// How the map lies by this form.
+        first: String,
+        /// Another form of the scan.
+        second_form: AffineForm,
+        /// How the map lies by that form.
+        second: String,
+    },
+    /// The label map reaches beyond the scan, and is labelled there.
+    #[error(
+        "{count} of its labelled voxels lie outside the scan; crop it to the scan, or take the scan that it was outlined on"
+    )]
+    Outside {
+        /// Number of labelled voxels outside the scan.
+        count: usize,
     },
 }
 

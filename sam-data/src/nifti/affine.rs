@@ -1,34 +1,75 @@
 //! Reads a header's affine, and converts a rotation to the header's quaternion.
 
-use super::issue::HeaderIssue;
-use crate::SourceHeader;
+use super::form::{Affine, AffineForm, Forms};
+use crate::{Grid, GridError, SourceHeader};
 
-/// The affine of a header: the sform, else the qform, else one made from the voxel sizes. nibabel has the same precedence.
+/// The affines of a header in mm. The sform is used, else the qform, else one made from the voxel sizes. nibabel has the same precedence,
+/// but uses an sform without an inverse.
 ///
-/// The `nifti` crate has this only for NIfTI-1 and with a linear algebra library, and it panics if a voxel size is negative. Such sizes are
-/// repaired here as in nibabel.
-pub(super) fn of_header(header: &SourceHeader) -> Result<[[f64; 4]; 4], HeaderIssue> {
+/// # Errors
+/// [`GridError::NoForm`] if a form is given, and none has an inverse; as [`Grid::check`] for bad voxel sizes.
+pub(super) fn of_header(header: &SourceHeader) -> Result<Forms, GridError> {
     let version = header.version();
-    let affine = if header.integer(version.sform_code, 0) > 0 {
-        let row = |row: usize| header.reals(version.srow, 4 * row);
-        [row(0), row(1), row(2), BOTTOM]
-    } else if header.integer(version.qform_code, 0) > 0 {
-        qform(header)?
-    } else {
-        base(header)
-    };
-    if affine.iter().flatten().all(|value| value.is_finite()) {
-        return Ok(affine);
+    let is_given = |code| header.integer(code, 0) > 0;
+    let sform = is_given(version.sform_code).then(|| usable(in_mm(header, sform(header)), "sform"));
+    let qform =
+        is_given(version.qform_code).then(|| qform(header).and_then(|affine| usable(in_mm(header, affine), "qform")));
+    match (sform, qform) {
+        (Some(Ok(sform)), qform) => {
+            Ok(Forms::new(AffineForm::Sform, sform).with(AffineForm::Qform, qform.and_then(Result::ok)))
+        }
+        (None, Some(Ok(qform))) => Ok(Forms::new(AffineForm::Qform, qform)),
+        (Some(Err(unusable)), Some(Ok(qform))) => {
+            Ok(Forms { unusable: Some(unusable), ..Forms::new(AffineForm::Qform, qform) })
+        }
+        (None, None) => {
+            let [centred, corner] = [centred(header), corner(header)].map(|affine| in_mm(header, affine));
+            Grid::try_new([1; 3], centred)?;
+            Ok(Forms::new(AffineForm::Centred, centred).with(AffineForm::VoxelSizes, Some(corner)))
+        }
+        (sform, qform) => {
+            let found = |form: Option<Result<Affine, String>>, name: &str| match form {
+                Some(Err(unusable)) => unusable,
+                _ => format!("no {name}"),
+            };
+            Err(GridError::NoForm { sform: found(sform, "sform"), qform: found(qform, "qform") })
+        }
     }
-    Err(HeaderIssue {
-        expected: "an affine of finite numbers",
-        found: format!("{:?}; set spacing and orientation anew", &affine[..3]),
-    })
 }
 
 const BOTTOM: [f64; 4] = [0.0, 0.0, 0.0, 1.0];
 /// A quaternion may be longer than 1 by this much because of rounding.
 const LENGTH_TOLERANCE: f64 = 1e-3;
+
+/// An affine that has an inverse, or what is wrong with it.
+fn usable(affine: Affine, name: &str) -> Result<Affine, String> {
+    let flaw = match Grid::try_new([1; 3], affine) {
+        Ok(_) => return Ok(affine),
+        Err(GridError::NotFinite { .. }) => "with numbers that are not finite",
+        Err(_) => "without an inverse",
+    };
+    Err(format!("an {name} {flaw}, {:?}", &affine[..3]))
+}
+
+/// An affine in the header's unit of length, in mm. The low three bits of `xyzt_units` are the unit; an unknown one is mm.
+/// Source: `nifti1.h`, `XYZT_TO_SPACE`.
+fn in_mm(header: &SourceHeader, mut affine: Affine) -> Affine {
+    const METRE: i64 = 1;
+    const MICROMETRE: i64 = 3;
+    let convert: fn(f64) -> f64 = match header.integer(header.version().xyzt_units, 0) & 7 {
+        METRE => |length| length * 1e3,
+        MICROMETRE => |length| length / 1e3,
+        _ => return affine,
+    };
+    affine[..3].iter_mut().flatten().for_each(|length| *length = convert(*length));
+    affine
+}
+
+/// The three rows of the sform.
+fn sform(header: &SourceHeader) -> Affine {
+    let row = |row: usize| header.reals(header.version().srow, 4 * row);
+    [row(0), row(1), row(2), BOTTOM]
+}
 
 /// The size of a voxel along an axis, in mm, repaired as in nibabel: 1 if it is 0, else without its sign.
 fn voxel_size(header: &SourceHeader, axis: usize) -> f64 {
@@ -38,8 +79,8 @@ fn voxel_size(header: &SourceHeader, axis: usize) -> f64 {
     }
 }
 
-/// The base affine of nibabel: the first axis points to the left, the volume's centre is the origin.
-fn base(header: &SourceHeader) -> [[f64; 4]; 4] {
+/// nibabel's affine of a header without forms: the first axis points to the left, the volume's centre is the origin.
+fn centred(header: &SourceHeader) -> Affine {
     let dim = header.version().dim;
     let mut affine = [[0.0; 4], [0.0; 4], [0.0; 4], BOTTOM];
     for (axis, row) in affine.iter_mut().take(3).enumerate() {
@@ -55,19 +96,26 @@ fn base(header: &SourceHeader) -> [[f64; 4]; 4] {
     affine
 }
 
+/// The affine of a header without forms by the standard and by ITK: the axes point to the right, anterior and superior, the first voxel is
+/// the origin. Source: `nifti1.h`, method 1.
+fn corner(header: &SourceHeader) -> Affine {
+    let mut affine = [[0.0; 4], [0.0; 4], [0.0; 4], BOTTOM];
+    for (axis, row) in affine.iter_mut().take(3).enumerate() {
+        row[axis] = voxel_size(header, axis);
+    }
+    affine
+}
+
 /// The affine of the qform: the rotation of a unit quaternion, scaled and translated. Source: `nifti1.h`, method 2.
 ///
 /// A quaternion that is longer than 1 because of rounding is normalised, as in `nifti1_io.c`; nibabel refuses it.
 #[allow(clippy::many_single_char_names, reason = "the standard's names")]
-fn qform(header: &SourceHeader) -> Result<[[f64; 4]; 4], HeaderIssue> {
+fn qform(header: &SourceHeader) -> Result<Affine, String> {
     let version = header.version();
     let stored: [f64; 3] = header.reals(version.quatern, 0);
     let length = stored.iter().map(|part| part * part).sum::<f64>();
     if length > 1.0 + LENGTH_TOLERANCE {
-        return Err(HeaderIssue {
-            expected: "a qform whose quaternion is not longer than 1",
-            found: format!("{stored:?}; set the scan's orientation anew"),
-        });
+        return Err(format!("a qform whose quaternion is longer than 1, {stored:?}"));
     }
     let [b, c, d] = stored.map(|part| part / length.max(1.0).sqrt());
     let a = (1.0 - length).max(0.0).sqrt();
@@ -170,7 +218,7 @@ mod tests {
                     header.put(version.pixdim, axis + 1, size);
                     header.put(version.qoffset, axis, 7.0);
                 }
-                let read = of_header(&header).expect("a unit quaternion");
+                let read = of_header(&header).expect("a unit quaternion").affine;
                 for (expected, found) in affine.iter().flatten().zip(read.iter().flatten()) {
                     prop_assert!((expected - found).abs() < tolerance, "{affine:?} {read:?}");
                 }
@@ -183,5 +231,24 @@ mod tests {
         let sheared = [[1.0, 0.2, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], BOTTOM];
         assert_eq!(rotation(&sheared, [1.0, 1.04_f64.sqrt(), 1.0]), None);
         assert!(of_header(&with_qform(&NIFTI_1, [1.1, 0.0, 0.0])).is_err());
+    }
+
+    #[test]
+    fn the_unit_of_length_is_honoured() {
+        for version in [&NIFTI_1, &NIFTI_2] {
+            // The fourth and higher bits are the unit of time.
+            for (units, expected) in
+                [(0, 25.0), (1, 25_000.0), (2, 25.0), (3, 0.025), (4, 25.0), (8, 25.0), (11, 0.025)]
+            {
+                let mut header = with_qform(version, [0.0; 3]);
+                header.put(version.xyzt_units, 0, f64::from(units));
+                (1..4).for_each(|axis| header.put(version.pixdim, axis, 25.0));
+                (0..3).for_each(|axis| header.put(version.qoffset, axis, 25.0));
+                let affine = of_header(&header).expect("a qform").affine;
+                for value in [affine[0][0], affine[2][2], affine[1][3]] {
+                    assert!((value - expected).abs() < 1e-12, "{units}: {affine:?}");
+                }
+            }
+        }
     }
 }

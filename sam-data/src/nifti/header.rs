@@ -3,7 +3,7 @@
 use ::nifti::{NiftiHeader, NiftiType};
 
 use super::{
-    affine, decode,
+    decode,
     fields::{NIFTI_1, NIFTI_2},
     issue::HeaderIssue,
 };
@@ -25,20 +25,18 @@ pub(super) struct Layout {
     pub(super) offset: usize,
     /// Slope and intercept.
     pub(super) scaling: (f64, f64),
-    pub(super) affine: [[f64; 4]; 4],
 }
 
 /// Largest size of the extensions. They are kept in memory, and a damaged header can announce any size.
 pub(super) const MOST_EXTENSIONS: usize = 64 << 20;
 
-const NIFTI: &str = "a NIfTI file: .nii, .nii.gz, or a pair of .hdr and .img";
+pub(super) const NIFTI: &str = "a NIfTI file: .nii, .nii.gz, or a pair of .hdr and .img";
 
-/// Length of the header, and whether it is little-endian, from its first four bytes.
-pub(super) fn length_and_order(first: [u8; 4]) -> Result<(usize, bool), HeaderIssue> {
+/// Length of the header, and whether it is little-endian, from its first four bytes; `None` if the file is not NIfTI.
+pub(super) fn length_and_order(first: [u8; 4]) -> Option<(usize, bool)> {
     let [little, big] = [u32::from_le_bytes(first), u32::from_be_bytes(first)].map(|length| length as usize);
     let lengths = [NIFTI_1.length, NIFTI_2.length];
-    let known = [(little, true), (big, false)].into_iter().find(|(length, _)| lengths.contains(length));
-    known.ok_or_else(|| HeaderIssue { expected: NIFTI, found: format!("a file that begins with the bytes {first:?}") })
+    [(little, true), (big, false)].into_iter().find(|(length, _)| lengths.contains(length))
 }
 
 impl Layout {
@@ -78,7 +76,6 @@ impl Layout {
             length,
             offset: offset(header, pair)?,
             scaling: scaling(header)?,
-            affine: affine::of_header(header)?,
         })
     }
 }
@@ -104,11 +101,14 @@ fn is_pair(header: &SourceHeader) -> Result<bool, HeaderIssue> {
     Err(HeaderIssue { expected: NIFTI, found })
 }
 
-/// The seven sides; 1 for dimensions that the file does not have.
+/// The seven sides; 1 for dimensions that the file does not have. Some tools store a side of 0 for these, even if they count them.
 fn sides(header: &SourceHeader, rank: usize) -> Result<[usize; 7], HeaderIssue> {
     let mut sides = [1; 7];
     for dimension in 1..=rank {
-        let side = header.integer(header.version().dim, dimension);
+        let side = match header.integer(header.version().dim, dimension) {
+            0 if dimension > 3 => 1,
+            side => side,
+        };
         sides[dimension - 1] = usize::try_from(side).ok().filter(|&side| side > 0).ok_or_else(|| HeaderIssue {
             expected: "at least one voxel a side",
             found: format!("{side} along dimension {dimension}"),

@@ -9,12 +9,13 @@ use std::{
 use ndarray::{Array2, ArrayView2, ShapeBuilder};
 
 use super::{
-    ReadOptions, decode,
+    Found, ReadOptions, decode,
     header::Layout,
-    scaled,
-    source::{Raw, Source},
+    non_finite, scaled,
+    source::{Head, Raw, Source},
+    stream::CHUNK,
 };
-use crate::{DataError, Grid, SlicePlane, SourceHeader};
+use crate::{DataError, Grid, ScanNote, SlicePlane, SourceHeader};
 
 /// Largest size of a band: neighbouring slices that are read together.
 const BAND: usize = 32 << 20;
@@ -24,8 +25,8 @@ const BAND: usize = 32 << 20;
 /// # Memory
 /// - Uncompressed file: 32 MiB or one slice in the file's type, whichever is larger, and the decoded slice. Slices that are not contiguous
 ///   in the file are read in bands of neighbours, so read them in order.
-/// - Compressed file: all voxels in the file's type, because gzip has no random access, and the decoded slice. While the file is opened, up
-///   to twice as much if the allocator has to move the growing buffer.
+/// - Compressed file: all voxels in the file's type, because gzip has no random access, and the decoded slice. A file that cannot hold the
+///   voxels that its header announces is refused before: gzip unpacks to at most 1032 times the file's length.
 ///
 /// 512 × 512 × 1000 voxels of 16 bits need 1000 MiB as a [`Volume`](crate::Volume). Here they need less than 40 MiB from a `.nii`, and
 /// little more than their own 500 MiB from a `.nii.gz`.
@@ -50,9 +51,12 @@ pub struct VolumeReader {
     layout: Layout,
     grid: Grid,
     header: SourceHeader,
+    notes: Vec<ScanNote>,
     options: ReadOptions,
     voxels: Raw,
     band: Band,
+    /// The lowest finite intensity of the volume, once it was needed.
+    lowest: Option<f32>,
 }
 
 impl VolumeReader {
@@ -71,9 +75,15 @@ impl VolumeReader {
     /// As [`VolumeReader::open`], and [`DataError::NoSuchVolume`].
     pub fn open_with(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Self, DataError> {
         let path = path.as_ref();
-        let (voxels, layout, header) = Source::open(path, options.time)?.raw()?;
-        let grid = layout.grid(path)?;
-        Ok(Self { path: path.to_path_buf(), layout, grid, header, options: *options, voxels, band: Band::of(BAND) })
+        let (voxels, Head { layout, header, grid, notes, .. }) = Source::open(path, options.volume_index)?.raw()?;
+        let (path, options, band) = (path.to_path_buf(), *options, Band::of(BAND));
+        Ok(Self { path, layout, grid, header, notes, options, voxels, band, lowest: None })
+    }
+
+    /// What the person must know about how the file was read. Voxels that are NaN or infinite are not noted, because they may not have been
+    /// read yet.
+    pub fn notes(&self) -> &[ScanNote] {
+        &self.notes
     }
 
     /// The grid of the volume.
@@ -106,12 +116,48 @@ impl VolumeReader {
         };
         let mut values = Vec::with_capacity(cut.sides.0 * cut.sides.1);
         decode::append(&mut values, &bytes, self.layout.kind, self.layout.little_endian, scaled(self.layout.scaling));
-        self.options.non_finite.treat(&mut values).map_err(|(count, first)| DataError::NonFinite {
-            path: self.path.clone(),
-            count,
-            first: cut.voxel(index, first),
-        })?;
+        if let Some(Found { count, first }) = Found::among(&values) {
+            let value = self.options.non_finite.value(|| self.lowest())?;
+            let refuse = || {
+                let first = cut.voxel(index, first);
+                DataError::NonFinite { path: self.path.clone(), count, first }
+            };
+            non_finite::replace(&mut values, value.ok_or_else(refuse)?);
+        }
         Ok(plane.turn(cut.view(&values)))
+    }
+
+    /// The lowest finite intensity of the whole volume; `None` if there is none. Reads the volume once.
+    fn lowest(&mut self) -> Result<Option<f32>, DataError> {
+        if self.lowest.is_some() {
+            return Ok(self.lowest);
+        }
+        let Layout { kind, little_endian, scaling, length, .. } = self.layout;
+        let (mut lowest, mut values) = (None, Vec::new());
+        let mut take = |bytes: &[u8]| {
+            values.clear();
+            decode::append(&mut values, bytes, kind, little_endian, scaled(scaling));
+            lowest = lowest.into_iter().chain(non_finite::lowest(&values)).reduce(f32::min);
+        };
+        match &self.voxels {
+            Raw::Memory(voxels) => voxels.chunks(CHUNK).for_each(take),
+            Raw::File { file, start } => {
+                let (mut file, mut bytes, mut left) = (file, vec![0; CHUNK], length);
+                let mut read = || {
+                    file.seek(SeekFrom::Start(*start))?;
+                    while left > 0 {
+                        let chunk = &mut bytes[..left.min(CHUNK)];
+                        file.read_exact(chunk)?;
+                        take(chunk);
+                        left -= chunk.len();
+                    }
+                    Ok::<_, io::Error>(())
+                };
+                read().map_err(|source| DataError::Read { path: self.path.clone(), source })?;
+            }
+        }
+        self.lowest = lowest;
+        Ok(lowest)
     }
 }
 

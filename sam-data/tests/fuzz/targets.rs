@@ -173,7 +173,7 @@ fn scan(folder: &Path) -> PathBuf {
 fn read_nifti(folder: &Path) -> Result<bool, String> {
     let path = scan(folder);
     let accepted = compare_readers(&path, &ReadOptions::default())?;
-    let options = ReadOptions::default().with_time(1).with_non_finite(NonFinite::Replace(-1.0));
+    let options = ReadOptions::default().with_volume_index(1).with_non_finite(NonFinite::Replace(-1.0));
     compare_readers(&path, &options)?;
     let _ = read_labels(&path);
     // The other file of a pair must give the same outcome.

@@ -7,7 +7,7 @@ use std::{
     str::FromStr,
 };
 
-use sam_files::Sha256Id;
+use sam_files::{Sha256Id, read_text};
 use thiserror::Error;
 
 use super::BatchError;
@@ -52,7 +52,8 @@ pub fn read_cases<W, E: Into<BoxError>>(
 ) -> Result<Vec<Case<W>>, BatchError> {
     let path = path.as_ref();
     let unreadable = |source| BatchError::Table { path: path.to_path_buf(), source };
-    let mut reader = csv::Reader::from_path(path).map_err(unreadable)?;
+    let text = read_text(path).map_err(|error| unreadable(error.source.into()))?;
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
     let columns = reader.headers().map_err(unreadable)?.clone();
     for column in ["image", "out"] {
         if !columns.iter().any(|found| found.trim() == column) {
@@ -165,6 +166,8 @@ mod tests {
         assert_eq!(cases[0].work[3], ("empty".to_owned(), "0,60".to_owned()));
         assert_eq!((cases[1].image.as_path(), cases[1].mask.as_path()), (Path::new("d.nii"), Path::new("f.nii")));
         assert_ne!(cases[0].id, cases[1].id);
+        let marked = read("\u{feff}image,out\na.nii,c.nii\n")?;
+        assert_eq!(marked[0].image, Path::new("a.nii"), "a byte order mark is no part of the first column");
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sam_files::{FileLock, Sha256Id, write_atomic};
+use sam_files::{FileLock, Sha256Id, read_text, write_atomic};
 use serde::{Deserialize, Serialize};
 
 use super::{BatchError, Case};
@@ -119,12 +119,12 @@ impl Records {
     /// [`BatchError::Record`].
     pub fn read<W>(&self, case: &Case<W>) -> Result<Option<Record>, BatchError> {
         let path = self.path(case.id, "json");
-        let text = match fs::read(&path) {
+        let text = match read_text(&path).map_err(|error| error.source) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(BatchError::Record { path, source: error.into() }),
         };
-        serde_json::from_slice(&text).map(Some).map_err(|error| BatchError::Record { path, source: error.into() })
+        serde_json::from_str(&text).map(Some).map_err(|error| BatchError::Record { path, source: error.into() })
     }
 
     /// Merges the records of all cases, in the table's order, into one file: `.csv` or `.json`.

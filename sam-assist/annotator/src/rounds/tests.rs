@@ -15,7 +15,7 @@ const AFFINE: [[f64; 4]; 4] = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0,
 
 fn session(folder: &TempDir) -> Result<Session, SessionError> {
     let grid = Grid::new(SHAPE, AFFINE);
-    let scan = ScanIdentity { name: "scan.nii".to_owned(), sha256: Sha256Id::of(b"scan"), grid };
+    let scan = ScanIdentity { name: "scan.nii".to_owned(), sha256: Sha256Id::of(b"scan"), grid, volume_index: 0 };
     let window = ResolvedWindow { low: 0.0, high: 1.0, name: "0:1".to_owned() };
     let (structures, config) = ([(1, "cyst".to_owned())].into(), AnnotateConfig::default());
     Session::start(folder.path(), Header::new(scan, SliceAxis::K, window, structures, "0".repeat(64), config))

@@ -332,7 +332,7 @@ impl JsonError {
     }
 }
 
-/// Parses JSON.
+/// Parses JSON, which may begin with a byte order mark if a person edited it.
 pub(crate) fn from_json<T: serde::de::DeserializeOwned>(text: &[u8]) -> Result<T, JsonError> {
-    serde_json::from_slice(text).map_err(|error| JsonError::new(&error))
+    serde_json::from_slice(sam_files::without_mark(text)).map_err(|error| JsonError::new(&error))
 }

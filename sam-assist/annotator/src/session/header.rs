@@ -20,8 +20,6 @@ pub const FORMAT_VERSION: u32 = 1;
 pub(super) const FILE_NAME: &str = "session.json";
 /// Maximum file size. A header takes a few KB.
 const MAX_BYTES: u64 = 1 << 20;
-/// Affines may differ by this much, in mm, because decimal digits are rounded.
-const TOLERANCE_MM: f64 = 1e-3;
 
 /// Header of a session: its scan, model, settings and structures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -140,17 +138,19 @@ impl Header {
 
     /// Refuses another scan, axis, window or model than the session was created with.
     pub(super) fn check_same(&self, folder: &Path, now: &Self) -> Result<(), SessionError> {
-        let scan = |header: &Self| format!("{} (SHA-256 {})", header.scan.name, header.scan.sha256);
+        let scan = |Self { scan: ScanIdentity { name, sha256, volume_index, .. }, .. }: &Self| {
+            format!("{name} (SHA-256 {sha256}, volume {})", volume_index + 1)
+        };
         let window =
             |Self { window: ResolvedWindow { name, low, high, .. }, .. }: &Self| format!("{name} ({low} to {high})");
         let weights = |header: &Self| format!("of SHA-256 {}", header.weights_sha256);
         let other = |what, begun: String, found: String| {
             Err(SessionError::OtherSetting { folder: folder.to_path_buf(), what, begun, found })
         };
-        if self.scan.sha256 != now.scan.sha256 {
+        if self.scan.sha256 != now.scan.sha256 || self.scan.volume_index != now.scan.volume_index {
             return other(Setting::Scan, scan(self), scan(now));
         }
-        if let Err(source) = self.scan.grid.compare(&now.scan.grid, TOLERANCE_MM) {
+        if let Err(source) = self.scan.grid.check_same(&now.scan.grid) {
             return Err(SessionError::OtherGrid { folder: folder.to_path_buf(), source });
         }
         if self.axis != now.axis {

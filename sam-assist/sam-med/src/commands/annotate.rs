@@ -78,7 +78,7 @@ pub(super) fn annotate(options: &Options, console: &Console) -> Result<AnnotateR
     let scan = Arc::new(options.scan.read(console)?);
     let output = options.output(&scan)?;
     let annotations = options.annotations.as_deref();
-    let labels = annotations.map(|path| ScanOptions::read_labels(&scan, path)).transpose()?;
+    let labels = annotations.map(|path| ScanOptions::read_labels(&scan, path, console)).transpose()?;
     let plan = options.full_plan(&scan, labels.as_ref(), console)?;
     options.check(&plan)?;
     let model = &options.compute.model;

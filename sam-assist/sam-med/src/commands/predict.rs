@@ -97,7 +97,7 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
 fn read_prompts(path: &Path, scan: &Scan) -> Result<(SlicePlane, Vec<ObjectPrompts>)> {
     let shown = path.display();
     let grid = &scan.volume().grid;
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+    let text = sam_files::read_text(path)?;
     let document = PromptDocument::from_json(&text).with_context(|| format!("{shown}"))?;
     let axis = match &document {
         PromptDocument::Pixels { axis, .. } => SliceAxis::from_cut(*axis)

@@ -28,7 +28,8 @@ use serde::Serialize;
 use crate::{
     backend::Job,
     console::Console,
-    options::{ModelOptions, OutputOptions},
+    exit::Failure,
+    options::{ModelOptions, OutputOptions, ScanOptions, VoxelOptions},
     progress::ExperimentBars,
     record,
 };
@@ -51,6 +52,9 @@ pub struct Options {
     /// Its label map
     #[arg(long, value_name = "FILE", requires = "image")]
     labels: Option<LossyPath>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    voxels: VoxelOptions,
     /// Name of a structure (liver, spleen, right kidney, ...) or a label value
     #[arg(long, default_value = "spleen")]
     structure: String,
@@ -90,7 +94,7 @@ struct Known {
 pub fn run(options: &Options, console: &Console) -> Result<()> {
     let plan = options.plan(console);
     plan.check()?;
-    let Known { name, volume, labels, table } = options.known()?;
+    let Known { name, volume, labels, table } = options.known(console)?;
     let weights = options.model.locate(console)?;
     let outputs = plan.open()?;
     let quickstart = Quickstart {
@@ -160,14 +164,16 @@ impl Options {
     }
 
     /// The user's scan, or a synthetic one.
-    fn known(&self) -> Result<Known> {
+    fn known(&self, console: &Console) -> Result<Known> {
         let (Some(image), Some(path)) = (&self.image, &self.labels) else {
             let phantom = PhantomConfig::default().with_seed(self.seed).generate();
             let (volume, labels, table) = (Arc::new(phantom.volume), phantom.labels, phantom.table);
             return Ok(Known { name: "synthetic abdomen", volume, labels, table });
         };
-        let scan = Scan::open(image, None)?;
-        let labels = scan.read_labels(path)?;
+        let scan = Scan::open_observed(image, &self.voxels.config(), &mut |_| console.flow())?;
+        let scan = scan.ok_or(Failure::Stopped("nothing was written"))?;
+        scan.notes().iter().for_each(|note| console.note(note));
+        let labels = ScanOptions::read_labels(&scan, path, console)?;
         // A file with structure names may be next to the label map.
         let names = names_beside(path);
         let table = if names.is_file() { LabelTable::read(&names)? } else { LabelTable::default() };

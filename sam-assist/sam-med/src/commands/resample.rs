@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::{
     console::Console,
-    options::{OutputOptions, Spacing, read_scan, scan_config, spacing},
+    options::{OutputOptions, ScanOptions, Spacing, VoxelOptions, read_scan, scan_config, spacing},
 };
 
 /// Write a scan on a grid at right angles, for programs that do not open sheared slices (tilted gantry).
@@ -35,6 +35,8 @@ pub struct Options {
     /// Distances in mm of DICOM images without a position: X,Y,Z or one for all
     #[arg(long, value_name = "MM", value_parser = spacing)]
     spacing: Option<Spacing>,
+    #[command(flatten)]
+    voxels: VoxelOptions,
     /// A label map of the scan, to write it in place of the intensities: .nii or .nii.gz
     #[arg(long, value_name = "FILE")]
     labels: Option<LossyPath>,
@@ -53,9 +55,9 @@ pub struct Options {
 pub fn run(options: &Options, console: &Console) -> Result<()> {
     check_output(&options.out)?;
     options.plan(console).check()?;
-    let scan = read_scan(&options.image, &scan_config(&options.series, options.spacing), console)?;
+    let scan = read_scan(&options.image, &scan_config(&options.series, options.spacing, &options.voxels), console)?;
     let grid = scan.grid().right_angled()?;
-    let labels = options.labels.as_ref().map(|path| scan.read_labels(path)).transpose()?;
+    let labels = options.labels.as_ref().map(|path| ScanOptions::read_labels(&scan, path, console)).transpose()?;
     let outputs = options.plan(console).inputs("--image", scan.files()).open()?;
     outputs.write_now(&options.out, |staged| write(staged, &scan, labels.as_ref(), &grid))?;
     console.result(&ResampleReport { shape: grid.shape, spacing_mm: grid.spacing(), written: options.out.clone() })

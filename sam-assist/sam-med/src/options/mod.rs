@@ -16,7 +16,7 @@ pub use compute::ComputeOptions;
 pub use data::DataOptions;
 pub use model::ModelOptions;
 pub use output::OutputOptions;
-pub use scan::{ScanOptions, Spacing};
+pub use scan::{ScanOptions, Spacing, VoxelOptions};
 pub(crate) use scan::{read_scan, scan_config, spacing};
 pub use structures::StructureOptions;
 

@@ -1,16 +1,49 @@
 //! Options of the scan and of the output mask.
 
-use std::path::Path;
+use std::{num::NonZeroUsize, path::Path};
 
 use anyhow::Result;
 use clap::Args;
 use sam_annotate::Output;
 use sam_data::{LabelVolume, Scan, ScanConfig, nifti_files};
 use sam_files::{LossyPath, OutputPlan};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::OutputOptions;
 use crate::{console::Console, exit::Failure, progress::ProgressBars};
+
+/// Which voxels of a NIfTI file are read, and how.
+#[derive(Debug, Clone, Default, Args, Serialize)]
+pub struct VoxelOptions {
+    /// Volume of a NIfTI file with a fourth dimension, counted from 1
+    #[arg(long, value_name = "N", requires = "image")]
+    #[serde(rename = "volume_index", serialize_with = "index")]
+    pub volume: Option<NonZeroUsize>,
+    /// Intensity of voxels that are NaN or infinite, in place of the lowest
+    #[arg(long, value_name = "VALUE", requires = "image", allow_hyphen_values = true, value_parser = finite)]
+    pub nan: Option<f32>,
+}
+
+impl VoxelOptions {
+    /// The config of a scan, without a DICOM series.
+    pub fn config(&self) -> ScanConfig {
+        let config = ScanConfig::default();
+        let config = self.volume.map_or(config.clone(), |volume| config.with_volume_index(volume.get() - 1));
+        self.nan.map_or(config.clone(), |nan| config.with_nan(nan))
+    }
+}
+
+/// Saves a number that is counted from 1 as an index, which is counted from 0.
+#[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn index<S: Serializer>(number: &Option<NonZeroUsize>, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    number.map(|number| number.get() - 1).serialize(serializer)
+}
+
+/// A number that is neither NaN nor infinite.
+fn finite(text: &str) -> std::result::Result<f32, String> {
+    let number = text.parse::<f32>().ok().filter(|number| number.is_finite());
+    number.ok_or_else(|| "expected a finite number, such as -1024".to_owned())
+}
 
 /// Which scan, and where its mask is written.
 #[derive(Debug, Clone, Args, Serialize)]
@@ -25,6 +58,10 @@ pub struct ScanOptions {
     /// Distances in mm of DICOM images without a position: X,Y,Z or one for all
     #[arg(long, value_name = "MM", value_parser = spacing)]
     pub spacing: Option<Spacing>,
+    /// Which voxels are read, and how.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub voxels: VoxelOptions,
     /// The mask to write: .nii or .nii.gz
     #[arg(long, value_name = "FILE")]
     pub out: LossyPath,
@@ -62,19 +99,23 @@ impl ScanOptions {
     /// If it cannot be read, `--series` or `--spacing` is given for a scan that is not DICOM, or `--seg` for one whose images a DICOM SEG
     /// cannot refer to. [`Failure::Stopped`].
     pub fn read(&self, console: &Console) -> Result<Scan> {
-        let scan = read_scan(&self.image, &scan_config(&self.series, self.spacing), console)?;
+        let scan = read_scan(&self.image, &scan_config(&self.series, self.spacing, &self.voxels), console)?;
         if self.seg.is_some() {
             scan.segmentation_notes()?.iter().for_each(|note| console.note(note));
         }
         Ok(scan)
     }
 
-    /// Reads a label map on the scan's grid.
+    /// Reads a label map on the scan's grid, and shows the notes on it.
     ///
     /// # Errors
-    /// If it cannot be read, or is not on the scan's grid.
-    pub fn read_labels(scan: &Scan, path: impl AsRef<Path>) -> Result<LabelVolume> {
-        Ok(scan.read_labels(path)?)
+    /// If it cannot be read, or its voxels do not lie on those of the scan.
+    pub fn read_labels(scan: &Scan, path: impl AsRef<Path>, console: &Console) -> Result<LabelVolume> {
+        let (labels, notes) = scan.read_labels(path)?;
+        for note in &notes {
+            console.note(note);
+        }
+        Ok(labels)
     }
 
     /// The mask's files, not checked yet.
@@ -99,9 +140,9 @@ impl ScanOptions {
     }
 }
 
-/// How a scan is read, by the options `--series` and `--spacing`.
-pub(crate) fn scan_config(series: &[String], spacing: Option<Spacing>) -> ScanConfig {
-    let config = series.iter().fold(ScanConfig::default(), ScanConfig::with_series);
+/// How a scan is read, by the options `--series`, `--spacing`, `--volume` and `--nan`.
+pub(crate) fn scan_config(series: &[String], spacing: Option<Spacing>, voxels: &VoxelOptions) -> ScanConfig {
+    let config = series.iter().fold(voxels.config(), ScanConfig::with_series);
     match spacing {
         Some(Spacing(spacing)) => config.with_spacing(spacing),
         None => config,
@@ -134,8 +175,8 @@ mod tests {
         let phantom = PhantomConfig::default().with_shape([12, 10, 4]).generate();
         sam_data::write_volume(&image, &phantom.volume)?;
         let (image, out) = (LossyPath::from(image), LossyPath::from(folder.path().join("mask.nii.gz")));
-        let outputs = OutputOptions::default();
-        let options = ScanOptions { image, series: Vec::new(), spacing: None, out, seg: None, outputs };
+        let (voxels, outputs) = (VoxelOptions::default(), OutputOptions::default());
+        let options = ScanOptions { image, series: Vec::new(), spacing: None, voxels, out, seg: None, outputs };
         let scan = options.read(&Console::plain())?;
         let check = |out: &str| -> Result<()> {
             let options = ScanOptions { out: folder.path().join(out).into(), ..options.clone() };
@@ -151,6 +192,16 @@ mod tests {
         assert!(ScanOptions { spacing, ..options.clone() }.read(&Console::plain()).is_err());
         let seg = Some(LossyPath::from(folder.path().join("mask.dcm")));
         assert!(ScanOptions { seg, ..options }.read(&Console::plain()).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn volumes_are_counted_from_1_by_people_and_from_0_in_files() -> Result<()> {
+        let options = VoxelOptions { volume: NonZeroUsize::new(3), nan: Some(-1024.0) };
+        assert_eq!(serde_json::to_string(&options)?, r#"{"volume_index":2,"nan":-1024.0}"#);
+        assert_eq!(options.config(), ScanConfig::default().with_volume_index(2).with_nan(-1024.0));
+        assert_eq!(VoxelOptions::default().config(), ScanConfig::default());
+        assert!(finite("NaN").is_err() && finite("inf").is_err() && finite("-1e3").is_ok());
         Ok(())
     }
 

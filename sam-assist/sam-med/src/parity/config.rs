@@ -51,7 +51,7 @@ impl GoldenConfig {
     /// Reads the configuration of a folder of reference tensors.
     pub(super) fn read(goldens: &Goldens) -> Result<Self> {
         let path = goldens.path("sam_tiny_config.json");
-        let text = std::fs::read_to_string(&path).with_context(|| {
+        let text = sam_files::read_text(&path).map_err(|error| error.source).with_context(|| {
             format!(
                 "cannot read {}: the sizes of the model must lie beside its reference tensors, as \
                  sam-core/tests/goldens/generate_official.py writes them",

@@ -38,7 +38,7 @@ fn header() -> Header {
         [SIZE.1, SIZE.0, SLICES],
         [[1.0, 0.0, 0.0, -0.1], [0.0, 1.5, 0.0, 20.0], [0.0, 0.0, 3.0, 1e-7], [0.0, 0.0, 0.0, 1.0]],
     );
-    let scan = ScanIdentity { name: "scan.nii.gz".to_owned(), sha256: Sha256Id::of(b"scan"), grid };
+    let scan = ScanIdentity { name: "scan.nii.gz".to_owned(), sha256: Sha256Id::of(b"scan"), grid, volume_index: 0 };
     let window = ResolvedWindow { low: -160.0, high: 240.0, name: "abdomen".to_owned() };
     let structures = [(1, "liver".to_owned()), (300, "spleen".to_owned())].into();
     Header::new(scan, SliceAxis::K, window, structures, WEIGHTS.to_owned(), AnnotateConfig::default())

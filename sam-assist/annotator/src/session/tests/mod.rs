@@ -23,7 +23,8 @@ fn grid() -> Grid {
 }
 
 fn header() -> Header {
-    let scan = ScanIdentity { name: "scan.nii.gz".to_owned(), sha256: Sha256Id::of(b"scan"), grid: grid() };
+    let scan =
+        ScanIdentity { name: "scan.nii.gz".to_owned(), sha256: Sha256Id::of(b"scan"), grid: grid(), volume_index: 0 };
     let window = ResolvedWindow { low: -160.0, high: 240.0, name: "abdomen".to_owned() };
     let structures = [(1, "liver".to_owned()), (300, "spleen".to_owned())].into();
     Header::new(scan, SliceAxis::K, window, structures, "0".repeat(64), config())
@@ -270,8 +271,8 @@ fn control_characters_in_names_are_replaced_or_refused() -> Result {
     let scratch = Scratch::new()?;
     let mut named = header();
     named.scan.name = "\u{1b}[2J".to_owned();
-    let ScanIdentity { sha256, grid, .. } = header().scan;
-    let scan = ScanIdentity { name: "\u{1b}[2J".to_owned(), sha256, grid };
+    let ScanIdentity { sha256, grid, volume_index, .. } = header().scan;
+    let scan = ScanIdentity { name: "\u{1b}[2J".to_owned(), sha256, grid, volume_index };
     let structures = [(1, "liver\u{7}".to_owned())].into();
     let cleaned = Header::new(scan, SliceAxis::K, header().window, structures, "0".repeat(64), config());
     assert_eq!((cleaned.scan.name.as_str(), cleaned.structures[&1].as_str()), ("\u{fffd}[2J", "liver\u{fffd}"));

@@ -14,7 +14,7 @@ use sam_review::{
 use serde_json::json;
 
 use super::{Options, outputs};
-use crate::{backend::Job, console::Console, exit::Failure, record};
+use crate::{backend::Job, console::Console, exit::Failure, options::ScanOptions, record};
 
 /// Reads the scan and its mask or session, and loads the model.
 ///
@@ -35,7 +35,7 @@ pub(super) fn open(options: &Options, console: &Console) -> Result<ScanDesk> {
             outputs::check_with_session(&plan, &session, &scan, &options.scan.out)?;
             Reviewed::of_session(session)?
         }
-        (None, Some(mask)) => Reviewed::of_mask(options, mask, &scan, &weights)?,
+        (None, Some(mask)) => Reviewed::of_mask(options, mask, &scan, &weights, console)?,
         (None, None) => return Err(Failure::usage("there is nothing to review: give --mask FILE or --session DIR")),
     };
     plan.keep_old()?;
@@ -78,11 +78,11 @@ impl Reviewed {
     }
 
     /// A mask without a session, from the options of the command line.
-    fn of_mask(options: &Options, path: &Path, scan: &Scan, weights: &Weights) -> Result<Self> {
+    fn of_mask(options: &Options, path: &Path, scan: &Scan, weights: &Weights, console: &Console) -> Result<Self> {
         if !options.scan.outputs.overwrite {
             check_out(&options.scan.out, path)?;
         }
-        let mask = scan.read_labels(path)?;
+        let mask = ScanOptions::read_labels(scan, path, console)?;
         let structures = structures(options, path, &mask)?;
         let cards = options.structures.cards(weights.sha256())?;
         let names: Vec<_> = structures.iter().map(|structure| structure.name.clone()).collect();

@@ -25,7 +25,7 @@ fn main() -> Result<()> {
         anyhow::bail!("usage: downstream-annotate SCAN PARTIAL FOLDER [WEIGHTS]");
     };
     let annotator = annotator(scan, given.first().map(PathBuf::as_path))?;
-    let annotations = Annotations::new(annotator.scan().read_labels(partial)?);
+    let annotations = Annotations::new(annotator.scan().read_labels(partial)?.0);
 
     cancel(&annotator, &annotations)?;
     once(&annotator, &annotations, folder)?;
