@@ -4,6 +4,7 @@ use std::{
     env, fmt,
     io::{self, ErrorKind, IsTerminal, Write},
     ops::ControlFlow,
+    sync::Arc,
     time::Duration,
 };
 
@@ -21,6 +22,8 @@ use crate::{
 pub struct Console {
     json: bool,
     quiet: bool,
+    /// What notes and warnings are about, such as a case of a batch.
+    subject: Option<Arc<str>>,
     bars: Option<MultiProgress>,
     /// The template of a progress bar.
     template: &'static str,
@@ -38,18 +41,24 @@ impl Console {
         let is_shown = !quiet && io::stderr().is_terminal();
         let bars = is_shown.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
         let is_plain = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { json, quiet, bars, template: if is_plain { PLAIN_BAR } else { BAR }, stop }
+        Self { json, quiet, subject: None, bars, template: if is_plain { PLAIN_BAR } else { BAR }, stop }
     }
 
     /// A console without progress bars and without a stop request, for programs that call a command as a function.
     pub fn plain() -> Self {
-        Self { json: false, quiet: true, bars: None, template: PLAIN_BAR, stop: Stop::default() }
+        Self { json: false, quiet: true, subject: None, bars: None, template: PLAIN_BAR, stop: Stop::default() }
     }
 
     /// This console with one line for each stage instead of bars, as without a terminal, because other output would break the bars.
     #[must_use]
     pub fn without_bars(self) -> Self {
         Self { bars: None, ..self }
+    }
+
+    /// This console with a name before each note and warning, so that the lines of several processes in one log can be told apart.
+    #[must_use]
+    pub fn about(&self, subject: &str) -> Self {
+        Self { subject: Some(subject.into()), ..self.clone() }
     }
 
     /// The user's stop request.
@@ -68,6 +77,11 @@ impl Console {
     /// [`Failure::Stopped`].
     pub fn check_stop(&self, kept: &'static str) -> Result<()> {
         if self.stop.is_asked() { Err(Failure::Stopped(kept).into()) } else { Ok(()) }
+    }
+
+    /// Whether progress is shown as bars, and not as lines.
+    pub fn has_bars(&self) -> bool {
+        self.bars.is_some()
     }
 
     /// Whether results are written as JSON.
@@ -110,7 +124,10 @@ impl Console {
 
     /// Prints a warning on standard error, even with `--quiet`.
     pub fn warn(&self, warning: impl fmt::Display) {
-        let text = printable(&warning.to_string());
+        let text = match &self.subject {
+            Some(subject) => printable(&format!("{subject}: {warning}")),
+            None => printable(&warning.to_string()),
+        };
         self.aside(|| error_line(text));
     }
 
