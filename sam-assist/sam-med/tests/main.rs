@@ -7,6 +7,7 @@ mod desk;
 mod ends;
 mod fetch;
 mod help;
+mod messages;
 mod page;
 mod program;
 mod rounds;
