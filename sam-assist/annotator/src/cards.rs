@@ -33,8 +33,8 @@ pub enum CardError {
     },
     /// The cards were learned through different windows, so no window is right for all of them.
     #[error(
-        "the cards were learned through different windows, {first} through {first_window} and {other} through {other_window}; choose a \
-         window, or use the cards one by one"
+        "the cards were learned through different windows, {first} through {first_window} and {other} through {other_window}; choose one \
+         with --window, or use the cards one by one"
     )]
     Windows {
         /// The structure of one card.
@@ -55,7 +55,7 @@ pub enum CardError {
         structures: String,
     },
     /// A card was learned through a window that this version does not know.
-    #[error("the card of {structure} was learned through an unknown window; choose one")]
+    #[error("the card of {structure} was learned through an unknown window; choose one with --window")]
     UnknownWindow {
         /// The card's structure.
         structure: String,

@@ -22,7 +22,7 @@ pub enum AnnotateError {
     #[error("the configuration of the annotator makes no sense")]
     Config(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The intensity window does not fit the scan.
-    #[error("the intensity window cannot be applied to {scan}; choose another window")]
+    #[error("the intensity window cannot be applied to {scan}; choose another one with --window")]
     Window {
         /// The scan's name.
         scan: String,

@@ -26,7 +26,7 @@ pub use config::AnnotateConfig;
 pub use error::AnnotateError;
 pub use event::{Event, Events, ignore_events};
 pub use output::{CheckedOutput, Output};
-pub use rounds::{Corrections, DecisionError, Decisions, RoundOutcome, RoundStart};
+pub use rounds::{Corrections, DecisionError, Decisions, NamedStructure, RoundOutcome, RoundStart};
 pub use session::{Session, SessionError};
 pub use slice_list::{ParseSliceListError, SliceList};
 pub use weights::{Weights, WeightsError};

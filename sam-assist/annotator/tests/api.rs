@@ -5,8 +5,8 @@ use sam_annotate::{
     Corrections, DecisionError, Decisions, Event, Flex, Output, ParseSliceListError, PromptCard, RoundOutcome,
     RoundStart, SamPredictor, Session, SessionError, SliceList, Start, Weights, WeightsError,
     batch::{
-        Batch, BatchError, BatchEvent, BatchSummary, Case, Claim, Merged, Outcome, ParseShardError, Record, Records,
-        Shard,
+        Batch, BatchError, BatchEvent, BatchSummary, Case, CaseResult, CaseState, Claim, Merged, Outcome,
+        ParseShardError, Record, Records, Shard,
     },
     cards::CardError,
     rounds::{Replay, ReplayedRound},
@@ -37,6 +37,7 @@ fn everything_can_be_stored_and_shared() {
     assert_send_sync::<(Vec<PromptCard>, SamPredictor<Flex>)>();
     assert_send_sync::<(Corrections, Decisions, Replay, ReplayedRound, RoundOutcome, RoundStart)>();
     assert_send_sync::<(Batch<'static, ()>, BatchSummary, Case<()>, Claim, Merged, Outcome, Record, Records, Shard)>();
+    assert_send_sync::<(CaseResult, CaseState)>();
     error::<AnnotateError>();
     error::<BatchError>();
     error::<CardError>();

@@ -118,7 +118,10 @@ fn it_continues_and_its_rounds_come_out_the_same() -> Result {
     session.accept(1)?;
     let outcome = annotator.round(&mut session, RoundStart::LastRound, &mut ignore_events())?;
     assert_eq!((outcome.number, outcome.warm_start), (Some(4), Some(2)));
+    // A structure of the second version of the format is added to it.
+    session.name_structure(9, "vessel")?;
     drop(session);
-    assert_eq!(annotator.open_session(&folder)?.rounds().count(), 4);
+    let session = annotator.open_session(&folder)?;
+    assert_eq!((session.rounds().count(), session.structures()[&9].as_str()), (4, "vessel"));
     Ok(())
 }

@@ -85,12 +85,13 @@ fn read(path: &Path, command: &str) -> Result<Map<String, Value>> {
     let shown = path.display();
     let read = sam_files::read_text(path).map_err(|error| error.source);
     let text = read.with_context(|| format!("cannot read the config file {shown}"))?;
-    let value: Value = serde_json::from_str(&text).with_context(|| format!("the config file {shown} is not JSON"))?;
+    let value: Value = serde_json::from_str(&text)
+        .with_context(|| format!("the config file {shown} is not JSON; expected an object such as {{\"seed\": 3}}"))?;
     let Value::Object(mut record) = value else { bail!("the config file {shown} is not a JSON object of options") };
     match record.remove("command") {
         Some(Value::String(own)) if own == command => {}
         Some(Value::String(other)) => bail!(
-            "the config file {shown} was saved by `sam-med {other}`, expected one of `sam-med {command}`: give it to `sam-med {other}`"
+            "the config file {shown} was saved by `sam-med {other}`, expected one of `sam-med {command}`; use it with `sam-med {other}`"
         ),
         Some(_) => bail!("the field `command` of the config file {shown} is not a text"),
         None => {}
@@ -126,7 +127,7 @@ impl Expansion<'_> {
                 (None, value) if !value.is_null() => {
                     let (path, command) = (self.path.display(), self.command.get_name());
                     return Err(Failure::usage(format_args!(
-                        "the config file {path} has the option {name:?}, which `sam-med {command}` does not have"
+                        "the config file {path} has the option {name:?}, which `sam-med {command}` does not have; remove it from the file"
                     )));
                 }
                 _ => {}

@@ -5,6 +5,7 @@ use std::{
     io::{self, ErrorKind, IsTerminal},
     ops::ControlFlow,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -24,6 +25,8 @@ use crate::{
 pub struct Console {
     json: bool,
     quiet: bool,
+    /// What notes and warnings are about, such as a case of a batch.
+    subject: Option<Arc<str>>,
     bars: Option<MultiProgress>,
     /// The template of a progress bar.
     template: &'static str,
@@ -43,12 +46,14 @@ impl Console {
         let is_shown = !quiet && io::stderr().is_terminal();
         let bars = is_shown.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
         let is_plain = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { json, quiet, bars, template: if is_plain { PLAIN_BAR } else { BAR }, stop, config: None }
+        let template = if is_plain { PLAIN_BAR } else { BAR };
+        Self { json, quiet, subject: None, bars, template, stop, config: None }
     }
 
     /// A console without progress bars and without a stop request, for programs that call a command as a function.
     pub fn plain() -> Self {
-        Self { json: false, quiet: true, bars: None, template: PLAIN_BAR, stop: Stop::default(), config: None }
+        let (template, stop) = (PLAIN_BAR, Stop::default());
+        Self { json: false, quiet: true, subject: None, bars: None, template, stop, config: None }
     }
 
     /// This console with one line for each stage instead of bars, as without a terminal, because other output would break the bars.
@@ -68,6 +73,12 @@ impl Console {
         self.config.as_deref()
     }
 
+    /// This console with a name before each note and warning, so that the lines of several processes in one log can be told apart.
+    #[must_use]
+    pub fn about(&self, subject: &str) -> Self {
+        Self { subject: Some(subject.into()), ..self.clone() }
+    }
+
     /// The user's stop request.
     pub fn stop(&self) -> &Stop {
         &self.stop
@@ -84,6 +95,11 @@ impl Console {
     /// [`Failure::Stopped`].
     pub fn check_stop(&self, kept: &'static str) -> Result<()> {
         if self.stop.is_asked() { Err(Failure::Stopped(kept).into()) } else { Ok(()) }
+    }
+
+    /// Whether progress is shown as bars, and not as lines.
+    pub fn has_bars(&self) -> bool {
+        self.bars.is_some()
     }
 
     /// Whether results are written as JSON.
@@ -121,7 +137,10 @@ impl Console {
 
     /// Prints a warning on standard error, even with `--quiet`.
     pub fn warn(&self, warning: impl fmt::Display) {
-        let text = printable(&warning.to_string());
+        let text = match &self.subject {
+            Some(subject) => printable(&format!("{subject}: {warning}")),
+            None => printable(&warning.to_string()),
+        };
         self.aside(|| error_line(text));
     }
 

@@ -1,6 +1,11 @@
-//! Progress of long calls: bars on a terminal, one line for each stage without one. The user's stop request is passed on.
+//! Progress of long calls: bars on a terminal; without one, a line for each stage, and one every 30 seconds in a long stage. The user's stop
+//! request is passed on.
 
-use std::ops::ControlFlow;
+use std::{
+    fmt,
+    ops::ControlFlow,
+    time::{Duration, Instant},
+};
 
 use indicatif::ProgressBar;
 use sam_annotate::Event;
@@ -10,13 +15,82 @@ use sam_prompt::progress::{Progress, Stage};
 
 use crate::console::Console;
 
+/// In a log, a long stage prints a line this often.
+const LINE_EVERY: Duration = Duration::from_secs(30);
+
 /// An observer that shows the progress of one call after another.
 #[derive(Debug)]
 pub struct ProgressBars {
     console: Console,
-    /// The current bar, with its stage and subject.
-    shown: Option<(Stage, String, ProgressBar)>,
+    /// The current stage and its subject.
+    shown: Option<(Stage, String, Shown)>,
     told_to_stop: bool,
+}
+
+/// What is shown of a stage: its bar, or its lines in a log.
+#[derive(Debug)]
+struct Shown {
+    bar: ProgressBar,
+    lines: Lines,
+}
+
+impl Shown {
+    fn new(console: &Console, name: &str, total: usize) -> Self {
+        Self { bar: console.bar(name, total), lines: Lines::new(name, LINE_EVERY) }
+    }
+
+    /// Shows how far the stage is. In a log, prints a line if the last one is long ago.
+    fn show(&mut self, console: &Console, done: usize, total: usize) {
+        self.bar.set_length(total as u64);
+        self.bar.set_position(done as u64);
+        if !console.has_bars()
+            && let Some(line) = self.lines.due(done, total)
+        {
+            console.note(line);
+        }
+    }
+}
+
+/// The lines of a stage in a log.
+#[derive(Debug)]
+struct Lines {
+    name: String,
+    every: Duration,
+    begun: Instant,
+    last: Instant,
+}
+
+/// A line of a stage in a log.
+#[derive(Debug)]
+struct Line<'a> {
+    name: &'a str,
+    done: usize,
+    total: usize,
+    elapsed: Duration,
+}
+
+impl Lines {
+    fn new(name: &str, every: Duration) -> Self {
+        let now = Instant::now();
+        Self { name: name.to_owned(), every, begun: now, last: now }
+    }
+
+    /// A line, if the last one was printed long enough ago.
+    fn due(&mut self, done: usize, total: usize) -> Option<Line<'_>> {
+        let now = Instant::now();
+        if now.duration_since(self.last) < self.every {
+            return None;
+        }
+        self.last = now;
+        Some(Line { name: &self.name, done, total, elapsed: now.duration_since(self.begun) })
+    }
+}
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, done, total, elapsed } = self;
+        write!(f, "{name}: {done} of {total} after {} s", elapsed.as_secs())
+    }
 }
 
 impl ProgressBars {
@@ -29,16 +103,15 @@ impl ProgressBars {
     pub fn show(&mut self, what: &str, progress: &Progress) -> ControlFlow<()> {
         if self.shown.as_ref().is_none_or(|(stage, shown, _)| *stage != progress.stage || shown != what) {
             self.clear();
-            let bar = self.console.bar(&format!("{} {what}", verb(progress.stage)), progress.total);
-            self.shown = Some((progress.stage, what.to_owned(), bar));
+            let shown = Shown::new(&self.console, &format!("{} {what}", verb(progress.stage)), progress.total);
+            self.shown = Some((progress.stage, what.to_owned(), shown));
         }
-        if let Some((.., bar)) = &self.shown {
-            bar.set_length(progress.total as u64);
-            bar.set_position(progress.done as u64);
+        if let Some((.., shown)) = &mut self.shown {
+            shown.show(&self.console, progress.done, progress.total);
             if let Some(loss) = progress.loss {
-                bar.set_message(format!("loss {loss:.3}"));
+                shown.bar.set_message(format!("training loss {loss:.3}"));
             } else if let Some(slice) = progress.slice {
-                bar.set_message(format!("slice {slice}"));
+                shown.bar.set_message(format!("slice {slice}"));
             }
         }
         self.flow()
@@ -76,8 +149,8 @@ impl ProgressBars {
 
     /// Removes the bar.
     pub fn clear(&mut self) {
-        if let Some((.., bar)) = self.shown.take() {
-            bar.finish_and_clear();
+        if let Some((.., shown)) = self.shown.take() {
+            shown.bar.finish_and_clear();
         }
     }
 }
@@ -92,7 +165,15 @@ impl Drop for ProgressBars {
 #[derive(Debug)]
 pub struct ExperimentBars {
     bars: ProgressBars,
-    case: Option<ProgressBar>,
+    case: Option<CaseShown>,
+}
+
+/// What is shown of a case, and how far it is.
+#[derive(Debug)]
+struct CaseShown {
+    shown: Shown,
+    done: usize,
+    steps: usize,
 }
 
 impl ExperimentBars {
@@ -109,13 +190,16 @@ impl ExperimentBars {
             E::Experiment { number, count, title } => console.note(format_args!("{title} ({number} of {count})")),
             E::Case { name, steps } => {
                 self.clear();
-                self.case = Some(console.bar(name, *steps));
+                self.case = Some(CaseShown { shown: Shown::new(&console, name, *steps), done: 0, steps: *steps });
             }
             E::Activity(activity) => self.message(activity.clone()),
             E::Step { loss } => {
-                self.case.iter().for_each(|bar| bar.inc(1));
+                if let Some(CaseShown { shown, done, steps }) = &mut self.case {
+                    *done += 1;
+                    shown.show(&console, *done, *steps);
+                }
                 if let Some(loss) = loss {
-                    self.message(format!("loss {loss:.3}"));
+                    self.message(format!("training loss {loss:.3}"));
                 }
             }
             E::CaseDone => self.clear(),
@@ -126,14 +210,14 @@ impl ExperimentBars {
     }
 
     fn message(&self, message: String) {
-        if let Some(bar) = &self.case {
-            bar.set_message(escape_controls(&message));
+        if let Some(case) = &self.case {
+            case.shown.bar.set_message(escape_controls(&message));
         }
     }
 
     fn clear(&mut self) {
-        if let Some(bar) = self.case.take() {
-            bar.finish_and_clear();
+        if let Some(case) = self.case.take() {
+            case.shown.bar.finish_and_clear();
         }
     }
 }
@@ -156,5 +240,21 @@ fn verb(stage: Stage) -> &'static str {
         Stage::Rank => "Ranking slices of",
         Stage::SelfCheck => "Testing",
         _ => "Working on",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_stage_prints_a_line_now_and_then() {
+        let mut often = Lines::new("Learning liver", Duration::ZERO);
+        assert_eq!(often.due(3, 70).map(|line| line.to_string()).as_deref(), Some("Learning liver: 3 of 70 after 0 s"));
+        assert!(often.due(4, 70).is_some());
+        let mut seldom = Lines::new("Learning liver", LINE_EVERY);
+        assert!((0..70).all(|done| seldom.due(done, 70).is_none()), "the stage is short");
+        seldom.last -= LINE_EVERY;
+        assert!(seldom.due(1, 70).is_some() && seldom.due(2, 70).is_none(), "one line for 30 seconds");
     }
 }

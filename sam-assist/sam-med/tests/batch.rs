@@ -138,3 +138,66 @@ fn a_case_that_was_stopped_has_not_failed() -> Result<()> {
     assert_eq!((table.matches(",failed,").count(), table.matches(",missing,").count()), (0, CASES), "{table}");
     Ok(())
 }
+
+#[test]
+fn cases_have_names_and_changed_ones_are_done_again() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path();
+    write_cases(folder)?;
+    // The first two cases, with names.
+    let table = fs::read_to_string(folder.join("cases.csv"))?;
+    let named = table.lines().zip(["case", "Patient A", "Patient B"]).map(|(line, name)| format!("{name},{line}\n"));
+    fs::write(folder.join("cases.csv"), named.collect::<Vec<_>>().concat())?;
+    let batch = || program::run(words(folder, &[]))?.done();
+    let first = batch()?;
+    assert!(first.stdout.contains("2 cases done, 0 done already, 0 failed"), "{}", first.stdout);
+    let (_, list) = first.stdout.split_once("Look first at:\n").context("a list")?;
+    let expected = |line: &str| line.starts_with("  Patient ") && line.contains(": expected Dice ");
+    assert!(list.lines().count() == 2 && list.lines().all(expected), "{list}");
+    assert!(
+        first.stderr.contains("Patient A: begun\n") && first.stderr.contains("Patient A: done in"),
+        "{}",
+        first.stderr
+    );
+
+    let small = SmallScan::new(0);
+    let partial = small.outlines(&small.shown[..2]);
+    sam_data::write_labels(folder.join("partial-0.nii.gz"), partial.labels.view(), &small.phantom.volume)?;
+    let second = batch()?;
+    assert!(
+        second.stderr.contains("Patient A: begun again, because the content of \"annotations\" has changed\n"),
+        "{}",
+        second.stderr
+    );
+    assert!(second.stderr.contains("Patient B: done already\n"), "{}", second.stderr);
+    fs::remove_file(folder.join("mask-1.nii.gz"))?;
+    let third = batch()?;
+    assert!(third.stderr.contains("Patient B: begun again, because the mask is gone\n"), "{}", third.stderr);
+
+    let results = folder.join("results.json");
+    program::run(words(folder, &["--merge", &program::word(&results)]))?.done()?;
+    let rows: serde_json::Value = serde_json::from_slice(&fs::read(results)?)?;
+    let mean = |row: usize| rows[row]["trust"]["mean"].as_f64().context("a mean trust");
+    assert!(mean(0)? <= mean(1)?, "{rows}");
+    assert_eq!(
+        (&rows[0]["outcome"], rows[0]["case"].as_str().map(|name| name.starts_with("Patient"))),
+        (&"done".into(), Some(true))
+    );
+    Ok(())
+}
+
+#[test]
+fn a_column_that_is_no_option_is_named() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path();
+    for (columns, part) in [
+        ("patient,image,out", "line 2 of"),
+        ("patient,image,out", "the column \"patient\" is not an option of `sam-med annotate`"),
+        ("seed,image,out", "invalid value 'A' for '--seed"),
+    ] {
+        fs::write(folder.join("cases.csv"), format!("{columns}\nA,a.nii,b.nii\n"))?;
+        let error = program::run(words(folder, &[]))?.failed(1)?;
+        assert!(error.contains(part) && !error.contains("Usage"), "{error}");
+    }
+    Ok(())
+}

@@ -10,6 +10,7 @@ mod dicom;
 mod ends;
 mod fetch;
 mod help;
+mod messages;
 mod outputs;
 mod page;
 mod printed;

@@ -95,3 +95,52 @@ fn a_session_whose_log_was_cut_off_is_not_continued() -> Result<()> {
     fs::rename(desk.path("mask.json"), desk.path("moved.json"))?;
     desk.run("")
 }
+
+#[test]
+fn structures_are_renamed_and_added_in_a_session() -> Result<()> {
+    let desk = Desk::new();
+    let (shown, value) = (&desk.shown, desk.value);
+    desk.begin(&[shown[0], shown[2]], "")?;
+    let events = desk.provenance()?["events"].clone();
+    let names = |names: serde_json::Value| -> Result<String> {
+        fs::write(desk.path("names.json"), names.to_string())?;
+        Ok(desk.word("names.json"))
+    };
+
+    // A name is recorded, and nothing is learned again.
+    let labels = names(serde_json::json!({ value.to_string(): "tumour" }))?;
+    let renamed = desk.annotate(&format!("--labels {labels}"))?.done()?;
+    let expected = format!("Renamed label value {value}: label {value} is now tumour");
+    assert!(renamed.stdout.contains(&expected) && renamed.stdout.contains("nothing was learned"), "{}", renamed.stdout);
+    let provenance = desk.provenance()?;
+    assert_eq!(provenance["structures"], serde_json::json!({ value.to_string(): "tumour" }));
+    assert_eq!(
+        (&provenance["round"]["number"], provenance["events"].as_u64()),
+        (&1.into(), events.as_u64().map(|events| events + 1))
+    );
+
+    // A new label value in the corrected mask is a new structure.
+    let mut corrected = desk.mask()?.labels;
+    let added = value + 8;
+    for &slice in &shown[..3] {
+        let mut drawn = desk.plane.extract(corrected.view(), slice);
+        drawn.slice_mut(sam_prompt::ndarray::s![..8, ..8]).fill(added);
+        desk.plane.insert(&mut corrected, slice, drawn.view());
+    }
+    desk.write("corrected.nii.gz", &corrected)?;
+    let round = desk.annotate(&format!("--annotations corrected.nii.gz --labels {labels}"))?.done()?;
+    let expected = format!("Added a structure to the session: label {added} (label value {added})");
+    assert!(round.stdout.contains(&expected), "{}", round.stdout);
+    assert_eq!(desk.provenance()?["round"]["number"], 2);
+    assert!(desk.mask()?.values().contains(&added));
+
+    // Where names could not be used, they are refused.
+    for action in ["--undo", "--replay"] {
+        let error = desk.annotate(&format!("{action} --labels {labels}"))?.failed(2)?;
+        assert!(error.contains("--labels"), "{error}");
+    }
+    let labels = names(serde_json::json!({ value.to_string(): "tumour", added.to_string(): "tumour" }))?;
+    let error = desk.annotate(&format!("--labels {labels}"))?.failed(1)?;
+    assert!(error.contains("would both be called \"tumour\""), "{error}");
+    Ok(())
+}

@@ -7,10 +7,10 @@ use std::{
     str::FromStr,
 };
 
-use sam_files::{Sha256Id, read_text};
+use sam_files::{Sha256Id, read_text, sanitize};
 use thiserror::Error;
 
-use super::BatchError;
+use super::{BatchError, Input};
 use crate::session::BoxError;
 
 /// One case of a batch: a scan to annotate, and `W`, which the caller needs for the work.
@@ -21,10 +21,16 @@ pub struct Case<W> {
     pub line: u64,
     /// The scan: the column `image`.
     pub image: PathBuf,
-    /// The mask to write: the column `out`. It is the name of the case in messages.
+    /// The mask to write: the column `out`.
     pub mask: PathBuf,
-    /// Id of the case in the folder of records: SHA-256 of its fields and of what all cases share.
+    /// Name in messages and tables: the column `case`; without it, the path of the mask.
+    pub name: String,
+    /// Id of the case in the folder of records: SHA-256 of the mask's path as the table has it.
     pub id: Sha256Id,
+    /// SHA-256 of its fields, apart from its name, and of what all cases share. If it changes, the case is done again.
+    pub options: Sha256Id,
+    /// Files and folders whose content decides the result. If it changes, the case is done again. The first is the scan.
+    pub inputs: Vec<Input>,
     /// What the caller needs for the work.
     pub work: W,
 }
@@ -33,18 +39,22 @@ pub struct Case<W> {
 pub type Fields = [(String, String)];
 
 impl<W> Case<W> {
-    /// Name in messages: the path of the mask.
-    pub fn name(&self) -> String {
-        self.mask.display().to_string()
+    /// Adds inputs to the scan: files and folders whose content decides the result.
+    #[must_use]
+    pub fn with_inputs(mut self, inputs: impl IntoIterator<Item = Input>) -> Self {
+        self.inputs.extend(inputs);
+        self
     }
 }
 
-/// Reads a CSV table with the columns `image` and `out`, and any others.
+/// Reads a CSV table with the columns `image` and `out`, perhaps `case`, and any others.
 ///
-/// `common` holds what all cases share, as texts. Another value gives the cases other ids. `parse` makes `W` from the fields of a case.
+/// `common` holds what all cases share, as texts. If it changes, the cases are done again. `parse` makes `W` from the fields of a case,
+/// without `case`.
 ///
 /// # Errors
-/// [`BatchError`] if the table cannot be read, `parse` refuses a line, or two cases would write the same mask; it names the lines.
+/// [`BatchError`] if the table cannot be read, `parse` refuses a line, or two cases have the same name or would write the same mask; it
+/// names the lines.
 pub fn read_cases<W, E: Into<BoxError>>(
     path: impl AsRef<Path>,
     common: &[String],
@@ -60,12 +70,13 @@ pub fn read_cases<W, E: Into<BoxError>>(
             return Err(BatchError::MissingColumn { path: path.to_path_buf(), column });
         }
     }
-    let (mut cases, mut masks) = (Vec::new(), BTreeMap::new());
+    let (mut cases, mut masks, mut names) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
     for row in reader.records() {
         let row = row.map_err(unreadable)?;
         let line = row.position().map_or(0, csv::Position::line);
         let cells = columns.iter().zip(&row).map(|(column, cell)| (column.trim().to_owned(), cell.trim().to_owned()));
-        let fields: Vec<_> = cells.filter(|(_, cell)| !cell.is_empty()).collect();
+        let (own, fields): (Vec<_>, Vec<_>) =
+            cells.filter(|(_, cell)| !cell.is_empty()).partition(|(column, _)| column == "case");
         let cell = |column: &'static str| match fields.iter().find(|(found, _)| found == column) {
             Some((_, cell)) => Ok(PathBuf::from(cell)),
             None => Err(BatchError::MissingCell { path: path.to_path_buf(), line, column }),
@@ -76,13 +87,18 @@ pub fn read_cases<W, E: Into<BoxError>>(
         if let Some(first) = masks.insert(mask.clone(), line) {
             return Err(BatchError::SameMask { table: path.to_path_buf(), mask, first, second: line });
         }
-        cases.push(Case { line, image, mask, id: id_of(&fields, common), work });
+        let name = own.first().map_or_else(|| mask.display().to_string(), |(_, name)| sanitize(name));
+        if let Some(first) = names.insert(name.clone(), line) {
+            return Err(BatchError::SameName { table: path.to_path_buf(), name, first, second: line });
+        }
+        let (id, options) = (Sha256Id::of(mask.as_os_str().as_encoded_bytes()), options_of(&fields, common));
+        cases.push(Case { line, inputs: vec![Input::new("image", &image)], image, mask, name, id, options, work });
     }
     if cases.is_empty() { Err(BatchError::NoCases { path: path.to_path_buf() }) } else { Ok(cases) }
 }
 
-/// Id of a case: SHA-256 of the command line that the first version ran for it, so that old records are still found.
-fn id_of(fields: &Fields, common: &[String]) -> Sha256Id {
+/// SHA-256 of the command line that the first version ran for a case, so that its records are still found.
+fn options_of(fields: &Fields, common: &[String]) -> Sha256Id {
     let mut words = vec!["annotate".to_owned()];
     words.extend(common.iter().cloned());
     words.extend(fields.iter().map(|(column, cell)| format!("--{column}={cell}")));
@@ -172,9 +188,15 @@ mod tests {
     }
 
     #[test]
-    fn a_case_has_the_name_that_the_first_version_gave_it() -> Result<(), Box<dyn Error>> {
-        let cases = read("image,out\na.nii,c.nii\n")?;
-        assert_eq!(cases[0].id, Sha256Id::of("annotate\0--seed=7\0--image=a.nii\0--out=c.nii"));
+    fn a_case_has_the_options_that_the_first_version_named_it_by() -> Result<(), Box<dyn Error>> {
+        for (table, name) in
+            [("image,out\na.nii,c.nii\n", "c.nii"), ("case,image,out\nPatient 7,a.nii,c.nii\n", "Patient 7")]
+        {
+            let cases = read(table)?;
+            assert_eq!(cases[0].options, Sha256Id::of("annotate\0--seed=7\0--image=a.nii\0--out=c.nii"));
+            assert_eq!((cases[0].name.as_str(), cases[0].id), (name, Sha256Id::of("c.nii")));
+            assert_eq!((cases[0].work.len(), &cases[0].inputs[..]), (2, &[Input::new("image", "a.nii")][..]));
+        }
         Ok(())
     }
 
@@ -187,6 +209,7 @@ mod tests {
             ("image,annotations,out,colour\na.nii,b.nii,c.nii,red\n", "no colour red"),
             ("image,annotations,out\na.nii,b.nii,c.nii\nd.nii,e.nii,c.nii\n", "lines 2 and 3"),
             ("image,annotations,out\na.nii,b.nii\n", "cannot read"),
+            ("case,image,out\nA,a.nii,b.nii\nA,c.nii,d.nii\n", "have the same name, A"),
         ] {
             let error = error_chain(&*read(text).expect_err("it makes no sense"));
             assert!(error.contains(part), "{error}");

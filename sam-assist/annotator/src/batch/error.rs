@@ -66,6 +66,18 @@ pub enum BatchError {
         /// The other one.
         second: u64,
     },
+    /// Two cases have the same name, so messages and tables could not tell them apart.
+    #[error("lines {first} and {second} of {} have the same name, {name}; give each case its own in the column \"case\"", table.display())]
+    SameName {
+        /// The table.
+        table: PathBuf,
+        /// The name.
+        name: String,
+        /// A line.
+        first: u64,
+        /// The other one.
+        second: u64,
+    },
     /// The folder of records cannot be created.
     #[error("cannot create the folder of records {}", path.display())]
     Folder {

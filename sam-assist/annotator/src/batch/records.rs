@@ -1,16 +1,25 @@
 //! Records of a batch: which process has which case, and how each case ended.
 
 use std::{
-    fs::{self, OpenOptions},
-    io,
+    collections::BTreeMap,
+    fmt,
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use sam_files::{FileLock, Sha256Id, read_text, write_atomic};
 use serde::{Deserialize, Serialize};
 
-use super::{BatchError, Case};
+use super::{BatchError, Case, CaseTrust, Runner};
 use crate::session::BoxError;
+
+/// How often a claim is tried. A process that asks for the state of a case holds its lock for a moment, and does not work on it.
+const TRIES: u32 = 3;
+/// The time between two of them.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Record of one case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,12 +27,24 @@ use crate::session::BoxError;
 pub struct Record {
     /// Line of the case in the table.
     pub line: u64,
+    /// Name of the case. Records of the first version lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub case: Option<String>,
     /// The scan.
     pub image: String,
     /// The mask.
     pub out: String,
     /// Duration in seconds.
     pub seconds: f64,
+    /// SHA-256 of the options: [`Case::options`]. Records of the first version lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<Sha256Id>,
+    /// SHA-256 of the inputs when the case began, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, Sha256Id>,
+    /// Trust in the mask, if it was estimated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<CaseTrust>,
     /// How the case ended.
     pub outcome: Outcome,
 }
@@ -44,6 +65,44 @@ pub enum Outcome {
     },
 }
 
+/// State of a case.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum CaseState {
+    /// It was never tried to its end.
+    Open,
+    /// Another process works on it; `None` if it is not known which.
+    Running(Option<Runner>),
+    /// Its mask is written, of the same inputs and options.
+    Done(Record),
+    /// It failed, and is tried again.
+    Failed(Record),
+    /// It was done, and these changes since are why it is done again. There is at least one.
+    Outdated(Record, Vec<Change>),
+}
+
+/// Why a case that was done is done again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Change {
+    /// Its options are others.
+    Options,
+    /// The content of an input is another one: the input's name.
+    Input(String),
+    /// Its mask does not exist any more.
+    MaskGone,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Options => f.write_str("the options have changed"),
+            Self::Input(name) => write!(f, "the content of \"{name}\" has changed"),
+            Self::MaskGone => f.write_str("the mask is gone"),
+        }
+    }
+}
+
 /// A folder with one record for each case that was run.
 #[derive(Debug)]
 pub struct Records {
@@ -55,18 +114,6 @@ pub struct Records {
 #[must_use]
 pub struct Claim {
     _lock: FileLock,
-}
-
-/// Number of cases by outcome, after merging.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Merged {
-    /// Cases whose mask is written.
-    pub done: usize,
-    /// Cases that failed.
-    pub failed: usize,
-    /// Cases without a record.
-    pub missing: usize,
 }
 
 impl Record {
@@ -87,18 +134,44 @@ impl Records {
         Ok(Self { folder: path })
     }
 
-    /// Claims a case for this process. Returns `None` if the case is done, or another process has it.
+    /// Claims a case for this process, unless it is done or another process works on it. The state says why the case is to be done, or why
+    /// there is no claim.
     ///
     /// # Errors
     /// [`BatchError::Lock`]; [`BatchError::Record`].
-    pub fn claim<W>(&self, case: &Case<W>) -> Result<Option<Claim>, BatchError> {
+    pub fn claim<W>(&self, case: &Case<W>) -> Result<(CaseState, Option<Claim>), BatchError> {
         let path = self.path(case.id, "claim");
-        let failed = |source| BatchError::Lock { path: path.clone(), source };
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(failed)?;
-        let Some(lock) = FileLock::try_new(file).map_err(failed)? else { return Ok(None) };
-        // Read under the lock, because another process may have finished the case just now.
-        let is_done = self.read(case)?.is_some_and(|record| record.is_done());
-        Ok((!is_done).then_some(Claim { _lock: lock }))
+        for _ in 0..TRIES {
+            let opened = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+            let Some(lock) = lock(&path, opened)? else {
+                thread::sleep(PAUSE);
+                continue;
+            };
+            // Read under the lock, because another process may have finished the case just now.
+            let state = self.recorded(case)?;
+            if matches!(state, CaseState::Done(_)) {
+                return Ok((state, None));
+            }
+            // For people only, so an error does not matter: the lock decides.
+            let _ = serde_json::to_vec(&Runner::this())
+                .map(|text| lock.set_len(0).and_then(|()| (&*lock).write_all(&text)));
+            return Ok((state, Some(Claim { _lock: lock })));
+        }
+        Ok((CaseState::Running(runner(&path)), None))
+    }
+
+    /// State of a case.
+    ///
+    /// # Errors
+    /// [`BatchError::Lock`]; [`BatchError::Record`].
+    pub fn state<W>(&self, case: &Case<W>) -> Result<CaseState, BatchError> {
+        let path = self.path(case.id, "claim");
+        let opened = OpenOptions::new().write(true).open(&path);
+        let is_claimed = match opened {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            opened => lock(&path, opened)?.is_none(),
+        };
+        if is_claimed { Ok(CaseState::Running(runner(&path))) } else { self.recorded(case) }
     }
 
     /// Writes the record of a case.
@@ -113,39 +186,34 @@ impl Records {
         write().map_err(BatchError::Write)
     }
 
-    /// Reads the record of a case. Returns `None` if the case was never tried.
+    /// Reads the record of a case. Returns `None` if the case was never tried to its end.
     ///
     /// # Errors
     /// [`BatchError::Record`].
     pub fn read<W>(&self, case: &Case<W>) -> Result<Option<Record>, BatchError> {
-        let path = self.path(case.id, "json");
-        let text = match read_text(&path).map_err(|error| error.source) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(BatchError::Record { path, source: error.into() }),
-        };
-        serde_json::from_str(&text).map(Some).map_err(|error| BatchError::Record { path, source: error.into() })
+        // The first version named records by the options.
+        for id in [case.id, case.options] {
+            let path = self.path(id, "json");
+            match read_text(&path).map_err(|error| error.source) {
+                Ok(text) => {
+                    let unreadable = |error: serde_json::Error| BatchError::Record { path, source: error.into() };
+                    return serde_json::from_str(&text).map(Some).map_err(unreadable);
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(BatchError::Record { path, source: error.into() }),
+            }
+        }
+        Ok(None)
     }
 
-    /// Merges the records of all cases, in the table's order, into one file: `.csv` or `.json`.
-    ///
-    /// # Errors
-    /// [`BatchError::Record`]; [`BatchError::Ending`]; [`BatchError::Write`].
-    pub fn merge<W>(&self, cases: &[Case<W>], path: impl AsRef<Path>) -> Result<Merged, BatchError> {
-        let path = path.as_ref();
-        let records = cases.iter().map(|case| self.read(case)).collect::<Result<Vec<_>, _>>()?;
-        let bytes = match path.extension().and_then(|ending| ending.to_str()) {
-            Some("json") => {
-                let tried: Vec<_> = records.iter().flatten().collect();
-                serde_json::to_vec_pretty(&tried).map_err(|error| BatchError::Write(error.into()))?
-            }
-            Some("csv") => table(cases, &records).map_err(BatchError::Write)?,
-            _ => return Err(BatchError::Ending { path: path.to_path_buf() }),
-        };
-        write_atomic(path, |file| file.write_all(&bytes)).map_err(|error| BatchError::Write(error.into()))?;
-        let done = records.iter().flatten().filter(|record| record.is_done()).count();
-        let tried = records.iter().flatten().count();
-        Ok(Merged { done, failed: tried - done, missing: cases.len() - tried })
+    /// The state of a case that no process works on.
+    fn recorded<W>(&self, case: &Case<W>) -> Result<CaseState, BatchError> {
+        let Some(record) = self.read(case)? else { return Ok(CaseState::Open) };
+        if !record.is_done() {
+            return Ok(CaseState::Failed(record));
+        }
+        let changes = changes(case, &record);
+        Ok(if changes.is_empty() { CaseState::Done(record) } else { CaseState::Outdated(record, changes) })
     }
 
     fn path(&self, case: Sha256Id, ending: &str) -> PathBuf {
@@ -153,19 +221,31 @@ impl Records {
     }
 }
 
-/// One line for each case: how it ended, or that its record is missing.
-fn table<W>(cases: &[Case<W>], records: &[Option<Record>]) -> Result<Vec<u8>, BoxError> {
-    let mut table = csv::Writer::from_writer(Vec::new());
-    table.write_record(["line", "image", "out", "outcome", "seconds", "mask_sha256", "error"])?;
-    for (case, record) in cases.iter().zip(records) {
-        let seconds = record.as_ref().map_or_else(String::new, |record| format!("{:.1}", record.seconds));
-        let (outcome, mask, error) = match record.as_ref().map(|record| &record.outcome) {
-            Some(Outcome::Done { mask_sha256 }) => ("done", mask_sha256.to_string(), ""),
-            Some(Outcome::Failed { error }) => ("failed", String::new(), error.as_str()),
-            None => ("missing", String::new(), ""),
-        };
-        let (line, image, out) = (case.line.to_string(), case.image.display().to_string(), case.name());
-        table.write_record([&line, &image, &out, outcome, &seconds, &mask, error])?;
+/// Locks the file of a claim, unless another process has it.
+fn lock(path: &Path, opened: io::Result<File>) -> Result<Option<FileLock>, BatchError> {
+    let failed = |source| BatchError::Lock { path: path.to_path_buf(), source };
+    FileLock::try_new(opened.map_err(failed)?).map_err(failed)
+}
+
+/// The process that holds a claim, if the claim says so.
+fn runner(claim: &Path) -> Option<Runner> {
+    serde_json::from_slice(&fs::read(claim).ok()?).ok()
+}
+
+/// What has changed since a case was done. An input that cannot be read now is not a change: the case could not be done again.
+fn changes<W>(case: &Case<W>, record: &Record) -> Vec<Change> {
+    let mut changes = Vec::new();
+    if record.options.is_some_and(|options| options != case.options) {
+        changes.push(Change::Options);
     }
-    Ok(table.into_inner()?)
+    for input in &case.inputs {
+        let before = record.inputs.get(&input.name);
+        if before.is_some_and(|before| input.sha256().is_some_and(|now| now != *before)) {
+            changes.push(Change::Input(input.name.clone()));
+        }
+    }
+    if !case.mask.exists() {
+        changes.push(Change::MaskGone);
+    }
+    changes
 }

@@ -5,10 +5,13 @@ use super::*;
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
 fn cases(folder: &Path, count: usize) -> Result<Vec<Case<usize>>> {
-    let mut table = "image,out\n".to_owned();
+    let mut table = "case,image,out\n".to_owned();
     for number in 0..count {
         let mask = folder.join(format!("mask-{number}.nii"));
-        table.extend([&format!("scan-{number}.nii,"), &*mask.to_string_lossy(), "\n"]);
+        let scan = folder.join(format!("scan-{number}.nii"));
+        fs::write(&scan, "scan")?;
+        let cells = [format!("case {number}"), scan.display().to_string(), mask.display().to_string()];
+        table += &(cells.join(",") + "\n");
     }
     fs::write(folder.join("cases.csv"), table)?;
     let mut number = 0;
@@ -38,14 +41,20 @@ fn each_case_is_done_once_and_a_failed_one_again() -> Result {
         if case.work == 2 { Err(std::io::Error::other("no memory")) } else { write_mask(case) }
     };
     let summary = batch.run(fails_at_2, &mut go_on)?;
-    assert_eq!((summary.done, summary.skipped, summary.failed.len(), summary.stopped), (3, 0, 1, false));
+    assert_eq!(
+        (summary.done, summary.already_done, &summary.failed[..], summary.stopped),
+        (3, 0, &["case 2".to_owned()][..], false)
+    );
     assert_eq!(done, [0, 1, 2, 3]);
-    assert_eq!(records.merge(&cases, folder.path().join("results.csv"))?, Merged { done: 3, failed: 1, missing: 0 });
-    assert!(fs::read_to_string(folder.path().join("results.csv"))?.contains("failed,0.0,,no memory"));
+    assert_eq!(
+        records.merge(&cases, folder.path().join("results.csv"))?,
+        Merged { done: 3, failed: 1, ..Merged::default() }
+    );
+    assert!(fs::read_to_string(folder.path().join("results.csv"))?.contains("failed,0.0,,,,,no memory,"));
 
     let summary = batch.run(write_mask, &mut go_on)?;
-    assert_eq!((summary.done, summary.skipped), (1, 3));
-    assert_eq!(records.merge(&cases, folder.path().join("results.json"))?, Merged { done: 4, failed: 0, missing: 0 });
+    assert_eq!((summary.done, summary.already_done, summary.running), (1, 3, 0));
+    assert_eq!(records.merge(&cases, folder.path().join("results.json"))?, Merged { done: 4, ..Merged::default() });
     assert!(matches!(records.merge(&cases, "results.txt"), Err(BatchError::Ending { .. })));
     Ok(())
 }
@@ -54,13 +63,24 @@ fn each_case_is_done_once_and_a_failed_one_again() -> Result {
 fn a_batch_stops_between_two_cases_and_a_case_that_another_process_has_is_skipped() -> Result {
     let folder = tempfile::tempdir()?;
     let (cases, records) = (cases(folder.path(), 3)?, Records::open(folder.path().join("records"))?);
-    let claim = records.claim(&cases[0])?.expect("nobody has it");
+    let (state, claim) = records.claim(&cases[0])?;
+    assert!(state == CaseState::Open && claim.is_some(), "nobody has it");
+    let mut told = None;
     let mut stop_after_one = |event: &BatchEvent<'_, usize>| match event {
         BatchEvent::Ended(..) => ControlFlow::Break(()),
+        BatchEvent::Running(case, runner) => {
+            told = Some((case.work, runner.cloned()));
+            ControlFlow::Continue(())
+        }
         _ => ControlFlow::Continue(()),
     };
     let summary = Batch::new(&cases, &records).run(write_mask, &mut stop_after_one)?;
-    assert_eq!((summary.done, summary.skipped, summary.stopped), (1, 1, true));
+    assert_eq!((summary.done, summary.running, summary.stopped), (1, 1, true));
+    assert_eq!(told, Some((0, Some(Runner::this()))), "this process has it");
+    let table = folder.path().join("results.csv");
+    let merged = records.merge(&cases, &table)?;
+    assert_eq!(merged, Merged { done: 1, running: 1, missing: 1, ..Merged::default() });
+    assert!(fs::read_to_string(&table)?.contains(&format!("running,,,,,,,process {}", std::process::id())));
     assert!(records.read(&cases[1])?.is_some_and(|record| record.is_done()));
     drop(claim);
     assert_eq!(Batch::new(&cases, &records).run(write_mask, &mut go_on)?.done, 2);
@@ -78,9 +98,9 @@ fn a_case_that_was_stopped_has_no_record_and_is_free_for_the_next() -> Result {
     let summary = Batch::new(&cases, &records).run(stopped_at_1, &mut go_on)?;
     assert_eq!((summary.done, summary.failed.len(), summary.stopped), (1, 0, true));
     assert!(records.read(&cases[1])?.is_none());
-    assert!(records.claim(&cases[1])?.is_some(), "nobody has it");
+    assert!(records.claim(&cases[1])?.1.is_some(), "nobody has it");
     let table = folder.path().join("results.csv");
-    assert_eq!(records.merge(&cases, &table)?, Merged { done: 1, failed: 0, missing: 2 });
+    assert_eq!(records.merge(&cases, &table)?, Merged { done: 1, missing: 2, ..Merged::default() });
     assert!(!fs::read_to_string(&table)?.contains("failed"));
     assert_eq!(Batch::new(&cases, &records).run(write_mask, &mut go_on)?.done, 2);
     Ok(())
@@ -94,7 +114,82 @@ fn records_of_the_first_version_are_read() -> Result {
         r#"{{"line": 2, "image": "scan-0.nii", "out": "mask-0.nii", "seconds": 1.5, "outcome": {{"done": {{"mask_sha256": "{}"}}}}}}"#,
         Sha256Id::of("mask")
     );
-    fs::write(folder.path().join("records").join(format!("{}.json", cases[0].id)), text)?;
-    assert!(records.claim(&cases[0])?.is_none(), "it is done");
+    fs::write(folder.path().join("records").join(format!("{}.json", cases[0].options)), text)?;
+    assert_eq!(
+        records.state(&cases[0])?,
+        CaseState::Outdated(records.read(&cases[0])?.expect("a record"), vec![Change::MaskGone])
+    );
+    fs::write(&cases[0].mask, "mask")?;
+    let (state, claim) = records.claim(&cases[0])?;
+    assert!(matches!(state, CaseState::Done(_)) && claim.is_none(), "{state:?}");
+    Ok(())
+}
+
+/// What a run says when a case starts again.
+fn changes(cases: &[Case<usize>], records: &Records) -> Result<Vec<String>> {
+    let mut changes = Vec::new();
+    let mut note = |event: &BatchEvent<'_, usize>| {
+        if let BatchEvent::Started(case, CaseState::Outdated(_, why)) = event {
+            changes.extend(why.iter().map(|change| format!("{}: {change}", case.name)));
+        }
+        ControlFlow::Continue(())
+    };
+    Batch::new(cases, records).run(write_mask, &mut note)?;
+    Ok(changes)
+}
+
+#[test]
+fn a_case_whose_inputs_options_or_mask_changed_is_done_again() -> Result {
+    let folder = tempfile::tempdir()?;
+    let (all, records) = (cases(folder.path(), 2)?, Records::open(folder.path().join("records"))?);
+    let outlines = folder.path().join("outlines.nii");
+    fs::write(&outlines, "outlines")?;
+    let with_outlines = |cases: Vec<Case<usize>>| -> Vec<_> {
+        cases.into_iter().map(|case| case.with_inputs([Input::new("annotations", &outlines)])).collect()
+    };
+    let mut all = with_outlines(all);
+    assert_eq!(changes(&all, &records)?, [""; 0]);
+    assert_eq!(changes(&all, &records)?, [""; 0]);
+    fs::write(&all[1].image, "another scan")?;
+    let merged = records.merge(&all, folder.path().join("results.json"))?;
+    assert_eq!(merged, Merged { done: 1, outdated: 1, ..Merged::default() });
+    assert_eq!(changes(&all, &records)?, ["case 1: the content of \"image\" has changed"]);
+    fs::write(&outlines, "other outlines")?;
+    fs::remove_file(&all[0].mask)?;
+    let of_outlines = "the content of \"annotations\" has changed";
+    let expected =
+        [format!("case 0: {of_outlines}"), "case 0: the mask is gone".to_owned(), format!("case 1: {of_outlines}")];
+    assert_eq!(changes(&all, &records)?, expected);
+    // An input that is gone is no reason to do a case again, nor is a mask that a person has edited.
+    fs::remove_file(&outlines)?;
+    fs::write(&all[0].mask, "edited")?;
+    assert_eq!(changes(&all, &records)?, [""; 0]);
+    all[0].options = Sha256Id::of("other options");
+    assert_eq!(changes(&all, &records)?, ["case 0: the options have changed"]);
+    assert_eq!(changes(&all, &records)?, [""; 0]);
+    Ok(())
+}
+
+#[test]
+fn the_case_to_look_at_first_is_the_first() -> Result {
+    let folder = tempfile::tempdir()?;
+    let (cases, records) = (cases(folder.path(), 4)?, Records::open(folder.path().join("records"))?);
+    let rankings = [&[(3, 0.5), (4, 0.75)][..], &[(2, 0.25), (5, 0.75)], &[], &[(1, 0.5), (0, 1.0)]];
+    let work = |case: &Case<usize>| match case.work {
+        2 => Err(std::io::Error::other("no memory")),
+        number => write_mask(case).map(|_| ControlFlow::Continue(CaseTrust::of(rankings[number]))),
+    };
+    let summary = Batch::new(&cases, &records).run(work, &mut go_on)?;
+    let names = |ranking: &[RankedCase]| ranking.iter().map(|ranked| ranked.case.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&summary.ranking), ["case 1", "case 0", "case 3"]);
+    let again = Batch::new(&cases[..2], &records).run(write_mask, &mut go_on)?;
+    assert_eq!((again.already_done, names(&again.ranking)), (2, vec!["case 1".to_owned(), "case 0".to_owned()]));
+    let path = folder.path().join("results.csv");
+    records.merge(&cases, &path)?;
+    let mut table = csv::Reader::from_path(path)?;
+    let rows = table.records().collect::<csv::Result<Vec<_>>>()?;
+    let cell = |row: usize, column: usize| rows[row].get(column).unwrap_or_default();
+    assert_eq!([0, 1, 2, 3].map(|row| cell(row, 1)), ["case 1", "case 0", "case 3", "case 2"]);
+    assert_eq!([4, 6, 7, 8].map(|column| cell(0, column)), ["done", "3", "0.250", "0.500"]);
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! Decisions of a person since the last round, read from the label map that the person returns.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sam_data::{GridMismatch, LabelVolume};
+use sam_files::sanitize;
 use sam_prompt::ndarray::Array2;
 use thiserror::Error;
 
@@ -23,6 +24,8 @@ pub struct Corrections {
     pub reject: SliceList,
     /// Slices that show none of the structures.
     pub empty: SliceList,
+    /// Names of structures, by label value: a new value is added to the session, a known one is renamed.
+    pub names: BTreeMap<u16, String>,
 }
 
 impl Corrections {
@@ -53,6 +56,12 @@ impl Corrections {
     #[must_use]
     pub fn with_empty(self, slices: impl IntoIterator<Item = usize>) -> Self {
         Self { empty: slices.into_iter().collect(), ..self }
+    }
+
+    /// Sets names of structures, by label value: a new value is added to the session, a known one is renamed.
+    #[must_use]
+    pub fn with_names(self, names: impl IntoIterator<Item = (u16, String)>) -> Self {
+        Self { names: names.into_iter().filter(|&(label, _)| label != 0).collect(), ..self }
     }
 }
 
@@ -87,6 +96,17 @@ pub enum DecisionError {
         /// The slice.
         slice: usize,
     },
+    /// Two structures would have the same name, so results could not tell them apart.
+    #[error(
+        "the label values {} and {} would both be called {name:?}; give each structure a name of its own in the file of names",
+        labels[0], labels[1]
+    )]
+    SameName {
+        /// The name.
+        name: String,
+        /// The label values.
+        labels: [u16; 2],
+    },
     /// The label map has only a few outlines, so all other slices would count as emptied.
     #[error(
         "the label map keeps no slice of the last mask, and has nothing on slices {emptied}; correct a copy of the last mask instead of a \
@@ -101,9 +121,22 @@ pub enum DecisionError {
     Session(#[from] SessionError),
 }
 
+/// A structure that is added to a session or renamed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NamedStructure {
+    /// Its label value.
+    pub label: u16,
+    /// Its name so far; `None` if it is added.
+    pub before: Option<String>,
+    /// Its new name.
+    pub name: String,
+}
+
 /// Decisions of a person, ready to be recorded in a session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Decisions {
+    named: Vec<NamedStructure>,
     drawn: Vec<(usize, Array2<u16>)>,
     accepted: Vec<usize>,
     rejected: Vec<usize>,
@@ -113,13 +146,15 @@ impl Decisions {
     /// Compares corrections with the session. Nothing is written yet.
     ///
     /// A slice counts as drawn if it differs from the person's earlier labels and from the mask of every round. Accepted slices that are
-    /// already the person's are left out.
+    /// already the person's are left out. A label value on a drawn slice that is not a structure of the session is added to it, with its
+    /// name in [`Corrections::names`] or as `label 2` and so on.
     ///
     /// # Errors
-    /// [`DecisionError`] if the label map is not a corrected mask, or the lists contradict it or each other;
+    /// [`DecisionError`] if the label map is not a corrected mask, the lists contradict it or each other, or two structures would have the
+    /// same name;
     /// [`SessionError::NoSuchSlice`].
     pub fn new(session: &Session, corrections: &Corrections) -> Result<Self, DecisionError> {
-        let Corrections { labels, accept, reject, empty } = corrections;
+        let Corrections { labels, accept, reject, empty, names } = corrections;
         for slice in accept.iter().chain(reject.iter()).chain(empty.iter()) {
             session.check_slice(slice)?;
         }
@@ -152,7 +187,13 @@ impl Decisions {
         let state = session.state();
         let accepted = accept.iter().filter(|&slice| !state.slices.contains_key(&slice) && !is_drawn(slice)).collect();
         let rejected = reject.iter().filter(|slice| !state.rejected.contains(slice)).collect();
-        Ok(Self { drawn, accepted, rejected })
+        let named = named(&session.structures(), names, &drawn)?;
+        Ok(Self { named, drawn, accepted, rejected })
+    }
+
+    /// The structures that are added to the session or renamed.
+    pub fn named(&self) -> &[NamedStructure] {
+        &self.named
     }
 
     /// The slices that were outlined or corrected.
@@ -172,7 +213,7 @@ impl Decisions {
 
     /// Whether nothing was decided.
     pub fn is_empty(&self) -> bool {
-        self.drawn.is_empty() && self.accepted.is_empty() && self.rejected.is_empty()
+        self.named.is_empty() && self.drawn.is_empty() && self.accepted.is_empty() && self.rejected.is_empty()
     }
 
     /// Records all decisions in the session, one after the other. If a call was interrupted, start again with [`Decisions::new`], which
@@ -181,6 +222,10 @@ impl Decisions {
     /// # Errors
     /// [`SessionError::NothingToAccept`] before the first round; those of [`Session::draw`].
     pub fn record(&self, session: &mut Session) -> Result<(), SessionError> {
+        // Names come first: a slice may hold only the structures of the session.
+        for NamedStructure { label, name, .. } in &self.named {
+            session.name_structure(*label, name)?;
+        }
         for (slice, labels) in &self.drawn {
             session.draw(*slice, labels.view())?;
         }
@@ -223,6 +268,29 @@ fn corrected(session: &Session, given: &LabelVolume) -> Result<Vec<(usize, Array
     // Before the first round, a slice without a label is not a decision.
     let drawn = open.into_iter().map(|slice| (slice, cut(slice)));
     Ok(drawn.filter(|(_, labels)| current.is_some() || !is_empty(labels)).collect())
+}
+
+/// The structures that are added or renamed, by the names that are given and the label values that were drawn.
+fn named(
+    known: &BTreeMap<u16, String>,
+    given: &BTreeMap<u16, String>,
+    drawn: &[(usize, Array2<u16>)],
+) -> Result<Vec<NamedStructure>, DecisionError> {
+    let values: BTreeSet<u16> = drawn.iter().flat_map(|(_, labels)| labels.iter().copied()).collect();
+    let unnamed = values.into_iter().filter(|label| *label != 0 && !known.contains_key(label));
+    let mut names: BTreeMap<u16, String> = unnamed.map(|label| (label, format!("label {label}"))).collect();
+    names.extend(given.iter().map(|(&label, name)| (label, sanitize(name))));
+    names.retain(|label, name| known.get(label) != Some(name));
+    let mut all = known.clone();
+    all.extend(names.clone());
+    for (&label, name) in &names {
+        if let Some((&other, _)) = all.iter().find(|&(&other, known)| other != label && known == name) {
+            let labels = [label.min(other), label.max(other)];
+            return Err(DecisionError::SameName { name: name.clone(), labels });
+        }
+    }
+    let structure = |(label, name)| NamedStructure { label, before: known.get(&label).cloned(), name };
+    Ok(names.into_iter().map(structure).collect())
 }
 
 /// Refuses a label map of a few outlines in place of a corrected mask.

@@ -17,7 +17,7 @@ use sam_data::{Scan, Segment, SliceAxis, Window};
 use serde_json::Map;
 
 pub use self::{
-    decisions::{Corrections, DecisionError, Decisions},
+    decisions::{Corrections, DecisionError, Decisions, NamedStructure},
     replay::{Replay, ReplayedRound},
 };
 use crate::{
@@ -189,7 +189,8 @@ impl Session {
         let values = mask.values();
         let shown = |(value, _): &(&u16, &String)| values.is_empty() || values.contains(value);
         let segment = |(&value, name): (&u16, &String)| Segment::new(value, name);
-        let segments: Vec<_> = self.header().structures.iter().filter(shown).map(segment).collect();
+        let structures = self.structures();
+        let segments: Vec<_> = structures.iter().filter(shown).map(segment).collect();
         let record = Map::from_iter([("session".to_owned(), self.provenance())]);
         output.write(scan, &mask, &segments, &self.describe(), record).map(Some)
     }

@@ -93,6 +93,37 @@ fn after_a_round_slices_that_differ_from_the_mask_are_drawn() -> Result {
 }
 
 #[test]
+fn a_new_label_value_is_a_new_structure() -> Result {
+    let folder = tempfile::tempdir()?;
+    let mut session = session(&folder)?;
+    Decisions::new(&session, &given([0, 2, 0, 0, 0]))?.record(&mut session)?;
+    round(&mut session, &map([1, 2, 3, 0, 4]))?;
+    let mut labels = map([1, 2, 3, 0, 4]);
+    labels.labels[(1, 2, 0)] = 4;
+    let decisions = Decisions::new(&session, &Corrections::none().with_labels(labels.clone()))?;
+    let added = NamedStructure { label: 4, before: None, name: "label 4".to_owned() };
+    assert_eq!((decisions.drawn(), decisions.named()), ([0].into_iter().collect(), &[added][..]));
+    let table =
+        |names: &[(u16, &str)]| -> Vec<_> { names.iter().map(|&(label, name)| (label, name.to_owned())).collect() };
+    let corrections =
+        Corrections::none().with_labels(labels).with_names(table(&[(0, "background"), (4, "vein"), (1, "tumour")]));
+    let decisions = Decisions::new(&session, &corrections)?;
+    let told: Vec<_> =
+        decisions.named().iter().map(|named| (named.label, named.before.as_deref(), &*named.name)).collect();
+    assert_eq!(told, [(1, Some("cyst"), "tumour"), (4, None, "vein")]);
+    decisions.record(&mut session)?;
+    assert_eq!(session.structures(), table(&[(1, "tumour"), (4, "vein")]).into_iter().collect());
+    assert_eq!(session.annotations()?.name(4), "vein");
+    assert!(Decisions::new(&session, &corrections)?.is_empty(), "all of it is recorded");
+    // Names that change places are fine, the same name twice is not.
+    let swapped = Corrections::none().with_names(table(&[(1, "vein"), (4, "tumour")]));
+    assert_eq!(Decisions::new(&session, &swapped)?.named().len(), 2);
+    let twice = Decisions::new(&session, &Corrections::none().with_names(table(&[(9, "vein")])));
+    assert!(matches!(twice, Err(DecisionError::SameName { labels: [4, 9], .. })), "{twice:?}");
+    Ok(())
+}
+
+#[test]
 fn a_map_of_outlines_alone_is_not_a_corrected_mask() -> Result {
     let folder = tempfile::tempdir()?;
     let mut session = session(&folder)?;

@@ -92,19 +92,19 @@ pub enum SessionError {
     },
     /// The session has another format.
     #[error(
-        "{} has format version {found}, and this program reads version {expected}; use the program that wrote it, or begin another \
-         session", path.display()
+        "{} has format version {found}, but this program reads versions 1 to {expected}; use the version of the program that wrote it, or \
+         begin another session", path.display()
     )]
     FormatVersion {
         /// The header's file.
         path: PathBuf,
         /// Its version.
         found: u32,
-        /// The version that is read here.
+        /// The latest version that is read here.
         expected: u32,
     },
     /// The session was created with another scan, axis, window or model.
-    #[error("the session in {} was begun with the {what} {begun}, found {found}; use the {what} of then, or begin another session", folder.display())]
+    #[error("the session in {} was begun with the {what} {begun}, found {found}; use that {what}, or begin another session", folder.display())]
     OtherSetting {
         /// The folder.
         folder: PathBuf,
@@ -116,7 +116,7 @@ pub enum SessionError {
         found: String,
     },
     /// The scan has the same content as when the session was created, but another grid.
-    #[error("the session in {} was begun with the same scan on another grid; use the scan of then, or begin another session", folder.display())]
+    #[error("the session in {} was begun with the same scan on another grid; use that scan, or begin another session", folder.display())]
     OtherGrid {
         /// The folder.
         folder: PathBuf,
@@ -188,8 +188,8 @@ pub enum SessionError {
     },
     /// The label is not one of the session's structures.
     #[error(
-        "slice {slice} has the label value {label}, and the session was begun with {structures}; draw with these values, or begin another \
-         session"
+        "slice {slice} has the label value {label}, but the structures of the session are {structures}; use one of their values, or name \
+         the new structure first"
     )]
     UnknownLabel {
         /// The slice.
@@ -199,11 +199,14 @@ pub enum SessionError {
         /// The session's structures.
         structures: String,
     },
+    /// The background cannot be a structure.
+    #[error("the label value 0 is the background and cannot have a name; give each structure a value from 1 to 65535")]
+    BackgroundLabel,
     /// A slice cannot be accepted before there is a mask.
     #[error("there is nothing to accept yet; run the first round, which segments the slices")]
     NothingToAccept,
     /// All events are undone.
-    #[error("there is nothing to undo")]
+    #[error("there is nothing to undo: every decision and round of the session is undone already, or there was none")]
     NothingToUndo,
     /// The mask of a round contradicts the person's labels. This is a bug of the caller.
     #[error(
@@ -305,6 +308,15 @@ pub enum LineError {
         found: usize,
         /// The number of the next round.
         expected: usize,
+    },
+    /// Its event names the background.
+    #[error("its event names the label value 0, which is the background")]
+    Background,
+    /// Its event gives a name that could manipulate a terminal.
+    #[error("its event gives the label value {label} a name with control characters")]
+    ControlCharacters {
+        /// The label value.
+        label: u16,
     },
     /// It undoes an event that is not the last one in effect.
     #[error("it undoes event {event}, and the last one in effect is {}", last.map_or_else(|| "none".to_owned(), |last| last.to_string()))]

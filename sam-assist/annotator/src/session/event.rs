@@ -38,6 +38,13 @@ pub enum SessionEvent {
     },
     /// The program learned from the person's slices and segmented the others.
     Round(Round),
+    /// The person named a label value: a new value became a structure of the session, a known one was renamed. Since format version 2.
+    Named {
+        /// The label value, from 1.
+        label: u16,
+        /// Its name, without control characters.
+        name: String,
+    },
     /// An earlier event was undone.
     Undone {
         /// Number of the undone event.
@@ -46,11 +53,11 @@ pub enum SessionEvent {
 }
 
 impl SessionEvent {
-    /// The slice that was decided on; `None` for rounds and undo events.
+    /// The slice that was decided on; `None` for rounds, names and undo events.
     pub fn slice(&self) -> Option<usize> {
         match self {
             Self::Drawn { slice, .. } | Self::Accepted { slice, .. } | Self::Rejected { slice } => Some(*slice),
-            Self::Round(_) | Self::Undone { .. } => None,
+            Self::Round(_) | Self::Named { .. } | Self::Undone { .. } => None,
         }
     }
 }

@@ -14,8 +14,8 @@ use super::{
 };
 use crate::AnnotateConfig;
 
-/// Version of the session format. `FORMAT.md` says when it is raised.
-pub const FORMAT_VERSION: u32 = 1;
+/// Version of the session format that is written. `FORMAT.md` says when it is raised. Sessions of earlier versions are read and continued.
+pub const FORMAT_VERSION: u32 = 2;
 /// Name of the header's file.
 pub(super) const FILE_NAME: &str = "session.json";
 /// Maximum file size. A header takes a few KB.
@@ -111,7 +111,7 @@ impl Header {
         let bytes = read_bounded(&path, MAX_BYTES).map_err(unreadable)?;
         let bytes = bytes.ok_or_else(|| flawed(HeaderFlaw::TooLarge.into()))?;
         let Version { format_version } = from_json(&bytes).map_err(|error| flawed(error.into()))?;
-        if format_version != FORMAT_VERSION {
+        if !(1..=FORMAT_VERSION).contains(&format_version) {
             return Err(SessionError::FormatVersion { path, found: format_version, expected: FORMAT_VERSION });
         }
         let header: Self = from_json(&bytes).map_err(|error| flawed(error.into()))?;

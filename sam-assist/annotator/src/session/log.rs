@@ -119,6 +119,14 @@ impl Events {
                 let (found, expected) = (round.number, self.rounds + 1);
                 if found == expected { Ok(()) } else { Err(LineError::RoundNumber { found, expected }) }
             }
+            SessionEvent::Named { label: 0, .. } => Err(LineError::Background),
+            SessionEvent::Named { label, name } => {
+                if name.contains(char::is_control) {
+                    Err(LineError::ControlCharacters { label: *label })
+                } else {
+                    Ok(())
+                }
+            }
             SessionEvent::Undone { event } => {
                 let last = self.in_effect.last().copied();
                 if last == Some(*event) { Ok(()) } else { Err(LineError::NotUndoable { event: *event, last }) }

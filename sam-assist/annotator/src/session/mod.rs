@@ -22,6 +22,7 @@ mod objects;
 mod provenance;
 mod read;
 mod state;
+mod structures;
 #[cfg(test)]
 mod tests;
 
@@ -349,21 +350,5 @@ impl Session {
             return Ok(());
         }
         Err(SessionError::NoSuchSlice { slice, scan: self.header.scan.name.clone(), count })
-    }
-
-    fn check_labels(&self, slice: usize, labels: ArrayView2<'_, u16>) -> Result<(), SessionError> {
-        self.check_slice(slice)?;
-        let (expected, found) = (self.plane.size(), labels.dim());
-        if found != expected {
-            return Err(SessionError::SliceSize { slice, expected, found });
-        }
-        let structures = &self.header.structures;
-        match labels.iter().find(|&&label| label != 0 && !structures.contains_key(&label)) {
-            Some(&label) => {
-                let named: Vec<_> = structures.iter().map(|(value, name)| format!("{value} ({name})")).collect();
-                Err(SessionError::UnknownLabel { slice, label, structures: named.join(", ") })
-            }
-            None => Ok(()),
-        }
     }
 }

@@ -23,6 +23,7 @@ impl Session {
             "accepted": state.slices_of(Origin::Accepted),
             "rejected": state.rejected,
             "labels": state.slices,
+            "structures": self.structures(),
             "round": round,
         })
     }

@@ -60,7 +60,7 @@ impl Session {
             self.plane().insert(&mut labels, slice, drawn.view());
         }
         let annotations = Annotations::new(LabelVolume::new(labels, affine)).with_empty(empty);
-        Ok(annotations.with_names(self.header().structures.clone()))
+        Ok(annotations.with_names(self.structures_in(state)))
     }
 
     /// The labels of one of the person's slices.

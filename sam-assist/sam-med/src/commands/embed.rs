@@ -48,7 +48,14 @@ Examples:
   sam-med embed --weights lite_medsam.pth --precision bf16 --json")]
 pub struct Options {
     /// Variant with random weights: vit-b, vit-l, vit-h, mobile-sam, lite-medsam
-    #[arg(long, value_enum, default_value = "vit-b", hide_possible_values = true, value_name = "NAME")]
+    #[arg(
+        long,
+        value_enum,
+        default_value = "vit-b",
+        conflicts_with = "weights",
+        hide_possible_values = true,
+        value_name = "NAME"
+    )]
     model: Variant,
     /// Checkpoint of any SAM in place of random weights
     #[arg(long, value_name = "FILE")]

@@ -71,6 +71,7 @@ struct ProtocolOptions {
         long,
         value_delimiter = ',',
         default_value = "points:1,points:3,points:5,points:10,box",
+        conflicts_with = "auto",
         hide_default_value = true
     )]
     prompts: Vec<TestPrompt>,
@@ -81,7 +82,7 @@ struct ProtocolOptions {
     #[arg(long, value_name = "JSON", default_value = "{}", hide_default_value = true)]
     learning: String,
     /// Feed each prediction's logits back into the next one
-    #[arg(long)]
+    #[arg(long, conflicts_with = "auto")]
     feed_back: bool,
     /// Annotated slices: normal, uniform or equidistant
     #[arg(long, value_parser = selection, default_value = "normal")]

@@ -18,7 +18,7 @@ pub struct LearningOptions {
     #[arg(long, value_name = "FILE", conflicts_with = "card")]
     pub save_card: Option<LossyPath>,
     /// Ensemble size: 3 are better, and take 3 times as long
-    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
+    #[arg(long, value_name = "COUNT", default_value_t = 1, conflicts_with = "card", value_parser = clap::value_parser!(u8).range(1..=16))]
     pub members: u8,
     /// Seed of everything random
     #[arg(long, default_value_t = 0)]
@@ -61,7 +61,7 @@ pub struct SessionOptions {
     #[arg(long, value_name = "SLICES", default_value_t, hide_default_value = true, requires = "session")]
     pub reject: SliceList,
     /// Take back the last round or decision, and write the mask as it was
-    #[arg(long, requires = "session", conflicts_with_all = ["annotations", "accept", "reject", "empty", "anew", "warm", "replay"])]
+    #[arg(long, requires = "session", conflicts_with_all = ["annotations", "accept", "reject", "empty", "labels", "save_card", "anew", "warm", "replay"])]
     pub undo: bool,
     /// Learn again even if nothing has changed
     #[arg(long, requires = "session")]
@@ -70,7 +70,7 @@ pub struct SessionOptions {
     #[arg(long, requires = "session")]
     pub warm: bool,
     /// Repeat all rounds and compare their masks; writes nothing
-    #[arg(long, requires = "session", conflicts_with_all = ["annotations", "accept", "reject", "empty", "anew", "warm"])]
+    #[arg(long, requires = "session", conflicts_with_all = ["annotations", "accept", "reject", "empty", "labels", "save_card", "anew", "warm"])]
     pub replay: bool,
 }
 

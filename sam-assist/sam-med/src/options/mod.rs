@@ -22,5 +22,7 @@ pub use structures::StructureOptions;
 
 /// Parses the JSON config of an option.
 pub(crate) fn read_config<T: DeserializeOwned>(option: &str, text: &str) -> Result<T> {
-    serde_json::from_str(text).with_context(|| format!("cannot read the config {text:?} of {option}"))
+    serde_json::from_str(text).with_context(|| {
+        format!("cannot read the config {text:?} of {option}; expected a JSON object, as in the example of --help")
+    })
 }

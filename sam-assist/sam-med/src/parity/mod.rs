@@ -42,7 +42,7 @@ impl Job for ParityJob<'_> {
                 report.skip("lite_*", "the folder has no reference tensors of LiteMedSAM");
             }
             Some(weights) => lite::check::<B>(self.goldens, weights, device, &mut report)?,
-            None => report.skip("lite_*", "LiteMedSAM's weights were not given: --weights FILE"),
+            None => report.skip("lite_*", "it needs LiteMedSAM's weights: give them with --weights FILE"),
         }
         Ok(report)
     }

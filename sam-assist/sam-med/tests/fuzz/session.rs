@@ -69,7 +69,8 @@ fn write_valid(folder: &Path) -> Result<()> {
     session.accept(2)?;
     session.reject(1)?;
     session.undo()?;
-    session.draw(1, labels(300).view())?;
+    session.name_structure(7, "cyst")?;
+    session.draw(1, labels(7).view())?;
     Ok(())
 }
 
@@ -215,7 +216,7 @@ fn check_error(error: SessionError) -> Result<(), String> {
 }
 
 fn read_all(session: &Session) -> Result<(), String> {
-    let Header { scan, window, structures, program, .. } = session.header();
+    let (Header { scan, window, program, .. }, structures) = (session.header(), session.structures());
     check_words(&format!("{} {} {program} {structures:?} {}", scan.name, window.name, session.describe()), "")?;
     for name in structures.values() {
         check_words(name, "")?;

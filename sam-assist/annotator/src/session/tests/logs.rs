@@ -36,6 +36,7 @@ enum Step {
     Accept(usize),
     Reject(usize),
     Round,
+    Name(u16),
     Undo,
 }
 
@@ -46,6 +47,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..SLICES).prop_map(Step::Accept),
         1 => (0..SLICES).prop_map(Step::Reject),
         1 => Just(Step::Round),
+        1 => (1..3_u16).prop_map(Step::Name),
         2 => Just(Step::Undo),
     ]
 }
@@ -57,6 +59,7 @@ fn take(session: &mut Session, step: Step) {
         Step::Accept(slice) => session.accept(slice),
         Step::Reject(slice) => session.reject(slice),
         Step::Round => round(session),
+        Step::Name(label) => session.name_structure(label, "cyst"),
         Step::Undo => session.undo().map(|_| 0),
     };
 }

@@ -10,6 +10,7 @@ use crate::testing::config;
 
 mod guards;
 mod logs;
+mod structures;
 
 type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
 
@@ -259,7 +260,7 @@ fn damage_is_located() -> Result {
     assert!(scratch.refused(header()).contains("damaged in line 1"));
     fs::write(&path, "{}")?;
     assert!(scratch.refused(header()).contains("is not the header of a session"));
-    fs::write(&path, session_json.replace("\"format_version\": 1", "\"format_version\": 9"))?;
+    fs::write(&path, session_json.replace("\"format_version\": 2", "\"format_version\": 9"))?;
     assert!(scratch.refused(header()).contains("format version 9"));
     fs::remove_file(&path)?;
     assert!(scratch.refused(header()).contains("line 1") || scratch.refused(header()).contains("is missing"));

@@ -6,15 +6,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sam_annotate::{AnnotatedStructure, CheckedOutput, RoundOutcome, SliceList};
+use sam_annotate::{AnnotatedStructure, CheckedOutput, NamedStructure, RoundOutcome, SliceList, batch::CaseTrust};
 use sam_files::LossyPath;
 use serde::Serialize;
+
+use super::{Options, next};
 
 /// Number of slices of a ranking that are named.
 const NAMED: usize = 5;
 
 /// The result of `annotate`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(in crate::commands) struct AnnotateReport {
     /// The files of the mask.
     written: Vec<LossyPath>,
@@ -25,6 +27,10 @@ pub(in crate::commands) struct AnnotateReport {
     session: Option<SessionReport>,
     /// Number of rounds that were replayed, all with the same masks.
     replayed: Option<usize>,
+    /// Trust in the mask.
+    trust: Option<CaseTrust>,
+    /// The command to run next: it reviews the mask.
+    next: Option<String>,
 }
 
 /// A structure that was segmented.
@@ -63,11 +69,37 @@ pub(super) struct SessionReport {
     pub(super) warm_start: Option<usize>,
     /// Decisions of this run.
     pub(super) decided: BTreeMap<String, SliceList>,
+    /// Structures that this run added or renamed.
+    pub(super) named: Vec<Named>,
     /// What was undone.
     pub(super) undone: Option<String>,
     pub(super) drawn: SliceList,
     pub(super) accepted: SliceList,
     pub(super) rejected: SliceList,
+}
+
+/// A structure that was added to a session or renamed.
+#[derive(Debug, Serialize)]
+pub(super) struct Named {
+    value: u16,
+    before: Option<String>,
+    name: String,
+}
+
+impl Named {
+    pub(super) fn new(structure: &NamedStructure) -> Self {
+        Self { value: structure.label, before: structure.before.clone(), name: structure.name.clone() }
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { value, before, name } = self;
+        match before {
+            Some(before) => write!(f, "Renamed label value {value}: {before} is now {name}"),
+            None => write!(f, "Added a structure to the session: {name} (label value {value})"),
+        }
+    }
 }
 
 impl SessionReport {
@@ -81,12 +113,28 @@ impl AnnotateReport {
         let record = (!written.is_empty()).then(|| output.record().into());
         let written = written.into_iter().map(LossyPath::from).collect();
         let structures = structures.iter().map(StructureReport::new).collect();
-        Self { written, record, structures, session: None, replayed: None }
+        Self { written, record, structures, session: None, replayed: None, trust: None, next: None }
     }
 
     pub(super) fn replayed(folder: &Path, rounds: usize) -> Self {
         let session = Some(SessionReport::new(folder));
-        Self { written: Vec::new(), record: None, structures: Vec::new(), session, replayed: Some(rounds) }
+        Self { session, replayed: Some(rounds), ..Self::default() }
+    }
+
+    /// Sets the trust in the mask.
+    pub(super) fn with_trust(self, trust: Option<CaseTrust>) -> Self {
+        Self { trust, ..self }
+    }
+
+    /// Trust in the mask, if it was estimated.
+    pub(in crate::commands) fn trust(&self) -> Option<CaseTrust> {
+        self.trust
+    }
+
+    /// Adds the command that reviews the mask, if there is one.
+    pub(super) fn with_next(self, options: &Options) -> Self {
+        let next = self.written.first().map(|mask| next::review(options, mask));
+        Self { next, ..self }
     }
 
     pub(super) fn in_session(self, session: SessionReport, round: Option<&RoundOutcome>) -> Self {
@@ -117,7 +165,7 @@ impl StructureReport {
 impl fmt::Display for AnnotateReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(rounds) = self.replayed {
-            return writeln!(f, "All {rounds} rounds gave the same mask to the bit");
+            return writeln!(f, "All {rounds} rounds were repeated: each gave its recorded mask, voxel for voxel");
         }
         if let Some(session) = &self.session {
             write!(f, "{session}")?;
@@ -133,23 +181,27 @@ impl fmt::Display for AnnotateReport {
         for path in self.written.iter().chain(&self.record) {
             writeln!(f, "Wrote {}", path.display())?;
         }
+        if let Some(next) = &self.next {
+            writeln!(f, "Next, review the mask in the browser: {next}")?;
+        }
         Ok(())
     }
 }
 
 impl fmt::Display for SessionReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.named.iter().try_for_each(|named| writeln!(f, "{named}"))?;
         for (what, slices) in &self.decided {
             writeln!(f, "Slices {what}: {slices}")?;
         }
         match (&self.undone, self.round) {
             (Some(undone), _) => writeln!(f, "Undone: {undone}")?,
             (None, Some(round)) if !self.is_new_round => {
-                writeln!(f, "Nothing has changed since round {round}: --anew learns again")?;
+                writeln!(f, "No slice has changed since round {round}, so nothing was learned; --anew learns again")?;
             }
             (None, Some(round)) => match self.warm_start {
-                Some(before) => writeln!(f, "Round {round}, learned on from round {before}")?,
-                None => writeln!(f, "Round {round}, learned from the model")?,
+                Some(before) => writeln!(f, "Round {round}: learning continued from round {before}")?,
+                None => writeln!(f, "Round {round}: learning started from the model")?,
             },
             (None, None) => {}
         }
@@ -159,10 +211,13 @@ impl fmt::Display for SessionReport {
             }
         }
         if !self.rejected.is_empty() {
-            writeln!(f, "Rejected, to be corrected or accepted: slices {}", self.rejected)?;
+            writeln!(f, "Rejected by you, still to be corrected or accepted: slices {}", self.rejected)?;
         }
         if self.round.is_none() {
-            writeln!(f, "There is no mask: no round is left")?;
+            writeln!(
+                f,
+                "No mask was written, because every round is undone; run annotate without --undo to learn again"
+            )?;
         }
         Ok(())
     }

@@ -6,12 +6,13 @@ use anyhow::{Result, bail};
 use burn::tensor::backend::Backend;
 use sam_annotate::{
     Annotations, Annotator, CheckedOutput, Corrections, Decisions, RoundOutcome, RoundStart, Session, SliceList,
+    batch::CaseTrust,
     session::{Origin, SessionEvent},
 };
 
 use super::{
     AnnotateJob,
-    report::{AnnotateReport, SessionReport},
+    report::{AnnotateReport, Named, SessionReport},
 };
 use crate::{exit::Failure, progress::ProgressBars};
 
@@ -41,15 +42,25 @@ impl AnnotateJob<'_> {
         report.read(&session);
         let structures = round.as_ref().map_or(&[][..], |round| &round.annotated.structures);
         let written = session.save(&self.scan, output)?.unwrap_or_default();
-        Ok(AnnotateReport::new(structures, written, output).in_session(report, round.as_ref()))
+        let trust = match &round {
+            Some(round) => CaseTrust::of(&round.annotated.to_check()),
+            None => self.known_trust(&session),
+        };
+        let report = AnnotateReport::new(structures, written, output).in_session(report, round.as_ref());
+        Ok(report.with_trust(trust).with_next(self.options))
+    }
+
+    /// The trust in the mask of the last round, which an earlier run found.
+    fn known_trust(&self, session: &Session) -> Option<CaseTrust> {
+        let ranking = session.ranking_of(session.state().round.as_ref()?);
+        // The mask is written, and does not need the ranking.
+        let warn = |error| self.console.warn(format_args!("note: {:#}", anyhow::Error::from(error)));
+        CaseTrust::of(&ranking.map_err(warn).ok()??)
     }
 
     /// Opens the session, or begins it with the given outlines.
     fn open<B: Backend>(&self, annotator: &Annotator<B>, folder: &Path) -> Result<Session> {
         if Session::exists(folder) {
-            if self.options.structures.labels.is_some() {
-                self.console.warn("note: --labels is not read: the session keeps the names that it was begun with");
-            }
             let session = annotator.open_session(folder)?;
             session.check_record(self.output.record())?;
             return Ok(session);
@@ -70,7 +81,8 @@ impl AnnotateJob<'_> {
         let corrections = Corrections::none()
             .with_accepted(options.accept.iter())
             .with_rejected(options.reject.iter())
-            .with_empty(self.options.empty.iter());
+            .with_empty(self.options.empty.iter())
+            .with_names(self.options.structures.names()?);
         let corrections = match &self.labels {
             Some(labels) => corrections.with_labels(labels.clone()),
             None => corrections,
@@ -87,7 +99,7 @@ impl AnnotateJob<'_> {
         let round = annotator.round(session, start, &mut |event| bars.event(event))?;
         if round.number.is_none() {
             drop(bars);
-            return Err(Failure::Stopped("your decisions are in the session, the unfinished round is not").into());
+            return Err(Failure::Stopped("your decisions are saved in the session; the unfinished round is not").into());
         }
         Ok(round)
     }
@@ -98,7 +110,7 @@ impl AnnotateJob<'_> {
         let replay = annotator.replay(session, &mut |event| bars.event(event))?;
         drop(bars);
         if replay.stopped {
-            return Err(Failure::Stopped("the session is as it was").into());
+            return Err(Failure::Stopped("the session has not changed").into());
         }
         let backend = self.options.compute.model.backend.to_string();
         for round in &replay.rounds {
@@ -107,14 +119,16 @@ impl AnnotateJob<'_> {
                 self.console.warn(format_args!("Round {number}: {different} of {voxels} voxels differ"));
             }
             if round.backend != backend {
-                self.console
-                    .note(format_args!("Round {number} was computed by {}, which rounds differently", round.backend));
+                self.console.note(format_args!(
+                    "Round {number} was computed by the backend {}, whose rounding differs",
+                    round.backend
+                ));
             }
         }
         let differing = replay.rounds.iter().filter(|round| round.different > 0).map(|round| round.number);
         let differing: SliceList = differing.collect();
         if !differing.is_empty() {
-            bail!("the masks of rounds {differing} came out differently");
+            bail!("rounds {differing} could not be repeated: their masks differ from the recorded ones");
         }
         Ok(AnnotateReport::replayed(session.folder(), replay.rounds.len()))
     }
@@ -132,6 +146,7 @@ impl SessionReport {
 
     /// Fills in the decisions of this run.
     fn decided(&mut self, decisions: &Decisions) {
+        self.named = decisions.named().iter().map(Named::new).collect();
         let lists =
             [("drawn", decisions.drawn()), ("accepted", decisions.accepted()), ("rejected", decisions.rejected())];
         let named = lists.into_iter().filter(|(_, slices)| !slices.is_empty());
@@ -146,6 +161,7 @@ fn describe(event: &SessionEvent) -> String {
         SessionEvent::Accepted { slice, .. } => format!("slice {slice} was accepted"),
         SessionEvent::Rejected { slice } => format!("slice {slice} was rejected"),
         SessionEvent::Round(round) => format!("round {}", round.number),
+        SessionEvent::Named { label, name } => format!("the name {name:?} of label value {label}"),
         SessionEvent::Undone { event } => format!("undoing event {event}"),
         _ => "the last event".to_owned(),
     }

@@ -69,8 +69,9 @@ impl Reviewed {
                 .with_context(|| format!("the ranking in {}", session.folder().display()))?,
             None => Ranking::in_order(count),
         };
-        let cards = header.structures.keys().map(|value| learned.remove(value)).collect();
-        let structures = header.structures.into_iter().map(|(value, name)| Segment::new(value, name)).collect();
+        let structures = session.structures();
+        let cards = structures.keys().map(|value| learned.remove(value)).collect();
+        let structures = structures.into_iter().map(|(value, name)| Segment::new(value, name)).collect();
         let store = SessionStore::new(session)?;
         let slices = store.slices()?;
         let window = header.window.name.parse()?;
@@ -121,7 +122,11 @@ fn structures(options: &Options, path: &Path, mask: &LabelVolume) -> Result<Vec<
     let names = options.structures.names()?;
     let mut values = mask.values();
     values.extend(names.keys().copied());
-    ensure!(!values.is_empty(), "{} shows no structure: name those that are to be drawn with --labels", path.display());
+    ensure!(
+        !values.is_empty(),
+        "{} shows no structure: name the structures to draw with --labels FILE",
+        path.display()
+    );
     let name = |value| names.get(&value).cloned().unwrap_or_else(|| format!("label {value}"));
     Ok(values.into_iter().map(|value| Segment::new(value, name(value))).collect())
 }

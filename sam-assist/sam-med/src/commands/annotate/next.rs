@@ -1,0 +1,89 @@
+//! The command that a user runs after `annotate`.
+
+use std::{ffi::OsStr, path::Path};
+
+use sam_core::Precision;
+use sam_data::{SliceAxis, Window};
+
+use super::Options;
+use crate::options::Spacing;
+
+/// The command that reviews a mask of `annotate`, for a shell.
+pub(super) fn review(options: &Options, mask: &Path) -> String {
+    let Options { scan, session, structures, compute, .. } = options;
+    let model = &compute.model;
+    let precision = (model.precision != Precision::default()).then(|| model.precision.to_string());
+    let reviewed = mask.with_file_name("reviewed.nii.gz");
+    let is_session = session.session.is_some();
+    // A session knows its own.
+    let window = (!is_session && structures.window != Window::Auto).then(|| structures.window.to_string());
+    let axis = (!is_session && structures.axis != SliceAxis::Auto).then(|| structures.axis.to_string());
+    let labels = structures.labels.as_deref().filter(|_| !is_session);
+    let (reviewed_mask, out) = match &session.session {
+        Some(folder) => (("--session", Some(folder.as_os_str())), mask),
+        None => (("--mask", Some(mask.as_os_str())), reviewed.as_path()),
+    };
+    let series = (!scan.series.is_empty()).then(|| scan.series.join(","));
+    let spacing = scan.spacing.map(|Spacing(sides)| sides.map(|side| side.to_string()).join(","));
+    let volume = scan.voxels.volume.map(|volume| volume.to_string());
+    let nan = scan.voxels.nan.map(|nan| nan.to_string());
+    let words = [
+        ("--image", Some(scan.image.as_os_str())),
+        ("--series", series.as_deref().map(OsStr::new)),
+        ("--spacing", spacing.as_deref().map(OsStr::new)),
+        ("--volume", volume.as_deref().map(OsStr::new)),
+        ("--nan", nan.as_deref().map(OsStr::new)),
+        reviewed_mask,
+        ("--out", Some(out.as_os_str())),
+        ("--labels", labels.map(Path::as_os_str)),
+        ("--window", window.as_deref().map(OsStr::new)),
+        ("--axis", axis.as_deref().map(OsStr::new)),
+        ("--weights", model.weights.as_deref().map(Path::as_os_str)),
+        ("--precision", precision.as_deref().map(OsStr::new)),
+        ("--cache", compute.cache.as_deref().map(Path::as_os_str)),
+    ];
+    let words = words.into_iter().filter_map(|(option, value)| Some(format!(" {option} {}", quoted(value?))));
+    format!("sam-med review{}", words.collect::<Vec<_>>().concat())
+}
+
+/// A word as a POSIX shell reads it.
+fn quoted(word: &OsStr) -> String {
+    let word = word.to_string_lossy();
+    let is_plain = |sign: char| sign.is_alphanumeric() || "_-./,:=@%+".contains(sign);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.into_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn after(words: &str) -> Result<String, clap::Error> {
+        let words = ["annotate"].into_iter().chain(words.split('|'));
+        Ok(review(&Line::try_parse_from(words)?.options, Path::new("it's here/mask.nii.gz")))
+    }
+
+    #[test]
+    fn the_next_command_reads_what_this_one_read() -> Result<(), clap::Error> {
+        let once =
+            after("--image|my scan.nii.gz|--annotations|few.nii.gz|--out|mask.nii.gz|--axis|k|--labels|names.json")?;
+        let expected = r"sam-med review --image 'my scan.nii.gz' --mask 'it'\''s here/mask.nii.gz' --out 'it'\''s here/reviewed.nii.gz' --labels names.json --axis k";
+        assert_eq!(once, expected);
+        let session =
+            after("--image|ct|--session|work|--out|mask.nii.gz|--series|1.2.3|--precision|bf16|--weights|sam.pth")?;
+        let expected = r"sam-med review --image ct --series 1.2.3 --session work --out 'it'\''s here/mask.nii.gz' --weights sam.pth --precision bf16";
+        assert_eq!(session, expected);
+        Ok(())
+    }
+}
