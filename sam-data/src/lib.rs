@@ -49,6 +49,7 @@ mod labels;
 mod matlab;
 mod named;
 mod nifti;
+mod outlined_axis;
 mod phantom;
 mod resample;
 mod scan;
@@ -78,6 +79,7 @@ pub use nifti::{
     NonFinite, ReadOptions, VolumeReader, check_output, nifti_files, read_labels, read_volume, read_volume_with,
     write_labels, write_labels_on, write_volume,
 };
+pub use outlined_axis::{AmbiguousAxis, AxisReason, OutlinedAxis};
 pub use phantom::{Phantom, PhantomConfig, PhantomKind};
 pub use sam_files;
 pub use sam_prompt;

@@ -12,3 +12,4 @@ mod program;
 mod rounds;
 mod stop;
 mod streams;
+mod understood;

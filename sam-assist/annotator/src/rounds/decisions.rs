@@ -1,112 +1,52 @@
 //! Decisions of a person since the last round, read from the label map that the person returns.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet, fmt};
 
-use sam_data::{GridMismatch, LabelVolume};
-use sam_prompt::ndarray::Array2;
-use thiserror::Error;
+use sam_data::LabelVolume;
+use sam_prompt::ndarray::{Array2, Zip};
 
+use super::{Corrections, DecisionError};
 use crate::{
-    SliceList,
+    EmptySlices, MinOutline, Outline, SliceList,
     session::{Session, SessionError},
+    summary::{self, Outlines},
 };
 
-/// Corrections that a person returns after a round: usually a corrected copy of the mask, and lists of slices.
-#[derive(Debug, Clone, Default, PartialEq)]
-#[non_exhaustive]
-pub struct Corrections {
-    /// Before the first round, a label map with a few outlined slices; later, the last mask with a few corrected slices.
-    pub labels: Option<LabelVolume>,
-    /// Slices of the last mask that are correct.
-    pub accept: SliceList,
-    /// Slices of the last mask that are wrong.
-    pub reject: SliceList,
-    /// Slices that show none of the structures.
-    pub empty: SliceList,
-}
-
-impl Corrections {
-    /// No corrections.
-    pub fn none() -> Self {
-        Self::default()
-    }
-
-    /// Sets the label map: a few outlined slices before the first round, a corrected copy of the last mask afterwards.
-    #[must_use]
-    pub fn with_labels(self, labels: LabelVolume) -> Self {
-        Self { labels: Some(labels), ..self }
-    }
-
-    /// Sets the slices of the last mask that are correct.
-    #[must_use]
-    pub fn with_accepted(self, slices: impl IntoIterator<Item = usize>) -> Self {
-        Self { accept: slices.into_iter().collect(), ..self }
-    }
-
-    /// Sets the slices of the last mask that are wrong.
-    #[must_use]
-    pub fn with_rejected(self, slices: impl IntoIterator<Item = usize>) -> Self {
-        Self { reject: slices.into_iter().collect(), ..self }
-    }
-
-    /// Sets the slices that show none of the structures.
-    #[must_use]
-    pub fn with_empty(self, slices: impl IntoIterator<Item = usize>) -> Self {
-        Self { empty: slices.into_iter().collect(), ..self }
-    }
-}
-
-/// Why corrections are refused: they contradict themselves or the session.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum DecisionError {
-    /// The label map is not on the scan's grid.
-    #[error("the label map does not lie on the grid of {scan}; resample it onto the scan's grid")]
-    OtherGrid {
-        /// The scan's name.
-        scan: String,
-        /// What differs.
-        #[source]
-        source: GridMismatch,
-    },
-    /// A slice is listed as empty, and the label map has an outline there.
-    #[error("slice {slice} is listed as empty, but the label map has an outline there; do one of both")]
-    OutlinedAndEmpty {
-        /// The slice.
-        slice: usize,
-    },
-    /// A slice is accepted and rejected.
-    #[error("slice {slice} is accepted and rejected at the same time; do one of both")]
-    AcceptedAndRejected {
-        /// The slice.
-        slice: usize,
-    },
-    /// A slice is corrected and rejected.
-    #[error("slice {slice} is corrected and rejected at the same time; do one of both")]
-    CorrectedAndRejected {
-        /// The slice.
-        slice: usize,
-    },
-    /// The label map has only a few outlines, so all other slices would count as emptied.
-    #[error(
-        "the label map keeps no slice of the last mask, and has nothing on slices {emptied}; correct a copy of the last mask instead of a \
-         map of outlines alone, or list these slices as empty if nothing is on them"
-    )]
-    NotACorrectedMask {
-        /// The slices that would be emptied.
-        emptied: SliceList,
-    },
-    /// The session cannot be read or written.
-    #[error(transparent)]
-    Session(#[from] SessionError),
-}
-
 /// Decisions of a person, ready to be recorded in a session.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Decisions {
-    drawn: Vec<(usize, Array2<u16>)>,
+    drawn: Vec<DrawnSlice>,
     accepted: Vec<usize>,
     rejected: Vec<usize>,
+    questioned: Vec<Questioned>,
+}
+
+/// A slice that the person drew, and the structures that are annotated on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct DrawnSlice {
+    slice: usize,
+    labels: Array2<u16>,
+    decided: BTreeSet<u16>,
+}
+
+/// An outline far smaller than the largest of its structure. It does not count. Its text is for the person.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Questioned {
+    /// The structure's label value.
+    pub value: u16,
+    /// The structure's name.
+    pub structure: String,
+    /// The outline.
+    pub outline: Outline,
+    /// Number of voxels of the structure's largest outline.
+    pub largest: usize,
+}
+
+impl fmt::Display for Questioned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.structure, summary::questioned(&self.outline, self.largest))
+    }
 }
 
 impl Decisions {
@@ -115,49 +55,150 @@ impl Decisions {
     /// A slice counts as drawn if it differs from the person's earlier labels and from the mask of every round. Accepted slices that are
     /// already the person's are left out.
     ///
+    /// Before the first round, a drawn slice is annotated for the structures that are outlined on it, unless the outlines are complete. Later,
+    /// it is a correction of the whole slice, and annotated for all structures.
+    ///
     /// # Errors
     /// [`DecisionError`] if the label map is not a corrected mask, or the lists contradict it or each other;
     /// [`SessionError::NoSuchSlice`].
     pub fn new(session: &Session, corrections: &Corrections) -> Result<Self, DecisionError> {
-        let Corrections { labels, accept, reject, empty } = corrections;
-        for slice in accept.iter().chain(reject.iter()).chain(empty.iter()) {
+        let Corrections { labels, accept, reject, empty, .. } = corrections;
+        let empty_of = empty.of.values().flat_map(SliceList::iter);
+        for slice in accept.iter().chain(reject.iter()).chain(empty.all.iter()).chain(empty_of) {
             session.check_slice(slice)?;
         }
-        let mut drawn = Vec::new();
+        let mut decisions = Self::default();
         if let Some(given) = labels {
-            let scan = &session.header().scan;
-            if let Err(source) = scan.grid.check_same(&given.grid) {
-                return Err(DecisionError::OtherGrid { scan: scan.name.clone(), source });
-            }
-            drawn = corrected(session, given)?;
-            check_corrected(session, given, &drawn, empty)?;
+            decisions.compare(session, given, corrections)?;
         }
-        for slice in empty.iter() {
-            let nothing = Array2::zeros(session.plane().size());
-            match drawn.iter().find(|(index, _)| *index == slice) {
-                Some((_, labels)) if !is_empty(labels) => return Err(DecisionError::OutlinedAndEmpty { slice }),
-                None if decided(session, slice)?.as_ref() != Some(&nothing) => drawn.push((slice, nothing)),
-                _ => {}
-            }
+        decisions.add_empty(session, empty)?;
+        if corrections.complete {
+            decisions.complete(session)?;
         }
-        let is_drawn = |slice: usize| drawn.iter().any(|(index, _)| *index == slice);
         for slice in reject.iter() {
             if accept.contains(slice) {
                 return Err(DecisionError::AcceptedAndRejected { slice });
             }
-            if is_drawn(slice) {
+            if decisions.is_drawn(slice) {
                 return Err(DecisionError::CorrectedAndRejected { slice });
             }
         }
         let state = session.state();
-        let accepted = accept.iter().filter(|&slice| !state.slices.contains_key(&slice) && !is_drawn(slice)).collect();
+        let is_theirs = |slice: usize| state.slices.get(&slice).is_some_and(|person| session.is_complete(person));
+        let accepted = accept.iter().filter(|&slice| !is_theirs(slice) && !decisions.is_drawn(slice)).collect();
         let rejected = reject.iter().filter(|slice| !state.rejected.contains(slice)).collect();
-        Ok(Self { drawn, accepted, rejected })
+        Ok(Self { accepted, rejected, ..decisions })
     }
 
-    /// The slices that were outlined or corrected.
+    /// Adds the slices that were drawn in a label map.
+    fn compare(
+        &mut self,
+        session: &Session,
+        given: &LabelVolume,
+        corrections: &Corrections,
+    ) -> Result<(), DecisionError> {
+        let scan = &session.header().scan;
+        if let Err(source) = scan.grid.check_same(&given.grid) {
+            return Err(DecisionError::OtherGrid { scan: scan.name.clone(), source });
+        }
+        let drawn = corrected(session, given)?;
+        let (counted, questioned) = without_small(session, given, &drawn, corrections.min_outline)?;
+        let drawn = if questioned.is_empty() { drawn } else { corrected(session, &counted)? };
+        check_corrected(session, &counted, &drawn, &corrections.empty.all)?;
+        let is_complete = session.state().round.is_some() || corrections.complete;
+        for (slice, labels) in drawn {
+            let before = session.state().slices.get(&slice).map(|person| session.decided(person)).unwrap_or_default();
+            let outlined = labels.iter().copied().filter(|&label| label != 0);
+            let mut decided = if is_complete { session.values() } else { outlined.chain(before).collect() };
+            for questioned in questioned.iter().filter(|questioned| questioned.outline.place.index == slice) {
+                decided.remove(&questioned.value);
+            }
+            self.drawn.push(DrawnSlice { slice, labels, decided });
+        }
+        self.questioned = questioned;
+        Ok(())
+    }
+
+    /// Adds the slices that show none of the structures, or not one of them.
+    fn add_empty(&mut self, session: &Session, empty: &EmptySlices) -> Result<(), DecisionError> {
+        let structures = &session.header().structures;
+        if let Some(&value) = empty.of.keys().find(|value| !session.values().contains(*value)) {
+            let structures = structures.iter().map(|(value, name)| format!("{value} ({name})"));
+            return Err(DecisionError::NoSuchStructure {
+                value,
+                structures: structures.collect::<Vec<_>>().join(", "),
+            });
+        }
+        for slice in empty.all.iter() {
+            let nothing = Array2::zeros(session.plane().size());
+            let is_known = || -> Result<bool, SessionError> {
+                let Some(person) = session.state().slices.get(&slice) else { return Ok(false) };
+                Ok(session.is_complete(person) && session.labels_of(slice, person)? == nothing)
+            };
+            match self.drawn.iter_mut().find(|drawn| drawn.slice == slice) {
+                Some(drawn) if !is_empty(&drawn.labels) => return Err(DecisionError::OutlinedAndEmpty { slice }),
+                Some(drawn) => drawn.decided = session.values(),
+                None if is_known()? => {}
+                None => self.drawn.push(DrawnSlice { slice, labels: nothing, decided: session.values() }),
+            }
+        }
+        for (&value, slices) in &empty.of {
+            for slice in slices.iter() {
+                let structure = || structures.get(&value).cloned().unwrap_or_default();
+                let drawn = self.drawn_slice(session, slice)?;
+                if drawn.labels.iter().any(|&label| label == value) {
+                    return Err(DecisionError::OutlinedAndAbsent { slice, structure: structure() });
+                }
+                if !drawn.decided.contains(&value) {
+                    let decided = drawn.decided.iter().copied().chain([value]).collect();
+                    self.replace(DrawnSlice { decided, ..drawn });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Completes the slices that the person has outlined for some structures.
+    fn complete(&mut self, session: &Session) -> Result<(), DecisionError> {
+        let all = session.values();
+        for &slice in session.state().slices.keys() {
+            if self.is_drawn(slice) {
+                continue;
+            }
+            let drawn = self.drawn_slice(session, slice)?;
+            if !is_empty(&drawn.labels) && !all.is_subset(&drawn.decided) {
+                self.replace(DrawnSlice { decided: all.clone(), ..drawn });
+            }
+        }
+        Ok(())
+    }
+
+    /// A slice as it is drawn now, or as it was the person's before; nothing is decided on any other.
+    fn drawn_slice(&self, session: &Session, slice: usize) -> Result<DrawnSlice, SessionError> {
+        if let Some(drawn) = self.drawn.iter().find(|drawn| drawn.slice == slice) {
+            return Ok(drawn.clone());
+        }
+        match session.state().slices.get(&slice) {
+            Some(person) => {
+                let (labels, decided) = (session.labels_of(slice, person)?, session.decided(person));
+                Ok(DrawnSlice { slice, labels, decided })
+            }
+            None => Ok(DrawnSlice { slice, labels: Array2::zeros(session.plane().size()), decided: BTreeSet::new() }),
+        }
+    }
+
+    fn replace(&mut self, drawn: DrawnSlice) {
+        self.drawn.retain(|other| other.slice != drawn.slice);
+        self.drawn.push(drawn);
+    }
+
+    fn is_drawn(&self, slice: usize) -> bool {
+        self.drawn.iter().any(|drawn| drawn.slice == slice)
+    }
+
+    /// The slices that were outlined or corrected, or on which a structure is said to be absent.
     pub fn drawn(&self) -> SliceList {
-        self.drawn.iter().map(|(slice, _)| *slice).collect()
+        self.drawn.iter().map(|drawn| drawn.slice).collect()
     }
 
     /// The slices that are accepted unchanged.
@@ -168,6 +209,11 @@ impl Decisions {
     /// The slices that are rejected.
     pub fn rejected(&self) -> SliceList {
         self.rejected.iter().copied().collect()
+    }
+
+    /// Outlines far smaller than the others. They are not recorded; the text of each is a sentence for the person.
+    pub fn questioned(&self) -> &[Questioned] {
+        &self.questioned
     }
 
     /// Whether nothing was decided.
@@ -181,13 +227,13 @@ impl Decisions {
     /// # Errors
     /// [`SessionError::NothingToAccept`] before the first round; those of [`Session::draw`].
     pub fn record(&self, session: &mut Session) -> Result<(), SessionError> {
-        for (slice, labels) in &self.drawn {
-            session.draw(*slice, labels.view())?;
+        for DrawnSlice { slice, labels, decided } in &self.drawn {
+            session.draw_some(*slice, labels.view(), decided)?;
         }
         if !self.accepted.is_empty() {
             let found = session.found()?.ok_or(SessionError::NothingToAccept)?;
             for &slice in &self.accepted {
-                let labels = session.plane().extract(found.labels.view(), slice);
+                let labels = session.acceptable(slice, &found)?;
                 session.accept_as(slice, labels.view())?;
             }
         }
@@ -195,14 +241,49 @@ impl Decisions {
     }
 }
 
+/// A label map without the outlines that are too small, of the slices that were drawn since. There the mask shows again.
+fn without_small<'a>(
+    session: &Session,
+    given: &'a LabelVolume,
+    drawn: &[(usize, Array2<u16>)],
+    least: MinOutline,
+) -> Result<(Cow<'a, LabelVolume>, Vec<Questioned>), SessionError> {
+    let plane = session.plane();
+    let (counted, too_small) = Outlines::of(given, plane).split(least);
+    if too_small.is_empty() {
+        return Ok((Cow::Borrowed(given), Vec::new()));
+    }
+    let (mut labels, mut questioned, current) = (given.clone(), Vec::new(), session.current()?);
+    let is_drawn = |outline: &Outline| drawn.iter().any(|(slice, _)| *slice == outline.place.index);
+    for (value, &outline) in too_small.iter().filter(|(_, outline)| is_drawn(outline)) {
+        let index = outline.place.index;
+        let mut slice = plane.extract(labels.labels.view(), index);
+        let size = slice.dim();
+        let before = current.as_ref().map_or(Array2::zeros(size), |mask| plane.extract(mask.labels.view(), index));
+        Zip::from(&mut slice).and(&before).for_each(|label, &before| {
+            if *label == value {
+                *label = if before == value { 0 } else { before };
+            }
+        });
+        plane.insert(&mut labels.labels, index, slice.view());
+        let structure = session.header().structures.get(&value).cloned();
+        let structure = structure.unwrap_or_else(|| format!("label {value}"));
+        let largest = counted.of_value(value).iter().map(|outline| outline.voxels).max().unwrap_or(0);
+        questioned.push(Questioned { value, structure, outline, largest });
+    }
+    Ok((Cow::Owned(labels), questioned))
+}
+
 /// Slices that were drawn since: they differ from the person's labels and from the mask of every round.
 fn corrected(session: &Session, given: &LabelVolume) -> Result<Vec<(usize, Array2<u16>)>, SessionError> {
-    let plane = session.plane();
+    let (plane, found) = (session.plane(), session.found()?);
     let cut = |slice: usize| plane.extract(given.labels.view(), slice);
-    let mut open = BTreeSet::new();
-    for slice in 0..plane.count() {
-        if decided(session, slice)?.is_none_or(|labels| labels != cut(slice)) {
-            open.insert(slice);
+    let mut open: BTreeSet<usize> = (0..plane.count()).collect();
+    for (&slice, person) in &session.state().slices {
+        let given = cut(slice);
+        let shown = found.as_ref().map(|mask| session.shown(slice, person, mask)).transpose()?;
+        if session.labels_of(slice, person)? == given || shown.is_some_and(|shown| shown == given) {
+            open.remove(&slice);
         }
     }
     // Masks of undone rounds as well, because a person may have corrected a copy of one.
@@ -248,11 +329,6 @@ fn check_corrected(
         return Ok(());
     }
     Err(DecisionError::NotACorrectedMask { emptied })
-}
-
-/// The person's labels of a slice, if it is theirs.
-fn decided(session: &Session, slice: usize) -> Result<Option<Array2<u16>>, SessionError> {
-    session.state().slices.get(&slice).map(|person| session.labels_of(slice, person)).transpose()
 }
 
 fn is_empty(labels: &Array2<u16>) -> bool {

@@ -3,6 +3,7 @@
 use std::{error::Error, io, path::PathBuf};
 
 use sam_data::GridMismatch;
+use sam_prompt::SliceNumber;
 use thiserror::Error;
 
 /// Any error, as the source of another one.
@@ -65,15 +66,15 @@ pub enum SessionError {
     },
     /// The session has another format.
     #[error(
-        "{} has format version {found}, and this program reads version {expected}; use the program that wrote it, or begin another \
-         session", path.display()
+        "{} has format version {found}, but this program reads versions 1 to {expected}; use the version of the program that wrote it, or \
+         begin another session", path.display()
     )]
     FormatVersion {
         /// The header's file.
         path: PathBuf,
         /// Its version.
         found: u32,
-        /// The version that is read here.
+        /// The latest version that is read here.
         expected: u32,
     },
     /// The session was created with another scan, axis, window or model.
@@ -140,9 +141,9 @@ pub enum SessionError {
         source: BoxError,
     },
     /// The slice does not exist.
-    #[error("there is no slice {slice}: {scan} has {count}, numbered from 0 to {}", count.saturating_sub(1))]
+    #[error("there is no slice {}: {scan} has {count}, counted from 1", SliceNumber::of_index(*slice))]
     NoSuchSlice {
-        /// The slice.
+        /// The slice, counted from 0.
         slice: usize,
         /// The scan's name.
         scan: String,
@@ -150,9 +151,12 @@ pub enum SessionError {
         count: usize,
     },
     /// The labels have another size than the scan's slices.
-    #[error("slice {slice} has {} x {} pixels (rows x columns), the labels have {} x {}", expected.0, expected.1, found.0, found.1)]
+    #[error(
+        "slice {} has {} x {} pixels (rows x columns), the labels have {} x {}",
+        SliceNumber::of_index(*slice), expected.0, expected.1, found.0, found.1
+    )]
     SliceSize {
-        /// The slice.
+        /// The slice, counted from 0.
         slice: usize,
         /// Its rows and columns.
         expected: (usize, usize),
@@ -161,11 +165,11 @@ pub enum SessionError {
     },
     /// The label is not one of the session's structures.
     #[error(
-        "slice {slice} has the label value {label}, and the session was begun with {structures}; draw with these values, or begin another \
-         session"
+        "slice {} has the label value {label}, and the session was begun with {structures}; draw with these values, or begin another \
+         session", SliceNumber::of_index(*slice)
     )]
     UnknownLabel {
-        /// The slice.
+        /// The slice, counted from 0.
         slice: usize,
         /// The label value.
         label: u16,
@@ -180,10 +184,11 @@ pub enum SessionError {
     NothingToUndo,
     /// The mask of a round contradicts the person's labels. This is a bug of the caller.
     #[error(
-        "the round's mask differs from what the person decided for slice {slice}; copy the person's slices into the mask"
+        "the round's mask differs from what the person decided for slice {}; copy the person's slices into the mask",
+        SliceNumber::of_index(*slice)
     )]
     RoundContradicts {
-        /// The slice.
+        /// The slice, counted from 0.
         slice: usize,
     },
 }
@@ -241,9 +246,9 @@ pub enum LineError {
     #[error("it does not follow the line before it: lines, or the header, were altered, dropped or moved")]
     Order,
     /// Its event names a slice that the scan does not have.
-    #[error("its event names slice {slice}, and the scan has {count}, counted from 0")]
+    #[error("its event names slice {}, and the scan has {count}", SliceNumber::of_index(*slice).with_index())]
     NoSuchSlice {
-        /// The slice.
+        /// The slice, counted from 0.
         slice: usize,
         /// Number of the scan's slices.
         count: usize,

@@ -11,8 +11,8 @@ use thiserror::Error;
 use super::error::{BoxError, SessionError, Setting, from_json};
 use crate::AnnotateConfig;
 
-/// Version of the session format. `FORMAT.md` says when it is raised.
-pub const FORMAT_VERSION: u32 = 1;
+/// Version of the session format that is written. `FORMAT.md` says when it is raised. Sessions of earlier versions are read and continued.
+pub const FORMAT_VERSION: u32 = 2;
 /// Name of the header's file.
 pub(super) const FILE_NAME: &str = "session.json";
 /// Maximum file size. A header takes a few KB.
@@ -113,7 +113,7 @@ impl Header {
         }
         let bytes = fs::read(&path).map_err(unreadable)?;
         let Version { format_version } = from_json(&bytes).map_err(|error| flawed(error.into()))?;
-        if format_version != FORMAT_VERSION {
+        if !(1..=FORMAT_VERSION).contains(&format_version) {
             return Err(SessionError::FormatVersion { path, found: format_version, expected: FORMAT_VERSION });
         }
         let header: Self = from_json(&bytes).map_err(|error| flawed(error.into()))?;

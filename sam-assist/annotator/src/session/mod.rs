@@ -15,6 +15,7 @@ mod event;
 mod header;
 mod log;
 mod objects;
+mod partial;
 mod provenance;
 mod read;
 mod state;
@@ -31,7 +32,10 @@ use sam_assist::PromptCard;
 use sam_core::Precision;
 use sam_data::{ScanIdentity, SlicePlane, Volume};
 use sam_files::{OpenLinesError, Sha256Id, sync_folder, write_atomic};
-use sam_prompt::ndarray::{ArrayView2, ArrayView3};
+use sam_prompt::{
+    SliceNumber,
+    ndarray::{ArrayView2, ArrayView3},
+};
 
 pub(crate) use self::error::BoxError;
 pub use self::{
@@ -227,8 +231,8 @@ impl Session {
         self.log.last_in_effect().map(|entry| &entry.event)
     }
 
-    /// Records a slice as the person outlined or corrected it. Labels that are all 0 record that it shows no structure. Returns the event's
-    /// number.
+    /// Records a slice as the person outlined or corrected it, complete: a structure without a label is absent. Labels that are all 0 record
+    /// that it shows no structure. Returns the event's number.
     ///
     /// # Shapes
     /// - labels: `[rows, columns]` of [`Session::plane`]
@@ -237,10 +241,7 @@ impl Session {
     /// [`SessionError::NoSuchSlice`]; [`SessionError::SliceSize`]; [`SessionError::UnknownLabel`]; [`SessionError::NotSaved`]. On error,
     /// nothing has changed.
     pub fn draw(&mut self, slice: usize, labels: ArrayView2<'_, u16>) -> Result<u64, SessionError> {
-        self.check_labels(slice, labels)?;
-        let stored = self.objects.put_slice(labels).map_err(BoxError::from);
-        let kept = stored.and_then(|labels| self.push(SessionEvent::Drawn { slice, labels }));
-        kept.map_err(|source| self.not_saved(format!("slice {slice}, as drawn,"), source))
+        self.draw_some(slice, labels, &self.values())
     }
 
     /// Records that the person accepted the current round's mask on a slice. Returns the event's number.
@@ -251,7 +252,7 @@ impl Session {
     pub fn accept(&mut self, slice: usize) -> Result<u64, SessionError> {
         let found = self.found()?.ok_or(SessionError::NothingToAccept)?;
         self.check_slice(slice)?;
-        let labels = self.plane.extract(found.labels.view(), slice);
+        let labels = self.acceptable(slice, &found)?;
         self.accept_as(slice, labels.view())
     }
 
@@ -262,8 +263,9 @@ impl Session {
     pub fn accept_as(&mut self, slice: usize, labels: ArrayView2<'_, u16>) -> Result<u64, SessionError> {
         self.check_labels(slice, labels)?;
         let stored = self.objects.put_slice(labels).map_err(BoxError::from);
-        let kept = stored.and_then(|labels| self.push(SessionEvent::Accepted { slice, labels }));
-        kept.map_err(|source| self.not_saved(format!("slice {slice}, as accepted,"), source))
+        let decided = self.recorded(&self.values());
+        let kept = stored.and_then(|labels| self.push(SessionEvent::Accepted { slice, labels, decided }));
+        kept.map_err(|source| self.not_saved(format!("slice {}, as accepted,", SliceNumber::of_index(slice)), source))
     }
 
     /// Records that a slice is wrong. If it was the person's slice, it no longer is. Returns the event's number.
@@ -273,7 +275,7 @@ impl Session {
     pub fn reject(&mut self, slice: usize) -> Result<u64, SessionError> {
         self.check_slice(slice)?;
         let kept = self.push(SessionEvent::Rejected { slice });
-        kept.map_err(|source| self.not_saved(format!("slice {slice}, as rejected,"), source))
+        kept.map_err(|source| self.not_saved(format!("slice {}, as rejected,", SliceNumber::of_index(slice)), source))
     }
 
     /// Records the result of a round. Its mask becomes the current mask. Returns the event's number.
@@ -285,7 +287,7 @@ impl Session {
     /// nothing has changed.
     pub fn record_round(&mut self, result: RoundResult<'_>, image: &Volume) -> Result<u64, SessionError> {
         for (&slice, person) in &self.state.slices {
-            if self.plane.extract(result.labels, slice) != self.labels_of(slice, person)? {
+            if !self.agrees(self.plane.extract(result.labels, slice).view(), slice, person)? {
                 return Err(SessionError::RoundContradicts { slice });
             }
         }

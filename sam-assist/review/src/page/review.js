@@ -161,7 +161,7 @@ function save() {
     const { saved, overview: next } = await desk.save();
     overview = next;
     const notes = [`Saved to ${saved.path}.`];
-    if (saved.left_out.length) notes.push(`Rejected slices are left out: ${saved.left_out.join(", ")}.`);
+    if (saved.left_out.length) notes.push(`Rejected slices are left out: ${saved.left_out.map((index) => index + 1).join(", ")}.`);
     if (proposals.size) notes.push("What is proposed and not kept is not in it.");
     say(notes.join(" "));
   });

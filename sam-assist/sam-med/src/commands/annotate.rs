@@ -8,7 +8,7 @@ use std::{path::PathBuf, sync::Arc};
 use anyhow::{Context, Result};
 use burn::tensor::backend::Backend;
 use clap::Args;
-use sam_annotate::{Annotations, Annotator, Output, SliceList, Start, Weights, cards};
+use sam_annotate::{Annotations, Annotator, Output, Start, Weights, cards};
 use sam_data::{LabelVolume, Scan};
 use serde::Serialize;
 
@@ -17,7 +17,9 @@ use crate::{
     backend::Job,
     console::Console,
     exit::Failure,
-    options::{AutoOptions, ComputeOptions, LearningOptions, ScanOptions, SessionOptions, StructureOptions},
+    options::{
+        AutoOptions, ComputeOptions, LearningOptions, OutlineOptions, ScanOptions, SessionOptions, StructureOptions,
+    },
     progress::ProgressBars,
     record,
 };
@@ -38,9 +40,9 @@ pub struct Options {
     /// Label map with a few outlined slices; later a corrected mask
     #[arg(long, value_name = "FILE", required_unless_present = "session")]
     annotations: Option<PathBuf>,
-    /// Slices that show no structure, counted from 0, such as 3,60-64
-    #[arg(long, value_name = "SLICES", default_value_t, hide_default_value = true)]
-    empty: SliceList,
+    #[command(flatten)]
+    #[serde(flatten)]
+    outlines: OutlineOptions,
     #[command(flatten)]
     #[serde(flatten)]
     structures: StructureOptions,
@@ -137,7 +139,12 @@ impl AnnotateJob<'_> {
         let labels =
             self.labels.clone().context("--annotations FILE is needed: a label map with a few outlined slices")?;
         let names = self.options.structures.names()?;
-        let annotations = Annotations::new(labels).with_empty(self.options.empty.iter()).with_names(names);
+        let outlines = &self.options.outlines;
+        let annotations = Annotations::new(labels)
+            .with_empty_slices(&outlines.empty())
+            .with_complete(outlines.complete)
+            .with_min_outline(outlines.min_outline)
+            .with_names(names);
         let mut bars = ProgressBars::new(self.console);
         let annotated = annotator.annotate(&annotations, start, &mut |event| bars.event(event))?;
         drop(bars);
@@ -145,6 +152,7 @@ impl AnnotateJob<'_> {
             return Err(Failure::Stopped("nothing was written").into());
         }
         let written = annotated.save(&self.scan, output)?;
-        Ok(AnnotateReport::new(&annotated.structures, written, output))
+        let plane = annotator.plane(annotated.axis);
+        Ok(AnnotateReport::new(&annotated.structures, &plane, written, output).understood((*annotated.summary).clone()))
     }
 }

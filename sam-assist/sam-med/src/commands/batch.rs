@@ -25,7 +25,7 @@ use crate::{
 #[command(after_help = "\
 Each column of the table is an option of annotate, for example:
   image,annotations,out,empty
-  a/scan.nii.gz,a/partial.nii.gz,a/mask.nii.gz,\"0,60\"
+  a/scan.nii.gz,a/partial.nii.gz,a/mask.nii.gz,\"1,61\"
 
 Examples:
   sam-med batch --cases cases.csv --records records -- --seed 3 --cache embeddings

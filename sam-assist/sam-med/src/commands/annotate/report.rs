@@ -6,7 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sam_annotate::{AnnotatedStructure, Output, RoundOutcome, SliceList};
+use sam_annotate::{AnnotatedStructure, AnnotationSummary, Output, RoundOutcome, SliceList};
+use sam_data::SlicePlane;
 use serde::Serialize;
 
 /// Number of slices of a ranking that are named.
@@ -15,6 +16,8 @@ const NAMED: usize = 5;
 /// The result of `annotate`.
 #[derive(Debug, Serialize)]
 pub(in crate::commands) struct AnnotateReport {
+    /// What was understood of the outlines. As text it was told before anything was learned.
+    understood: Option<AnnotationSummary>,
     /// The files of the mask.
     written: Vec<PathBuf>,
     /// The file with the config and the ranking.
@@ -45,9 +48,15 @@ struct StructureReport {
 /// A slice to review.
 #[derive(Debug, Serialize)]
 struct LookAt {
-    slice: usize,
+    /// The slice, counted from 0.
+    index: usize,
+    /// Where it lies.
+    mm: f64,
     trust: f32,
     reason: String,
+    /// The slice for people: its number and place.
+    #[serde(skip)]
+    shown: String,
 }
 
 /// A session after the run.
@@ -67,24 +76,42 @@ pub(super) struct SessionReport {
     pub(super) drawn: SliceList,
     pub(super) accepted: SliceList,
     pub(super) rejected: SliceList,
+    /// How the scan is sliced.
+    #[serde(skip)]
+    pub(super) plane: Option<SlicePlane>,
 }
 
 impl SessionReport {
     pub(super) fn new(folder: &Path) -> Self {
         Self { folder: folder.to_path_buf(), ..Self::default() }
     }
+
+    /// Slices for people: their numbers and places.
+    fn shown(&self, slices: &SliceList) -> String {
+        self.plane.as_ref().map_or_else(|| slices.to_string(), |plane| slices.with_millimetres(plane))
+    }
 }
 
 impl AnnotateReport {
-    pub(super) fn new(structures: &[AnnotatedStructure], written: Vec<PathBuf>, output: &Output) -> Self {
+    pub(super) fn new(
+        structures: &[AnnotatedStructure],
+        plane: &SlicePlane,
+        written: Vec<PathBuf>,
+        output: &Output,
+    ) -> Self {
         let record = (!written.is_empty()).then(|| output.record());
-        let structures = structures.iter().map(StructureReport::new).collect();
-        Self { written, record, structures, session: None, replayed: None }
+        let structures = structures.iter().map(|structure| StructureReport::new(structure, plane)).collect();
+        Self { understood: None, written, record, structures, session: None, replayed: None }
+    }
+
+    pub(super) fn understood(self, summary: AnnotationSummary) -> Self {
+        Self { understood: Some(summary), ..self }
     }
 
     pub(super) fn replayed(folder: &Path, rounds: usize) -> Self {
         let session = Some(SessionReport::new(folder));
-        Self { written: Vec::new(), record: None, structures: Vec::new(), session, replayed: Some(rounds) }
+        let (written, structures) = (Vec::new(), Vec::new());
+        Self { understood: None, written, record: None, structures, session, replayed: Some(rounds) }
     }
 
     pub(super) fn in_session(self, session: SessionReport, round: Option<&RoundOutcome>) -> Self {
@@ -94,9 +121,11 @@ impl AnnotateReport {
 }
 
 impl StructureReport {
-    fn new(structure: &AnnotatedStructure) -> Self {
+    fn new(structure: &AnnotatedStructure, plane: &SlicePlane) -> Self {
         let look_at = |ranked: &sam_auto::RankedSlice| LookAt {
-            slice: ranked.slice,
+            index: ranked.slice,
+            mm: plane.millimetres(ranked.slice),
+            shown: SliceList::from_iter([ranked.slice]).with_millimetres(plane),
             trust: ranked.trust,
             reason: ranked.reason.clone(),
         };
@@ -124,8 +153,8 @@ impl fmt::Display for AnnotateReport {
             let StructureReport { name, annotated, found, slices, look_first, .. } = structure;
             writeln!(f, "{name}: on {found} of {slices} slices, {annotated} of them annotated")?;
             if !look_first.is_empty() {
-                let named = look_first.iter().map(|LookAt { slice, reason, .. }| format!("{slice} ({reason})"));
-                writeln!(f, "{name}: look first at slices {}", named.collect::<Vec<_>>().join(", "))?;
+                let named = look_first.iter().map(|LookAt { shown, reason, .. }| format!("{shown}: {reason}"));
+                writeln!(f, "{name}: look first at slices {}", named.collect::<Vec<_>>().join("; "))?;
             }
         }
         for path in self.written.iter().chain(&self.record) {
@@ -138,7 +167,7 @@ impl fmt::Display for AnnotateReport {
 impl fmt::Display for SessionReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (what, slices) in &self.decided {
-            writeln!(f, "Slices {what}: {slices}")?;
+            writeln!(f, "Slices {what}: {}", self.shown(slices))?;
         }
         match (&self.undone, self.round) {
             (Some(undone), _) => writeln!(f, "Undone: {undone}")?,
@@ -153,11 +182,11 @@ impl fmt::Display for SessionReport {
         }
         for (what, slices) in [("Drawn", &self.drawn), ("Accepted", &self.accepted)] {
             if !slices.is_empty() {
-                writeln!(f, "{what} by you: slices {slices}")?;
+                writeln!(f, "{what} by you: slices {}", self.shown(slices))?;
             }
         }
         if !self.rejected.is_empty() {
-            writeln!(f, "Rejected, to be corrected or accepted: slices {}", self.rejected)?;
+            writeln!(f, "Rejected, to be corrected or accepted: slices {}", self.shown(&self.rejected))?;
         }
         if self.round.is_none() {
             writeln!(f, "There is no mask: no round is left")?;
