@@ -1,7 +1,7 @@
 //! Errors of automatic segmentation.
 
 use sam_core::{CoreError, SliceError};
-use sam_prompt::{ConfigError, PromptError};
+use sam_prompt::{ConfigError, PromptError, SliceNumber};
 use sapnet::SapnetError;
 use thiserror::Error;
 
@@ -26,11 +26,11 @@ pub enum AutoError {
     Config(#[from] ConfigError),
     /// Neighbouring slices differ in size, so they are not slices of one volume.
     #[error(
-        "slice {index} has {} x {} pixels, but its neighbour {} x {}: only slices of one volume can be ranked by trust",
-        expected.0, expected.1, found.0, found.1
+        "slice {} has {} x {} pixels, but its neighbour {} x {}: only slices of one volume can be ranked by trust",
+        SliceNumber::of_index(*index), expected.0, expected.1, found.0, found.1
     )]
     NotAVolume {
-        /// The slice.
+        /// The slice, counted from 0.
         index: usize,
         /// Rows and columns of its neighbour.
         found: (usize, usize),

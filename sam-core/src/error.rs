@@ -3,7 +3,7 @@
 use std::{fmt, io, path::PathBuf};
 
 use sam_files::sanitize;
-use sam_prompt::{ConfigError, PromptError};
+use sam_prompt::{ConfigError, PromptError, SliceNumber};
 use thiserror::Error;
 
 use crate::{NotWeights, Precision, Region};
@@ -28,8 +28,8 @@ pub enum CoreError {
     },
     /// An outline whose size differs from its slice's.
     #[error(
-        "the outline of slice {index} has {} x {} pixels, but the slice has {} x {}: outline the image that was embedded",
-        found.0, found.1, expected.0, expected.1
+        "the outline of slice {} has {} x {} pixels, but the slice has {} x {}: outline the image that was embedded",
+        SliceNumber::of_index(*index), found.0, found.1, expected.0, expected.1
     )]
     OutlineSize {
         /// The slice, counted from 0.
@@ -51,7 +51,7 @@ pub enum CoreError {
         reason: &'static str,
     },
     /// A slice index beyond the number of slices.
-    #[error("there is no slice {index}: the source has {count} slices, counted from 0")]
+    #[error("there is no slice {}: the source has {count} slices, counted from 1", SliceNumber::of_index(*index))]
     NoSuchSlice {
         /// The index of the requested slice.
         index: usize,

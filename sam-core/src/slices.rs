@@ -4,14 +4,17 @@ use std::{error::Error, fmt, ops::ControlFlow, sync::Arc};
 
 use burn::tensor::backend::Backend;
 use ndarray::Array3;
-use sam_prompt::progress::{Observer, Progress, Stage};
+use sam_prompt::{
+    SliceNumber,
+    progress::{Observer, Progress, Stage},
+};
 use thiserror::Error;
 
 use crate::{CoreError, ImageEmbedding};
 
 /// Error of reading or embedding a slice.
 #[derive(Debug, Error)]
-#[error("slice {index} cannot be read or embedded")]
+#[error("slice {} cannot be read or embedded", SliceNumber::of_index(*index))]
 pub struct SliceError {
     /// The slice, counted from 0.
     pub index: usize,

@@ -51,6 +51,7 @@ mod matlab;
 mod named;
 mod nifti;
 mod note;
+mod outlined_axis;
 mod phantom;
 mod resample;
 mod scan;
@@ -86,6 +87,7 @@ pub use nifti::{
     read_volume_noted, read_volume_with, write_labels, write_labels_on, write_volume,
 };
 pub use note::ScanNote;
+pub use outlined_axis::{AmbiguousAxis, AxisReason, OutlinedAxis};
 pub use phantom::{Phantom, PhantomConfig, PhantomKind};
 pub use sam_files;
 pub use sam_prompt;

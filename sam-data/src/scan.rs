@@ -80,7 +80,7 @@ impl Scan {
     /// `series` chooses one of several DICOM series in a folder by its Series Instance UID.
     ///
     /// # Errors
-    /// Those of [`read_volume`] and of `read_dicom`; [`DataError::NotDicom`] if a series is given for a NIfTI file;
+    /// Those of [`read_volume`](crate::read_volume) and of `read_dicom`; [`DataError::NotDicom`] if a series is given for a NIfTI file;
     /// [`DataError::WithoutDicom`] for DICOM without the feature `dicom`.
     #[expect(clippy::missing_panics_doc, reason = "an observer that ignores progress stops nothing")]
     pub fn open(path: impl AsRef<Path>, series: Option<&str>) -> Result<Self, DataError> {
@@ -125,8 +125,7 @@ impl Scan {
         Ok(Some(scan))
     }
 
-    /// A scan in memory that was not read from a file, such as a phantom. It has no files and no [`Scan::identity`], so sessions cannot be
-    /// saved for it.
+    /// A scan that was not read from a file, such as a phantom. It has no files and no [`Scan::identity`], so it can have no session.
     pub fn in_memory(name: impl AsRef<Path>, volume: impl Into<Arc<Volume>>) -> Self {
         Self {
             path: name.as_ref().to_path_buf(),

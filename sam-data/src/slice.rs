@@ -147,6 +147,23 @@ impl SlicePlane {
         self.axes[0]
     }
 
+    /// The patient axis closest to the cut axis: `Axial`, `Coronal` or `Sagittal`.
+    pub fn orientation(&self) -> SliceAxis {
+        [SliceAxis::Sagittal, SliceAxis::Coronal, SliceAxis::Axial][self.patient_axis()]
+    }
+
+    /// The patient axis closest to the cut axis: 0 right, 1 anterior, 2 superior.
+    fn patient_axis(&self) -> usize {
+        self.grid.closest_axes()[self.axes[0]].0
+    }
+
+    /// Where a slice lies, in mm along the patient axis closest to the cut axis (RAS+: right, anterior, superior), at the slice's centre.
+    pub fn millimetres(&self, index: usize) -> f64 {
+        let (rows, columns) = self.size();
+        let middle = |count: usize| (count as f64 - 1.0) / 2.0;
+        self.grid.world(self.voxel(index as f64, middle(rows), middle(columns)))[self.patient_axis()]
+    }
+
     /// Number of slices.
     pub fn count(&self) -> usize {
         self.grid.shape[self.axes[0]]

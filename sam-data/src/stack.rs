@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "there are 2 slice(s), numbered from 0, but slice 2 was asked for")]
+    #[should_panic(expected = "there are 2 slice(s), counted from 1, but slice 3 was asked for")]
     fn a_slice_beyond_the_last_panics_with_both_numbers() {
         Stack::new("scan", volume(), SliceAxis::Axial, &LEVELS).expect("a volume").image(2);
     }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use ndarray::{Array3, Axis};
+use ndarray::Array3;
 
-use crate::{Grid, GridError, SliceAxis};
+use crate::{Grid, GridError};
 
 /// The header of a NIfTI file, kept byte for byte so that masks can be written with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,25 +83,6 @@ impl LabelVolume {
         self.labels.iter().copied().filter(|&label| label != 0).collect()
     }
 
-    /// The axis along which a person outlined slices: the one with the fewest slices that hold a label.
-    ///
-    /// Returns a `given` axis other than [`SliceAxis::Auto`] unchanged. Returns `Auto` if several axes have the fewest slices.
-    #[must_use]
-    pub fn outlined_axis(&self, given: SliceAxis) -> SliceAxis {
-        if given != SliceAxis::Auto {
-            return given;
-        }
-        let outlined = |axis: usize| {
-            self.labels.axis_iter(Axis(axis)).filter(|slice| slice.iter().any(|&label| label != 0)).count()
-        };
-        let counts = [outlined(0), outlined(1), outlined(2)];
-        let fewest = counts.into_iter().min().unwrap_or(0);
-        let stands_out = counts.iter().filter(|&&count| count == fewest).count() == 1;
-        let axes = [SliceAxis::I, SliceAxis::J, SliceAxis::K];
-        let found = axes.into_iter().zip(counts).find(|&(_, count)| stands_out && count == fewest);
-        found.map_or(SliceAxis::Auto, |(axis, _)| axis)
-    }
-
     /// The mask of some label values.
     pub fn mask(&self, values: &[u16]) -> Array3<bool> {
         self.labels.mapv(|label| values.contains(&label))
@@ -119,29 +100,6 @@ mod tests {
 
     const UNIT: [[f64; 4]; 4] =
         [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
-
-    /// A cube with labels in a box of voxels. With `axis`, only two slices along it have labels.
-    fn labelled(axis: Option<usize>) -> LabelVolume {
-        let inside = |index: [usize; 3]| {
-            let is_drawn = |place: usize| {
-                if Some(place) == axis { [1, 4].contains(&index[place]) } else { (1..5).contains(&index[place]) }
-            };
-            (0..3).all(is_drawn)
-        };
-        LabelVolume::new(Array3::from_shape_fn((6, 6, 6), |(i, j, k)| 3 * u16::from(inside([i, j, k]))), UNIT)
-    }
-
-    #[test]
-    fn the_outlined_axis_has_the_fewest_labelled_slices() {
-        for (axis, expected) in [SliceAxis::I, SliceAxis::J, SliceAxis::K].into_iter().enumerate() {
-            let annotations = labelled(Some(axis));
-            assert_eq!(annotations.outlined_axis(SliceAxis::Auto), expected);
-            assert_eq!(annotations.outlined_axis(SliceAxis::Coronal), SliceAxis::Coronal, "a given axis stays");
-        }
-        let nothing = LabelVolume::new(Array3::zeros((6, 6, 6)), UNIT);
-        assert_eq!(nothing.outlined_axis(SliceAxis::Auto), SliceAxis::Auto, "nothing is outlined");
-        assert_eq!(labelled(None).outlined_axis(SliceAxis::Auto), SliceAxis::Auto, "no axis stands out");
-    }
 
     #[test]
     fn volumes_without_slices_are_refused() {

@@ -16,7 +16,7 @@ const UNIT: [[f64; 4]; 4] = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0
 fn a_slice_beyond_the_last_is_named_with_their_number() {
     let plane = SlicePlane::new(&Grid::new([4, 4, 6], UNIT), SliceAxis::K);
     let refused = plane.try_extract(Array3::<u8>::zeros((4, 4, 6)).view(), 6).expect_err("slices 0 to 5");
-    assert_eq!(refused.to_string(), "there are 6 slice(s), numbered from 0, but slice 6 was asked for");
+    assert_eq!(refused.to_string(), "there are 6 slice(s), counted from 1, but slice 7 was asked for");
 }
 
 #[test]

@@ -57,6 +57,7 @@ mod mask;
 pub mod progress;
 mod prompt;
 mod sampler;
+mod slice_number;
 mod slices;
 
 #[cfg(feature = "encoder")]
@@ -86,6 +87,7 @@ pub use sampler::{
     Boundary, BoxJitter, Center, CorrectionClick, JitterRange, Placement, PointSampler, PromptDraw, PromptKind,
     Replacement, SamplingScheme, Uniform, draw_points,
 };
+pub use slice_number::{ParseSliceNumberError, SliceNumber};
 pub use slices::{SliceSelection, choose_background};
 
 /// The example of the README, run as a doc test.

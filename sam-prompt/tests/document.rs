@@ -223,6 +223,16 @@ fn on_slice(fields: &str) -> String {
 }
 
 #[test]
+fn a_slice_is_named_by_its_index_and_by_its_earlier_field() {
+    let points = r#""points": [{"x": 1, "y": 2, "label": "foreground"}]"#;
+    let earlier = on_slice(points);
+    let document = PromptDocument::from_json(&earlier).expect("a document of an earlier version");
+    let written = document.to_json().expect("JSON");
+    assert!(written.contains("\"index\"") && !written.contains("\"slice\""), "{written}");
+    assert_eq!(PromptDocument::from_json(&written).expect("what was written"), document);
+}
+
+#[test]
 fn bad_documents_say_what_and_where() {
     let cases = [
         ("", "line 1"),
@@ -244,7 +254,7 @@ fn bad_documents_say_what_and_where() {
         (&on_slice(r#""points": [{"x": 1e300, "y": 2, "label": "foreground"}]"#), "number out of range at line 1"),
         (
             &on_slice(r#""lassos": [{"path": [[1, 2], [3, 4]]}]"#),
-            "invalid prompt for slice 41 of object `liver`: a lasso needs 3",
+            "invalid prompt for slice 42 (index 41) of object `liver`: a lasso needs 3",
         ),
         (&on_slice(r#""lassos": [{"path": [[1, 2, 3]]}]"#), "line 1 column"),
         (&on_slice(r#""scribbles": [{"label": "background", "path": [], "radius": 1}]"#), "a scribble needs 1"),
@@ -270,9 +280,10 @@ fn names_and_slices_come_once() {
         name: "liver".into(),
         slices: slices.iter().map(|&slice| SlicePrompts { slice, ..SlicePrompts::default() }).collect(),
     };
-    for (objects, expected) in
-        [(vec![object(&[]), object(&[])], "object `liver`"), (vec![object(&[3, 4, 3])], "slice 3 of object `liver`")]
-    {
+    for (objects, expected) in [
+        (vec![object(&[]), object(&[])], "object `liver`"),
+        (vec![object(&[3, 4, 3])], "slice 4 (index 3) of object `liver`"),
+    ] {
         let document = PromptDocument::Pixels { axis: CutAxis::K, objects };
         assert!(matches!(document.to_json(), Err(DocumentError::Repeated { place }) if place == expected));
     }

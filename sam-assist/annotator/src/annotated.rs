@@ -1,13 +1,13 @@
 //! The result: a segmented scan.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use sam_assist::PromptCard;
 use sam_auto::{RankedSlice, SegmentedSlice};
 use sam_data::{LabelVolume, ResolvedWindow, Scan, Segment, SliceAxis};
 use serde_json::{Map, Value, json};
 
-use crate::{AnnotateConfig, AnnotateError, CheckedOutput};
+use crate::{AnnotateConfig, AnnotateError, AnnotationSummary, CheckedOutput};
 
 /// A segmented scan: the result of an [`Annotator`](crate::Annotator).
 ///
@@ -20,6 +20,8 @@ pub struct Annotated {
     pub labels: LabelVolume,
     /// The structures, in the order of their label values.
     pub structures: Vec<AnnotatedStructure>,
+    /// What was understood of the annotations before anything was learned.
+    pub summary: Arc<AnnotationSummary>,
     /// The axis along which the scan was sliced.
     pub axis: SliceAxis,
     /// The intensities that the model saw as black and white.
@@ -38,13 +40,13 @@ pub struct AnnotatedStructure {
     pub value: u16,
     /// Its name.
     pub name: String,
-    /// Number of annotated slices, including those without the structure.
+    /// Number of slices on which it was annotated: outlined, or absent according to the person.
     pub annotated: usize,
     /// Its mask on each slice, before overlapping structures were joined.
     pub slices: Vec<SegmentedSlice>,
     /// Agreement of an ensemble's generators on each slice, from 0 to 1; empty for one generator.
     pub agreement: BTreeMap<usize, f32>,
-    /// The slices that nobody annotated, least trusted first.
+    /// The slices on which nobody annotated it, least trusted first.
     pub ranking: Vec<RankedSlice>,
     /// The card that was learned or given.
     pub card: PromptCard,
@@ -53,7 +55,8 @@ pub struct AnnotatedStructure {
 }
 
 impl Annotated {
-    /// All slices that nobody annotated, with their trust, least trusted first. If there are several structures, the lowest trust counts.
+    /// All slices on which a structure was looked for, counted from 0, with their trust, least trusted first. If there are several structures,
+    /// the lowest trust counts.
     pub fn to_check(&self) -> Vec<(usize, f32)> {
         let ranked = self.structures.iter().flat_map(|structure| &structure.ranking);
         least_trusted(ranked.map(|slice| (slice.slice, slice.trust)))
@@ -83,7 +86,7 @@ impl Annotated {
         let agreement: BTreeMap<_, _> = self.by_name(|structure| &structure.agreement);
         let agreement: BTreeMap<_, _> = agreement.into_iter().filter(|(_, slices)| !slices.is_empty()).collect();
         let record = json!({
-            "axis": self.axis, "window": self.window, "learning": learning, "cards": cards, "prompting": self.config.strategy,
+            "axis": self.axis, "understood": &*self.summary, "window": self.window, "learning": learning, "cards": cards, "prompting": self.config.strategy,
             "agreement": agreement, "trust": self.config.trust, "ranking": self.by_name(|structure| &structure.ranking),
         });
         let Value::Object(mut record) = record else { return Map::new() };

@@ -1,12 +1,16 @@
 //! Outlines that a person drew on a scan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sam_data::LabelVolume;
 
+use crate::{EmptySlices, MinOutline};
+
 /// Outlines that a person drew on a scan, to be learned from.
 ///
-/// A slice with any label, or in the list of empty slices, is annotated for all structures: it stays as it is.
+/// A structure is annotated on the slices on which it is outlined, and on those on which the person says that it is absent: slices listed as
+/// empty, and, if outlined slices are complete, slices that are outlined for other structures. There its mask stays as it is. On all other
+/// slices it is looked for, also beside the outlines of other structures.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Annotations {
@@ -14,6 +18,12 @@ pub struct Annotations {
     pub labels: LabelVolume,
     /// Slices that show none of the structures according to the person, counted from 0.
     pub empty: Vec<usize>,
+    /// Slices that do not show one structure, by its label value, counted from 0.
+    pub empty_of: BTreeMap<u16, BTreeSet<usize>>,
+    /// Whether every structure is outlined on each slice that has an outline, so that a structure without one is absent there.
+    pub complete: bool,
+    /// Smaller outlines do not count.
+    pub min_outline: MinOutline,
     /// Names of the structures, by label value. A structure without a name is called `label 1` and so on.
     pub names: BTreeMap<u16, String>,
 }
@@ -21,13 +31,40 @@ pub struct Annotations {
 impl Annotations {
     /// Annotations of structures without names.
     pub fn new(labels: LabelVolume) -> Self {
-        Self { labels, empty: Vec::new(), names: BTreeMap::new() }
+        let (empty, empty_of, names) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        Self { labels, empty, empty_of, complete: false, min_outline: MinOutline::default(), names }
     }
 
-    /// Sets the slices that show none of the structures. Two of them help generators to find where a structure ends.
+    /// Sets the slices that show none of the structures, counted from 0. Two of them help generators to find where a structure ends.
     #[must_use]
     pub fn with_empty(self, empty: impl IntoIterator<Item = usize>) -> Self {
         Self { empty: empty.into_iter().collect(), ..self }
+    }
+
+    /// Sets the slices that do not show the structure of a label value, counted from 0.
+    #[must_use]
+    pub fn with_empty_of(mut self, value: u16, empty: impl IntoIterator<Item = usize>) -> Self {
+        self.empty_of.insert(value, empty.into_iter().collect());
+        self
+    }
+
+    /// Sets the slices that show none of the structures or not one of them.
+    #[must_use]
+    pub fn with_empty_slices(self, empty: &EmptySlices) -> Self {
+        let of = empty.of.iter().map(|(&value, slices)| (value, slices.iter().collect()));
+        Self { empty: empty.all.iter().collect(), empty_of: of.collect(), ..self }
+    }
+
+    /// Sets whether every structure is outlined on each slice that has an outline.
+    #[must_use]
+    pub fn with_complete(self, complete: bool) -> Self {
+        Self { complete, ..self }
+    }
+
+    /// Sets how small an outline may be.
+    #[must_use]
+    pub fn with_min_outline(self, min_outline: MinOutline) -> Self {
+        Self { min_outline, ..self }
     }
 
     /// Sets the names of the structures, by label value. Values without an outline may be named for later rounds.

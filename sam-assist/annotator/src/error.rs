@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use sam_assist::AssistError;
 use sam_auto::AutoError;
 use sam_core::SliceError;
-use sam_data::{DataError, GridMismatch};
+use sam_data::{AmbiguousAxis, DataError, GridMismatch};
 use sam_files::OutputError;
+use sam_prompt::SliceNumber;
 use thiserror::Error;
 
-use crate::{cards::CardError, rounds::DecisionError, session::SessionError};
+use crate::{MinOutline, cards::CardError, rounds::DecisionError, session::SessionError};
 
 /// Why a scan could not be annotated.
 #[derive(Debug, Error)]
@@ -45,21 +46,53 @@ pub enum AnnotateError {
         /// The scan's name.
         scan: String,
     },
+    /// The outlines fit several axes alike.
+    #[error(transparent)]
+    Axis(#[from] AmbiguousAxis),
     /// A slice in the list of empty slices does not exist.
-    #[error("slice {slice} is listed as empty, but {scan} has {count} slices, numbered from 0 to {}", count.saturating_sub(1))]
+    #[error("slice {} is listed as empty, but the scan has {count} slices, counted from 1", SliceNumber::of_index(*slice))]
     NoSuchSlice {
-        /// The slice.
+        /// The slice, counted from 0.
         slice: usize,
-        /// The scan's name.
-        scan: String,
-        /// Number of its slices.
+        /// Number of the scan's slices.
         count: usize,
     },
     /// A slice in the list of empty slices has an outline.
-    #[error("slice {slice} is listed as empty, but has an outline; do one of both")]
+    #[error(
+        "slice {} is listed as empty for all structures, but has an outline; do one of both, or list it as empty for one structure",
+        SliceNumber::of_index(*slice)
+    )]
     OutlinedAndEmpty {
-        /// The slice.
+        /// The slice, counted from 0.
         slice: usize,
+    },
+    /// A slice is listed as empty for a structure that is outlined on it.
+    #[error("slice {} is listed as empty for {structure}, but has an outline of it; do one of both", SliceNumber::of_index(*slice))]
+    OutlinedAndAbsent {
+        /// The slice, counted from 0.
+        slice: usize,
+        /// The structure's name.
+        structure: String,
+    },
+    /// Slices are listed as empty for a structure that does not exist.
+    #[error(
+        "slices are listed as empty for the label value {value}, but the structures are {structures}; use one of their values"
+    )]
+    NoSuchStructure {
+        /// The label value.
+        value: u16,
+        /// The structures.
+        structures: String,
+    },
+    /// No outline of a structure counts.
+    #[error(
+        "every outline of {structure} is smaller than the smallest that counts ({least}); let smaller ones count, or outline it whole"
+    )]
+    AllTooSmall {
+        /// The structure.
+        structure: String,
+        /// The smallest outline that counts.
+        least: MinOutline,
     },
     /// A card cannot be used, made or written.
     #[error("the prompt card of {structure} cannot be used, made or written")]
@@ -110,9 +143,9 @@ pub enum AnnotateError {
         source: AutoError,
     },
     /// The structures of a slice cannot be joined.
-    #[error("the structures on slice {slice} cannot be joined")]
+    #[error("the structures on slice {} cannot be joined", SliceNumber::of_index(*slice))]
     Join {
-        /// The slice.
+        /// The slice, counted from 0.
         slice: usize,
         /// Why not.
         #[source]

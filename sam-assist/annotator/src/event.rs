@@ -5,10 +5,17 @@ use std::{ops::ControlFlow, path::PathBuf, sync::Arc};
 use sam_auto::RankedSlice;
 use sam_prompt::progress::Progress;
 
+use crate::AnnotationSummary;
+
 /// Event of an annotator: progress or a result.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
+    /// The annotations were understood. It is the first event of a run: nothing was embedded or learned yet.
+    Understood {
+        /// What was understood.
+        summary: Arc<AnnotationSummary>,
+    },
     /// Progress of a stage of a structure.
     Progress {
         /// The structure's name.
@@ -60,15 +67,16 @@ pub enum Event {
 }
 
 impl Event {
-    /// The name of the event's structure.
-    pub fn structure(&self) -> &str {
+    /// The name of the event's structure; `None` for [`Event::Understood`], which is about all structures.
+    pub fn structure(&self) -> Option<&str> {
         match self {
+            Self::Understood { .. } => None,
             Self::Progress { structure, .. }
             | Self::Learned { structure, .. }
             | Self::CardUsed { structure, .. }
             | Self::CardSaved { structure, .. }
             | Self::Segmented { structure, .. }
-            | Self::Ranked { structure, .. } => structure,
+            | Self::Ranked { structure, .. } => Some(structure),
         }
     }
 }

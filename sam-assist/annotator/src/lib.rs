@@ -15,6 +15,7 @@ mod output;
 pub mod rounds;
 pub mod session;
 mod slice_list;
+mod summary;
 #[cfg(test)]
 mod testing;
 pub mod weights;
@@ -26,9 +27,13 @@ pub use config::AnnotateConfig;
 pub use error::AnnotateError;
 pub use event::{Event, Events, ignore_events};
 pub use output::{CheckedOutput, Output};
-pub use rounds::{Corrections, DecisionError, Decisions, NamedStructure, RoundOutcome, RoundStart};
+pub use rounds::{Corrections, DecisionError, Decisions, NamedStructure, Questioned, RoundOutcome, RoundStart};
 pub use session::{Session, SessionError};
-pub use slice_list::{ParseSliceListError, SliceList};
+pub use slice_list::{EmptySlices, ParseEmptySlicesError, ParseSliceListError, SliceList};
+pub use summary::{
+    AbsentReason, AbsentSlice, AnnotationSummary, AxisSummary, MinOutline, Outline, ParseMinOutlineError, SlicePlace,
+    StructureSummary,
+};
 pub use weights::{Weights, WeightsError};
 
 // Re-exports of the crates in this crate's signatures, and of the types that most programs need.
@@ -39,7 +44,7 @@ pub use csv;
 pub use sam_assist::{self, AssistConfig, PromptCard};
 pub use sam_auto;
 pub use sam_core::{self, EmbeddingCache, Precision, SamPredictor};
-pub use sam_data::{self, LabelVolume, Scan, SliceAxis, Window};
+pub use sam_data::{self, AxisReason, LabelVolume, Scan, SliceAxis, Window};
 pub use sam_files;
-pub use sam_prompt::{self, ndarray, progress};
+pub use sam_prompt::{self, SliceNumber, ndarray, progress};
 pub use serde_json;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, ops::ControlFlow};
 
 use sam_annotate::{
-    AnnotateConfig, Annotations, Corrections, Decisions, Event, RoundStart, Start,
+    AnnotateConfig, Annotations, Corrections, Decisions, Event, RoundStart, Start, StructureSummary,
     cards::CardFiles,
     ignore_events,
     progress::Stage,
@@ -33,7 +33,13 @@ fn every_stage_of_every_structure_is_reported() -> Result {
         let what = match event {
             Event::Progress { progress, .. } => {
                 assert!(progress.done <= progress.total, "{progress:?}");
-                stages.insert((event.structure().to_owned(), format!("{:?}", progress.stage)));
+                let name = event.structure().expect("progress of a structure").to_owned();
+                stages.insert((name, format!("{:?}", progress.stage)));
+                return ControlFlow::Continue(());
+            }
+            Event::Understood { summary } => {
+                assert!(milestones.is_empty() && stages.is_empty(), "it is told before anything else");
+                assert_eq!(summary.structures.len(), 2);
                 return ControlFlow::Continue(());
             }
             Event::Learned { .. } => "learned",
@@ -41,7 +47,7 @@ fn every_stage_of_every_structure_is_reported() -> Result {
             Event::Ranked { .. } => "ranked",
             other => panic!("{other:?}"),
         };
-        milestones.push(format!("{} {what}", event.structure()));
+        milestones.push(format!("{} {what}", event.structure().expect("a structure")));
         ControlFlow::Continue(())
     };
     let annotated = desk.annotator()?.annotate(&annotations, Start::Model, &mut events)?;
@@ -165,11 +171,98 @@ fn annotations_that_make_no_sense_are_refused() -> Result {
     for (annotations, part) in [
         (nothing, "outline the structure on 2 to 5 slices"),
         (elsewhere, "do not lie on the grid of scan.nii.gz"),
-        (desk.annotations().with_empty([99]), "slice 99 is listed as empty"),
+        (desk.annotations().with_empty([99]), "slice 100 is listed as empty"),
         (desk.annotations().with_empty([desk.shown[0]]), "but has an outline"),
     ] {
         let error = annotator.annotate(&annotations, Start::Model, &mut ignore_events()).expect_err("refused");
         assert!(error.to_string().contains(part), "{error}");
     }
+    Ok(())
+}
+
+/// The scan's structure on one slice, and another one in a corner of two other slices.
+fn structures_on_different_slices(desk: &Desk) -> (Annotations, u16, [usize; 2]) {
+    let (first, last) = (desk.shown[0], desk.shown[desk.shown.len() - 1]);
+    let corners = [first + 1, last - 1];
+    let (mut annotations, other) = (desk.annotations(), desk.value + 1);
+    for slice in corners {
+        let mut labels = desk.slice(&annotations.labels, slice);
+        labels.slice_mut(sam_annotate::ndarray::s![..6, ..6]).fill(other);
+        desk.plane.insert(&mut annotations.labels.labels, slice, labels.view());
+    }
+    (annotations, other, corners)
+}
+
+#[test]
+fn a_structure_is_looked_for_where_another_one_is_outlined() -> Result {
+    let desk = Desk::new();
+    let (annotations, other, corners) = structures_on_different_slices(&desk);
+    let annotator = desk.builder()?.axis(sam_annotate::SliceAxis::K).build()?;
+    let open = annotator.annotate(&annotations, Start::Model, &mut ignore_events())?;
+    assert_eq!(open.structures.iter().map(|structure| structure.annotated).collect::<Vec<_>>(), [2, 2]);
+    let organ = &open.structures[0];
+    for slice in corners {
+        assert!(organ.ranking.iter().any(|ranked| ranked.slice == slice), "it was looked for on slice {slice}");
+        let found = desk.slice(&open.labels, slice);
+        let outlined = desk.slice(&annotations.labels, slice);
+        for (found, outlined) in found.iter().zip(&outlined).filter(|(_, outlined)| **outlined != 0) {
+            assert_eq!(found, outlined, "an outline stays as it is");
+        }
+        if let Some(mask) = organ.slices[slice].mask() {
+            let beside = mask.iter().zip(&outlined).filter(|(inside, outlined)| **inside && **outlined == 0).count();
+            assert_eq!(found.iter().filter(|&&label| label == desk.value).count(), beside);
+        }
+    }
+    assert!(!open.record()["understood"]["structures"][0]["open"].as_array().ok_or("a list")?.is_empty());
+
+    // Complete slices are empty slices of the structures that are not outlined there, and stay as they are.
+    let complete = annotations.clone().with_complete(true);
+    let whole = annotator.annotate(&complete, Start::Model, &mut ignore_events())?;
+    assert_eq!(whole.structures.iter().map(|structure| structure.annotated).collect::<Vec<_>>(), [4, 4]);
+    for slice in corners {
+        assert_eq!(desk.slice(&whole.labels, slice), desk.slice(&annotations.labels, slice));
+    }
+    let of_one = annotations.with_empty_of(other, [desk.shown[0]]);
+    let one = annotator.annotate(&of_one, Start::Model, &mut ignore_events())?;
+    assert_eq!(one.structures.iter().map(|structure| structure.annotated).collect::<Vec<_>>(), [2, 3]);
+    Ok(())
+}
+
+#[test]
+fn a_voxel_that_strayed_is_not_learned_from() -> Result {
+    let desk = Desk::new();
+    let clean = desk.annotations();
+    let mut annotations = clean.clone();
+    let slice = desk.shown[1];
+    let mut labels = desk.slice(&annotations.labels, slice);
+    labels[(0, 0)] = desk.value;
+    desk.plane.insert(&mut annotations.labels.labels, slice, labels.view());
+    let annotator = desk.builder()?.axis(sam_annotate::SliceAxis::K).build()?;
+    let mut told = Vec::new();
+    let mut events = |event: &Event| {
+        if let Event::Understood { summary } = event {
+            told.extend(summary.structures.iter().flat_map(StructureSummary::warnings));
+        }
+        ControlFlow::Continue(())
+    };
+    let found = annotator.annotate(&annotations, Start::Model, &mut events)?;
+    assert!(told.len() == 1 && told[0].contains("1 voxel"), "{told:?}");
+    let expected = annotator.annotate(&clean, Start::Model, &mut ignore_events())?;
+    assert_eq!(found.labels, expected.labels, "as if the voxel were not there");
+    Ok(())
+}
+
+#[test]
+fn outlines_that_fit_two_axes_alike_are_refused_with_both() -> Result {
+    let desk = Desk::new();
+    let mut annotations = Annotations::new(desk.outlines(&[]));
+    // Lines of voxels along k, with gaps along i and j.
+    for (i, j) in [(4, 4), (4, 12), (16, 4), (16, 12)] {
+        annotations.labels.labels.slice_mut(sam_annotate::ndarray::s![i, j, 1..7]).fill(desk.value);
+    }
+    let error = desk.annotator()?.annotate(&annotations, Start::Model, &mut ignore_events()).expect_err("two axes");
+    assert!(error.to_string().contains("--axis coronal or --axis sagittal"), "{error}");
+    let error = desk.annotator()?.create_session(desk.path("session"), &annotations).expect_err("two axes");
+    assert!(error.to_string().contains("--axis coronal or --axis sagittal"), "{error}");
     Ok(())
 }

@@ -81,7 +81,7 @@ const PROBES: &[Probe] = &[
             bench.desk.plane.try_extract(bench.desk.phantom.labels.labels.view(), 8)?;
             Ok(())
         },
-        says: &["there are 8 slice(s)", "numbered from 0", "slice 8 was asked for"],
+        says: &["there are 8 slice(s)", "counted from 1", "slice 9 was asked for"],
     },
     Probe {
         name: "a slice of another size, put into a volume",

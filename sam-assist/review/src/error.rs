@@ -2,7 +2,7 @@
 
 use std::{error::Error, io, path::PathBuf};
 
-use sam_annotate::session::SessionError;
+use sam_annotate::{SliceNumber, session::SessionError};
 use sam_files::{LockError, ReadError};
 use thiserror::Error;
 
@@ -73,10 +73,10 @@ pub enum RankingError {
     #[error("the file cannot be read")]
     Read(#[source] io::Error),
     /// The text is not a ranking.
-    #[error("expected a ranking such as [{{\"slice\": 3, \"trust\": 0.2}}]")]
+    #[error("expected a ranking such as [{{\"index\": 3, \"trust\": 0.2}}]")]
     Json(#[source] serde_json::Error),
     /// A slice that the scan does not have.
-    #[error("the ranking names slice {slice}, but the scan has {count} slices, counted from 0")]
+    #[error("the ranking names slice {}, but the scan has {count} slices", SliceNumber::of_index(*slice).with_index())]
     NoSuchSlice {
         /// The slice named.
         slice: usize,
@@ -84,13 +84,13 @@ pub enum RankingError {
         count: usize,
     },
     /// A slice is named more than once.
-    #[error("the ranking names slice {slice} twice")]
+    #[error("the ranking names slice {} twice", SliceNumber::of_index(*slice).with_index())]
     Twice {
         /// The slice named.
         slice: usize,
     },
     /// Trust outside its range.
-    #[error("the trust in slice {slice} is {trust}, expected a value from 0 to 1")]
+    #[error("the trust in slice {} is {trust}, expected a value from 0 to 1", SliceNumber::of_index(*slice).with_index())]
     Trust {
         /// The slice named.
         slice: usize,
@@ -109,7 +109,7 @@ pub enum StoreError {
     )]
     NothingToReview,
     /// Slices that nobody decided on are not stored.
-    #[error("slice {slice} cannot be stored as {state:?}: nobody decided on it")]
+    #[error("slice {} cannot be stored as {state:?}: nobody decided on it", SliceNumber::of_index(*slice))]
     NoDecision {
         /// The slice.
         slice: usize,

@@ -10,7 +10,8 @@ use crate::{RankingError, ReviewError};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RankedSlice {
-    /// The slice, counted from 0.
+    /// The slice, counted from 0. In a file of a person it is called `index`; earlier versions called it `slice`.
+    #[serde(rename(serialize = "slice", deserialize = "index"), alias = "slice")]
     pub slice: usize,
     /// How far its mask can be trusted, from 0 to 1; `None` if that is unknown.
     pub trust: Option<f64>,
@@ -51,7 +52,7 @@ impl Ranking {
         Ok(Self(ranked))
     }
 
-    /// Reads `[{"slice": 3, "trust": 0.2}, ...]`; the slices that need review most come first. Other fields are ignored.
+    /// Reads `[{"index": 3, "trust": 0.2}, ...]`; indices are counted from 0. The slices that need review most come first. Other fields are ignored.
     ///
     /// # Errors
     /// If the file cannot be read or is not a ranking, and under the conditions of [`Ranking::new`].
@@ -78,13 +79,13 @@ mod tests {
 
     #[test]
     fn a_ranking_keeps_its_order_and_anything_else_is_refused() {
-        let text = r#"[{"slice": 3, "trust": 0.2, "reason": "jump"}, {"slice": 0, "trust": null}]"#;
+        let text = r#"[{"index": 3, "trust": 0.2, "reason": "jump"}, {"slice": 0, "trust": null}]"#;
         let ranking = Ranking::parse(text, 4).expect("a ranking");
         assert_eq!(ranking.slices().iter().map(|ranked| ranked.slice).collect::<Vec<_>>(), [3, 0]);
         assert_eq!(ranking.slices()[0].trust, Some(0.2));
         for (text, part) in [
             ("{}", "expected a ranking"),
-            (r#"[{"slice": 4, "trust": 0.2}]"#, "slice 4, but the scan has 4 slices"),
+            (r#"[{"slice": 4, "trust": 0.2}]"#, "slice 5 (index 4), but the scan has 4 slices"),
             (r#"[{"slice": 1}, {"slice": 1}]"#, "twice"),
             (r#"[{"slice": 1, "trust": 1.5}]"#, "1.5"),
         ] {

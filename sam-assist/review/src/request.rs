@@ -1,6 +1,6 @@
 //! Requests of the page, validated before use.
 
-use sam_prompt::{BoundingBox, Point, Prompts};
+use sam_prompt::{BoundingBox, Point, Prompts, SliceNumber};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -55,7 +55,7 @@ pub(super) struct RevisionRequest {
 /// Why a request was refused.
 #[derive(Debug, Error)]
 pub(super) enum RequestError {
-    #[error("there is no slice {slice}: the scan has {count}, counted from 0")]
+    #[error("there is no slice {}: the scan has {count}, counted from 1", SliceNumber::of_index(*slice))]
     Slice { slice: usize, count: usize },
     #[error("there is no structure with the label value {0}")]
     Structure(u16),
@@ -170,7 +170,7 @@ mod tests {
         };
         let inverted = json!([{ "x_min": 5.0, "x_max": 4.0, "y_min": 0.0, "y_max": 1.0 }]);
         for (text, part) in [
-            (with("slice", 3.into()), "no slice 3"),
+            (with("slice", 3.into()), "no slice 4"),
             (with("slice", (-1).into()), "invalid value"),
             (with("structure", 1.into()), "label value 1"),
             (with("structure", 65536.into()), "invalid value"),

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use sam_core::ImageSource;
 use sam_data::{Scan, Segment, SlicePlane};
 use sam_prompt::{
-    Prompts,
+    Prompts, SliceNumber,
     ndarray::{Array2, Array3, ArrayView3, Zip},
 };
 
@@ -201,7 +201,10 @@ impl Desk for ScanDesk {
         let decided = match decision {
             Decision::Keep => match &self.proposal {
                 Some((proposed, labels)) if *proposed == slice => SliceReview::new(labels.clone(), SliceState::Drawn),
-                _ => return Err(DeskError::NotNow(format!("nothing is proposed on slice {slice}: click on it first"))),
+                _ => {
+                    let number = SliceNumber::of_index(slice);
+                    return Err(DeskError::NotNow(format!("nothing is proposed on slice {number}: click on it first")));
+                }
             },
             Decision::Accept if before.is_blank() => before.clone().with_state(SliceState::Empty),
             Decision::Accept => before.clone().with_state(SliceState::Accepted),

@@ -165,7 +165,7 @@ impl SessionStore {
             let state = if is_rejected { SliceState::Rejected } else { SliceState::Predicted };
             return Ok(SliceReview::new(labels, state));
         };
-        let labels = self.session.labels_of(slice, person)?;
+        let labels = self.session.shown(slice, person, &self.found)?;
         let state = match person.origin {
             _ if is_blank(&labels) => SliceState::Empty,
             Origin::Drawn => SliceState::Drawn,

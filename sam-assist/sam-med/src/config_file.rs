@@ -6,6 +6,8 @@
 //! `--undo` are never read back: they belong to one run. A relative path leads to a file beside the config file if there is one, else from
 //! the working folder; if both exist, the file is refused. A file that another command has saved is refused; a file that names no command
 //! fits any command.
+//!
+//! Numbers in a list of slices are indices, counted from 0, as in every JSON file of the program; texts are what is typed, counted from 1.
 
 use std::{
     any::TypeId,
@@ -17,6 +19,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgAction, Command};
 use sam_files::{FileId, LossyPath};
+use sam_prompt::SliceNumber;
 use serde_json::{Map, Value};
 
 use crate::exit::Failure;
@@ -26,6 +29,8 @@ const ACTIONS: [&str; 6] = ["accept", "reject", "undo", "anew", "replay", "confi
 
 /// Fields that hold an index, counted from 0, and the options whose value is counted from 1.
 const INDICES: [(&str, &str); 1] = [("volume-index", "volume")];
+/// Options that list slices. Records of earlier versions hold them as indices.
+const SLICES: [&str; 1] = ["empty"];
 
 /// Inserts the options of the config file into the command line; unchanged if there is no config file.
 ///
@@ -161,7 +166,7 @@ impl Expansion<'_> {
             Value::String(text) if is_default(text) => Vec::new(),
             Value::String(text) if !is_flag => vec![word(text)],
             Value::Number(number) if !is_flag && is_default(&number.to_string()) => Vec::new(),
-            Value::Number(number) if !is_flag => vec![word(&number.to_string())],
+            Value::Number(_) if !is_flag => vec![word(&self.text(name, &value)?)],
             Value::Array(values) if !is_flag => {
                 let texts = values.iter().map(|value| self.text(name, value)).collect::<Result<Vec<_>>>()?;
                 let is_repeated =
@@ -204,6 +209,10 @@ impl Expansion<'_> {
     fn text(&self, name: &str, value: &Value) -> Result<String> {
         match value {
             Value::String(text) => Ok(text.clone()),
+            Value::Number(number) if SLICES.contains(&name) => {
+                let index = number.as_u64().and_then(|index| usize::try_from(index).ok());
+                Ok(SliceNumber::of_index(index.ok_or_else(|| self.wrong(name, value))?).to_string())
+            }
             Value::Number(number) => Ok(number.to_string()),
             _ => Err(self.wrong(name, value)),
         }
@@ -249,7 +258,8 @@ mod tests {
         let expected = [
             "--annotations=partial.nii.gz",
             "--cache=embeddings",
-            "--empty=3,60",
+            "--empty=4",
+            "--empty=61",
             "--image=scan.nii.gz",
             "--out=mask.nii.gz",
             "--seed=3",

@@ -8,10 +8,13 @@ use std::{
 };
 
 use indicatif::ProgressBar;
-use sam_annotate::Event;
+use sam_annotate::{AnnotationSummary, Event};
 use sam_experiments as experiments;
 use sam_files::escape_controls;
-use sam_prompt::progress::{Progress, Stage};
+use sam_prompt::{
+    SliceNumber,
+    progress::{Progress, Stage},
+};
 
 use crate::console::Console;
 
@@ -111,7 +114,7 @@ impl ProgressBars {
             if let Some(loss) = progress.loss {
                 shown.bar.set_message(format!("training loss {loss:.3}"));
             } else if let Some(slice) = progress.slice {
-                shown.bar.set_message(format!("slice {slice}"));
+                shown.bar.set_message(format!("slice {}", SliceNumber::of_index(slice)));
             }
         }
         self.flow()
@@ -128,8 +131,9 @@ impl ProgressBars {
 
     /// Shows an event of an annotator.
     pub fn event(&mut self, event: &Event) -> ControlFlow<()> {
-        let name = event.structure();
+        let name = event.structure().unwrap_or_default();
         match event {
+            Event::Understood { summary } => self.understood(summary),
             Event::Progress { progress, .. } => return self.show(name, progress),
             Event::Learned { seconds, warm, .. } => {
                 let start = if *warm { ", continuing from the last round" } else { "" };
@@ -145,6 +149,25 @@ impl ProgressBars {
             _ => {}
         }
         self.flow()
+    }
+
+    /// Tells what was understood of the outlines, and what the user should check.
+    fn understood(&self, summary: &AnnotationSummary) {
+        self.console.note(summary);
+        for structure in &summary.structures {
+            for warning in structure.warnings() {
+                self.console.warn(format_args!("warning: {warning}"));
+            }
+            if !structure.too_small.is_empty() {
+                self.console.note("--min-outline 0 lets every outline count");
+            }
+            if !structure.open.is_empty() {
+                self.console.note(format_args!(
+                    "{}: --empty {}:SLICES says where it is absent, --complete that it is absent wherever others alone are outlined",
+                    structure.name, structure.value
+                ));
+            }
+        }
     }
 
     /// Removes the bar.

@@ -3,6 +3,7 @@
 use std::fs;
 
 use anyhow::Result;
+use sam_prompt::SliceNumber;
 use serde_json::Value;
 
 use crate::{desk::Desk, program};
@@ -12,7 +13,7 @@ fn a_mask_is_computed_again_from_the_file_beside_it() -> Result<()> {
     let desk = Desk::new();
     let (shown, bare) = (&desk.shown, &desk.bare);
     desk.outline(&[shown[0], shown[2]])?;
-    let empty = bare[0].to_string();
+    let empty = SliceNumber::of_index(bare[0]).to_string();
     let more = ["--annotations", "partial.nii.gz", "--out", "mask.nii.gz", "--seed", "3", "--empty", &empty];
     let ran = program::run(desk.words_of("annotate", &[&more[..], &["--auto", "classification", "--json"]].concat()))?
         .done()?;
@@ -20,6 +21,7 @@ fn a_mask_is_computed_again_from_the_file_beside_it() -> Result<()> {
     assert_eq!(result["structures"][0]["annotated"], 3);
     assert!(!ran.stderr.is_empty() && !ran.stderr.contains(['\r', '\u{1b}']), "no bars: {:?}", ran.stderr);
     let record: Value = serde_json::from_slice(&fs::read(desk.path("mask.json"))?)?;
+    assert_eq!(record["options"]["empty"][0], empty.as_str(), "as it was typed");
     assert_eq!((&record["options"]["seed"], &record["options"]["auto"]), (&3.into(), &"classification".into()));
     assert_eq!((&record["command"], &record["version"]), (&"annotate".into(), &env!("CARGO_PKG_VERSION").into()));
     let other = ["predict", "--config", &desk.word("mask.json"), "--prompts", "prompts.json"];

@@ -19,3 +19,4 @@ mod rounds;
 mod server;
 mod stop;
 mod streams;
+mod understood;

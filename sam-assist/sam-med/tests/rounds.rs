@@ -3,6 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, Result, bail, ensure};
+use sam_prompt::SliceNumber;
 use serde_json::Value;
 
 use crate::desk::Desk;
@@ -17,7 +18,7 @@ fn a_scan_is_corrected_round_after_round() -> Result<()> {
         bail!("the phantom shows its structure on the slices {shown:?} alone")
     };
     let (outlined, wrong, right, also_outlined) = (*outlined, *wrong, *right, *also_outlined);
-    desk.begin(&[outlined, also_outlined], &format!("--empty {empty}"))?;
+    desk.begin(&[outlined, also_outlined], &format!("--empty {}", SliceNumber::of_index(*empty)))?;
     let first = desk.mask()?;
     assert_eq!(desk.slice(&first, outlined), desk.truth(outlined));
     assert_eq!(desk.slice(&first, also_outlined), desk.truth(also_outlined));
@@ -34,7 +35,8 @@ fn a_scan_is_corrected_round_after_round() -> Result<()> {
     drawn[(0, 0)] = desk.value;
     desk.plane.insert(&mut corrected, wrong, drawn.view());
     desk.write("corrected.nii.gz", &corrected)?;
-    desk.run(&format!("--annotations corrected.nii.gz --accept {right} --reject {rejected} --warm"))?;
+    let [accept, reject] = [right, *rejected].map(SliceNumber::of_index);
+    desk.run(&format!("--annotations corrected.nii.gz --accept {accept} --reject {reject} --warm"))?;
     let second = desk.mask()?;
     for (slice, expected) in
         [(outlined, desk.truth(outlined)), (wrong, drawn.clone()), (right, desk.slice(&first, right))]
@@ -68,7 +70,7 @@ fn a_scan_is_corrected_round_after_round() -> Result<()> {
     let provenance = desk.provenance()?;
     assert_eq!((&provenance["round"]["number"], &provenance["round"]["warm_start"]), (&3.into(), &Value::Null));
     // A warm start needs the same number of ensemble members.
-    desk.run(&format!("--accept {right} --warm"))?;
+    desk.run(&format!("--accept {accept} --warm"))?;
     assert_eq!(desk.provenance()?["round"]["warm_start"], Value::Null);
 
     let log = fs::read(desk.path("session/log.jsonl"))?;

@@ -11,7 +11,8 @@ use super::{Signal, TrustModel, TrustSignals};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RankedSlice {
-    /// Position in the volume, counted from 0.
+    /// Position in the volume, counted from 0. In JSON it is called `index`; earlier versions called it `slice`.
+    #[serde(rename = "index", alias = "slice")]
     pub slice: usize,
     /// Whether the slice has a mask.
     pub found: bool,

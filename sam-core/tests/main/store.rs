@@ -143,6 +143,6 @@ fn a_slice_that_cannot_be_read_is_told_and_tried_again() -> TestResult {
     store.embedding(1)?;
     let missing = store.embedding(2).map(drop);
     let cause = missing.map_err(|error| error.source.to_string());
-    assert_eq!(cause, Err("there is no slice 2: the source has 2 slices, counted from 0".to_owned()));
+    assert_eq!(cause, Err("there is no slice 3: the source has 2 slices, counted from 1".to_owned()));
     Ok(())
 }

@@ -14,6 +14,7 @@ mod value;
 use std::{io, path::PathBuf};
 
 use sam_files::{ReadError, WriteError};
+use sam_prompt::SliceNumber;
 #[cfg(test)]
 pub(crate) use sam_prompt::error_chain;
 use thiserror::Error;
@@ -254,9 +255,9 @@ pub enum DataError {
         found: (usize, usize),
     },
     /// The volume does not have the slice that was asked for.
-    #[error("there are {count} slice(s), numbered from 0, but slice {index} was asked for")]
+    #[error("there are {count} slice(s), counted from 1, but slice {} was asked for", SliceNumber::of_index(*index))]
     NoSuchSlice {
-        /// Index of the slice.
+        /// The slice, counted from 0.
         index: usize,
         /// Number of slices.
         count: usize,

@@ -103,6 +103,21 @@ fn coronal_and_sagittal_slices_show_the_head_above() {
 }
 
 #[test]
+fn slices_lie_at_millimetres_of_the_patient() {
+    for grid in all_orientations() {
+        for (axis, patient) in [(SliceAxis::Sagittal, 0), (SliceAxis::Coronal, 1), (SliceAxis::Axial, 2)] {
+            let plane = SlicePlane::new(&grid, axis);
+            assert_eq!(plane.orientation(), axis, "{}", grid.orientation());
+            for index in 0..plane.count() {
+                // Every pixel of a slice that is not oblique lies at the same place.
+                let expected = plane.position(index, [0.0, 0.0]).expect("there is such a slice")[patient];
+                assert!((plane.millimetres(index) - expected).abs() < 1e-9, "{} {axis}", grid.orientation());
+            }
+        }
+    }
+}
+
+#[test]
 fn thick_slices_are_found() {
     let affine = [[0.0, 0.0, 5.0, 0.0], [1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]];
     assert_eq!(SlicePlane::new(&Grid::new([8, 8, 8], affine), SliceAxis::Auto).axis(), 2);
@@ -126,7 +141,7 @@ fn slices_that_do_not_exist_are_refused() {
 }
 
 #[test]
-#[should_panic(expected = "there are 5 slice(s), numbered from 0, but slice 6 was asked for")]
+#[should_panic(expected = "there are 5 slice(s), counted from 1, but slice 7 was asked for")]
 fn a_slice_beyond_the_last_panics_with_both_numbers() {
     let grid = all_orientations().next().expect("a grid");
     SlicePlane::new(&grid, SliceAxis::K).extract(Array3::<u8>::zeros((3, 4, 5)).view(), 6);

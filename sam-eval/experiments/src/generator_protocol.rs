@@ -11,7 +11,7 @@ use sam_auto::{
 };
 use sam_core::{AnnotatedSlice, SamPredictor, SliceSource};
 use sam_eval::MaskScore;
-use sam_prompt::ndarray::Array2;
+use sam_prompt::{SliceNumber, ndarray::Array2};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -155,7 +155,8 @@ impl<B: Backend> GeneratorTest<'_, B> {
         for slice in &self.trial.test {
             let (index, image) = (slice.index(), self.source.image(slice.index())?);
             let context = SliceContext::new(index, image.view(), slice.embedding());
-            let (found, _) = segmenter.segment_slice(&context).step(|| format!("slice {index}"))?;
+            let (found, _) =
+                segmenter.segment_slice(&context).step(|| format!("slice {}", SliceNumber::of_index(index)))?;
             masks.push(found.mask().cloned().unwrap_or_else(|| Array2::from_elem(slice.outline().dim(), false)));
         }
         Ok(masks)

@@ -11,7 +11,7 @@ use sam_eval::{
     Record,
     protocol::{Prediction, SimulatedUser, TestPrompt, TestSubject, TestedMethod, Trial},
 };
-use sam_prompt::{ConfigError, Prompts};
+use sam_prompt::{ConfigError, Prompts, SliceNumber};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -187,7 +187,9 @@ impl<B: Backend> CaseTest<'_, B> {
         for &slice in &trial.tested {
             let embedding = self.source.embedding(slice)?;
             let mut segment = |prompts: &Prompts, earlier: Option<&Prediction<_>>| {
-                model.segment(&embedding, prompts, earlier).step(|| format!("testing slice {slice}"))
+                model
+                    .segment(&embedding, prompts, earlier)
+                    .step(|| format!("testing slice {}", SliceNumber::of_index(slice)))
             };
             tested.push(user.test(slice, self.case.mask(slice).view(), prompt, trial.seed, &mut segment)?);
             self.setup.step_done()?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::CutAxis;
-use crate::PromptError;
+use crate::{PromptError, SliceNumber};
 
 /// Why a prompt document could not be read, written or converted.
 #[derive(Debug, Clone, Error)]
@@ -69,33 +69,40 @@ pub enum DocumentError {
         position: [f64; 3],
     },
     /// A box or drawing that spans several slices.
-    #[error("a {what} of object `{object}` lies on slices {first} and {other}, but it has to be on one")]
+    #[error(
+        "a {what} of object `{object}` lies on slices {} and {}, but it has to be on one",
+        SliceNumber::of_index(*first), SliceNumber::of_index(*other)
+    )]
     SeveralSlices {
         /// Name of the object.
         object: String,
         /// Kind of the prompt.
         what: &'static str,
-        /// Slice of its first position.
+        /// Slice of its first position, counted from 0.
         first: usize,
-        /// Another slice.
+        /// Another slice, counted from 0.
         other: usize,
     },
     /// A slice that the volume does not have.
-    #[error("object `{object}` has prompts on slice {slice}, which the volume does not have")]
+    #[error(
+        "object `{object}` has prompts on slice {}, which the volume does not have",
+        SliceNumber::of_index(*slice).with_index()
+    )]
     NoSlice {
         /// Name of the object.
         object: String,
-        /// Number of the slice, from 0.
+        /// The slice, counted from 0.
         slice: usize,
     },
     /// A document in millimetres cannot hold a mask, because a mask consists of pixels.
     #[error(
-        "the mask of object `{object}` on slice {slice} is made of pixels and cannot be given in millimetres; leave it out"
+        "the mask of object `{object}` on slice {} is made of pixels and cannot be given in millimetres; leave it out",
+        SliceNumber::of_index(*slice).with_index()
     )]
     MaskInMillimetres {
         /// Name of the object.
         object: String,
-        /// Number of the slice, from 0.
+        /// The slice, counted from 0.
         slice: usize,
     },
 }

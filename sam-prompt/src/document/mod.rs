@@ -25,7 +25,7 @@ const VERSION: u64 = 1;
 /// may be left out; other fields are not allowed. Labels are `"foreground"` or `"background"`.
 ///
 /// `pixels` are those of a viewer: `axis` names the axis of the slices ([`CutAxis`]), and each of `objects` has a `name` and
-/// `slices`. A slice has its index `slice`, counted from 0, and
+/// `slices`. A slice has its `index`, counted from 0 (earlier versions call it `slice`), and
 /// - `points`: `{"x", "y", "label"}`; whole numbers are pixel centres, `x` is the column and `y` the row;
 /// - `boxes`: `{"x_min", "y_min", "x_max", "y_max"}`, both corners included, in the same pixels;
 /// - `scribbles`: `{"label", "path": [[x, y], ...], "radius"}`, see [`Scribble`](crate::Scribble);
@@ -45,7 +45,7 @@ const VERSION: u64 = 1;
 ///           "name": "liver",
 ///           "slices": [
 ///             {
-///               "slice": 41,
+///               "index": 41,
 ///               "points": [{"x": 120, "y": 88.5, "label": "foreground"}],
 ///               "boxes": [{"x_min": 90, "y_min": 60, "x_max": 180, "y_max": 140}],
 ///               "scribbles": [{"label": "background", "path": [[20, 30], [25, 38]], "radius": 2}],

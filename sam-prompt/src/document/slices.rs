@@ -4,7 +4,7 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use super::{DocumentError, DrawnMask, distinct, object_called, runs::LONGEST_SIDE};
-use crate::{BoundingBox, Lasso, Point, PromptError, Prompts, Scribble, drawing::check_finite};
+use crate::{BoundingBox, Lasso, Point, PromptError, Prompts, Scribble, SliceNumber, drawing::check_finite};
 
 /// All prompts for one object, slice by slice.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ impl ObjectPrompts {
     }
 
     fn place(&self, slice: &SlicePrompts) -> String {
-        format!("slice {} of {}", slice.slice, object_called(&self.name))
+        format!("slice {} of {}", SliceNumber::of_index(slice.slice).with_index(), object_called(&self.name))
     }
 }
 
@@ -40,7 +40,8 @@ impl ObjectPrompts {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SlicePrompts {
-    /// Index of the slice, from 0.
+    /// The slice, counted from 0. In JSON it is called `index`; earlier versions called it `slice`.
+    #[serde(rename = "index", alias = "slice")]
     pub slice: usize,
     /// Clicks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::backend::Backend;
 use sam_core::{EmbeddingCache, EmbeddingStore, ImageFn, SamConfig, SamPredictor, SliceSource, StoreCounts};
-use sam_data::{ResolvedWindow, Scan, SliceAxis, SlicePlane, Stack, Window};
+use sam_data::{AxisReason, LabelVolume, ResolvedWindow, Scan, SliceAxis, SlicePlane, Stack, Window};
 
 pub use self::{builder::AnnotatorBuilder, run::Start};
 use crate::{AnnotateConfig, AnnotateError, Annotated, Annotations, Events, cards::CardFiles};
@@ -85,7 +85,8 @@ impl<B: Backend> Annotator<B> {
 
     /// Learns the outlined structures, segments the slices that are not annotated, and ranks them by trust.
     ///
-    /// The person's slices stay as they are. Structures are processed one after the other: learned or taken from a card, segmented, ranked.
+    /// A structure's outlines stay as they are, and so do the slices on which it is absent according to the person; see [`Annotations`].
+    /// [`Event::Understood`](crate::Event::Understood) tells what was understood before anything is learned. Structures are processed one after the other: learned or taken from a card, segmented, ranked.
     /// At the end, overlapping structures are joined. On a CPU this takes seconds per structure and about a second per slice.
     ///
     /// If `events` returns [`ControlFlow::Break`](std::ops::ControlFlow::Break), the result is partial: [`Annotated::stopped`] is set, and
@@ -99,9 +100,10 @@ impl<B: Backend> Annotator<B> {
         start: Start,
         events: &mut Events<'_>,
     ) -> Result<Annotated, AnnotateError> {
-        let axis = annotations.labels.outlined_axis(self.axis);
-        let view = self.view(axis, &self.window)?;
-        self.annotate_as(&view, annotations, &self.config, &start, events)
+        self.check_labels(&annotations.labels)?;
+        let outlined = annotations.labels.outlined_axis(self.axis)?;
+        let view = self.view(outlined.axis, &self.window)?;
+        self.annotate_as(&view, outlined.reason, annotations, &self.config, &start, events)
     }
 
     /// The slices of the scan along an axis, with their embeddings, seen through this annotator's window.
@@ -159,16 +161,26 @@ impl<B: Backend> Annotator<B> {
         }
     }
 
-    /// Annotates a view of the scan.
+    /// Refuses a label map that is not on the scan's grid, or holds nothing.
+    pub(crate) fn check_labels(&self, labels: &LabelVolume) -> Result<(), AnnotateError> {
+        let scan = || self.scan.name();
+        if let Err(source) = self.scan.grid().check_same(&labels.grid) {
+            return Err(AnnotateError::OtherGrid { scan: scan(), source });
+        }
+        if labels.values().is_empty() { Err(AnnotateError::NothingOutlined { scan: scan() }) } else { Ok(()) }
+    }
+
+    /// Annotates a view of the scan; `reason` says why along this axis.
     pub(crate) fn annotate_as(
         &self,
         view: &View,
+        reason: AxisReason,
         annotations: &Annotations,
         config: &AnnotateConfig,
         start: &Start,
         events: &mut Events<'_>,
     ) -> Result<Annotated, AnnotateError> {
-        let run = run::Run::new(self, view, annotations, config, start)?;
+        let run = run::Run::new(self, view, reason, annotations, config, start)?;
         sam_threads::in_pool(|| run.annotate(events))
     }
 }

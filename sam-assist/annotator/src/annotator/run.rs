@@ -1,6 +1,11 @@
 //! One run of an annotator: each structure in turn, then all together.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
 
 use burn::tensor::backend::Backend;
 use sam_assist::{
@@ -8,9 +13,9 @@ use sam_assist::{
 };
 use sam_auto::{FittedStrategy, RankedSlice, Segmentation};
 use sam_core::{EmbeddingStore, SamPredictor, SliceError, SliceSource};
-use sam_data::{LabelVolume, SlicePlane};
+use sam_data::{AxisReason, LabelVolume, SlicePlane};
 use sam_prompt::{
-    ndarray::{Array2, Array3},
+    ndarray::{Array2, Array3, Zip},
     progress::StopReason,
 };
 
@@ -18,7 +23,10 @@ use super::{
     Annotator, View,
     reporter::{Halt, Reporter},
 };
-use crate::{AnnotateConfig, AnnotateError, Annotated, AnnotatedStructure, Annotations, Event, Events, cards};
+use crate::{
+    AnnotateConfig, AnnotateError, Annotated, AnnotatedStructure, AnnotationSummary, Annotations, Event, Events, cards,
+    summary::Understood,
+};
 
 /// Where learning starts: from the model or from cards. Cards can also replace learning.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -38,12 +46,15 @@ pub(super) struct Run<'a, B: Backend> {
     annotator: &'a Annotator<B>,
     view: &'a View,
     annotations: &'a Annotations,
+    summary: Arc<AnnotationSummary>,
+    /// The labels that count: without outlines that are too small.
+    labels: Cow<'a, Array3<u16>>,
     config: &'a AnnotateConfig,
     start: &'a Start,
     slices: Arc<EmbeddingStore<B>>,
     plane: SlicePlane,
-    /// The structures' label values.
-    values: Vec<u16>,
+    /// The structures' label values, and the slices on which each is annotated.
+    annotated: BTreeMap<u16, BTreeSet<usize>>,
 }
 
 /// A complete structure and its model.
@@ -64,42 +75,47 @@ impl<'a, B: Backend> Run<'a, B> {
     pub(super) fn new(
         annotator: &'a Annotator<B>,
         view: &'a View,
+        reason: AxisReason,
         annotations: &'a Annotations,
         config: &'a AnnotateConfig,
         start: &'a Start,
     ) -> Result<Self, AnnotateError> {
         config.check()?;
         let plane = annotator.plane(view.axis);
-        check(annotator, &plane, annotations)?;
-        let values: Vec<_> = annotations.labels.values().into_iter().collect();
+        annotator.check_labels(&annotations.labels)?;
+        let Understood { summary, labels } = annotations.understood(&plane, reason)?;
         if let Start::Cards(cards) = start {
-            let names: Vec<_> = values.iter().map(|&value| annotations.name(value)).collect();
+            let names: Vec<_> = summary.structures.iter().map(|structure| structure.name.clone()).collect();
             cards::check_count(cards, &names)?;
         }
-        let slices = annotator.embedded(view)?;
-        Ok(Self { annotator, view, annotations, config, start, slices, plane, values })
+        let annotated = summary.structures.iter().map(|structure| (structure.value, structure.annotated())).collect();
+        let (slices, summary) = (annotator.embedded(view)?, Arc::new(summary));
+        Ok(Self { annotator, view, annotations, summary, labels, config, start, slices, plane, annotated })
     }
 
     /// Learns, segments, ranks and joins the structures.
     pub(super) fn annotate(&self, events: &mut Events<'_>) -> Result<Annotated, AnnotateError> {
         let (mut complete, mut reporter, begun) = (Vec::new(), Reporter::new(events), Instant::now());
-        for (place, &value) in self.values.iter().enumerate() {
+        // A stop shows in `reporter`.
+        let _ = reporter.tell(Event::Understood { summary: Arc::clone(&self.summary) });
+        for (place, &value) in self.annotated.keys().enumerate() {
+            if reporter.is_stopped() {
+                break;
+            }
             match self.structure(place, value, &mut reporter) {
                 Ok(structure) => complete.push(structure),
                 Err(Halt::Failed(error)) => return Err(error),
                 Err(Halt::Stopped) => {}
             }
-            if reporter.is_stopped() {
-                break;
-            }
         }
-        let stopped = complete.len() < self.values.len();
+        let stopped = complete.len() < self.annotated.len();
         let (counts, seconds) = (self.slices.counts(), begun.elapsed().as_secs_f64());
         let (structures, embedded, embeddings_read) = (complete.len(), counts.computed, counts.read);
         tracing::info!(structures, embedded, embeddings_read, stopped, seconds, "annotated the scan");
         Ok(Annotated {
             labels: LabelVolume::new(self.join(&complete)?, self.annotations.labels.grid.affine),
             structures: complete.into_iter().map(|structure| structure.result).collect(),
+            summary: Arc::clone(&self.summary),
             axis: self.view.axis,
             window: self.view.resolved.clone(),
             config: self.config.clone(),
@@ -136,7 +152,7 @@ impl<'a, B: Backend> Run<'a, B> {
         Ok(Complete { result, predictor: learned.predictor })
     }
 
-    /// The annotated slices, embedded, with the outlines of one structure. A slice with any outline is annotated for all structures.
+    /// The slices on which a structure is annotated, embedded, with its outlines.
     fn embed(
         &self,
         value: u16,
@@ -145,8 +161,8 @@ impl<'a, B: Backend> Run<'a, B> {
     ) -> Result<Vec<AnnotatedSlice<B>>, Halt> {
         let begun = Instant::now();
         let outline = |index| self.labels(index).mapv(|label| label == value);
-        let embedded =
-            AnnotatedSlice::embed_all(&*self.slices, &self.annotated(), outline, &mut reporter.observer(name));
+        let annotated: Vec<_> = self.annotated[&value].iter().copied().collect();
+        let embedded = AnnotatedSlice::embed_all(&*self.slices, &annotated, outline, &mut reporter.observer(name));
         let embedded = embedded.map_err(|source| self.embed_error(source))?;
         let embedded = embedded.filter(|_| !reporter.is_stopped()).ok_or(Halt::Stopped)?;
         tracing::info!(
@@ -190,7 +206,7 @@ impl<'a, B: Backend> Run<'a, B> {
         }
         let card = self.card(name, annotated, &learned).map_err(card_error)?;
         if let Some(files) = &self.annotator.cards {
-            let path = files.save(&card, value, self.values.len() == 1)?;
+            let path = files.save(&card, value, self.annotated.len() == 1)?;
             reporter.tell(Event::CardSaved { structure: Arc::clone(name), path })?;
         }
         let (seconds, warm) = (learned.seconds, start.is_some());
@@ -262,64 +278,40 @@ impl<'a, B: Backend> Run<'a, B> {
         PromptCard::of(metadata, &learned.adaptation)
     }
 
-    /// Label map of all structures. Annotated slices stay as they are.
+    /// Label map of all structures. Outlines stay as they are. Each structure is added on the slices on which it was looked for, where nothing
+    /// is outlined.
     fn join(&self, structures: &[Complete<B>]) -> Result<Array3<u16>, AnnotateError> {
         let together = MultiClass::new(structures.iter().map(|structure| structure.predictor.clone()).collect());
-        let (mut labels, annotated) = (self.annotations.labels.labels.clone(), self.annotated());
-        for index in (0..self.plane.count()).filter(|index| !annotated.contains(index)) {
-            let masks: Vec<_> = structures.iter().map(|structure| structure.result.slices[index].mask()).collect();
+        let mut labels = Array3::clone(&self.labels);
+        for index in 0..self.plane.count() {
+            let masks: Vec<_> = structures.iter().map(|complete| self.looked_for(&complete.result, index)).collect();
             let joined = together.join(&masks, || self.slices.embedding(index));
             let joined = joined.map_err(|source| AnnotateError::Join { slice: index, source })?;
-            if let Some(joined) = joined {
+            let Some(joined) = joined else { continue };
+            let mut slice = self.labels(index);
+            Zip::from(&mut slice).and(&joined).for_each(|label, &place| {
                 // `MultiClass` counts structures from 1; their label values may differ.
-                let value = |place: u16| match place.checked_sub(1) {
-                    Some(place) => structures[usize::from(place)].result.value,
-                    None => 0,
-                };
-                self.plane.insert(&mut labels, index, joined.mapv(value).view());
-            }
+                if let Some(place) = place.checked_sub(1).filter(|_| *label == 0) {
+                    *label = structures[usize::from(place)].result.value;
+                }
+            });
+            self.plane.insert(&mut labels, index, slice.view());
         }
         Ok(labels)
     }
 
-    /// The annotated slices, in ascending order.
-    fn annotated(&self) -> Vec<usize> {
-        let is_outlined = |index: usize| self.labels(index).iter().any(|&label| label != 0);
-        let is_annotated = |index: &usize| self.annotations.empty.contains(index) || is_outlined(*index);
-        (0..self.plane.count()).filter(is_annotated).collect()
+    /// The mask of a structure on a slice; `None` where it is annotated, so that it was not looked for.
+    fn looked_for<'s>(&self, structure: &'s AnnotatedStructure, index: usize) -> Option<&'s Array2<bool>> {
+        let is_annotated = self.annotated[&structure.value].contains(&index);
+        structure.slices[index].mask().filter(|_| !is_annotated)
     }
 
-    /// The labels of a slice.
+    /// The labels of a slice that count.
     fn labels(&self, index: usize) -> Array2<u16> {
-        self.plane.extract(self.annotations.labels.labels.view(), index)
+        self.plane.extract(self.labels.view(), index)
     }
 
     fn embed_error(&self, source: SliceError) -> AnnotateError {
         AnnotateError::Embed { scan: self.annotator.scan().name(), source }
     }
-}
-
-/// Refuses annotations that do not fit the scan or contradict themselves.
-fn check<B: Backend>(
-    annotator: &Annotator<B>,
-    plane: &SlicePlane,
-    annotations: &Annotations,
-) -> Result<(), AnnotateError> {
-    let (labels, scan) = (&annotations.labels, || annotator.scan().name());
-    if let Err(source) = annotator.scan().grid().check_same(&labels.grid) {
-        return Err(AnnotateError::OtherGrid { scan: scan(), source });
-    }
-    if labels.values().is_empty() {
-        return Err(AnnotateError::NothingOutlined { scan: scan() });
-    }
-    for &slice in &annotations.empty {
-        let count = plane.count();
-        if slice >= count {
-            return Err(AnnotateError::NoSuchSlice { slice, scan: scan(), count });
-        }
-        if plane.extract(labels.labels.view(), slice).iter().any(|&label| label != 0) {
-            return Err(AnnotateError::OutlinedAndEmpty { slice });
-        }
-    }
-    Ok(())
 }

@@ -3,6 +3,7 @@
 use std::{cmp::Ordering, path::Path};
 
 use sam_files::{Sha256Id, write_atomic};
+use sam_prompt::SliceNumber;
 use serde::Serialize;
 
 use super::{BatchError, Case, CaseState, CaseTrust, Outcome, Record, Records};
@@ -143,7 +144,7 @@ impl Row {
             self.out.clone(),
             self.outcome.to_owned(),
             self.seconds.map_or_else(String::new, |seconds| format!("{seconds:.1}")),
-            self.trust.map_or_else(String::new, |trust| (trust.worst_index + 1).to_string()),
+            self.trust.map_or_else(String::new, |trust| SliceNumber::of_index(trust.worst_index).to_string()),
             trust(|trust| trust.worst),
             trust(|trust| trust.mean),
             self.mask_sha256.map_or_else(String::new, |id| id.to_string()),

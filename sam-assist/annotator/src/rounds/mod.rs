@@ -3,7 +3,9 @@
 //! A round learns from all of the person's slices and segments the others. Then the person corrects, accepts or rejects slices of the
 //! mask ([`Corrections`], [`Decisions`]), and the next round learns from more.
 
+mod corrections;
 mod decisions;
+mod names;
 mod replay;
 
 use std::{
@@ -17,7 +19,9 @@ use sam_data::{Scan, Segment, SliceAxis, Window};
 use serde_json::Map;
 
 pub use self::{
-    decisions::{Corrections, DecisionError, Decisions, NamedStructure},
+    corrections::{Corrections, DecisionError},
+    decisions::{Decisions, Questioned},
+    names::NamedStructure,
     replay::{Replay, ReplayedRound},
 };
 use crate::{
@@ -56,20 +60,14 @@ impl<B: Backend> Annotator<B> {
     /// use [`Decisions`] for that.
     ///
     /// # Errors
-    /// [`AnnotateError::NothingOutlined`]; [`AnnotateError::OtherGrid`]; [`SessionError::Exists`] and others.
+    /// [`AnnotateError::NothingOutlined`]; [`AnnotateError::OtherGrid`]; [`AnnotateError::Axis`]; [`SessionError::Exists`] and others.
     pub fn create_session(
         &self,
         folder: impl AsRef<Path>,
         annotations: &Annotations,
     ) -> Result<Session, AnnotateError> {
-        let (scan, labels) = (self.scan(), &annotations.labels);
-        if labels.values().is_empty() {
-            return Err(AnnotateError::NothingOutlined { scan: scan.name() });
-        }
-        if let Err(source) = scan.grid().check_same(&labels.grid) {
-            return Err(AnnotateError::OtherGrid { scan: scan.name(), source });
-        }
-        let view = self.view(self.voxel_axis(labels.outlined_axis(self.axis())), self.window())?;
+        self.check_labels(&annotations.labels)?;
+        let view = self.view(annotations.labels.outlined_axis(self.axis())?.axis, self.window())?;
         Ok(Session::create(folder, self.header(view, annotations.structures())?)?)
     }
 
@@ -141,7 +139,7 @@ impl<B: Backend> Annotator<B> {
     ) -> Result<Annotated, AnnotateError> {
         let view = self.view(session.header().axis, &self.window_of(session.header())?)?;
         let start = warm.map_or(Start::Model, Start::Warm);
-        self.annotate_as(&view, annotations, config, &start, events)
+        self.annotate_as(&view, session.axis_reason(annotations), annotations, config, &start, events)
     }
 
     /// The window that a session was created with.
@@ -191,7 +189,8 @@ impl Session {
         let segment = |(&value, name): (&u16, &String)| Segment::new(value, name);
         let structures = self.structures();
         let segments: Vec<_> = structures.iter().filter(shown).map(segment).collect();
-        let record = Map::from_iter([("session".to_owned(), self.provenance())]);
+        let understood = serde_json::to_value(self.summary()?).map_err(|error| AnnotateError::Record(error.into()))?;
+        let record = Map::from_iter([("session".to_owned(), self.provenance()), ("understood".to_owned(), understood)]);
         output.write(scan, &mask, &segments, &self.describe(), record).map(Some)
     }
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use sam_data::GridMismatch;
+use sam_prompt::SliceNumber;
 use thiserror::Error;
 
 /// Any error, as the source of another one.
@@ -167,9 +168,9 @@ pub enum SessionError {
         source: BoxError,
     },
     /// The slice does not exist.
-    #[error("there is no slice {slice}: {scan} has {count}, numbered from 0 to {}", count.saturating_sub(1))]
+    #[error("there is no slice {}: {scan} has {count}, counted from 1", SliceNumber::of_index(*slice))]
     NoSuchSlice {
-        /// The slice.
+        /// The slice, counted from 0.
         slice: usize,
         /// The scan's name.
         scan: String,
@@ -177,9 +178,12 @@ pub enum SessionError {
         count: usize,
     },
     /// The labels have another size than the scan's slices.
-    #[error("slice {slice} has {} x {} pixels (rows x columns), the labels have {} x {}", expected.0, expected.1, found.0, found.1)]
+    #[error(
+        "slice {} has {} x {} pixels (rows x columns), the labels have {} x {}",
+        SliceNumber::of_index(*slice), expected.0, expected.1, found.0, found.1
+    )]
     SliceSize {
-        /// The slice.
+        /// The slice, counted from 0.
         slice: usize,
         /// Its rows and columns.
         expected: (usize, usize),
@@ -188,11 +192,11 @@ pub enum SessionError {
     },
     /// The label is not one of the session's structures.
     #[error(
-        "slice {slice} has the label value {label}, but the structures of the session are {structures}; use one of their values, or name \
-         the new structure first"
+        "slice {} has the label value {label}, but the structures of the session are {structures}; use one of their values, or name the \
+         new structure first", SliceNumber::of_index(*slice)
     )]
     UnknownLabel {
-        /// The slice.
+        /// The slice, counted from 0.
         slice: usize,
         /// The label value.
         label: u16,
@@ -210,10 +214,11 @@ pub enum SessionError {
     NothingToUndo,
     /// The mask of a round contradicts the person's labels. This is a bug of the caller.
     #[error(
-        "the round's mask differs from what the person decided for slice {slice}; copy the person's slices into the mask"
+        "the round's mask differs from what the person decided for slice {}; copy the person's slices into the mask",
+        SliceNumber::of_index(*slice)
     )]
     RoundContradicts {
-        /// The slice.
+        /// The slice, counted from 0.
         slice: usize,
     },
 }
@@ -294,9 +299,9 @@ pub enum LineError {
     #[error("it does not follow the line before it: lines, or the header, were altered, dropped or moved")]
     Order,
     /// Its event names a slice that the scan does not have.
-    #[error("its event names slice {slice}, and the scan has {count}, counted from 0")]
+    #[error("its event names slice {}, and the scan has {count}", SliceNumber::of_index(*slice).with_index())]
     NoSuchSlice {
-        /// The slice.
+        /// The slice, counted from 0.
         slice: usize,
         /// Number of the scan's slices.
         count: usize,

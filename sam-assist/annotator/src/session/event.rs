@@ -1,6 +1,6 @@
 //! Events of a session, and their lines in the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sam_files::Sha256Id;
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,10 @@ pub enum SessionEvent {
         slice: usize,
         /// Its labels, by the SHA-256 of their file.
         labels: Sha256Id,
+        /// The structures that the person decided on, by label value; the others are looked for on this slice. `None`: all structures of the
+        /// header. Since format version 2.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        decided: Option<BTreeSet<u16>>,
     },
     /// The person accepted the mask of the current round on a slice.
     Accepted {
@@ -30,6 +34,9 @@ pub enum SessionEvent {
         slice: usize,
         /// Its labels, by the SHA-256 of their file.
         labels: Sha256Id,
+        /// As in [`SessionEvent::Drawn`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        decided: Option<BTreeSet<u16>>,
     },
     /// The person rejected a slice without correcting it.
     Rejected {

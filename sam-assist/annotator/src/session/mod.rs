@@ -19,6 +19,7 @@ mod folder;
 mod header;
 mod log;
 mod objects;
+mod partial;
 mod provenance;
 mod read;
 mod state;
@@ -36,7 +37,10 @@ use sam_assist::PromptCard;
 use sam_core::Precision;
 use sam_data::{ScanIdentity, SlicePlane, Volume};
 use sam_files::{Sha256Id, sync_folder, write_atomic};
-use sam_prompt::ndarray::{ArrayView2, ArrayView3};
+use sam_prompt::{
+    SliceNumber,
+    ndarray::{ArrayView2, ArrayView3},
+};
 
 pub(crate) use self::error::BoxError;
 pub use self::{
@@ -236,8 +240,8 @@ impl Session {
         self.log.last_in_effect().map(|entry| &entry.event)
     }
 
-    /// Records a slice as the person outlined or corrected it. Labels that are all 0 record that it shows no structure. Returns the event's
-    /// number.
+    /// Records a slice as the person outlined or corrected it, complete: a structure without a label is absent. Labels that are all 0 record
+    /// that it shows no structure. Returns the event's number.
     ///
     /// # Shapes
     /// - labels: `[rows, columns]` of [`Session::plane`]
@@ -246,10 +250,7 @@ impl Session {
     /// [`SessionError::NoSuchSlice`]; [`SessionError::SliceSize`]; [`SessionError::UnknownLabel`]; [`SessionError::NotSaved`]. On error,
     /// nothing has changed.
     pub fn draw(&mut self, slice: usize, labels: ArrayView2<'_, u16>) -> Result<u64, SessionError> {
-        self.check_labels(slice, labels)?;
-        let stored = self.objects.put_slice(labels).map_err(BoxError::from);
-        let kept = stored.and_then(|labels| self.push(SessionEvent::Drawn { slice, labels }));
-        kept.map_err(|source| self.not_saved(format!("slice {slice}, as drawn,"), source))
+        self.draw_some(slice, labels, &self.values())
     }
 
     /// Records that the person accepted the current round's mask on a slice. Returns the event's number.
@@ -260,19 +261,22 @@ impl Session {
     pub fn accept(&mut self, slice: usize) -> Result<u64, SessionError> {
         let found = self.found()?.ok_or(SessionError::NothingToAccept)?;
         self.check_slice(slice)?;
-        let labels = self.plane.extract(found.labels.view(), slice);
+        let labels = self.acceptable(slice, &found)?;
         self.accept_as(slice, labels.view())
     }
 
-    /// Like [`Session::accept`], with the labels of the current round's mask on the slice. Returns the event's number.
+    /// Like [`Session::accept`], with the labels of the current round's mask on the slice. They decide on the structures that the session
+    /// had when the round ran. Returns the event's number.
     ///
     /// # Errors
     /// As [`Session::draw`].
     pub fn accept_as(&mut self, slice: usize, labels: ArrayView2<'_, u16>) -> Result<u64, SessionError> {
         self.check_labels(slice, labels)?;
         let stored = self.objects.put_slice(labels).map_err(BoxError::from);
-        let kept = stored.and_then(|labels| self.push(SessionEvent::Accepted { slice, labels }));
-        kept.map_err(|source| self.not_saved(format!("slice {slice}, as accepted,"), source))
+        let shown = labels.iter().copied().filter(|&label| label != 0);
+        let decided = self.recorded(&self.known_to_round().into_iter().chain(shown).collect());
+        let kept = stored.and_then(|labels| self.push(SessionEvent::Accepted { slice, labels, decided }));
+        kept.map_err(|source| self.not_saved(format!("slice {}, as accepted,", SliceNumber::of_index(slice)), source))
     }
 
     /// Records that a slice is wrong. If it was the person's slice, it no longer is. Returns the event's number.
@@ -282,7 +286,7 @@ impl Session {
     pub fn reject(&mut self, slice: usize) -> Result<u64, SessionError> {
         self.check_slice(slice)?;
         let kept = self.push(SessionEvent::Rejected { slice });
-        kept.map_err(|source| self.not_saved(format!("slice {slice}, as rejected,"), source))
+        kept.map_err(|source| self.not_saved(format!("slice {}, as rejected,", SliceNumber::of_index(slice)), source))
     }
 
     /// Records the result of a round. Its mask becomes the current mask. Returns the event's number.
@@ -294,7 +298,7 @@ impl Session {
     /// nothing has changed.
     pub fn record_round(&mut self, result: RoundResult<'_>, image: &Volume) -> Result<u64, SessionError> {
         for (&slice, person) in &self.state.slices {
-            if self.plane.extract(result.labels, slice) != self.labels_of(slice, person)? {
+            if !self.agrees(self.plane.extract(result.labels, slice).view(), slice, person)? {
                 return Err(SessionError::RoundContradicts { slice });
             }
         }

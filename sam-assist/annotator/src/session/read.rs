@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 
 use sam_assist::PromptCard;
-use sam_data::{Grid, LabelVolume};
+use sam_data::{AxisReason, Grid, LabelVolume, SliceAxis};
 use sam_files::Sha256Id;
-use sam_prompt::ndarray::{Array2, Array3};
+use sam_prompt::{
+    SliceNumber,
+    ndarray::{Array2, Array3},
+};
 use thiserror::Error;
 
 use super::{
@@ -14,11 +17,11 @@ use super::{
     objects::ObjectKind,
     state,
 };
-use crate::Annotations;
+use crate::{AnnotateError, AnnotationSummary, Annotations, EmptySlices, MinOutline};
 
 /// The ranking names a slice that the scan does not have.
 #[derive(Debug, Error)]
-#[error("it names slice {slice}, but the scan has {count}, counted from 0")]
+#[error("it names slice {}, but the scan has {count}", SliceNumber::of_index(*slice).with_index())]
 struct ForeignSlice {
     slice: usize,
     count: usize,
@@ -51,16 +54,33 @@ impl Session {
     /// [`SessionError::Object`] if a slice is missing or damaged.
     pub fn annotations_of(&self, state: &SessionState) -> Result<Annotations, SessionError> {
         let Grid { shape, affine, .. } = self.header().scan.grid;
-        let (mut labels, mut empty) = (Array3::zeros(shape), Vec::new());
+        let (mut labels, mut empty) = (Array3::zeros(shape), EmptySlices::default());
+        let structures = self.structures_in(state);
+        let values = structures.keys().copied().collect();
         for (&slice, person) in &state.slices {
             let drawn = self.labels_of(slice, person)?;
-            if drawn.iter().all(|&label| label == 0) {
-                empty.push(slice);
-            }
+            self.add_empty(&mut empty, &values, slice, person, drawn.view());
             self.plane().insert(&mut labels, slice, drawn.view());
         }
-        let annotations = Annotations::new(LabelVolume::new(labels, affine)).with_empty(empty);
-        Ok(annotations.with_names(self.structures_in(state)))
+        let annotations = Annotations::new(LabelVolume::new(labels, affine)).with_empty_slices(&empty);
+        // What the person drew by mistake was left out before it was recorded.
+        let annotations = annotations.with_min_outline(MinOutline::NONE);
+        Ok(annotations.with_names(structures))
+    }
+
+    /// What is understood of the person's current slices.
+    ///
+    /// # Errors
+    /// [`AnnotateError::Session`] if a slice is missing or damaged.
+    pub fn summary(&self) -> Result<AnnotationSummary, AnnotateError> {
+        let annotations = self.annotations()?;
+        annotations.summary(self.plane(), self.axis_reason(&annotations))
+    }
+
+    /// Why the session has its axis, as far as the outlines tell.
+    pub(crate) fn axis_reason(&self, annotations: &Annotations) -> AxisReason {
+        let told = annotations.labels.outlined_axis(SliceAxis::Auto).ok();
+        told.filter(|told| told.axis == self.header().axis).map_or(AxisReason::Given, |told| told.reason)
     }
 
     /// The labels of one of the person's slices.
@@ -70,7 +90,11 @@ impl Session {
     pub fn labels_of(&self, slice: usize, person: &PersonSlice) -> Result<Array2<u16>, SessionError> {
         let read = self.objects.slice(person.labels, self.plane().size());
         read.map_err(|source| {
-            unreadable(format!("the person's slice {slice}"), "outlining it again repairs it", source)
+            unreadable(
+                format!("the person's slice {}", SliceNumber::of_index(slice)),
+                "outlining it again repairs it",
+                source,
+            )
         })
     }
 
@@ -139,7 +163,8 @@ impl Session {
     pub fn current(&self) -> Result<Option<LabelVolume>, SessionError> {
         let Some(mut mask) = self.found()? else { return Ok(None) };
         for (&slice, person) in &self.state().slices {
-            self.plane().insert(&mut mask.labels, slice, self.labels_of(slice, person)?.view());
+            let shown = self.shown(slice, person, &mask)?;
+            self.plane().insert(&mut mask.labels, slice, shown.view());
         }
         Ok(Some(mask))
     }

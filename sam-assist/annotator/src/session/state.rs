@@ -18,13 +18,17 @@ pub enum Origin {
 }
 
 /// A slice of the person: outlined, corrected or accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PersonSlice {
     /// How the slice became the person's.
     pub origin: Origin,
     /// Its labels, by the SHA-256 of their file.
     pub labels: Sha256Id,
+    /// The structures that the person decided on, by label value; the others are looked for on this slice. `None`: all structures of the
+    /// session's header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decided: Option<BTreeSet<u16>>,
 }
 
 /// State of a session.
@@ -52,8 +56,12 @@ impl SessionState {
 
     fn apply(&mut self, event: &SessionEvent) {
         match event {
-            SessionEvent::Drawn { slice, labels } => self.decide(*slice, Origin::Drawn, *labels),
-            SessionEvent::Accepted { slice, labels } => self.decide(*slice, Origin::Accepted, *labels),
+            SessionEvent::Drawn { slice, labels, decided } => {
+                self.decide(*slice, Origin::Drawn, *labels, decided.as_ref());
+            }
+            SessionEvent::Accepted { slice, labels, decided } => {
+                self.decide(*slice, Origin::Accepted, *labels, decided.as_ref());
+            }
             SessionEvent::Rejected { slice } => {
                 self.slices.remove(slice);
                 self.rejected.insert(*slice);
@@ -64,8 +72,8 @@ impl SessionState {
         }
     }
 
-    fn decide(&mut self, slice: usize, origin: Origin, labels: Sha256Id) {
-        self.slices.insert(slice, PersonSlice { origin, labels });
+    fn decide(&mut self, slice: usize, origin: Origin, labels: Sha256Id, decided: Option<&BTreeSet<u16>>) {
+        self.slices.insert(slice, PersonSlice { origin, labels, decided: decided.cloned() });
         self.rejected.remove(&slice);
     }
 
@@ -74,11 +82,13 @@ impl SessionState {
         self.slices.iter().filter(|(_, slice)| slice.origin == origin).map(|(&index, _)| index).collect()
     }
 
-    /// Whether the person's slices and their labels are the same as in another state.
+    /// Whether the person's slices and their labels are the same as in another state, and decide on the same structures.
     pub fn has_same_labels(&self, other: &Self) -> bool {
-        let labels =
-            |state: &Self| state.slices.iter().map(|(&index, slice)| (index, slice.labels)).collect::<Vec<_>>();
-        labels(self) == labels(other)
+        let said = |state: &Self| -> Vec<_> {
+            let slices = state.slices.iter();
+            slices.map(|(&index, slice)| (index, slice.labels, slice.decided.clone())).collect()
+        };
+        said(self) == said(other)
     }
 }
 

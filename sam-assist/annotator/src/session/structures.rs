@@ -1,11 +1,15 @@
 //! Structures of a session: those of its header, and those that were added or renamed since.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
+use sam_data::SlicePlane;
 use sam_files::sanitize;
 use sam_prompt::ndarray::ArrayView2;
 
-use super::{Session, SessionError, SessionEvent, SessionState};
+use super::{
+    Header, Session, SessionError, SessionEvent, SessionState,
+    folder::{open_log, refuse_links},
+};
 
 impl Session {
     /// Names of the structures, by label value: those of the header, with the names that were given since.
@@ -18,6 +22,21 @@ impl Session {
         let mut structures = self.header().structures.clone();
         structures.extend(state.names.iter().map(|(&label, name)| (label, name.clone())));
         structures
+    }
+
+    /// Names of the structures of the session in a folder, by label value, for programs that do not have its scan or model yet. `None` if
+    /// there is no session.
+    ///
+    /// # Errors
+    /// Those of [`Session::open`] for a session that is damaged or in use.
+    pub fn structures_of(folder: impl AsRef<Path>) -> Result<Option<BTreeMap<u16, String>>, SessionError> {
+        let folder = folder.as_ref();
+        refuse_links(folder)?;
+        let Some((header, hash)) = Header::read_with_hash(folder)? else { return Ok(None) };
+        let log = open_log(folder, hash, SlicePlane::new(&header.scan.grid, header.axis).count())?;
+        let mut structures = header.structures;
+        structures.extend(SessionState::after(log.entries()).names);
+        Ok(Some(structures))
     }
 
     /// Records the name of a label value. A new value becomes a structure of the session, a known one is renamed. Control characters are

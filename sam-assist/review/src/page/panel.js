@@ -39,7 +39,7 @@ export function build(overview, { choose, show }) {
   const isTrusted = overview.ranking.some(({ trust }) => trust !== null);
   $("list-title").textContent = isTrusted ? "To check, least trusted first" : "Slices";
   $("ranking").replaceChildren(...overview.ranking.map(({ slice, trust }, place) => {
-    const what = element("span", { class: "what" }, `Slice ${slice}`, element("small", {}));
+    const what = element("span", { class: "what" }, `Slice ${slice + 1}`, element("small", {}));
     const button = element("button", { "data-slice": slice },
       element("span", { class: "rank" }, `${place + 1}`), element("span", { class: "dot" }), what,
       element("span", { class: "trust", title: "how far the mask can be trusted, from 0 to 1" }, trust === null ? "" : trust.toFixed(2)));
@@ -63,9 +63,9 @@ export function update(overview, { slice, structure, isProposed, hasClicks }) {
     else button.removeAttribute("aria-current");
   }
   $("slider").value = slice;
-  $("slider").setAttribute("aria-valuetext", `Slice ${slice}, ${STATES[states[slice]]}`);
+  $("slider").setAttribute("aria-valuetext", `Slice ${slice + 1}, ${STATES[states[slice]]}`);
   const dot = element("span", { class: "dot", "data-state": states[slice] });
-  $("place").replaceChildren(dot, `Slice ${slice} / ${overview.slices.length - 1}`, element("span", { id: "state" }, STATES[states[slice]]));
+  $("place").replaceChildren(dot, `Slice ${slice + 1} / ${overview.slices.length}`, element("span", { id: "state" }, STATES[states[slice]]));
   const { unsaved, out } = overview;
   $("saved").textContent = unsaved ? `${unsaved} unsaved ${unsaved === 1 ? "change" : "changes"}` : `Goes to ${out}`;
   $("save").classList.toggle("due", unsaved > 0);

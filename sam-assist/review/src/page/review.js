@@ -190,7 +190,7 @@ function save() {
     const { saved, overview: next } = await desk.save(overview.revision);
     take(next);
     const notes = [saved.note ?? `Saved to ${saved.path}.`];
-    if (saved.left_out.length) notes.push(`Rejected slices are left out: ${saved.left_out.join(", ")}.`);
+    if (saved.left_out.length) notes.push(`Rejected slices are left out: ${saved.left_out.map((index) => index + 1).join(", ")}.`);
     if (proposals.size) notes.push("What is proposed and not kept is not in it.");
     say(notes.join(" "), Boolean(saved.note));
   });

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use burn::tensor::backend::Backend;
 use clap::Args;
 use sam_annotate::{
-    Annotations, Annotator, CheckedOutput, Output, SliceList, Start, Weights,
+    Annotations, Annotator, CheckedOutput, Output, Start, Weights,
     batch::{CaseTrust, Input},
     cards::{self, CardFiles},
 };
@@ -24,7 +24,9 @@ use crate::{
     backend::Job,
     console::Console,
     exit::Failure,
-    options::{AutoOptions, ComputeOptions, LearningOptions, ScanOptions, SessionOptions, StructureOptions},
+    options::{
+        AutoOptions, ComputeOptions, LearningOptions, OutlineOptions, ScanOptions, SessionOptions, StructureOptions,
+    },
     progress::ProgressBars,
     record,
 };
@@ -45,9 +47,9 @@ pub struct Options {
     /// Label map with a few outlined slices; later a corrected mask
     #[arg(long, value_name = "FILE", required_unless_present = "session")]
     annotations: Option<LossyPath>,
-    /// Slices that show no structure, counted from 0, such as 3,60-64
-    #[arg(long, value_name = "SLICES", default_value_t, hide_default_value = true)]
-    empty: SliceList,
+    #[command(flatten)]
+    #[serde(flatten)]
+    outlines: OutlineOptions,
     #[command(flatten)]
     #[serde(flatten)]
     structures: StructureOptions,
@@ -158,7 +160,12 @@ impl AnnotateJob<'_> {
         let labels =
             self.labels.clone().context("--annotations FILE is needed: a label map with a few outlined slices")?;
         let names = self.options.structures.names()?;
-        let annotations = Annotations::new(labels).with_empty(self.options.empty.iter()).with_names(names);
+        let outlines = &self.options.outlines;
+        let annotations = Annotations::new(labels)
+            .with_empty_slices(&outlines.empty())
+            .with_complete(outlines.complete)
+            .with_min_outline(outlines.min_outline)
+            .with_names(names);
         let mut bars = ProgressBars::new(self.console);
         let annotated = annotator.annotate(&annotations, start, &mut |event| bars.event(event))?;
         drop(bars);
@@ -166,7 +173,9 @@ impl AnnotateJob<'_> {
             return Err(Failure::Stopped("nothing was written").into());
         }
         let written = annotated.save(&self.scan, output)?;
-        let report = AnnotateReport::new(&annotated.structures, written, output);
-        Ok(report.with_trust(CaseTrust::of(&annotated.to_check())).with_next(self.options))
+        let plane = annotator.plane(annotated.axis);
+        let report = AnnotateReport::new(&annotated.structures, &plane, written, output);
+        let report = report.understood((*annotated.summary).clone()).with_trust(CaseTrust::of(&annotated.to_check()));
+        Ok(report.with_next(self.options))
     }
 }

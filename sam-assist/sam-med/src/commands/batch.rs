@@ -19,6 +19,7 @@ use sam_annotate::batch::{
     read_cases,
 };
 use sam_files::{LossyPath, OutputPlan};
+use sam_prompt::SliceNumber;
 use serde::Serialize;
 
 use super::annotate;
@@ -173,7 +174,8 @@ struct Trust<'a>(&'a CaseTrust);
 impl fmt::Display for Trust<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let CaseTrust { worst_index, worst, mean, .. } = self.0;
-        write!(f, "expected Dice {mean:.2} on average, {worst:.2} on the worst slice, {}", worst_index + 1)
+        let slice = SliceNumber::of_index(worst_index);
+        write!(f, "expected Dice {mean:.2} on average, {worst:.2} on the worst slice, {slice}")
     }
 }
 

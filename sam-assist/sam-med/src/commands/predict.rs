@@ -18,7 +18,7 @@ use sam_data::{
 };
 use sam_files::LossyPath;
 use sam_prompt::{
-    MASK_STRENGTH, ObjectPrompts, PromptDocument, Prompts, SlicePrompts, mask_logits,
+    MASK_STRENGTH, ObjectPrompts, PromptDocument, Prompts, SliceNumber, SlicePrompts, mask_logits,
     progress::{Progress, Stage},
 };
 use serde::Serialize;
@@ -122,7 +122,8 @@ fn read_prompts(path: &Path, scan: &Scan) -> Result<(SlicePlane, Vec<ObjectPromp
     ensure!(slices.peek().is_some(), "{shown} has no prompt");
     if let Some(slice) = slices.find(|&slice| slice >= plane.count()) {
         bail!(
-            "{shown} has a prompt on slice {slice}, but {} has {} slices, counted from 0",
+            "{shown} has a prompt on slice {}, but {} has {} slices",
+            SliceNumber::of_index(slice).with_index(),
             scan.name(),
             plane.count()
         );
@@ -171,7 +172,9 @@ impl Job for PredictJob<'_> {
         let mut labels = Array3::zeros(self.scan.volume().voxels.dim());
         let count = by_slice.len();
         for (done, (index, asked)) in by_slice.into_iter().enumerate() {
-            let found = self.slice(&annotator, &*slices, index, &asked).with_context(|| format!("slice {index}"))?;
+            let found = self
+                .slice(&annotator, &*slices, index, &asked)
+                .with_context(|| format!("slice {}", SliceNumber::of_index(index)))?;
             self.plane.insert(&mut labels, index, found.view());
             if bars.show("slices", &Progress::new(Stage::Segment, done + 1, count).at_slice(index)).is_break() {
                 return Err(Failure::Stopped("nothing was written").into());

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Result;
 use burn::tensor::backend::Backend;
 use clap::Args;
-use sam_annotate::Weights;
+use sam_annotate::{SliceList, Weights};
 use sam_assist::AssistConfig;
 use sam_auto::MaskPropagationConfig;
 use sam_data::{LabelTable, LabelVolume, PhantomConfig, Scan, SliceAxis, Volume, Window};
@@ -226,7 +226,8 @@ impl fmt::Display for QuickstartReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { folder, structure, outlined, learning_seconds, volume_dice, table, .. } = self;
         writeln!(f, "{table}")?;
-        writeln!(f, "Outlined slices {outlined:?}; learned in {learning_seconds:.0} s.")?;
+        let outlined: SliceList = outlined.iter().copied().collect();
+        writeln!(f, "Outlined slices {outlined}; learned in {learning_seconds:.0} s.")?;
         writeln!(f, "Whole {structure}, without a click on the other slices: Dice {volume_dice:.3}")?;
         writeln!(
             f,

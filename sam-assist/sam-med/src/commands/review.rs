@@ -50,7 +50,7 @@ pub struct Options {
         help_heading = "Review"
     )]
     session: Option<LossyPath>,
-    /// Slices to look at first: a JSON file such as [{"slice": 3, "trust": 0.2}]
+    /// Slices to look at first: a JSON file such as [{"index": 3, "trust": 0.2}]
     #[arg(long, value_name = "FILE", help_heading = "Review")]
     ranking: Option<LossyPath>,
     /// Port of this machine; 0 takes any free one

@@ -2,17 +2,53 @@
 
 use anyhow::Result;
 use clap::Args;
-use sam_annotate::{AnnotateConfig, SliceList};
+use sam_annotate::{AnnotateConfig, EmptySlices, MinOutline, SliceList};
 use sam_auto::{CleanUp, GeneratorConfig, GeneratorKind, GeneratorStrategy, PromptParts, Strategy};
 use sam_files::LossyPath;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::read_config;
 use crate::exit::Failure;
 
+/// What the outlines say beyond their voxels. Slices are counted from 1.
+#[derive(Debug, Clone, Args, Serialize)]
+#[command(next_help_heading = "Scan and mask")]
+pub struct OutlineOptions {
+    /// Slices without any structure: 3,60-64; without label 2: 2:3,60
+    #[arg(long, value_name = "SLICES")]
+    #[serde(serialize_with = "texts")]
+    pub empty: Vec<EmptySlices>,
+    /// A structure that is not outlined on an outlined slice is absent there
+    #[arg(long)]
+    pub complete: bool,
+    /// Smaller outlines don't count: auto, mm2 such as 20, or 2% of the largest
+    #[arg(long, value_name = "SIZE", default_value_t, hide_default_value = true)]
+    #[serde(serialize_with = "text")]
+    pub min_outline: MinOutline,
+}
+
+impl OutlineOptions {
+    /// All slices that are said to be empty.
+    pub fn empty(&self) -> EmptySlices {
+        let mut all = EmptySlices::default();
+        self.empty.iter().for_each(|empty| all.extend(empty));
+        all
+    }
+}
+
+/// Saves a value as it is typed, so that `--config` reads it back: slices are counted from 1.
+fn text<S: Serializer>(value: &impl ToString, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&value.to_string())
+}
+
+/// Saves values as they are typed.
+fn texts<S: Serializer>(values: &[EmptySlices], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(values.iter().map(ToString::to_string))
+}
+
 /// What is learned.
 #[derive(Debug, Clone, Args, Serialize)]
-#[command(next_help_heading = "Learning")]
+#[command(next_help_heading = "Structures, and what is learned of them")]
 pub struct LearningOptions {
     /// Save what is learned as a prompt card, .safetensors
     #[arg(long, value_name = "FILE", conflicts_with = "card")]
@@ -54,14 +90,16 @@ pub struct SessionOptions {
     /// Folder that keeps every outline, decision and round
     #[arg(long, value_name = "DIR", conflicts_with = "card")]
     pub session: Option<LossyPath>,
-    /// Slices of the last mask that are right, such as 12,40-44, from 0
+    /// Slices of the last mask that are right, counted from 1: 12,40-44
     #[arg(long, value_name = "SLICES", default_value_t, hide_default_value = true, requires = "session")]
+    #[serde(serialize_with = "text")]
     pub accept: SliceList,
     /// Slices of the last mask that are wrong
     #[arg(long, value_name = "SLICES", default_value_t, hide_default_value = true, requires = "session")]
+    #[serde(serialize_with = "text")]
     pub reject: SliceList,
     /// Take back the last round or decision, and write the mask as it was
-    #[arg(long, requires = "session", conflicts_with_all = ["annotations", "accept", "reject", "empty", "labels", "save_card", "anew", "warm", "replay"])]
+    #[arg(long, requires = "session", conflicts_with_all = ["annotations", "accept", "reject", "empty", "complete", "min_outline", "labels", "save_card", "anew", "warm", "replay"])]
     pub undo: bool,
     /// Learn again even if nothing has changed
     #[arg(long, requires = "session")]
@@ -70,7 +108,7 @@ pub struct SessionOptions {
     #[arg(long, requires = "session")]
     pub warm: bool,
     /// Repeat all rounds and compare their masks; writes nothing
-    #[arg(long, requires = "session", conflicts_with_all = ["annotations", "accept", "reject", "empty", "labels", "save_card", "anew", "warm"])]
+    #[arg(long, requires = "session", conflicts_with_all = ["annotations", "accept", "reject", "empty", "complete", "min_outline", "labels", "save_card", "anew", "warm"])]
     pub replay: bool,
 }
 

@@ -11,7 +11,7 @@ mod structures;
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 
-pub use annotate::{AutoOptions, LearningOptions, SessionOptions};
+pub use annotate::{AutoOptions, LearningOptions, OutlineOptions, SessionOptions};
 pub use compute::ComputeOptions;
 pub use data::DataOptions;
 pub use model::ModelOptions;

@@ -52,7 +52,7 @@ pub struct ScanOptions {
     /// The scan: .nii, .nii.gz, or a DICOM folder or multi-frame file
     #[arg(long, value_name = "PATH")]
     pub image: LossyPath,
-    /// DICOM series to read, by its UID; repeat it, or `all`, for a volume of several series
+    /// UID of the DICOM series; repeat it, or `all`, for a volume of several
     #[arg(long, value_name = "UID", value_delimiter = ',')]
     pub series: Vec<String>,
     /// Distances in mm of DICOM images without a position: X,Y,Z or one for all

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 /// Names, window, axis and cards of a scan's structures.
 #[derive(Debug, Clone, Args, Serialize)]
-#[command(next_help_heading = "Structures")]
+#[command(next_help_heading = "Structures, and what is learned of them")]
 pub struct StructureOptions {
     /// Names of the label values: JSON such as {"1": "liver"}
     #[arg(long, value_name = "FILE")]

@@ -2,6 +2,7 @@
 
 use sam_data::{Stack, Structure};
 use sam_eval::report::{Gallery, GalleryItem, GallerySlice, overlay_png};
+use sam_prompt::SliceNumber;
 
 use crate::{CaseSelection, CaseStructure, ExperimentError, FoundMask, error::Result};
 
@@ -59,7 +60,7 @@ impl Shown<'_> {
             let mask = found.mask.decode();
             let image = stack.image(found.slice).mapv(f32::from);
             let png = overlay_png(image.view(), Some(truth.view()), Some(mask.view()))?;
-            slices.push(GallerySlice { label: format!("slice {}", found.slice), png });
+            slices.push(GallerySlice { label: format!("slice {}", SliceNumber::of_index(found.slice)), png });
         }
         Ok(GalleryItem { title: format!("{}, {}", self.subject, self.caption), score: self.score, slices })
     }

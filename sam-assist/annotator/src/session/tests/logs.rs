@@ -14,7 +14,7 @@ fn a_log_of_many_lines_is_opened_in_time() -> Result {
     for number in 1..=20_000 {
         let labels = Sha256Id::of(b"labels");
         let event = if number % 2 == 1 {
-            SessionEvent::Drawn { slice: 0, labels }
+            SessionEvent::Drawn { slice: 0, labels, decided: None }
         } else {
             SessionEvent::Undone { event: number - 1 }
         };

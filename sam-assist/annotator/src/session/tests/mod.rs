@@ -154,10 +154,13 @@ fn invalid_decisions_are_refused_and_change_nothing() -> Result {
     let scratch = Scratch::new()?;
     let mut session = scratch.start()?;
     let refused = |outcome: Result<u64, SessionError>| error_chain(&outcome.expect_err("it is refused"));
-    assert!(refused(session.draw(SLICES, labels(1).view())).contains("there is no slice 4"));
+    assert!(
+        refused(session.draw(SLICES, labels(1).view()))
+            .contains("there is no slice 5: scan.nii.gz has 4, counted from 1")
+    );
     assert!(refused(session.draw(0, labels(2).view())).contains("label value 2"));
     assert!(refused(session.draw(0, Array2::zeros((2, 3)).view())).contains("has 3 x 2 pixels"));
-    assert!(refused(session.reject(9)).contains("from 0 to 3"));
+    assert!(refused(session.reject(9)).contains("there is no slice 10"));
     session.draw(0, labels(1).view())?;
     let nothing = Array3::zeros(grid().shape);
     let result = RoundResult {
@@ -170,7 +173,7 @@ fn invalid_decisions_are_refused_and_change_nothing() -> Result {
         ranking: None,
     };
     let image = Volume::new(Array3::zeros(grid().shape), grid().affine);
-    assert!(refused(session.record_round(result, &image)).contains("what the person decided for slice 0"));
+    assert!(refused(session.record_round(result, &image)).contains("what the person decided for slice 1"));
     assert_eq!(session.entries().len(), 1);
     Ok(())
 }
@@ -294,7 +297,7 @@ fn a_ranking_names_slices_of_the_scan() -> Result {
     let mut done = session.state().round.clone().expect("a round");
     done.ranking = Some(session.objects.put(ObjectKind::Ranking, |path| fs::write(path, "[[3, 0.5], [4, 0.5]]"))?);
     let error = error_chain(&session.ranking_of(&done).expect_err("it is refused"));
-    assert!(error.contains("slice 4, but the scan has 4"), "{error}");
+    assert!(error.contains("slice 5 (index 4), but the scan has 4"), "{error}");
     Ok(())
 }
 
@@ -329,7 +332,7 @@ fn a_missing_or_altered_object_is_named_and_does_not_block_the_rest() -> Result 
     let name = |id: Sha256Id, ending: &str| scratch.path.join("objects").join(format!("{id}.{ending}"));
     fs::remove_file(name(session.state().slices[&1].labels, "png"))?;
     let error = error_chain(&session.annotations().expect_err("a slice is missing"));
-    assert!(error.contains("slice 1") && error.contains("is missing"), "{error}");
+    assert!(error.contains("slice 2") && error.contains("is missing"), "{error}");
     session.draw(1, labels(1).view())?;
     session.annotations()?;
 

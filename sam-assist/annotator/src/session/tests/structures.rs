@@ -20,9 +20,10 @@ fn a_structure_is_added_and_renamed_and_both_are_undone() -> Result {
     assert_eq!(session.provenance()["structures"]["7"], "cyst\u{fffd}");
     // A name is no reason to learn again.
     assert!(session.is_up_to_date());
-    let state = session.state().clone();
+    let (state, structures) = (session.state().clone(), session.structures());
     drop(session);
 
+    assert_eq!(Session::structures_of(&scratch.path)?, Some(structures));
     let mut session = scratch.start()?;
     assert_eq!(*session.state(), state);
     assert_eq!(session.annotations()?.name(7), "cyst\u{fffd}");

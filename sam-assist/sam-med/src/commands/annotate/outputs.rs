@@ -1,7 +1,9 @@
 //! What `annotate` reads and writes, checked before the work.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
-use sam_annotate::{Session, Weights, cards::CardFiles, session::Header};
+use sam_annotate::{Session, Weights, cards::CardFiles};
 use sam_data::{LabelVolume, Scan};
 use sam_files::OutputPlan;
 
@@ -29,8 +31,8 @@ impl Options {
         let plan = self.plan(console).inputs("--image", scan.files());
         let Some(card) = &self.learning.save_card else { return Ok(plan) };
         let mut values = labels.map(LabelVolume::values).unwrap_or_default();
-        let header = self.session.session.as_ref().map(Header::read).transpose()?.flatten();
-        values.extend(header.into_iter().flat_map(|header| header.structures.into_keys()));
+        let structures = self.session.session.as_ref().map(Session::structures_of).transpose()?.flatten();
+        values.extend(structures.into_iter().flat_map(BTreeMap::into_keys));
         let plan = CardFiles::plan(plan, card, &values)?;
         // In a session, only one of its structures may be outlined: then its card has no number.
         let is_unsure = self.session.session.is_some() && values.len() > 1;

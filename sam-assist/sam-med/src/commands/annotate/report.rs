@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sam_annotate::{AnnotatedStructure, CheckedOutput, NamedStructure, RoundOutcome, SliceList, batch::CaseTrust};
+use sam_annotate::{
+    AnnotatedStructure, AnnotationSummary, CheckedOutput, NamedStructure, RoundOutcome, SliceList, batch::CaseTrust,
+};
+use sam_data::SlicePlane;
 use sam_files::LossyPath;
 use serde::Serialize;
 
@@ -18,6 +21,8 @@ const NAMED: usize = 5;
 /// The result of `annotate`.
 #[derive(Debug, Default, Serialize)]
 pub(in crate::commands) struct AnnotateReport {
+    /// What was understood of the outlines. As text it was told before anything was learned.
+    understood: Option<AnnotationSummary>,
     /// The files of the mask.
     written: Vec<LossyPath>,
     /// The file with the config and the ranking.
@@ -52,9 +57,15 @@ struct StructureReport {
 /// A slice to review.
 #[derive(Debug, Serialize)]
 struct LookAt {
-    slice: usize,
+    /// The slice, counted from 0.
+    index: usize,
+    /// Where it lies.
+    mm: f64,
     trust: f32,
     reason: String,
+    /// The slice for people: its number and place.
+    #[serde(skip)]
+    shown: String,
 }
 
 /// A session after the run.
@@ -76,6 +87,9 @@ pub(super) struct SessionReport {
     pub(super) drawn: SliceList,
     pub(super) accepted: SliceList,
     pub(super) rejected: SliceList,
+    /// How the scan is sliced.
+    #[serde(skip)]
+    pub(super) plane: Option<SlicePlane>,
 }
 
 /// A structure that was added to a session or renamed.
@@ -106,14 +120,28 @@ impl SessionReport {
     pub(super) fn new(folder: &Path) -> Self {
         Self { folder: folder.into(), ..Self::default() }
     }
+
+    /// Slices for people: their numbers and places.
+    fn shown(&self, slices: &SliceList) -> String {
+        self.plane.as_ref().map_or_else(|| slices.to_string(), |plane| slices.with_millimetres(plane))
+    }
 }
 
 impl AnnotateReport {
-    pub(super) fn new(structures: &[AnnotatedStructure], written: Vec<PathBuf>, output: &CheckedOutput) -> Self {
+    pub(super) fn new(
+        structures: &[AnnotatedStructure],
+        plane: &SlicePlane,
+        written: Vec<PathBuf>,
+        output: &CheckedOutput,
+    ) -> Self {
         let record = (!written.is_empty()).then(|| output.record().into());
         let written = written.into_iter().map(LossyPath::from).collect();
-        let structures = structures.iter().map(StructureReport::new).collect();
-        Self { written, record, structures, session: None, replayed: None, trust: None, next: None }
+        let structures = structures.iter().map(|structure| StructureReport::new(structure, plane)).collect();
+        Self { written, record, structures, ..Self::default() }
+    }
+
+    pub(super) fn understood(self, summary: AnnotationSummary) -> Self {
+        Self { understood: Some(summary), ..self }
     }
 
     pub(super) fn replayed(folder: &Path, rounds: usize) -> Self {
@@ -144,9 +172,11 @@ impl AnnotateReport {
 }
 
 impl StructureReport {
-    fn new(structure: &AnnotatedStructure) -> Self {
+    fn new(structure: &AnnotatedStructure, plane: &SlicePlane) -> Self {
         let look_at = |ranked: &sam_auto::RankedSlice| LookAt {
-            slice: ranked.slice,
+            index: ranked.slice,
+            mm: plane.millimetres(ranked.slice),
+            shown: SliceList::from_iter([ranked.slice]).with_millimetres(plane),
             trust: ranked.trust,
             reason: ranked.reason.clone(),
         };
@@ -174,8 +204,8 @@ impl fmt::Display for AnnotateReport {
             let StructureReport { name, annotated, found, slices, look_first, .. } = structure;
             writeln!(f, "{name}: on {found} of {slices} slices, {annotated} of them annotated")?;
             if !look_first.is_empty() {
-                let named = look_first.iter().map(|LookAt { slice, reason, .. }| format!("{slice} ({reason})"));
-                writeln!(f, "{name}: look first at slices {}", named.collect::<Vec<_>>().join(", "))?;
+                let named = look_first.iter().map(|LookAt { shown, reason, .. }| format!("{shown}: {reason}"));
+                writeln!(f, "{name}: look first at slices {}", named.collect::<Vec<_>>().join("; "))?;
             }
         }
         for path in self.written.iter().chain(&self.record) {
@@ -192,7 +222,7 @@ impl fmt::Display for SessionReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.named.iter().try_for_each(|named| writeln!(f, "{named}"))?;
         for (what, slices) in &self.decided {
-            writeln!(f, "Slices {what}: {slices}")?;
+            writeln!(f, "Slices {what}: {}", self.shown(slices))?;
         }
         match (&self.undone, self.round) {
             (Some(undone), _) => writeln!(f, "Undone: {undone}")?,
@@ -207,11 +237,12 @@ impl fmt::Display for SessionReport {
         }
         for (what, slices) in [("Drawn", &self.drawn), ("Accepted", &self.accepted)] {
             if !slices.is_empty() {
-                writeln!(f, "{what} by you: slices {slices}")?;
+                writeln!(f, "{what} by you: slices {}", self.shown(slices))?;
             }
         }
         if !self.rejected.is_empty() {
-            writeln!(f, "Rejected by you, still to be corrected or accepted: slices {}", self.rejected)?;
+            let rejected = self.shown(&self.rejected);
+            writeln!(f, "Rejected by you, still to be corrected or accepted: slices {rejected}")?;
         }
         if self.round.is_none() {
             writeln!(

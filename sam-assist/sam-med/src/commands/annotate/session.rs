@@ -1,11 +1,12 @@
 //! `annotate --session`: stores the user's decisions, then runs a round that learns from all of them.
 
-use std::path::Path;
+use std::{ops::ControlFlow, path::Path};
 
 use anyhow::{Result, bail};
 use burn::tensor::backend::Backend;
 use sam_annotate::{
-    Annotations, Annotator, CheckedOutput, Corrections, Decisions, RoundOutcome, RoundStart, Session, SliceList,
+    Annotations, Annotator, CheckedOutput, Corrections, Decisions, Event, RoundOutcome, RoundStart, Session,
+    SliceNumber,
     batch::CaseTrust,
     session::{Origin, SessionEvent},
 };
@@ -46,8 +47,10 @@ impl AnnotateJob<'_> {
             Some(round) => CaseTrust::of(&round.annotated.to_check()),
             None => self.known_trust(&session),
         };
-        let report = AnnotateReport::new(structures, written, output).in_session(report, round.as_ref());
-        Ok(report.with_trust(trust).with_next(self.options))
+        let understood = session.summary()?;
+        let report =
+            AnnotateReport::new(structures, session.plane(), written, output).in_session(report, round.as_ref());
+        Ok(report.understood(understood).with_trust(trust).with_next(self.options))
     }
 
     /// The trust in the mask of the last round, which an earlier run found.
@@ -81,13 +84,18 @@ impl AnnotateJob<'_> {
         let corrections = Corrections::none()
             .with_accepted(options.accept.iter())
             .with_rejected(options.reject.iter())
-            .with_empty(self.options.empty.iter())
+            .with_empty_slices(self.options.outlines.empty())
+            .with_complete(self.options.outlines.complete)
+            .with_min_outline(self.options.outlines.min_outline)
             .with_names(self.options.structures.names()?);
         let corrections = match &self.labels {
             Some(labels) => corrections.with_labels(labels.clone()),
             None => corrections,
         };
         let decisions = Decisions::new(session, &corrections)?;
+        for questioned in decisions.questioned() {
+            self.console.warn(format_args!("warning: {questioned}; --min-outline 0 lets them count"));
+        }
         decisions.record(session)?;
         report.decided(&decisions);
         Ok(())
@@ -107,7 +115,11 @@ impl AnnotateJob<'_> {
     /// Replays every round, and compares its mask with the recorded one.
     fn replay<B: Backend>(&self, annotator: &Annotator<B>, session: &Session) -> Result<AnnotateReport> {
         let mut bars = ProgressBars::new(self.console);
-        let replay = annotator.replay(session, &mut |event| bars.event(event))?;
+        let replay = annotator.replay(session, &mut |event| match event {
+            // The same at each round as it was then.
+            Event::Understood { .. } => ControlFlow::Continue(()),
+            event => bars.event(event),
+        })?;
         drop(bars);
         if replay.stopped {
             return Err(Failure::Stopped("the session has not changed").into());
@@ -125,9 +137,10 @@ impl AnnotateJob<'_> {
                 ));
             }
         }
-        let differing = replay.rounds.iter().filter(|round| round.different > 0).map(|round| round.number);
-        let differing: SliceList = differing.collect();
+        let differing = replay.rounds.iter().filter(|round| round.different > 0);
+        let differing: Vec<_> = differing.map(|round| round.number.to_string()).collect();
         if !differing.is_empty() {
+            let differing = differing.join(", ");
             bail!("rounds {differing} could not be repeated: their masks differ from the recorded ones");
         }
         Ok(AnnotateReport::replayed(session.folder(), replay.rounds.len()))
@@ -142,6 +155,7 @@ impl SessionReport {
         self.accepted = state.slices_of(Origin::Accepted).into_iter().collect();
         self.rejected = state.rejected.iter().copied().collect();
         self.round = state.round.as_ref().map(|round| round.number);
+        self.plane = Some(session.plane().clone());
     }
 
     /// Fills in the decisions of this run.
@@ -156,10 +170,11 @@ impl SessionReport {
 
 /// A description of an event for the user.
 fn describe(event: &SessionEvent) -> String {
+    let number = |slice: &usize| SliceNumber::of_index(*slice);
     match event {
-        SessionEvent::Drawn { slice, .. } => format!("slice {slice} was drawn"),
-        SessionEvent::Accepted { slice, .. } => format!("slice {slice} was accepted"),
-        SessionEvent::Rejected { slice } => format!("slice {slice} was rejected"),
+        SessionEvent::Drawn { slice, .. } => format!("slice {} was drawn", number(slice)),
+        SessionEvent::Accepted { slice, .. } => format!("slice {} was accepted", number(slice)),
+        SessionEvent::Rejected { slice } => format!("slice {} was rejected", number(slice)),
         SessionEvent::Round(round) => format!("round {}", round.number),
         SessionEvent::Named { label, name } => format!("the name {name:?} of label value {label}"),
         SessionEvent::Undone { event } => format!("undoing event {event}"),

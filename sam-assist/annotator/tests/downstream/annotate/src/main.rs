@@ -13,8 +13,8 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use sam_annotate::{
-    Annotations, Annotator, Corrections, Decisions, Event, Flex, Output, Precision, RoundStart, Scan, Start, Weights,
-    ignore_events,
+    Annotations, Annotator, Corrections, Decisions, Event, Flex, Output, Precision, RoundStart, Scan, SliceNumber,
+    Start, Weights, ignore_events,
     progress::{Stage, ignore_progress},
     weights,
 };
@@ -72,7 +72,7 @@ fn once(annotator: &Annotator<Flex>, annotations: &Annotations, folder: &Path) -
     let output = Output::new(folder.join("once.nii.gz")).open(annotator.scan(), [] as [&Path; 0])?;
     let annotated = annotator.annotate(annotations, Start::Model, &mut print)?;
     for (slice, trust) in annotated.to_check().into_iter().take(3) {
-        println!("look at slice {slice} first (trust {trust:.2})");
+        println!("look at slice {} first (trust {trust:.2})", SliceNumber::of_index(slice));
     }
     for path in annotated.save(annotator.scan(), &output)? {
         println!("wrote {}", path.display());
