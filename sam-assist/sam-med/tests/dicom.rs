@@ -68,7 +68,8 @@ fn a_sheared_series_is_told_and_resampled() -> Result<()> {
     fs::write(series.join("notes.txt"), "about this series")?;
     let ran = program::run(words(&series, &out))?.done()?;
     assert!(ran.stdout.contains("4 x 6 x 3 voxels of 1.000 x 1.000 x 2.000 mm"), "{}", ran.stdout);
-    for part in ["read the series 1.2.4 (CT \"\", 3 files)", "notes.txt", "sheared by 26.6 degrees", "sam-med resample"] {
+    for part in ["read the series 1.2.4 (CT \"\", 3 files)", "notes.txt", "sheared by 26.6 degrees", "sam-med resample"]
+    {
         assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
     }
     let upright = read_volume(&out)?;

@@ -354,9 +354,8 @@ fn check_corrected(
     let Some(mask) = session.found()? else { return Ok(()) };
     let plane = session.plane();
     let found = |slice: usize| plane.extract(mask.labels.view(), slice);
-    let is_emptied = |(slice, labels): &&IndexedLabels| {
-        is_empty(labels) && !is_empty(&found(*slice)) && !empty.contains(*slice)
-    };
+    let is_emptied =
+        |(slice, labels): &&IndexedLabels| is_empty(labels) && !is_empty(&found(*slice)) && !empty.contains(*slice);
     let emptied: SliceList = drawn.iter().filter(is_emptied).map(|(slice, _)| *slice).collect();
     let is_kept = |slice: usize| {
         let found = found(slice);

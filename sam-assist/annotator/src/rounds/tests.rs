@@ -242,7 +242,7 @@ fn a_structure_that_is_added_later_is_open_on_the_slices_decided_before() -> Res
     let empty = "4:4".parse().expect("empty slices");
     let corrections = Corrections::none().with_labels(labels.clone()).with_accepted([4]).with_empty_slices(empty);
     Decisions::new(&session, &corrections)?.record(&mut session)?;
-    let of_cyst = [vec![0, 1, 2, 4], vec![], vec![]];
+    let of_cyst: [Vec<usize>; 3] = [vec![0, 1, 2, 4], vec![], vec![]];
     assert_eq!(understood(&session)?, [of_cyst.clone(), [vec![0], vec![3], vec![1, 2, 4]]]);
     assert!(Decisions::new(&session, &corrections)?.is_empty(), "all of it is recorded");
 
