@@ -16,7 +16,7 @@ use std::{
 use burn::tensor::backend::Backend;
 use sam_assist::PromptCard;
 use sam_data::{Scan, Segment, SliceAxis, Window};
-use serde_json::Map;
+use serde_json::{Map, json};
 
 pub use self::{
     corrections::{Corrections, DecisionError},
@@ -189,8 +189,8 @@ impl Session {
         let segment = |(&value, name): (&u16, &String)| Segment::new(value, name);
         let structures = self.structures();
         let segments: Vec<_> = structures.iter().filter(shown).map(segment).collect();
-        let understood = serde_json::to_value(self.summary()?).map_err(|error| AnnotateError::Record(error.into()))?;
-        let record = Map::from_iter([("session".to_owned(), self.provenance()), ("understood".to_owned(), understood)]);
+        let (session, understood) = (self.provenance(), json!(self.summary()?));
+        let record = Map::from_iter([("session".to_owned(), session), ("understood".to_owned(), understood)]);
         output.write(scan, &mask, &segments, &self.describe(), record).map(Some)
     }
 }
