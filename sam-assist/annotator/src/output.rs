@@ -137,6 +137,8 @@ impl CheckedOutput {
         let stage_segmentation = |segmentation: &PathBuf| {
             outputs.stage(segmentation, |staged| {
                 let written = scan.write_segmentation(staged, labels, segments, description);
+                // Its notes are those of `Scan::segmentation_notes`, which a caller shows before the work.
+                let written = written.map(drop);
                 written.map_err(|source| AnnotateError::Segmentation { mask: path.clone(), source })
             })
         };

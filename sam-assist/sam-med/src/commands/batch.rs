@@ -174,7 +174,7 @@ struct Trust<'a>(&'a CaseTrust);
 impl fmt::Display for Trust<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let CaseTrust { worst_index, worst, mean, .. } = self.0;
-        let slice = SliceNumber::of_index(worst_index);
+        let slice = SliceNumber::of_index(*worst_index);
         write!(f, "expected Dice {mean:.2} on average, {worst:.2} on the worst slice, {slice}")
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn plan(options: &Options, console: &Console) -> OutputPlan {
 /// Whether a session has all of a mask: then nothing is lost if the mask is replaced.
 pub(in crate::commands) fn has_mask(session: &Session, scan: &Scan, mask: &Path) -> bool {
     let (written, kept) = (scan.read_labels(mask).ok(), session.current().ok().flatten());
-    written.zip(kept).is_some_and(|(written, kept)| written.labels == kept.labels)
+    written.zip(kept).is_some_and(|((written, _), kept)| written.labels == kept.labels)
 }
 
 /// Checks the plan before anything is read. A mask that no record lists is left to [`check_with_session`].
