@@ -73,6 +73,7 @@ impl<B: Backend> Adaptation<B> {
     /// # Panics
     /// If it was learned on a model of another shape, or has no members.
     #[must_use]
+    #[expect(clippy::expect_used, reason = "an adaptation has at least one member by construction")]
     pub fn apply(&self, predictor: &SamPredictor<B>) -> SamPredictor<B> {
         let mut applied = self.members.iter().map(|member| member.apply(predictor));
         let first = applied.next().expect("an adaptation has a member");
@@ -117,6 +118,7 @@ impl<B: Backend> Member<B> {
         (tokens, self.mask_decoder.is_some(), scale) == expected
     }
 
+    #[expect(clippy::expect_used, reason = "documented panic: the tokens belong to another prompt encoder")]
     fn apply(&self, predictor: &SamPredictor<B>) -> SamPredictor<B> {
         let (prompt_encoder, decoder) = (self.prompt_encoder.clone(), self.decoder(&predictor.sam().mask_decoder));
         let adapted = match self.mask_decoder {

@@ -10,6 +10,7 @@ use ndarray::{Array3, ArrayView3};
 ///
 /// # Shapes
 /// - pixels: `[rows, columns, channels]`, with no side of 0; output: `[height, width, channels]`
+#[expect(clippy::expect_used, reason = "the length is the product of the sides")]
 pub(crate) fn resize(pixels: ArrayView3<'_, u8>, (height, width): (usize, usize)) -> Array3<u8> {
     let (rows, columns, channels) = pixels.dim();
     let (down, across) = (Axis::new(rows, height), Axis::new(columns, width));

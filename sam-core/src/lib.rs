@@ -71,6 +71,7 @@
 //! happen. sam-assist and sapnet call it; call it around your own trainings.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::unwrap_used))]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod annotated;

@@ -97,6 +97,7 @@ const fn columns_first((rows, columns): (usize, usize), (height, width): (usize,
 ///
 /// # Shapes
 /// - pixels: `[rows, columns, channels]`, with no side of 0; output: `[height, width, channels]`
+#[expect(clippy::expect_used, reason = "the length is the product of the sides")]
 pub(crate) fn resize(pixels: ArrayView3<'_, u8>, (height, width): (usize, usize), filter: Filter) -> Array3<u8> {
     let (rows, columns, channels) = pixels.dim();
     let levels = pixels.iter().copied().collect::<Vec<_>>();

@@ -111,6 +111,7 @@ impl Case {
 
 impl CaseFiles {
     /// The mask of a single image.
+    #[expect(clippy::expect_used, reason = "readers leave out images without a mask")]
     fn mask(&self) -> &Path {
         self.labels.first().expect("readers leave out what has no mask")
     }

@@ -97,6 +97,7 @@ impl DicomSeries {
 /// position or rotated against each other, a value cannot be read, or pixels cannot be decoded. A file that cannot be read is an error if it
 /// belongs to the series, or if its series is unknown and `series` is `None`: it may be a slice.
 #[expect(clippy::missing_panics_doc, reason = "an observer that ignores progress stops nothing")]
+#[expect(clippy::expect_used, reason = "an observer that ignores progress cannot stop the call")]
 pub fn read_dicom(folder: impl AsRef<Path>, series: Option<&str>) -> Result<(Volume, DicomSeries), DataError> {
     let config = ScanConfig { series: series.map(str::to_owned).into_iter().collect(), ..ScanConfig::default() };
     let read = read_dicom_observed(folder, &config, &mut ignore_progress())?;
@@ -183,6 +184,7 @@ struct Decoded {
 }
 
 /// Decodes the intensities of all frames, reading each file once; `None` if the observer stops the call.
+#[expect(clippy::expect_used, reason = "the length is the product of the sides")]
 fn decode(
     frames: &[Frame],
     (rows, columns): (usize, usize),

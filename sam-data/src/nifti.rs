@@ -119,6 +119,7 @@ pub fn read_volume_noted(path: impl AsRef<Path>, options: &ReadOptions) -> Resul
 }
 
 /// Arranges decoded voxels as an array.
+#[expect(clippy::expect_used, reason = "the reader has checked the number of bytes")]
 fn arrange<T>(values: Vec<T>, layout: &Layout) -> Array3<T> {
     let [i, j, k] = layout.shape;
     Array3::from_shape_vec((i, j, k).f(), values).expect("as many bytes were read as the shape needs")

@@ -140,6 +140,7 @@ impl LabelVolume {
 }
 
 /// Samples `voxels` at each voxel of the grid `onto`. `sample` is only called for places inside the volume.
+#[expect(clippy::expect_used, reason = "the length is the product of the sides")]
 fn resample<T: Copy + Send + Sync>(
     voxels: ArrayView3<'_, T>,
     from: &Grid,

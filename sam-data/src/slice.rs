@@ -307,6 +307,7 @@ pub(crate) fn expected<T>(result: Result<T, DataError>) -> T {
 ///
 /// If elements are not adjacent in memory, each needs its own cache line, and a core waits for each. So the rows of such a slice are copied
 /// in parallel.
+#[expect(clippy::expect_used, reason = "parts of one slice have its columns")]
 fn gathered<T: Clone + Send + Sync>(slice: ArrayView2<'_, T>) -> Array2<T> {
     let lie_together = slice.strides().iter().any(|&stride| stride.unsigned_abs() * size_of::<T>() < CACHE_LINE);
     if lie_together || slice.len() < FEWEST_TO_SHARE {

@@ -58,6 +58,7 @@ impl<B: Backend> Conv3x3<B> {
     /// # Shapes
     /// - maps: `[n, height * width, input]`
     /// - output: `[n, height * width, output]`
+    #[expect(clippy::expect_used, reason = "a kernel has three lines")]
     pub(crate) fn forward(&self, maps: Tensor<B, 3>) -> Tensor<B, 3> {
         let ([n, _, input], [height, width], device) = (maps.dims(), self.size, maps.device());
         let line = width + 1;

@@ -134,7 +134,7 @@ const PROBES: &[Probe] = &[
         call: |bench| bench.open_with_affine(0.0),
         says: &[
             "affine.nii does not say where its voxels lie",
-            "an affine with an inverse",
+            "expected an sform or a qform with an inverse",
             "set spacing and orientation",
         ],
     },
@@ -144,8 +144,8 @@ const PROBES: &[Probe] = &[
         call: |bench| bench.open_with_affine(f32::NAN),
         says: &[
             "affine.nii",
-            "expected an affine of finite numbers",
-            "found [[NaN",
+            "expected an sform or a qform with an inverse",
+            "found an sform with numbers that are not finite, [[NaN",
             "set spacing and orientation anew",
         ],
     },
@@ -348,12 +348,13 @@ impl Bench {
         Ok(())
     }
 
-    /// Opens a NIfTI file in which every value of the affine is this number.
+    /// Opens a NIfTI file whose only affine, the sform, has this number everywhere.
     fn open_with_affine(&self, number: f32) -> Result {
         let path = self.desk.path("affine.nii");
         sam_data::write_volume(&path, &Volume::new(Array3::zeros((4, 4, 6)), UNIT))?;
         let mut bytes = fs::read(&path)?;
-        // Three rows of the sform.
+        // No qform, and three rows of the sform.
+        bytes[252..254].fill(0);
         bytes[280..328].copy_from_slice(&number.to_le_bytes().repeat(12));
         fs::write(&path, bytes)?;
         Scan::open(&path, None)?;
@@ -426,7 +427,7 @@ fn documented_panics_say_what_the_errors_say() -> Result {
     let inserted = catch_unwind(AssertUnwindSafe(|| {
         desk.plane.insert(&mut labels.clone(), 0, Array2::zeros((3, 4)).view());
     }));
-    for (panic, part) in [(extracted, "slice 8 was asked for"), (inserted, "a slice of (3, 4) rows and columns")] {
+    for (panic, part) in [(extracted, "slice 9 was asked for"), (inserted, "a slice of (3, 4) rows and columns")] {
         let panic = panic.expect_err("a panic is documented");
         let text = panic.downcast_ref::<String>().ok_or("a panic with a text")?;
         assert!(text.contains(part), "{text}");

@@ -10,6 +10,7 @@
 //!
 //! The page is hand-written and loads nothing from other servers; its files are in `src/page/`.
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::unwrap_used))]
 
 mod access;
 mod connections;

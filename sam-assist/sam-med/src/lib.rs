@@ -10,6 +10,7 @@
 //!
 //! To embed the annotator in another program, use `sam-annotate`; this crate prints, draws bars and reads command lines.
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::unwrap_used))]
 // Everything is printed by the module `printed`, which makes it safe for a terminal.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -74,7 +74,8 @@ fn a_sheared_series_is_told_and_resampled() -> Result<()> {
     }
     let upright = read_volume(&out)?;
     assert_eq!(upright.grid.shape, [4, 6, 3]);
-    let quiet = program::run(words(&series, &out).into_iter().chain(["--quiet"]))?.done()?;
+    let again = folder.path().join("again.nii.gz");
+    let quiet = program::run(words(&series, &again).into_iter().chain(["--quiet"]))?.done()?;
     assert_eq!(quiet.stderr, "");
     Ok(())
 }
@@ -108,6 +109,7 @@ fn series_are_joined_and_distances_are_checked() -> Result<()> {
     for chosen in [&["--series", "all"][..], &["--series", "1.2.4.0", "--series", "1.2.4.1,1.2.4.2"]] {
         let ran = program::run(words(&series, &out).into_iter().chain(chosen.iter().copied()))?.done()?;
         assert!(ran.stdout.contains("4 x 4 x 3 voxels"), "{}", ran.stdout);
+        fs::remove_file(&out)?;
     }
     let error = program::run(words(&series, &out).into_iter().chain(["--spacing", "1,2"]))?.failed(2)?;
     assert!(error.contains("one or three numbers"), "{error}");

@@ -226,6 +226,7 @@ pub(super) fn is_available() -> bool {
 ///
 /// # Panics
 /// If the sizes do not match, or the processor has no instructions for bf16. Callers check [`is_available`] first.
+#[expect(clippy::expect_used, reason = "callers check `is_available` first")]
 pub(super) fn multiply(output: MatrixMut<'_>, left: &Strips, right: &Panels) {
     let instructions = instructions().expect("callers check `is_available` first");
     multiply_with(instructions, output, left, right);

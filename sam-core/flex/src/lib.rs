@@ -10,6 +10,7 @@
     clippy::inline_always,
     reason = "what runs inside `vectorised` must be inlined to be compiled for its instructions"
 )]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::unwrap_used))]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod add;

@@ -85,6 +85,7 @@ impl<B: Backend> SamPredictor<B> {
     }
 
     /// Decodes parts of equal composition: the mean of the ensemble's outputs.
+    #[expect(clippy::expect_used, reason = "`convert` has just made the data f32")]
     fn decode(&self, parts: &[&Part<'_, B>], output: MaskOutput) -> Result<Vec<MaskPrediction>, CoreError> {
         let first = parts[0].embedding;
         let features = if parts.iter().all(|part| std::ptr::eq(part.embedding, first)) {
@@ -168,6 +169,7 @@ impl<B: Backend> Part<'_, B> {
 }
 
 /// `[n, masks, rows, columns]` to `n` arrays.
+#[expect(clippy::expect_used, reason = "`convert` has just made the data f32, and chunks have the length of one array")]
 fn to_arrays<B: Backend>(masks: Tensor<B, 4>) -> Vec<Array3<f32>> {
     let [_, count, rows, columns] = masks.dims();
     let values = masks.into_data().convert::<f32>();

@@ -20,6 +20,7 @@
 //! and the other training waits for the mutex.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::unwrap_used))]
 
 mod pool;
 mod training;

@@ -195,6 +195,7 @@ impl Cut {
     }
 
     /// The decoded voxels of a slice as an array.
+    #[expect(clippy::expect_used, reason = "the reader has checked the number of bytes")]
     fn view<'a>(&self, values: &'a [f32]) -> ArrayView2<'a, f32> {
         ArrayView2::from_shape(self.sides.f(), values).expect("as many bytes as a slice needs")
     }

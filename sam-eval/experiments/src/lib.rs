@@ -1,6 +1,7 @@
 // The program of the README uses the backend `Flex`.
 #![cfg_attr(any(not(doctest), feature = "flex"), doc = include_str!("../README.md"))]
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::expect_used, clippy::unwrap_used))]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod cases;

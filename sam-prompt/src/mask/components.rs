@@ -19,6 +19,7 @@ const UNLABELLED: u32 = u32::MAX;
 /// - mask: any, for example `[rows, columns]` or `[slices, rows, columns]`
 /// - labels: the same
 #[expect(clippy::missing_panics_doc, reason = "`zeros` lays arrays out in standard order")]
+#[expect(clippy::expect_used, reason = "the array was allocated in standard order")]
 pub fn components<D: Dimension>(mask: ArrayView<'_, bool, D>) -> (Array<u32, D>, usize) {
     // With a border of outside pixels around the array, each neighbour has a constant offset in memory.
     let mut shape = mask.raw_dim();
