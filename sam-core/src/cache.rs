@@ -293,7 +293,7 @@ impl EmbeddingCache {
             let path = entry?.path();
             // Another process may have removed it; then it takes no space.
             let Ok(about) = fs::metadata(&path) else { continue };
-            if path.extension().is_some_and(|ending| ending == ENTRY) {
+            if is_entry(&path) {
                 entries.push((about.modified()?, about.len(), path));
             } else if is_unfinished(&path) && about.modified()?.elapsed().is_ok_and(|age| age > ABANDONED) {
                 // Another process may have removed it already.
@@ -313,6 +313,16 @@ impl EmbeddingCache {
         }
         Ok(())
     }
+}
+
+/// Whether a file is named as an entry is. The folder may hold other files that end alike, such as weights and prompt cards.
+fn is_entry(path: &Path) -> bool {
+    let stem = path
+        .file_stem()
+        .and_then(|stem| stem.to_str())
+        .filter(|_| path.extension().is_some_and(|ending| ending == ENTRY));
+    let key = stem.and_then(|stem| stem.strip_suffix("-f16").or_else(|| stem.strip_suffix("-f32")));
+    key.is_some_and(|key| key.len() == 64 && key.bytes().all(|digit| digit.is_ascii_hexdigit()))
 }
 
 /// Content of a file: features `[1, h, w, channels]`, each pixel's channels contiguous as the decoder reads them.

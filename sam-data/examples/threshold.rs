@@ -12,7 +12,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sam_data::{DataError, ReadOptions, SliceAxis, SlicePlane, VolumeReader, ndarray::Array3, write_labels_on};
+use sam_data::{
+    DataError, ReadOptions, SliceAxis, SlicePlane, VolumeReader, ndarray::Array3, nifti_files, sam_files::OutputPlan,
+    write_labels_on,
+};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -23,7 +26,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::create_dir_all(out)?;
     for scan in scans {
         let mask = Path::new(out).join(stem(Path::new(scan))).with_added_extension("nii.gz");
-        let share = threshold(Path::new(scan), intensity, &mask)?;
+        // Refuses to replace the scan, or a file of others.
+        let outputs = OutputPlan::new().inputs("SCAN", nifti_files(scan)).output("the mask", &mask).open()?;
+        let mut share = 0.0;
+        outputs.write_now(&mask, |staged| {
+            share = threshold(Path::new(scan), intensity, staged)?;
+            Ok::<_, Box<dyn Error>>(())
+        })?;
         println!("{}: {:.1} % of the voxels", mask.display(), 100.0 * share);
     }
     Ok(())

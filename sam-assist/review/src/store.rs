@@ -180,7 +180,8 @@ impl DecisionStore for SessionStore {
     fn keep(&mut self, slice: usize, _: &SliceReview, decided: SliceReview) -> Result<SliceReview, StoreError> {
         let labels = decided.labels.view();
         match decided.state {
-            SliceState::Drawn | SliceState::Empty => self.session.draw(slice, labels)?,
+            SliceState::Drawn => self.session.correct(slice, labels)?,
+            SliceState::Empty => self.session.draw(slice, labels)?,
             SliceState::Accepted => self.session.accept_as(slice, labels)?,
             SliceState::Rejected => {
                 self.session.reject(slice)?;

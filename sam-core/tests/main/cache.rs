@@ -261,6 +261,19 @@ fn the_one_used_longest_ago_goes_first() -> TestResult {
     Ok(())
 }
 
+#[test]
+fn files_of_others_stay_even_if_they_end_like_an_entry() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let card = folder.path().join("liver.safetensors");
+    fs::write(&card, [0; 64])?;
+    let predictor = predictor();
+    let tiny = EmbeddingCache::open(folder.path(), full().with_max_bytes(1))?;
+    tiny.put(&key(0, &predictor), &predictor.embed(image(0).view())?)?;
+    assert_eq!(fs::read(&card)?, [0; 64]);
+    assert_eq!(entries(&folder)?.len(), 2, "the card and the newest entry");
+    Ok(())
+}
+
 /// Environment variable that is set in the process started by [`two_processes_do_not_disturb_each_other`].
 const OTHER_PROCESS: &str = "SAM_CORE_CACHE_FOLDER";
 

@@ -86,6 +86,10 @@ impl OutputLock {
         let output = output.as_ref();
         let failed = |source| LockError::Unsupported { path: output.to_path_buf(), source };
         let path = lock_path(output).map_err(failed)?;
+        // The lock file is emptied and removed at the end, so it must not lead to a file of others.
+        if path.symlink_metadata().is_ok_and(|found| !found.is_file()) {
+            return Err(failed(io::Error::other(format!("{} is not a plain file; remove it", path.display()))));
+        }
         for _ in 0..MAX_TRIES {
             let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
             let Some(lock) = FileLock::try_new(file.map_err(failed)?).map_err(failed)? else {
@@ -184,6 +188,19 @@ mod tests {
         assert!(OutputLock::acquire(&real).is_err(), "the link leads to a file that is not there yet");
         std::fs::write(&real, "mask")?;
         assert!(OutputLock::acquire(&real).is_err());
+        Ok(())
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_in_place_of_the_lock_file_is_refused() -> Result<(), Box<dyn Error>> {
+        let folder = tempfile::tempdir()?;
+        let diary = folder.path().join("diary.txt");
+        std::fs::write(&diary, "written by a person")?;
+        std::os::unix::fs::symlink(&diary, folder.path().join(".mask.nii.lock"))?;
+        let refused = OutputLock::acquire(folder.path().join("mask.nii")).expect_err("it is a link");
+        assert!(refused.source().is_some_and(|cause| cause.to_string().contains("not a plain file")), "{refused:?}");
+        assert_eq!(std::fs::read_to_string(&diary)?, "written by a person");
         Ok(())
     }
 

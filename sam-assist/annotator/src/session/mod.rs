@@ -274,7 +274,8 @@ impl Session {
         self.check_labels(slice, labels)?;
         let stored = self.objects.put_slice(labels).map_err(BoxError::from);
         let shown = labels.iter().copied().filter(|&label| label != 0);
-        let decided = self.recorded(&self.known_to_round().into_iter().chain(shown).collect());
+        let before = self.state.slices.get(&slice).map(|person| self.decided(person)).unwrap_or_default();
+        let decided = self.recorded(&self.known_to_round().into_iter().chain(shown).chain(before).collect());
         let kept = stored.and_then(|labels| self.push(SessionEvent::Accepted { slice, labels, decided }));
         kept.map_err(|source| self.not_saved(format!("slice {}, as accepted,", SliceNumber::of_index(slice)), source))
     }

@@ -12,6 +12,20 @@ use super::{BoxError, PersonSlice, Session, SessionError, SessionEvent};
 use crate::EmptySlices;
 
 impl Session {
+    /// Records a slice of the current round's mask as the person corrected it. It decides on the structures that the round looked for, those
+    /// with a label, and those that were decided before. Returns the event's number.
+    ///
+    /// # Shapes
+    /// - labels: `[rows, columns]` of [`Session::plane`]
+    ///
+    /// # Errors
+    /// As [`Session::draw`].
+    pub fn correct(&mut self, slice: usize, labels: ArrayView2<'_, u16>) -> Result<u64, SessionError> {
+        let before = self.state.slices.get(&slice).map(|person| self.decided(person)).unwrap_or_default();
+        let decided = self.known_to_round().into_iter().chain(before).collect();
+        self.draw_some(slice, labels, &decided)
+    }
+
     /// Records a slice as the person outlined it, for some structures only. A structure of `decided` without a label is absent; the others are
     /// looked for on this slice. Structures with a label count as decided. Returns the event's number.
     ///
@@ -70,9 +84,12 @@ impl Session {
         self.structures().into_keys().collect()
     }
 
-    /// The structures that the session had when its current round ran, by label value; before the first round, those that it has now. The
-    /// round's mask says nothing about structures that were added later.
+    /// The structures that the current round looked for, by label value; before the first round, those that the session has now. The round's
+    /// mask says nothing about structures that had no outline yet, or were added later.
     pub(crate) fn known_to_round(&self) -> BTreeSet<u16> {
+        if let Some(round) = self.state.round.as_ref().filter(|round| !round.cards.is_empty()) {
+            return round.cards.keys().copied().collect();
+        }
         let current = self.state.round.as_ref().map(|round| round.number);
         let before = self.rounds().find(|(_, round)| Some(round.number) == current);
         let structures = before.map_or_else(|| self.structures(), |(before, _)| self.structures_in(&before));

@@ -227,7 +227,7 @@ function show(index) {
   clearTimeout(looking);
   looking = setTimeout(() => {
     desk.look(slice).catch((error) => say(error.message, true));
-    history.replaceState(null, "", `#${slice}`);
+    history.replaceState(null, "", `#${slice + 1}`);
     for (let distance = 1; distance <= AHEAD; distance++) {
       for (const near of [slice + distance, slice - distance]) {
         if (near >= 0 && near < overview.slices.length) { images.get(near); overlays.get(near); }
@@ -348,7 +348,7 @@ $("slider").addEventListener("input", () => show(Number($("slider").value)));
 $("opacity").addEventListener("input", render);
 // Afterwards the arrow keys move through slices again.
 for (const id of ["slider", "opacity"]) $(id).addEventListener("pointerup", () => $(id).blur());
-addEventListener("hashchange", () => show(Number(location.hash.slice(1)) || 0));
+addEventListener("hashchange", () => show((Number(location.hash.slice(1)) || 1) - 1));
 addEventListener("beforeunload", (event) => proposals.size && event.preventDefault());
 
 try {
@@ -357,7 +357,7 @@ try {
   stage = new Stage(canvas, overview);
   build(overview, { choose, show });
   new ResizeObserver(() => { stage.fit(); render(); }).observe(canvas);
-  const first = location.hash ? Number(location.hash.slice(1)) : overview.ranking[0]?.slice;
+  const first = location.hash ? Number(location.hash.slice(1)) - 1 : overview.ranking[0]?.slice;
   show(Number.isInteger(first) ? first : 0);
 } catch (error) {
   say(error.message, true);
