@@ -226,6 +226,7 @@ def check_label_maps(program, folder):
     """Label maps of other tools come back voxel by voxel, on the scan's own grid."""
     count, out = 0, folder / "fitted.nii.gz"
     for scan, labels, path, word in label_maps(folder):
+        out.unlink(missing_ok=True)
         said = subprocess.run([program, scan, path, out], check=True, capture_output=True, text=True).stdout
         fitted = nibabel.load(out)
         assert numpy.array_equal(numpy.asarray(fitted.dataobj), labels), f"{path.name} for {scan.name}: labels moved"
