@@ -2,15 +2,14 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs::{self, File},
-    io::{self, Read},
+    io,
     path::Path,
 };
 
 use burn::tensor::{DType, TensorData};
 use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
 use sam_core::NotWeights;
-use sam_files::{Sha256Hasher, Sha256Id, WriteError, sanitize, seal_with, unseal, write_atomic};
+use sam_files::{Sha256Hasher, Sha256Id, WriteError, read_bounded, sanitize, seal_with, unseal, write_atomic};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{AssistError, ContentError};
@@ -119,19 +118,9 @@ impl Format {
 
     /// Reads a file, up to the size limit.
     fn read(&self, path: &Path) -> Result<Vec<u8>, AssistError> {
-        let unreadable = |source| self.unreadable(path, source);
-        // Checked before opening, because opening a pipe waits for its writer.
-        if !fs::metadata(path).map_err(unreadable)?.is_file() {
-            return Err(unreadable(io::Error::other("not a regular file")));
-        }
-        let mut bytes = Vec::new();
-        let file = File::open(path).map_err(unreadable)?;
-        file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        if bytes.len() as u64 > MAX_BYTES {
-            let too_large = ContentError::TooLarge { most: MAX_BYTES >> 20, kind: self.name };
-            return Err(self.refuse(too_large.into(), path));
-        }
-        Ok(bytes)
+        let bytes = read_bounded(path, MAX_BYTES).map_err(|source| self.unreadable(path, source))?;
+        let too_large = || ContentError::TooLarge { most: MAX_BYTES >> 20, kind: self.name };
+        bytes.ok_or_else(|| self.refuse(too_large().into(), path))
     }
 
     fn to_bytes<T: Serialize + Clone>(&self, content: &Content<T>) -> io::Result<Vec<u8>> {

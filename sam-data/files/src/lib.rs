@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::unwrap_used))]
 
 mod atomic;
+mod bounded;
 mod error;
 mod hash;
 mod identity;
@@ -16,6 +17,7 @@ mod seal;
 mod text;
 
 pub use atomic::{UNFINISHED, check_folder, check_writable, is_unfinished, sync_folder, write_atomic};
+pub use bounded::read_bounded;
 pub use error::{OpenLinesError, ReadError, WriteError};
 pub use hash::{ParseSha256Error, Sha256Hasher, Sha256Id, hexadecimal, sha256_hex, sha256_of_file};
 pub use identity::FileId;

@@ -1,12 +1,11 @@
 //! Reading of texts that people and other programs have written: JSON, CSV.
 
 use std::{
-    fs::File,
-    io::{self, ErrorKind, Read},
+    io::{self, ErrorKind},
     path::Path,
 };
 
-use crate::ReadError;
+use crate::{ReadError, bounded::read_at_most};
 
 /// Largest size of a text file in bytes. A table of names or a list of prompts is far smaller.
 pub const MAX_TEXT: u64 = 64 << 20;
@@ -32,13 +31,8 @@ pub fn without_mark(text: &[u8]) -> &[u8] {
 
 fn read(path: &Path, most: u64) -> io::Result<String> {
     let refuse = |reason: String| io::Error::new(ErrorKind::InvalidData, reason);
-    let mut bytes = Vec::new();
-    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most {
-        return Err(refuse(format!(
-            "it has more than {most} bytes, too many for a text; check that it is the right file"
-        )));
-    }
+    let too_long = || format!("it has more than {most} bytes, too many for a text; check that it is the right file");
+    let mut bytes = read_at_most(path, most)?.ok_or_else(|| refuse(too_long()))?;
     if UTF16_MARKS.iter().any(|mark| bytes.starts_with(mark)) {
         return Err(refuse("it is text in UTF-16; save it as UTF-8".to_owned()));
     }

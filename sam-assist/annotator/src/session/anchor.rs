@@ -5,10 +5,10 @@
 
 use std::{io::ErrorKind, path::Path};
 
-use sam_files::Sha256Id;
+use sam_files::{Sha256Id, read_bounded};
 use serde::Deserialize;
 
-use super::{Session, SessionError, folder::read_bounded, state};
+use super::{Session, SessionError, state};
 
 /// Maximum size of a record. One with the ranking of ten thousand slices takes about 2 MiB.
 const MAX_BYTES: u64 = 64 << 20;

@@ -1,8 +1,8 @@
-//! Access to a session's folder: links are refused, and what is read is bounded.
+//! Access to a session's folder: it is locked, and links are refused.
 
 use std::{
-    fs::{self, File},
-    io::{self, ErrorKind, Read},
+    fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -51,15 +51,4 @@ fn is_link(path: &Path) -> Result<bool, SessionError> {
         Err(source) if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
         Err(source) => Err(SessionError::Read { path: path.to_path_buf(), source }),
     }
-}
-
-/// Reads a file of at most `most` bytes; `None` if it has more.
-pub(super) fn read_bounded(path: &Path, most: u64) -> io::Result<Option<Vec<u8>>> {
-    // Checked before opening, because opening a pipe waits for its writer.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
-    Ok((bytes.len() as u64 <= most).then_some(bytes))
 }

@@ -4,14 +4,11 @@ use std::{collections::BTreeMap, path::Path};
 
 use sam_core::Precision;
 use sam_data::{ResolvedWindow, ScanIdentity, SliceAxis};
-use sam_files::{Sha256Id, sanitize};
+use sam_files::{Sha256Id, read_bounded, sanitize};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{
-    error::{BoxError, SessionError, Setting, from_json},
-    folder::read_bounded,
-};
+use super::error::{BoxError, SessionError, Setting, from_json};
 use crate::AnnotateConfig;
 
 /// Version of the session format that is written. `FORMAT.md` says when it is raised. Sessions of earlier versions are read and continued.

@@ -7,11 +7,11 @@ use std::{
 };
 
 use image::{ColorType, ImageDecoder, ImageError, codecs::png::PngDecoder};
-use sam_files::{ReadError, Sha256Id, UNFINISHED, sync_folder};
+use sam_files::{ReadError, Sha256Id, UNFINISHED, read_bounded, sync_folder};
 use sam_prompt::ndarray::{Array2, ArrayView2};
 use thiserror::Error;
 
-use super::{error::BoxError, folder::read_bounded};
+use super::error::BoxError;
 
 const MIB: u64 = 1 << 20;
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::OutputError;
-use crate::{ReadError, Sha256Id, identity::folder_of, write_atomic};
+use crate::{ReadError, Sha256Id, identity::folder_of, read_bounded, write_atomic};
 
 /// The field with the outputs.
 const OUTPUTS: &str = "outputs";
@@ -92,20 +92,16 @@ fn candidates(path: &Path, records: &[PathBuf]) -> Vec<PathBuf> {
 
 /// The entries of a record for outputs of this name, and whether they are the only copy. A file that is not a record has none.
 fn listed_in(record: &Path, name: &str) -> Vec<(Listed, bool)> {
-    let is_small = fs::metadata(record).is_ok_and(|found| found.is_file() && found.len() <= MAX_BYTES);
-    let head = is_small.then(|| fs::read(record).ok()).flatten();
-    let Some(head) = head.and_then(|text| serde_json::from_slice::<Head>(&text).ok()) else { return Vec::new() };
+    let text = read_bounded(record, MAX_BYTES).ok().flatten();
+    let Some(head) = text.and_then(|text| serde_json::from_slice::<Head>(&text).ok()) else { return Vec::new() };
     let named = head.outputs.into_iter().filter(|(listed, _)| listed.rsplit('/').next() == Some(name));
     named.map(|(_, listed)| (listed, head.only_copy)).collect()
 }
 
 /// Who wrote a record, by its own checksum; `None` if it has none.
 fn author_of_record(path: &Path) -> Result<Option<Author>, ReadError> {
-    let read = |source| ReadError { path: path.to_path_buf(), source };
-    if fs::metadata(path).map_err(read)?.len() > MAX_BYTES {
-        return Ok(None);
-    }
-    let bytes = fs::read(path).map_err(read)?;
+    let unreadable = |source| ReadError { path: path.to_path_buf(), source };
+    let Some(bytes) = read_bounded(path, MAX_BYTES).map_err(unreadable)? else { return Ok(None) };
     let Ok(text) = std::str::from_utf8(&bytes) else { return Ok(None) };
     let Some((before, checksum, after)) = split(text) else { return Ok(None) };
     let is_whole = zeroed(before, after) == checksum;
