@@ -1,6 +1,6 @@
 //! Outlines that a person drew on a scan.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use sam_data::LabelVolume;
 
@@ -16,10 +16,8 @@ use crate::{EmptySlices, MinOutline};
 pub struct Annotations {
     /// Labels on the scan's grid: 0 where nothing is outlined.
     pub labels: LabelVolume,
-    /// Slices that show none of the structures according to the person, counted from 0.
-    pub empty: Vec<usize>,
-    /// Slices that do not show one structure, by its label value, counted from 0.
-    pub empty_of: BTreeMap<u16, BTreeSet<usize>>,
+    /// Slices that show none of the structures according to the person, or not one of them.
+    pub empty: EmptySlices,
     /// Whether every structure is outlined on each slice that has an outline, so that a structure without one is absent there.
     pub complete: bool,
     /// Smaller outlines do not count.
@@ -31,28 +29,28 @@ pub struct Annotations {
 impl Annotations {
     /// Annotations of structures without names.
     pub fn new(labels: LabelVolume) -> Self {
-        let (empty, empty_of, names) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-        Self { labels, empty, empty_of, complete: false, min_outline: MinOutline::default(), names }
+        let (empty, names) = (EmptySlices::default(), BTreeMap::new());
+        Self { labels, empty, complete: false, min_outline: MinOutline::default(), names }
     }
 
     /// Sets the slices that show none of the structures, counted from 0. Two of them help generators to find where a structure ends.
     #[must_use]
-    pub fn with_empty(self, empty: impl IntoIterator<Item = usize>) -> Self {
-        Self { empty: empty.into_iter().collect(), ..self }
+    pub fn with_empty(mut self, slices: impl IntoIterator<Item = usize>) -> Self {
+        self.empty.all = slices.into_iter().collect();
+        self
     }
 
     /// Sets the slices that do not show the structure of a label value, counted from 0.
     #[must_use]
-    pub fn with_empty_of(mut self, value: u16, empty: impl IntoIterator<Item = usize>) -> Self {
-        self.empty_of.insert(value, empty.into_iter().collect());
+    pub fn with_empty_of(mut self, value: u16, slices: impl IntoIterator<Item = usize>) -> Self {
+        self.empty.of.insert(value, slices.into_iter().collect());
         self
     }
 
-    /// Sets the slices that show none of the structures or not one of them.
+    /// Sets the slices that show none of the structures, or not one of them.
     #[must_use]
-    pub fn with_empty_slices(self, empty: &EmptySlices) -> Self {
-        let of = empty.of.iter().map(|(&value, slices)| (value, slices.iter().collect()));
-        Self { empty: empty.all.iter().collect(), empty_of: of.collect(), ..self }
+    pub fn with_empty_slices(self, empty: EmptySlices) -> Self {
+        Self { empty, ..self }
     }
 
     /// Sets whether every structure is outlined on each slice that has an outline.
@@ -75,7 +73,7 @@ impl Annotations {
 
     /// The name of a label value, or `label 1` and so on if it has none.
     pub fn name(&self, value: u16) -> String {
-        self.names.get(&value).cloned().unwrap_or_else(|| format!("label {value}"))
+        structure_name(&self.names, value)
     }
 
     /// Every structure that is outlined or named.
@@ -83,4 +81,15 @@ impl Annotations {
         let values = self.labels.values().into_iter().chain(self.names.keys().copied());
         values.map(|value| (value, self.name(value))).collect()
     }
+}
+
+/// The name of a label value, or `label 1` and so on if it has none.
+pub fn structure_name(names: &BTreeMap<u16, String>, value: u16) -> String {
+    names.get(&value).cloned().unwrap_or_else(|| format!("label {value}"))
+}
+
+/// The structures as messages list them: `1 (liver), 2 (spleen)`.
+pub(crate) fn list_structures(structures: &BTreeMap<u16, String>) -> String {
+    let named = structures.iter().map(|(value, name)| format!("{value} ({name})"));
+    named.collect::<Vec<_>>().join(", ")
 }

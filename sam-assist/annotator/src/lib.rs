@@ -22,7 +22,7 @@ mod testing;
 pub mod weights;
 
 pub use annotated::{Annotated, AnnotatedStructure};
-pub use annotations::Annotations;
+pub use annotations::{Annotations, structure_name};
 pub use annotator::{Annotator, AnnotatorBuilder, Start};
 pub use config::AnnotateConfig;
 pub use error::AnnotateError;

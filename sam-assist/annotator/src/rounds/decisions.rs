@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     EmptySlices, Outline, SliceList,
+    annotations::{list_structures, structure_name},
     session::{Session, SessionError},
     summary::{self, Outlines},
 };
@@ -134,11 +135,7 @@ impl Decisions {
         let (all, mut structures) = (self.values(session), session.structures());
         structures.extend(self.named.iter().map(|named| (named.label, named.name.clone())));
         if let Some(&value) = empty.of.keys().find(|value| !all.contains(*value)) {
-            let structures = structures.iter().map(|(value, name)| format!("{value} ({name})"));
-            return Err(DecisionError::NoSuchStructure {
-                value,
-                structures: structures.collect::<Vec<_>>().join(", "),
-            });
+            return Err(DecisionError::NoSuchStructure { value, structures: list_structures(&structures) });
         }
         for slice in empty.all.iter() {
             let nothing = Array2::zeros(session.plane().size());
@@ -305,7 +302,7 @@ fn without_small<'a>(
             }
         });
         plane.insert(&mut labels.labels, index, slice.view());
-        let structure = names.get(&value).cloned().unwrap_or_else(|| format!("label {value}"));
+        let structure = structure_name(&names, value);
         let largest = counted.of_value(value).iter().map(|outline| outline.voxels).max().unwrap_or(0);
         questioned.push(Questioned { value, structure, outline, largest });
     }

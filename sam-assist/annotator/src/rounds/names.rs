@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sam_files::sanitize;
 
 use super::{DecisionError, decisions::IndexedLabels};
+use crate::structure_name;
 
 /// A structure that is added to a session or renamed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub(super) fn named(
 ) -> Result<Vec<NamedStructure>, DecisionError> {
     let values: BTreeSet<u16> = drawn.iter().flat_map(|(_, labels)| labels.iter().copied()).collect();
     let unnamed = values.into_iter().filter(|label| *label != 0 && !known.contains_key(label));
-    let mut names: BTreeMap<u16, String> = unnamed.map(|label| (label, format!("label {label}"))).collect();
+    let mut names: BTreeMap<u16, String> = unnamed.map(|label| (label, structure_name(known, label))).collect();
     names.extend(given.iter().map(|(&label, name)| (label, sanitize(name))));
     names.retain(|label, name| known.get(label) != Some(name));
     let mut all = known.clone();

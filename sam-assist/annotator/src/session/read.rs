@@ -62,7 +62,7 @@ impl Session {
             self.add_empty(&mut empty, &values, slice, person, drawn.view());
             self.plane().insert(&mut labels, slice, drawn.view());
         }
-        let annotations = Annotations::new(LabelVolume::new(labels, affine)).with_empty_slices(&empty);
+        let annotations = Annotations::new(LabelVolume::new(labels, affine)).with_empty_slices(empty);
         // What the person drew by mistake was left out before it was recorded.
         let annotations = annotations.with_min_outline(MinOutline::NONE);
         Ok(annotations.with_names(structures))

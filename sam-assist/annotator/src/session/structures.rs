@@ -10,6 +10,7 @@ use super::{
     Header, Session, SessionError, SessionEvent, SessionState,
     folder::{open_log, refuse_links},
 };
+use crate::annotations::list_structures;
 
 impl Session {
     /// Names of the structures, by label value: those of the header, with the names that were given since.
@@ -61,10 +62,7 @@ impl Session {
         }
         let structures = self.structures();
         match labels.iter().find(|&&label| label != 0 && !structures.contains_key(&label)) {
-            Some(&label) => {
-                let named: Vec<_> = structures.iter().map(|(value, name)| format!("{value} ({name})")).collect();
-                Err(SessionError::UnknownLabel { slice, label, structures: named.join(", ") })
-            }
+            Some(&label) => Err(SessionError::UnknownLabel { slice, label, structures: list_structures(&structures) }),
             None => Ok(()),
         }
     }

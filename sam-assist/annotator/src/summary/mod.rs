@@ -20,7 +20,7 @@ pub(crate) use self::{
     outlines::{Outlines, remove},
     text::{questioned, runs},
 };
-use crate::{AnnotateError, Annotations};
+use crate::{AnnotateError, Annotations, annotations::list_structures};
 
 /// What the program understood of the annotations: the axis, and for each structure where it is outlined, and where it is absent.
 ///
@@ -168,9 +168,9 @@ impl Annotations {
         plane: &SlicePlane,
     ) -> StructureSummary {
         let (mut absent, mut open) = (Vec::new(), Vec::new());
-        let empty_of = self.empty_of.get(&value);
+        let empty_of = self.empty.of.get(&value);
         let is_said_empty =
-            |index: usize| self.empty.contains(&index) || empty_of.is_some_and(|slices| slices.contains(&index));
+            |index: usize| self.empty.all.contains(index) || empty_of.is_some_and(|slices| slices.contains(index));
         let is_drawn = |index: usize| outlined.iter().chain(&too_small).any(|outline| outline.place.index == index);
         for index in (0..plane.count()).filter(|&index| !is_drawn(index)) {
             let here = SlicePlace::new(index, plane);
@@ -192,20 +192,19 @@ impl Annotations {
         let check = |slice: usize| {
             if slice < count { Ok(()) } else { Err(AnnotateError::NoSuchSlice { slice, count }) }
         };
-        for &slice in &self.empty {
+        for slice in self.empty.all.iter() {
             check(slice)?;
             if all.is_outlined(slice) {
                 return Err(AnnotateError::OutlinedAndEmpty { slice });
             }
         }
-        for (&value, slices) in &self.empty_of {
+        for (&value, slices) in &self.empty.of {
             let outlined = all.of_value(value);
             if outlined.is_empty() && !self.names.contains_key(&value) {
-                let structures = self.structures().into_iter().map(|(value, name)| format!("{value} ({name})"));
-                let structures = structures.collect::<Vec<_>>().join(", ");
+                let structures = list_structures(&self.structures());
                 return Err(AnnotateError::NoSuchStructure { value, structures });
             }
-            for &slice in slices {
+            for slice in slices.iter() {
                 check(slice)?;
                 if outlined.iter().any(|outline| outline.place.index == slice) {
                     return Err(AnnotateError::OutlinedAndAbsent { slice, structure: self.name(value) });

@@ -3,6 +3,7 @@ use sam_data::{Grid, LabelVolume, SliceAxis};
 use sam_prompt::ndarray::Array3;
 
 use super::*;
+use crate::SliceList;
 
 /// Ten axial slices of 12 x 10 voxels of 2 x 1 mm, 2.5 mm apart; the first lies at -10 mm.
 const AFFINE: [[f64; 4]; 4] =
@@ -178,7 +179,9 @@ proptest! {
         for ([i, j], k, value) in strays {
             annotations.labels.labels[[i, j, k]] = value;
         }
-        annotations.empty_of = empty;
+        for (value, slices) in empty {
+            annotations = annotations.with_empty_of(value, slices);
+        }
         let Ok(understood) = annotations.understood(&plane(), AxisReason::Given) else { return Ok(()) };
         for structure in &understood.summary.structures {
             let mut seen = BTreeSet::new();
@@ -188,8 +191,8 @@ proptest! {
                 prop_assert!(seen.insert(place.index), "slice {} twice: {structure:?}", place.index);
             }
             // What is said to be empty is absent, and what is learned from is in the labels that count.
-            for slice in annotations.empty_of.get(&structure.value).into_iter().flatten() {
-                prop_assert!(structure.absent.iter().any(|absent| absent.place.index == *slice));
+            for slice in annotations.empty.of.get(&structure.value).into_iter().flat_map(SliceList::iter) {
+                prop_assert!(structure.absent.iter().any(|absent| absent.place.index == slice));
             }
             for slice in 0..10 {
                 let drawn = plane().extract(understood.labels.view(), slice).iter().any(|&label| label == structure.value);

@@ -162,7 +162,7 @@ impl AnnotateJob<'_> {
         let names = self.options.structures.names()?;
         let outlines = &self.options.outlines;
         let annotations = Annotations::new(labels)
-            .with_empty_slices(&outlines.empty())
+            .with_empty_slices(outlines.empty())
             .with_complete(outlines.complete)
             .with_min_outline(outlines.min_outline)
             .with_names(names);

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::backend::Backend;
-use sam_annotate::{Annotator, Output, Session, Weights, cards};
+use sam_annotate::{Annotator, Output, Session, Weights, cards, structure_name};
 use sam_assist::PromptCard;
 use sam_data::{LabelVolume, Scan, Segment, SliceAxis, SlicePlane, Window};
 use sam_review::{
@@ -127,8 +127,7 @@ fn structures(options: &Options, path: &Path, mask: &LabelVolume) -> Result<Vec<
         "{} shows no structure: name the structures to draw with --labels FILE",
         path.display()
     );
-    let name = |value| names.get(&value).cloned().unwrap_or_else(|| format!("label {value}"));
-    Ok(values.into_iter().map(|value| Segment::new(value, name(value))).collect())
+    Ok(values.into_iter().map(|value| Segment::new(value, structure_name(&names, value))).collect())
 }
 
 /// A desk, to be opened on a backend.
