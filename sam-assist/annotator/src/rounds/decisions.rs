@@ -115,9 +115,8 @@ impl Decisions {
             BTreeSet::new()
         };
         for (slice, labels) in drawn {
-            let before = session.state().slices.get(&slice).map(|person| session.decided(person)).unwrap_or_default();
-            let outlined = labels.iter().copied().filter(|&label| label != 0);
-            let mut decided: BTreeSet<u16> = outlined.chain(before).chain(all.iter().copied()).collect();
+            let mut decided = session.decided_on(slice);
+            decided.extend(labels.iter().filter(|&&label| label != 0).chain(&all));
             for questioned in self.questioned.iter().filter(|questioned| questioned.outline.place.index == slice) {
                 decided.remove(&questioned.value);
             }
@@ -186,13 +185,11 @@ impl Decisions {
         if let Some(drawn) = self.drawn.iter().find(|drawn| drawn.slice == slice) {
             return Ok(drawn.clone());
         }
-        match session.state().slices.get(&slice) {
-            Some(person) => {
-                let (labels, decided) = (session.labels_of(slice, person)?, session.decided(person));
-                Ok(DrawnSlice { slice, labels, decided })
-            }
-            None => Ok(DrawnSlice { slice, labels: Array2::zeros(session.plane().size()), decided: BTreeSet::new() }),
-        }
+        let labels = match session.state().slices.get(&slice) {
+            Some(person) => session.labels_of(slice, person)?,
+            None => Array2::zeros(session.plane().size()),
+        };
+        Ok(DrawnSlice { slice, labels, decided: session.decided_on(slice) })
     }
 
     fn replace(&mut self, drawn: DrawnSlice) {

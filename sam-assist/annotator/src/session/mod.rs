@@ -265,19 +265,13 @@ impl Session {
         self.accept_as(slice, labels.view())
     }
 
-    /// Like [`Session::accept`], with the labels of the current round's mask on the slice. They decide on the structures that the session
-    /// had when the round ran. Returns the event's number.
+    /// Like [`Session::accept`], with the labels of the current round's mask on the slice. They decide on the structures that the round looked
+    /// for, those with a label, and those that were decided before. Returns the event's number.
     ///
     /// # Errors
     /// As [`Session::draw`].
     pub fn accept_as(&mut self, slice: usize, labels: ArrayView2<'_, u16>) -> Result<u64, SessionError> {
-        self.check_labels(slice, labels)?;
-        let stored = self.objects.put_slice(labels).map_err(BoxError::from);
-        let shown = labels.iter().copied().filter(|&label| label != 0);
-        let before = self.state.slices.get(&slice).map(|person| self.decided(person)).unwrap_or_default();
-        let decided = self.recorded(&self.known_to_round().into_iter().chain(shown).chain(before).collect());
-        let kept = stored.and_then(|labels| self.push(SessionEvent::Accepted { slice, labels, decided }));
-        kept.map_err(|source| self.not_saved(format!("slice {}, as accepted,", SliceNumber::of_index(slice)), source))
+        self.keep(Origin::Accepted, slice, labels, self.decided_with_round(slice))
     }
 
     /// Records that a slice is wrong. If it was the person's slice, it no longer is. Returns the event's number.

@@ -8,7 +8,7 @@ use sam_prompt::{
     ndarray::{Array2, ArrayView2, Zip},
 };
 
-use super::{BoxError, PersonSlice, Session, SessionError, SessionEvent};
+use super::{BoxError, Origin, PersonSlice, Session, SessionError, SessionEvent};
 use crate::EmptySlices;
 
 impl Session {
@@ -21,9 +21,7 @@ impl Session {
     /// # Errors
     /// As [`Session::draw`].
     pub fn correct(&mut self, slice: usize, labels: ArrayView2<'_, u16>) -> Result<u64, SessionError> {
-        let before = self.state.slices.get(&slice).map(|person| self.decided(person)).unwrap_or_default();
-        let decided = self.known_to_round().into_iter().chain(before).collect();
-        self.draw_some(slice, labels, &decided)
+        self.keep(Origin::Drawn, slice, labels, self.decided_with_round(slice))
     }
 
     /// Records a slice as the person outlined it, for some structures only. A structure of `decided` without a label is absent; the others are
@@ -40,12 +38,33 @@ impl Session {
         labels: ArrayView2<'_, u16>,
         decided: &BTreeSet<u16>,
     ) -> Result<u64, SessionError> {
+        self.keep(Origin::Drawn, slice, labels, decided.clone())
+    }
+
+    /// Stores the labels of a slice, and records that the person drew or accepted them. They decide on the structures of `decided` and on
+    /// those with a label.
+    pub(super) fn keep(
+        &mut self,
+        origin: Origin,
+        slice: usize,
+        labels: ArrayView2<'_, u16>,
+        mut decided: BTreeSet<u16>,
+    ) -> Result<u64, SessionError> {
         self.check_labels(slice, labels)?;
-        let drawn = labels.iter().copied().filter(|&label| label != 0);
-        let decided = self.recorded(&decided.iter().copied().chain(drawn).collect());
+        decided.extend(labels.iter().filter(|&&label| label != 0));
+        let decided = self.recorded(decided);
         let stored = self.objects.put_slice(labels).map_err(BoxError::from);
-        let kept = stored.and_then(|labels| self.push(SessionEvent::Drawn { slice, labels, decided }));
-        kept.map_err(|source| self.not_saved(format!("slice {}, as drawn,", SliceNumber::of_index(slice)), source))
+        let kept = stored.and_then(|labels| {
+            self.push(match origin {
+                Origin::Drawn => SessionEvent::Drawn { slice, labels, decided },
+                Origin::Accepted => SessionEvent::Accepted { slice, labels, decided },
+            })
+        });
+        let how = match origin {
+            Origin::Drawn => "drawn",
+            Origin::Accepted => "accepted",
+        };
+        kept.map_err(|source| self.not_saved(format!("slice {}, as {how},", SliceNumber::of_index(slice)), source))
     }
 
     /// The structures that the person decided on, on one of their slices, by label value. A structure that was added to the session later is
@@ -53,6 +72,17 @@ impl Session {
     pub fn decided(&self, person: &PersonSlice) -> BTreeSet<u16> {
         let all = || self.header().structures.keys().copied().collect();
         person.decided.clone().unwrap_or_else(all)
+    }
+
+    /// The structures that the person has decided on so far on a slice, by label value.
+    pub(crate) fn decided_on(&self, slice: usize) -> BTreeSet<u16> {
+        self.state.slices.get(&slice).map(|person| self.decided(person)).unwrap_or_default()
+    }
+
+    /// The structures on which a decision about the current round's mask on a slice decides, by label value: those that the round looked for,
+    /// and those that were decided before.
+    pub(super) fn decided_with_round(&self, slice: usize) -> BTreeSet<u16> {
+        self.known_to_round().into_iter().chain(self.decided_on(slice)).collect()
     }
 
     /// A slice of a mask with one of the person's slices in it: of the mask remains what the person did not decide on.
@@ -97,9 +127,9 @@ impl Session {
     }
 
     /// The decided structures as an event records them: `None` for all structures of the header, as events before format version 2 have it.
-    pub(super) fn recorded(&self, decided: &BTreeSet<u16>) -> Option<BTreeSet<u16>> {
-        let is_header = self.header().structures.keys().eq(decided);
-        (!is_header).then(|| decided.clone())
+    fn recorded(&self, decided: BTreeSet<u16>) -> Option<BTreeSet<u16>> {
+        let is_header = self.header().structures.keys().eq(&decided);
+        (!is_header).then_some(decided)
     }
 
     /// Whether a slice of a mask has what the person decided.
