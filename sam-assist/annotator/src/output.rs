@@ -94,7 +94,7 @@ impl Output {
 
     /// Path of the record.
     pub fn record(&self) -> PathBuf {
-        self.mask.with_extension("").with_extension("json")
+        record_beside(&self.mask, "json")
     }
 }
 
@@ -150,6 +150,12 @@ impl CheckedOutput {
         }
         segmentation.map(|()| written)
     }
+}
+
+/// Path of a record beside a mask: the mask's name with this ending in place of its own.
+pub fn record_beside(mask: impl AsRef<Path>, ending: &str) -> PathBuf {
+    // `.nii.gz` has two parts.
+    mask.as_ref().with_extension("").with_extension(ending)
 }
 
 /// Logs that a file was written.

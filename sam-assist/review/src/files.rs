@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use sam_annotate::record_beside;
 use sam_files::{LockError, OutputError, OutputLock, ReadError, Sha256Id};
 use serde_json::{Map, Value};
 
@@ -60,7 +61,7 @@ impl ReviewFiles {
 
     /// The JSON file next to the mask.
     pub(crate) fn record(&self) -> Option<PathBuf> {
-        self.ending.map(|ending| self.mask.with_extension("").with_extension(ending))
+        self.ending.map(|ending| record_beside(&self.mask, ending))
     }
 
     /// Notes the content of the record, whose extension replaces the mask's.

@@ -8,6 +8,7 @@ pub mod coarse;
 pub mod convert;
 pub mod embed;
 pub mod evaluate;
+mod kept;
 pub mod parity;
 pub mod predict;
 pub mod quickstart;

@@ -1,7 +1,7 @@
 //! `sam-med review`: review of a mask in the browser: its slices are corrected, accepted or rejected.
 
 mod open;
-pub(super) mod outputs;
+mod outputs;
 
 use std::{
     fmt,

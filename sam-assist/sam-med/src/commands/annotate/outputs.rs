@@ -1,6 +1,6 @@
 //! What `annotate` reads and writes, checked before the work.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Result;
 use sam_annotate::{Session, Weights, cards::CardFiles};
@@ -8,7 +8,7 @@ use sam_data::{LabelVolume, Scan};
 use sam_files::OutputPlan;
 
 use super::Options;
-use crate::{commands::review::outputs::has_mask, console::Console};
+use crate::{commands::kept, console::Console};
 
 impl Options {
     /// What is read and written, as far as the command line tells. Check it before the scan is read.
@@ -44,28 +44,23 @@ impl Options {
     /// # Errors
     /// As [`OutputPlan::check`].
     pub(super) fn check(&self, plan: &OutputPlan) -> Result<()> {
-        match plan.check() {
-            Err(refused) if self.has_session() && refused.is_unrecorded(&self.scan.out) => Ok(()),
-            checked => Ok(checked?),
-        }
+        Ok(kept::check(plan, &self.scan.out, self.begun_session().is_some())?)
     }
 
-    /// Accepts a mask that no record lists if the session has all of it: then a program was killed after it wrote the mask, and before it
-    /// wrote the record.
+    /// Accepts a mask that no record lists if the session has all of it.
     ///
     /// # Errors
     /// As [`OutputPlan::check`]; if the session cannot be read.
     pub(super) fn accept_kept(&self, plan: OutputPlan, scan: &Scan, weights: &Weights) -> Result<OutputPlan> {
-        let (Some(folder), Err(refused)) = (&self.session.session, plan.check()) else { return Ok(plan) };
-        if !self.has_session() || !refused.is_unrecorded(&self.scan.out) {
-            return Err(refused.into());
-        }
-        let session = Session::resume(folder, scan.identity()?, weights.sha256(), self.compute.model.precision)?;
-        if has_mask(&session, scan, &self.scan.out) { Ok(plan.accept(&self.scan.out)) } else { Err(refused.into()) }
+        let Some(folder) = self.begun_session() else { return Ok(plan) };
+        let precision = self.compute.model.precision;
+        kept::accept(plan, scan, &self.scan.out, || {
+            Ok(Session::resume(folder, scan.identity()?, weights.sha256(), precision)?)
+        })
     }
 
-    /// Whether there is a session to continue.
-    fn has_session(&self) -> bool {
-        self.session.session.as_ref().is_some_and(Session::exists)
+    /// The session to continue, if there is one.
+    fn begun_session(&self) -> Option<&Path> {
+        self.session.session.as_deref().filter(|folder| Session::exists(folder))
     }
 }

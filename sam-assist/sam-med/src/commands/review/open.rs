@@ -14,15 +14,15 @@ use sam_review::{
 use serde_json::json;
 
 use super::{Options, outputs};
-use crate::{backend::Job, console::Console, exit::Failure, options::ScanOptions, record};
+use crate::{backend::Job, commands::kept, console::Console, exit::Failure, options::ScanOptions, record};
 
 /// Reads the scan and its mask or session, and loads the model.
 ///
 /// # Errors
 /// If an input cannot be read or does not fit the others, or if the mask could not be written.
 pub(super) fn open(options: &Options, console: &Console) -> Result<ScanDesk> {
-    let plan = outputs::plan(options, console);
-    outputs::check(&plan, options)?;
+    let mut plan = outputs::plan(options, console);
+    kept::check(&plan, &options.scan.out, options.session.is_some())?;
     let scan = Arc::new(options.scan.read(console)?);
     options.scan.output().check(&scan)?;
     // Before the mask is read, so that no change to it is missed.
@@ -32,7 +32,7 @@ pub(super) fn open(options: &Options, console: &Console) -> Result<ScanDesk> {
         (Some(folder), _) => {
             let session = Session::resume(folder, scan.identity()?, weights.sha256(), options.compute.model.precision)?;
             session.check_record(Output::new(&options.scan.out).record())?;
-            outputs::check_with_session(&plan, &session, &scan, &options.scan.out)?;
+            plan = kept::accept(plan, &scan, &options.scan.out, || Ok(&session))?;
             Reviewed::of_session(session)?
         }
         (None, Some(mask)) => Reviewed::of_mask(options, mask, &scan, &weights, console)?,

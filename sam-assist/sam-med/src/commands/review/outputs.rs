@@ -1,11 +1,10 @@
 //! What `review` reads and writes, checked before the work.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
-use sam_annotate::Session;
-use sam_data::Scan;
-use sam_files::{LockError, OutputError, OutputPlan};
+use sam_annotate::record_beside;
+use sam_files::{LockError, OutputPlan};
 use sam_review::{ReviewError, ReviewFiles};
 
 use super::Options;
@@ -21,43 +20,9 @@ pub(super) fn plan(options: &Options, console: &Console) -> OutputPlan {
         return output.plan(plan);
     }
     // Without a session, the record has another ending.
-    let record = output.mask.with_extension("").with_extension("review.json");
+    let record = record_beside(&output.mask, "review.json");
     let plan = plan.output("--out", &output.mask).record("the record of --out", record);
     output.segmentation.iter().fold(plan, |plan, path| plan.output("--seg", path))
-}
-
-/// Whether a session has all of a mask: then nothing is lost if the mask is replaced.
-pub(in crate::commands) fn has_mask(session: &Session, scan: &Scan, mask: &Path) -> bool {
-    let (written, kept) = (scan.read_labels(mask).ok(), session.current().ok().flatten());
-    written.zip(kept).is_some_and(|((written, _), kept)| written.labels == kept.labels)
-}
-
-/// Checks the plan before anything is read. A mask that no record lists is left to [`check_with_session`].
-///
-/// # Errors
-/// As [`OutputPlan::check`].
-pub(super) fn check(plan: &OutputPlan, options: &Options) -> Result<(), OutputError> {
-    match plan.check() {
-        Err(refused) if options.session.is_some() && is_unknown(&refused, &options.scan.out) => Ok(()),
-        checked => checked,
-    }
-}
-
-/// Checks the plan. A mask that no record lists may be replaced if the session has all of it: then the program was killed after it wrote
-/// the mask, and before it wrote the record.
-///
-/// # Errors
-/// As [`OutputPlan::check`].
-pub(super) fn check_with_session(
-    plan: &OutputPlan,
-    session: &Session,
-    scan: &Scan,
-    out: &Path,
-) -> Result<(), OutputError> {
-    match plan.check() {
-        Err(refused) if is_unknown(&refused, out) && has_mask(session, scan, out) => plan.clone().accept(out).check(),
-        checked => checked,
-    }
 }
 
 /// Locks the mask and its DICOM SEG until the review ends.
@@ -73,9 +38,4 @@ pub(super) fn hold(options: &ScanOptions) -> Result<ReviewFiles> {
         ),
         error => error.into(),
     })
-}
-
-/// Whether a plan is refused because a file exists and no record says that it is ours.
-fn is_unknown(refused: &OutputError, out: &Path) -> bool {
-    refused.is_unrecorded(out)
 }
