@@ -19,7 +19,7 @@ use crate::{
     backend::Job,
     console::Console,
     exit::Failure,
-    options::{ModelOptions, OutputOptions},
+    options::{ModelOptions, OutputOptions, results},
     progress::ProgressBars,
     record,
 };
@@ -72,10 +72,8 @@ pub struct Options {
 /// If the image or the weights cannot be read, or the results cannot be written. [`Failure::Stopped`].
 pub fn run(options: &Options, console: &Console) -> Result<()> {
     let path = |name: &str| options.out.join(name);
-    let plan = options.model.plan(options.outputs.plan(console)).input("--image", &options.image).folder(&options.out);
-    let plan =
-        plan.output("masks.json of --out", path("masks.json")).output("overlay.png of --out", path("overlay.png"));
-    let plan = plan.record("options.json of --out", path("options.json"));
+    let plan = options.model.plan(options.outputs.plan(console)).input("--image", &options.image);
+    let plan = results(plan, &options.out, ["masks.json", "overlay.png"]);
     plan.check()?;
     let image = sam_data::read_levels(&options.image, &Window::default())?;
     let weights = options.model.locate(console)?;

@@ -23,7 +23,7 @@ use serde::Serialize;
 use crate::{
     backend::Job,
     console::Console,
-    options::{ComputeOptions, DataOptions, OutputOptions, read_config},
+    options::{ComputeOptions, DataOptions, OutputOptions, read_config, results},
     progress::ExperimentBars,
     record,
 };
@@ -156,11 +156,9 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
 impl Options {
     /// What is read and written.
     fn plan(&self, console: &Console) -> OutputPlan {
-        let plan = self.compute.model.plan(self.data.plan(self.outputs.plan(console))).folder(&self.out);
-        let is_drawn = self.generators.auto.is_empty();
-        let names = ["results.json", "table.md", "curves.svg"].into_iter().take(if is_drawn { 3 } else { 2 });
-        let plan = names.fold(plan, |plan, name| plan.output(&format!("{name} of --out"), self.path(name)));
-        plan.record("options.json of --out", self.path("options.json"))
+        let plan = self.compute.model.plan(self.data.plan(self.outputs.plan(console)));
+        let curves = self.generators.auto.is_empty().then_some("curves.svg");
+        results(plan, &self.out, ["results.json", "table.md"].into_iter().chain(curves))
     }
 
     /// A file of the results.

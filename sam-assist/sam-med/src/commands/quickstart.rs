@@ -12,7 +12,7 @@ use clap::Args;
 use sam_annotate::{SliceList, Weights};
 use sam_assist::AssistConfig;
 use sam_auto::MaskPropagationConfig;
-use sam_data::{LabelTable, LabelVolume, PhantomConfig, Scan, SliceAxis, Volume, Window};
+use sam_data::{LabelTable, LabelVolume, PhantomConfig, SliceAxis, Volume, Window};
 use sam_eval::{
     Record, ResultsTable, Spread,
     protocol::{SimulatedUser, TestPrompt},
@@ -28,8 +28,7 @@ use serde::Serialize;
 use crate::{
     backend::Job,
     console::Console,
-    exit::Failure,
-    options::{ModelOptions, OutputOptions, ScanOptions, VoxelOptions},
+    options::{ModelOptions, OutputOptions, ScanOptions, VoxelOptions, read_scan, results},
     progress::ExperimentBars,
     record,
 };
@@ -136,17 +135,13 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
     })
 }
 
-/// The files of the results, but for their record.
-const RESULTS: [&str; 4] = ["mask.nii.gz", "image.nii.gz", "overlay.png", "results.json"];
-
 impl Options {
     /// What is read and written.
     fn plan(&self, console: &Console) -> OutputPlan {
-        let plan = self.model.plan(self.outputs.plan(console)).folder(&self.out);
+        let plan = self.model.plan(self.outputs.plan(console));
         let plan = plan.inputs("--image", &self.image).inputs("--labels", &self.labels);
         let plan = plan.inputs("the names beside --labels", self.labels.as_deref().map(names_beside));
-        let plan = RESULTS.iter().fold(plan, |plan, name| plan.output(&format!("{name} of --out"), self.path(name)));
-        plan.record("options.json of --out", self.path("options.json"))
+        results(plan, &self.out, ["mask.nii.gz", "image.nii.gz", "overlay.png", "results.json"])
     }
 
     /// A file of the results.
@@ -170,9 +165,7 @@ impl Options {
             let (volume, labels, table) = (Arc::new(phantom.volume), phantom.labels, phantom.table);
             return Ok(Known { name: "synthetic abdomen", volume, labels, table });
         };
-        let scan = Scan::open_observed(image, &self.voxels.config(), &mut |_| console.flow())?;
-        let scan = scan.ok_or(Failure::Stopped("nothing was written"))?;
-        scan.notes().iter().for_each(|note| console.note(note));
+        let scan = read_scan(image, &self.voxels.config(), console)?;
         let labels = ScanOptions::read_labels(&scan, path, console)?;
         // A file with structure names may be next to the label map.
         let names = names_beside(path);

@@ -7,13 +7,13 @@ use std::{fmt, path::Path};
 
 use anyhow::Result;
 use clap::Args;
-use sam_data::{Grid, LabelVolume, Scan, check_output, nifti_files, write_labels_on, write_volume};
+use sam_data::{Grid, LabelVolume, Scan, check_output, write_labels_on, write_volume};
 use sam_files::{LossyPath, OutputPlan};
 use serde::Serialize;
 
 use crate::{
     console::Console,
-    options::{OutputOptions, ScanOptions, Spacing, VoxelOptions, read_scan, scan_config, spacing},
+    options::{InputOptions, OutputOptions, ScanOptions},
 };
 
 /// Write a scan on a grid at right angles, for programs that do not open sheared slices (tilted gantry).
@@ -26,17 +26,8 @@ Examples:
   sam-med resample --image dicom-folder --out upright.nii.gz
   sam-med resample --image dicom-folder --labels mask.nii.gz --out upright-mask.nii.gz")]
 pub struct Options {
-    /// The scan: .nii, .nii.gz, or a DICOM folder or multi-frame file
-    #[arg(long, value_name = "PATH")]
-    image: LossyPath,
-    /// DICOM series to read, by its UID; repeat it, or `all`, for a volume of several series
-    #[arg(long, value_name = "UID", value_delimiter = ',')]
-    series: Vec<String>,
-    /// Distances in mm of DICOM images without a position: X,Y,Z or one for all
-    #[arg(long, value_name = "MM", value_parser = spacing)]
-    spacing: Option<Spacing>,
     #[command(flatten)]
-    voxels: VoxelOptions,
+    input: InputOptions,
     /// A label map of the scan, to write it in place of the intensities: .nii or .nii.gz
     #[arg(long, value_name = "FILE")]
     labels: Option<LossyPath>,
@@ -55,7 +46,7 @@ pub struct Options {
 pub fn run(options: &Options, console: &Console) -> Result<()> {
     check_output(&options.out)?;
     options.plan(console).check()?;
-    let scan = read_scan(&options.image, &scan_config(&options.series, options.spacing, &options.voxels), console)?;
+    let scan = options.input.read(console)?;
     let grid = scan.grid().right_angled()?;
     let labels = options.labels.as_ref().map(|path| ScanOptions::read_labels(&scan, path, console)).transpose()?;
     let outputs = options.plan(console).inputs("--image", scan.files()).open()?;
@@ -66,13 +57,8 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
 impl Options {
     /// What is read and written, as far as the command line tells.
     fn plan(&self, console: &Console) -> OutputPlan {
-        let plan = self.outputs.plan(console);
-        let plan = if self.image.is_dir() {
-            plan.input("--image", &self.image)
-        } else {
-            plan.inputs("--image", nifti_files(&self.image))
-        };
-        self.labels.iter().fold(plan, |plan, labels| plan.input("--labels", labels)).output("--out", &self.out)
+        let plan = self.input.plan(self.outputs.plan(console));
+        plan.inputs("--labels", &self.labels).output("--out", &self.out)
     }
 }
 

@@ -85,7 +85,7 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
         {
             console.stop().watch_hangup().context("cannot watch for the end of the terminal")?;
         }
-        console.result(&Address { scan: options.scan.image.clone(), address: server.address() })?;
+        console.result(&Address { scan: options.scan.input.image.clone(), address: server.address() })?;
         Ok(server.serve(desk.clone(), ended(desk.clone(), console.clone())).await?)
     });
     // A model that still computes an answer for a connection that was dropped does not keep the program alive.

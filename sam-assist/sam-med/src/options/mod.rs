@@ -16,8 +16,9 @@ pub use compute::ComputeOptions;
 pub use data::DataOptions;
 pub use model::ModelOptions;
 pub use output::OutputOptions;
-pub use scan::{ScanOptions, Spacing, VoxelOptions};
-pub(crate) use scan::{read_scan, scan_config, spacing};
+pub(crate) use output::results;
+pub(crate) use scan::read_scan;
+pub use scan::{InputOptions, ScanOptions, Spacing, VoxelOptions};
 pub use structures::StructureOptions;
 
 /// Parses the JSON config of an option.

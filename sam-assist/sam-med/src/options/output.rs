@@ -1,5 +1,7 @@
 //! Options of everything that a command writes.
 
+use std::path::Path;
+
 use clap::Args;
 use sam_files::OutputPlan;
 
@@ -23,4 +25,11 @@ impl OutputOptions {
         // A result that is computed again from its record gets a new record.
         console.config().into_iter().fold(plan, |plan, config| plan.editable_input("--config", config))
     }
+}
+
+/// Adds a folder of results to a plan: these files, and their record `options.json`.
+pub(crate) fn results<'a>(plan: OutputPlan, folder: &Path, names: impl IntoIterator<Item = &'a str>) -> OutputPlan {
+    let title = |name: &str| format!("{name} of --out");
+    let plan = names.into_iter().fold(plan.folder(folder), |plan, name| plan.output(&title(name), folder.join(name)));
+    plan.record(&title("options.json"), folder.join("options.json"))
 }

@@ -45,10 +45,9 @@ fn finite(text: &str) -> std::result::Result<f32, String> {
     number.ok_or_else(|| "expected a finite number, such as -1024".to_owned())
 }
 
-/// Which scan, and where its mask is written.
+/// Which scan is read, and how.
 #[derive(Debug, Clone, Args, Serialize)]
-#[command(next_help_heading = "Scan and mask")]
-pub struct ScanOptions {
+pub struct InputOptions {
     /// The scan: .nii, .nii.gz, or a DICOM folder or multi-frame file
     #[arg(long, value_name = "PATH")]
     pub image: LossyPath,
@@ -62,6 +61,16 @@ pub struct ScanOptions {
     #[command(flatten)]
     #[serde(flatten)]
     pub voxels: VoxelOptions,
+}
+
+/// Which scan, and where its mask is written.
+#[derive(Debug, Clone, Args, Serialize)]
+#[command(next_help_heading = "Scan and mask")]
+pub struct ScanOptions {
+    /// Which scan is read, and how.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub input: InputOptions,
     /// The mask to write: .nii or .nii.gz
     #[arg(long, value_name = "FILE")]
     pub out: LossyPath,
@@ -80,7 +89,7 @@ pub struct ScanOptions {
 pub struct Spacing(pub [f64; 3]);
 
 /// Parses three distances, or one that holds for all axes.
-pub(crate) fn spacing(text: &str) -> std::result::Result<Spacing, String> {
+fn spacing(text: &str) -> std::result::Result<Spacing, String> {
     let numbers: Option<Vec<f64>> = text.split(',').map(|number| number.trim().parse().ok()).collect();
     let distances = match numbers.as_deref() {
         Some(&[all]) => Some([all; 3]),
@@ -92,14 +101,37 @@ pub(crate) fn spacing(text: &str) -> std::result::Result<Spacing, String> {
     distances.map(Spacing).ok_or_else(|| "expected one or three numbers of mm above 0, such as 0.3,0.3,1".to_owned())
 }
 
-impl ScanOptions {
+impl InputOptions {
     /// Reads the scan. The console shows the number of files read of a series, and then the notes on the scan.
     ///
     /// # Errors
-    /// If it cannot be read, `--series` or `--spacing` is given for a scan that is not DICOM, or `--seg` for one whose images a DICOM SEG
-    /// cannot refer to. [`Failure::Stopped`].
+    /// If it cannot be read, or `--series` or `--spacing` is given for a scan that is not DICOM. [`Failure::Stopped`].
     pub fn read(&self, console: &Console) -> Result<Scan> {
-        let scan = read_scan(&self.image, &scan_config(&self.series, self.spacing, &self.voxels), console)?;
+        let config = self.series.iter().fold(self.voxels.config(), ScanConfig::with_series);
+        let config = match self.spacing {
+            Some(Spacing(spacing)) => config.with_spacing(spacing),
+            None => config,
+        };
+        read_scan(&self.image, &config, console)
+    }
+
+    /// Adds the scan to the inputs of a plan, as far as the command line tells its files.
+    pub fn plan(&self, plan: OutputPlan) -> OutputPlan {
+        if self.image.is_dir() {
+            plan.input("--image", &self.image)
+        } else {
+            plan.inputs("--image", nifti_files(&self.image))
+        }
+    }
+}
+
+impl ScanOptions {
+    /// Reads the scan, as [`InputOptions::read`], and shows the notes on its DICOM SEG.
+    ///
+    /// # Errors
+    /// As [`InputOptions::read`], and if `--seg` is given for a scan whose images a DICOM SEG cannot refer to.
+    pub fn read(&self, console: &Console) -> Result<Scan> {
+        let scan = self.input.read(console)?;
         if self.seg.is_some() {
             scan.segmentation_notes()?.iter().for_each(|note| console.note(note));
         }
@@ -131,21 +163,7 @@ impl ScanOptions {
 
     /// A plan that has the scan as its input, and no outputs yet.
     pub fn inputs(&self, console: &Console) -> OutputPlan {
-        let plan = self.outputs.plan(console);
-        if self.image.is_dir() {
-            plan.input("--image", &self.image)
-        } else {
-            plan.inputs("--image", nifti_files(&self.image))
-        }
-    }
-}
-
-/// How a scan is read, by the options `--series`, `--spacing`, `--volume` and `--nan`.
-pub(crate) fn scan_config(series: &[String], spacing: Option<Spacing>, voxels: &VoxelOptions) -> ScanConfig {
-    let config = series.iter().fold(voxels.config(), ScanConfig::with_series);
-    match spacing {
-        Some(Spacing(spacing)) => config.with_spacing(spacing),
-        None => config,
+        self.input.plan(self.outputs.plan(console))
     }
 }
 
@@ -176,7 +194,8 @@ mod tests {
         sam_data::write_volume(&image, &phantom.volume)?;
         let (image, out) = (LossyPath::from(image), LossyPath::from(folder.path().join("mask.nii.gz")));
         let (voxels, outputs) = (VoxelOptions::default(), OutputOptions::default());
-        let options = ScanOptions { image, series: Vec::new(), spacing: None, voxels, out, seg: None, outputs };
+        let input = InputOptions { image, series: Vec::new(), spacing: None, voxels };
+        let options = ScanOptions { input: input.clone(), out, seg: None, outputs };
         let scan = options.read(&Console::plain())?;
         let check = |out: &str| -> Result<()> {
             let options = ScanOptions { out: folder.path().join(out).into(), ..options.clone() };
@@ -187,9 +206,9 @@ mod tests {
         assert!(error.contains("--out would overwrite --image"), "{error}");
         check("mask.nii.gz")?;
         assert!(check("mask.png").is_err());
-        assert!(ScanOptions { series: vec!["1.2".to_owned()], ..options.clone() }.read(&Console::plain()).is_err());
+        assert!(InputOptions { series: vec!["1.2".to_owned()], ..input.clone() }.read(&Console::plain()).is_err());
         let spacing = Some(Spacing([1.0; 3]));
-        assert!(ScanOptions { spacing, ..options.clone() }.read(&Console::plain()).is_err());
+        assert!(InputOptions { spacing, ..input }.read(&Console::plain()).is_err());
         let seg = Some(LossyPath::from(folder.path().join("mask.dcm")));
         assert!(ScanOptions { seg, ..options }.read(&Console::plain()).is_err());
         Ok(())

@@ -6,7 +6,7 @@ use sam_core::Precision;
 use sam_data::{SliceAxis, Window};
 
 use super::Options;
-use crate::options::Spacing;
+use crate::options::{InputOptions, Spacing};
 
 /// The command that reviews a mask of `annotate`, for a shell.
 pub(super) fn review(options: &Options, mask: &Path) -> String {
@@ -23,12 +23,13 @@ pub(super) fn review(options: &Options, mask: &Path) -> String {
         Some(folder) => (("--session", Some(folder.as_os_str())), mask),
         None => (("--mask", Some(mask.as_os_str())), reviewed.as_path()),
     };
-    let series = (!scan.series.is_empty()).then(|| scan.series.join(","));
-    let spacing = scan.spacing.map(|Spacing(sides)| sides.map(|side| side.to_string()).join(","));
-    let volume = scan.voxels.volume.map(|volume| volume.to_string());
-    let nan = scan.voxels.nan.map(|nan| nan.to_string());
+    let InputOptions { image, series, spacing, voxels } = &scan.input;
+    let series = (!series.is_empty()).then(|| series.join(","));
+    let spacing = spacing.map(|Spacing(sides)| sides.map(|side| side.to_string()).join(","));
+    let volume = voxels.volume.map(|volume| volume.to_string());
+    let nan = voxels.nan.map(|nan| nan.to_string());
     let words = [
-        ("--image", Some(scan.image.as_os_str())),
+        ("--image", Some(image.as_os_str())),
         ("--series", series.as_deref().map(OsStr::new)),
         ("--spacing", spacing.as_deref().map(OsStr::new)),
         ("--volume", volume.as_deref().map(OsStr::new)),
