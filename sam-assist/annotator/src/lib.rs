@@ -27,7 +27,7 @@ pub use annotator::{Annotator, AnnotatorBuilder, Start};
 pub use config::AnnotateConfig;
 pub use error::AnnotateError;
 pub use event::{Event, Events, ignore_events};
-pub use output::{CheckedOutput, Output, record_beside};
+pub use output::{CheckedOutput, Output};
 pub use rounds::{Corrections, DecisionError, Decisions, NamedStructure, Questioned, RoundOutcome, RoundStart};
 pub use session::{Session, SessionError};
 pub use slice_list::{EmptySlices, ParseEmptySlicesError, ParseSliceListError, SliceList};

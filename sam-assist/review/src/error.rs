@@ -2,8 +2,7 @@
 
 use std::{error::Error, io, path::PathBuf};
 
-use sam_annotate::{SliceNumber, session::SessionError};
-use sam_files::{LockError, ReadError};
+use sam_annotate::{AnnotateError, SliceNumber, session::SessionError};
 use thiserror::Error;
 
 /// An error of another crate or of a caller's own code.
@@ -49,12 +48,9 @@ pub enum ReviewError {
     /// A part of the session cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Another process holds the mask or its DICOM SEG, or they cannot be locked.
+    /// The mask, its DICOM SEG or its record cannot be written.
     #[error(transparent)]
-    Lock(#[from] LockError),
-    /// A file that the review would replace cannot be read.
-    #[error(transparent)]
-    Read(#[from] ReadError),
+    Write(#[from] AnnotateError),
     /// Another program has changed the mask, and the names beside it are in use.
     #[error(
         "another program has changed {}, and no name beside it is free: move the files mask-review-* away", mask.display()
@@ -148,9 +144,6 @@ pub enum DeskError {
         /// Why not.
         source: BoxError,
     },
-    /// The mask is written, but not the JSON file with the decisions.
-    #[error("the mask is written, but not the file that says what was decided: see to the cause, then save again")]
-    Record(#[source] BoxError),
     /// The action was tried and failed.
     #[error(transparent)]
     Failed(BoxError),

@@ -5,7 +5,6 @@
 //! - [`DecisionStore`]: storage of the decisions: a [`MemoryStore`] until the mask is saved, or a [`SessionStore`] at once.
 //! - [`SliceSegmenter`]: the model that answers clicks; [`ScanModel`] implements it. [`Prefetch`] embeds slices in advance.
 //! - [`Ranking`]: the order in which slices should be reviewed.
-//! - [`ReviewFiles`]: the mask that a review writes, held against other programs.
 //! - [`Server`]: serves the page on this machine, only to those who have its address; [`ServerLimits`] keep others from holding it up.
 //!
 //! The page is hand-written and loads nothing from other servers; its files are in `src/page/`.
@@ -35,11 +34,10 @@ pub use serde_json;
 pub use connections::ServerLimits;
 pub use desk::{Decision, Desk, Overview, Proposal, Saved, SliceOverview, SliceState, StructureOverview};
 pub use error::{BoxError, DeskError, RankingError, ReviewError, StoreError};
-pub use files::ReviewFiles;
 pub use model::ScanModel;
 pub use prefetch::Prefetch;
 pub use ranking::{RankedSlice, Ranking};
-pub use scan_desk::{ReviewCase, ScanDesk};
+pub use scan_desk::{RECORD_ENDING, ReviewCase, ScanDesk};
 pub use segmenter::{SliceSegmenter, StructureMask};
 pub use server::Server;
 pub use store::{DecisionStore, MemoryStore, Provenance, SessionStore, SliceReview};
@@ -76,7 +74,6 @@ mod tests {
         )>();
         assert_send_sync::<ScanModel<Flex>>();
         assert_send_sync::<ReviewCase>();
-        assert_send_sync::<ReviewFiles>();
         assert_send_sync::<Server>();
         assert_send_sync::<SessionStore>();
         assert_send_sync::<MemoryStore>();

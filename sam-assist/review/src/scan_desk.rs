@@ -1,21 +1,26 @@
 //! A desk on a scan with a mask.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
+use sam_annotate::{AnnotateError, CheckedOutput};
 use sam_core::ImageSource;
-use sam_data::{Scan, Segment, SlicePlane};
+use sam_data::{LabelVolume, Scan, Segment, SlicePlane};
 use sam_prompt::{
     Prompts, SliceNumber,
-    ndarray::{Array2, Array3, ArrayView3, Zip},
+    ndarray::{Array2, Array3, Zip},
 };
 
 use crate::{
-    BoxError, Decision, DecisionStore, Desk, DeskError, Overview, Prefetch, Proposal, Provenance, Ranking, ReviewError,
-    ReviewFiles, Saved, SliceOverview, SliceReview, SliceSegmenter, SliceState, StructureOverview,
+    Decision, DecisionStore, Desk, DeskError, Overview, Prefetch, Proposal, Provenance, Ranking, ReviewError, Saved,
+    SliceOverview, SliceReview, SliceSegmenter, SliceState, StructureOverview, files::ReviewFiles,
 };
 
 /// Colours of the structures, in their order. Most colour-blind people can also tell them apart on grey (after Okabe and Ito).
 const COLOURS: [&str; 8] = ["#ff8c42", "#3fb8f0", "#2fc59a", "#f2e14c", "#e07bb5", "#5b8ff9", "#d9534f", "#b8c0cc"];
+
+/// The ending of a review's record without a session: so it does not replace the record of the program that found the mask. The record of
+/// a session's mask has the usual ending, and tells of its rounds, too. See [`Output::with_record_ending`](sam_annotate::Output).
+pub const RECORD_ENDING: &str = "review.json";
 
 /// The scan to review, and where its mask is written.
 #[derive(Debug)]
@@ -29,17 +34,17 @@ pub struct ReviewCase {
     pub structures: Vec<Segment>,
     /// Which slices to look at first.
     pub ranking: Ranking,
-    /// The files that are written.
-    pub files: ReviewFiles,
-    /// Additional fields for the JSON file next to the mask, such as the program's options.
+    /// The files that are written. If another program changes one of them, the review is saved beside it.
+    pub output: CheckedOutput,
+    /// Fields of the record, such as the program's options.
     pub record: serde_json::Map<String, serde_json::Value>,
 }
 
 impl ReviewCase {
     /// A scan with its structures and the files of its mask; its slices are ranked in scan order.
-    pub fn new(scan: Arc<Scan>, plane: SlicePlane, structures: Vec<Segment>, files: ReviewFiles) -> Self {
+    pub fn new(scan: Arc<Scan>, plane: SlicePlane, structures: Vec<Segment>, output: CheckedOutput) -> Self {
         let ranking = Ranking::in_order(plane.count());
-        Self { scan, plane, structures, ranking, files, record: serde_json::Map::new() }
+        Self { scan, plane, structures, ranking, output, record: serde_json::Map::new() }
     }
 }
 
@@ -50,6 +55,7 @@ pub struct ScanDesk {
     slices: Vec<SliceReview>,
     /// The version of each slice: the number of its last change.
     versions: Vec<u64>,
+    files: ReviewFiles,
     model: Arc<dyn SliceSegmenter>,
     prefetch: Prefetch,
     /// The last proposal, and its slice.
@@ -64,8 +70,7 @@ impl ScanDesk {
     /// A desk with all slices of a scan: the images that the model sees, and the labels.
     ///
     /// # Errors
-    /// [`ReviewError::Thread`] if the system cannot start the thread that embeds slices in advance; [`ReviewError::Read`] if an existing
-    /// record of the mask cannot be read.
+    /// [`ReviewError::Thread`] if the system cannot start the thread that embeds slices in advance.
     pub fn new(
         case: ReviewCase,
         images: Arc<dyn ImageSource>,
@@ -75,15 +80,8 @@ impl ScanDesk {
     ) -> Result<Self, ReviewError> {
         let prefetch = Prefetch::new(Arc::clone(&model), case.ranking.clone(), slices.len())?;
         let versions = vec![0; slices.len()];
-        let mut desk = Self { case, images, slices, versions, model, prefetch, proposal: None, store, unsaved: 0 };
-        let ending = desk.store.provenance(&desk.states()).ending;
-        desk.case.files.set_record(ending)?;
-        Ok(desk)
-    }
-
-    /// The files that the desk writes. After another program has changed one of them, they are others than at the start.
-    pub fn files(&self) -> &ReviewFiles {
-        &self.case.files
+        let files = ReviewFiles::new(case.output.clone());
+        Ok(Self { case, images, slices, versions, files, model, prefetch, proposal: None, store, unsaved: 0 })
     }
 
     /// The decisions by slice; slices without a decision are left out.
@@ -99,35 +97,12 @@ impl ScanDesk {
     }
 
     /// The mask as it is written.
-    fn mask(&self, left_out: &[usize]) -> Array3<u16> {
+    fn mask(&self, left_out: &[usize]) -> LabelVolume {
         let mut mask = Array3::zeros(self.case.scan.volume().voxels.dim());
         for (index, slice) in self.slices.iter().enumerate().filter(|(index, _)| !left_out.contains(index)) {
             self.case.plane.insert(&mut mask, index, slice.labels().view());
         }
-        mask
-    }
-
-    /// Writes the JSON file next to the mask: the decisions, and the program's own fields.
-    fn write_record(&mut self) -> Result<(), BoxError> {
-        let Provenance { field, content, .. } = self.store.provenance(&self.states());
-        let mut record = self.case.record.clone();
-        record.insert(field.to_owned(), content);
-        Ok(self.case.files.write_record(record)?)
-    }
-
-    /// Writes the mask, and notes its content.
-    fn write_mask(&mut self, labels: ArrayView3<'_, u16>) -> Result<(), BoxError> {
-        let path = self.case.files.mask().to_path_buf();
-        self.case.scan.write_labels(&path, labels)?;
-        Ok(self.case.files.note(&path)?)
-    }
-
-    /// Writes the DICOM SEG, if there is to be one, and notes its content.
-    fn write_segmentation(&mut self, labels: ArrayView3<'_, u16>) -> Result<(), BoxError> {
-        let ReviewCase { scan, structures, files, .. } = &mut self.case;
-        let Some(path) = files.segmentation().map(Path::to_path_buf) else { return Ok(()) };
-        scan.write_segmentation(&path, labels, structures, &self.store.describe())?;
-        Ok(files.note(&path)?)
+        LabelVolume { labels: mask, grid: self.case.scan.grid().clone() }
     }
 
     /// Gives a slice a new version, after its labels or its state have changed.
@@ -154,7 +129,7 @@ impl Desk for ScanDesk {
             |(slice, &version): (&SliceReview, &u64)| SliceOverview::new(slice.state(), slice.is_blank(), version);
         Overview {
             name: self.case.scan.name(),
-            out: self.case.files.mask().display().to_string(),
+            out: self.files.mask().display().to_string(),
             rows,
             columns,
             spacing_mm: self.case.plane.spacing(),
@@ -224,16 +199,20 @@ impl Desk for ScanDesk {
     }
 
     fn save(&mut self) -> Result<Saved, DeskError> {
-        self.case.files.prepare().map_err(|error| DeskError::Mask(error.into()))?;
         let left_out = self.left_out();
-        let labels = self.mask(&left_out);
-        self.write_mask(labels.view()).map_err(DeskError::Mask)?;
-        let path = self.case.files.mask().to_path_buf();
-        let failed = |source| DeskError::Segmentation { mask: path.clone(), source };
-        self.write_segmentation(labels.view()).map_err(failed)?;
-        self.write_record().map_err(DeskError::Record)?;
+        let mask = self.mask(&left_out);
+        let Provenance { field, content } = self.store.provenance(&self.states());
+        let mut record = self.case.record.clone();
+        record.insert(field.to_owned(), content);
+        let ReviewCase { scan, structures, .. } = &self.case;
+        self.files.save(scan, &mask, structures, &self.store.describe(), record).map_err(|error| match error {
+            ReviewError::Write(AnnotateError::Segmentation { mask, source }) => {
+                DeskError::Segmentation { mask, source: source.into() }
+            }
+            error => DeskError::Mask(error.into()),
+        })?;
         self.unsaved = 0;
-        Ok(Saved::new(path.display().to_string(), left_out).with_note(self.case.files.take_note()))
+        Ok(Saved::new(self.files.mask().display().to_string(), left_out).with_note(self.files.take_note()))
     }
 }
 

@@ -50,12 +50,10 @@ fn is_blank(labels: &Array2<u16>) -> bool {
     labels.iter().all(|&label| label == 0)
 }
 
-/// Information about the decisions in a mask, written to a JSON file next to it.
+/// Information about the decisions in a mask, written to its record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Provenance {
-    /// The extension of that file; it replaces the mask's own extension.
-    pub ending: &'static str,
-    /// The field of the JSON object in that file.
+    /// The field of the record.
     pub field: &'static str,
     /// The field's value.
     pub content: Value,
@@ -122,7 +120,7 @@ impl DecisionStore for MemoryStore {
     }
 
     fn provenance(&self, states: &BTreeMap<usize, SliceState>) -> Provenance {
-        Provenance { ending: "review.json", field: "slices", content: json!(states) }
+        Provenance { field: "slices", content: json!(states) }
     }
 }
 
@@ -212,6 +210,6 @@ impl DecisionStore for SessionStore {
     }
 
     fn provenance(&self, _: &BTreeMap<usize, SliceState>) -> Provenance {
-        Provenance { ending: "json", field: "session", content: self.session.provenance() }
+        Provenance { field: "session", content: self.session.provenance() }
     }
 }

@@ -1,7 +1,7 @@
-use std::sync::Mutex;
+use std::{path::Path, sync::Mutex};
 
 use sam_annotate::{
-    AnnotateConfig,
+    AnnotateConfig, Output,
     session::{Header, RoundResult, Session},
 };
 use sam_data::{LabelVolume, PhantomConfig, ResolvedWindow, SliceAxis, Window};
@@ -61,14 +61,15 @@ impl Scratch {
         Ok(Window::Abdomen.resolve(self.scan.volume().voxels.view())?)
     }
 
-    fn desk(&self, slices: Vec<SliceReview>, store: Box<dyn DecisionStore>) -> Result<ScanDesk> {
+    fn desk(&self, slices: Vec<SliceReview>, store: Box<dyn DecisionStore>, record_ending: &str) -> Result<ScanDesk> {
+        let output = Output::new(self.folder.path().join("reviewed.nii.gz")).with_record_ending(record_ending);
         let window = self.window()?;
         let segment = |value| Segment::new(value, format!("label {value}"));
         let mut case = ReviewCase::new(
             Arc::clone(&self.scan),
             self.plane.clone(),
             vec![segment(1), segment(5)],
-            ReviewFiles::open(self.folder.path().join("reviewed.nii.gz"), None)?,
+            output.open(&self.scan, std::iter::empty::<&Path>())?,
         );
         case.record = serde_json::json!({ "window": window }).as_object().cloned().unwrap_or_default();
         let cut = |slice| self.plane.extract(self.scan.volume().voxels.view(), slice);
@@ -82,7 +83,7 @@ impl Scratch {
     fn in_memory(&self) -> Result<ScanDesk> {
         let labels = |slice| self.plane.extract(self.mask.view(), slice);
         let review = |slice| SliceReview::new(labels(slice), SliceState::Predicted);
-        self.desk((0..self.plane.count()).map(review).collect(), Box::new(MemoryStore::new()))
+        self.desk((0..self.plane.count()).map(review).collect(), Box::new(MemoryStore::new()), RECORD_ENDING)
     }
 
     /// The folder's session.
@@ -104,7 +105,7 @@ impl Scratch {
     /// A desk on a session.
     fn in_session(&self, session: Session) -> Result<ScanDesk> {
         let store = SessionStore::new(session)?;
-        self.desk(store.slices()?, Box::new(store))
+        self.desk(store.slices()?, Box::new(store), "json")
     }
 
     /// A desk on the mask, alone or in a session.
@@ -221,12 +222,6 @@ fn a_save_that_fails_keeps_every_decision_and_can_be_done_again() -> Result<()> 
         desk.decide(0, Decision::Accept)?;
         desk.decide(1, Decision::Empty)?;
         let (here, away) = (scratch.folder.path(), scratch.folder.path().with_extension("away"));
-        // A name that cannot be written to, for any user: the record's.
-        let record = here.join(if in_session { "reviewed.json" } else { "reviewed.review.json" });
-        std::fs::create_dir(&record)?;
-        let error = sam_prompt::error_chain(&desk.save().expect_err("the record is a folder"));
-        assert!(error.contains("save again") && desk.overview().unsaved == 2, "{error}");
-        std::fs::remove_dir(&record)?;
         assert_eq!((desk.save()?.note, desk.overview().unsaved), (None, 0));
 
         desk.decide(0, Decision::Empty)?;
@@ -264,6 +259,14 @@ fn a_save_never_replaces_what_another_program_wrote() -> Result<()> {
     // From now on this is the review's own file.
     desk.undo()?;
     assert_eq!((desk.save()?.note, desk.overview().out), (None, saved.path));
+
+    // A folder in place of the record is not the review's either.
+    let record = scratch.folder.path().join("reviewed-review-1.review.json");
+    std::fs::remove_file(&record)?;
+    std::fs::create_dir(&record)?;
+    desk.decide(2, Decision::Empty)?;
+    assert!(desk.save()?.path.ends_with("reviewed-review-1-review-1.nii.gz"));
+    assert!(record.is_dir());
     Ok(())
 }
 

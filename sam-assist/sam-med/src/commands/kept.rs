@@ -6,7 +6,7 @@ use std::{borrow::Borrow, path::Path};
 use anyhow::Result;
 use sam_annotate::Session;
 use sam_data::Scan;
-use sam_files::{OutputError, OutputPlan};
+use sam_files::{OutputError, OutputPlan, Sha256Id};
 
 /// Checks a plan before the session is opened. A mask that no record lists is left to [`accept`] if there is a session that may have it.
 ///
@@ -31,10 +31,12 @@ pub(super) fn accept<S: Borrow<Session>>(
 ) -> Result<OutputPlan> {
     let plan = match plan.check() {
         Err(refused) if refused.is_unrecorded(out) => {
+            // Before the mask is read: what is accepted is what was compared.
+            let content = Sha256Id::of_file(out)?;
             if !has_mask(session()?.borrow(), scan, out) {
                 return Err(refused.into());
             }
-            plan.accept(out)
+            plan.accept(out, content)
         }
         checked => return Ok(checked.map(|()| plan)?),
     };

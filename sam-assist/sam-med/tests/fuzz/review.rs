@@ -12,13 +12,14 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header},
 };
 use rand::{Rng, RngExt};
+use sam_annotate::Output;
 use sam_data::{PhantomConfig, Scan, Segment, SliceAxis, SlicePlane, Window};
 use sam_prompt::{
     Prompts,
     ndarray::{Array2, Array3, Axis},
 };
 use sam_review::{
-    BoxError, Desk, MemoryStore, ReviewCase, ReviewFiles, ScanDesk, Server, SliceReview, SliceSegmenter, SliceState,
+    BoxError, Desk, MemoryStore, RECORD_ENDING, ReviewCase, ScanDesk, Server, SliceReview, SliceSegmenter, SliceState,
     StructureMask,
 };
 use serde_json::Value;
@@ -233,7 +234,9 @@ fn desk(folder: &Path) -> Result<ScanDesk> {
     let slice = SliceReview::new(Array2::ones(plane.size()), SliceState::Predicted);
     let structures = [1, 5].map(|value| Segment::new(value, format!("label {value}"))).into();
     let model = Arc::new(BoxModel(plane.size()));
-    let mut case = ReviewCase::new(scan, plane, structures, ReviewFiles::open(folder.join("reviewed.nii.gz"), None)?);
+    let output = Output::new(folder.join("reviewed.nii.gz")).with_record_ending(RECORD_ENDING);
+    let output = output.open(&scan, std::iter::empty::<&Path>())?;
+    let mut case = ReviewCase::new(scan, plane, structures, output);
     case.record = serde_json::json!({ "window": window }).as_object().cloned().context("an object")?;
     Ok(ScanDesk::new(case, Arc::new(images), vec![slice; 4], Box::new(MemoryStore::new()), model)?)
 }

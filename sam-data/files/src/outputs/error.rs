@@ -7,6 +7,7 @@ use std::{
 
 use thiserror::Error;
 
+use super::names;
 use crate::{LockError, ReadError, WriteError};
 
 /// Why outputs are refused before the work, or cannot be written after it. No input and no other file has changed.
@@ -145,6 +146,6 @@ impl OutputError {
 
 /// The first name of a backup: `NAME.bak`.
 fn backup_name(path: &Path) -> String {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    format!("{name}.bak")
+    let backup = names::backups(path).next().unwrap_or_default();
+    backup.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

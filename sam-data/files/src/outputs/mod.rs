@@ -2,6 +2,7 @@
 
 mod error;
 mod names;
+mod output;
 mod plan;
 mod record;
 #[cfg(test)]
@@ -9,26 +10,20 @@ mod tests;
 
 use std::{
     collections::BTreeMap,
-    fs,
     io::{self, Write},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use serde::Serialize;
-use serde_json::{Map, Value};
-use tempfile::TempDir;
-
-pub use self::{
-    error::OutputError,
-    plan::OutputPlan,
-    record::{ONLY_COPY, shorten_paths, write_record},
-};
+pub use self::{error::OutputError, plan::OutputPlan, record::ONLY_COPY};
 use self::{
+    output::{Output, Staged},
     plan::{Expected, Planned},
-    record::{Listed, name_in_record, without_absolute_paths},
+    record::{shorten_paths, without_absolute_paths},
 };
 use crate::{OutputLock, Sha256Id, UNFINISHED, WriteError, identity, write_atomic};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 /// The outputs of a plan that was checked. Clones share them.
 ///
@@ -46,28 +41,6 @@ struct Shared {
     _locks: Vec<OutputLock>,
 }
 
-/// One output.
-#[derive(Debug)]
-struct Output {
-    /// The path as it was given.
-    path: PathBuf,
-    /// The path that it leads to: a link stays, and its target is replaced.
-    target: PathBuf,
-    is_record: bool,
-    expected: Expected,
-    staged: Option<Staged>,
-    written: Option<Listed>,
-}
-
-/// A complete file that has not got its name yet.
-#[derive(Debug)]
-struct Staged {
-    path: PathBuf,
-    sha256: Sha256Id,
-    /// Removes its folder.
-    _folder: TempDir,
-}
-
 impl Outputs {
     fn new(
         planned: impl Iterator<Item = (Planned, Expected)>,
@@ -75,11 +48,8 @@ impl Outputs {
         absolute_paths: bool,
         locks: Vec<OutputLock>,
     ) -> Result<Self, OutputError> {
-        let output = |(Planned { path, is_record, .. }, expected)| {
-            let target = identity::resolved(&path).map_err(WriteError::of(&path))?;
-            Ok::<_, WriteError>(Output { path, target, is_record, expected, staged: None, written: None })
-        };
-        let files = Mutex::new(planned.map(output).collect::<Result<_, _>>()?);
+        let files = planned.map(|(planned, expected)| Output::new(planned, expected)).collect::<Result<_, _>>()?;
+        let files = Mutex::new(files);
         Ok(Self(Arc::new(Shared { files, keeps_old, absolute_paths, _locks: locks })))
     }
 
@@ -104,7 +74,7 @@ impl Outputs {
         let sha256 = Sha256Id::of_file(&staged).map_err(|error| failed(error.source))?;
         let mut files = self.files();
         if let Some(output) = files.iter_mut().find(|output| output.path == path) {
-            output.staged = Some(Staged { path: staged, sha256, _folder: folder });
+            output.staged = Some(Staged { path: staged, sha256, folder });
         }
         Ok(())
     }
@@ -139,7 +109,7 @@ impl Outputs {
     /// Stages the record, publishes it, and then every other staged file. Returns the paths of the other files, as they were given.
     ///
     /// The record gets the field `outputs`, with the SHA-256 of every file that was staged or published, and `record_sha256`, a checksum of
-    /// its own text. Absolute paths in it are shortened, unless the plan allows them.
+    /// its own text. Outputs that only the old record lists stay listed while they are there: `mask.nii` and `mask.nii.gz` share a record. Absolute paths in it are shortened, unless the plan allows them.
     ///
     /// # Errors
     /// As [`Outputs::write_json`] and [`Outputs::publish`].
@@ -153,7 +123,9 @@ impl Outputs {
         if !self.0.absolute_paths {
             shorten_paths(&mut record, path);
         }
-        let listed: BTreeMap<_, _> = self.files().iter().filter_map(|output| output.listed(path)).collect();
+        let mut listed: BTreeMap<_, _> = self.files().iter().filter_map(|output| output.listed(path)).collect();
+        let only_copy = record.get(ONLY_COPY).is_some_and(|only_copy| only_copy == true);
+        listed.extend(record::other_outputs(path, &listed, only_copy));
         let text = record::text(record, &listed).map_err(json)?;
         match self.write(path, |file| file.write_all(text.as_bytes())) {
             Ok(()) => self.publish(),
@@ -165,7 +137,7 @@ impl Outputs {
     fn without_record(&self, error: OutputError) -> OutputError {
         let mut files = self.files();
         let staged = files.iter_mut().filter(|output| output.staged.is_some());
-        let kept: Vec<_> = staged.filter_map(|output| output.set_aside().ok()).collect();
+        let kept: Vec<_> = staged.map(Output::set_aside).collect();
         match (error, kept.into_iter().next()) {
             (OutputError::Write(WriteError { path, source }), Some(kept)) => {
                 OutputError::NotPublished { path, kept, source }
@@ -184,20 +156,20 @@ impl Outputs {
         let mut files = self.files();
         let mut staged: Vec<_> = files.iter_mut().filter(|output| output.staged.is_some()).collect();
         staged.sort_by_key(|output| !output.is_record);
-        let changed: Vec<_> = staged.iter().map(|output| output.is_changed()).collect();
+        let seen: Vec<_> = staged.iter().map(|output| output.look()).collect();
+        let is_any_changed = seen.contains(&None);
         let (mut errors, mut written) = (Vec::new(), Vec::new());
-        for (output, is_changed) in staged.into_iter().zip(&changed) {
-            let published = if changed.contains(&true) {
+        for (output, seen) in staged.into_iter().zip(seen) {
+            let published = match seen {
+                Some(seen) if !is_any_changed => output.publish(&seen, self.0.keeps_old),
                 // All files stay together: a record without its mask would be wrong.
-                match output.set_aside() {
-                    Ok(kept) if *is_changed => Err(OutputError::ChangedMeanwhile { path: output.path.clone(), kept }),
-                    kept => kept.map(drop),
+                seen => {
+                    let (path, kept) = (output.path.clone(), output.set_aside());
+                    if seen.is_none() { Err(OutputError::ChangedMeanwhile { path, kept }) } else { Ok(()) }
                 }
-            } else {
-                output.publish(self.0.keeps_old)
             };
             match published {
-                Ok(()) if output.is_record => {}
+                Ok(()) if output.is_record || is_any_changed => {}
                 Ok(()) => written.push(output.path.clone()),
                 Err(error) => errors.push(error),
             }
@@ -218,6 +190,16 @@ impl Outputs {
         Ok(self.publish().map(drop)?)
     }
 
+    /// The first output that another program has created or changed since the plan was opened, or since it was published.
+    pub fn changed(&self) -> Option<PathBuf> {
+        self.files().iter().find(|output| output.look().is_none()).map(|output| output.path.clone())
+    }
+
+    /// Whether absolute paths are written to JSON files; see [`OutputPlan::with_absolute_paths`].
+    pub fn has_absolute_paths(&self) -> bool {
+        self.0.absolute_paths
+    }
+
     /// Checks that a file is in the plan.
     ///
     /// # Errors
@@ -234,55 +216,5 @@ impl Outputs {
 
     fn files(&self) -> MutexGuard<'_, Vec<Output>> {
         self.0.files.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Output {
-    /// The entry of a record for this output; `None` for the record itself, and for what was not written.
-    fn listed(&self, record: &Path) -> Option<(String, Listed)> {
-        let replaced = self.expected.ours();
-        let staged = self.staged.as_ref().map(|staged| Listed { sha256: staged.sha256, replaced });
-        let listed = staged.or_else(|| self.written.clone()).filter(|_| !self.is_record)?;
-        Some((name_in_record(&self.path, record), listed))
-    }
-
-    /// Whether the file is not what was expected. A file that cannot be read counts as changed.
-    fn is_changed(&self) -> bool {
-        if self.expected == Expected::Anything {
-            return false;
-        }
-        match Sha256Id::of_file(&self.target) {
-            Ok(found) => self.expected != Expected::Ours(found),
-            Err(error) => error.source.kind() != io::ErrorKind::NotFound,
-        }
-    }
-
-    /// Gives the staged file its name.
-    fn publish(&mut self, keeps_old: bool) -> Result<(), OutputError> {
-        let Some(staged) = &self.staged else { return Ok(()) };
-        let (path, target) = (self.path.clone(), &self.target);
-        // A file of this run is not kept a second time.
-        let keeps_old = keeps_old && self.written.is_none() && target.exists();
-        let backup = match keeps_old.then(|| names::keep_as(target, names::backups(target))).transpose() {
-            Ok(backup) => backup,
-            Err(source) => return Err(OutputError::Backup { path, kept: self.set_aside()?, source }),
-        };
-        if let Err(source) = fs::rename(&staged.path, target) {
-            // The old file is still there.
-            let _ = backup.map(fs::remove_file);
-            return Err(OutputError::NotPublished { path, kept: self.set_aside()?, source });
-        }
-        let sha256 = staged.sha256;
-        self.written = Some(Listed { sha256, replaced: self.expected.ours() });
-        self.expected = Expected::Ours(sha256);
-        self.staged = None;
-        Ok(())
-    }
-
-    /// Keeps a staged file beside its place, as `new-NAME`. Returns its path.
-    fn set_aside(&mut self) -> Result<PathBuf, OutputError> {
-        let Some(staged) = self.staged.take() else { return Ok(self.path.clone()) };
-        let kept = names::keep_as(&staged.path, names::aside(&self.path));
-        kept.map_err(|source| WriteError::of(&self.path)(source).into())
     }
 }

@@ -39,6 +39,20 @@ pub(super) fn keep_as(file: &Path, names: impl Iterator<Item = PathBuf>) -> io::
     Err(io::Error::other("no name is free"))
 }
 
+/// Gives a file a name that no other file has. Its old name may stay.
+///
+/// # Errors
+/// `AlreadyExists` if there is a file of this name.
+pub(super) fn name_new(file: &Path, name: &Path) -> io::Result<()> {
+    match fs::hard_link(file, name) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            // Without hard links on the file system, another program has a moment between the two calls.
+            if name.symlink_metadata().is_ok() { Err(ErrorKind::AlreadyExists.into()) } else { fs::rename(file, name) }
+        }
+        linked => linked,
+    }
+}
+
 /// Copies a file to a name that no file has.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let mut new = OpenOptions::new().write(true).create_new(true).open(to)?;

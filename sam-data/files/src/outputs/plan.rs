@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    OutputError, Outputs, names,
+    OutputError, Outputs,
     record::{Author, author_of},
 };
 use crate::{FileId, OutputLock, Sha256Id, WriteError, check_writable, identity::folder_of, is_unfinished};
@@ -60,14 +60,14 @@ pub(super) struct Planned {
     pub(super) name: String,
     pub(super) path: PathBuf,
     pub(super) is_record: bool,
-    /// Whether the caller knows that the file is this program's own.
-    is_accepted: bool,
+    /// The content that the caller knows to be this program's own.
+    accepted: Option<Sha256Id>,
 }
 
 impl Planned {
     fn new(name: &str, path: &Path, is_record: bool) -> Self {
         // Without a separator at the end, with which the system would take the path for a folder.
-        Self { name: name.to_owned(), path: path.components().collect(), is_record, is_accepted: false }
+        Self { name: name.to_owned(), path: path.components().collect(), is_record, accepted: None }
     }
 }
 
@@ -144,26 +144,12 @@ impl OutputPlan {
         Self { absolute_paths, ..self }
     }
 
-    /// Accepts the file that is at an output's path now: the caller knows in another way that it is this program's own.
-    pub fn accept(mut self, path: impl AsRef<Path>) -> Self {
+    /// Accepts a file with this content at an output's path: the caller knows in another way that it is this program's own.
+    pub fn accept(mut self, path: impl AsRef<Path>, content: Sha256Id) -> Self {
         for output in self.outputs.iter_mut().filter(|output| output.path == path.as_ref()) {
-            output.is_accepted = true;
+            output.accepted = Some(content);
         }
         self
-    }
-
-    /// Keeps every file that is at an output's path, as `NAME.bak`, if [`OutputPlan::with_overwrite`] is set. [`Outputs`] do so themselves:
-    /// this is for outputs that another type writes, after [`OutputPlan::check`].
-    ///
-    /// # Errors
-    /// [`OutputError::Write`] if a file cannot be kept.
-    pub fn keep_old(&self) -> Result<(), OutputError> {
-        for output in self.outputs.iter().filter(|output| self.overwrite && output.path.exists()) {
-            let path = &output.path;
-            let kept = crate::identity::resolved(path).and_then(|old| names::keep_as(&old, names::backups(&old)));
-            kept.map_err(WriteError::of(path))?;
-        }
-        Ok(())
     }
 
     /// Joins the inputs and outputs of another plan to this one.
@@ -275,8 +261,10 @@ impl OutputPlan {
     }
 
     fn author(&self, output: &Planned) -> Result<Author, OutputError> {
-        if output.is_accepted {
-            return Ok(Author::Us(Sha256Id::of_file(&output.path)?));
+        if let Some(accepted) = output.accepted
+            && Sha256Id::of_file(&output.path)? == accepted
+        {
+            return Ok(Author::Us(accepted));
         }
         let records: Vec<_> =
             self.outputs.iter().filter(|output| output.is_record).map(|record| record.path.clone()).collect();

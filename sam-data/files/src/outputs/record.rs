@@ -11,8 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::OutputError;
-use crate::{ReadError, Sha256Id, identity::folder_of, read_bounded, write_atomic};
+use crate::{ReadError, Sha256Id, identity::folder_of, read_bounded};
 
 /// The field with the outputs.
 const OUTPUTS: &str = "outputs";
@@ -74,10 +73,11 @@ pub(super) fn author_of(path: &Path, records: &[PathBuf]) -> Result<Author, Read
     let only_copy: Vec<_> = listed.iter().filter(is_found).map(|&(_, only_copy)| only_copy).collect();
     Ok(if only_copy.is_empty() {
         Author::ChangedByOthers
-    } else if only_copy.contains(&false) {
-        Author::Us(found)
-    } else {
+    } else if only_copy.contains(&true) {
+        // A person may have accepted every slice of a computed mask: then both records list the same content.
         Author::Person(found)
+    } else {
+        Author::Us(found)
     })
 }
 
@@ -92,10 +92,32 @@ fn candidates(path: &Path, records: &[PathBuf]) -> Vec<PathBuf> {
 
 /// The entries of a record for outputs of this name, and whether they are the only copy. A file that is not a record has none.
 fn listed_in(record: &Path, name: &str) -> Vec<(Listed, bool)> {
-    let text = read_bounded(record, MAX_BYTES).ok().flatten();
-    let Some(head) = text.and_then(|text| serde_json::from_slice::<Head>(&text).ok()) else { return Vec::new() };
+    let Some(head) = head(record) else { return Vec::new() };
     let named = head.outputs.into_iter().filter(|(listed, _)| listed.rsplit('/').next() == Some(name));
     named.map(|(_, listed)| (listed, head.only_copy)).collect()
+}
+
+/// The outputs that a JSON file lists; `None` if it is not a record.
+fn head(record: &Path) -> Option<Head> {
+    serde_json::from_slice(&read_bounded(record, MAX_BYTES).ok().flatten()?).ok()
+}
+
+/// The outputs that a record lists beside those of `listed`, and that are still there unchanged: they stay known as this program's own when
+/// the record is replaced. None if the record is not whole, or says otherwise whether its outputs are the only copy.
+pub(super) fn other_outputs(
+    record: &Path,
+    listed: &BTreeMap<String, Listed>,
+    only_copy: bool,
+) -> BTreeMap<String, Listed> {
+    let is_whole = matches!(author_of_record(record), Ok(Some(Author::Us(_))));
+    let Some(head) = head(record).filter(|head| is_whole && head.only_copy == only_copy) else {
+        return BTreeMap::new();
+    };
+    let is_there = |name: &str, other: &Listed| {
+        Sha256Id::of_file(folder_of(record).join(name)).is_ok_and(|found| found == other.sha256)
+    };
+    let others = head.outputs.into_iter().filter(|(name, other)| !listed.contains_key(name) && is_there(name, other));
+    others.collect()
 }
 
 /// Who wrote a record, by its own checksum; `None` if it has none.
@@ -132,27 +154,6 @@ pub(super) fn text(mut fields: Map<String, Value>, outputs: &BTreeMap<String, Li
     })
 }
 
-/// Writes the record of files that were written already: its fields, and the name and SHA-256 of each file.
-///
-/// [`Outputs::publish_with_record`](crate::Outputs::publish_with_record) does more: use this only where another type guards the files.
-///
-/// # Errors
-/// [`OutputError::Read`] if a file cannot be read; [`OutputError::Json`]; [`OutputError::Write`].
-pub fn write_record(
-    path: impl AsRef<Path>,
-    fields: Map<String, Value>,
-    outputs: impl IntoIterator<Item = impl AsRef<Path>>,
-) -> Result<(), OutputError> {
-    let path = path.as_ref();
-    let list = |output: &Path| {
-        let listed = Listed { sha256: Sha256Id::of_file(output)?, replaced: None };
-        Ok((name_in_record(output, path), listed))
-    };
-    let listed = outputs.into_iter().map(|output| list(output.as_ref())).collect::<Result<_, ReadError>>()?;
-    let text = text(fields, &listed).map_err(|source| OutputError::Json { path: path.to_path_buf(), source })?;
-    Ok(write_atomic(path, |file| file.write_all(text.as_bytes()))?)
-}
-
 /// A path as a record lists it: relative to the record's folder if it is below it, else the name alone.
 pub(super) fn name_in_record(path: &Path, record: &Path) -> String {
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
@@ -164,7 +165,7 @@ pub(super) fn name_in_record(path: &Path, record: &Path) -> String {
 
 /// Replaces every absolute path in the fields of a record by a path relative to the record's folder if it is below it, else by its last
 /// part.
-pub fn shorten_paths(fields: &mut Map<String, Value>, record: impl AsRef<Path>) {
+pub(super) fn shorten_paths(fields: &mut Map<String, Value>, record: impl AsRef<Path>) {
     fields.values_mut().for_each(|value| without_absolute_paths(value, record.as_ref()));
 }
 

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, error::Error};
+use std::{collections::BTreeMap, error::Error, fs};
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -174,7 +174,10 @@ fn only_files_of_this_program_are_replaced() -> Result {
     let out = place.path("ours.nii");
     let refused = place.with_mask().check().expect_err("a person changed it");
     assert!(refused.is_unrecorded(&out) && !refused.is_unrecorded(place.path("ours.json")));
-    place.with_mask().accept(&out).check()?;
+    place.with_mask().accept(&out, Sha256Id::of("corrected by hand")).check()?;
+    // What was compared is not what is there now.
+    let refused = place.with_mask().accept(&out, Sha256Id::of("a kept mask")).check().expect_err("another content");
+    assert!(refused.is_unrecorded(&out), "{refused}");
     // A record that a person changed is not replaced either.
     let record = fs::read_to_string(place.path("ours.json"))?;
     fs::write(place.path("ours.json"), record.replace('{', "{\n  \"note\": \"mine\","))?;
@@ -187,14 +190,45 @@ fn only_files_of_this_program_are_replaced() -> Result {
 fn the_only_copy_of_a_persons_work_is_replaced_only_where_it_is_edited() -> Result {
     let place = Place::new()?;
     let (mask, record) = (place.path("reviewed.nii"), place.path("reviewed.review.json"));
-    fs::write(&mask, "corrected slice by slice")?;
     let fields = json!({ ONLY_COPY: true }).as_object().cloned().unwrap_or_default();
-    write_record(&record, fields, [&mask])?;
+    let outputs = place.plan().output("--out", &mask).record("the record", &record).open()?;
+    outputs.write(&mask, |file| file.write_all(b"accepted slice by slice"))?;
+    outputs.publish_with_record(&record, fields)?;
+    drop(outputs);
     let plan = || place.plan().output("--out", &mask).record("the record", place.path("reviewed.json"));
     let refused = plan().check().expect_err("the only copy");
     assert!(matches!(refused, OutputError::OnlyCopy { .. }), "{refused}");
     plan().editable_input("--mask", &mask).check()?;
     plan().with_overwrite(true).check()?;
+
+    // A computed mask that a person accepted as it is: another record lists the same content.
+    let outputs = plan().with_overwrite(true).open()?;
+    outputs.write(&mask, |file| file.write_all(b"accepted slice by slice"))?;
+    outputs.publish_with_record(place.path("reviewed.json"), Map::new())?;
+    drop(outputs);
+    assert!(matches!(plan().check(), Err(OutputError::OnlyCopy { .. })));
+    Ok(())
+}
+
+/// The property holds at every moment: whatever another program does between the plan and the rename, its file stays.
+#[test]
+fn a_change_after_the_content_was_compared_is_seen() -> Result {
+    let place = Place::new()?;
+    for (name, overwrite) in [("ours.nii", false), ("new.nii", false), ("theirs.nii", true)] {
+        let target = place.path(name);
+        let planned = place.plan().output("--out", &target).record("the record", place.path("ours.json"));
+        let outputs = planned.with_overwrite(overwrite).open()?;
+        outputs.write(&target, |file| file.write_all(b"hours of work"))?;
+        let mut files = outputs.files();
+        let output = files.iter_mut().find(|output| output.path == target).ok_or("it is planned")?;
+        let seen = output.look().ok_or("as expected")?;
+        fs::write(&target, "another program's, of other length")?;
+        let refused = output.publish(&seen, overwrite).expect_err("it was changed");
+        assert!(matches!(refused, OutputError::ChangedMeanwhile { .. }), "{refused}");
+        assert_eq!(fs::read(&target)?, b"another program's, of other length");
+        assert_eq!(fs::read(place.path(&format!("new-{name}")))?, b"hours of work");
+        assert!(!place.path(&format!("{name}.bak")).exists());
+    }
     Ok(())
 }
 
@@ -291,6 +325,30 @@ fn a_record_lists_what_was_written_and_no_absolute_path() -> Result {
             assert_eq!(read["options"], json!({ "out": "new.nii", "image": "dicom", "window": "lung" }));
         }
     }
+    Ok(())
+}
+
+#[test]
+fn outputs_that_share_a_record_stay_known() -> Result {
+    let place = Place::new()?;
+    let record = place.path("ours.json");
+    let packed = place.path("ours.nii.gz");
+    let plan = || place.plan().output("--out", &packed).record("the record", &record);
+    let outputs = plan().open()?;
+    outputs.write(&packed, |file| file.write_all(b"the same, packed"))?;
+    outputs.publish_with_record(&record, Map::new())?;
+    drop(outputs);
+    place.with_mask().check()?;
+    plan().check()?;
+    // A file that is gone or was changed is not listed any longer.
+    fs::write(place.path("ours.nii"), "corrected by hand")?;
+    drop(plan().open()?.publish_with_record(&record, Map::new())?);
+    let read: Value = serde_json::from_slice(&fs::read(&record)?)?;
+    assert_eq!(
+        read["outputs"].as_object().map(|listed| listed.keys().cloned().collect()),
+        Some(vec!["ours.nii.gz".to_owned()])
+    );
+    assert!(matches!(place.with_mask().check(), Err(OutputError::NotOurs { .. })));
     Ok(())
 }
 

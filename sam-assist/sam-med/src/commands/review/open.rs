@@ -4,16 +4,16 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::backend::Backend;
-use sam_annotate::{Annotator, Output, Session, Weights, cards, structure_name};
+use sam_annotate::{Annotator, CheckedOutput, Session, Weights, cards, structure_name};
 use sam_assist::PromptCard;
 use sam_data::{LabelVolume, Scan, Segment, SliceAxis, SlicePlane, Window};
 use sam_review::{
-    DecisionStore, MemoryStore, RankedSlice, Ranking, ReviewCase, ReviewFiles, ScanDesk, ScanModel, SessionStore,
-    SliceReview, SliceState,
+    DecisionStore, MemoryStore, RankedSlice, Ranking, ReviewCase, ScanDesk, ScanModel, SessionStore, SliceReview,
+    SliceState,
 };
 use serde_json::json;
 
-use super::{Options, outputs};
+use super::Options;
 use crate::{backend::Job, commands::kept, console::Console, exit::Failure, options::ScanOptions, record};
 
 /// Reads the scan and its mask or session, and loads the model.
@@ -21,25 +21,28 @@ use crate::{backend::Job, commands::kept, console::Console, exit::Failure, optio
 /// # Errors
 /// If an input cannot be read or does not fit the others, or if the mask could not be written.
 pub(super) fn open(options: &Options, console: &Console) -> Result<ScanDesk> {
-    let mut plan = outputs::plan(options, console);
+    let plan = options.plan(console);
     kept::check(&plan, &options.scan.out, options.session.is_some())?;
     let scan = Arc::new(options.scan.read(console)?);
-    options.scan.output().check(&scan)?;
-    // Before the mask is read, so that no change to it is missed.
-    let files = outputs::hold(&options.scan)?;
+    options.output().check(&scan)?;
     let weights = options.compute.model.locate(console)?;
-    let reviewed = match (&options.session, &options.mask) {
+    let precision = options.compute.model.precision;
+    let (output, reviewed) = match (&options.session, &options.mask) {
         (Some(folder), _) => {
-            let session = Session::resume(folder, scan.identity()?, weights.sha256(), options.compute.model.precision)?;
-            session.check_record(Output::new(&options.scan.out).record())?;
-            plan = kept::accept(plan, &scan, &options.scan.out, || Ok(&session))?;
-            Reviewed::of_session(session)?
+            let open = || -> Result<_> { Ok(Session::resume(folder, scan.identity()?, weights.sha256(), precision)?) };
+            let output = options.hold(kept::accept(plan, &scan, &options.scan.out, open)?)?;
+            let session = open()?;
+            session.check_record(output.record())?;
+            (output, Reviewed::of_session(session)?)
         }
-        (None, Some(mask)) => Reviewed::of_mask(options, mask, &scan, &weights, console)?,
+        (None, Some(mask)) => {
+            // Before the mask is read, so that no change to it is missed.
+            let output = options.hold(plan)?;
+            (output, Reviewed::of_mask(options, mask, &scan, &weights, console)?)
+        }
         (None, None) => return Err(Failure::usage("there is nothing to review: give --mask FILE or --session DIR")),
     };
-    plan.keep_old()?;
-    options.compute.model.backend.run(DeskJob { options, scan, files, weights: &weights, reviewed })
+    options.compute.model.backend.run(DeskJob { options, scan, output, weights: &weights, reviewed })
 }
 
 /// The mask to review, with its structures, cards and ranking.
@@ -80,9 +83,6 @@ impl Reviewed {
 
     /// A mask without a session, from the options of the command line.
     fn of_mask(options: &Options, path: &Path, scan: &Scan, weights: &Weights, console: &Console) -> Result<Self> {
-        if !options.scan.outputs.overwrite {
-            check_out(&options.scan.out, path)?;
-        }
         let mask = ScanOptions::read_labels(scan, path, console)?;
         let structures = structures(options, path, &mask)?;
         let cards = options.structures.cards(weights.sha256())?;
@@ -106,17 +106,6 @@ impl Reviewed {
     }
 }
 
-/// Refuses to overwrite an earlier review, unless it is the mask to review, which is then continued.
-fn check_out(out: &Path, mask: &Path) -> Result<()> {
-    let continues = || Ok::<_, std::io::Error>(out.canonicalize()? == mask.canonicalize()?);
-    ensure!(
-        !out.exists() || continues().with_context(|| format!("cannot read {}", mask.display()))?,
-        "{} exists already: give it as --mask to continue with it, choose another name, or give --overwrite, which keeps the old file",
-        out.display()
-    );
-    Ok(())
-}
-
 /// The structures of the mask, and those named in the file of names.
 fn structures(options: &Options, path: &Path, mask: &LabelVolume) -> Result<Vec<Segment>> {
     let names = options.structures.names()?;
@@ -134,7 +123,7 @@ fn structures(options: &Options, path: &Path, mask: &LabelVolume) -> Result<Vec<
 struct DeskJob<'a> {
     options: &'a Options,
     scan: Arc<Scan>,
-    files: ReviewFiles,
+    output: CheckedOutput,
     weights: &'a Weights,
     reviewed: Reviewed,
 }
@@ -143,7 +132,7 @@ impl Job for DeskJob<'_> {
     type Output = ScanDesk;
 
     fn run<B: Backend>(self, device: &B::Device) -> Result<ScanDesk> {
-        let Self { options, scan, files, weights, reviewed } = self;
+        let Self { options, scan, output, weights, reviewed } = self;
         let Reviewed { axis, window, structures, cards, ranking, slices, store } = reviewed;
         let predictor = options.compute.model.predictor::<B>(weights, device)?;
         let environment = record::environment(options.compute.model.backend, &predictor);
@@ -156,14 +145,11 @@ impl Job for DeskJob<'_> {
 
         let metadata: Vec<_> = cards.iter().map(|card| card.as_ref().map(PromptCard::metadata)).collect();
         let resolved = window.resolve(scan.volume().voxels.view())?;
-        let mut case = ReviewCase::new(scan, annotator.plane(axis), structures, files);
+        let mut case = ReviewCase::new(scan, annotator.plane(axis), structures, output);
         case.ranking = ranking;
         case.record = record::saved_options("review", options)?;
         // Without a session, the decisions are nowhere but in the mask.
         case.record.insert(sam_files::ONLY_COPY.to_owned(), options.session.is_none().into());
-        if !options.scan.outputs.absolute_paths {
-            sam_files::shorten_paths(&mut case.record, &options.scan.out);
-        }
         case.record.extend([
             ("window".to_owned(), json!(resolved)),
             ("cards".to_owned(), json!(metadata)),
