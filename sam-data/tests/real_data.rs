@@ -76,7 +76,7 @@ const EXPECTED: [Expected; 13] = [
 ];
 
 #[test]
-#[ignore = "needs SAM_MED_DATA"]
+#[ignore = "needs SAM_MED_DATA: scans of others are not in the repository"]
 fn every_set_holds_what_its_readme_says() -> Result<(), Box<dyn Error>> {
     let data = crate::data_folder();
     for Expected { folder, cases, channels, shown, instances } in EXPECTED {

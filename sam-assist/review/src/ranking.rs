@@ -52,7 +52,8 @@ impl Ranking {
         Ok(Self(ranked))
     }
 
-    /// Reads `[{"index": 3, "trust": 0.2}, ...]`; indices are counted from 0. The slices that need review most come first. Other fields are ignored.
+    /// Reads `[{"index": 3, "trust": 0.2}, ...]`; indices are counted from 0. The slices that need review most come first. Other fields are
+    /// ignored.
     ///
     /// # Errors
     /// If the file cannot be read or is not a ranking, and under the conditions of [`Ranking::new`].

@@ -3,7 +3,7 @@
 use sam_data::{Segment, read_dicom, write_segmentation};
 
 #[test]
-#[ignore = "needs SAM_MED_DATA"]
+#[ignore = "needs SAM_MED_DATA: scans of others are not in the repository"]
 fn a_series_of_a_scanner() {
     let (volume, series) =
         read_dicom(crate::data_folder().join("prostatex0000_t2_dicom"), None).expect("a series without fault");

@@ -86,7 +86,8 @@ impl<B: Backend> Annotator<B> {
     /// Learns the outlined structures, segments the slices that are not annotated, and ranks them by trust.
     ///
     /// A structure's outlines stay as they are, and so do the slices on which it is absent according to the person; see [`Annotations`].
-    /// [`Event::Understood`](crate::Event::Understood) tells what was understood before anything is learned. Structures are processed one after the other: learned or taken from a card, segmented, ranked.
+    /// [`Event::Understood`](crate::Event::Understood) tells what was understood before anything is learned. Structures are processed one
+    /// after the other: learned or taken from a card, segmented, ranked.
     /// At the end, overlapping structures are joined. On a CPU this takes seconds per structure and about a second per slice.
     ///
     /// If `events` returns [`ControlFlow::Break`](std::ops::ControlFlow::Break), the result is partial: [`Annotated::stopped`] is set, and

@@ -109,7 +109,8 @@ impl Outputs {
     /// Stages the record, publishes it, and then every other staged file. Returns the paths of the other files, as they were given.
     ///
     /// The record gets the field `outputs`, with the SHA-256 of every file that was staged or published, and `record_sha256`, a checksum of
-    /// its own text. Outputs that only the old record lists stay listed while they are there: `mask.nii` and `mask.nii.gz` share a record. Absolute paths in it are shortened, unless the plan allows them.
+    /// its own text. Outputs that only the old record lists stay listed while they are there: `mask.nii` and `mask.nii.gz` share a record.
+    /// Absolute paths in it are shortened, unless the plan allows them.
     ///
     /// # Errors
     /// As [`Outputs::write_json`] and [`Outputs::publish`].
