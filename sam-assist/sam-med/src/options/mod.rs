@@ -16,8 +16,8 @@ pub use annotate::{AutoOptions, LearningOptions, OutlineOptions, SessionOptions}
 pub use compute::ComputeOptions;
 pub use data::DataOptions;
 pub use model::ModelOptions;
-pub use output::OutputOptions;
-pub(crate) use output::results;
+pub(crate) use output::with_record;
+pub use output::{OutputOptions, RECORD, results};
 pub use scan::{InputOptions, ScanOptions, Spacing};
 pub use structures::StructureOptions;
 pub use voxels::VoxelOptions;
