@@ -124,7 +124,7 @@ class Trial:
         """What `resample` writes of a scan, or of its label map: where axes are at right angles, these very voxels."""
         out = self.new()
         words = ["resample", "--image", image or self.scan, "--out", out, *options]
-        self.run(*words, says=says, never=never, writes=[out])
+        self.run(*words, says=says, never=never, writes=[out, record_of(out)])
         return nibabel.load(out)
 
     def check_labels(self, expected, where, says=(), never=()):
@@ -132,6 +132,11 @@ class Trial:
         self.annotate(says=(ACCEPTED, *says), never=never)
         fitted = self.resampled("--labels", self.outlines, says=says, never=never)
         check_voxels(fitted, expected, where)
+
+
+def record_of(path):
+    """The record beside an output."""
+    return path.with_name(path.name.split(".")[0] + ".json")
 
 
 def check_voxels(image, expected, where=None):
@@ -261,7 +266,7 @@ def gzip_padding(trial):
     write_both(trial)
     sound = trial.outlines.read_bytes()
     trial.outlines.write_bytes(sound + b"a trailer of some archive")
-    trial.check_labels(outlined(), affine(), says=["outlines.nii.gz: 25 bytes behind its gzip stream"])
+    trial.check_labels(outlined(), affine(), says=["outlines.nii.gz: it has 25 bytes behind its gzip stream"])
     # The checksum is before the last four bytes.
     trial.outlines.write_bytes(sound[:-8] + bytes([sound[-8] ^ 1]) + sound[-7:])
     trial.annotate(says=["outlines.nii.gz is damaged"])
@@ -447,7 +452,7 @@ def record_is_an_input(trial):
     out.write_text("somebody's work")
     kept = out.with_name(out.name + ".bak")
     trial.run("resample", "--image", trial.scan, "--out", out, code=INPUT, says=["--out would overwrite", "--overwrite"])
-    trial.run("resample", "--image", trial.scan, "--out", out, "--overwrite", writes=[kept])
+    trial.run("resample", "--image", trial.scan, "--out", out, "--overwrite", writes=[kept, record])
     assert kept.read_text() == "somebody's work", "the old file is not kept"
     check_voxels(nibabel.load(out), intensities(), affine())
 
@@ -685,7 +690,7 @@ def poisoned_weights(trial):
     write_both(trial)
     write_prompts(trial)
     sound = trial.outputs / "sound.safetensors"
-    trial.run("convert", "--weights", WEIGHTS, "--out", sound, writes=[sound])
+    trial.run("convert", "--weights", WEIGHTS, "--out", sound, writes=[sound, record_of(sound)])
     content = bytearray(sound.read_bytes())
     sound.unlink()
     (length,) = struct.unpack_from("<Q", content)

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Prints the paper's numbers in their own columns, and for each structure how many cases and slices show it. Without data it counts
-//! synthetic data, and says so. Writes results.json, table.csv and table.md. Takes seconds on synthetic data; every scan is read, so a
+//! synthetic data, and says so. Writes results.json, table.csv, table.md and options.json. Takes seconds on synthetic data; every scan is read, so a
 //! large data set takes minutes.
 
 use std::process::ExitCode;

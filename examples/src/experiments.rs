@@ -11,8 +11,19 @@ use clap::Parser;
 use sam_annotate::Weights;
 use sam_core::{CacheConfig, EmbeddingCache};
 use sam_eval::report::Report;
-use sam_experiments::{DataSource, Environment, Experiment, Journal, Plan, Setup, run_experiments, write_page};
-use sam_med::{backend::Job, console::Console, exit, options::ModelOptions, progress::ExperimentBars, stop::Stop};
+use sam_experiments::{
+    DataSource, Environment, Experiment, Journal, PAGE_RECORD, Plan, Setup, run_experiments, write_page,
+};
+use sam_files::{OutputPlan, Outputs};
+use sam_med::{
+    backend::Job,
+    console::Console,
+    exit,
+    options::{ModelOptions, OutputOptions, results},
+    progress::ExperimentBars,
+    stop::Stop,
+};
+use sam_prompt::counted;
 
 /// Measure results of the paper here, and write a page with both.
 #[derive(Debug, Parser)]
@@ -39,6 +50,9 @@ struct Options {
     /// Folder that keeps embedded slices; embeddings/ in the folder of results if none is given.
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
+    /// What happens to files that exist already.
+    #[command(flatten)]
+    outputs: OutputOptions,
 }
 
 /// Reads a data source; the error message includes all causes.
@@ -56,6 +70,13 @@ impl Options {
         let seeds = (self.seed..self.seed.saturating_add(self.repeats)).collect();
         Ok(Plan::new(self.data.clone(), seeds, self.test_slices)?)
     }
+
+    /// What is read and written. The journal guards itself, and so does the folder of embeddings.
+    fn output_plan(&self, out: &Path, console: &Console) -> OutputPlan {
+        let data = self.data.iter().filter_map(DataSource::location);
+        let plan = self.model.plan(self.outputs.plan(console).inputs("--data", data));
+        results(plan, out, Report::FILES, PAGE_RECORD)
+    }
 }
 
 /// Runs experiments with the options of the command line, writes the page, and prints which findings of the paper hold.
@@ -66,14 +87,15 @@ pub fn run(experiments: &[Experiment]) -> ExitCode {
 fn try_run(experiments: &[Experiment], options: &Options) -> Result<()> {
     let console = Console::new(false, false, Stop::on_signals().context("cannot watch for Ctrl-C")?);
     let out = options.out(experiments);
-    std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
     let plan = options.plan()?;
+    let outputs = options.output_plan(&out, &console).open()?;
     let journal = Journal::open(out.join("journal.jsonl"))?;
     if !journal.is_empty() {
-        eprintln!("Continuing with {} results of {}", journal.len(), out.display());
+        eprintln!("Continuing with {} of {}", counted(journal.len(), "result"), out.display());
     }
     let weights = options.model.locate(&console)?;
-    let job = ExperimentsJob { experiments, plan: &plan, options, out: &out, journal, weights, console: &console };
+    let job =
+        ExperimentsJob { experiments, plan: &plan, options, out: &out, outputs, journal, weights, console: &console };
     let page = options.model.backend.run(job)?;
     for finding in page.sections.iter().flat_map(|section| &section.findings) {
         let mark = finding.holds.map_or("?", |holds| if holds { "holds" } else { "does not hold" });
@@ -89,6 +111,7 @@ struct ExperimentsJob<'a> {
     plan: &'a Plan,
     options: &'a Options,
     out: &'a Path,
+    outputs: Outputs,
     journal: Journal,
     weights: Weights,
     console: &'a Console,
@@ -112,7 +135,33 @@ impl Job for ExperimentsJob<'_> {
             .with_journal(self.journal)
             .with_observer(move |event| bars.event(event));
         let page = run_experiments(self.experiments, title, &setup, self.plan, &environment)?;
-        write_page(self.out, &page, self.plan, &environment)?;
+        write_page(&self.outputs, self.out, &page, self.plan, &environment)?;
         Ok(page)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{error::Error, fs};
+
+    use super::*;
+
+    #[test]
+    fn a_page_replaces_no_file_of_a_person() -> Result<(), Box<dyn Error>> {
+        let folder = tempfile::tempdir()?;
+        let out = folder.path().to_string_lossy();
+        for name in Report::FILES.iter().chain([&PAGE_RECORD]) {
+            let theirs = folder.path().join(name);
+            fs::write(&theirs, "written by a person")?;
+            // It is told before the weights are read.
+            let words = ["fig7_points", "--out", &out, "--weights", "missing.pth"];
+            let refused = try_run(&[Experiment::Fig7Points], &Options::try_parse_from(words)?).expect_err("refused");
+            let refused = refused.to_string();
+            assert!(refused.contains(&format!("{name} of --out")) && refused.contains("--overwrite"), "{refused}");
+            assert_eq!(fs::read_to_string(&theirs)?, "written by a person");
+            fs::remove_file(&theirs)?;
+        }
+        assert_eq!(fs::read_dir(folder.path())?.count(), 0, "nothing is left behind");
+        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use burn::tensor::backend::Backend;
 use ndarray::{Array2, ArrayView2, Axis, Zip};
 use sam_core::{ImageEmbedding, SamPredictor, SliceError};
-use sam_prompt::{Prompts, component_boxes};
+use sam_prompt::{Prompts, component_boxes, counted};
 
 use crate::AssistError;
 
@@ -36,7 +36,7 @@ impl<B: Backend> MultiClass<B> {
         prompts: &[Option<Prompts>],
     ) -> Result<Vec<Option<Array2<f32>>>, AssistError> {
         if prompts.len() != self.predictors.len() {
-            let expected = format!("prompts for each of {} structures", self.predictors.len());
+            let expected = format!("prompts for {}", counted(self.predictors.len(), "structure"));
             return Err(AssistError::MultiClass { expected, found: format!("prompts for {}", prompts.len()) });
         }
         let predict = |(predictor, prompts): (&SamPredictor<B>, &Option<Prompts>)| {

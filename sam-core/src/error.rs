@@ -3,7 +3,7 @@
 use std::{fmt, io, path::PathBuf};
 
 use sam_files::sanitize;
-use sam_prompt::{ConfigError, PromptError, SliceNumber};
+use sam_prompt::{ConfigError, PromptError, SliceNumber, counted};
 use thiserror::Error;
 
 use crate::{NotWeights, Precision, Region};
@@ -51,7 +51,7 @@ pub enum CoreError {
         reason: &'static str,
     },
     /// A slice index beyond the number of slices.
-    #[error("there is no slice {}: the source has {count} slices, counted from 1", SliceNumber::of_index(*index))]
+    #[error("there is no slice {}: the source has {}, counted from 1", SliceNumber::of_index(*index), counted(*count, "slice"))]
     NoSuchSlice {
         /// The index of the requested slice.
         index: usize,

@@ -10,20 +10,23 @@
 
 use std::{error::Error, path::Path};
 
-use sam_data::{Grid, VolumeReader, read_volume, write_volume};
+use sam_data::{Grid, VolumeReader, nifti_files, read_volume, sam_files::OutputPlan, write_volume};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [scan, onto, out] = &*arguments else {
         return Err("usage: resample SCAN SPACING|SCAN OUTPUT".into());
     };
+    let plan = OutputPlan::new().inputs("SCAN", nifti_files(scan)).inputs("the grid", nifti_files(onto));
+    let outputs = plan.output("OUTPUT", out).open()?;
     let scan = read_volume(Path::new(scan))?;
     let grid = match spacing(onto) {
         Some(spacing) => scan.grid.with_spacing(spacing)?,
         None => VolumeReader::open(Path::new(onto))?.grid().clone(),
     };
     let lowest = scan.voxels.iter().copied().fold(f32::INFINITY, f32::min);
-    write_volume(Path::new(out), &scan.resampled(&grid, lowest)?)?;
+    let resampled = scan.resampled(&grid, lowest)?;
+    outputs.write_now(out, |staged| Ok::<_, Box<dyn Error>>(write_volume(staged, &resampled)?))?;
     println!("{out}: {}, before {}", describe(&grid), describe(&scan.grid));
     Ok(())
 }

@@ -107,9 +107,9 @@ impl Scan {
             scan
         } else if !config.series.is_empty() || config.spacing.is_some() {
             let purpose = if config.series.is_empty() {
-                "distances were given by --spacing"
+                "the distances of its images were given"
             } else {
-                "a series of it was chosen by --series"
+                "a series of it was chosen"
             };
             return Err(DataError::NotDicom { path: path.to_path_buf(), purpose });
         } else {

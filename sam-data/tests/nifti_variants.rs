@@ -143,7 +143,7 @@ fn one_of_several_volumes_is_chosen() -> TestResult {
     let voxels: Vec<u8> = (0..48).collect();
     let (_folder, path) = folder_with("scan.nii", &Built::new(&[2, 3, 4, 2], U8).sform(ROWS).with(&voxels))?;
     let refused = Scan::open(&path, None).expect_err("two volumes").to_string();
-    assert!(refused.contains("2 volumes") && refused.contains("from 1 to 2 by --volume"), "{refused}");
+    assert!(refused.contains("2 volumes") && refused.contains("choose one from 1 to 2"), "{refused}");
     let [first, second] = [0, 1].map(|index| open(&path, &ScanConfig::default().with_volume_index(index)));
     let (first, second) = (first?, second?);
     assert!((second.volume().voxels[(0, 0, 0)] - 24.0).abs() < f32::EPSILON);

@@ -4,7 +4,7 @@
 //! cargo run --release -p sam-eval --example report -- FOLDER
 //! ```
 //!
-//! FOLDER, which is made if need be, will hold `report.html`, `report.md`, `report.csv` and `report.json`.
+//! FOLDER, which is made if need be, will hold `report.html`, `report.md`, `report.csv` and `report.json`, and their `record.json`.
 
 use std::{error::Error, path::Path};
 
@@ -16,6 +16,8 @@ use sam_eval::{
         GallerySlice, Plot, Report, ReportColumn, ReportTable, Section, Source, overlay_png,
     },
 };
+use sam_files::OutputPlan;
+use sam_prompt::counted;
 
 const ORGANS: [&str; 5] = ["spleen", "right kidney", "gallbladder", "oesophagus", "right adrenal gland"];
 const AMOUNTS: [usize; 4] = [1, 2, 5, 10];
@@ -24,6 +26,11 @@ const SIZE: usize = 128;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::args_os().nth(1).ok_or("expected a folder")?;
+    let folder = Path::new(&folder);
+    // By its record, the next run knows the files that it may replace.
+    let record = folder.join("record.json");
+    let plan = OutputPlan::new().folder(folder).record("the record", &record);
+    let outputs = Report::FILES.iter().fold(plan, |plan, name| plan.output(name, folder.join(name))).open()?;
     let fact = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let report = Report {
         title: "A report's parts, with invented numbers".to_owned(),
@@ -37,13 +44,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         notes: vec!["Everything here is invented: numbers, plots, pictures, and the paper's columns too.".to_owned()],
         sections: vec![table(), plots(), pictures()?],
     };
-    report.write(Path::new(&folder))?;
-    println!("written to {}", Path::new(&folder).display());
+    report.write(&outputs, folder)?;
+    outputs.publish_with_record(record, serde_json::Map::new())?;
+    println!("written to {}", folder.display());
     Ok(())
 }
 
 fn slices(amount: usize) -> String {
-    if amount == 1 { "1 slice".to_owned() } else { format!("{amount} slices") }
+    counted(amount, "slice")
 }
 
 /// Invented scores of an organ, more of them good ones the more slices are annotated.

@@ -1,8 +1,8 @@
 //! Errors of evaluations and reports.
 
-use std::{error::Error, fmt, path::PathBuf, sync::Arc};
+use std::{error::Error, fmt, sync::Arc};
 
-use sam_prompt::ConfigError;
+use sam_prompt::{ConfigError, counted};
 
 use crate::Record;
 
@@ -20,7 +20,7 @@ pub enum EvalError {
     },
 
     /// The numbers of masks and truths differ.
-    #[error("{masks} masks were given for {truths} truths; give one mask for each tested slice")]
+    #[error("found {} for {}; give one mask for each tested slice", counted(*masks, "mask"), counted(*truths, "truth"))]
     SliceCount {
         /// Number of predicted masks.
         masks: usize,
@@ -40,7 +40,7 @@ pub enum EvalError {
     },
 
     /// Too few slices show a structure to annotate some of them and test another.
-    #[error("the structure is on {shown} slices, but {needed} are needed: those to annotate and one to test")]
+    #[error("the structure is on {}, but on {needed} it is needed: those to annotate and one to test", counted(*shown, "slice"))]
     TooFewSlices {
         /// Slices that show it.
         shown: usize,
@@ -63,8 +63,8 @@ pub enum EvalError {
 
     /// A run was given twice. It would count as two repeats that agree perfectly.
     #[error(
-        "run given twice: {} of {} in {}, method {}, {} annotated slices, prompt {}, seed {}; remove one of them",
-        .0.structure, .0.case, .0.dataset, .0.method, .0.annotated_slices, .0.prompt, .0.seed
+        "run given twice: {} of {} in {}, method {}, {}, prompt {}, seed {}; remove one of them",
+        .0.structure, .0.case, .0.dataset, .0.method, counted(.0.annotated_slices, "annotated slice"), .0.prompt, .0.seed
     )]
     DuplicateRecord(
         /// The second of the two records.
@@ -90,15 +90,9 @@ pub enum EvalError {
         cause: Cause,
     },
 
-    /// A file of a report could not be written. An earlier file of this name is unchanged.
-    #[error("cannot write {}", .path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        cause: Cause,
-    },
+    /// A file of a report could not be written, or is not in the plan of outputs. An earlier file of this name is unchanged.
+    #[error(transparent)]
+    Write(Cause),
 }
 
 /// The error behind an [`EvalError`], for example an [`std::io::Error`].

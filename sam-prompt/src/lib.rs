@@ -15,6 +15,7 @@
 //! - [`interpolation_matrix`]: the weights of a bilinear resize.
 //! - [`progress`]: the observer of every long call of the workspace.
 //! - [`error_chain`]: an error with its causes, in one line.
+//! - [`counted`]: a number with its noun, such as `1 slice`.
 //! - [`ConfigError`]: the error for a config value that is out of range.
 //! - `PromptEncoder` (feature `encoder`): SAM's prompt encoder, generic over burn's `Backend`.
 //!
@@ -47,6 +48,7 @@
 
 mod chain;
 mod config_error;
+mod counted;
 mod distance;
 mod document;
 mod drawing;
@@ -65,6 +67,7 @@ mod slices;
 pub use burn;
 pub use chain::error_chain;
 pub use config_error::ConfigError;
+pub use counted::counted;
 pub use distance::distance_transform;
 pub use document::{
     CutAxis, DocumentError, DrawnMask, ObjectPrompts, PatientBox, PatientPoint, PatientPrompts, PromptDocument,

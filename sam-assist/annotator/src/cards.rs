@@ -8,6 +8,7 @@ use std::{
 use sam_assist::PromptCard;
 use sam_data::{Scan, Window};
 use sam_files::{OutputPlan, Outputs};
+use sam_prompt::counted;
 use thiserror::Error;
 
 use crate::{AnnotateError, output::trace_written};
@@ -47,7 +48,7 @@ pub enum CardError {
         other_window: String,
     },
     /// The number of cards differs from the number of structures.
-    #[error("there are {cards} cards for the structures {structures}; give one for each, in this order")]
+    #[error("found {} for the structures {structures}; give one for each, in this order", counted(*cards, "card"))]
     Count {
         /// Number of cards.
         cards: usize,

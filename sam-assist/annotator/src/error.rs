@@ -7,7 +7,7 @@ use sam_auto::AutoError;
 use sam_core::SliceError;
 use sam_data::{AmbiguousAxis, DataError, GridMismatch};
 use sam_files::OutputError;
-use sam_prompt::SliceNumber;
+use sam_prompt::{SliceNumber, counted};
 use thiserror::Error;
 
 use crate::{MinOutline, cards::CardError, rounds::DecisionError, session::SessionError};
@@ -50,7 +50,7 @@ pub enum AnnotateError {
     #[error(transparent)]
     Axis(#[from] AmbiguousAxis),
     /// A slice in the list of empty slices does not exist.
-    #[error("slice {} is listed as empty, but the scan has {count} slices, counted from 1", SliceNumber::of_index(*slice))]
+    #[error("slice {} is listed as empty, but the scan has {}, counted from 1", SliceNumber::of_index(*slice), counted(*count, "slice"))]
     NoSuchSlice {
         /// The slice, counted from 0.
         slice: usize,

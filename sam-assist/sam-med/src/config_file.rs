@@ -12,12 +12,13 @@
 use std::{
     any::TypeId,
     collections::BTreeSet,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgAction, Command};
+use clap_lex::OsStrExt;
 use sam_files::{FileId, LossyPath};
 use sam_prompt::SliceNumber;
 use serde_json::{Map, Value};
@@ -53,22 +54,30 @@ pub fn expand(program: &Command, words: Vec<OsString>) -> Result<Vec<OsString>> 
 fn config_path(words: &[OsString]) -> Option<PathBuf> {
     let mut words = words.iter().take_while(|word| *word != "--");
     while let Some(word) = words.next() {
-        if word == "--config" {
-            return words.next().map(PathBuf::from);
-        }
-        if let Some(path) = word.to_str().and_then(|word| word.strip_prefix("--config=")) {
-            return Some(path.into());
+        match long_option(word) {
+            Some(("config", Some(path))) => return Some(path.into()),
+            Some(("config", None)) => return words.next().map(PathBuf::from),
+            _ => {}
         }
     }
     None
 }
 
+/// The name of a long option, and its value after `=`, which need not be UTF-8.
+fn long_option(word: &OsStr) -> Option<(&str, Option<&OsStr>)> {
+    let word = OsStrExt::strip_prefix(word, "--")?;
+    match OsStrExt::split_once(word, "=") {
+        Some((name, value)) => Some((name.to_str()?, Some(value))),
+        None => Some((word.to_str()?, None)),
+    }
+}
+
 /// The long names of the options that are on the command line.
 fn given(command: &Command, words: &[OsString]) -> BTreeSet<String> {
-    let words = words.iter().take_while(|word| *word != "--").filter_map(|word| word.to_str());
-    let names = words.filter_map(|word| Some(word.strip_prefix("--")?.split('=').next()?.to_owned()));
+    let words = words.iter().take_while(|word| *word != "--");
+    let names = words.filter_map(|word| Some(long_option(word)?.0));
     // clap does not accept abbreviations, so any other word is a value or an error.
-    names.filter(|name| argument(command, name).is_some()).collect()
+    names.filter(|name| argument(command, name).is_some()).map(str::to_owned).collect()
 }
 
 /// A field as the option of the command line: an index becomes a number that is counted from 1.
@@ -279,6 +288,28 @@ mod tests {
             format!(r#"{{{of_annotate}, "options": {{{options}}}}}"#),
         ] {
             assert_eq!(expanded(&file, &[])?, ["--annotations=c.nii", "--image=a.nii", "--out=b.nii"], "{file}");
+        }
+        Ok(())
+    }
+
+    /// Other systems do not have such names.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn paths_that_are_not_utf_8_lead_to_the_file_and_have_priority() -> Result<()> {
+        use std::os::unix::ffi::OsStringExt;
+
+        let folder = tempfile::tempdir()?;
+        let strange = |text: &str| OsString::from_vec([text.as_bytes(), b"\xff"].concat());
+        let path = folder.path().join(strange("mask.json"));
+        std::fs::write(&path, r#"{"image": "a.nii", "out": "b.nii", "annotations": "c.nii"}"#)?;
+        let joined = [OsString::from("--config="), path.clone().into()].into_iter().collect::<OsString>();
+        let mut program = Program::command();
+        program.build();
+        for config in [vec![joined], vec!["--config".into(), path.into()]] {
+            let words = ["sam-med".into(), "annotate".into()].into_iter().chain(config).chain([strange("--image=")]);
+            let words = expand(&program, words.collect())?;
+            assert_eq!(words[2..4], ["--annotations=c.nii", "--out=b.nii"]);
+            Program::try_parse_from(words)?;
         }
         Ok(())
     }

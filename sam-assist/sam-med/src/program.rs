@@ -5,7 +5,11 @@ use std::{ffi::OsString, io, path::PathBuf, process::ExitCode};
 use anyhow::{Context, Result};
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing::Level;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 use crate::{
     commands::{
@@ -175,14 +179,14 @@ fn level(verbose: u8) -> LevelFilter {
     }
 }
 
+/// Code of others that warns of every DICOM text with code extensions (ISO 2022), which `sam-data` decodes itself. It logs nothing else.
+const FALSE_WARNINGS: &str = "dicom_parser::stateful::decode";
+
 /// Sends the libraries' tracing output to standard error. A program that calls a command as a function may have its own subscriber.
 fn trace(level: LevelFilter) {
-    let _ = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_target(false)
-        .without_time()
-        .with_writer(|| printed::PrintableStderr)
-        .try_init();
+    let targets = Targets::new().with_default(level).with_target(FALSE_WARNINGS, LevelFilter::OFF);
+    let lines = tracing_subscriber::fmt().with_max_level(level).with_target(false).without_time();
+    let _ = lines.with_writer(|| printed::PrintableStderr).finish().with(targets).try_init();
 }
 
 #[cfg(test)]

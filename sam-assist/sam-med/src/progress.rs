@@ -11,6 +11,7 @@ use indicatif::ProgressBar;
 use sam_annotate::{AnnotationSummary, Event};
 use sam_experiments as experiments;
 use sam_files::escape_controls;
+use sam_prompt::counted;
 use sam_prompt::{
     SliceNumber,
     progress::{Progress, Stage},
@@ -144,7 +145,10 @@ impl ProgressBars {
                 self.console.note(format_args!("{name}: card saved in {}", path.display()));
             }
             Event::Segmented { annotated, found, slices, .. } => {
-                self.console.note(format_args!("{name}: {annotated} slices annotated, found on {found} of {slices}"));
+                self.console.note(format_args!(
+                    "{name}: {} annotated, found on {found} of {slices}",
+                    counted(*annotated, "slice")
+                ));
             }
             _ => {}
         }

@@ -45,6 +45,23 @@ fn slice(series: &str, number: u16, position: &str) -> Vec<u8> {
     bytes
 }
 
+/// The character sets of names in Japanese: the first is the default, which has no name.
+#[test]
+fn a_character_set_with_code_extensions_is_no_warning() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (series, out) = (folder.path().join("series"), folder.path().join("upright.nii.gz"));
+    fs::create_dir(&series)?;
+    let value = b"\\ISO 2022 IR 87 ";
+    let element = [&[8, 0, 5, 0, value.len() as u8, 0, 0, 0][..], value].concat();
+    for number in 0..3 {
+        let image = slice("1.2.4", number, &format!("0\\0\\{number}"));
+        fs::write(series.join(format!("{number}.dcm")), [&element[..], &image].concat())?;
+    }
+    let ran = program::run(words(&series, &out).into_iter().chain(["-v"]))?.done()?;
+    assert!(ran.stderr.contains("read the scan") && !ran.stderr.contains("character set"), "{}", ran.stderr);
+    Ok(())
+}
+
 /// A series of a tilted gantry: each slice lies one row lower than the one before.
 fn sheared(folder: &Path) -> Result<()> {
     for number in 0..3 {
@@ -74,6 +91,11 @@ fn a_sheared_series_is_told_and_resampled() -> Result<()> {
     }
     let upright = read_volume(&out)?;
     assert_eq!(upright.grid.shape, [4, 6, 3]);
+    // Its own file is replaced, also by a run from its record.
+    program::run(words(&series, &out))?.done()?;
+    let record = folder.path().join("upright.json");
+    program::run(["resample", "--config", &program::word(&record)])?.done()?;
+    assert_eq!(read_volume(&out)?, upright);
     let again = folder.path().join("again.nii.gz");
     let quiet = program::run(words(&series, &again).into_iter().chain(["--quiet"]))?.done()?;
     assert_eq!(quiet.stderr, "");

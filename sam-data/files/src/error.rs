@@ -64,6 +64,15 @@ pub enum OpenLinesError<E> {
         /// The maximum length of a line, in bytes.
         most: usize,
     },
+    /// The only line has no end, and does not begin as a line of the log.
+    #[error(
+        "{} holds a single line without an end, which does not begin as a line of this log, so it may be a file of others; move it away",
+        path.display()
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
     /// A line that the caller's function refused.
     #[error("line {number} of {} cannot be read", path.display())]
     Line {

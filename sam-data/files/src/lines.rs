@@ -11,7 +11,7 @@ use crate::{FileLock, OpenLinesError, WriteError};
 
 /// An append-only log of lines. Each line is flushed to the disk before [`AppendLines::push`] returns.
 ///
-/// The file is locked until this value is dropped. If a crash left an incomplete last line, the next open removes it.
+/// The file is locked until this value is dropped. If a crash left an incomplete last line, the next [`AppendLines::push`] removes it.
 #[derive(Debug)]
 pub struct AppendLines {
     path: PathBuf,
@@ -27,11 +27,16 @@ impl AppendLines {
     /// Opens a file, or creates it. `read` is called for each complete line with the line's number, counted from 1, and its bytes without
     /// the line end.
     ///
+    /// Every line of this log begins with `begin`. By it, a file that holds one incomplete line alone is known: it is a log whose first line
+    /// was cut off by a crash, or a file of others, which is refused.
+    ///
     /// # Errors
     /// [`OpenLinesError`] if the file cannot be opened or read, another process has locked it, a line is longer than
-    /// [`AppendLines::MAX_LINE`], or `read` refuses a line. The file is then unchanged.
+    /// [`AppendLines::MAX_LINE`], `read` refuses a line, or the only line has no end and does not begin with `begin`. The file is then
+    /// unchanged.
     pub fn open<E: Error + 'static>(
         path: impl AsRef<Path>,
+        begin: &str,
         mut read: impl FnMut(usize, &[u8]) -> Result<(), E>,
     ) -> Result<Self, OpenLinesError<E>> {
         let path = path.as_ref().to_path_buf();
@@ -52,7 +57,10 @@ impl AppendLines {
                 if line.len() > Self::MAX_LINE {
                     return Err(OpenLinesError::TooLong { path, number, most: Self::MAX_LINE });
                 }
-                // A line without an end was cut off by a crash.
+                // A line without an end was cut off by a crash. Complete lines before it, which `read` knows, tell that the file is this log.
+                if number == 1 && !line.iter().zip(begin.as_bytes()).all(|(found, expected)| found == expected) {
+                    return Err(OpenLinesError::Foreign { path });
+                }
                 break;
             };
             read(number, content).map_err(|source| OpenLinesError::Line { path: path.clone(), number, source })?;
@@ -94,7 +102,7 @@ mod tests {
 
     fn read(path: &Path) -> Result<(AppendLines, Vec<String>), OpenLinesError<FromUtf8Error>> {
         let mut found = Vec::new();
-        let lines = AppendLines::open(path, |number, line| {
+        let lines = AppendLines::open(path, "", |number, line| {
             found.push(String::from_utf8(line.to_vec())?);
             assert_eq!(number, found.len());
             Ok(())
@@ -131,10 +139,34 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("notes.txt");
         std::fs::write(&path, "dear diary\nunfinished")?;
-        let refused = AppendLines::open(&path, |_, _| Err(io::Error::other("no line of ours"))).expect_err("refused");
+        let refused =
+            AppendLines::open(&path, "", |_, _| Err(io::Error::other("no line of ours"))).expect_err("refused");
         assert!(refused.to_string().starts_with("line 1 of "), "{refused}");
         assert_eq!(refused.source().expect("a cause").to_string(), "no line of ours");
         assert_eq!(std::fs::read_to_string(&path)?, "dear diary\nunfinished");
+        Ok(())
+    }
+
+    #[test]
+    fn a_file_with_one_line_without_an_end_is_emptied_only_if_it_begins_as_the_log() -> Result<(), Box<dyn Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("notes.txt");
+        let open = || AppendLines::open(&path, "{\"key\":", |_, _| Ok::<_, io::Error>(()));
+        for text in ["dear diary", "d", "{\"name\":\"liver\"}", " {\"key\":"] {
+            std::fs::write(&path, text)?;
+            let refused = open().expect_err("it may be a file of others");
+            assert!(matches!(refused, OpenLinesError::Foreign { .. }), "{refused}");
+            assert!(
+                refused.to_string().contains("notes.txt") && refused.to_string().contains("move it away"),
+                "{refused}"
+            );
+            assert_eq!(std::fs::read_to_string(&path)?, text);
+        }
+        for text in ["", "{", "{\"key\":", "{\"key\":\"li"] {
+            std::fs::write(&path, text)?;
+            open()?.push(b"{\"key\":1}")?;
+            assert_eq!(std::fs::read_to_string(&path)?, "{\"key\":1}\n");
+        }
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use sam_files::read_text;
+use sam_prompt::counted;
 use serde::Deserialize;
 
 use super::LeftOut;
@@ -78,8 +79,9 @@ pub(super) fn cases_of(folder: &Path, pattern: &Pattern) -> Result<Found, DataEr
 fn nothing_found(pattern: &Pattern, files: usize, images: usize, left_out: &[LeftOut]) -> String {
     let masks = pattern.masks.join(", ");
     let looked = format!(
-        "looked in it and below for {} with {masks} (KEY: the case's name; .nii or .nii.gz), among {files} files",
-        pattern.image
+        "looked in it and below for {} with {masks} (KEY: the case's name; .nii or .nii.gz), among {}",
+        pattern.image,
+        counted(files, "file")
     );
     let there = if images == 0 { "masks" } else { "images" };
     match left_out {

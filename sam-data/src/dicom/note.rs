@@ -2,6 +2,8 @@
 
 use std::{fmt, path::PathBuf};
 
+use sam_prompt::counted;
+
 use crate::SeriesSummary;
 
 /// The most files or series that a note names.
@@ -146,7 +148,8 @@ impl fmt::Display for DicomNote {
             ),
             Self::Padding { voxels, lowest } => write!(
                 f,
-                "{voxels} voxels are padding outside the field of view (Pixel Padding Value); they became the lowest intensity, {lowest}"
+                "found {} of padding outside the field of view (Pixel Padding Value), which became the lowest intensity, {lowest}",
+                counted(*voxels, "voxel")
             ),
             Self::Sheared { degrees } => write!(
                 f,
@@ -155,8 +158,8 @@ impl fmt::Display for DicomNote {
             ),
             Self::Unplaced { images } => write!(
                 f,
-                "the images do not say where they lie: {images} are stacked in the order of their numbers at the distances that were given, \
-                 and directions in the patient mean nothing"
+                "the images ({images}) do not say where they lie: they are stacked in the order of their numbers at the distances that were \
+                 given, and directions in the patient mean nothing"
             ),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use sam_prompt::counted;
 use thiserror::Error;
 
 use super::Cause;
@@ -24,7 +25,7 @@ impl fmt::Display for SeriesSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { uid, modality, description, files } = self;
         let uid = if uid.is_empty() { "without a UID" } else { uid };
-        write!(f, "{uid} ({modality} \"{description}\", {files} file{})", if *files == 1 { "" } else { "s" })
+        write!(f, "{uid} ({modality} \"{description}\", {})", counted(*files, "file"))
     }
 }
 
@@ -39,9 +40,9 @@ fn list(series: &[SeriesSummary]) -> String {
 /// What to do about several series.
 fn hint(series: &[SeriesSummary]) -> &'static str {
     if series.iter().all(|series| series.files == 1) {
-        "if they are the slices of one volume, each with a series of its own, read all of them by --series all, or repeat --series for some"
+        "if they are the slices of one volume, each with a series of its own, read all of them as one; else leave one series in the folder"
     } else {
-        "choose one by --series UID; repeat --series for a volume that is stored as several series"
+        "choose one, or several for a volume that is stored as several series, or leave one in the folder"
     }
 }
 
@@ -64,7 +65,7 @@ pub enum DicomError {
         available: Vec<SeriesSummary>,
     },
     /// The series has too many voxels.
-    #[error("{slices} slices of {rows} x {columns} pixels are more than {most} voxels; crop the series")]
+    #[error("{} of {rows} x {columns} pixels hold more than {most} voxels; crop the series", counted(*slices, "slice"))]
     TooLarge {
         /// Number of slices.
         slices: usize,
@@ -139,8 +140,8 @@ pub enum DicomError {
     NoFrames,
     /// Not every frame of a multi-frame file has a position.
     #[error(
-        "it holds {frames} frames, but states the position of {placed}: if its frames are the slices of a volume, give their distances by \
-         --spacing; a film is no volume"
+        "it holds {frames} frames, but states the position of {placed}: if its frames are the slices of a volume, give their distances; \
+         a film is no volume"
     )]
     NotPlaced {
         /// Number of frames.
@@ -159,14 +160,14 @@ pub enum DicomError {
     /// A frame does not state its position, as in ultrasound and X-ray images.
     #[error(
         "frame {frame} does not state its position (0020,0032), as in ultrasound and X-ray images: give the distances of its pixels and \
-         slices by --spacing, or save it as PNG for programs that take images"
+         slices, or save it as PNG for programs that take images"
     )]
     NoPosition {
         /// The frame, counted from 1.
         frame: usize,
     },
     /// Distances were given for images that state their positions.
-    #[error("it states where its pixels are, so its distances cannot be given; leave out --spacing")]
+    #[error("it states where its pixels are, so its distances cannot be given; leave them out")]
     SpacingKnown,
     /// A value is present, but cannot be read.
     #[error(
@@ -192,7 +193,7 @@ pub enum DicomError {
     /// A file cannot be read, and its series is unknown.
     #[error(
         "its series is unknown, so it may be a slice that would be missing; copy or download it again, move it away, or choose the series \
-         by --series UID to leave it out"
+         to leave it out"
     )]
     UnknownSeries(#[source] Box<super::DataError>),
     /// The pixel type is not supported.

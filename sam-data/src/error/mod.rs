@@ -142,7 +142,7 @@ pub enum DataError {
         path: PathBuf,
     },
     /// The file holds several volumes, and none was chosen.
-    #[error("{} holds {found} volumes (its fourth dimension), but one is wanted: choose one from 1 to {found} by --volume", path.display())]
+    #[error("{} holds {found} volumes (its fourth dimension), but one is wanted; choose one from 1 to {found}, or save it as a file of its own", path.display())]
     SeveralVolumes {
         /// The file.
         path: PathBuf,
@@ -169,8 +169,8 @@ pub enum DataError {
     },
     /// The volume has voxels that are NaN or infinite.
     #[error(
-        "{} has {count} voxel(s) that are NaN or infinite, the first at index {first:?}, and there is no value to replace them by; give one \
-         (--nan), or replace them in the scan",
+        "{} has {count} voxel(s) that are NaN or infinite, the first at index {first:?}, and there is no value to replace them by; give one, \
+         or replace them in the scan",
         path.display()
     )]
     NonFinite {

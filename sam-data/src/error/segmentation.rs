@@ -1,5 +1,6 @@
 //! Errors of writing a DICOM SEG.
 
+use sam_prompt::counted;
 use thiserror::Error;
 
 use super::Cause;
@@ -45,7 +46,7 @@ pub enum SegmentationError {
         uid: String,
     },
     /// The mask is too large for the format.
-    #[error("{segments} structures on {slices} slices may take more than 4 GiB; write fewer of them")]
+    #[error("{} on {} may take more than 4 GiB; write fewer of them", counted(*segments, "structure"), counted(*slices, "slice"))]
     TooLarge {
         /// Number of structures.
         segments: usize,

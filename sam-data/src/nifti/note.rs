@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use sam_prompt::counted;
+
 use super::form::AffineForm;
 
 /// Something about a NIfTI file that does not stop the work, but that the person must know.
@@ -66,13 +68,13 @@ impl fmt::Display for NiftiNote {
             Self::AfterGzip { bytes } => {
                 write!(
                     f,
-                    "{bytes} bytes behind its gzip stream are not part of it, and were not read; the stream itself is whole"
+                    "it has {} behind its gzip stream, which is whole; nothing behind it was read",
+                    counted(usize::try_from(*bytes).unwrap_or(usize::MAX), "byte")
                 )
             }
             Self::NonFinite { count, first, value } => write!(
                 f,
-                "{count} voxel(s) are NaN or infinite, the first at index {first:?}; they count as the lowest intensity, {value} (--nan \
-                 gives another)"
+                "{count} voxel(s) are NaN or infinite, the first at index {first:?}; they count as the lowest intensity, {value}"
             ),
             Self::OtherForm { map, scan, used } => write!(
                 f,

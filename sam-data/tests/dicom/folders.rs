@@ -58,7 +58,7 @@ fn an_empty_file_that_is_named_like_the_images_is_an_error() {
     for bytes in [Vec::new(), vec![0; 64], vec![0; 9000]] {
         let folder = written::folder_of(&written::slices()[..3]);
         fs::write(folder.path().join("IM010"), &bytes).expect("a writable folder");
-        assert_refused(folder.path(), &[], &["IM010", "filled with zeros", "--series"]);
+        assert_refused(folder.path(), &[], &["IM010", "filled with zeros", "choose the series"]);
         // The user says which series, so other files do not stop the work; but it is told.
         let (volume, series) = read(folder.path(), &[SERIES]).expect("the series is named");
         assert_eq!(volume.grid.shape[2], 3);
@@ -97,7 +97,7 @@ fn a_damaged_file_is_an_error_in_its_series_and_a_note_in_others() {
 
     // Cut before its series: it may be a slice.
     fs::write(folder.path().join("zz"), &other[..150]).expect("a writable folder");
-    assert_refused(folder.path(), &[], &["zz", "its series is unknown", "--series"]);
+    assert_refused(folder.path(), &[], &["zz", "its series is unknown", "choose the series"]);
     assert_reads_series(folder.path());
     // A value that cannot be read in another series is no error either.
     let mut wrong = of_series("1.2.3.9", written::slice(2));
@@ -116,7 +116,11 @@ fn slices_with_a_series_each_are_joined() {
     let series: Vec<_> = (0..4).map(|index| format!("1.2.3.{}", 50 + index)).collect();
     let images: Vec<_> = written::slices().into_iter().zip(&series).map(|(image, uid)| of_series(uid, image)).collect();
     let folder = written::folder_of(&images);
-    assert_refused(folder.path(), &[], &["4 series", "--series all", "1.2.3.50 (CT \"abdomen 2.5\", 1 file)"]);
+    assert_refused(
+        folder.path(),
+        &[],
+        &["4 series", "read all of them as one", "1.2.3.50 (CT \"abdomen 2.5\", 1 file)"],
+    );
     let names: Vec<_> = series.iter().map(String::as_str).collect();
     for chosen in [&["all"][..], &names[..]] {
         let (volume, read) = read(folder.path(), chosen).expect("one volume");

@@ -118,7 +118,7 @@ fn images_without_a_position_need_distances() {
         image.put(words(tags::INSTANCE_NUMBER, VR::IS, &format!("{}", 10 * index + 1)));
     }
     let message = refusal(&images, &ScanConfig::default());
-    assert!(message.contains("--spacing") && message.contains("PNG"), "{message}");
+    assert!(message.contains("give the distances") && message.contains("PNG"), "{message}");
 
     let config = ScanConfig::default().with_spacing([0.5, 0.8, 2.5]);
     let (volume, series) = read(&images, &config).expect("the distances are given");
@@ -134,7 +134,7 @@ fn images_without_a_position_need_distances() {
     assert!(error_chain(&error.expect_err("no position")).contains("--seg"));
 
     let message = refusal(&written::slices(), &config);
-    assert!(message.contains("leave out --spacing"), "{message}");
+    assert!(message.contains("leave them out"), "{message}");
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn a_film_becomes_a_volume_by_distances_alone() {
     film.put(words(tags::NUMBER_OF_FRAMES, VR::IS, &SHAPE[2].to_string()));
     film.put(written::pixel_data((0..SHAPE[2]).flat_map(written::pixels).collect()));
     let message = refusal(std::slice::from_ref(&film), &ScanConfig::default());
-    assert!(message.contains("4 frames") && message.contains("--spacing"), "{message}");
+    assert!(message.contains("4 frames") && message.contains("give their distances"), "{message}");
     let config = ScanConfig::default().with_spacing([SPACING[1], SPACING[0], SPACING[2]]);
     let (volume, _) = read(&[film], &config).expect("the distances are given");
     assert_eq!(volume.voxels, expected(|voxel| f32::from(stored(voxel))).voxels);

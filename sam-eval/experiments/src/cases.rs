@@ -6,6 +6,7 @@ use burn::tensor::backend::Backend;
 use sam_core::SliceSource;
 use sam_data::{Dataset, SliceAxis, Stack, Structure, Window};
 use sam_eval::protocol::{Survey, SurveyConfig};
+use sam_prompt::counted;
 use sam_prompt::ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
@@ -92,7 +93,8 @@ impl CaseSelection {
                 let case = CaseStructure { dataset: dataset.name(), stack: &stack, structure, survey: &survey };
                 let shown = survey.shown.len();
                 if shown < needed {
-                    setup.note(format!("left out: {} is on {shown} slices, {needed} are needed", case.name()))?;
+                    let shown = counted(shown, "slice");
+                    setup.note(format!("left out: {} is on {shown}, but on {needed} it is needed", case.name()))?;
                     continue;
                 }
                 results.extend(test(&case, &source).step(|| case.name())?);

@@ -4,6 +4,7 @@ use sam_eval::{
     Column, InteractionTable, ResultsTable,
     report::{Curve, CurvePlot, CurvePoint, Plot},
 };
+use sam_prompt::counted;
 
 use crate::{ExperimentError, error::Result};
 
@@ -94,8 +95,7 @@ fn by_interactions(table: &InteractionTable) -> Vec<Curve> {
 fn name(column: &Column) -> String {
     match column.annotated_slices {
         0 => column.method.clone(),
-        1 => format!("{}, 1 slice", column.method),
-        count => format!("{}, {count} slices", column.method),
+        count => format!("{}, {}", column.method, counted(count, "slice")),
     }
 }
 

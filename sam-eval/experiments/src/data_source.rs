@@ -1,6 +1,9 @@
 //! The data of an experiment: a folder, a known data set, or a phantom.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use sam_data::{Dataset, KnownSet, PhantomKind, Window, open_dataset};
 use sam_files::LossyPath;
@@ -54,6 +57,11 @@ impl DataSource {
     #[must_use]
     pub fn with_window(self, window: Option<Window>) -> Self {
         Self { window, ..self }
+    }
+
+    /// The folder of the data; `None` for a phantom.
+    pub fn location(&self) -> Option<&Path> {
+        self.data.as_deref()
     }
 
     /// The known set that the folder holds.

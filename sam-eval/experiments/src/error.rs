@@ -8,7 +8,7 @@ use sam_auto::AutoError;
 use sam_core::{CoreError, SliceError};
 use sam_data::DataError;
 use sam_eval::EvalError;
-use sam_files::{OpenLinesError, WriteError};
+use sam_files::{OpenLinesError, OutputError, WriteError};
 use sam_prompt::{ConfigError, PromptError};
 use sapnet::SapnetError;
 use thiserror::Error;
@@ -66,6 +66,9 @@ pub enum ExperimentError {
     /// A file could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// A result must not replace a file, or could not be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// A value could not be written as JSON or read from it.
     #[error(transparent)]
     Json(#[from] serde_json::Error),

@@ -8,6 +8,8 @@ use std::{fmt, path::Path};
 
 use burn::tensor::backend::Backend;
 use sam_eval::report::{Report, Section};
+use sam_files::Outputs;
+use sam_prompt::counted;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -173,16 +175,26 @@ pub fn run_experiments<B: Backend>(
     Ok(page(title, plan, environment, sections))
 }
 
-/// Writes the page as `report.html`, `report.md`, `report.csv` and `report.json`, and the plan and environment as `config.json`.
+/// The record of a page.
+pub const PAGE_RECORD: &str = "config.json";
+
+/// Writes the page as [`Report::FILES`] into a folder, and the plan and environment to their record, [`PAGE_RECORD`].
 ///
 /// # Errors
-/// If a plot cannot be drawn or a file cannot be written.
-pub fn write_page(folder: impl AsRef<Path>, page: &Report, plan: &Plan, environment: &Environment) -> Result<()> {
+/// If a plot cannot be drawn, or a file cannot be written or is not in the plan of outputs.
+pub fn write_page(
+    outputs: &Outputs,
+    folder: impl AsRef<Path>,
+    page: &Report,
+    plan: &Plan,
+    environment: &Environment,
+) -> Result<()> {
     let folder = folder.as_ref();
-    page.write(folder)?;
-    let config = serde_json::json!({ "plan": plan, "environment": environment });
-    let text = serde_json::to_string_pretty(&config)? + "\n";
-    Ok(sam_files::write_atomic(folder.join("config.json"), |file| file.write_all(text.as_bytes()))?)
+    page.write(outputs, folder)?;
+    let config = [("plan", serde_json::to_value(plan)?), ("environment", serde_json::to_value(environment)?)];
+    let config = config.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+    outputs.publish_with_record(folder.join(PAGE_RECORD), config)?;
+    Ok(())
 }
 
 fn page(title: &str, plan: &Plan, environment: &Environment, sections: Vec<Section>) -> Report {
@@ -191,7 +203,7 @@ fn page(title: &str, plan: &Plan, environment: &Environment, sections: Vec<Secti
     let mut facts = vec![
         fact("Data", plan.data_in_words()),
         fact("Seeds", seeds),
-        fact("Tested", format!("at most {} slices of each structure that were not annotated", plan.tested)),
+        fact("Tested", format!("at most {} of each structure that were not annotated", counted(plan.tested, "slice"))),
         fact(
             "Prompts",
             "simulated from the ground truth, boxes with jitter; none where a section says auto".to_owned(),

@@ -20,6 +20,9 @@ pub struct Journal {
     file: Option<AppendLines>,
 }
 
+/// How a line of the file begins.
+const BEGIN: &str = "{\"key\":\"";
+
 /// One line of the file.
 #[derive(Serialize, Deserialize)]
 struct Entry<T> {
@@ -40,7 +43,7 @@ impl Journal {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let mut done = HashMap::new();
-        let file = AppendLines::open(path, |_, line| {
+        let file = AppendLines::open(path, BEGIN, |_, line| {
             let entry: Entry<Value> = serde_json::from_slice(line)?;
             done.insert(entry.key, entry.result);
             Ok(())
@@ -140,6 +143,10 @@ mod tests {
         let error = format!("{:#}", anyhow::Error::from(error));
         assert!(error.contains("line 1"), "{error}");
         assert_eq!(std::fs::read_to_string(&path)?, "dear diary\n");
+        std::fs::write(&path, "dear diary")?;
+        let error = format!("{:#}", anyhow::Error::from(Journal::open(&path).expect_err("no journal")));
+        assert!(error.contains("a file of others"), "{error}");
+        assert_eq!(std::fs::read_to_string(&path)?, "dear diary");
         Ok(())
     }
 }

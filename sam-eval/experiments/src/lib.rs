@@ -33,7 +33,7 @@ pub use data_source::{DataSource, left_out};
 pub use environment::Environment;
 pub use error::ExperimentError;
 pub use event::{Event, EventObserver, trace_notes};
-pub use experiment::{Experiment, run_experiments, write_page};
+pub use experiment::{Experiment, PAGE_RECORD, run_experiments, write_page};
 pub use generator_protocol::GeneratorProtocol;
 pub use journal::Journal;
 pub use learning::LearningConfigs;

@@ -155,7 +155,7 @@ impl Quickstart {
         if shown.len() > self.slices {
             return Ok(shown);
         }
-        let expected = format!("fewer than the {} slices of the scan that show {}", shown.len(), self.structure.name);
+        let expected = format!("less than {}, the number of slices that show {}", shown.len(), self.structure.name);
         Err(ConfigError::new("slices to outline", self.slices.to_string(), expected).into())
     }
 

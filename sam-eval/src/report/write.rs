@@ -1,47 +1,40 @@
 //! Writing the files of a report.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
-use sam_files::write_atomic;
+use sam_files::{OutputError, Outputs};
 
 use super::Report;
 use crate::{EvalError, error::Cause};
 
 impl Report {
-    /// Writes `report.html`, `report.md`, `report.csv` and `report.json` into a folder, which is created if it does not exist.
+    /// The files of a report.
+    pub const FILES: [&'static str; 4] = ["report.html", "report.md", "report.csv", "report.json"];
+
+    /// Stages [`Report::FILES`] in a folder. They get their names when the outputs are published.
     ///
-    /// Each file is written under a temporary name and renamed when it is complete. The JSON is the whole report: `serde_json`
-    /// reads it back as a [`Report`].
+    /// The JSON is the whole report: `serde_json` reads it back as a [`Report`].
     ///
     /// # Errors
-    /// [`EvalError::Render`] if a plot cannot be drawn (nothing is written then), [`EvalError::Write`] if a file cannot
-    /// be written.
-    pub fn write(&self, folder: impl AsRef<Path>) -> Result<(), EvalError> {
-        let folder = folder.as_ref();
+    /// [`EvalError::Render`] if a plot cannot be drawn (nothing is staged then), [`EvalError::Write`] if a file cannot be written, or is
+    /// not in the plan of outputs.
+    pub fn write(&self, outputs: &Outputs, folder: impl AsRef<Path>) -> Result<(), EvalError> {
         let json = serde_json::to_string_pretty(self)
             .map_err(|error| EvalError::Render { what: "the JSON".to_owned(), cause: Cause::new(error) })?;
-        let texts = [
-            ("report.html", self.to_html()?),
-            ("report.md", self.to_markdown()),
-            ("report.csv", self.to_csv()),
-            ("report.json", json),
-        ];
-        let failed = |path: PathBuf| |error: io::Error| EvalError::Write { path, cause: Cause::new(error) };
-        fs::create_dir_all(folder).map_err(failed(folder.to_path_buf()))?;
-        texts.iter().try_for_each(|(name, text)| {
-            let path = folder.join(name);
-            write_atomic(&path, |file| file.write_all(text.as_bytes()))
-                .map_err(|error| failed(error.path)(error.source))
+        let texts = [self.to_html()?, self.to_markdown(), self.to_csv(), json];
+        let failed = |error: OutputError| EvalError::Write(Cause::new(error));
+        Self::FILES.iter().zip(&texts).try_for_each(|(name, text)| {
+            let path = folder.as_ref().join(name);
+            outputs.write(path, |file| file.write_all(text.as_bytes())).map_err(failed)
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::error::Error;
+    use std::{error::Error, fs};
+
+    use sam_files::OutputPlan;
 
     use super::*;
     use crate::report::{
@@ -77,22 +70,28 @@ mod tests {
     }
 
     #[test]
-    fn writes_four_whole_files_and_says_which_it_could_not() {
-        let root = tempfile::tempdir().expect("a folder");
+    fn writes_four_whole_files_and_replaces_none_of_a_person() -> Result<(), Box<dyn Error>> {
+        let root = tempfile::tempdir()?;
         let folder = root.path().join("new").join("results");
+        let record = folder.join("record.json");
+        let plan = || {
+            let files = Report::FILES.iter().map(|name| folder.join(name));
+            files.fold(OutputPlan::new().folder(&folder).record("the record", &record), |plan, path| {
+                plan.output("a file of the report", path)
+            })
+        };
         let report = Report { title: "Results".to_owned(), ..Report::default() };
-        report.write(&folder).expect("a writable folder");
-        report.write(&folder).expect("again, over the first");
-        let mut names: Vec<_> =
-            fs::read_dir(&folder).expect("the folder").flatten().map(|entry| entry.file_name()).collect();
-        names.sort();
-        assert_eq!(names, ["report.csv", "report.html", "report.json", "report.md"]);
+        for _ in 0..2 {
+            let outputs = plan().open()?;
+            report.write(&outputs, &folder)?;
+            assert_eq!(outputs.publish_with_record(&record, serde_json::Map::new())?.len(), Report::FILES.len());
+        }
+        assert_eq!(serde_json::from_slice::<Report>(&fs::read(folder.join("report.json"))?)?, report);
 
-        fs::write(root.path().join("file"), "").expect("a writable folder");
-        let blocked = root.path().join("file").join("within");
-        let error = report.write(&blocked).expect_err("a file is no folder");
-        assert!(matches!(&error, EvalError::Write { path, .. } if *path == blocked));
-        let cause = error.source().expect("the system's error").to_string();
-        assert!(!error.to_string().contains(&cause), "{error} repeats {cause}");
+        fs::write(folder.join("report.md"), "written by a person")?;
+        assert!(matches!(plan().check(), Err(OutputError::Changed { .. })));
+        let error = report.write(&plan().with_overwrite(true).open()?, root.path()).expect_err("another folder");
+        assert!(matches!(&error, EvalError::Write(_)) && error.to_string().contains("not in the plan"), "{error}");
+        Ok(())
     }
 }

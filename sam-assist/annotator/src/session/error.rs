@@ -278,6 +278,9 @@ pub enum LineError {
         /// The maximum length of a line, in bytes.
         most: usize,
     },
+    /// It is the only line, has no end, and does not begin as a line of a log.
+    #[error("it has no end and does not begin as a line of a log, so it may be from a file of others")]
+    Foreign,
     /// With it, the log is larger than a log may be.
     #[error("with it the log has more than {most} MiB, the most that a log may have")]
     TooMuch {

@@ -111,6 +111,11 @@ pub struct LogEntry {
     pub event: SessionEvent,
 }
 
+/// How a line of the log begins.
+pub(super) fn begin_of_line() -> String {
+    format!("{{\"{SEAL}\":\"")
+}
+
 impl LogEntry {
     /// An entry with the current time.
     pub(super) fn now(number: u64, before: Sha256Id, event: SessionEvent) -> Self {

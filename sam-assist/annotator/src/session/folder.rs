@@ -23,6 +23,7 @@ pub(super) fn open_log(folder: &Path, header: Sha256Id, slices: usize) -> Result
         OpenLinesError::TooLong { path, number, most } => {
             SessionError::Damaged { path, line: number, source: LineError::TooLong { most } }
         }
+        OpenLinesError::Foreign { path } => SessionError::Damaged { path, line: 1, source: LineError::Foreign },
         OpenLinesError::Open { path, source } => SessionError::Read { path, source },
         other => SessionError::Create { folder: folder.to_path_buf(), source: other.into() },
     })

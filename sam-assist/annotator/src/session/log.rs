@@ -6,7 +6,7 @@ use sam_files::{AppendLines, OpenLinesError, Sha256Id};
 
 use super::{
     error::{BoxError, LineError},
-    event::{LogEntry, SessionEvent},
+    event::{LogEntry, SessionEvent, begin_of_line},
 };
 
 /// Name of the log's file.
@@ -44,7 +44,7 @@ impl Log {
     pub(super) fn open(path: &Path, header: Sha256Id, slices: usize) -> Result<Self, OpenLinesError<LineError>> {
         let mut events = Events { entries: Vec::new(), in_effect: Vec::new(), rounds: 0, slices };
         let (mut last, mut bytes) = (header, 0);
-        let lines = AppendLines::open(path, |number, line| {
+        let lines = AppendLines::open(path, &begin_of_line(), |number, line| {
             bytes = with_line(bytes, line)?;
             let (entry, id) = LogEntry::from_line(line)?;
             if entry.number != number as u64 {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sam_prompt::SliceNumber;
+use sam_prompt::{SliceNumber, counted};
 
 use super::{AbsentReason, AnnotationSummary, AxisSummary, Outline, SlicePlace, StructureSummary};
 
@@ -20,20 +20,14 @@ impl fmt::Display for AnnotationSummary {
 impl fmt::Display for AxisSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { axis, orientation, reason, slices } = self;
-        write!(f, "Axis: {orientation} ({axis}, {slices} slices), because {reason}")
+        write!(f, "Axis: {orientation} ({axis}, {}), because {reason}", counted(*slices, "slice"))
     }
 }
 
 impl fmt::Display for StructureSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, outlined, .. } = self;
-        write!(
-            f,
-            "{name}: outlined on {} {}: {}",
-            outlined.len(),
-            plural("slice", outlined.len()),
-            described(outlined)
-        )?;
+        write!(f, "{name}: outlined on {}: {}", counted(outlined.len(), "slice"), described(outlined))?;
         let absent = |reason| {
             let slices = self.absent.iter().filter(move |absent| absent.reason == reason);
             slices.map(|absent| absent.place).collect::<Vec<_>>()
@@ -104,7 +98,7 @@ fn described(outlines: &[Outline]) -> String {
 
 /// `slice 4 (-3.0 mm)`, `slices 4 (-3.0 mm), 6-8 (1.0 to 5.0 mm)`.
 fn listed(places: &[SlicePlace]) -> String {
-    format!("{} {}", plural("slice", places.len()), runs(places))
+    format!("{} {}", if places.len() == 1 { "slice" } else { "slices" }, runs(places))
 }
 
 /// Slices with their places; neighbours are joined: `12 (-30.0 mm), 40-44 (54.0 to 66.0 mm)`.
@@ -135,12 +129,4 @@ fn place(place: &SlicePlace) -> String {
 /// A place in mm, without the sign of a zero.
 fn tenths(mm: f64) -> String {
     format!("{:.1}", if mm.abs() < 0.05 { 0.0 } else { mm })
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {}", plural(what, count))
-}
-
-fn plural(what: &str, count: usize) -> String {
-    if count == 1 { what.to_owned() } else { format!("{what}s") }
 }

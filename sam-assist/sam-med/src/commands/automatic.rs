@@ -13,13 +13,14 @@ use sam_experiments::{
     picture::{Panel, grid},
 };
 use sam_files::LossyPath;
+use sam_prompt::counted;
 use serde::Serialize;
 
 use crate::{
     backend::Job,
     console::Console,
     exit::Failure,
-    options::{ModelOptions, OutputOptions, results},
+    options::{ModelOptions, OutputOptions, RECORD, results},
     progress::ProgressBars,
     record,
 };
@@ -73,7 +74,7 @@ pub struct Options {
 pub fn run(options: &Options, console: &Console) -> Result<()> {
     let path = |name: &str| options.out.join(name);
     let plan = options.model.plan(options.outputs.plan(console)).input("--image", &options.image);
-    let plan = results(plan, &options.out, ["masks.json", "overlay.png"]);
+    let plan = results(plan, &options.out, ["masks.json", "overlay.png"], RECORD);
     plan.check()?;
     let image = sam_data::read_levels(&options.image, &Window::default())?;
     let weights = options.model.locate(console)?;
@@ -93,7 +94,7 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
     let panel = masks.iter().fold(Panel::new(&image), |panel, found| panel.found(found.mask().view()));
     let picture = grid(&[panel], 1);
     outputs.stage(path("overlay.png"), |staged| anyhow::Ok(sam_data::write_rgb(staged, picture.view())?))?;
-    outputs.publish_with_record(path("options.json"), record::saved_options("automatic", options)?)?;
+    outputs.publish_with_record(path(RECORD), record::saved_options("automatic", options)?)?;
     console.result(&AutomaticReport { masks: masks.len(), folder: options.out.clone() })
 }
 
@@ -133,8 +134,8 @@ impl fmt::Display for AutomaticReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "Found {} masks; wrote masks.json, overlay.png and options.json to {}",
-            self.masks,
+            "Found {}; wrote masks.json, overlay.png and options.json to {}",
+            counted(self.masks, "mask"),
             self.folder.display()
         )
     }

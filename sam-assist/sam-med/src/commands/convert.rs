@@ -6,14 +6,20 @@ use anyhow::Result;
 use clap::Args;
 use sam_core::{Checkpoint, EncoderConfig, Precision};
 use sam_files::LossyPath;
+use sam_prompt::counted;
 use serde::Serialize;
 
-use crate::{console::Console, options::OutputOptions};
+use crate::{
+    console::Console,
+    options::{OutputOptions, with_record},
+    record,
+};
 
 /// Convert a checkpoint to safetensors: smaller in half precision, opened without copying.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Args, Serialize)]
 #[command(after_help = "\
 Names become the official ones; what is not part of a SAM, such as an optimizer's state, is left out.
+Writes the options to a record beside the new file: NAME.json.
 
 Examples:
   sam-med convert --weights sam_vit_b_01ec64.pth --out sam_vit_b.safetensors
@@ -29,6 +35,7 @@ pub struct Options {
     #[arg(long, default_value_t, value_name = "TYPE")]
     precision: Precision,
     #[command(flatten)]
+    #[serde(skip_serializing)]
     outputs: OutputOptions,
 }
 
@@ -38,15 +45,18 @@ pub struct Options {
 /// If the checkpoint cannot be read, or the new file cannot be written.
 pub fn run(options: &Options, console: &Console) -> Result<()> {
     let plan = options.outputs.plan(console).input("--weights", &options.weights).output("--out", &options.out);
+    let (plan, record) = with_record(plan, &options.out);
     plan.check()?;
     let checkpoint = Checkpoint::open(&options.weights)?;
     let model = match checkpoint.config()?.encoder {
-        EncoderConfig::Vit(vit) => format!("ViT of {} blocks at {} pixels", vit.depth, vit.image_size),
+        EncoderConfig::Vit(vit) => format!("ViT of {} at {} pixels", counted(vit.depth, "block"), vit.image_size),
         EncoderConfig::TinyVit(tiny) => format!("TinyViT at {} pixels", tiny.image_size),
         _ => "another image encoder".to_owned(),
     };
     let save = |staged: &Path| anyhow::Ok(checkpoint.save_safetensors(staged, options.precision)?);
-    plan.open()?.write_now(&options.out, save)?;
+    let outputs = plan.open()?;
+    outputs.stage(&options.out, save)?;
+    outputs.publish_with_record(record, record::saved_options("convert", options)?)?;
     console.result(&ConvertReport { model, tensors: checkpoint.shapes().len(), written: options.out.clone() })
 }
 
@@ -61,6 +71,6 @@ struct ConvertReport {
 impl fmt::Display for ConvertReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { model, tensors, written } = self;
-        write!(f, "Wrote a SAM with a {model}, {tensors} tensors, to {}", written.display())
+        write!(f, "Wrote a SAM with a {model}, {}, to {}", counted(*tensors, "tensor"), written.display())
     }
 }

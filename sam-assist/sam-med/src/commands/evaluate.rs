@@ -23,7 +23,7 @@ use serde::Serialize;
 use crate::{
     backend::Job,
     console::Console,
-    options::{ComputeOptions, DataOptions, OutputOptions, read_config, results},
+    options::{ComputeOptions, DataOptions, OutputOptions, RECORD, read_config, results},
     progress::ExperimentBars,
     record,
 };
@@ -149,7 +149,7 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
     } else {
         options.generating(learning, &weights, &outputs, console)?
     };
-    outputs.publish_with_record(options.path("options.json"), record::saved_options("evaluate", options)?)?;
+    outputs.publish_with_record(options.path(RECORD), record::saved_options("evaluate", options)?)?;
     console.result(&report)
 }
 
@@ -158,7 +158,7 @@ impl Options {
     fn plan(&self, console: &Console) -> OutputPlan {
         let plan = self.compute.model.plan(self.data.plan(self.outputs.plan(console)));
         let curves = self.generators.auto.is_empty().then_some("curves.svg");
-        results(plan, &self.out, ["results.json", "table.md"].into_iter().chain(curves))
+        results(plan, &self.out, ["results.json", "table.md"].into_iter().chain(curves), RECORD)
     }
 
     /// A file of the results.

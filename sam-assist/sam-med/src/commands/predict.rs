@@ -17,6 +17,7 @@ use sam_data::{
     ndarray::{Array2, Array3, Axis},
 };
 use sam_files::LossyPath;
+use sam_prompt::counted;
 use sam_prompt::{
     MASK_STRENGTH, ObjectPrompts, PromptDocument, Prompts, SliceNumber, SlicePrompts, mask_logits,
     progress::{Progress, Stage},
@@ -122,10 +123,10 @@ fn read_prompts(path: &Path, scan: &Scan) -> Result<(SlicePlane, Vec<ObjectPromp
     ensure!(slices.peek().is_some(), "{shown} has no prompt");
     if let Some(slice) = slices.find(|&slice| slice >= plane.count()) {
         bail!(
-            "{shown} has a prompt on slice {}, but {} has {} slices",
+            "{shown} has a prompt on slice {}, but {} has {}",
             SliceNumber::of_index(slice).with_index(),
             scan.name(),
-            plane.count()
+            counted(plane.count(), "slice")
         );
     }
     Ok((plane, objects))
@@ -245,7 +246,7 @@ struct ObjectReport {
 impl fmt::Display for PredictReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for ObjectReport { name, value, voxels, slices } in &self.objects {
-            writeln!(f, "{name} ({value}): {voxels} voxels on {slices} slices")?;
+            writeln!(f, "{name} ({value}): {} on {}", counted(*voxels, "voxel"), counted(*slices, "slice"))?;
         }
         self.written.iter().try_for_each(|path| writeln!(f, "Wrote {}", path.display()))
     }

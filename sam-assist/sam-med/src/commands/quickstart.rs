@@ -28,7 +28,7 @@ use serde::Serialize;
 use crate::{
     backend::Job,
     console::Console,
-    options::{ModelOptions, OutputOptions, ScanOptions, VoxelOptions, read_scan, results},
+    options::{ModelOptions, OutputOptions, RECORD, ScanOptions, VoxelOptions, read_scan, results},
     progress::ExperimentBars,
     record,
 };
@@ -123,7 +123,7 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
     options.write(&outputs, &result, &volume)?;
     let results = serde_json::json!({ "config": quickstart, "environment": environment, "records": result.records });
     outputs.write_json(options.path("results.json"), &results)?;
-    outputs.publish_with_record(options.path("options.json"), record::saved_options("quickstart", options)?)?;
+    outputs.publish_with_record(options.path(RECORD), record::saved_options("quickstart", options)?)?;
     console.result(&QuickstartReport {
         folder: options.out.clone(),
         structure: quickstart.structure.name,
@@ -141,7 +141,7 @@ impl Options {
         let plan = self.model.plan(self.outputs.plan(console));
         let plan = plan.inputs("--image", &self.image).inputs("--labels", &self.labels);
         let plan = plan.inputs("the names beside --labels", self.labels.as_deref().map(names_beside));
-        results(plan, &self.out, ["mask.nii.gz", "image.nii.gz", "overlay.png", "results.json"])
+        results(plan, &self.out, ["mask.nii.gz", "image.nii.gz", "overlay.png", "results.json"], RECORD)
     }
 
     /// A file of the results.

@@ -3,7 +3,10 @@
 //! The slices of a CT with a tilted gantry are sheared. NIfTI can hold such a grid, and masks keep it, but programs on ITK open images at
 //! right angles alone.
 
-use std::{fmt, path::Path};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 use clap::Args;
@@ -13,20 +16,23 @@ use serde::Serialize;
 
 use crate::{
     console::Console,
-    options::{InputOptions, OutputOptions, ScanOptions},
+    options::{InputOptions, OutputOptions, ScanOptions, with_record},
+    record,
 };
 
 /// Write a scan on a grid at right angles, for programs that do not open sheared slices (tilted gantry).
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Args, Serialize)]
 #[command(after_help = "\
 Intensities are interpolated linearly, labels by the nearest voxel; outside the scan are its lowest
 intensity and the label 0. Annotate on the scan itself: masks of the resampled scan lie on its new grid.
+Writes the options to a record beside the new file: NAME.json.
 
 Examples:
   sam-med resample --image dicom-folder --out upright.nii.gz
   sam-med resample --image dicom-folder --labels mask.nii.gz --out upright-mask.nii.gz")]
 pub struct Options {
     #[command(flatten)]
+    #[serde(flatten)]
     input: InputOptions,
     /// A label map of the scan, to write it in place of the intensities: .nii or .nii.gz
     #[arg(long, value_name = "FILE")]
@@ -35,6 +41,7 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     out: LossyPath,
     #[command(flatten)]
+    #[serde(skip_serializing)]
     outputs: OutputOptions,
 }
 
@@ -45,20 +52,22 @@ pub struct Options {
 /// [`Failure::Stopped`](crate::exit::Failure).
 pub fn run(options: &Options, console: &Console) -> Result<()> {
     check_output(&options.out)?;
-    options.plan(console).check()?;
+    let (plan, record) = options.plan(console);
+    plan.check()?;
     let scan = options.input.read(console)?;
     let grid = scan.grid().right_angled()?;
     let labels = options.labels.as_ref().map(|path| ScanOptions::read_labels(&scan, path, console)).transpose()?;
-    let outputs = options.plan(console).inputs("--image", scan.files()).open()?;
-    outputs.write_now(&options.out, |staged| write(staged, &scan, labels.as_ref(), &grid))?;
+    let outputs = plan.inputs("--image", scan.files()).open()?;
+    outputs.stage(&options.out, |staged| write(staged, &scan, labels.as_ref(), &grid))?;
+    outputs.publish_with_record(record, record::saved_options("resample", options)?)?;
     console.result(&ResampleReport { shape: grid.shape, spacing_mm: grid.spacing(), written: options.out.clone() })
 }
 
 impl Options {
-    /// What is read and written, as far as the command line tells.
-    fn plan(&self, console: &Console) -> OutputPlan {
+    /// What is read and written, as far as the command line tells, and the path of the record.
+    fn plan(&self, console: &Console) -> (OutputPlan, PathBuf) {
         let plan = self.input.plan(self.outputs.plan(console));
-        plan.inputs("--labels", &self.labels).output("--out", &self.out)
+        with_record(plan.inputs("--labels", &self.labels).output("--out", &self.out), &self.out)
     }
 }
 

@@ -7,6 +7,7 @@ mod model;
 mod output;
 mod scan;
 mod structures;
+mod voxels;
 
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
@@ -15,11 +16,12 @@ pub use annotate::{AutoOptions, LearningOptions, OutlineOptions, SessionOptions}
 pub use compute::ComputeOptions;
 pub use data::DataOptions;
 pub use model::ModelOptions;
-pub use output::OutputOptions;
-pub(crate) use output::results;
-pub(crate) use scan::read_scan;
-pub use scan::{InputOptions, ScanOptions, Spacing, VoxelOptions};
+pub(crate) use output::with_record;
+pub use output::{OutputOptions, RECORD, results};
+pub use scan::{InputOptions, ScanOptions, Spacing};
 pub use structures::StructureOptions;
+pub use voxels::VoxelOptions;
+pub(crate) use voxels::read_scan;
 
 /// Parses the JSON config of an option.
 pub(crate) fn read_config<T: DeserializeOwned>(option: &str, text: &str) -> Result<T> {

@@ -1,8 +1,9 @@
 //! Options of everything that a command writes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use sam_annotate::record_beside;
 use sam_files::OutputPlan;
 
 use crate::console::Console;
@@ -27,9 +28,23 @@ impl OutputOptions {
     }
 }
 
-/// Adds a folder of results to a plan: these files, and their record `options.json`.
-pub(crate) fn results<'a>(plan: OutputPlan, folder: &Path, names: impl IntoIterator<Item = &'a str>) -> OutputPlan {
+/// The record of a folder of results.
+pub const RECORD: &str = "options.json";
+
+/// Adds a folder of results to a plan: these files, and their record.
+pub fn results<'a>(
+    plan: OutputPlan,
+    folder: &Path,
+    names: impl IntoIterator<Item = &'a str>,
+    record: &str,
+) -> OutputPlan {
     let title = |name: &str| format!("{name} of --out");
     let plan = names.into_iter().fold(plan.folder(folder), |plan, name| plan.output(&title(name), folder.join(name)));
-    plan.record(&title("options.json"), folder.join("options.json"))
+    plan.record(&title(record), folder.join(record))
+}
+
+/// Adds the record of a file to a plan. Returns its path, too: `NAME.json` beside the file.
+pub(crate) fn with_record(plan: OutputPlan, file: &Path) -> (OutputPlan, PathBuf) {
+    let record = record_beside(file, "json");
+    (plan.record("the record of --out", &record), record)
 }

@@ -1,49 +1,16 @@
 //! Options of the scan and of the output mask.
 
-use std::{num::NonZeroUsize, path::Path};
+use std::path::Path;
 
 use anyhow::Result;
 use clap::Args;
 use sam_annotate::Output;
-use sam_data::{LabelVolume, Scan, ScanConfig, nifti_files};
+use sam_data::{DicomError, LabelVolume, Scan, ScanConfig, nifti_files};
 use sam_files::{LossyPath, OutputPlan};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
-use super::OutputOptions;
-use crate::{console::Console, exit::Failure, progress::ProgressBars};
-
-/// Which voxels of a NIfTI file are read, and how.
-#[derive(Debug, Clone, Default, Args, Serialize)]
-pub struct VoxelOptions {
-    /// Volume of a NIfTI file with a fourth dimension, counted from 1
-    #[arg(long, value_name = "N", requires = "image")]
-    #[serde(rename = "volume_index", serialize_with = "index")]
-    pub volume: Option<NonZeroUsize>,
-    /// Intensity of voxels that are NaN or infinite, in place of the lowest
-    #[arg(long, value_name = "VALUE", requires = "image", allow_hyphen_values = true, value_parser = finite)]
-    pub nan: Option<f32>,
-}
-
-impl VoxelOptions {
-    /// The config of a scan, without a DICOM series.
-    pub fn config(&self) -> ScanConfig {
-        let config = ScanConfig::default();
-        let config = self.volume.map_or(config.clone(), |volume| config.with_volume_index(volume.get() - 1));
-        self.nan.map_or(config.clone(), |nan| config.with_nan(nan))
-    }
-}
-
-/// Saves a number that is counted from 1 as an index, which is counted from 0.
-#[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn index<S: Serializer>(number: &Option<NonZeroUsize>, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-    number.map(|number| number.get() - 1).serialize(serializer)
-}
-
-/// A number that is neither NaN nor infinite.
-fn finite(text: &str) -> std::result::Result<f32, String> {
-    let number = text.parse::<f32>().ok().filter(|number| number.is_finite());
-    number.ok_or_else(|| "expected a finite number, such as -1024".to_owned())
-}
+use super::{OutputOptions, VoxelOptions, read_scan};
+use crate::console::Console;
 
 /// Which scan is read, and how.
 #[derive(Debug, Clone, Args, Serialize)]
@@ -83,6 +50,19 @@ pub struct ScanOptions {
     pub outputs: OutputOptions,
 }
 
+/// Adds the option that helps to the error of a DICOM series that cannot be read. Only commands with these options have this hint.
+fn with_hint(error: anyhow::Error) -> anyhow::Error {
+    let hint = match error.chain().find_map(|cause| cause.downcast_ref()) {
+        Some(DicomError::SeveralSeries { .. } | DicomError::NoSuchSeries { .. } | DicomError::UnknownSeries(_)) => {
+            "choose a series with --series UID; repeat --series, or give --series all, for a volume of several"
+        }
+        Some(DicomError::NotPlaced { .. } | DicomError::NoPosition { .. }) => "give the distances with --spacing",
+        Some(DicomError::SpacingKnown) => "leave out --spacing",
+        _ => return error,
+    };
+    error.context(hint)
+}
+
 /// Distances in mm between columns, between rows and between slices.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(transparent)]
@@ -112,7 +92,7 @@ impl InputOptions {
             Some(Spacing(spacing)) => config.with_spacing(spacing),
             None => config,
         };
-        read_scan(&self.image, &config, console)
+        read_scan(&self.image, &config, console).map_err(with_hint)
     }
 
     /// Adds the scan to the inputs of a plan, as far as the command line tells its files.
@@ -167,19 +147,6 @@ impl ScanOptions {
     }
 }
 
-/// Reads a scan, and shows what the person must know about it.
-pub(crate) fn read_scan(path: &Path, config: &ScanConfig, console: &Console) -> Result<Scan> {
-    let mut bars = ProgressBars::new(console);
-    let scan = Scan::open_observed(path, config, &mut |progress| match progress.total {
-        1 => console.flow(),
-        _ => bars.show("files", progress),
-    });
-    let scan = scan?.ok_or(Failure::Stopped("nothing was written"))?;
-    bars.clear();
-    scan.notes().iter().for_each(|note| console.note(note));
-    Ok(scan)
-}
-
 #[cfg(test)]
 mod tests {
     use sam_data::PhantomConfig;
@@ -211,16 +178,6 @@ mod tests {
         assert!(InputOptions { spacing, ..input }.read(&Console::plain()).is_err());
         let seg = Some(LossyPath::from(folder.path().join("mask.dcm")));
         assert!(ScanOptions { seg, ..options }.read(&Console::plain()).is_err());
-        Ok(())
-    }
-
-    #[test]
-    fn volumes_are_counted_from_1_by_people_and_from_0_in_files() -> Result<()> {
-        let options = VoxelOptions { volume: NonZeroUsize::new(3), nan: Some(-1024.0) };
-        assert_eq!(serde_json::to_string(&options)?, r#"{"volume_index":2,"nan":-1024.0}"#);
-        assert_eq!(options.config(), ScanConfig::default().with_volume_index(2).with_nan(-1024.0));
-        assert_eq!(VoxelOptions::default().config(), ScanConfig::default());
-        assert!(finite("NaN").is_err() && finite("inf").is_err() && finite("-1e3").is_ok());
         Ok(())
     }
 

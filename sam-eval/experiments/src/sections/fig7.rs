@@ -5,7 +5,7 @@ use sam_eval::{
     Calibration, Record, bootstrap_mean,
     report::{Curve, CurvePlot, CurvePoint, Finding, Plot, ReportTable, Section},
 };
-use sam_prompt::SamplingScheme;
+use sam_prompt::{SamplingScheme, counted};
 
 use super::{
     gallery::{Shown, gallery},
@@ -73,7 +73,7 @@ pub(super) fn pictured(run: &Run<Record>) -> Shown<'_> {
 }
 
 fn method_name(method: &str, slices: usize) -> String {
-    if slices == 0 { method.to_owned() } else { format!("{method}, {slices} slices") }
+    if slices == 0 { method.to_owned() } else { format!("{method}, {}", counted(slices, "slice")) }
 }
 
 fn findings(records: &[Record]) -> Vec<Finding> {

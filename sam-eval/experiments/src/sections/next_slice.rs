@@ -5,6 +5,7 @@ use sam_eval::{
     Summary,
     report::{Curve, CurvePlot, CurvePoint, Finding, Plot, ReportTable, Section},
 };
+use sam_prompt::counted;
 
 use super::tables;
 use crate::{ActiveLearningCurve, Plan, QueryStrategy, Setup, error::Result};
@@ -30,7 +31,7 @@ fn page(all: &[ActiveLearningCurve]) -> Section {
         findings: vec![Finding {
             claim: "Suggested slices lead to a better volume than slices drawn at random".to_owned(),
             holds: random.zip(suggested).map(|(random, suggested)| suggested > random),
-            evidence: format!("Dice with {most} slices {} against {}", number(suggested), number(random)),
+            evidence: format!("Dice with {} {} against {}", counted(most, "slice"), number(suggested), number(random)),
         }],
         tables: vec![table(all, &subjects)],
         plots: vec![curves(all, &subjects)],
@@ -83,7 +84,7 @@ fn table(all: &[ActiveLearningCurve], subjects: &[(&str, &str)]) -> ReportTable 
     let mut rows: Vec<_> =
         subjects.iter().map(|one| row(format!("{}, {}", one.0, one.1), std::slice::from_ref(one))).collect();
     rows.push(row("mean over structures".to_owned(), subjects));
-    let heads = columns.iter().map(|(count, (_, name))| format!("{count} slices, {name}"));
+    let heads = columns.iter().map(|(count, (_, name))| format!("{}, {name}", counted(*count, "slice")));
     ReportTable {
         caption: "Mean Dice by the number of outlined slices".to_owned(),
         columns: tables::columns("Data set, case and structure", heads),

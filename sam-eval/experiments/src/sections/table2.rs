@@ -5,7 +5,7 @@ use sam_eval::{
     Record, Summary,
     report::{ReportColumn, ReportTable, Section},
 };
-use sam_prompt::SamplingScheme;
+use sam_prompt::{SamplingScheme, counted};
 
 use super::{
     paper::{ORGANS, TABLE2, TABLE2_FOOTNOTES, TABLE2_OTHERS, TABLE2_PRINTED_MEANS, Table2Row},
@@ -89,7 +89,7 @@ fn beside(records: &[Record]) -> ReportTable {
         }
         rows.push(row);
     }
-    let mut means = vec![format!("mean: here of {} structures, the paper of 12", own.len())];
+    let mut means = vec![format!("mean: here of {}, the paper of 12", counted(own.len(), "structure"))];
     let mut printed = vec!["the paper's printed average".to_owned()];
     for (series, paper) in MEASURED {
         means.push(number(mean(records, series)));
@@ -107,7 +107,7 @@ fn beside(records: &[Record]) -> ReportTable {
     let left_out = if others.is_empty() {
         String::new()
     } else {
-        format!("; {} structures are none of the paper's organs", others.len())
+        format!("; {} beside the paper's organs", counted(others.len(), "structure"))
     };
     ReportTable { caption: format!("Dice by organ, beside the paper's on BTCV{left_out}"), columns, rows }
 }

@@ -6,6 +6,7 @@ use sam_eval::{
     Record, ResultsTable, Spread, Summary, Wilcoxon, failures,
     report::{BoxGroup, BoxPlot, BoxSeries, Finding, Plot, ReportColumn, ReportTable},
 };
+use sam_prompt::counted;
 
 use crate::{Run, error::Result};
 
@@ -31,7 +32,11 @@ pub(super) fn name(Series(method, slices, prompt): Series<'_>) -> String {
         Some(("active", count)) => format!("box and up to {count} clicks"),
         _ => prompt.to_owned(),
     };
-    if slices == 0 { format!("{method}, {prompt}") } else { format!("{method}, {slices} slices, {prompt}") }
+    if slices == 0 {
+        format!("{method}, {prompt}")
+    } else {
+        format!("{method}, {}, {prompt}", counted(slices, "slice"))
+    }
 }
 
 impl Series<'_> {

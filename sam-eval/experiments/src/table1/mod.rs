@@ -9,6 +9,7 @@ use std::{collections::BTreeSet, ops::ControlFlow, path::Path};
 use burn::tensor::backend::Backend;
 use sam_data::{Case, Dataset, SliceAxis, Structure, Window};
 use sam_eval::report::{ReportColumn, ReportTable, Section};
+use sam_files::Outputs;
 use serde::Serialize;
 
 pub use paper::{PAPER, PaperSet};
@@ -187,25 +188,27 @@ pub fn markdown(lines: &[Vec<String>]) -> String {
     lines.first().map_or(String::new(), |head| [row(head), row(&rule)].into_iter().chain(body).collect())
 }
 
-/// Writes the counts as `results.json` (with the config), `table.csv` and `table.md`.
+/// The files that [`write`] stages.
+pub const FILES: [&str; 3] = ["results.json", "table.csv", "table.md"];
+
+/// Stages the counts in a folder: `results.json`, `table.csv` and `table.md`. They get their names when the outputs are published.
 ///
 /// # Errors
-/// If a file cannot be written.
-pub fn write(folder: impl AsRef<Path>, config: &impl Serialize, counts: &[StructureCounts]) -> Result<()> {
-    let folder = folder.as_ref();
-    let results = serde_json::json!({
-        "config": config, "version": env!("CARGO_PKG_VERSION"), "paper": PAPER, "found": counts
-    });
+/// If a file cannot be written, or is not in the plan of outputs.
+pub fn write(outputs: &Outputs, folder: impl AsRef<Path>, counts: &[StructureCounts]) -> Result<()> {
+    let path = |name: &str| folder.as_ref().join(name);
     let lines = lines(counts);
-    let texts = [
-        ("results.json", (serde_json::to_string_pretty(&results)? + "\n").into_bytes()),
-        ("table.csv", csv(&lines)?),
-        ("table.md", markdown(&lines).into_bytes()),
-    ];
-    for (name, text) in texts {
-        sam_files::write_atomic(folder.join(name), |file| file.write_all(&text))?;
-    }
-    Ok(())
+    let (csv, markdown) = (csv(&lines)?, markdown(&lines));
+    outputs.write_json(path("results.json"), &Results { paper: &PAPER, found: counts })?;
+    outputs.write(path("table.csv"), |file| file.write_all(&csv))?;
+    Ok(outputs.write(path("table.md"), |file| file.write_all(markdown.as_bytes()))?)
+}
+
+/// The content of `results.json`.
+#[derive(Serialize)]
+struct Results<'a> {
+    paper: &'a [PaperSet],
+    found: &'a [StructureCounts],
 }
 
 /// The lines as comma-separated values.

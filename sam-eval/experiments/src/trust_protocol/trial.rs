@@ -6,6 +6,7 @@ use sam_assist::learn_structure;
 use sam_auto::{FittedStrategy, Segmentation, SliceContext, TrustMeter, TrustSignals};
 use sam_core::{AnnotatedSlice, SamPredictor, SliceSource};
 use sam_eval::{Confusion, EmptyPolicy, dice};
+use sam_prompt::counted;
 use sam_prompt::ndarray::Array2;
 
 use super::{MeasuredSlice, MeasuredVolume, TrustProtocol};
@@ -62,7 +63,7 @@ impl<B: Backend> TrustTrial<'_, B> {
     /// Trains, fits and segments with a config and the seed of this repeat.
     fn segment(&self, config: &AnnotateConfig, annotated: Vec<AnnotatedSlice<B>>) -> Result<Segmented<B>> {
         let config = config.clone().with_seed(self.seed);
-        self.setup.doing(format!("seed {}, learning from {} slices", self.seed, annotated.len()))?;
+        self.setup.doing(format!("seed {}, learning from {}", self.seed, counted(annotated.len(), "slice")))?;
         let (original, learning) = (self.setup.predictor(), &config.learning);
         let learned = self.setup.watched(|observer| learn_structure(original, &annotated, learning, None, observer))?;
         let learned = learned.adaptation.apply(original);
@@ -73,7 +74,7 @@ impl<B: Backend> TrustTrial<'_, B> {
 
     /// Fits the strategy of a config.
     fn fit(&self, config: &AnnotateConfig, annotated: Vec<AnnotatedSlice<B>>) -> Result<FittedStrategy<B>> {
-        self.setup.doing(format!("seed {}, fitting to {} slices", self.seed, annotated.len()))?;
+        self.setup.doing(format!("seed {}, fitting to {}", self.seed, counted(annotated.len(), "slice")))?;
         self.setup.watched(|observer| config.strategy.fit(annotated, self.source, observer))
     }
 

@@ -29,6 +29,17 @@ fn a_log_of_many_lines_is_opened_in_time() -> Result {
     Ok(())
 }
 
+#[test]
+fn a_file_of_others_in_place_of_the_log_is_left_as_it_was() -> Result {
+    let scratch = Scratch::new()?;
+    drop(scratch.start()?);
+    fs::write(scratch.log(), "dear diary")?;
+    let refused = scratch.start().expect_err("no log");
+    assert!(matches!(&refused, SessionError::Damaged { line: 1, source: LineError::Foreign, .. }), "{refused}");
+    assert_eq!(fs::read_to_string(scratch.log())?, "dear diary");
+    Ok(())
+}
+
 /// A step of a person.
 #[derive(Debug, Clone, Copy)]
 enum Step {

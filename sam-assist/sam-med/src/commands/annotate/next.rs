@@ -1,6 +1,10 @@
 //! The command that a user runs after `annotate`.
 
-use std::{ffi::OsStr, path::Path};
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use sam_core::Precision;
 use sam_data::{SliceAxis, Window};
@@ -13,7 +17,7 @@ pub(super) fn review(options: &Options, mask: &Path) -> String {
     let Options { scan, session, structures, compute, .. } = options;
     let model = &compute.model;
     let precision = (model.precision != Precision::default()).then(|| model.precision.to_string());
-    let reviewed = mask.with_file_name("reviewed.nii.gz");
+    let reviewed = free_beside(mask);
     let is_session = session.session.is_some();
     // A session knows its own.
     let window = (!is_session && structures.window != Window::Auto).then(|| structures.window.to_string());
@@ -47,6 +51,18 @@ pub(super) fn review(options: &Options, mask: &Path) -> String {
     format!("sam-med review{}", words.collect::<Vec<_>>().concat())
 }
 
+/// The first of `reviewed.nii.gz`, `reviewed2.nii.gz` and so on that is free, and so are the names of its records.
+fn free_beside(mask: &Path) -> PathBuf {
+    let folder = mask.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let names = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let taken: Vec<_> = names.map(|name| name.to_string_lossy().into_owned()).collect();
+    let stems = ["reviewed".to_owned()].into_iter().chain((2_u32..).map(|number| format!("reviewed{number}")));
+    let is_taken =
+        |stem: &str| taken.iter().any(|name| name.strip_prefix(stem).is_some_and(|rest| rest.starts_with('.')));
+    let free = { stems }.find(|stem| !is_taken(stem));
+    mask.with_file_name(free.unwrap_or_default() + ".nii.gz")
+}
+
 /// A word as a POSIX shell reads it.
 fn quoted(word: &OsStr) -> String {
     let word = word.to_string_lossy();
@@ -73,6 +89,22 @@ mod tests {
     fn after(words: &str) -> Result<String, clap::Error> {
         let words = ["annotate"].into_iter().chain(words.split('|'));
         Ok(review(&Line::try_parse_from(words)?.options, Path::new("it's here/mask.nii.gz")))
+    }
+
+    #[test]
+    fn the_next_command_never_names_a_file_that_exists() -> std::io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let mask = folder.path().join("mask.nii.gz");
+        for (taken, free) in [
+            ("mask.nii.gz", "reviewed.nii.gz"),
+            ("reviewed.nii.gz", "reviewed2.nii.gz"),
+            ("reviewed2.review.json", "reviewed3.nii.gz"),
+            ("reviewed30.nii.gz", "reviewed3.nii.gz"),
+        ] {
+            fs::write(folder.path().join(taken), "")?;
+            assert_eq!(free_beside(&mask), folder.path().join(free));
+        }
+        Ok(())
     }
 
     #[test]

@@ -11,6 +11,7 @@ use sam_annotate::{
 };
 use sam_data::SlicePlane;
 use sam_files::LossyPath;
+use sam_prompt::counted;
 use serde::Serialize;
 
 use super::{Options, next};
@@ -195,14 +196,14 @@ impl StructureReport {
 impl fmt::Display for AnnotateReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(rounds) = self.replayed {
-            return writeln!(f, "All {rounds} rounds were repeated: each gave its recorded mask, voxel for voxel");
+            return writeln!(f, "Repeated {}: each gave its recorded mask, voxel for voxel", counted(rounds, "round"));
         }
         if let Some(session) = &self.session {
             write!(f, "{session}")?;
         }
         for structure in &self.structures {
             let StructureReport { name, annotated, found, slices, look_first, .. } = structure;
-            writeln!(f, "{name}: on {found} of {slices} slices, {annotated} of them annotated")?;
+            writeln!(f, "{name}: on {found} of {}, {annotated} of them annotated", counted(*slices, "slice"))?;
             if !look_first.is_empty() {
                 let named = look_first.iter().map(|LookAt { shown, reason, .. }| format!("{shown}: {reason}"));
                 writeln!(f, "{name}: look first at slices {}", named.collect::<Vec<_>>().join("; "))?;
