@@ -40,7 +40,7 @@ pub enum EvalError {
     },
 
     /// Too few slices show a structure to annotate some of them and test another.
-    #[error("the structure is on {}, but on {needed} it is needed: those to annotate and one to test", counted(*shown, "slice"))]
+    #[error("the structure is on {}; expected at least {needed}: those to annotate, and one to test", counted(*shown, "slice"))]
     TooFewSlices {
         /// Slices that show it.
         shown: usize,

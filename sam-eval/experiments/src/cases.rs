@@ -94,7 +94,7 @@ impl CaseSelection {
                 let shown = survey.shown.len();
                 if shown < needed {
                     let shown = counted(shown, "slice");
-                    setup.note(format!("left out: {} is on {shown}, but on {needed} it is needed", case.name()))?;
+                    setup.note(format!("left out: {} is on {shown}; at least {needed} are needed", case.name()))?;
                     continue;
                 }
                 results.extend(test(&case, &source).step(|| case.name())?);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use sam_annotate::record_beside;
+use sam_annotate::Output;
 use sam_files::OutputPlan;
 
 use crate::console::Console;
@@ -43,8 +43,8 @@ pub fn results<'a>(
     plan.record(&title(record), folder.join(record))
 }
 
-/// Adds the record of a file to a plan. Returns its path, too: `NAME.json` beside the file.
+/// Adds the record of a file to a plan. Returns its path, too: see [`Output::record`].
 pub(crate) fn with_record(plan: OutputPlan, file: &Path) -> (OutputPlan, PathBuf) {
-    let record = record_beside(file, "json");
+    let record = Output::new(file).record();
     (plan.record("the record of --out", &record), record)
 }
