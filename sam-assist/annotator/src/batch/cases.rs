@@ -11,7 +11,7 @@ use sam_files::{Sha256Id, read_text, sanitize};
 use thiserror::Error;
 
 use super::{BatchError, Input};
-use crate::session::BoxError;
+use crate::{output::Output, session::BoxError};
 
 /// One case of a batch: a scan to annotate, and `W`, which the caller needs for the work.
 #[derive(Debug, Clone)]
@@ -31,6 +31,9 @@ pub struct Case<W> {
     pub options: Sha256Id,
     /// Files and folders whose content decides the result. If it changes, the case is done again. The first is the scan.
     pub inputs: Vec<Input>,
+    /// Files and folders that the work writes. They are no part of an input, even if they are in its folder. The first two are the mask and
+    /// its record.
+    pub outputs: Vec<PathBuf>,
     /// What the caller needs for the work.
     pub work: W,
 }
@@ -43,6 +46,13 @@ impl<W> Case<W> {
     #[must_use]
     pub fn with_inputs(mut self, inputs: impl IntoIterator<Item = Input>) -> Self {
         self.inputs.extend(inputs);
+        self
+    }
+
+    /// Adds outputs to the mask and its record: files and folders that the work of this case, or of others, writes.
+    #[must_use]
+    pub fn with_outputs(mut self, outputs: impl IntoIterator<Item = PathBuf>) -> Self {
+        self.outputs.extend(outputs);
         self
     }
 }
@@ -92,7 +102,8 @@ pub fn read_cases<W, E: Into<BoxError>>(
             return Err(BatchError::SameName { table: path.to_path_buf(), name, first, second: line });
         }
         let (id, options) = (Sha256Id::of(mask.as_os_str().as_encoded_bytes()), options_of(&fields, common));
-        cases.push(Case { line, inputs: vec![Input::new("image", &image)], image, mask, name, id, options, work });
+        let (inputs, outputs) = (vec![Input::new("image", &image)], vec![mask.clone(), Output::new(&mask).record()]);
+        cases.push(Case { line, inputs, outputs, image, mask, name, id, options, work });
     }
     if cases.is_empty() { Err(BatchError::NoCases { path: path.to_path_buf() }) } else { Ok(cases) }
 }

@@ -175,7 +175,8 @@ fn record<W, R: Into<CaseResult>, E: Into<BoxError>>(
 ) -> Option<Record> {
     let started = Instant::now();
     // Before the work: an input that changes meanwhile differs from its record, and the next run does the case again.
-    let inputs = case.inputs.iter().filter_map(|input| Some((input.name.clone(), input.sha256()?))).collect();
+    let inputs =
+        case.inputs.iter().filter_map(|input| Some((input.name.clone(), input.sha256(&case.outputs)?))).collect();
     let hashed = match work(case) {
         Ok(ControlFlow::Break(())) => return None,
         Ok(ControlFlow::Continue(result)) => {

@@ -240,7 +240,7 @@ fn changes<W>(case: &Case<W>, record: &Record) -> Vec<Change> {
     }
     for input in &case.inputs {
         let before = record.inputs.get(&input.name);
-        if before.is_some_and(|before| input.sha256().is_some_and(|now| now != *before)) {
+        if before.is_some_and(|&before| input.has_changed(before, &case.outputs)) {
             changes.push(Change::Input(input.name.clone()));
         }
     }

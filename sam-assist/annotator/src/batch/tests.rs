@@ -171,6 +171,41 @@ fn a_case_whose_inputs_options_or_mask_changed_is_done_again() -> Result {
 }
 
 #[test]
+fn a_case_that_writes_into_the_folder_of_its_scan_is_done_once() -> Result {
+    let folder = tempfile::tempdir()?;
+    let series = folder.path().join("series");
+    fs::create_dir(&series)?;
+    fs::write(series.join("1.dcm"), "a slice")?;
+    let series = series.display();
+    let table = format!("case,image,out\nA,{series}/,{series}/a.nii.gz\nB,{series},{series}/../series/b.nii.gz\n");
+    fs::write(folder.path().join("cases.csv"), table)?;
+    let parse = |_: &Fields| Ok::<_, std::io::Error>(0);
+    let cases = read_cases(folder.path().join("cases.csv"), &[], parse)?;
+    let records = Records::open(folder.path().join("series/records"))?;
+    let also = [folder.path().join("series/records"), folder.path().join("series/work")];
+    let cases: Vec<_> = cases.into_iter().map(|case| case.with_outputs(also.clone())).collect();
+    let mut runs = 0;
+    let mut work = |case: &Case<usize>| -> std::result::Result<ControlFlow<(), ()>, crate::session::BoxError> {
+        runs += 1;
+        let output = crate::Output::new(&case.mask);
+        let outputs = output.plan(sam_files::OutputPlan::new().input("--image", &case.image)).open()?;
+        outputs.write(&case.mask, |file| write!(file, "mask {runs}"))?;
+        outputs.publish_with_record(output.record(), serde_json::Map::new())?;
+        fs::create_dir_all(&also[1])?;
+        Ok(fs::write(also[1].join("log"), runs.to_string()).map(ControlFlow::Continue)?)
+    };
+    let batch = Batch::new(&cases, &records);
+    assert_eq!(batch.run(&mut work, &mut go_on)?.done, 2);
+    assert_eq!(batch.run(&mut work, &mut go_on)?.already_done, 2);
+    // Also after a person has corrected a mask.
+    fs::write(&cases[0].mask, "corrected")?;
+    assert_eq!(batch.run(&mut work, &mut go_on)?.already_done, 2);
+    fs::write(cases[0].image.join("2.dcm"), "another slice")?;
+    assert_eq!(batch.run(write_mask, &mut go_on)?.done, 2);
+    Ok(())
+}
+
+#[test]
 fn the_case_to_look_at_first_is_the_first() -> Result {
     let folder = tempfile::tempdir()?;
     let (cases, records) = (cases(folder.path(), 4)?, Records::open(folder.path().join("records"))?);

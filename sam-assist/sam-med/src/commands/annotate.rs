@@ -5,7 +5,7 @@ mod outputs;
 mod report;
 mod session;
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Context, Result};
 use burn::tensor::backend::Backend;
@@ -100,6 +100,12 @@ impl Options {
         let files = files.into_iter().filter_map(|(name, path)| Some(Input::new(name, path.as_ref()?)));
         let cards = card.iter().zip(1..).map(|(path, number)| Input::new(format!("card {number}"), path));
         files.chain(cards).collect()
+    }
+
+    /// Files and folders that a case of a batch writes, besides its mask and the mask's record.
+    pub(super) fn outputs(&self) -> impl Iterator<Item = PathBuf> {
+        let written = [&self.scan.seg, &self.learning.save_card, &self.session.session, &self.compute.cache];
+        written.into_iter().flatten().map(|path| path.to_path_buf())
     }
 
     /// The output of the mask, with these options in its record.

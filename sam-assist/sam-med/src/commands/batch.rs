@@ -10,7 +10,12 @@
 //! are done again, and so are cases whose options, inputs or mask have changed since. `--merge` joins all records into one table. The README
 //! shows how to run it on clusters.
 
-use std::{fmt, ops::ControlFlow, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, CommandFactory, Parser};
@@ -78,11 +83,7 @@ struct Line {
 /// If the table or the records cannot be read or written, or a case failed; the other cases are still run. [`Failure::Stopped`].
 pub fn run(options: &Options, console: &Console) -> Result<()> {
     let cases = read_cases(&options.cases, &options.common, |fields| parse(fields, &options.common))?;
-    let inputs = |case: Case<annotate::Options>| {
-        let inputs = case.work.inputs();
-        case.with_inputs(inputs)
-    };
-    let cases: Vec<_> = cases.into_iter().map(inputs).collect();
+    let cases = with_files(cases, &options.records);
     let records = Records::open(&options.records)?;
     if let Some(path) = &options.merge {
         return merge(options, &cases, &records, path, console);
@@ -113,6 +114,20 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// The cases with the files that decide their masks, and with all files that the cases of the same scan write.
+fn with_files(cases: Vec<Case<annotate::Options>>, records: &Path) -> Vec<Case<annotate::Options>> {
+    let mut written: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
+    for case in &cases {
+        let of_scan = written.entry(case.image.clone()).or_insert_with(|| vec![records.to_path_buf()]);
+        of_scan.extend(case.outputs.iter().cloned().chain(case.work.outputs()));
+    }
+    let with = |case: Case<annotate::Options>| {
+        let (inputs, outputs) = (case.work.inputs(), written[&case.image].clone());
+        case.with_inputs(inputs).with_outputs(outputs)
+    };
+    cases.into_iter().map(with).collect()
 }
 
 /// Parses the options of a case.

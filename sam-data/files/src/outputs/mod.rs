@@ -21,8 +21,9 @@ use tempfile::TempDir;
 
 pub use self::{
     error::OutputError,
+    names::kept_for,
     plan::OutputPlan,
-    record::{ONLY_COPY, shorten_paths, write_record},
+    record::{ONLY_COPY, own_files, shorten_paths, write_record},
 };
 use self::{
     plan::{Expected, Planned},

@@ -3,8 +3,8 @@
 //! A record lists each output with its SHA-256 (`outputs`), and has a checksum of its own text (`record_sha256`).
 
 use std::{
-    collections::BTreeMap,
-    fs,
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -96,6 +96,29 @@ fn listed_in(record: &Path, name: &str) -> Vec<(Listed, bool)> {
     let Some(head) = text.and_then(|text| serde_json::from_slice::<Head>(&text).ok()) else { return Vec::new() };
     let named = head.outputs.into_iter().filter(|(listed, _)| listed.rsplit('/').next() == Some(name));
     named.map(|(_, listed)| (listed, head.only_copy)).collect()
+}
+
+/// This program's own files in a folder and below it, as the records in the folder tell: the records, and the files that they list. A file
+/// that was changed since, or is gone, is still named.
+///
+/// # Errors
+/// The operating system's error: the folder cannot be read. A record that cannot be read tells nothing.
+pub fn own_files(folder: impl AsRef<Path>) -> io::Result<BTreeSet<PathBuf>> {
+    let folder = folder.as_ref();
+    let mut own = BTreeSet::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_none_or(|ending| ending != "json") {
+            continue;
+        }
+        let Some(bytes) = read_bounded(&path, MAX_BYTES).ok().flatten() else { continue };
+        let is_record = std::str::from_utf8(&bytes).is_ok_and(|text| split(text).is_some());
+        if let Some(head) = serde_json::from_slice::<Head>(&bytes).ok().filter(|_| is_record) {
+            own.extend(head.outputs.into_keys().map(|listed| folder.join(listed)));
+            own.insert(path);
+        }
+    }
+    Ok(own)
 }
 
 /// Who wrote a record, by its own checksum; `None` if it has none.

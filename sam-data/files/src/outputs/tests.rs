@@ -295,6 +295,23 @@ fn a_record_lists_what_was_written_and_no_absolute_path() -> Result {
 }
 
 #[test]
+fn the_programs_own_files_in_a_folder_are_known_by_their_records() -> Result {
+    let place = Place::new()?;
+    let [mask, card, record] = ["new.nii", "sub/card.safetensors", "new.json"].map(|name| place.path(name));
+    let before = own_files(place.folder.path())?;
+    let outputs =
+        place.plan().output("--out", &mask).output("--save-card", &card).record("the record", &record).open()?;
+    outputs.write(&mask, |file| file.write_all(b"mask"))?;
+    outputs.write(&card, |file| file.write_all(b"card"))?;
+    outputs.publish_with_record(&record, serde_json::Map::new())?;
+    fs::write(&mask, "corrected by a person")?;
+    fs::write(place.path("labels.json"), r#"{"1": "liver", "outputs": {}}"#)?;
+    let own = own_files(place.folder.path())?;
+    assert_eq!(own.difference(&before).collect::<Vec<_>>(), [&record, &mask, &card]);
+    Ok(())
+}
+
+#[test]
 fn places_that_cannot_be_written_are_told_before_the_work() -> Result {
     let place = Place::new()?;
     let missing = place.plan().output("--out", place.path("missing/mask.nii"));
