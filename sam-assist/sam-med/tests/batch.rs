@@ -187,6 +187,39 @@ fn cases_have_names_and_changed_ones_are_done_again() -> Result<()> {
 }
 
 #[test]
+fn overwrite_makes_no_case_outdated_and_holds_for_the_cases_that_are_run() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path();
+    write_cases(folder)?;
+    let table = fs::read_to_string(folder.join("cases.csv"))?;
+    fs::write(folder.join("cases.csv"), table.lines().take(3).fold(String::new(), |text, line| text + line + "\n"))?;
+    let [corrected, theirs] = ["mask-0.nii.gz", "mask-1.nii.gz"].map(|name| folder.join(name));
+    fs::write(&theirs, "a mask of others")?;
+    let after = |more: &[&str], last: &[&str]| {
+        let last = last.iter().map(|&word| word.to_owned());
+        program::run(words(folder, more).into_iter().chain(last))
+    };
+    let refused = after(&[], &[])?.failed(1)?;
+    assert!(refused.contains("would overwrite") && refused.contains("1 case failed"), "{refused}");
+    // A person corrects the mask of the case that is done.
+    fs::copy(folder.join("partial-0.nii.gz"), &corrected)?;
+    let before = fs::read(&corrected)?;
+    let told = after(&["--overwrite"], &[])?.done()?;
+    assert!(told.stdout.contains("1 case done, 1 done already, 0 failed"), "{}{}", told.stdout, told.stderr);
+    assert_eq!(fs::read(folder.join("mask-1.nii.gz.bak"))?, b"a mask of others");
+    let cache = program::word(folder.join("embeddings"));
+    for last in [&["--overwrite"][..], &["--absolute-paths", "--cache", &cache], &[]] {
+        let told = after(&[], last)?.done()?;
+        assert!(told.stdout.contains("0 cases done, 2 done already"), "{last:?}: {}{}", told.stdout, told.stderr);
+    }
+    let both = after(&["--overwrite"], &["--overwrite"])?.done()?;
+    assert!(both.stdout.contains("2 done already"), "{}", both.stdout);
+    assert_eq!(fs::read(&corrected)?, before);
+    assert!(!folder.join("mask-0.nii.gz.bak").exists());
+    Ok(())
+}
+
+#[test]
 fn a_column_that_is_no_option_is_named() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let folder = folder.path();

@@ -6,9 +6,9 @@
 //!
 //! ```no_run
 //! use std::ops::ControlFlow;
-//! use sam_annotate::batch::{Batch, Fields, Records, Shard, read_cases};
+//! use sam_annotate::batch::{Batch, CommonOptions, Fields, Records, Shard, read_cases};
 //!
-//! let cases = read_cases("cases.csv", &[], |fields: &Fields| Ok::<_, std::io::Error>(fields.to_vec()))?;
+//! let cases = read_cases("cases.csv", &CommonOptions::default(), |fields: &Fields| Ok::<_, std::io::Error>(fields.to_vec()))?;
 //! let records = Records::open("records")?;
 //! let annotate = |case: &sam_annotate::batch::Case<_>| {
 //!     std::fs::copy("empty.nii.gz", &case.mask)?;
@@ -34,7 +34,7 @@ use sam_files::Sha256Id;
 use sam_prompt::error_chain;
 
 pub use self::{
-    cases::{Case, Fields, ParseShardError, Shard, read_cases},
+    cases::{Case, CommonOptions, Fields, ParseShardError, Shard, read_cases},
     error::BatchError,
     input::Input,
     merge::Merged,

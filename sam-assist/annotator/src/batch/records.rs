@@ -192,7 +192,7 @@ impl Records {
     /// [`BatchError::Record`].
     pub fn read<W>(&self, case: &Case<W>) -> Result<Option<Record>, BatchError> {
         // The first version named records by the options.
-        for id in [case.id, case.options] {
+        for id in [Some(case.id), Some(case.options), case.with_neutral].into_iter().flatten() {
             let path = self.path(id, "json");
             match read_text(&path).map_err(|error| error.source) {
                 Ok(text) => {
@@ -235,7 +235,7 @@ fn runner(claim: &Path) -> Option<Runner> {
 /// What has changed since a case was done. An input that cannot be read now is not a change: the case could not be done again.
 fn changes<W>(case: &Case<W>, record: &Record) -> Vec<Change> {
     let mut changes = Vec::new();
-    if record.options.is_some_and(|options| options != case.options) {
+    if record.options.is_some_and(|options| options != case.options && Some(options) != case.with_neutral) {
         changes.push(Change::Options);
     }
     for input in &case.inputs {

@@ -19,7 +19,7 @@ fn cases(folder: &Path, count: usize) -> Result<Vec<Case<usize>>> {
         number += 1;
         Ok::<_, std::io::Error>(number - 1)
     };
-    Ok(read_cases(folder.join("cases.csv"), &[], parse)?)
+    Ok(read_cases(folder.join("cases.csv"), &CommonOptions::default(), parse)?)
 }
 
 fn go_on<W>(_: &BatchEvent<'_, W>) -> ControlFlow<()> {
@@ -171,6 +171,28 @@ fn a_case_whose_inputs_options_or_mask_changed_is_done_again() -> Result {
 }
 
 #[test]
+fn neutral_options_make_no_case_outdated_and_records_of_earlier_versions_are_found() -> Result {
+    let folder = tempfile::tempdir()?;
+    cases(folder.path(), 1)?;
+    let records = Records::open(folder.path().join("records"))?;
+    let read = |words: &[&str]| {
+        let common = CommonOptions::new(words.iter().copied()).with_neutral("overwrite", false);
+        read_cases(folder.path().join("cases.csv"), &common, |_: &Fields| Ok::<_, std::io::Error>(0))
+    };
+    let (plain, neutral, other) = (read(&[])?, read(&["--overwrite"])?, read(&["--overwrite", "--seed=3"])?);
+    assert_eq!(changes(&plain, &records)?, [""; 0]);
+    // Earlier versions recorded neutral options, too.
+    let old = Record { options: neutral[0].with_neutral, ..records.read(&plain[0])?.expect("a record") };
+    assert_ne!(old.options, Some(plain[0].options));
+    for record in [records.read(&plain[0])?.expect("a record"), old] {
+        records.write(&plain[0], &record)?;
+        assert!(matches!(records.state(&neutral[0])?, CaseState::Done(_)), "{record:?}");
+        assert!(matches!(records.state(&other[0])?, CaseState::Outdated(..)), "{record:?}");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_case_that_writes_into_the_folder_of_its_scan_is_done_once() -> Result {
     let folder = tempfile::tempdir()?;
     let series = folder.path().join("series");
@@ -180,7 +202,7 @@ fn a_case_that_writes_into_the_folder_of_its_scan_is_done_once() -> Result {
     let table = format!("case,image,out\nA,{series}/,{series}/a.nii.gz\nB,{series},{series}/../series/b.nii.gz\n");
     fs::write(folder.path().join("cases.csv"), table)?;
     let parse = |_: &Fields| Ok::<_, std::io::Error>(0);
-    let cases = read_cases(folder.path().join("cases.csv"), &[], parse)?;
+    let cases = read_cases(folder.path().join("cases.csv"), &CommonOptions::default(), parse)?;
     let records = Records::open(folder.path().join("series/records"))?;
     let also = [folder.path().join("series/records"), folder.path().join("series/work")];
     let cases: Vec<_> = cases.into_iter().map(|case| case.with_outputs(also.clone())).collect();

@@ -25,7 +25,8 @@ use crate::{
     console::Console,
     exit::Failure,
     options::{
-        AutoOptions, ComputeOptions, LearningOptions, OutlineOptions, ScanOptions, SessionOptions, StructureOptions,
+        AutoOptions, ComputeOptions, LearningOptions, OutlineOptions, OutputOptions, ScanOptions, SessionOptions,
+        StructureOptions,
     },
     progress::ProgressBars,
     record,
@@ -100,6 +101,13 @@ impl Options {
         let files = files.into_iter().filter_map(|(name, path)| Some(Input::new(name, path.as_ref()?)));
         let cards = card.iter().zip(1..).map(|(path, number)| Input::new(format!("card {number}"), path));
         files.chain(cards).collect()
+    }
+
+    /// Adds the options of a batch about what it writes.
+    #[must_use]
+    pub(super) fn with_output_options(mut self, outputs: OutputOptions) -> Self {
+        self.scan.outputs = self.scan.outputs.or(outputs);
+        self
     }
 
     /// Files and folders that a case of a batch writes, besides its mask and the mask's record.

@@ -20,8 +20,8 @@ use std::{
 use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, CommandFactory, Parser};
 use sam_annotate::batch::{
-    Batch, BatchEvent, BatchSummary, Case, CaseState, CaseTrust, Fields, Merged, Outcome, RankedCase, Records, Shard,
-    read_cases,
+    Batch, BatchEvent, BatchSummary, Case, CaseState, CaseTrust, CommonOptions, Fields, Merged, Outcome, RankedCase,
+    Records, Shard, read_cases,
 };
 use sam_files::{LossyPath, OutputPlan};
 use sam_prompt::SliceNumber;
@@ -48,7 +48,9 @@ Examples:
   sam-med batch --cases cases.csv --records records --merge results.csv
 
 Start a killed batch again with the same words. A case that is done is done again only if its options
-or the content of its files have changed, or if its mask is gone.")]
+or the content of its files have changed, or if its mask is gone. --overwrite, --absolute-paths and --cache
+are no such change: --overwrite and --absolute-paths hold for the cases that this run does, and for the
+table of --merge.")]
 pub struct Options {
     /// CSV table with a case in each line
     #[arg(long, value_name = "FILE")]
@@ -69,6 +71,9 @@ pub struct Options {
     common: Vec<String>,
 }
 
+/// The options of `annotate` that change no mask: no case is done again because of them.
+const NEUTRAL: [&str; 3] = ["absolute-paths", "cache", "overwrite"];
+
 /// A line of the table as a command line.
 #[derive(Debug, Parser)]
 #[command(name = "annotate")]
@@ -82,7 +87,9 @@ struct Line {
 /// # Errors
 /// If the table or the records cannot be read or written, or a case failed; the other cases are still run. [`Failure::Stopped`].
 pub fn run(options: &Options, console: &Console) -> Result<()> {
-    let cases = read_cases(&options.cases, &options.common, |fields| parse(fields, &options.common))?;
+    let cases = read_cases(&options.cases, &common(&options.common), |fields| {
+        Ok::<_, anyhow::Error>(parse(fields, &options.common)?.with_output_options(options.outputs))
+    })?;
     let cases = with_files(cases, &options.records);
     let records = Records::open(&options.records)?;
     if let Some(path) = &options.merge {
@@ -128,6 +135,17 @@ fn with_files(cases: Vec<Case<annotate::Options>>, records: &Path) -> Vec<Case<a
         case.with_inputs(inputs).with_outputs(outputs)
     };
     cases.into_iter().map(with).collect()
+}
+
+/// The options of all cases.
+fn common(words: &[String]) -> CommonOptions {
+    let command = Line::command();
+    let takes_value = |name: &str| {
+        let named = command.get_arguments().find(|argument| argument.get_long() == Some(name));
+        named.is_some_and(|argument| argument.get_action().takes_values())
+    };
+    let neutral = |common: CommonOptions, &name: &&str| common.with_neutral(name, takes_value(name));
+    NEUTRAL.iter().fold(CommonOptions::new(words), neutral)
 }
 
 /// Parses the options of a case.
@@ -299,5 +317,57 @@ impl fmt::Display for MergeReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = self.done + self.outdated + self.failed + self.running + self.missing;
         write!(f, "Wrote {}: {} of {} done, the least trusted first", self.written.display(), self.done, cases_of(all))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The options of `annotate` that change a mask, or which files are written.
+    const DECIDING: [&str; 33] = [
+        "accept",
+        "annotations",
+        "anew",
+        "auto",
+        "axis",
+        "backend",
+        "card",
+        "complete",
+        "components",
+        "empty",
+        "gate",
+        "generators",
+        "hand-over",
+        "image",
+        "labels",
+        "members",
+        "min-outline",
+        "nan",
+        "out",
+        "precision",
+        "reject",
+        "replay",
+        "save-card",
+        "seed",
+        "seg",
+        "series",
+        "session",
+        "spacing",
+        "undo",
+        "volume",
+        "warm",
+        "weights",
+        "window",
+    ];
+
+    #[test]
+    fn each_option_of_annotate_is_neutral_or_decides() {
+        let command = Line::command();
+        let mut found: Vec<_> = command.get_arguments().filter_map(|argument| argument.get_long()).collect();
+        let mut expected = [&NEUTRAL[..], &DECIDING].concat();
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "add a new option to one of the two lists");
     }
 }
