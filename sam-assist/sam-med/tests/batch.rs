@@ -114,6 +114,13 @@ fn four_shards_do_each_case_once_though_one_is_killed() -> Result<()> {
 
     merge("results.csv")?.done()?;
     merge("results.json")?.done()?;
+    let root = program::word(folder);
+    let tables =
+        ["results.csv", "results.json", "results.csv.record.json"].map(|name| fs::read_to_string(folder.join(name)));
+    for text in tables.into_iter().chain(before.into_iter().map(|(_, record)| Ok(record))) {
+        let text = text?;
+        ensure!(!text.contains(&root), "an absolute path: {text}");
+    }
     let table = fs::read_to_string(folder.join("results.csv"))?;
     assert_eq!((table.lines().count(), table.matches(",done,").count()), (CASES + 1, CASES));
     assert!(fs::read_to_string(folder.join("early.csv"))?.contains("missing"));

@@ -193,6 +193,52 @@ fn neutral_options_make_no_case_outdated_and_records_of_earlier_versions_are_fou
 }
 
 #[test]
+fn records_and_tables_have_no_absolute_path_unless_they_are_allowed() -> Result {
+    let folder = tempfile::tempdir()?;
+    let root = folder.path().join("Patient data");
+    let table = root.join("cases.csv");
+    fs::create_dir_all(root.join("a"))?;
+    fs::create_dir(root.join("b"))?;
+    let [a, b] = ["a", "b"].map(|name| root.join(name).display().to_string());
+    fs::write(&table, format!("image,out\n{a}/scan 1.nii,{a}/mask.nii\n{b}/scan 1.nii,{b}/mask.nii\n"))?;
+    let cases = read_cases(&table, &CommonOptions::default(), |_: &Fields| Ok::<_, std::io::Error>(0))?;
+    let work = |case: &Case<usize>| match case.line {
+        2 => write_mask(case),
+        _ => Err(std::io::Error::other(format!("no {} in {}: /etc/hosts", case.image.display(), root.display()))),
+    };
+    // The second run finds the records of an earlier version, which have absolute paths.
+    for (name, absolute_paths, done) in [("old", true, 1), ("old", false, 0), ("new", false, 1)] {
+        let records = Records::open(root.join(name))?.with_absolute_paths(absolute_paths);
+        let summary = Batch::new(&cases, &records).run(work, &mut go_on)?;
+        assert_eq!((summary.done, summary.already_done), (done, 1 - done));
+        assert_eq!(summary.failed, [format!("{b}/mask.nii")], "messages have whole paths");
+        for (path, names) in [
+            (root.join("all.csv"), ["a/mask.nii", "b/mask.nii"]),
+            (folder.path().join("all.json"), ["Patient data/a/mask.nii", "Patient data/b/mask.nii"]),
+            (root.join(name).join("all.json"), ["mask.nii (line 2)", "mask.nii (line 3)"]),
+        ] {
+            records.merge(&cases, &path)?;
+            let text = fs::read_to_string(path)?;
+            let names = if absolute_paths {
+                [format!("{a}/mask.nii"), format!("{b}/mask.nii")]
+            } else {
+                names.map(str::to_owned)
+            };
+            assert!(names.iter().all(|name| text.contains(name)), "{text}");
+            assert_eq!(text.contains(&*folder.path().to_string_lossy()), absolute_paths, "{text}");
+            assert_eq!(text.contains("/etc/hosts"), absolute_paths, "{text}");
+        }
+        let text = |case: &Case<usize>| fs::read_to_string(root.join(name).join(format!("{}.json", case.id)));
+        let written = if done == 1 { &cases[..] } else { &cases[1..] };
+        for text in written.iter().map(text) {
+            let text = text?;
+            assert_eq!(text.contains(&*root.to_string_lossy()), absolute_paths, "{text}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn a_case_that_writes_into_the_folder_of_its_scan_is_done_once() -> Result {
     let folder = tempfile::tempdir()?;
     let series = folder.path().join("series");

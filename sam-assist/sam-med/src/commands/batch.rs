@@ -17,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::{Args, CommandFactory, Parser};
 use sam_annotate::batch::{
     Batch, BatchEvent, BatchSummary, Case, CaseState, CaseTrust, CommonOptions, Fields, Merged, Outcome, RankedCase,
@@ -91,7 +91,7 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
         Ok::<_, anyhow::Error>(parse(fields, &options.common)?.with_output_options(options.outputs))
     })?;
     let cases = with_files(cases, &options.records);
-    let records = Records::open(&options.records)?;
+    let records = Records::open(&options.records)?.with_absolute_paths(options.outputs.absolute_paths);
     if let Some(path) = &options.merge {
         return merge(options, &cases, &records, path, console);
     }
@@ -244,13 +244,10 @@ fn merge(
     let record = PathBuf::from(record);
     let plan = options.outputs.plan(console).input("--cases", &options.cases).input("--records", &options.records);
     let outputs = plan.output("--merge", path).record("the record of --merge", &record).open()?;
-    let mut merged = None;
-    outputs.stage(path, |staged| {
-        merged = Some(records.merge(cases, staged)?);
-        anyhow::Ok(())
-    })?;
+    let (merged, table) = records.table(cases, path)?;
+    outputs.write(path, |file| file.write_all(&table))?;
     outputs.publish_with_record(&record, record::saved_options("batch", &serde_json::json!({ "merge": path }))?)?;
-    let Merged { done, outdated, failed, running, missing, .. } = merged.context("the table was staged")?;
+    let Merged { done, outdated, failed, running, missing, .. } = merged;
     console.result(&MergeReport { written: path.clone(), done, outdated, failed, running, missing })?;
     if outdated + failed + running + missing > 0 {
         bail!(

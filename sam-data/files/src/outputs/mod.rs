@@ -23,7 +23,7 @@ pub use self::{
     error::OutputError,
     names::kept_for,
     plan::OutputPlan,
-    record::{ONLY_COPY, own_files, shorten_paths, write_record},
+    record::{ONLY_COPY, own_files, shorten_paths, shorten_text, write_record},
 };
 use self::{
     plan::{Expected, Planned},

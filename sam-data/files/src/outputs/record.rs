@@ -3,6 +3,7 @@
 //! A record lists each output with its SHA-256 (`outputs`), and has a checksum of its own text (`record_sha256`).
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
@@ -191,6 +192,31 @@ pub fn shorten_paths(fields: &mut Map<String, Value>, record: impl AsRef<Path>) 
     fields.values_mut().for_each(|value| without_absolute_paths(value, record.as_ref()));
 }
 
+/// Like [`shorten_paths`], for the absolute paths in a running text, such as a message. A path with spaces is only found as a whole if it is
+/// one of `known`.
+///
+/// ```
+/// # if cfg!(unix) {
+/// let text = "cannot read /data/a/scan.nii: no file";
+/// assert_eq!(sam_files::shorten_text(text, &[], "/data/a.json"), "cannot read a/scan.nii: no file");
+/// # }
+/// ```
+pub fn shorten_text(text: &str, known: &[&Path], record: impl AsRef<Path>) -> String {
+    let record = record.as_ref();
+    let known = known.iter().filter(|path| path.is_absolute());
+    let mut known: Vec<_> = known.map(|path| (path.display().to_string(), name_in_record(path, record))).collect();
+    // The longest first, because one path may begin with another.
+    known.sort_by_key(|(path, _)| Reverse(path.len()));
+    let text = known.iter().fold(text.to_owned(), |text, (path, name)| text.replace(path, name));
+    let is_edge = |sign: char| sign.is_whitespace() || "\"'`()[]{}<>=,;|".contains(sign);
+    let shortened = |part: &str| {
+        let path = part.trim_end_matches(is_edge).trim_end_matches(['.', ':', '!', '?']);
+        let is_path = Path::new(path).is_absolute();
+        if is_path { name_in_record(Path::new(path), record) + &part[path.len()..] } else { part.to_owned() }
+    };
+    text.split_inclusive(is_edge).map(shortened).collect()
+}
+
 /// Like [`shorten_paths`], for any value.
 pub(super) fn without_absolute_paths(value: &mut Value, record: &Path) {
     match value {
@@ -238,5 +264,22 @@ mod tests {
         });
         assert_eq!(value, expected);
         assert_eq!(name_in_record(Path::new("sub/mask.nii"), Path::new("mask.json")), "sub/mask.nii");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn absolute_paths_in_a_text_become_relative_or_names() {
+        let known = ["/data/Patient A", "/data/Patient A/scan 1.nii", "scan.nii"].map(Path::new);
+        for (text, expected) in [
+            ("cannot read /data/case/scan.nii.", "cannot read scan.nii."),
+            (
+                "--out=/data/case/a/mask.nii, --seg /tmp/mask.dcm: 1/2 of \"/x/y\"",
+                "--out=a/mask.nii, --seg mask.dcm: 1/2 of \"y\"",
+            ),
+            ("/data/Patient A/scan 1.nii and (/data/Patient A)", "scan 1.nii and (Patient A)"),
+            ("2/4 mm/s, a/b.nii, https://example.org/a", "2/4 mm/s, a/b.nii, https://example.org/a"),
+        ] {
+            assert_eq!(shorten_text(text, &known, "/data/case/mask.json"), expected);
+        }
     }
 }
