@@ -114,6 +114,13 @@ fn four_shards_do_each_case_once_though_one_is_killed() -> Result<()> {
 
     merge("results.csv")?.done()?;
     merge("results.json")?.done()?;
+    let root = program::word(folder);
+    let tables =
+        ["results.csv", "results.json", "results.csv.record.json"].map(|name| fs::read_to_string(folder.join(name)));
+    for text in tables.into_iter().chain(before.into_iter().map(|(_, record)| Ok(record))) {
+        let text = text?;
+        ensure!(!text.contains(&root), "an absolute path: {text}");
+    }
     let table = fs::read_to_string(folder.join("results.csv"))?;
     assert_eq!((table.lines().count(), table.matches(",done,").count()), (CASES + 1, CASES));
     assert!(fs::read_to_string(folder.join("early.csv"))?.contains("missing"));
@@ -183,6 +190,39 @@ fn cases_have_names_and_changed_ones_are_done_again() -> Result<()> {
         (&rows[0]["outcome"], rows[0]["case"].as_str().map(|name| name.starts_with("Patient"))),
         (&"done".into(), Some(true))
     );
+    Ok(())
+}
+
+#[test]
+fn overwrite_makes_no_case_outdated_and_holds_for_the_cases_that_are_run() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path();
+    write_cases(folder)?;
+    let table = fs::read_to_string(folder.join("cases.csv"))?;
+    fs::write(folder.join("cases.csv"), table.lines().take(3).fold(String::new(), |text, line| text + line + "\n"))?;
+    let [corrected, theirs] = ["mask-0.nii.gz", "mask-1.nii.gz"].map(|name| folder.join(name));
+    fs::write(&theirs, "a mask of others")?;
+    let after = |more: &[&str], last: &[&str]| {
+        let last = last.iter().map(|&word| word.to_owned());
+        program::run(words(folder, more).into_iter().chain(last))
+    };
+    let refused = after(&[], &[])?.failed(1)?;
+    assert!(refused.contains("would overwrite") && refused.contains("1 case failed"), "{refused}");
+    // A person corrects the mask of the case that is done.
+    fs::copy(folder.join("partial-0.nii.gz"), &corrected)?;
+    let before = fs::read(&corrected)?;
+    let told = after(&["--overwrite"], &[])?.done()?;
+    assert!(told.stdout.contains("1 case done, 1 done already, 0 failed"), "{}{}", told.stdout, told.stderr);
+    assert_eq!(fs::read(folder.join("mask-1.nii.gz.bak"))?, b"a mask of others");
+    let cache = program::word(folder.join("embeddings"));
+    for last in [&["--overwrite"][..], &["--absolute-paths", "--cache", &cache], &[]] {
+        let told = after(&[], last)?.done()?;
+        assert!(told.stdout.contains("0 cases done, 2 done already"), "{last:?}: {}{}", told.stdout, told.stderr);
+    }
+    let both = after(&["--overwrite"], &["--overwrite"])?.done()?;
+    assert!(both.stdout.contains("2 done already"), "{}", both.stdout);
+    assert_eq!(fs::read(&corrected)?, before);
+    assert!(!folder.join("mask-0.nii.gz.bak").exists());
     Ok(())
 }
 

@@ -25,7 +25,7 @@ pub use lines::AppendLines;
 pub use lock::FileLock;
 pub use lossy_path::LossyPath;
 pub use output_lock::{LockError, OutputLock, ProcessId};
-pub use outputs::{ONLY_COPY, OutputError, OutputPlan, Outputs};
+pub use outputs::{ONLY_COPY, OutputError, OutputPlan, Outputs, kept_for, own_files, shorten_text};
 pub use sanitize::{controls_output, escape_controls, sanitize};
 pub use seal::{SealError, seal, seal_with, unseal, unseal_checked};
 pub use text::{MAX_TEXT, read_text, without_mark};

@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{FileId, FileLock};
@@ -40,8 +41,9 @@ pub struct OutputLock {
     path: PathBuf,
 }
 
-/// The ID of a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The ID of a process. In JSON it is a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct ProcessId(pub u32);
 
 impl fmt::Display for ProcessId {

@@ -11,7 +11,7 @@ use sam_files::{Sha256Id, read_text, sanitize};
 use thiserror::Error;
 
 use super::{BatchError, Input};
-use crate::session::BoxError;
+use crate::{output::Output, session::BoxError};
 
 /// One case of a batch: a scan to annotate, and `W`, which the caller needs for the work.
 #[derive(Debug, Clone)]
@@ -27,16 +27,85 @@ pub struct Case<W> {
     pub name: String,
     /// Id of the case in the folder of records: SHA-256 of the mask's path as the table has it.
     pub id: Sha256Id,
-    /// SHA-256 of its fields, apart from its name, and of what all cases share. If it changes, the case is done again.
+    /// SHA-256 of its fields, apart from its name, and of what all cases share; without [neutral](CommonOptions::with_neutral) options. If it
+    /// changes, the case is done again.
     pub options: Sha256Id,
+    /// The same with neutral options, if there are any: earlier versions recorded it.
+    pub(super) with_neutral: Option<Sha256Id>,
     /// Files and folders whose content decides the result. If it changes, the case is done again. The first is the scan.
     pub inputs: Vec<Input>,
+    /// Files and folders that the work writes. They are no part of an input, even if they are in its folder. The first two are the mask and
+    /// its record.
+    pub outputs: Vec<PathBuf>,
     /// What the caller needs for the work.
     pub work: W,
 }
 
 /// The fields of a line: column names and values. Empty cells are left out.
 pub type Fields = [(String, String)];
+
+/// The options that all cases of a table share, as words of a command line such as `--seed`, `3` or `--seed=3`.
+#[derive(Debug, Clone, Default)]
+pub struct CommonOptions {
+    words: Vec<String>,
+    /// The names of neutral options, and whether they take a value.
+    neutral: BTreeMap<String, bool>,
+}
+
+impl CommonOptions {
+    /// The words, in their order.
+    pub fn new(words: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self { words: words.into_iter().map(Into::into).collect(), neutral: BTreeMap::new() }
+    }
+
+    /// Declares that an option changes no result, such as `overwrite` or `cache`: no case is done again because of it, whether all cases share
+    /// it or a column has its name.
+    #[must_use]
+    pub fn with_neutral(mut self, name: impl Into<String>, takes_value: bool) -> Self {
+        self.neutral.insert(name.into(), takes_value);
+        self
+    }
+
+    /// The words that decide about results.
+    fn deciding(&self) -> Vec<&str> {
+        let (mut deciding, mut words) = (Vec::new(), self.words.iter());
+        while let Some(word) = words.next() {
+            let (name, value) = word.split_once('=').map_or((&**word, None), |(name, value)| (name, Some(value)));
+            match name.strip_prefix("--").and_then(|name| self.neutral.get(name)) {
+                None => deciding.push(&**word),
+                // Its value is the next word.
+                Some(true) if value.is_none() => {
+                    words.next();
+                }
+                Some(_) => {}
+            }
+        }
+        deciding
+    }
+
+    /// SHA-256 of the options of a case: of the command line that the first version ran for it, so that its records are still found.
+    fn id(&self, fields: &Fields) -> Sha256Id {
+        let fields = fields.iter().filter(|(column, _)| !self.neutral.contains_key(column));
+        id_of(self.deciding(), fields)
+    }
+
+    /// The same with neutral options, if there are any.
+    fn id_with_neutral(&self, fields: &Fields) -> Option<Sha256Id> {
+        let id = id_of(self.words.iter().map(|word| &**word), fields);
+        (id != self.id(fields)).then_some(id)
+    }
+}
+
+/// SHA-256 of a command line.
+fn id_of<'a>(
+    common: impl IntoIterator<Item = &'a str>,
+    fields: impl IntoIterator<Item = &'a (String, String)>,
+) -> Sha256Id {
+    let common = common.into_iter().map(str::to_owned);
+    let fields = fields.into_iter().map(|(column, cell)| format!("--{column}={cell}"));
+    let words: Vec<_> = std::iter::once("annotate".to_owned()).chain(common).chain(fields).collect();
+    Sha256Id::of(words.join("\0"))
+}
 
 impl<W> Case<W> {
     /// Adds inputs to the scan: files and folders whose content decides the result.
@@ -45,19 +114,26 @@ impl<W> Case<W> {
         self.inputs.extend(inputs);
         self
     }
+
+    /// Adds outputs to the mask and its record: files and folders that the work of this case, or of others, writes.
+    #[must_use]
+    pub fn with_outputs(mut self, outputs: impl IntoIterator<Item = PathBuf>) -> Self {
+        self.outputs.extend(outputs);
+        self
+    }
 }
 
 /// Reads a CSV table with the columns `image` and `out`, perhaps `case`, and any others.
 ///
-/// `common` holds what all cases share, as texts. If it changes, the cases are done again. `parse` makes `W` from the fields of a case,
-/// without `case`.
+/// `common` holds what all cases share. If it changes, the cases are done again, unless only neutral options do. `parse` makes `W` from the
+/// fields of a case, without `case`.
 ///
 /// # Errors
 /// [`BatchError`] if the table cannot be read, `parse` refuses a line, or two cases have the same name or would write the same mask; it
 /// names the lines.
 pub fn read_cases<W, E: Into<BoxError>>(
     path: impl AsRef<Path>,
-    common: &[String],
+    common: &CommonOptions,
     mut parse: impl FnMut(&Fields) -> Result<W, E>,
 ) -> Result<Vec<Case<W>>, BatchError> {
     let path = path.as_ref();
@@ -91,18 +167,12 @@ pub fn read_cases<W, E: Into<BoxError>>(
         if let Some(first) = names.insert(name.clone(), line) {
             return Err(BatchError::SameName { table: path.to_path_buf(), name, first, second: line });
         }
-        let (id, options) = (Sha256Id::of(mask.as_os_str().as_encoded_bytes()), options_of(&fields, common));
-        cases.push(Case { line, inputs: vec![Input::new("image", &image)], image, mask, name, id, options, work });
+        let id = Sha256Id::of(mask.as_os_str().as_encoded_bytes());
+        let (options, with_neutral) = (common.id(&fields), common.id_with_neutral(&fields));
+        let (inputs, outputs) = (vec![Input::new("image", &image)], vec![mask.clone(), Output::new(&mask).record()]);
+        cases.push(Case { line, image, mask, name, id, options, with_neutral, inputs, outputs, work });
     }
     if cases.is_empty() { Err(BatchError::NoCases { path: path.to_path_buf() }) } else { Ok(cases) }
-}
-
-/// SHA-256 of the command line that the first version ran for a case, so that its records are still found.
-fn options_of(fields: &Fields, common: &[String]) -> Sha256Id {
-    let mut words = vec!["annotate".to_owned()];
-    words.extend(common.iter().cloned());
-    words.extend(fields.iter().map(|(column, cell)| format!("--{column}={cell}")));
-    Sha256Id::of(words.join("\0"))
 }
 
 /// A shard of the cases: every `of`-th case, starting with the `part`-th. As text: `2/4`.
@@ -163,6 +233,10 @@ mod tests {
 
     type Words = Vec<(String, String)>;
 
+    fn common(words: &[&str]) -> CommonOptions {
+        CommonOptions::new(words.iter().copied()).with_neutral("overwrite", false).with_neutral("cache", true)
+    }
+
     fn read(text: &str) -> Result<Vec<Case<Words>>, Box<dyn Error>> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("cases.csv");
@@ -171,7 +245,7 @@ mod tests {
             Some((_, colour)) => Err(format!("no colour {colour}")),
             None => Ok(fields.to_vec()),
         };
-        Ok(read_cases(&path, &["--seed=7".to_owned()], parse)?)
+        Ok(read_cases(&path, &common(&["--seed=7"]), parse)?)
     }
 
     #[test]
@@ -198,6 +272,31 @@ mod tests {
             assert_eq!((cases[0].work.len(), &cases[0].inputs[..]), (2, &[Input::new("image", "a.nii")][..]));
         }
         Ok(())
+    }
+
+    #[test]
+    fn neutral_options_are_no_part_of_the_options() {
+        let fields = |text: &[(&str, &str)]| -> Vec<_> {
+            text.iter().map(|&(column, cell)| (column.to_owned(), cell.to_owned())).collect()
+        };
+        let own = fields(&[("image", "a.nii")]);
+        let expected = Sha256Id::of("annotate\0--seed\x003\0--empty\x003\0--image=a.nii");
+        for words in [
+            &["--seed", "3", "--empty", "3"][..],
+            &["--overwrite", "--seed", "3", "--empty", "3"],
+            &["--seed", "3", "--cache", "embeddings", "--empty", "3", "--overwrite"],
+            &["--seed", "3", "--cache=embeddings", "--empty", "3", "--cache"],
+        ] {
+            let common = common(words);
+            assert_eq!(common.id(&own), expected, "{words:?}");
+            let before = Sha256Id::of(format!("annotate\0{}\0--image=a.nii", words.join("\0")));
+            assert_eq!(common.id_with_neutral(&own), (before != expected).then_some(before), "{words:?}");
+        }
+        let column = fields(&[("image", "a.nii"), ("cache", "embeddings")]);
+        let common = common(&["--seed", "3", "--empty", "3"]);
+        assert_eq!(common.id(&column), expected);
+        let before = Sha256Id::of("annotate\0--seed\x003\0--empty\x003\0--image=a.nii\0--cache=embeddings");
+        assert_eq!(common.id_with_neutral(&column), Some(before));
     }
 
     #[test]

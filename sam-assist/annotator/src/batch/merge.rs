@@ -1,6 +1,6 @@
 //! One table of all cases: their states, and which of them a person should look at first.
 
-use std::{cmp::Ordering, path::Path};
+use std::{cmp::Ordering, collections::BTreeMap, path::Path};
 
 use sam_files::{Sha256Id, write_atomic};
 use sam_prompt::SliceNumber;
@@ -47,30 +47,53 @@ struct Row {
 }
 
 impl Records {
-    /// Merges the states of all cases into one table: `.csv` or `.json`. The cases with the lowest mean trust come first: a person should look
-    /// at them first. Cases without trust follow, then those that are not done, in the order of the table of cases.
+    /// Merges the states of all cases into one table, and writes it: `.csv` or `.json`; see [`Records::table`].
     ///
-    /// In CSV, slices are counted from 1; in JSON, from 0.
+    /// # Errors
+    /// As [`Records::table`]; [`BatchError::Write`].
+    pub fn merge<W>(&self, cases: &[Case<W>], path: impl AsRef<Path>) -> Result<Merged, BatchError> {
+        let (merged, table) = self.table(cases, &path)?;
+        write_atomic(path, |file| file.write_all(&table)).map_err(|error| BatchError::Write(error.into()))?;
+        Ok(merged)
+    }
+
+    /// The states of all cases as one table, which is to be written to `path`: `.csv` or `.json`. The cases with the lowest mean trust come
+    /// first: a person should look at them first. Cases without trust follow, then those that are not done, in the order of the table of
+    /// cases.
+    ///
+    /// In CSV, slices are counted from 1; in JSON, from 0. Absolute paths are shortened; see [`Records::with_absolute_paths`].
     ///
     /// # Errors
     /// [`BatchError::Lock`]; [`BatchError::Record`]; [`BatchError::Ending`]; [`BatchError::Write`].
-    pub fn merge<W>(&self, cases: &[Case<W>], path: impl AsRef<Path>) -> Result<Merged, BatchError> {
+    pub fn table<W>(&self, cases: &[Case<W>], path: impl AsRef<Path>) -> Result<(Merged, Vec<u8>), BatchError> {
         let path = path.as_ref();
         let mut merged = Merged::default();
         let mut rows = Vec::new();
         for case in cases {
             let state = self.state(case)?;
             merged.count(&state);
-            rows.push(Row::new(case, state));
+            rows.push(Row::new(case, state).with_texts(|text| self.shown(text, case, path)));
         }
+        tell_apart(&mut rows);
         rows.sort_by(Row::compare);
         let bytes = match path.extension().and_then(|ending| ending.to_str()) {
             Some("json") => serde_json::to_vec_pretty(&rows).map_err(|error| BatchError::Write(error.into()))?,
-            Some("csv") => table(&rows).map_err(BatchError::Write)?,
+            Some("csv") => csv_of(&rows).map_err(BatchError::Write)?,
             _ => return Err(BatchError::Ending { path: path.to_path_buf() }),
         };
-        write_atomic(path, |file| file.write_all(&bytes)).map_err(|error| BatchError::Write(error.into()))?;
-        Ok(merged)
+        Ok((merged, bytes))
+    }
+}
+
+/// Adds the lines to the names of cases that are the same after their paths were shortened.
+fn tell_apart(rows: &mut [Row]) {
+    let mut lines: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (index, row) in rows.iter().enumerate() {
+        lines.entry(row.case.clone()).or_default().push(index);
+    }
+    for index in lines.into_values().filter(|same| same.len() > 1).flatten() {
+        let Row { case, line, .. } = &mut rows[index];
+        *case = format!("{case} (line {line})");
     }
 }
 
@@ -124,6 +147,12 @@ impl Row {
         }
     }
 
+    /// The row with its texts as `shown` gives them.
+    fn with_texts(self, shown: impl Fn(String) -> String) -> Self {
+        let Self { case, image, out, error, .. } = self;
+        Self { case: shown(case), image: shown(image), out: shown(out), error: shown(error), ..self }
+    }
+
     /// The order of the table.
     fn compare(&self, other: &Self) -> Ordering {
         match [self, other].map(|row| (row.outcome == "done").then_some(row.trust)) {
@@ -170,7 +199,7 @@ const COLUMNS: [&str; 12] = [
     "note",
 ];
 
-fn table(rows: &[Row]) -> Result<Vec<u8>, BoxError> {
+fn csv_of(rows: &[Row]) -> Result<Vec<u8>, BoxError> {
     let mut table = csv::Writer::from_writer(Vec::new());
     table.write_record(COLUMNS)?;
     rows.iter().try_for_each(|row| table.write_record(row.cells()))?;

@@ -6,9 +6,9 @@
 //!
 //! ```no_run
 //! use std::ops::ControlFlow;
-//! use sam_annotate::batch::{Batch, Fields, Records, Shard, read_cases};
+//! use sam_annotate::batch::{Batch, CommonOptions, Fields, Records, Shard, read_cases};
 //!
-//! let cases = read_cases("cases.csv", &[], |fields: &Fields| Ok::<_, std::io::Error>(fields.to_vec()))?;
+//! let cases = read_cases("cases.csv", &CommonOptions::default(), |fields: &Fields| Ok::<_, std::io::Error>(fields.to_vec()))?;
 //! let records = Records::open("records")?;
 //! let annotate = |case: &sam_annotate::batch::Case<_>| {
 //!     std::fs::copy("empty.nii.gz", &case.mask)?;
@@ -34,7 +34,7 @@ use sam_files::Sha256Id;
 use sam_prompt::error_chain;
 
 pub use self::{
-    cases::{Case, Fields, ParseShardError, Shard, read_cases},
+    cases::{Case, CommonOptions, Fields, ParseShardError, Shard, read_cases},
     error::BatchError,
     input::Input,
     merge::Merged,
@@ -175,7 +175,8 @@ fn record<W, R: Into<CaseResult>, E: Into<BoxError>>(
 ) -> Option<Record> {
     let started = Instant::now();
     // Before the work: an input that changes meanwhile differs from its record, and the next run does the case again.
-    let inputs = case.inputs.iter().filter_map(|input| Some((input.name.clone(), input.sha256()?))).collect();
+    let inputs =
+        case.inputs.iter().filter_map(|input| Some((input.name.clone(), input.sha256(&case.outputs)?))).collect();
     let hashed = match work(case) {
         Ok(ControlFlow::Break(())) => return None,
         Ok(ControlFlow::Continue(result)) => {

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use sam_files::{FileLock, Sha256Id, read_text, write_atomic};
+use sam_files::{FileLock, Sha256Id, read_text, shorten_text, write_atomic};
 use serde::{Deserialize, Serialize};
 
 use super::{BatchError, Case, CaseTrust, Runner};
@@ -107,6 +107,7 @@ impl fmt::Display for Change {
 #[derive(Debug)]
 pub struct Records {
     folder: PathBuf,
+    absolute_paths: bool,
 }
 
 /// Claim on a case: an exclusive file lock. It is released when this is dropped or the process ends, even by a crash.
@@ -131,7 +132,24 @@ impl Records {
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, BatchError> {
         let path = folder.as_ref().to_path_buf();
         fs::create_dir_all(&path).map_err(|source| BatchError::Folder { path: path.clone(), source })?;
-        Ok(Self { folder: path })
+        Ok(Self { folder: path, absolute_paths: false })
+    }
+
+    /// Sets whether absolute paths are written to records and to the table of all. By default they become relative to the file's folder, or
+    /// names.
+    #[must_use]
+    pub fn with_absolute_paths(self, absolute_paths: bool) -> Self {
+        Self { absolute_paths, ..self }
+    }
+
+    /// A text about a case as `file` may have it: without absolute paths, unless they are allowed.
+    pub(super) fn shown<W>(&self, text: String, case: &Case<W>, file: &Path) -> String {
+        if self.absolute_paths {
+            return text;
+        }
+        let inputs = case.inputs.iter().map(|input| &input.path);
+        let known: Vec<_> = inputs.chain(&case.outputs).chain([&case.image, &case.mask]).map(|path| &**path).collect();
+        shorten_text(&text, &known, file)
     }
 
     /// Claims a case for this process, unless it is done or another process works on it. The state says why the case is to be done, or why
@@ -174,14 +192,22 @@ impl Records {
         if is_claimed { Ok(CaseState::Running(runner(&path))) } else { self.recorded(case) }
     }
 
-    /// Writes the record of a case.
+    /// Writes the record of a case; see [`Records::with_absolute_paths`].
     ///
     /// # Errors
     /// [`BatchError::Write`].
     pub fn write<W>(&self, case: &Case<W>, record: &Record) -> Result<(), BatchError> {
+        let path = self.path(case.id, "json");
+        let shown = |text: &String| self.shown(text.clone(), case, &path);
+        let outcome = match &record.outcome {
+            Outcome::Failed { error } => Outcome::Failed { error: shown(error) },
+            done @ Outcome::Done { .. } => done.clone(),
+        };
+        let (image, out, name) = (shown(&record.image), shown(&record.out), record.case.as_ref().map(shown));
+        let record = Record { image, out, case: name, outcome, ..record.clone() };
         let write = || -> Result<(), BoxError> {
-            let text = serde_json::to_string_pretty(record)?;
-            Ok(write_atomic(self.path(case.id, "json"), |file| file.write_all(text.as_bytes()))?)
+            let text = serde_json::to_string_pretty(&record)?;
+            Ok(write_atomic(&path, |file| file.write_all(text.as_bytes()))?)
         };
         write().map_err(BatchError::Write)
     }
@@ -192,7 +218,7 @@ impl Records {
     /// [`BatchError::Record`].
     pub fn read<W>(&self, case: &Case<W>) -> Result<Option<Record>, BatchError> {
         // The first version named records by the options.
-        for id in [case.id, case.options] {
+        for id in [Some(case.id), Some(case.options), case.with_neutral].into_iter().flatten() {
             let path = self.path(id, "json");
             match read_text(&path).map_err(|error| error.source) {
                 Ok(text) => {
@@ -235,12 +261,12 @@ fn runner(claim: &Path) -> Option<Runner> {
 /// What has changed since a case was done. An input that cannot be read now is not a change: the case could not be done again.
 fn changes<W>(case: &Case<W>, record: &Record) -> Vec<Change> {
     let mut changes = Vec::new();
-    if record.options.is_some_and(|options| options != case.options) {
+    if record.options.is_some_and(|options| options != case.options && Some(options) != case.with_neutral) {
         changes.push(Change::Options);
     }
     for input in &case.inputs {
         let before = record.inputs.get(&input.name);
-        if before.is_some_and(|before| input.sha256().is_some_and(|now| now != *before)) {
+        if before.is_some_and(|&before| input.has_changed(before, &case.outputs)) {
             changes.push(Change::Input(input.name.clone()));
         }
     }

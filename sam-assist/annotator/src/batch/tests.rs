@@ -19,7 +19,7 @@ fn cases(folder: &Path, count: usize) -> Result<Vec<Case<usize>>> {
         number += 1;
         Ok::<_, std::io::Error>(number - 1)
     };
-    Ok(read_cases(folder.join("cases.csv"), &[], parse)?)
+    Ok(read_cases(folder.join("cases.csv"), &CommonOptions::default(), parse)?)
 }
 
 fn go_on<W>(_: &BatchEvent<'_, W>) -> ControlFlow<()> {
@@ -167,6 +167,109 @@ fn a_case_whose_inputs_options_or_mask_changed_is_done_again() -> Result {
     all[0].options = Sha256Id::of("other options");
     assert_eq!(changes(&all, &records)?, ["case 0: the options have changed"]);
     assert_eq!(changes(&all, &records)?, [""; 0]);
+    Ok(())
+}
+
+#[test]
+fn neutral_options_make_no_case_outdated_and_records_of_earlier_versions_are_found() -> Result {
+    let folder = tempfile::tempdir()?;
+    cases(folder.path(), 1)?;
+    let records = Records::open(folder.path().join("records"))?;
+    let read = |words: &[&str]| {
+        let common = CommonOptions::new(words.iter().copied()).with_neutral("overwrite", false);
+        read_cases(folder.path().join("cases.csv"), &common, |_: &Fields| Ok::<_, std::io::Error>(0))
+    };
+    let (plain, neutral, other) = (read(&[])?, read(&["--overwrite"])?, read(&["--overwrite", "--seed=3"])?);
+    assert_eq!(changes(&plain, &records)?, [""; 0]);
+    // Earlier versions recorded neutral options, too.
+    let old = Record { options: neutral[0].with_neutral, ..records.read(&plain[0])?.expect("a record") };
+    assert_ne!(old.options, Some(plain[0].options));
+    for record in [records.read(&plain[0])?.expect("a record"), old] {
+        records.write(&plain[0], &record)?;
+        assert!(matches!(records.state(&neutral[0])?, CaseState::Done(_)), "{record:?}");
+        assert!(matches!(records.state(&other[0])?, CaseState::Outdated(..)), "{record:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn records_and_tables_have_no_absolute_path_unless_they_are_allowed() -> Result {
+    let folder = tempfile::tempdir()?;
+    let root = folder.path().join("Patient data");
+    let table = root.join("cases.csv");
+    fs::create_dir_all(root.join("a"))?;
+    fs::create_dir(root.join("b"))?;
+    let [a, b] = ["a", "b"].map(|name| root.join(name).display().to_string());
+    fs::write(&table, format!("image,out\n{a}/scan 1.nii,{a}/mask.nii\n{b}/scan 1.nii,{b}/mask.nii\n"))?;
+    let cases = read_cases(&table, &CommonOptions::default(), |_: &Fields| Ok::<_, std::io::Error>(0))?;
+    let work = |case: &Case<usize>| match case.line {
+        2 => write_mask(case),
+        _ => Err(std::io::Error::other(format!("no {} in {}: /etc/hosts", case.image.display(), root.display()))),
+    };
+    // The second run finds the records of an earlier version, which have absolute paths.
+    for (name, absolute_paths, done) in [("old", true, 1), ("old", false, 0), ("new", false, 1)] {
+        let records = Records::open(root.join(name))?.with_absolute_paths(absolute_paths);
+        let summary = Batch::new(&cases, &records).run(work, &mut go_on)?;
+        assert_eq!((summary.done, summary.already_done), (done, 1 - done));
+        assert_eq!(summary.failed, [format!("{b}/mask.nii")], "messages have whole paths");
+        for (path, names) in [
+            (root.join("all.csv"), ["a/mask.nii", "b/mask.nii"]),
+            (folder.path().join("all.json"), ["Patient data/a/mask.nii", "Patient data/b/mask.nii"]),
+            (root.join(name).join("all.json"), ["mask.nii (line 2)", "mask.nii (line 3)"]),
+        ] {
+            records.merge(&cases, &path)?;
+            let text = fs::read_to_string(path)?;
+            let names = if absolute_paths {
+                [format!("{a}/mask.nii"), format!("{b}/mask.nii")]
+            } else {
+                names.map(str::to_owned)
+            };
+            assert!(names.iter().all(|name| text.contains(name)), "{text}");
+            assert_eq!(text.contains(&*folder.path().to_string_lossy()), absolute_paths, "{text}");
+            assert_eq!(text.contains("/etc/hosts"), absolute_paths, "{text}");
+        }
+        let text = |case: &Case<usize>| fs::read_to_string(root.join(name).join(format!("{}.json", case.id)));
+        let written = if done == 1 { &cases[..] } else { &cases[1..] };
+        for text in written.iter().map(text) {
+            let text = text?;
+            assert_eq!(text.contains(&*root.to_string_lossy()), absolute_paths, "{text}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_case_that_writes_into_the_folder_of_its_scan_is_done_once() -> Result {
+    let folder = tempfile::tempdir()?;
+    let series = folder.path().join("series");
+    fs::create_dir(&series)?;
+    fs::write(series.join("1.dcm"), "a slice")?;
+    let series = series.display();
+    let table = format!("case,image,out\nA,{series}/,{series}/a.nii.gz\nB,{series},{series}/../series/b.nii.gz\n");
+    fs::write(folder.path().join("cases.csv"), table)?;
+    let parse = |_: &Fields| Ok::<_, std::io::Error>(0);
+    let cases = read_cases(folder.path().join("cases.csv"), &CommonOptions::default(), parse)?;
+    let records = Records::open(folder.path().join("series/records"))?;
+    let also = [folder.path().join("series/records"), folder.path().join("series/work")];
+    let cases: Vec<_> = cases.into_iter().map(|case| case.with_outputs(also.clone())).collect();
+    let mut runs = 0;
+    let mut work = |case: &Case<usize>| -> std::result::Result<ControlFlow<(), ()>, crate::session::BoxError> {
+        runs += 1;
+        let output = crate::Output::new(&case.mask);
+        let outputs = output.plan(sam_files::OutputPlan::new().input("--image", &case.image)).open()?;
+        outputs.write(&case.mask, |file| write!(file, "mask {runs}"))?;
+        outputs.publish_with_record(output.record(), serde_json::Map::new())?;
+        fs::create_dir_all(&also[1])?;
+        Ok(fs::write(also[1].join("log"), runs.to_string()).map(ControlFlow::Continue)?)
+    };
+    let batch = Batch::new(&cases, &records);
+    assert_eq!(batch.run(&mut work, &mut go_on)?.done, 2);
+    assert_eq!(batch.run(&mut work, &mut go_on)?.already_done, 2);
+    // Also after a person has corrected a mask.
+    fs::write(&cases[0].mask, "corrected")?;
+    assert_eq!(batch.run(&mut work, &mut go_on)?.already_done, 2);
+    fs::write(cases[0].image.join("2.dcm"), "another slice")?;
+    assert_eq!(batch.run(write_mask, &mut go_on)?.done, 2);
     Ok(())
 }
 

@@ -5,7 +5,7 @@ mod outputs;
 mod report;
 mod session;
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Context, Result};
 use burn::tensor::backend::Backend;
@@ -25,7 +25,8 @@ use crate::{
     console::Console,
     exit::Failure,
     options::{
-        AutoOptions, ComputeOptions, LearningOptions, OutlineOptions, ScanOptions, SessionOptions, StructureOptions,
+        AutoOptions, ComputeOptions, LearningOptions, OutlineOptions, OutputOptions, ScanOptions, SessionOptions,
+        StructureOptions,
     },
     progress::ProgressBars,
     record,
@@ -100,6 +101,19 @@ impl Options {
         let files = files.into_iter().filter_map(|(name, path)| Some(Input::new(name, path.as_ref()?)));
         let cards = card.iter().zip(1..).map(|(path, number)| Input::new(format!("card {number}"), path));
         files.chain(cards).collect()
+    }
+
+    /// Adds the options of a batch about what it writes.
+    #[must_use]
+    pub(super) fn with_output_options(mut self, outputs: OutputOptions) -> Self {
+        self.scan.outputs = self.scan.outputs.or(outputs);
+        self
+    }
+
+    /// Files and folders that a case of a batch writes, besides its mask and the mask's record.
+    pub(super) fn outputs(&self) -> impl Iterator<Item = PathBuf> {
+        let written = [&self.scan.seg, &self.learning.save_card, &self.session.session, &self.compute.cache];
+        written.into_iter().flatten().map(|path| path.to_path_buf())
     }
 
     /// The output of the mask, with these options in its record.

@@ -10,13 +10,18 @@
 //! are done again, and so are cases whose options, inputs or mask have changed since. `--merge` joins all records into one table. The README
 //! shows how to run it on clusters.
 
-use std::{fmt, ops::ControlFlow, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::{Args, CommandFactory, Parser};
 use sam_annotate::batch::{
-    Batch, BatchEvent, BatchSummary, Case, CaseState, CaseTrust, Fields, Merged, Outcome, RankedCase, Records, Shard,
-    read_cases,
+    Batch, BatchEvent, BatchSummary, Case, CaseState, CaseTrust, CommonOptions, Fields, Merged, Outcome, RankedCase,
+    Records, Shard, read_cases,
 };
 use sam_files::{LossyPath, OutputPlan};
 use sam_prompt::SliceNumber;
@@ -43,7 +48,9 @@ Examples:
   sam-med batch --cases cases.csv --records records --merge results.csv
 
 Start a killed batch again with the same words. A case that is done is done again only if its options
-or the content of its files have changed, or if its mask is gone.")]
+or the content of its files have changed, or if its mask is gone. --overwrite, --absolute-paths and --cache
+are no such change: --overwrite and --absolute-paths hold for the cases that this run does, and for the
+table of --merge.")]
 pub struct Options {
     /// CSV table with a case in each line
     #[arg(long, value_name = "FILE")]
@@ -64,6 +71,9 @@ pub struct Options {
     common: Vec<String>,
 }
 
+/// The options of `annotate` that change no mask: no case is done again because of them.
+const NEUTRAL: [&str; 3] = ["absolute-paths", "cache", "overwrite"];
+
 /// A line of the table as a command line.
 #[derive(Debug, Parser)]
 #[command(name = "annotate")]
@@ -77,13 +87,11 @@ struct Line {
 /// # Errors
 /// If the table or the records cannot be read or written, or a case failed; the other cases are still run. [`Failure::Stopped`].
 pub fn run(options: &Options, console: &Console) -> Result<()> {
-    let cases = read_cases(&options.cases, &options.common, |fields| parse(fields, &options.common))?;
-    let inputs = |case: Case<annotate::Options>| {
-        let inputs = case.work.inputs();
-        case.with_inputs(inputs)
-    };
-    let cases: Vec<_> = cases.into_iter().map(inputs).collect();
-    let records = Records::open(&options.records)?;
+    let cases = read_cases(&options.cases, &common(&options.common), |fields| {
+        Ok::<_, anyhow::Error>(parse(fields, &options.common)?.with_output_options(options.outputs))
+    })?;
+    let cases = with_files(cases, &options.records);
+    let records = Records::open(&options.records)?.with_absolute_paths(options.outputs.absolute_paths);
     if let Some(path) = &options.merge {
         return merge(options, &cases, &records, path, console);
     }
@@ -113,6 +121,31 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// The cases with the files that decide their masks, and with all files that the cases of the same scan write.
+fn with_files(cases: Vec<Case<annotate::Options>>, records: &Path) -> Vec<Case<annotate::Options>> {
+    let mut written: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
+    for case in &cases {
+        let of_scan = written.entry(case.image.clone()).or_insert_with(|| vec![records.to_path_buf()]);
+        of_scan.extend(case.outputs.iter().cloned().chain(case.work.outputs()));
+    }
+    let with = |case: Case<annotate::Options>| {
+        let (inputs, outputs) = (case.work.inputs(), written[&case.image].clone());
+        case.with_inputs(inputs).with_outputs(outputs)
+    };
+    cases.into_iter().map(with).collect()
+}
+
+/// The options of all cases.
+fn common(words: &[String]) -> CommonOptions {
+    let command = Line::command();
+    let takes_value = |name: &str| {
+        let named = command.get_arguments().find(|argument| argument.get_long() == Some(name));
+        named.is_some_and(|argument| argument.get_action().takes_values())
+    };
+    let neutral = |common: CommonOptions, &name: &&str| common.with_neutral(name, takes_value(name));
+    NEUTRAL.iter().fold(CommonOptions::new(words), neutral)
 }
 
 /// Parses the options of a case.
@@ -211,13 +244,10 @@ fn merge(
     let record = PathBuf::from(record);
     let plan = options.outputs.plan(console).input("--cases", &options.cases).input("--records", &options.records);
     let outputs = plan.output("--merge", path).record("the record of --merge", &record).open()?;
-    let mut merged = None;
-    outputs.stage(path, |staged| {
-        merged = Some(records.merge(cases, staged)?);
-        anyhow::Ok(())
-    })?;
+    let (merged, table) = records.table(cases, path)?;
+    outputs.write(path, |file| file.write_all(&table))?;
     outputs.publish_with_record(&record, record::saved_options("batch", &serde_json::json!({ "merge": path }))?)?;
-    let Merged { done, outdated, failed, running, missing, .. } = merged.context("the table was staged")?;
+    let Merged { done, outdated, failed, running, missing, .. } = merged;
     console.result(&MergeReport { written: path.clone(), done, outdated, failed, running, missing })?;
     if outdated + failed + running + missing > 0 {
         bail!(
@@ -284,5 +314,57 @@ impl fmt::Display for MergeReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = self.done + self.outdated + self.failed + self.running + self.missing;
         write!(f, "Wrote {}: {} of {} done, the least trusted first", self.written.display(), self.done, cases_of(all))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The options of `annotate` that change a mask, or which files are written.
+    const DECIDING: [&str; 33] = [
+        "accept",
+        "annotations",
+        "anew",
+        "auto",
+        "axis",
+        "backend",
+        "card",
+        "complete",
+        "components",
+        "empty",
+        "gate",
+        "generators",
+        "hand-over",
+        "image",
+        "labels",
+        "members",
+        "min-outline",
+        "nan",
+        "out",
+        "precision",
+        "reject",
+        "replay",
+        "save-card",
+        "seed",
+        "seg",
+        "series",
+        "session",
+        "spacing",
+        "undo",
+        "volume",
+        "warm",
+        "weights",
+        "window",
+    ];
+
+    #[test]
+    fn each_option_of_annotate_is_neutral_or_decides() {
+        let command = Line::command();
+        let mut found: Vec<_> = command.get_arguments().filter_map(|argument| argument.get_long()).collect();
+        let mut expected = [&NEUTRAL[..], &DECIDING].concat();
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "add a new option to one of the two lists");
     }
 }

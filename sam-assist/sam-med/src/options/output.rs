@@ -20,6 +20,15 @@ pub struct OutputOptions {
 }
 
 impl OutputOptions {
+    /// What is given here or there.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            overwrite: self.overwrite || other.overwrite,
+            absolute_paths: self.absolute_paths || other.absolute_paths,
+        }
+    }
+
     /// The plan of a command's outputs; so far its only input is the file of `--config`.
     pub fn plan(self, console: &Console) -> OutputPlan {
         let plan = OutputPlan::new().with_overwrite(self.overwrite).with_absolute_paths(self.absolute_paths);

@@ -15,15 +15,21 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-pub use self::{error::OutputError, plan::OutputPlan, record::ONLY_COPY};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+pub use self::{
+    error::OutputError,
+    names::kept_for,
+    plan::OutputPlan,
+    record::{ONLY_COPY, own_files, shorten_text},
+};
 use self::{
     output::{Output, Staged},
     plan::{Expected, Planned},
     record::{shorten_paths, without_absolute_paths},
 };
 use crate::{OutputLock, Sha256Id, UNFINISHED, WriteError, identity, write_atomic};
-use serde::Serialize;
-use serde_json::{Map, Value};
 
 /// The outputs of a plan that was checked. Clones share them.
 ///

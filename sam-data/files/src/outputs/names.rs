@@ -16,6 +16,24 @@ pub(super) fn aside(path: &Path) -> impl Iterator<Item = PathBuf> {
     numbered(path, |name, number| format!("new{number}-{name}"))
 }
 
+/// The output that a file is kept for by its name: `NAME` of `NAME.bak`, `NAME.bak2`, `new-NAME` or `new2-NAME`.
+///
+/// ```
+/// use std::path::Path;
+///
+/// assert_eq!(sam_files::kept_for("a/mask.nii.bak2").as_deref(), Some(Path::new("a/mask.nii")));
+/// assert_eq!(sam_files::kept_for("a/mask.nii"), None);
+/// ```
+pub fn kept_for(path: impl AsRef<Path>) -> Option<PathBuf> {
+    let is_number = |text: &str| text.chars().all(|digit| digit.is_ascii_digit());
+    let name = path.as_ref().file_name()?.to_str()?;
+    let backup = name.rsplit_once(".bak").filter(|(_, number)| is_number(number)).map(|(own, _)| own);
+    let aside = name.strip_prefix("new").and_then(|name| name.split_once('-'));
+    let aside = aside.filter(|(number, _)| is_number(number)).map(|(_, own)| own);
+    let own = backup.or(aside).filter(|own| !own.is_empty())?;
+    Some(path.as_ref().with_file_name(own))
+}
+
 /// Names beside a path; the first has no number.
 fn numbered(path: &Path, name: impl Fn(&str, &str) -> String) -> impl Iterator<Item = PathBuf> {
     let own = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -61,4 +79,20 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
         let _ = fs::remove_file(to);
     }
     copied
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_kept_leads_back_to_its_output() {
+        let output = Path::new("a/new.bak-mask.nii");
+        for kept in backups(output).take(12).chain(aside(output).take(12)) {
+            assert_eq!(kept_for(&kept).as_deref(), Some(output), "{}", kept.display());
+        }
+        for other in ["mask.nii", "mask.bakery", "newer-mask.nii", ".bak", "new-", "mask.bak.nii", ".."] {
+            assert_eq!(kept_for(other), None, "{other}");
+        }
+    }
 }

@@ -3,8 +3,9 @@
 //! A record lists each output with its SHA-256 (`outputs`), and has a checksum of its own text (`record_sha256`).
 
 use std::{
-    collections::BTreeMap,
-    fs,
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -120,6 +121,29 @@ pub(super) fn other_outputs(
     others.collect()
 }
 
+/// This program's own files in a folder and below it, as the records in the folder tell: the records, and the files that they list. A file
+/// that was changed since, or is gone, is still named.
+///
+/// # Errors
+/// The operating system's error: the folder cannot be read. A record that cannot be read tells nothing.
+pub fn own_files(folder: impl AsRef<Path>) -> io::Result<BTreeSet<PathBuf>> {
+    let folder = folder.as_ref();
+    let mut own = BTreeSet::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_none_or(|ending| ending != "json") {
+            continue;
+        }
+        let Some(bytes) = read_bounded(&path, MAX_BYTES).ok().flatten() else { continue };
+        let is_record = std::str::from_utf8(&bytes).is_ok_and(|text| split(text).is_some());
+        if let Some(head) = serde_json::from_slice::<Head>(&bytes).ok().filter(|_| is_record) {
+            own.extend(head.outputs.into_keys().map(|listed| folder.join(listed)));
+            own.insert(path);
+        }
+    }
+    Ok(own)
+}
+
 /// Who wrote a record, by its own checksum; `None` if it has none.
 fn author_of_record(path: &Path) -> Result<Option<Author>, ReadError> {
     let unreadable = |source| ReadError { path: path.to_path_buf(), source };
@@ -169,6 +193,31 @@ pub(super) fn shorten_paths(fields: &mut Map<String, Value>, record: impl AsRef<
     fields.values_mut().for_each(|value| without_absolute_paths(value, record.as_ref()));
 }
 
+/// Replaces the absolute paths in a running text, such as a message, as a record does in its fields. A path with spaces is only found as a
+/// whole if it is one of `known`.
+///
+/// ```
+/// # if cfg!(unix) {
+/// let text = "cannot read /data/a/scan.nii: no file";
+/// assert_eq!(sam_files::shorten_text(text, &[], "/data/a.json"), "cannot read a/scan.nii: no file");
+/// # }
+/// ```
+pub fn shorten_text(text: &str, known: &[&Path], record: impl AsRef<Path>) -> String {
+    let record = record.as_ref();
+    let known = known.iter().filter(|path| path.is_absolute());
+    let mut known: Vec<_> = known.map(|path| (path.display().to_string(), name_in_record(path, record))).collect();
+    // The longest first, because one path may begin with another.
+    known.sort_by_key(|(path, _)| Reverse(path.len()));
+    let text = known.iter().fold(text.to_owned(), |text, (path, name)| text.replace(path, name));
+    let is_edge = |sign: char| sign.is_whitespace() || "\"'`()[]{}<>=,;|".contains(sign);
+    let shortened = |part: &str| {
+        let path = part.trim_end_matches(is_edge).trim_end_matches(['.', ':', '!', '?']);
+        let is_path = Path::new(path).is_absolute();
+        if is_path { name_in_record(Path::new(path), record) + &part[path.len()..] } else { part.to_owned() }
+    };
+    text.split_inclusive(is_edge).map(shortened).collect()
+}
+
 /// Like [`shorten_paths`], for any value.
 pub(super) fn without_absolute_paths(value: &mut Value, record: &Path) {
     match value {
@@ -216,5 +265,22 @@ mod tests {
         });
         assert_eq!(value, expected);
         assert_eq!(name_in_record(Path::new("sub/mask.nii"), Path::new("mask.json")), "sub/mask.nii");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn absolute_paths_in_a_text_become_relative_or_names() {
+        let known = ["/data/Patient A", "/data/Patient A/scan 1.nii", "scan.nii"].map(Path::new);
+        for (text, expected) in [
+            ("cannot read /data/case/scan.nii.", "cannot read scan.nii."),
+            (
+                "--out=/data/case/a/mask.nii, --seg /tmp/mask.dcm: 1/2 of \"/x/y\"",
+                "--out=a/mask.nii, --seg mask.dcm: 1/2 of \"y\"",
+            ),
+            ("/data/Patient A/scan 1.nii and (/data/Patient A)", "scan 1.nii and (Patient A)"),
+            ("2/4 mm/s, a/b.nii, https://example.org/a", "2/4 mm/s, a/b.nii, https://example.org/a"),
+        ] {
+            assert_eq!(shorten_text(text, &known, "/data/case/mask.json"), expected);
+        }
     }
 }

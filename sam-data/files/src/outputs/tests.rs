@@ -1,3 +1,5 @@
+mod records;
+
 use std::{collections::BTreeMap, error::Error, fs};
 
 use proptest::prelude::*;
@@ -186,30 +188,6 @@ fn only_files_of_this_program_are_replaced() -> Result {
     Ok(())
 }
 
-#[test]
-fn the_only_copy_of_a_persons_work_is_replaced_only_where_it_is_edited() -> Result {
-    let place = Place::new()?;
-    let (mask, record) = (place.path("reviewed.nii"), place.path("reviewed.review.json"));
-    let fields = json!({ ONLY_COPY: true }).as_object().cloned().unwrap_or_default();
-    let outputs = place.plan().output("--out", &mask).record("the record", &record).open()?;
-    outputs.write(&mask, |file| file.write_all(b"accepted slice by slice"))?;
-    outputs.publish_with_record(&record, fields)?;
-    drop(outputs);
-    let plan = || place.plan().output("--out", &mask).record("the record", place.path("reviewed.json"));
-    let refused = plan().check().expect_err("the only copy");
-    assert!(matches!(refused, OutputError::OnlyCopy { .. }), "{refused}");
-    plan().editable_input("--mask", &mask).check()?;
-    plan().with_overwrite(true).check()?;
-
-    // A computed mask that a person accepted as it is: another record lists the same content.
-    let outputs = plan().with_overwrite(true).open()?;
-    outputs.write(&mask, |file| file.write_all(b"accepted slice by slice"))?;
-    outputs.publish_with_record(place.path("reviewed.json"), Map::new())?;
-    drop(outputs);
-    assert!(matches!(plan().check(), Err(OutputError::OnlyCopy { .. })));
-    Ok(())
-}
-
 /// The property holds at every moment: whatever another program does between the plan and the rename, its file stays.
 #[test]
 fn a_change_after_the_content_was_compared_is_seen() -> Result {
@@ -272,83 +250,6 @@ fn a_file_that_appears_during_the_work_is_left_and_the_result_is_kept() -> Resul
             assert_eq!(fs::read(place.path("new.nii.bak"))?, theirs.as_bytes());
         }
     }
-    Ok(())
-}
-
-#[test]
-fn a_record_that_cannot_be_written_does_not_lose_the_result() -> Result {
-    let place = Place::new()?;
-    fs::create_dir(place.path("gone"))?;
-    let (mask, record) = (place.path("new.nii"), place.path("gone/new.json"));
-    let outputs = place.plan().output("--out", &mask).record("the record", &record).open()?;
-    outputs.write(&mask, |file| file.write_all(b"hours of work"))?;
-    fs::remove_dir_all(place.path("gone"))?;
-    let error = outputs.publish_with_record(&record, Map::new()).expect_err("its folder is gone");
-    assert!(error.to_string().contains("new-new.nii"), "{error}");
-    assert_eq!(fs::read(place.path("new-new.nii"))?, b"hours of work");
-    assert!(!mask.exists());
-    Ok(())
-}
-
-/// The record is written first. If the program is killed then, the old file and the new one are both known.
-#[test]
-fn a_program_that_is_killed_while_it_publishes_knows_its_files_again() -> Result {
-    let place = Place::new()?;
-    let old = fs::read(place.path("ours.nii"))?;
-    place.write_ours("a new mask")?;
-    place.with_mask().check()?;
-    fs::write(place.path("ours.nii"), old)?;
-    place.with_mask().check()?;
-    Ok(())
-}
-
-#[test]
-fn a_record_lists_what_was_written_and_no_absolute_path() -> Result {
-    let place = Place::new()?;
-    let [mask, card, record] = ["new.nii", "sub/card.safetensors", "new.json"].map(|name| place.path(name));
-    let plan = place.plan().output("--out", &mask).output("--save-card", &card).record("the record", &record);
-    for absolute_paths in [false, true] {
-        let outputs = plan.clone().with_absolute_paths(absolute_paths).open()?;
-        outputs.write_now(&card, |path| Ok::<_, OutputError>(write_atomic(path, |file| file.write_all(b"card"))?))?;
-        assert_eq!(fs::read(&card)?, b"card");
-        outputs.write(&mask, |file| file.write_all(b"mask"))?;
-        let fields = json!({ "options": { "out": mask, "image": place.path("dicom"), "window": "lung" } });
-        let written = outputs.publish_with_record(&record, fields.as_object().cloned().unwrap_or_default())?;
-        assert_eq!(written, std::slice::from_ref(&mask));
-        let text = fs::read_to_string(&record)?;
-        let read: Value = serde_json::from_str(&text)?;
-        assert_eq!(read["outputs"]["new.nii"]["sha256"], json!(Sha256Id::of("mask")));
-        assert_eq!(read["outputs"]["sub/card.safetensors"]["sha256"], json!(Sha256Id::of("card")));
-        let is_told = text.contains(&*place.folder.path().to_string_lossy());
-        assert_eq!(is_told, absolute_paths, "{text}");
-        if !absolute_paths {
-            assert_eq!(read["options"], json!({ "out": "new.nii", "image": "dicom", "window": "lung" }));
-        }
-    }
-    Ok(())
-}
-
-#[test]
-fn outputs_that_share_a_record_stay_known() -> Result {
-    let place = Place::new()?;
-    let record = place.path("ours.json");
-    let packed = place.path("ours.nii.gz");
-    let plan = || place.plan().output("--out", &packed).record("the record", &record);
-    let outputs = plan().open()?;
-    outputs.write(&packed, |file| file.write_all(b"the same, packed"))?;
-    outputs.publish_with_record(&record, Map::new())?;
-    drop(outputs);
-    place.with_mask().check()?;
-    plan().check()?;
-    // A file that is gone or was changed is not listed any longer.
-    fs::write(place.path("ours.nii"), "corrected by hand")?;
-    drop(plan().open()?.publish_with_record(&record, Map::new())?);
-    let read: Value = serde_json::from_slice(&fs::read(&record)?)?;
-    assert_eq!(
-        read["outputs"].as_object().map(|listed| listed.keys().cloned().collect()),
-        Some(vec!["ours.nii.gz".to_owned()])
-    );
-    assert!(matches!(place.with_mask().check(), Err(OutputError::NotOurs { .. })));
     Ok(())
 }
 
