@@ -210,7 +210,7 @@ fn sets_of_images_say_what_they_miss() -> TestResult {
         let folder = tempfile::tempdir()?;
         grey(&folder.path().join("Overlay/other.png"), |_| 1)?;
         let nothing = error_chain(&set.open(folder.path()).expect_err("another layout"));
-        assert!(nothing.contains("KEY.") && nothing.contains("among 1 files"), "{nothing}");
+        assert!(nothing.contains("KEY.") && nothing.contains("among 1 file;"), "{nothing}");
 
         // First only a mask, then only an image, then both, with the `._` file of macOS for each.
         grey(&folder.path().join(label), |x| x as u16 * 257 * 40)?;

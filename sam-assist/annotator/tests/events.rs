@@ -156,7 +156,7 @@ fn a_card_takes_the_place_of_learning_and_is_refused_for_other_weights() -> Resu
     assert!(again.structures[0].learning_seconds.is_none() && again.learned_cards().is_empty());
     let too_many = Start::Cards(vec![cards[0].clone(), cards[0].clone()]);
     let error = annotator.annotate(&desk.annotations(), too_many, &mut ignore_events()).expect_err("two cards");
-    assert!(error.to_string().contains("there are 2 cards"), "{error}");
+    assert!(error.to_string().contains("found 2 cards"), "{error}");
     assert!(sam_annotate::cards::load(&[desk.path("organ.safetensors")], &"0".repeat(64)).is_err());
     Ok(())
 }

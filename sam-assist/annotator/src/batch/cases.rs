@@ -280,12 +280,12 @@ mod tests {
             text.iter().map(|&(column, cell)| (column.to_owned(), cell.to_owned())).collect()
         };
         let own = fields(&[("image", "a.nii")]);
-        let expected = Sha256Id::of("annotate\0--seed\x003\0--empty\x003\0--image=a.nii");
+        let expected = Sha256Id::of("annotate\0--seed\09\0--empty\09\0--image=a.nii");
         for words in [
-            &["--seed", "3", "--empty", "3"][..],
-            &["--overwrite", "--seed", "3", "--empty", "3"],
-            &["--seed", "3", "--cache", "embeddings", "--empty", "3", "--overwrite"],
-            &["--seed", "3", "--cache=embeddings", "--empty", "3", "--cache"],
+            &["--seed", "9", "--empty", "9"][..],
+            &["--overwrite", "--seed", "9", "--empty", "9"],
+            &["--seed", "9", "--cache", "embeddings", "--empty", "9", "--overwrite"],
+            &["--seed", "9", "--cache=embeddings", "--empty", "9", "--cache"],
         ] {
             let common = common(words);
             assert_eq!(common.id(&own), expected, "{words:?}");
@@ -293,9 +293,9 @@ mod tests {
             assert_eq!(common.id_with_neutral(&own), (before != expected).then_some(before), "{words:?}");
         }
         let column = fields(&[("image", "a.nii"), ("cache", "embeddings")]);
-        let common = common(&["--seed", "3", "--empty", "3"]);
+        let common = common(&["--seed", "9", "--empty", "9"]);
         assert_eq!(common.id(&column), expected);
-        let before = Sha256Id::of("annotate\0--seed\x003\0--empty\x003\0--image=a.nii\0--cache=embeddings");
+        let before = Sha256Id::of("annotate\0--seed\09\0--empty\09\0--image=a.nii\0--cache=embeddings");
         assert_eq!(common.id_with_neutral(&column), Some(before));
     }
 
