@@ -136,7 +136,7 @@ class Trial:
 
 def record_of(path):
     """The record beside an output."""
-    return path.with_name(path.name.split(".")[0] + ".json")
+    return path.with_name(re.sub(r"(\.(nii|gz|dcm))+$", "", path.name) + ".json")
 
 
 def check_voxels(image, expected, where=None):
