@@ -5,6 +5,7 @@ mod outputs;
 
 use std::{
     fmt,
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
@@ -92,7 +93,9 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
     runtime.shutdown_background();
     // Saves the decisions that came in while the server shut down, or before its port failed.
     save_at_end(&desk, console);
-    served.and_then(|()| console.result(&Reviewed { written: locked(&desk).overview().out }))
+    served?;
+    let out = locked(&desk).overview().out;
+    console.result(&Reviewed { written: Path::new(&out).exists().then_some(out) })
 }
 
 /// Waits until the user asks to end and everything is saved.
@@ -154,11 +157,15 @@ impl fmt::Display for Address {
 /// The result of a review.
 #[derive(Debug, Serialize)]
 struct Reviewed {
-    written: String,
+    /// The mask; `None` if nothing was decided, and there was no mask before.
+    written: Option<String>,
 }
 
 impl fmt::Display for Reviewed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "All decisions are saved; the mask is {}", self.written)
+        match &self.written {
+            Some(mask) => write!(f, "All decisions are saved; the mask is {mask}"),
+            None => f.write_str("Nothing was decided, so no mask was written"),
+        }
     }
 }

@@ -85,7 +85,7 @@ impl InputOptions {
     /// Reads the scan. The console shows the number of files read of a series, and then the notes on the scan.
     ///
     /// # Errors
-    /// If it cannot be read, or `--series` or `--spacing` is given for a scan that is not DICOM. [`Failure::Stopped`].
+    /// If it cannot be read, or `--series` or `--spacing` is given for a scan that is not DICOM. [`Failure::Stopped`](crate::exit::Failure).
     pub fn read(&self, console: &Console) -> Result<Scan> {
         let config = self.series.iter().fold(self.voxels.config(), ScanConfig::with_series);
         let config = match self.spacing {

@@ -188,7 +188,7 @@ pub fn markdown(lines: &[Vec<String>]) -> String {
     lines.first().map_or(String::new(), |head| [row(head), row(&rule)].into_iter().chain(body).collect())
 }
 
-/// The files that [`write`] stages.
+/// The files that [`write()`] stages.
 pub const FILES: [&str; 3] = ["results.json", "table.csv", "table.md"];
 
 /// Stages the counts in a folder: `results.json`, `table.csv` and `table.md`. They get their names when the outputs are published.
