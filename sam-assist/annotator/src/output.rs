@@ -23,7 +23,7 @@ pub struct Output {
     pub mask: PathBuf,
     /// The mask as DICOM SEG: `.dcm`, for scans that are DICOM series.
     pub segmentation: Option<PathBuf>,
-    /// The ending of the record, in place of the mask's: `json`, if it is not another program's part.
+    /// The ending of the record, in place of the mask's: `json` by default. A second step on the same mask takes another.
     pub record_ending: String,
     /// Fields that the program adds to the record, such as its options.
     pub fields: Map<String, Value>,

@@ -3,6 +3,7 @@
 use std::{error::Error, io, path::PathBuf};
 
 use sam_annotate::{AnnotateError, SliceNumber, session::SessionError};
+use sam_prompt::counted;
 use thiserror::Error;
 
 /// An error of another crate or of a caller's own code.
@@ -72,7 +73,7 @@ pub enum RankingError {
     #[error("expected a ranking such as [{{\"index\": 3, \"trust\": 0.2}}]")]
     Json(#[source] serde_json::Error),
     /// A slice that the scan does not have.
-    #[error("the ranking names slice {}, but the scan has {count} slices", SliceNumber::of_index(*slice).with_index())]
+    #[error("the ranking names slice {}, but the scan has {}", SliceNumber::of_index(*slice).with_index(), counted(*count, "slice"))]
     NoSuchSlice {
         /// The slice named.
         slice: usize,
@@ -133,7 +134,7 @@ pub enum DeskError {
     /// The decision could not be stored. Nothing has changed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The mask cannot be written. Nothing has changed.
+    /// The mask cannot be written. The old mask and its DICOM SEG are as they were.
     #[error("the mask is not saved; every decision is kept while the program runs: see to the cause, then save again")]
     Mask(#[source] BoxError),
     /// The mask is written, but not its DICOM SEG.

@@ -14,7 +14,8 @@ const MAX_NAMES: u32 = 999;
 
 /// The mask of a review, its DICOM SEG and its record.
 ///
-/// A file that another program has changed since the review read or wrote it is left as it is, and the review goes on under another name.
+/// A file that another program has changed since the review read or wrote it is left as it is, and the review goes on under another name. A
+/// file that is to be overwritten is kept as `NAME.bak` by the first save.
 #[derive(Debug)]
 pub(crate) struct ReviewFiles {
     output: CheckedOutput,
@@ -37,8 +38,8 @@ impl ReviewFiles {
     /// Writes all files. If another program has changed one of them, the review gets other names first.
     ///
     /// # Errors
-    /// [`AnnotateError`] and [`ReviewError::NoName`]: no file has changed, but with [`AnnotateError::Segmentation`]. If another program
-    /// changes a file at the very moment of writing, the error names where the mask is.
+    /// [`ReviewError::NoName`] and [`AnnotateError`]: the old mask is as it was. With [`AnnotateError::Segmentation`], the mask is written. If
+    /// another program changes a file at the very moment of writing, the error names where the new mask is.
     pub(crate) fn save(
         &mut self,
         scan: &Scan,
@@ -80,7 +81,8 @@ impl ReviewFiles {
                     self.output = other.checked(opened)?;
                     return Ok(());
                 }
-                Err(OutputError::Locked(LockError::InUse { .. })) => {}
+                // A file that has appeared meanwhile, or another program's.
+                Err(OutputError::Locked(LockError::InUse { .. }) | OutputError::NotOurs { .. }) => {}
                 Err(error) => return Err(AnnotateError::from(error).into()),
             }
         }

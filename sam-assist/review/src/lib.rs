@@ -37,7 +37,7 @@ pub use error::{BoxError, DeskError, RankingError, ReviewError, StoreError};
 pub use model::ScanModel;
 pub use prefetch::Prefetch;
 pub use ranking::{RankedSlice, Ranking};
-pub use scan_desk::{RECORD_ENDING, ReviewCase, ScanDesk};
+pub use scan_desk::{MaskState, RECORD_ENDING, ReviewCase, ScanDesk};
 pub use segmenter::{SliceSegmenter, StructureMask};
 pub use server::Server;
 pub use store::{DecisionStore, MemoryStore, Provenance, SessionStore, SliceReview};

@@ -1,6 +1,6 @@
 //! A desk on a scan with a mask.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use sam_annotate::{AnnotateError, CheckedOutput};
 use sam_core::ImageSource;
@@ -22,6 +22,18 @@ const COLOURS: [&str; 8] = ["#ff8c42", "#3fb8f0", "#2fc59a", "#f2e14c", "#e07bb5
 /// a session's mask has the usual ending, and tells of its rounds, too. See [`Output::with_record_ending`](sam_annotate::Output).
 pub const RECORD_ENDING: &str = "review.json";
 
+/// What is at the output of a review when it begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MaskState {
+    /// Anything: it is written when something was decided.
+    #[default]
+    Open,
+    /// The mask with every decision of the store.
+    Current,
+    /// A mask without some decisions of the store, or none. It is written at the end, even if nothing more is decided.
+    Outdated,
+}
+
 /// The scan to review, and where its mask is written.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -36,6 +48,8 @@ pub struct ReviewCase {
     pub ranking: Ranking,
     /// The files that are written. If another program changes one of them, the review is saved beside it.
     pub output: CheckedOutput,
+    /// What is at the output when the review begins.
+    pub mask: MaskState,
     /// Fields of the record, such as the program's options.
     pub record: serde_json::Map<String, serde_json::Value>,
 }
@@ -44,7 +58,7 @@ impl ReviewCase {
     /// A scan with its structures and the files of its mask; its slices are ranked in scan order.
     pub fn new(scan: Arc<Scan>, plane: SlicePlane, structures: Vec<Segment>, output: CheckedOutput) -> Self {
         let ranking = Ranking::in_order(plane.count());
-        Self { scan, plane, structures, ranking, output, record: serde_json::Map::new() }
+        Self { scan, plane, structures, ranking, output, mask: MaskState::Open, record: serde_json::Map::new() }
     }
 }
 
@@ -64,6 +78,8 @@ pub struct ScanDesk {
     store: Box<dyn DecisionStore>,
     /// Number of changes that are not in the written mask.
     unsaved: usize,
+    /// Whether this desk has written the mask.
+    has_written: bool,
 }
 
 impl ScanDesk {
@@ -81,7 +97,18 @@ impl ScanDesk {
         let prefetch = Prefetch::new(Arc::clone(&model), case.ranking.clone(), slices.len())?;
         let versions = vec![0; slices.len()];
         let files = ReviewFiles::new(case.output.clone());
-        Ok(Self { case, images, slices, versions, files, model, prefetch, proposal: None, store, unsaved: 0 })
+        let (proposal, unsaved, has_written) = (None, 0, false);
+        let mut desk =
+            Self { case, images, slices, versions, files, model, prefetch, proposal, store, unsaved, has_written };
+        if desk.case.mask == MaskState::Outdated {
+            desk.unsaved = desk.states().len().max(1);
+        }
+        Ok(desk)
+    }
+
+    /// The mask with every decision that was saved; `None` if nothing was written, and no such mask was there before.
+    pub fn written(&self) -> Option<&Path> {
+        (self.has_written || self.case.mask == MaskState::Current).then(|| self.files.mask())
     }
 
     /// The decisions by slice; slices without a decision are left out.
@@ -211,7 +238,7 @@ impl Desk for ScanDesk {
             }
             error => DeskError::Mask(error.into()),
         })?;
-        self.unsaved = 0;
+        (self.unsaved, self.has_written) = (0, true);
         Ok(Saved::new(self.files.mask().display().to_string(), left_out).with_note(self.files.take_note()))
     }
 }

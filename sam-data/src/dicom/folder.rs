@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sam_prompt::error_chain;
+use sam_prompt::{counted, error_chain};
 
 use super::{
     file::{self, Opened, Part, Unreadable},
@@ -110,7 +110,7 @@ impl Files {
             return *self.unreadable.swap_remove(0).1.error;
         }
         let found = self.foreign.len() + self.without_image.len();
-        let files = if found == 1 { "1 other file".to_owned() } else { format!("{found} other files") };
+        let files = counted(found, "other file");
         let looked = format!("looked for DICOM images in it and below it, found {files}");
         DataError::Layout { path: path.to_path_buf(), source: LayoutError::NothingFound(looked) }
     }

@@ -68,7 +68,7 @@ impl fmt::Display for NiftiNote {
             Self::AfterGzip { bytes } => {
                 write!(
                     f,
-                    "it has {} behind its gzip stream, which is whole; nothing behind it was read",
+                    "found {} behind the end of its gzip stream, and did not read them; the stream is whole",
                     counted(usize::try_from(*bytes).unwrap_or(usize::MAX), "byte")
                 )
             }

@@ -58,7 +58,7 @@ impl ScanConfig {
         if self.volume_index.is_none() {
             return Ok(());
         }
-        let found = "DICOM, whose volumes are series".to_owned();
+        let found = "DICOM, whose volumes are series; choose a series instead".to_owned();
         let expected = "a NIfTI file, because one of its volumes was chosen";
         Err(DataError::Format { path: path.to_path_buf(), expected, found })
     }

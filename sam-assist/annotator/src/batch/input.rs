@@ -10,7 +10,7 @@ use sam_files::{FileId, Sha256Hasher, Sha256Id, kept_for, own_files};
 
 /// An input of a case: a file, or a folder with all files in it. If its content changes, the case is done again.
 ///
-/// Hidden files of a folder do not count, nor do the case's outputs in it, nor other files that records in it list as this program's own.
+/// Three kinds of files of a folder do not count: hidden ones, the outputs of the batch, and those that a record in the folder lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Input {

@@ -2,7 +2,7 @@
 
 use std::{cmp::Ordering, collections::BTreeMap, path::Path};
 
-use sam_files::{Sha256Id, write_atomic};
+use sam_files::Sha256Id;
 use sam_prompt::SliceNumber;
 use serde::Serialize;
 
@@ -47,16 +47,6 @@ struct Row {
 }
 
 impl Records {
-    /// Merges the states of all cases into one table, and writes it: `.csv` or `.json`; see [`Records::table`].
-    ///
-    /// # Errors
-    /// As [`Records::table`]; [`BatchError::Write`].
-    pub fn merge<W>(&self, cases: &[Case<W>], path: impl AsRef<Path>) -> Result<Merged, BatchError> {
-        let (merged, table) = self.table(cases, &path)?;
-        write_atomic(path, |file| file.write_all(&table)).map_err(|error| BatchError::Write(error.into()))?;
-        Ok(merged)
-    }
-
     /// The states of all cases as one table, which is to be written to `path`: `.csv` or `.json`. The cases with the lowest mean trust come
     /// first: a person should look at them first. Cases without trust follow, then those that are not done, in the order of the table of
     /// cases.

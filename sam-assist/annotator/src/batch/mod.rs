@@ -2,7 +2,7 @@
 //!
 //! - [`read_cases`]: a CSV table of [`Case`]s; [`Shard`]: the part of them that this process handles.
 //! - [`Batch`]: runs the cases that are not done yet, and those whose options, inputs or mask have changed since.
-//! - [`Records`]: the state of each case ([`CaseState`]); [`Records::merge`] makes one table of all cases, sorted by trust.
+//! - [`Records`]: the state of each case ([`CaseState`]); [`Records::table`] makes one table of all cases, sorted by trust.
 //!
 //! ```no_run
 //! use std::ops::ControlFlow;
@@ -16,7 +16,8 @@
 //! };
 //! let summary = Batch::new(&cases, &records).run(annotate, &mut |_| ControlFlow::Continue(()))?;
 //! println!("{} done, {} failed", summary.done, summary.failed.len());
-//! records.merge(&cases, "results.csv")?;
+//! let (_, table) = records.table(&cases, "results.csv")?;
+//! print!("{}", String::from_utf8_lossy(&table));
 //! # Ok::<(), sam_annotate::batch::BatchError>(())
 //! ```
 

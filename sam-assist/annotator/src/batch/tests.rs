@@ -22,6 +22,13 @@ fn cases(folder: &Path, count: usize) -> Result<Vec<Case<usize>>> {
     Ok(read_cases(folder.join("cases.csv"), &CommonOptions::default(), parse)?)
 }
 
+/// Writes the table of all cases.
+fn merge(records: &Records, cases: &[Case<usize>], path: impl AsRef<Path>) -> std::result::Result<Merged, BatchError> {
+    let (merged, table) = records.table(cases, &path)?;
+    fs::write(path, table).expect("a folder of the test");
+    Ok(merged)
+}
+
 fn go_on<W>(_: &BatchEvent<'_, W>) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
@@ -47,15 +54,15 @@ fn each_case_is_done_once_and_a_failed_one_again() -> Result {
     );
     assert_eq!(done, [0, 1, 2, 3]);
     assert_eq!(
-        records.merge(&cases, folder.path().join("results.csv"))?,
+        merge(&records, &cases, folder.path().join("results.csv"))?,
         Merged { done: 3, failed: 1, ..Merged::default() }
     );
     assert!(fs::read_to_string(folder.path().join("results.csv"))?.contains("failed,0.0,,,,,no memory,"));
 
     let summary = batch.run(write_mask, &mut go_on)?;
     assert_eq!((summary.done, summary.already_done, summary.running), (1, 3, 0));
-    assert_eq!(records.merge(&cases, folder.path().join("results.json"))?, Merged { done: 4, ..Merged::default() });
-    assert!(matches!(records.merge(&cases, "results.txt"), Err(BatchError::Ending { .. })));
+    assert_eq!(merge(&records, &cases, folder.path().join("results.json"))?, Merged { done: 4, ..Merged::default() });
+    assert!(matches!(merge(&records, &cases, "results.txt"), Err(BatchError::Ending { .. })));
     Ok(())
 }
 
@@ -78,7 +85,7 @@ fn a_batch_stops_between_two_cases_and_a_case_that_another_process_has_is_skippe
     assert_eq!((summary.done, summary.running, summary.stopped), (1, 1, true));
     assert_eq!(told, Some((0, Some(Runner::this()))), "this process has it");
     let table = folder.path().join("results.csv");
-    let merged = records.merge(&cases, &table)?;
+    let merged = merge(&records, &cases, &table)?;
     assert_eq!(merged, Merged { done: 1, running: 1, missing: 1, ..Merged::default() });
     assert!(fs::read_to_string(&table)?.contains(&format!("running,,,,,,,process {}", std::process::id())));
     assert!(records.read(&cases[1])?.is_some_and(|record| record.is_done()));
@@ -100,7 +107,7 @@ fn a_case_that_was_stopped_has_no_record_and_is_free_for_the_next() -> Result {
     assert!(records.read(&cases[1])?.is_none());
     assert!(records.claim(&cases[1])?.1.is_some(), "nobody has it");
     let table = folder.path().join("results.csv");
-    assert_eq!(records.merge(&cases, &table)?, Merged { done: 1, missing: 2, ..Merged::default() });
+    assert_eq!(merge(&records, &cases, &table)?, Merged { done: 1, missing: 2, ..Merged::default() });
     assert!(!fs::read_to_string(&table)?.contains("failed"));
     assert_eq!(Batch::new(&cases, &records).run(write_mask, &mut go_on)?.done, 2);
     Ok(())
@@ -151,7 +158,7 @@ fn a_case_whose_inputs_options_or_mask_changed_is_done_again() -> Result {
     assert_eq!(changes(&all, &records)?, [""; 0]);
     assert_eq!(changes(&all, &records)?, [""; 0]);
     fs::write(&all[1].image, "another scan")?;
-    let merged = records.merge(&all, folder.path().join("results.json"))?;
+    let merged = merge(&records, &all, folder.path().join("results.json"))?;
     assert_eq!(merged, Merged { done: 1, outdated: 1, ..Merged::default() });
     assert_eq!(changes(&all, &records)?, ["case 1: the content of \"image\" has changed"]);
     fs::write(&outlines, "other outlines")?;
@@ -217,7 +224,7 @@ fn records_and_tables_have_no_absolute_path_unless_they_are_allowed() -> Result 
             (folder.path().join("all.json"), ["Patient data/a/mask.nii", "Patient data/b/mask.nii"]),
             (root.join(name).join("all.json"), ["mask.nii (line 2)", "mask.nii (line 3)"]),
         ] {
-            records.merge(&cases, &path)?;
+            merge(&records, &cases, &path)?;
             let text = fs::read_to_string(path)?;
             let names = if absolute_paths {
                 [format!("{a}/mask.nii"), format!("{b}/mask.nii")]
@@ -288,7 +295,7 @@ fn the_case_to_look_at_first_is_the_first() -> Result {
     let again = Batch::new(&cases[..2], &records).run(write_mask, &mut go_on)?;
     assert_eq!((again.already_done, names(&again.ranking)), (2, vec!["case 1".to_owned(), "case 0".to_owned()]));
     let path = folder.path().join("results.csv");
-    records.merge(&cases, &path)?;
+    merge(&records, &cases, &path)?;
     let mut table = csv::Reader::from_path(path)?;
     let rows = table.records().collect::<csv::Result<Vec<_>>>()?;
     let cell = |row: usize, column: usize| rows[row].get(column).unwrap_or_default();

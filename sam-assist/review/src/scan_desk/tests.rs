@@ -349,6 +349,23 @@ fn the_mask_of_a_session_is_the_one_that_annotate_writes() -> Result<()> {
 }
 
 #[test]
+fn a_mask_that_lacks_decisions_of_its_session_is_written_again() -> Result<()> {
+    let scratch = Scratch::new()?;
+    let mut session = scratch.session()?;
+    scratch.find(&mut session)?;
+    session.draw(3, Array2::ones((12, 16)).view())?;
+    let store = SessionStore::new(session)?;
+    for (mask, unsaved) in [(MaskState::Open, 0), (MaskState::Current, 0), (MaskState::Outdated, 1)] {
+        let mut desk = scratch.in_memory()?;
+        desk.slices = store.slices()?;
+        desk.case.mask = mask;
+        let desk = ScanDesk::new(desk.case, desk.images, desk.slices, desk.store, desk.model)?;
+        assert_eq!((desk.overview().unsaved, desk.written().is_some()), (unsaved, mask == MaskState::Current));
+    }
+    Ok(())
+}
+
+#[test]
 fn a_session_without_a_round_has_nothing_to_review() -> Result<()> {
     let scratch = Scratch::new()?;
     let error = SessionStore::new(scratch.session()?).expect_err("nothing was found");

@@ -11,7 +11,6 @@
 //! shows how to run it on clusters.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     ops::ControlFlow,
     path::{Path, PathBuf},
@@ -24,7 +23,7 @@ use sam_annotate::batch::{
     Records, Shard, read_cases,
 };
 use sam_files::{LossyPath, OutputPlan};
-use sam_prompt::SliceNumber;
+use sam_prompt::{SliceNumber, counted};
 use serde::Serialize;
 
 use super::annotate;
@@ -116,23 +115,20 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
     if !report.failed.is_empty() {
         bail!(
             "{} failed: {}; run the batch again to try them again",
-            cases_of(report.failed.len()),
+            counted(report.failed.len(), "case"),
             report.failed.join(", ")
         );
     }
     Ok(())
 }
 
-/// The cases with the files that decide their masks, and with all files that the cases of the same scan write.
+/// The cases with the files that decide their masks, and with all files that any case writes.
 fn with_files(cases: Vec<Case<annotate::Options>>, records: &Path) -> Vec<Case<annotate::Options>> {
-    let mut written: BTreeMap<PathBuf, Vec<PathBuf>> = BTreeMap::new();
-    for case in &cases {
-        let of_scan = written.entry(case.image.clone()).or_insert_with(|| vec![records.to_path_buf()]);
-        of_scan.extend(case.outputs.iter().cloned().chain(case.work.outputs()));
-    }
+    let written = cases.iter().flat_map(|case| case.outputs.iter().cloned().chain(case.work.outputs()));
+    let written: Vec<_> = written.chain([records.to_path_buf()]).collect();
     let with = |case: Case<annotate::Options>| {
-        let (inputs, outputs) = (case.work.inputs(), written[&case.image].clone());
-        case.with_inputs(inputs).with_outputs(outputs)
+        let inputs = case.work.inputs();
+        case.with_inputs(inputs).with_outputs(written.iter().cloned())
     };
     cases.into_iter().map(with).collect()
 }
@@ -212,11 +208,6 @@ impl fmt::Display for Trust<'_> {
     }
 }
 
-/// A number of cases as text.
-fn cases_of(count: usize) -> String {
-    if count == 1 { "1 case".to_owned() } else { format!("{count} cases") }
-}
-
 /// Checks the outputs of all cases against all inputs, before the first case begins, and tells which cannot be written as it is.
 fn check_outputs(options: &Options, cases: &[Case<annotate::Options>], console: &Console) -> Result<()> {
     let plan = OutputPlan::new().input("--cases", &options.cases).input("--records", &options.records);
@@ -253,7 +244,7 @@ fn merge(
         bail!(
             "not every case is done: {} failed, {outdated} changed since, {running} running, {missing} not begun or stopped; run the batch \
              again without --merge",
-            cases_of(failed)
+            counted(failed, "case")
         );
     }
     Ok(())
@@ -285,7 +276,7 @@ impl fmt::Display for BatchReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { done, already_done, running, failed, look_first, .. } = self;
         let running = if *running > 0 { format!(", {running} running in other processes") } else { String::new() };
-        writeln!(f, "{} done, {already_done} done already{running}, {} failed", cases_of(*done), failed.len())?;
+        writeln!(f, "{} done, {already_done} done already{running}, {} failed", counted(*done, "case"), failed.len())?;
         if !look_first.is_empty() {
             writeln!(f, "Look first at:")?;
         }
@@ -313,7 +304,13 @@ struct MergeReport {
 impl fmt::Display for MergeReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let all = self.done + self.outdated + self.failed + self.running + self.missing;
-        write!(f, "Wrote {}: {} of {} done, the least trusted first", self.written.display(), self.done, cases_of(all))
+        write!(
+            f,
+            "Wrote {}: {} of {} done, the least trusted first",
+            self.written.display(),
+            self.done,
+            counted(all, "case")
+        )
     }
 }
 

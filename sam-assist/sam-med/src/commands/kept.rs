@@ -1,5 +1,4 @@
-//! Masks that no record lists, but a session has: the program was killed after it wrote the mask, and before it wrote the record. Nothing is
-//! lost if such a mask is replaced.
+//! Masks that no record lists, but a session has: their record was moved or lost. Nothing is lost if such a mask is replaced.
 
 use std::{borrow::Borrow, path::Path};
 
@@ -44,8 +43,8 @@ pub(super) fn accept<S: Borrow<Session>>(
     Ok(plan)
 }
 
-/// Whether a session has all of a mask.
-fn has_mask(session: &Session, scan: &Scan, mask: &Path) -> bool {
+/// Whether a session has all of a mask: it is the session's current one.
+pub(super) fn has_mask(session: &Session, scan: &Scan, mask: &Path) -> bool {
     let (written, kept) = (scan.read_labels(mask).ok(), session.current().ok().flatten());
     written.zip(kept).is_some_and(|((written, _), kept)| written.labels == kept.labels)
 }

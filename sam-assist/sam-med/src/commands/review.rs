@@ -5,7 +5,6 @@ mod outputs;
 
 use std::{
     fmt,
-    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
@@ -94,8 +93,8 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
     // Saves the decisions that came in while the server shut down, or before its port failed.
     save_at_end(&desk, console);
     served?;
-    let out = locked(&desk).overview().out;
-    console.result(&Reviewed { written: Path::new(&out).exists().then_some(out) })
+    let written = locked(&desk).written().map(Into::into);
+    console.result(&Reviewed { written })
 }
 
 /// Waits until the user asks to end and everything is saved.
@@ -157,14 +156,14 @@ impl fmt::Display for Address {
 /// The result of a review.
 #[derive(Debug, Serialize)]
 struct Reviewed {
-    /// The mask; `None` if nothing was decided, and there was no mask before.
-    written: Option<String>,
+    /// The mask; `None` if nothing was decided.
+    written: Option<LossyPath>,
 }
 
 impl fmt::Display for Reviewed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.written {
-            Some(mask) => write!(f, "All decisions are saved; the mask is {mask}"),
+            Some(mask) => write!(f, "All decisions are saved; the mask is {}", mask.display()),
             None => f.write_str("Nothing was decided, so no mask was written"),
         }
     }

@@ -5,11 +5,11 @@ use std::path::Path;
 use anyhow::Result;
 use clap::Args;
 use sam_annotate::Output;
-use sam_data::{DicomError, LabelVolume, Scan, ScanConfig, nifti_files};
+use sam_data::{DataError, DicomError, LabelVolume, Scan, ScanConfig, nifti_files};
 use sam_files::{LossyPath, OutputPlan};
 use serde::Serialize;
 
-use super::{OutputOptions, VoxelOptions, read_scan};
+use super::{OutputOptions, VoxelOptions, read_scan, voxels::hinted};
 use crate::console::Console;
 
 /// Which scan is read, and how.
@@ -52,15 +52,19 @@ pub struct ScanOptions {
 
 /// Adds the option that helps to the error of a DICOM series that cannot be read. Only commands with these options have this hint.
 fn with_hint(error: anyhow::Error) -> anyhow::Error {
+    if let Some(DataError::NotDicom { .. }) = error.downcast_ref() {
+        return hinted(&error, "leave out --series and --spacing");
+    }
     let hint = match error.chain().find_map(|cause| cause.downcast_ref()) {
-        Some(DicomError::SeveralSeries { .. } | DicomError::NoSuchSeries { .. } | DicomError::UnknownSeries(_)) => {
-            "choose a series with --series UID; repeat --series, or give --series all, for a volume of several"
+        Some(DicomError::SeveralSeries { .. } | DicomError::NoSuchSeries { .. }) => {
+            "--series UID chooses one; repeated, or as --series all, it reads several as one volume"
         }
-        Some(DicomError::NotPlaced { .. } | DicomError::NoPosition { .. }) => "give the distances with --spacing",
+        Some(DicomError::UnknownSeries(_)) => "--series UID leaves it out",
+        Some(DicomError::NotPlaced { .. } | DicomError::NoPosition { .. }) => "--spacing gives them",
         Some(DicomError::SpacingKnown) => "leave out --spacing",
         _ => return error,
     };
-    error.context(hint)
+    hinted(&error, hint)
 }
 
 /// Distances in mm between columns, between rows and between slices.

@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, path::Path};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::Args;
 use sam_data::{DataError, NiftiNote, Scan, ScanConfig, ScanNote};
 use serde::{Serialize, Serializer};
@@ -62,11 +62,16 @@ pub(crate) fn read_scan(path: &Path, config: &ScanConfig, console: &Console) -> 
 /// Adds the option that helps to an error.
 fn with_hint(error: DataError) -> anyhow::Error {
     let hint = match error {
-        DataError::SeveralVolumes { .. } => "choose a volume with --volume",
-        DataError::NonFinite { .. } => "give an intensity with --nan",
+        DataError::SeveralVolumes { .. } => "--volume chooses one",
+        DataError::NonFinite { .. } => "--nan gives one",
         _ => return error.into(),
     };
-    anyhow::Error::from(error).context(hint)
+    hinted(&error.into(), hint)
+}
+
+/// An error with a hint behind its causes.
+pub(super) fn hinted(error: &anyhow::Error, hint: &str) -> anyhow::Error {
+    anyhow!("{error:#}; {hint}")
 }
 
 #[cfg(test)]

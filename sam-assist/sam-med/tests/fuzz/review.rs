@@ -192,7 +192,13 @@ pub(crate) fn read(folder: &Path) -> Result<bool, String> {
         }
         is_answered |= status.is_success();
     }
-    let own = ["scan.nii.gz", "reviewed.nii.gz", "reviewed.review.json", ".reviewed.nii.gz.lock"];
+    let own = [
+        "scan.nii.gz",
+        "reviewed.nii.gz",
+        "reviewed.review.json",
+        ".reviewed.nii.gz.lock",
+        ".reviewed.review.json.lock",
+    ];
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
         let name = path.file_name().expect("a name").to_string_lossy();

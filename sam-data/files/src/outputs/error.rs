@@ -67,6 +67,19 @@ pub enum OutputError {
         /// The file.
         path: PathBuf,
     },
+    /// The output is the record of other files, which are still there.
+    #[error(
+        "{output} would overwrite {}, the record of {}; choose another name, or give --overwrite, which keeps the old file as {}",
+        path.display(), of.display(), backup_name(path)
+    )]
+    OtherRecord {
+        /// The output.
+        output: String,
+        /// The record.
+        path: PathBuf,
+        /// A file that the record lists.
+        of: PathBuf,
+    },
     /// The output is a folder, a device or a pipe.
     #[error("{output} {} is not a regular file; choose another name", path.display())]
     NotAFile {

@@ -115,7 +115,7 @@ impl Outputs {
     /// Stages the record, publishes it, and then every other staged file. Returns the paths of the other files, as they were given.
     ///
     /// The record gets the field `outputs`, with the SHA-256 of every file that was staged or published, and `record_sha256`, a checksum of
-    /// its own text. Outputs that only the old record lists stay listed while they are there: `mask.nii` and `mask.nii.gz` share a record.
+    /// its own text. Outputs that only the old record lists stay listed while they are there, such as a DICOM SEG that this run does not write.
     /// Absolute paths in it are shortened, unless the plan allows them.
     ///
     /// # Errors
@@ -164,21 +164,24 @@ impl Outputs {
         let mut staged: Vec<_> = files.iter_mut().filter(|output| output.staged.is_some()).collect();
         staged.sort_by_key(|output| !output.is_record);
         let seen: Vec<_> = staged.iter().map(|output| output.look()).collect();
-        let is_any_changed = seen.contains(&None);
+        // From the first error on, all files are set aside: a mask and a DICOM SEG of different results would be wrong.
+        let mut is_refused = seen.contains(&None);
         let (mut errors, mut written) = (Vec::new(), Vec::new());
         for (output, seen) in staged.into_iter().zip(seen) {
             let published = match seen {
-                Some(seen) if !is_any_changed => output.publish(&seen, self.0.keeps_old),
-                // All files stay together: a record without its mask would be wrong.
+                Some(seen) if !is_refused => output.publish(&seen, self.0.keeps_old),
                 seen => {
                     let (path, kept) = (output.path.clone(), output.set_aside());
-                    if seen.is_none() { Err(OutputError::ChangedMeanwhile { path, kept }) } else { Ok(()) }
+                    if seen.is_none() { Err(OutputError::ChangedMeanwhile { path, kept }) } else { continue }
                 }
             };
             match published {
-                Ok(()) if output.is_record || is_any_changed => {}
+                Ok(()) if output.is_record => {}
                 Ok(()) => written.push(output.path.clone()),
-                Err(error) => errors.push(error),
+                Err(error) => {
+                    is_refused = true;
+                    errors.push(error);
+                }
             }
         }
         errors.into_iter().next().map_or(Ok(written), Err)

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::{
     OutputError, names,
     plan::{Expected, Planned},
-    record::{Listed, name_in_record},
+    record::{Listed, listed_name},
 };
 use crate::{FileId, Sha256Id, WriteError, identity};
 
@@ -26,6 +26,8 @@ pub(super) struct Output {
     pub(super) staged: Option<Staged>,
     expected: Expected,
     written: Option<Listed>,
+    /// A staged file that could not get its name earlier, and its place as it was left.
+    aside: Option<(PathBuf, Seen)>,
 }
 
 /// A complete file that has not got its name yet.
@@ -37,7 +39,8 @@ pub(super) struct Staged {
     pub(super) folder: TempDir,
 }
 
-/// What is at an output's place: nothing, or a file with this identity, size and time. Another program that writes the file changes it.
+/// What is at a place: nothing, or a file with this identity, size and time. Another program that writes the file changes it, unless it keeps
+/// the size and is done within the resolution of the file system's times.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Seen(Option<(FileId, u64, Option<SystemTime>)>);
 
@@ -59,7 +62,7 @@ impl Output {
     pub(super) fn new(planned: Planned, expected: Expected) -> Result<Self, WriteError> {
         let Planned { path, is_record, .. } = planned;
         let target = identity::resolved(&path).map_err(WriteError::of(&path))?;
-        Ok(Self { path, target, is_record, expected, staged: None, written: None })
+        Ok(Self { path, target, is_record, expected, staged: None, written: None, aside: None })
     }
 
     /// The entry of a record for this output; `None` for the record itself, and for what was not written.
@@ -67,7 +70,7 @@ impl Output {
         let replaced = self.expected.ours();
         let staged = self.staged.as_ref().map(|staged| Listed { sha256: staged.sha256, replaced });
         let listed = staged.or_else(|| self.written.clone()).filter(|_| !self.is_record)?;
-        Some((name_in_record(&self.path, record), listed))
+        Some((listed_name(&self.path, record), listed))
     }
 
     /// What is at the place, if it was expected there; a file of ours may be gone. `None` if another program has created or changed the
@@ -102,8 +105,10 @@ impl Output {
             Err(error) => Err(error),
         };
         if let Err(source) = named {
-            // The old file is still there.
-            let _ = backup.map(fs::remove_file);
+            // Only while the old file is still there, too.
+            if Seen::at(target).is_ok_and(|found| found == *seen) {
+                let _ = backup.map(fs::remove_file);
+            }
             let kept = self.set_aside();
             return Err(match source.kind() {
                 io::ErrorKind::AlreadyExists => OutputError::ChangedMeanwhile { path, kept },
@@ -117,13 +122,20 @@ impl Output {
         Ok(())
     }
 
-    /// Keeps a staged file beside its place, as `new-NAME`. Returns its path.
+    /// Keeps a staged file beside its place, as `new-NAME`, in place of an earlier one of this run. Returns its path.
     pub(super) fn set_aside(&mut self) -> PathBuf {
         let Some(Staged { path, folder, .. }) = self.staged.take() else { return self.path.clone() };
-        names::keep_as(&path, names::aside(&self.path)).unwrap_or_else(|_| {
+        let earlier = self.aside.take().filter(|(earlier, seen)| Seen::at(earlier).is_ok_and(|found| found == *seen));
+        let kept = match earlier {
+            Some((earlier, _)) => fs::rename(&path, &earlier).map(|()| earlier),
+            None => names::keep_as(&path, names::aside(&self.path)),
+        };
+        let kept = kept.unwrap_or_else(|_| {
             // A full disk without hard links: the file stays where it is.
             let _ = folder.keep();
             path
-        })
+        });
+        self.aside = Seen::at(&kept).ok().map(|seen| (kept.clone(), seen));
+        kept
     }
 }

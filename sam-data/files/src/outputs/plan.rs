@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     OutputError, Outputs,
-    record::{Author, author_of},
+    record::{Author, author_of, listed_files},
 };
 use crate::{FileId, OutputLock, Sha256Id, WriteError, check_writable, identity::folder_of, is_unfinished};
 
@@ -60,6 +60,8 @@ pub(super) struct Planned {
     pub(super) name: String,
     pub(super) path: PathBuf,
     pub(super) is_record: bool,
+    /// Whether it belongs to a result that is edited in place.
+    is_edited: bool,
     /// The content that the caller knows to be this program's own.
     accepted: Option<Sha256Id>,
 }
@@ -67,7 +69,7 @@ pub(super) struct Planned {
 impl Planned {
     fn new(name: &str, path: &Path, is_record: bool) -> Self {
         // Without a separator at the end, with which the system would take the path for a folder.
-        Self { name: name.to_owned(), path: path.components().collect(), is_record, accepted: None }
+        Self { name: name.to_owned(), path: path.components().collect(), is_record, is_edited: false, accepted: None }
     }
 }
 
@@ -148,6 +150,15 @@ impl OutputPlan {
     pub fn accept(mut self, path: impl AsRef<Path>, content: Sha256Id) -> Self {
         for output in self.outputs.iter_mut().filter(|output| output.path == path.as_ref()) {
             output.accepted = Some(content);
+        }
+        self
+    }
+
+    /// Declares that an output belongs to a result that is edited in place: it may be replaced although it is the only copy of a person's
+    /// work. The edited input itself needs this not; see [`OutputPlan::editable_input`].
+    pub fn edit(mut self, path: impl AsRef<Path>) -> Self {
+        for output in self.outputs.iter_mut().filter(|output| output.path == path.as_ref()) {
+            output.is_edited = true;
         }
         self
     }
@@ -254,10 +265,11 @@ impl OutputPlan {
         Ok(output.path.exists() && matches!(self.author(output)?, Author::Us(_) | Author::Person(_)))
     }
 
-    /// Whether the program edits this file in place.
-    fn is_edited(&self, path: &Path) -> bool {
-        let id = FileId::of(path).ok();
-        self.inputs.iter().any(|input| input.is_editable && id.is_some() && FileId::of(&input.path).ok() == id)
+    /// Whether the program edits this output in place.
+    fn is_edited(&self, output: &Planned) -> bool {
+        let id = FileId::of(&output.path).ok();
+        let is_it = |input: &Input| input.is_editable && id.is_some() && FileId::of(&input.path).ok() == id;
+        output.is_edited || self.inputs.iter().any(is_it)
     }
 
     fn author(&self, output: &Planned) -> Result<Author, OutputError> {
@@ -271,6 +283,16 @@ impl OutputPlan {
         Ok(author_of(&output.path, &records)?)
     }
 
+    /// A file that a record at this path lists, if it lists none that this plan writes: the record would be lost to its own files.
+    fn other_result(&self, record: &Path) -> Option<PathBuf> {
+        let listed: Vec<_> = listed_files(record).into_iter().filter(|file| file.exists()).collect();
+        let is_written = |file: &PathBuf| {
+            let id = FileId::of(file).ok();
+            id.is_some() && self.outputs.iter().any(|output| FileId::of(&output.path).ok() == id)
+        };
+        if listed.iter().any(is_written) { None } else { listed.into_iter().next() }
+    }
+
     /// What may be at an output's path, by what is there now.
     fn expected(&self, output: &Planned) -> Result<Expected, OutputError> {
         let Planned { name, path, .. } = output;
@@ -282,9 +304,12 @@ impl OutputPlan {
             Ok(_) if self.overwrite => return Ok(Expected::Anything),
             Ok(_) => {}
         }
+        if let Some(of) = self.other_result(&path) {
+            return Err(OutputError::OtherRecord { output: name, path, of });
+        }
         match self.author(output)? {
             Author::Us(sha256) => Ok(Expected::Ours(sha256)),
-            Author::Person(sha256) if self.is_edited(&path) => Ok(Expected::Ours(sha256)),
+            Author::Person(sha256) if self.is_edited(output) => Ok(Expected::Ours(sha256)),
             Author::Person(_) => Err(OutputError::OnlyCopy { output: name, path }),
             Author::ChangedByOthers => Err(OutputError::Changed { output: name, path }),
             Author::Unknown => Err(OutputError::NotOurs { output: name, path }),

@@ -103,6 +103,15 @@ fn head(record: &Path) -> Option<Head> {
     serde_json::from_slice(&read_bounded(record, MAX_BYTES).ok().flatten()?).ok()
 }
 
+/// The files that a JSON file lists; none if it is not a whole record.
+pub(super) fn listed_files(record: &Path) -> Vec<PathBuf> {
+    let is_json = record.extension().is_some_and(|ending| ending == "json");
+    let is_whole = is_json && matches!(author_of_record(record), Ok(Some(Author::Us(_))));
+    let head = if is_whole { head(record) } else { None };
+    let listed = head.into_iter().flat_map(|head| head.outputs.into_keys());
+    listed.map(|name| folder_of(record).join(name)).collect()
+}
+
 /// The outputs that a record lists beside those of `listed`, and that are still there unchanged: they stay known as this program's own when
 /// the record is replaced. None if the record is not whole, or says otherwise whether its outputs are the only copy.
 pub(super) fn other_outputs(
@@ -176,6 +185,19 @@ pub(super) fn text(mut fields: Map<String, Value>, outputs: &BTreeMap<String, Li
         Some((before, _, after)) => format!("{before}{}{after}", zeroed(before, after)),
         None => text,
     })
+}
+
+/// An output as a record lists it: relative to the record's folder; on another drive, the name alone.
+pub(super) fn listed_name(output: &Path, record: &Path) -> String {
+    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let (place, folder) = (absolute(output), absolute(folder_of(record)));
+    let shared = place.components().zip(folder.components()).take_while(|(first, second)| first == second).count();
+    if shared == 0 {
+        return name_in_record(output, record);
+    }
+    let up = folder.components().skip(shared).map(|_| "..".to_owned());
+    let down = place.components().skip(shared).map(|part| part.as_os_str().to_string_lossy().into_owned());
+    up.chain(down).collect::<Vec<_>>().join("/")
 }
 
 /// A path as a record lists it: relative to the record's folder if it is below it, else the name alone.

@@ -107,7 +107,7 @@ fn beside(records: &[Record]) -> ReportTable {
     let left_out = if others.is_empty() {
         String::new()
     } else {
-        format!("; {} beside the paper's organs", counted(others.len(), "structure"))
+        format!("; left out: {} that the paper does not have", counted(others.len(), "structure"))
     };
     ReportTable { caption: format!("Dice by organ, beside the paper's on BTCV{left_out}"), columns, rows }
 }

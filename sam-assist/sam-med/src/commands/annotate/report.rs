@@ -206,7 +206,8 @@ impl fmt::Display for AnnotateReport {
             writeln!(f, "{name}: on {found} of {}, {annotated} of them annotated", counted(*slices, "slice"))?;
             if !look_first.is_empty() {
                 let named = look_first.iter().map(|LookAt { shown, reason, .. }| format!("{shown}: {reason}"));
-                writeln!(f, "{name}: look first at slices {}", named.collect::<Vec<_>>().join("; "))?;
+                let slices = if look_first.len() == 1 { "slice" } else { "slices" };
+                writeln!(f, "{name}: look first at {slices} {}", named.collect::<Vec<_>>().join("; "))?;
             }
         }
         for path in self.written.iter().chain(&self.record) {

@@ -140,8 +140,9 @@ impl AnnotateJob<'_> {
         let differing = replay.rounds.iter().filter(|round| round.different > 0);
         let differing: Vec<_> = differing.map(|round| round.number.to_string()).collect();
         if !differing.is_empty() {
+            let rounds = if differing.len() == 1 { "round" } else { "rounds" };
             let differing = differing.join(", ");
-            bail!("rounds {differing} could not be repeated: their masks differ from the recorded ones");
+            bail!("the masks of {rounds} {differing} differ from the recorded ones: they could not be repeated");
         }
         Ok(AnnotateReport::replayed(session.folder(), replay.rounds.len()))
     }

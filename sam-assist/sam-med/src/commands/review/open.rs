@@ -8,8 +8,8 @@ use sam_annotate::{Annotator, CheckedOutput, Session, Weights, cards, structure_
 use sam_assist::PromptCard;
 use sam_data::{LabelVolume, Scan, Segment, SliceAxis, SlicePlane, Window};
 use sam_review::{
-    DecisionStore, MemoryStore, RankedSlice, Ranking, ReviewCase, ScanDesk, ScanModel, SessionStore, SliceReview,
-    SliceState,
+    DecisionStore, MaskState, MemoryStore, RankedSlice, Ranking, ReviewCase, ScanDesk, ScanModel, SessionStore,
+    SliceReview, SliceState,
 };
 use serde_json::json;
 
@@ -25,24 +25,28 @@ pub(super) fn open(options: &Options, console: &Console) -> Result<ScanDesk> {
     kept::check(&plan, &options.scan.out, options.session.is_some())?;
     let scan = Arc::new(options.scan.read(console)?);
     options.output().check(&scan)?;
-    let weights = options.compute.model.locate(console)?;
-    let precision = options.compute.model.precision;
-    let (output, reviewed) = match (&options.session, &options.mask) {
+    let model = &options.compute.model;
+    let (output, weights, reviewed) = match (&options.session, &options.mask) {
         (Some(folder), _) => {
+            let (weights, precision) = (model.locate(console)?, model.precision);
             let open = || -> Result<_> { Ok(Session::resume(folder, scan.identity()?, weights.sha256(), precision)?) };
             let output = options.hold(kept::accept(plan, &scan, &options.scan.out, open)?)?;
             let session = open()?;
             session.check_record(output.record())?;
-            (output, Reviewed::of_session(session)?)
+            let is_current = kept::has_mask(&session, &scan, &options.scan.out);
+            let mask = if is_current { MaskState::Current } else { MaskState::Outdated };
+            (output, weights, Reviewed::of_session(session, mask)?)
         }
         (None, Some(mask)) => {
             // Before the mask is read, so that no change to it is missed.
             let output = options.hold(plan)?;
-            (output, Reviewed::of_mask(options, mask, &scan, &weights, console)?)
+            let weights = model.locate(console)?;
+            let reviewed = Reviewed::of_mask(options, mask, &scan, &weights, console)?;
+            (output, weights, reviewed)
         }
         (None, None) => return Err(Failure::usage("there is nothing to review: give --mask FILE or --session DIR")),
     };
-    options.compute.model.backend.run(DeskJob { options, scan, output, weights: &weights, reviewed })
+    model.backend.run(DeskJob { options, scan, output, weights: &weights, reviewed })
 }
 
 /// The mask to review, with its structures, cards and ranking.
@@ -55,11 +59,12 @@ struct Reviewed {
     ranking: Ranking,
     slices: Vec<SliceReview>,
     store: Box<dyn DecisionStore>,
+    mask: MaskState,
 }
 
 impl Reviewed {
     /// The current mask of a session, with the session's structures, cards and ranking.
-    fn of_session(session: Session) -> Result<Self> {
+    fn of_session(session: Session, mask: MaskState) -> Result<Self> {
         let header = session.header().clone();
         let (mut learned, ranked) = match &session.state().round {
             Some(round) => (session.cards_of(round)?, session.ranking_of(round)?),
@@ -78,7 +83,7 @@ impl Reviewed {
         let store = SessionStore::new(session)?;
         let slices = store.slices()?;
         let window = header.window.name.parse()?;
-        Ok(Self { axis: header.axis, window, structures, cards, ranking, slices, store: Box::new(store) })
+        Ok(Self { axis: header.axis, window, structures, cards, ranking, slices, store: Box::new(store), mask })
     }
 
     /// A mask without a session, from the options of the command line.
@@ -102,7 +107,16 @@ impl Reviewed {
         let review = |slice| SliceReview::new(plane.extract(mask.labels.view(), slice), SliceState::Predicted);
         let slices = (0..plane.count()).map(review).collect();
         let axis = [SliceAxis::I, SliceAxis::J, SliceAxis::K][plane.axis()];
-        Ok(Self { axis, window, structures, cards, ranking, slices, store: Box::new(MemoryStore::new()) })
+        Ok(Self {
+            axis,
+            window,
+            structures,
+            cards,
+            ranking,
+            slices,
+            store: Box::new(MemoryStore::new()),
+            mask: MaskState::Open,
+        })
     }
 }
 
@@ -133,7 +147,7 @@ impl Job for DeskJob<'_> {
 
     fn run<B: Backend>(self, device: &B::Device) -> Result<ScanDesk> {
         let Self { options, scan, output, weights, reviewed } = self;
-        let Reviewed { axis, window, structures, cards, ranking, slices, store } = reviewed;
+        let Reviewed { axis, window, structures, cards, ranking, slices, store, mask } = reviewed;
         let predictor = options.compute.model.predictor::<B>(weights, device)?;
         let environment = record::environment(options.compute.model.backend, &predictor);
         let mut builder = Annotator::builder(predictor, Arc::clone(&scan)).axis(axis).window(window);
@@ -147,6 +161,7 @@ impl Job for DeskJob<'_> {
         let resolved = window.resolve(scan.volume().voxels.view())?;
         let mut case = ReviewCase::new(scan, annotator.plane(axis), structures, output);
         case.ranking = ranking;
+        case.mask = mask;
         case.record = record::saved_options("review", options)?;
         // Without a session, the decisions are nowhere but in the mask.
         case.record.insert(sam_files::ONLY_COPY.to_owned(), options.session.is_none().into());

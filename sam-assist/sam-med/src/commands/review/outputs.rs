@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use sam_annotate::{CheckedOutput, Output};
-use sam_files::{LockError, OutputError, OutputPlan};
+use sam_files::{FileId, LockError, OutputError, OutputPlan};
 use sam_review::RECORD_ENDING;
 
 use super::Options;
@@ -20,7 +20,11 @@ impl Options {
         let plan = self.compute.model.plan(self.structures.plan(self.scan.inputs(console)));
         let plan = plan.inputs("--session", &self.session).inputs("--ranking", &self.ranking);
         let plan = self.mask.iter().fold(plan, |plan, mask| plan.editable_input("--mask", mask));
-        self.output().plan(plan)
+        let output = self.output();
+        let plan = output.plan(plan);
+        // A review that goes on in its mask goes on in its DICOM SEG, too.
+        let goes_on = self.mask.as_ref().is_some_and(|mask| FileId::of(mask).ok() == FileId::of(&output.mask).ok());
+        output.segmentation.iter().filter(|_| goes_on).fold(plan, OutputPlan::edit)
     }
 
     /// Locks all files that are written until the review ends.
@@ -30,8 +34,8 @@ impl Options {
     pub(super) fn hold(&self, plan: OutputPlan) -> Result<CheckedOutput> {
         let outputs = plan.open().map_err(|error| match error {
             OutputError::Locked(LockError::InUse { .. }) => anyhow::Error::new(error).context(
-                "nothing was changed; what is not saved yet is in the program that holds the mask: go on there, or choose another \
-                 name with --out",
+                "nothing was changed; what is not saved yet is in the program that holds the file: go on there, or choose other names \
+                 with --out and --seg",
             ),
             error => error.into(),
         })?;

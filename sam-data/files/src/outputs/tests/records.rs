@@ -15,6 +15,7 @@ fn the_only_copy_of_a_persons_work_is_replaced_only_where_it_is_edited() -> Resu
     let refused = plan().check().expect_err("the only copy");
     assert!(matches!(refused, OutputError::OnlyCopy { .. }), "{refused}");
     plan().editable_input("--mask", &mask).check()?;
+    plan().edit(&mask).check()?;
     plan().with_overwrite(true).check()?;
 
     // A computed mask that a person accepted as it is: another record lists the same content.
@@ -80,26 +81,54 @@ fn a_record_lists_what_was_written_and_no_absolute_path() -> Result {
 }
 
 #[test]
-fn outputs_that_share_a_record_stay_known() -> Result {
+fn outputs_that_a_later_run_does_not_write_stay_known() -> Result {
     let place = Place::new()?;
-    let record = place.path("ours.json");
-    let packed = place.path("ours.nii.gz");
-    let plan = || place.plan().output("--out", &packed).record("the record", &record);
-    let outputs = plan().open()?;
-    outputs.write(&packed, |file| file.write_all(b"the same, packed"))?;
+    let [mask, segmentation, record] = ["new.nii", "sub/new.dcm", "dicom/new.json"].map(|name| place.path(name));
+    let mask_alone = || place.plan().output("--out", &mask).record("the record", &record);
+    let both = || mask_alone().output("--seg", &segmentation);
+    let outputs = both().open()?;
+    for path in [&mask, &segmentation] {
+        outputs.write(path, |file| file.write_all(b"first"))?;
+    }
     outputs.publish_with_record(&record, Map::new())?;
     drop(outputs);
+    let write_mask = || -> Result {
+        let outputs = mask_alone().open()?;
+        outputs.write(&mask, |file| file.write_all(b"second"))?;
+        outputs.publish_with_record(&record, Map::new())?;
+        Ok(())
+    };
+    write_mask()?;
+    both().check()?;
+    let listed = || -> Result<Vec<String>> {
+        let read: Value = serde_json::from_slice(&fs::read(&record)?)?;
+        Ok(read["outputs"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect())
+    };
+    assert_eq!(listed()?, ["../new.nii", "../sub/new.dcm"]);
+    // A file that was changed is not listed any longer.
+    fs::write(&segmentation, "changed by another program")?;
+    write_mask()?;
+    assert_eq!(listed()?, ["../new.nii"]);
+    assert!(matches!(both().check(), Err(OutputError::NotOurs { .. })));
+    Ok(())
+}
+
+#[test]
+fn a_record_is_replaced_only_with_one_of_its_files() -> Result {
+    let place = Place::new()?;
+    let record = place.path("ours.json");
+    let packed = || place.plan().output("--out", place.path("ours.nii.gz"));
+    for plan in [packed().record("the record", &record), packed().output("--merge", &record)] {
+        let refused = plan.clone().check().expect_err("the record of ours.nii");
+        let message = refused.to_string();
+        assert!(matches!(refused, OutputError::OtherRecord { .. }), "{message}");
+        assert!(message.contains("the record of") && message.contains("ours.nii;"), "{message}");
+        plan.with_overwrite(true).check()?;
+    }
     place.with_mask().check()?;
-    plan().check()?;
-    // A file that is gone or was changed is not listed any longer.
-    fs::write(place.path("ours.nii"), "corrected by hand")?;
-    drop(plan().open()?.publish_with_record(&record, Map::new())?);
-    let read: Value = serde_json::from_slice(&fs::read(&record)?)?;
-    assert_eq!(
-        read["outputs"].as_object().map(|listed| listed.keys().cloned().collect()),
-        Some(vec!["ours.nii.gz".to_owned()])
-    );
-    assert!(matches!(place.with_mask().check(), Err(OutputError::NotOurs { .. })));
+    // Without its files it tells of nothing.
+    fs::remove_file(place.path("ours.nii"))?;
+    packed().record("the record", &record).check()?;
     Ok(())
 }
 
