@@ -561,7 +561,7 @@ def series_for_each_slice(trial):
 
     voxels, where = write_series(trial.series, change)
     write_prompts(trial)
-    says = ["it holds 6 series", f"{STUDY}.2.6", "--series all", "repeat --series"]
+    says = ["it holds 6 series", f"{STUDY}.2.6", "--series all", "repeated, or as --series all"]
     trial.predict(image=trial.series, says=says, never=[ACCEPTED])
     trial.predict("--series", "all", image=trial.series, says=[ACCEPTED, "read 6 series as one volume"])
     check_voxels(trial.resampled("--series", "all", image=trial.series), voxels, where)
