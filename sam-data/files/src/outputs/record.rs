@@ -103,11 +103,17 @@ fn head(record: &Path) -> Option<Head> {
     serde_json::from_slice(&read_bounded(record, MAX_BYTES).ok().flatten()?).ok()
 }
 
+/// The outputs that a record lists; `None` if it is not whole.
+fn whole_head(record: &Path) -> Option<Head> {
+    let bytes = read_bounded(record, MAX_BYTES).ok().flatten()?;
+    let is_whole = matches!(author_of_text(&bytes), Some(Author::Us(_)));
+    is_whole.then(|| serde_json::from_slice(&bytes).ok())?
+}
+
 /// The files that a JSON file lists; none if it is not a whole record.
 pub(super) fn listed_files(record: &Path) -> Vec<PathBuf> {
     let is_json = record.extension().is_some_and(|ending| ending == "json");
-    let is_whole = is_json && matches!(author_of_record(record), Ok(Some(Author::Us(_))));
-    let head = if is_whole { head(record) } else { None };
+    let head = if is_json { whole_head(record) } else { None };
     let listed = head.into_iter().flat_map(|head| head.outputs.into_keys());
     listed.map(|name| folder_of(record).join(name)).collect()
 }
@@ -119,10 +125,7 @@ pub(super) fn other_outputs(
     listed: &BTreeMap<String, Listed>,
     only_copy: bool,
 ) -> BTreeMap<String, Listed> {
-    let is_whole = matches!(author_of_record(record), Ok(Some(Author::Us(_))));
-    let Some(head) = head(record).filter(|head| is_whole && head.only_copy == only_copy) else {
-        return BTreeMap::new();
-    };
+    let Some(head) = whole_head(record).filter(|head| head.only_copy == only_copy) else { return BTreeMap::new() };
     let is_there = |name: &str, other: &Listed| {
         Sha256Id::of_file(folder_of(record).join(name)).is_ok_and(|found| found == other.sha256)
     };
@@ -144,7 +147,8 @@ pub fn own_files(folder: impl AsRef<Path>) -> io::Result<BTreeSet<PathBuf>> {
             continue;
         }
         let Some(bytes) = read_bounded(&path, MAX_BYTES).ok().flatten() else { continue };
-        let is_record = std::str::from_utf8(&bytes).is_ok_and(|text| split(text).is_some());
+        // Also a record that was changed since.
+        let is_record = author_of_text(&bytes).is_some();
         if let Some(head) = serde_json::from_slice::<Head>(&bytes).ok().filter(|_| is_record) {
             own.extend(head.outputs.into_keys().map(|listed| folder.join(listed)));
             own.insert(path);
@@ -156,11 +160,14 @@ pub fn own_files(folder: impl AsRef<Path>) -> io::Result<BTreeSet<PathBuf>> {
 /// Who wrote a record, by its own checksum; `None` if it has none.
 fn author_of_record(path: &Path) -> Result<Option<Author>, ReadError> {
     let unreadable = |source| ReadError { path: path.to_path_buf(), source };
-    let Some(bytes) = read_bounded(path, MAX_BYTES).map_err(unreadable)? else { return Ok(None) };
-    let Ok(text) = std::str::from_utf8(&bytes) else { return Ok(None) };
-    let Some((before, checksum, after)) = split(text) else { return Ok(None) };
+    Ok(read_bounded(path, MAX_BYTES).map_err(unreadable)?.as_deref().and_then(author_of_text))
+}
+
+/// Who wrote a record with this text, by its checksum; `None` if it has none.
+fn author_of_text(bytes: &[u8]) -> Option<Author> {
+    let (before, checksum, after) = split(std::str::from_utf8(bytes).ok()?)?;
     let is_whole = zeroed(before, after) == checksum;
-    Ok(Some(if is_whole { Author::Us(Sha256Id::of(&bytes)) } else { Author::ChangedByOthers }))
+    Some(if is_whole { Author::Us(Sha256Id::of(bytes)) } else { Author::ChangedByOthers })
 }
 
 /// A record's text around its checksum.
