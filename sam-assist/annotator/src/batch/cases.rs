@@ -5,6 +5,7 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     str::FromStr,
+    sync::Arc,
 };
 
 use sam_files::{Sha256Id, read_text, sanitize};
@@ -34,9 +35,9 @@ pub struct Case<W> {
     pub(super) with_neutral: Option<Sha256Id>,
     /// Files and folders whose content decides the result. If it changes, the case is done again. The first is the scan.
     pub inputs: Vec<Input>,
-    /// Files and folders that the work writes. They are no part of an input, even if they are in its folder. The first two are the mask and
-    /// its record.
-    pub outputs: Vec<PathBuf>,
+    /// Files and folders that the work writes, the mask and its record among them. They are no part of an input, even if they are in its
+    /// folder. The cases of a batch share them.
+    pub outputs: Arc<[PathBuf]>,
     /// What the caller needs for the work.
     pub work: W,
 }
@@ -115,11 +116,10 @@ impl<W> Case<W> {
         self
     }
 
-    /// Adds outputs to the mask and its record: files and folders that the work of this case, or of others, writes.
+    /// Sets the outputs: all files and folders that the work of this case, or of others, writes. By default, the mask and its record.
     #[must_use]
-    pub fn with_outputs(mut self, outputs: impl IntoIterator<Item = PathBuf>) -> Self {
-        self.outputs.extend(outputs);
-        self
+    pub fn with_outputs(self, outputs: Arc<[PathBuf]>) -> Self {
+        Self { outputs, ..self }
     }
 }
 
@@ -169,7 +169,7 @@ pub fn read_cases<W, E: Into<BoxError>>(
         }
         let id = Sha256Id::of(mask.as_os_str().as_encoded_bytes());
         let (options, with_neutral) = (common.id(&fields), common.id_with_neutral(&fields));
-        let (inputs, outputs) = (vec![Input::new("image", &image)], vec![mask.clone(), Output::new(&mask).record()]);
+        let (inputs, outputs) = (vec![Input::new("image", &image)], [mask.clone(), Output::new(&mask).record()].into());
         cases.push(Case { line, image, mask, name, id, options, with_neutral, inputs, outputs, work });
     }
     if cases.is_empty() { Err(BatchError::NoCases { path: path.to_path_buf() }) } else { Ok(cases) }

@@ -148,7 +148,7 @@ impl Records {
             return text;
         }
         let inputs = case.inputs.iter().map(|input| &input.path);
-        let known: Vec<_> = inputs.chain(&case.outputs).chain([&case.image, &case.mask]).map(|path| &**path).collect();
+        let known: Vec<_> = inputs.chain(&*case.outputs).chain([&case.image, &case.mask]).map(|path| &**path).collect();
         shorten_text(&text, &known, file)
     }
 

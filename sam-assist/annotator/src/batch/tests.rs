@@ -1,4 +1,4 @@
-use std::{error::Error, fs, ops::ControlFlow, path::Path};
+use std::{error::Error, fs, ops::ControlFlow, path::Path, sync::Arc};
 
 use super::*;
 
@@ -258,7 +258,8 @@ fn a_case_that_writes_into_the_folder_of_its_scan_is_done_once() -> Result {
     let cases = read_cases(folder.path().join("cases.csv"), &CommonOptions::default(), parse)?;
     let records = Records::open(folder.path().join("series/records"))?;
     let also = [folder.path().join("series/records"), folder.path().join("series/work")];
-    let cases: Vec<_> = cases.into_iter().map(|case| case.with_outputs(also.clone())).collect();
+    let written: Arc<[_]> = cases.iter().flat_map(|case| case.outputs.to_vec()).chain(also.clone()).collect();
+    let cases: Vec<_> = cases.into_iter().map(|case| case.with_outputs(Arc::clone(&written))).collect();
     let mut runs = 0;
     let mut work = |case: &Case<usize>| -> std::result::Result<ControlFlow<(), ()>, crate::session::BoxError> {
         runs += 1;

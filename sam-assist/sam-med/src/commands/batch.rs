@@ -14,6 +14,7 @@ use std::{
     fmt,
     ops::ControlFlow,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Result, anyhow, bail};
@@ -125,10 +126,10 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
 /// The cases with the files that decide their masks, and with all files that any case writes.
 fn with_files(cases: Vec<Case<annotate::Options>>, records: &Path) -> Vec<Case<annotate::Options>> {
     let written = cases.iter().flat_map(|case| case.outputs.iter().cloned().chain(case.work.outputs()));
-    let written: Vec<_> = written.chain([records.to_path_buf()]).collect();
+    let written: Arc<[_]> = written.chain([records.to_path_buf()]).collect();
     let with = |case: Case<annotate::Options>| {
         let inputs = case.work.inputs();
-        case.with_inputs(inputs).with_outputs(written.iter().cloned())
+        case.with_inputs(inputs).with_outputs(Arc::clone(&written))
     };
     cases.into_iter().map(with).collect()
 }
