@@ -145,7 +145,8 @@ def check_second_interrupt(program, image, mask, folder):
         held.sendall(head.encode())
         review.interrupt()
         deadline = time.monotonic() + 60
-        while not review.record.exists():
+        # The record is published first, then the mask.
+        while not review.out.exists():
             assert time.monotonic() < deadline and review.process.poll() is None, "the first interrupt does not save"
             time.sleep(0.01)
         review.interrupt()
