@@ -26,7 +26,7 @@ pub enum AutoError {
     Config(#[from] ConfigError),
     /// Neighbouring slices differ in size, so they are not slices of one volume.
     #[error(
-        "slice {} has {} x {} pixels, but its neighbour {} x {}: only slices of one volume can be ranked by trust",
+        "slice {} has {} x {} pixels, but its neighbour {} x {}: they are not slices of one volume",
         SliceNumber::of_index(*index), expected.0, expected.1, found.0, found.1
     )]
     NotAVolume {

@@ -8,6 +8,8 @@
 //! - [`GeneratorConfig`] and [`FittedGenerators`]: generators by name ([`GeneratorKind`]), fitted once.
 //! - [`CoarseConfig`]: prompts from coarse maps of SAP-Net, PANet or a [`LinearClassifier`]; [`PromptExtraction`] configures them.
 //! - [`GateConfig`]: whether a slice shows the structure; a [`Gated`] generator prompts only these slices.
+//! - [`ShapePrior`]: the shape between outlines, without the image; [`ShapeGenerator`] prompts with it.
+//! - [`RandomWalker`]: moves an uncertain edge onto the image's edges.
 //! - [`VolumeSegmenter`]: applies generators and a predictor to a volume.
 //! - [`TrustMeter`], [`TrustModel`], [`rank`]: how far each slice can be trusted, and which a person should look at first.
 //!
@@ -72,8 +74,10 @@ mod parts;
 mod propagation;
 mod segmentation;
 mod segmenter;
+mod shape;
 mod strategy;
 mod trust;
+mod walker;
 
 pub use clean_up::CleanUp;
 pub use coarse::{ClassifierConfig, CoarseConfig, CoarseGenerator, CoarseMethod, LinearClassifier, SharedSegmenter};
@@ -88,11 +92,13 @@ pub use propagation::{MaskPropagationConfig, PointGenerator, PointPropagationCon
 pub use sam_prompt::ConfigError;
 pub use segmentation::{Segmentation, SegmentedSlice};
 pub use segmenter::{SegmenterConfig, VolumeSegmenter};
+pub use shape::{Presence, PriorSlice, ShapeConfig, ShapeGenerator, ShapePrior, WithinOutlines};
 pub use strategy::{FittedStrategy, GeneratorStrategy, Strategy};
 pub use trust::{
     LinearTrust, Measurement, RankedSlice, Ranking, Signal, TrustConfig, TrustMeter, TrustMeterConfig, TrustModel,
     TrustSignals, rank, suggest_next,
 };
+pub use walker::{RandomWalker, Seed};
 
 // Re-exports of the crates in this crate's signatures, so that callers use the same versions.
 pub use burn;

@@ -8,3 +8,4 @@ mod send_sync;
 mod stored;
 mod strategy;
 mod trust;
+mod walker;

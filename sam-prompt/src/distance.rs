@@ -3,7 +3,7 @@
 //! `sam-eval` has its own distance transform for surface distances: any number of dimensions, in millimetres and floating point. This one
 //! uses whole squared pixels, so that equal distances are exactly equal in samplers.
 
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, Axis, Zip};
 
 /// The distance of each pixel inside a mask to the nearest pixel outside it; 0 for pixels outside.
 ///
@@ -21,6 +21,28 @@ use ndarray::{Array2, ArrayView2, Axis};
 /// P. F. Felzenszwalb and D. P. Huttenlocher, "Distance transforms of sampled functions", Theory of Computing 8, 2012.
 pub fn distance_transform(mask: ArrayView2<'_, bool>) -> Array2<f32> {
     squared_distances(mask, Border::Outside).mapv(|squared| (squared as f32).sqrt())
+}
+
+/// The signed distance of each pixel to the edge of a mask: positive inside, negative outside.
+///
+/// The edge lies halfway between the last pixel inside and the first outside, so the values next to it are 0.5 and -0.5. The mask may go
+/// on beyond the image's border. A full mask ends at the border, and an empty one has its edge beyond every pixel.
+///
+/// # Shapes
+/// - mask: `[rows, columns]`
+/// - distances: the same
+///
+/// # Units
+/// Pixels, from centre to edge.
+pub fn signed_distance(mask: ArrayView2<'_, bool>) -> Array2<f32> {
+    let outside = mask.mapv(|inside| !inside);
+    let border = if outside.iter().any(|&outside| outside) { Border::Ignored } else { Border::Outside };
+    let (within, beyond) = (squared_distances(mask, border), squared_distances(outside.view(), Border::Ignored));
+    let to_edge = |squared: i64| (squared as f32).sqrt() - 0.5;
+    Zip::from(mask)
+        .and(&within)
+        .and(&beyond)
+        .map_collect(|&inside, &within, &beyond| if inside { to_edge(within) } else { -to_edge(beyond) })
 }
 
 /// How the pixels beyond the image's border count.
@@ -98,6 +120,17 @@ mod tests {
         let full = Array2::from_elem((3, 5), true);
         let expected = array![[1.0, 1.0, 1.0, 1.0, 1.0], [1.0, 2.0, 2.0, 2.0, 1.0], [1.0, 1.0, 1.0, 1.0, 1.0]];
         assert_eq!(distance_transform(full.view()), expected);
+    }
+
+    #[test]
+    fn signed_distances_are_half_a_pixel_beside_the_edge() {
+        let mask = array![[false, true, true, true, false, false]];
+        assert_eq!(signed_distance(mask.view()), array![[-0.5, 0.5, 1.5, 0.5, -0.5, -1.5]]);
+        // The mask may go on beyond the border.
+        assert_eq!(signed_distance(array![[true, true, false]].view()), array![[1.5, 0.5, -0.5]]);
+        let full = Array2::from_elem((3, 3), true);
+        assert_eq!(signed_distance(full.view()).row(1), array![0.5, 1.5, 0.5]);
+        assert!(signed_distance(full.mapv(|_| false).view()).iter().all(|&distance| distance < -2.0));
     }
 
     #[test]

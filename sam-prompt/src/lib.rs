@@ -11,7 +11,7 @@
 //! - [`PromptDraw`] and [`BoxJitter`]: draw whole prompts from an outline, as the paper simulates them for training.
 //! - [`CorrectionClick`]: the click that corrects the largest error of a prediction.
 //! - [`SliceSelection`] and [`choose_background`]: choose the slices of a volume to annotate.
-//! - [`components`], [`component_boxes`], [`largest_components`], [`mask_iou`], [`distance_transform`], ...: operations on masks.
+//! - [`components`], [`component_boxes`], [`largest_components`], [`mask_iou`], [`distance_transform`], [`signed_distance`], ...: operations on masks.
 //! - [`interpolation_matrix`]: the weights of a bilinear resize.
 //! - [`progress`]: the observer of every long call of the workspace.
 //! - [`error_chain`]: an error with its causes, in one line.
@@ -68,7 +68,7 @@ pub use burn;
 pub use chain::error_chain;
 pub use config_error::ConfigError;
 pub use counted::counted;
-pub use distance::distance_transform;
+pub use distance::{distance_transform, signed_distance};
 pub use document::{
     CutAxis, DocumentError, DrawnMask, ObjectPrompts, PatientBox, PatientPoint, PatientPrompts, PromptDocument,
     SliceGeometry, SlicePrompts,

@@ -1,0 +1,56 @@
+//! The shape beyond the outermost outlines.
+
+use super::{PriorSlice, outline::Outline};
+
+/// The shape beyond the outermost outlines: the outermost outline, shrunk to the area that the trend of the outermost two gives.
+/// `None` where the structure is not expected.
+pub(super) fn beyond(outlines: &[Outline], slice: usize, reach: f32) -> Option<PriorSlice> {
+    let (first, last) = (outlines.first()?, outlines.last()?);
+    let (end, inner) = if slice < first.slice {
+        (first, outlines.get(1))
+    } else {
+        (last, outlines.len().checked_sub(2).map(|inner| &outlines[inner]))
+    };
+    if end.is_empty() {
+        return None;
+    }
+    let distance = end.slice.abs_diff(slice) as f32;
+    if distance > (reach * mean_gap(outlines)).max(1.0) {
+        return None;
+    }
+    let trend = inner.map_or(0.0, |inner| {
+        let step = end.slice.abs_diff(inner.slice) as f32;
+        ((end.area as f32 - inner.area as f32) / step).min(0.0)
+    });
+    let area = end.area as f32 + trend * distance;
+    if area <= 0.0 {
+        return None;
+    }
+    let shrunk = depth_of(end, (area.round() as usize).max(1));
+    Some(PriorSlice { signed: end.signed.mapv(|inside| inside - shrunk), width: distance.sqrt(), is_between: false })
+}
+
+/// The mean gap between the outlines that show the structure; 0 if there is one.
+fn mean_gap(outlines: &[Outline]) -> f32 {
+    let shown: Vec<_> = outlines.iter().filter(|outline| !outline.is_empty()).map(|outline| outline.slice).collect();
+    match (&shown[..], shown.len()) {
+        (&[first, .., last], count) => (last - first) as f32 / (count - 1) as f32,
+        _ => 0.0,
+    }
+}
+
+/// The depth below which an outline has about this many pixels. Pixels of one depth go together, since a disc's outermost ring has one.
+fn depth_of(outline: &Outline, area: usize) -> f32 {
+    if area >= outline.area {
+        return 0.0;
+    }
+    let mut depths: Vec<f32> = outline.signed.iter().copied().filter(|&depth| depth > 0.0).collect();
+    depths.sort_unstable_by(|first, second| second.total_cmp(first));
+    let goes = depths[area];
+    // The pixels of this depth are from `deeper` to `shallower`.
+    let deeper = depths.partition_point(|&depth| depth > goes);
+    let shallower = depths.partition_point(|&depth| depth >= goes);
+    let keeps = deeper == 0 || shallower - area < area - deeper;
+    let next = |place: usize| depths.get(place).copied().unwrap_or(0.0);
+    if keeps { f32::midpoint(goes, next(shallower)) } else { f32::midpoint(next(deeper - 1), goes) }
+}

@@ -1,0 +1,214 @@
+//! The shape between outlines, without the image: what a person expects where they did not look.
+
+mod curve;
+mod ends;
+mod field;
+mod generator;
+mod matching;
+mod outline;
+mod presence;
+mod strand;
+
+use std::collections::BTreeMap;
+
+use ndarray::Array2;
+use sam_prompt::{ConfigError, is_mask_empty};
+use serde::{Deserialize, Serialize};
+
+use self::{
+    curve::Knots,
+    outline::{Outline, Part},
+    strand::{Strand, strands},
+};
+pub use self::{
+    generator::ShapeGenerator,
+    presence::{Presence, WithinOutlines},
+};
+use crate::AutoError;
+
+/// Configuration of the shape between outlines.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ShapeConfig {
+    /// How far the structure goes on beyond the outermost outline: at most this share of the mean gap between outlines, and at least one
+    /// slice.
+    pub reach: f32,
+}
+
+sam_assist::__setters!(ShapeConfig {
+    with_reach => reach: f32,
+});
+
+impl Default for ShapeConfig {
+    fn default() -> Self {
+        Self { reach: 0.5 }
+    }
+}
+
+impl ShapeConfig {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first one that is out of range.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let found = || self.reach.to_string();
+        ConfigError::check(
+            self.reach.is_finite() && self.reach >= 0.0,
+            "shape.reach",
+            found,
+            "a finite number of at least 0",
+        )
+    }
+
+    /// The shape between these outlines, by slice.
+    ///
+    /// # Shapes
+    /// - outlines: `[rows, columns]`, all alike
+    ///
+    /// # Errors
+    /// [`AutoError::Config`]; [`AutoError::NothingAnnotated`] if no outline has a pixel; [`AutoError::NotAVolume`] if they differ in size.
+    pub fn fit(&self, outlines: &BTreeMap<usize, Array2<bool>>) -> Result<ShapePrior, AutoError> {
+        self.check()?;
+        let shown = outlines.values().find(|mask| !is_mask_empty(mask.view())).ok_or(AutoError::NothingAnnotated)?;
+        let expected = shown.dim();
+        if let Some((&index, mask)) = outlines.iter().find(|(_, mask)| mask.dim() != expected) {
+            return Err(AutoError::NotAVolume { index, found: expected, expected: mask.dim() });
+        }
+        let outlines: Vec<_> = outlines.iter().map(|(&slice, mask)| Outline::new(slice, mask.view())).collect();
+        let mut gaps: Vec<Vec<Strand>> = outlines.windows(2).map(|pair| strands(&pair[0], &pair[1])).collect();
+        let moves = gaps.iter().flatten().filter_map(Strand::pair).map(|(low, high)| low.distance(high));
+        // A curve can go a little farther than its ends.
+        let farthest = (1.5 * moves.fold(0.0, f32::max)).ceil() as usize;
+        gaps.iter_mut().flatten().for_each(|strand| strand.widen(farthest));
+        Ok(ShapePrior { outlines, gaps, config: *self })
+    }
+}
+
+/// The shape of a structure between its outlines, and a little beyond them.
+///
+/// Components of neighbouring outlines are matched. The centroid of a component that is matched with one other moves along a smooth curve
+/// through its outlines, and so do its signed distances around the centroid. Where components split or merge, the distances are interpolated
+/// linearly in their place. A component without a partner ends halfway to the next outline. Beyond the outermost outlines, the area follows
+/// its trend.
+///
+/// Outlines are returned exactly. A slice that a person marked as empty counts as an outline without components.
+#[derive(Debug, Clone)]
+pub struct ShapePrior {
+    /// In the order of their slices.
+    outlines: Vec<Outline>,
+    /// The strands between each outline and the next.
+    gaps: Vec<Vec<Strand>>,
+    config: ShapeConfig,
+}
+
+/// The shape on a slice.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct PriorSlice {
+    /// Signed distance to the expected edge, in pixels: positive inside. `[rows, columns]`.
+    pub signed: Array2<f32>,
+    /// Standard deviation of the edge, in pixels, if it moves by one pixel at random from slice to slice: 0 on outlined slices. Between
+    /// outlines it is that of a Brownian bridge.
+    pub width: f32,
+    /// Whether the slice lies between outlines, and not beyond the outermost one.
+    pub is_between: bool,
+}
+
+impl PriorSlice {
+    /// The expected mask.
+    pub fn mask(&self) -> Array2<bool> {
+        self.signed.mapv(|distance| distance > 0.0)
+    }
+}
+
+impl ShapePrior {
+    /// The shape between these outlines, by slice, with the default configuration.
+    ///
+    /// # Errors
+    /// As [`ShapeConfig::fit`].
+    pub fn new(outlines: &BTreeMap<usize, Array2<bool>>) -> Result<Self, AutoError> {
+        ShapeConfig::default().fit(outlines)
+    }
+
+    /// The shape on a slice. `None` beyond the outlines where the structure is not expected: farther than half the mean gap between
+    /// outlines, or where the trend of the area has reached 0.
+    pub fn slice(&self, slice: usize) -> Option<PriorSlice> {
+        let upper = self.outlines.partition_point(|outline| outline.slice <= slice);
+        let lower = upper.checked_sub(1);
+        if let Some(outline) = lower.map(|lower| &self.outlines[lower]).filter(|outline| outline.slice == slice) {
+            return Some(PriorSlice { signed: outline.signed.clone(), width: 0.0, is_between: true });
+        }
+        match lower {
+            Some(lower) if upper < self.outlines.len() => Some(self.between(lower, slice)),
+            _ => self.beyond(slice),
+        }
+    }
+
+    /// The shape in the gap above an outline.
+    fn between(&self, lower: usize, slice: usize) -> PriorSlice {
+        let (low, high) = (&self.outlines[lower], &self.outlines[lower + 1]);
+        let (below, above) = ((slice - low.slice) as f32, (high.slice - slice) as f32);
+        let gap = below + above;
+        let part = below / gap;
+        let strands = &self.gaps[lower];
+        // Without a strand, both outlines are empty.
+        let outside = if strands.is_empty() {
+            low.signed.clone()
+        } else {
+            Array2::from_elem(low.signed.dim(), f32::NEG_INFINITY)
+        };
+        let signed = strands.iter().fold(outside, |mut signed, strand| {
+            let found = match strand.pair() {
+                Some(pair) => self.aligned(lower, strand, pair, part),
+                None => strand.ending(part),
+            };
+            signed.zip_mut_with(&found, |deepest, &distance| *deepest = deepest.max(distance));
+            signed
+        });
+        PriorSlice { signed, width: (below * above / gap).sqrt(), is_between: true }
+    }
+
+    /// The distances of a strand that goes through the gap: its centroid, its extent and its distances around the centroid follow curves.
+    fn aligned(&self, lower: usize, strand: &Strand, (low, high): (&Part, &Part), part: f32) -> Array2<f32> {
+        let distance = |first: usize| (self.outlines[first + 1].slice - self.outlines[first].slice) as f32;
+        let before = lower.checked_sub(1);
+        let (before, after) = (
+            before.and_then(|before| {
+                Some((self.gaps[before].iter().find_map(|other| other.continued_by(strand))?, before))
+            }),
+            self.gaps.get(lower + 1).and_then(|gap| gap.iter().find_map(|other| strand.continues_in(other))),
+        );
+        let knots = Knots {
+            gap: distance(lower),
+            before: before.map(|(_, before)| distance(before)),
+            after: after.map(|_| distance(lower + 1)),
+        };
+        let before = before.map(|(part, _)| part);
+        let along = |axis: fn(&Part) -> f32| knots.at(part, before.map(axis), axis(low), axis(high), after.map(axis));
+        let centroid = (along(|part| part.centroid.0), along(|part| part.centroid.1));
+        let spread = |axis: fn(&Part) -> f32| along(axis).max(0.5 * axis(low).min(axis(high)));
+        let spread = (spread(|part| part.spread.0), spread(|part| part.spread.1));
+        // Where components split or merge, the centroid of all of them says little.
+        let moved = |part: &Part| {
+            if strand.branches() {
+                return part.field.in_place().to_owned();
+            }
+            part.field.placed(part.centroid, centroid, (spread.0 / part.spread.0, spread.1 / part.spread.1))
+        };
+        let (before, after) = (before.map(moved), after.map(moved));
+        let (low, high) = (moved(low), moved(high));
+        Array2::from_shape_fn(low.dim(), |at| {
+            let beyond = |field: &Option<Array2<f32>>| field.as_ref().map(|field| field[at]);
+            knots.at(part, beyond(&before), low[at], high[at], beyond(&after))
+        })
+    }
+
+    /// The shape beyond the outermost outlines.
+    fn beyond(&self, slice: usize) -> Option<PriorSlice> {
+        ends::beyond(&self.outlines, slice, self.config.reach)
+    }
+}
+
+#[cfg(test)]
+mod tests;
