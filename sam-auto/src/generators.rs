@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     AutoError, ClassifierConfig, CoarseConfig, CoarseGenerator, CoarseMethod, Gate, GateConfig, Gated,
     GeneratorStrategy, PointGenerator, PointPropagationConfig, PromptExtraction, PromptGenerator, PromptParts,
-    SegmenterConfig, TrustMeter, TrustMeterConfig, VolumeSegmenter, Vote,
+    SegmenterConfig, TrustMeter, TrustMeterConfig, VolumeSegmenter, Vote, WithinOutlines,
 };
 
 /// Generators that are stored and shared between threads.
@@ -309,6 +309,25 @@ impl<B: Backend> FittedGenerators<B> {
         strategy: &GeneratorStrategy,
     ) -> Result<VolumeSegmenter<B>, AutoError> {
         self.segmenter_of(predictor, strategy, Self::gated)
+    }
+
+    /// Like [`FittedGenerators::segmenter`], for a volume: see [`GeneratorStrategy::shape`].
+    ///
+    /// # Errors
+    /// As [`FittedGenerators::segmenter`]; [`AutoError::NotAVolume`] if the outlines differ in size.
+    pub fn volume_segmenter(
+        &self,
+        predictor: &SamPredictor<B>,
+        strategy: &GeneratorStrategy,
+    ) -> Result<VolumeSegmenter<B>, AutoError> {
+        let Some(shape) = strategy.shape else { return self.segmenter(predictor, strategy) };
+        let prior = Arc::new(shape.fit(&self.outlines())?);
+        self.segmenter_of(predictor, strategy, |fitted, extraction| {
+            let within = |generator| -> Arc<dyn PromptGenerator<B>> {
+                Arc::new(WithinOutlines::new(Arc::clone(&prior), Arc::clone(&fitted.gate), generator))
+            };
+            Ok(fitted.generators(extraction)?.into_iter().map(within).collect())
+        })
     }
 
     /// Like [`FittedGenerators::segmenter`], without the gate.

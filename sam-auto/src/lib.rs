@@ -1,13 +1,14 @@
 //! SAM^auto: segments the rest of a volume without a person, from a few annotated slices.
 //!
-//! Prompts come from one of two sources. A [`PromptGenerator`] is fitted to the annotated slices and prompts each other slice.
-//! [`propagate_masks`] prompts each slice from the mask of its neighbour, outwards from the annotated slices. [`Strategy`] selects one of
-//! them by configuration; [`TrustConfig`] ranks the result.
+//! [`Strategy`] selects by configuration how. By default, the shape between the outlines, the image's edges near it and the model, prompted with
+//! that shape, are fused. Or the model alone segments a slice: a [`PromptGenerator`] that is fitted to the annotated slices prompts it, or
+//! [`propagate_masks`] does, from the mask of the neighbour. [`TrustConfig`] ranks the result.
 //!
 //! - [`Strategy`]: fits, then segments a volume. Its documentation has a table of which learning goes with which prompts.
 //! - [`GeneratorConfig`] and [`FittedGenerators`]: generators by name ([`GeneratorKind`]), fitted once.
 //! - [`CoarseConfig`]: prompts from coarse maps of SAP-Net, PANet or a [`LinearClassifier`]; [`PromptExtraction`] configures them.
 //! - [`GateConfig`]: whether a slice shows the structure; a [`Gated`] generator prompts only these slices.
+//! - [`FusionConfig`]: fuses the shape between outlines, the image's edges and the model.
 //! - [`ShapePrior`]: the shape between outlines, without the image; [`ShapeGenerator`] prompts with it.
 //! - [`RandomWalker`]: moves an uncertain edge onto the image's edges.
 //! - [`VolumeSegmenter`]: applies generators and a predictor to a volume.
@@ -66,6 +67,7 @@ mod coarse;
 mod ensemble;
 mod error;
 mod extraction;
+mod fusion;
 mod gate;
 mod generator;
 mod generators;
@@ -84,6 +86,7 @@ pub use coarse::{ClassifierConfig, CoarseConfig, CoarseGenerator, CoarseMethod, 
 pub use ensemble::{Agreement, Vote};
 pub use error::AutoError;
 pub use extraction::PromptExtraction;
+pub use fusion::{FusionConfig, FusionWeights};
 pub use gate::{Gate, GateConfig, Gated};
 pub use generator::{PromptGenerator, SliceContext};
 pub use generators::{FittedGenerators, GeneratorConfig, GeneratorKind};
@@ -93,7 +96,7 @@ pub use sam_prompt::ConfigError;
 pub use segmentation::{Segmentation, SegmentedSlice};
 pub use segmenter::{SegmenterConfig, VolumeSegmenter};
 pub use shape::{Presence, PriorSlice, ShapeConfig, ShapeGenerator, ShapePrior, WithinOutlines};
-pub use strategy::{FittedStrategy, GeneratorStrategy, Strategy};
+pub use strategy::{FittedStrategy, GeneratorStrategy, Strategy, StrategyKind};
 pub use trust::{
     LinearTrust, Measurement, RankedSlice, Ranking, Signal, TrustConfig, TrustMeter, TrustMeterConfig, TrustModel,
     TrustSignals, rank, suggest_next,

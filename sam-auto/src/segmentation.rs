@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 
 use ndarray::Array2;
-use sam_prompt::is_mask_empty;
+use sam_core::CoreError;
+use sam_prompt::{
+    is_mask_empty,
+    progress::{Observer, Progress, Stage},
+};
 
-use crate::Agreement;
+use crate::{Agreement, AutoError};
 
 /// One slice of a segmented volume.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,8 +21,8 @@ pub enum SegmentedSlice {
     Predicted {
         /// The mask: `[rows, columns]` of the slice.
         mask: Array2<bool>,
-        /// The model's own estimate of its intersection over union.
-        predicted_iou: f32,
+        /// The model's own estimate of its intersection over union; `None` if the model was not asked.
+        predicted_iou: Option<f32>,
     },
     /// The structure is absent: no generator found it, or propagation ended before this slice.
     Empty,
@@ -36,7 +40,7 @@ impl SegmentedSlice {
     }
 
     /// A prediction; a mask without a pixel is [`SegmentedSlice::Empty`].
-    pub(crate) fn predicted(mask: Array2<bool>, predicted_iou: f32) -> Self {
+    pub(crate) fn predicted(mask: Array2<bool>, predicted_iou: Option<f32>) -> Self {
         if is_mask_empty(mask.view()) { Self::Empty } else { Self::Predicted { mask, predicted_iou } }
     }
 }
@@ -65,4 +69,31 @@ impl Segmentation {
     pub fn with_agreement(self, agreement: BTreeMap<usize, Agreement>) -> Self {
         Self { agreement, ..self }
     }
+}
+
+/// Segments every slice that is not annotated, in order. The observer is called after each slice. If it stops the call, the result is
+/// partial: see [`Segmentation::stopped`].
+pub(crate) fn segment_open(
+    count: usize,
+    annotated: &BTreeMap<usize, Array2<bool>>,
+    observer: &mut Observer<'_>,
+    mut segment: impl FnMut(usize) -> Result<SegmentedSlice, AutoError>,
+) -> Result<Segmentation, AutoError> {
+    if let Some(&index) = annotated.keys().find(|&&index| index >= count) {
+        return Err(CoreError::NoSuchSlice { index, count }.into());
+    }
+    let mut whole = Segmentation::new(vec![SegmentedSlice::NotReached; count]);
+    for (&index, outline) in annotated {
+        whole.slices[index] = SegmentedSlice::Annotated(outline.clone());
+    }
+    let open: Vec<_> = (0..count).filter(|index| !annotated.contains_key(index)).collect();
+    for (done, &index) in open.iter().enumerate() {
+        whole.slices[index] = segment(index)?;
+        let progress = Progress::new(Stage::Segment, done + 1, open.len()).at_slice(index);
+        if observer(&progress).is_break() && done + 1 < open.len() {
+            whole.stopped = true;
+            break;
+        }
+    }
+    Ok(whole)
 }

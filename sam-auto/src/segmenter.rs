@@ -4,15 +4,13 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use burn::tensor::backend::Backend;
 use ndarray::Array2;
-use sam_core::{CoreError, SamPredictor, SliceSource};
-use sam_prompt::{
-    ConfigError,
-    progress::{Observer, Progress, Stage},
-};
+use sam_core::{SamPredictor, SliceSource};
+use sam_prompt::{ConfigError, progress::Observer};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Agreement, AutoError, CleanUp, PromptGenerator, Segmentation, SegmentedSlice, SliceContext, Vote, ensemble::unite,
+    segmentation::segment_open,
 };
 
 /// How the masks of several generators are combined and cleaned up.
@@ -81,6 +79,7 @@ impl<B: Backend> VolumeSegmenter<B> {
             (mask, Some(agreement))
         };
         let predicted_iou = qualities.iter().sum::<f32>() / qualities.len().max(1) as f32;
+        let predicted_iou = (!qualities.is_empty()).then_some(predicted_iou);
         Ok((SegmentedSlice::predicted(mask, predicted_iou), agreement))
     }
 
@@ -91,34 +90,22 @@ impl<B: Backend> VolumeSegmenter<B> {
     /// - annotated: `[rows, columns]` of the slice, by its index
     ///
     /// # Errors
-    /// [`CoreError::NoSuchSlice`]; [`AutoError::Slice`] if a slice cannot be read or embedded; as [`VolumeSegmenter::segment_slice`].
+    /// [`CoreError::NoSuchSlice`](sam_core::CoreError::NoSuchSlice); [`AutoError::Slice`] if a slice cannot be read or embedded; as
+    /// [`VolumeSegmenter::segment_slice`].
     pub fn segment(
         &self,
         source: &dyn SliceSource<B>,
         annotated: &BTreeMap<usize, Array2<bool>>,
         observer: &mut Observer<'_>,
     ) -> Result<Segmentation, AutoError> {
-        let count = source.count();
-        if let Some(&index) = annotated.keys().find(|&&index| index >= count) {
-            return Err(CoreError::NoSuchSlice { index, count }.into());
-        }
-        let mut whole = Segmentation::new(vec![SegmentedSlice::NotReached; count]);
-        for (&index, outline) in annotated {
-            whole.slices[index] = SegmentedSlice::Annotated(outline.clone());
-        }
-        let open: Vec<_> = (0..count).filter(|index| !annotated.contains_key(index)).collect();
-        for (done, &index) in open.iter().enumerate() {
+        let mut agreements = BTreeMap::new();
+        let mut whole = segment_open(source.count(), annotated, observer, |index| {
             let (image, embedding) = (source.image(index)?, source.embedding(index)?);
-            let slice = SliceContext::new(index, image.view(), &embedding);
-            let (slice, agreement) = self.segment_slice(&slice)?;
-            whole.slices[index] = slice;
-            whole.agreement.extend(agreement.map(|agreement| (index, agreement)));
-            let progress = Progress::new(Stage::Segment, done + 1, open.len()).at_slice(index);
-            if observer(&progress).is_break() && done + 1 < open.len() {
-                whole.stopped = true;
-                break;
-            }
-        }
+            let (slice, agreement) = self.segment_slice(&SliceContext::new(index, image.view(), &embedding))?;
+            agreements.extend(agreement.map(|agreement| (index, agreement)));
+            Ok(slice)
+        })?;
+        whole.agreement = agreements;
         if !(whole.stopped && matches!(self.config.clean_up, CleanUp::Volume(_))) {
             self.config.clean_up.apply(&mut whole.slices);
         }

@@ -6,7 +6,7 @@ use sam_assist::{AssistConfig, learn_structure};
 use sam_auto::{
     AutoError, ClassifierConfig, CleanUp, CoarseConfig, CoarseMethod, GateConfig, GeneratorConfig, GeneratorKind,
     GeneratorStrategy, MaskPropagationConfig, PointPropagationConfig, PromptExtraction, PromptParts, SegmentedSlice,
-    Strategy, TrustConfig, TrustMeterConfig, VolumeSegmenter, rank,
+    Strategy, StrategyKind, TrustConfig, TrustMeterConfig, VolumeSegmenter, rank,
 };
 use sam_core::{AnnotatedSlice, SamPredictor, SliceSource};
 use sam_prompt::{
@@ -52,7 +52,10 @@ fn learning_fits_the_prompts() {
     let of =
         |parts| Strategy::Generators(GeneratorStrategy::new(GeneratorKind::Sapnet).with_parts(parts)).learning(7, 3);
     let expected = |preset: AssistConfig| preset.with_seed(7).with_members(3);
-    assert_eq!(Strategy::default().learning(7, 3), expected(AssistConfig::mixed()));
+    for kind in [StrategyKind::Fusion, StrategyKind::MaskPropagation, StrategyKind::Shape] {
+        assert_eq!(Strategy::from(kind).learning(7, 3), expected(AssistConfig::mixed()));
+    }
+    assert_eq!(Strategy::default(), StrategyKind::Fusion.into());
     assert_eq!(of(PromptParts::Points), expected(AssistConfig::points()));
     for parts in [PromptParts::Box, PromptParts::Mask, PromptParts::BoxMask] {
         assert_eq!(of(parts), expected(AssistConfig::boxes()));
@@ -87,7 +90,8 @@ fn sapnet_is_trained_once_for_prompts_and_trust() -> TestResult {
         assert_eq!(trained, expected, "{kind}");
 
         // A strategy that has fitted nothing gives the same ranking, so reuse does not change the result.
-        let nothing = Strategy::default().fit(annotated.clone(), &source, &mut ignore_progress())?;
+        let nothing =
+            Strategy::from(StrategyKind::MaskPropagation).fit(annotated.clone(), &source, &mut ignore_progress())?;
         let alone = trust().rank(&nothing, &predictor, &found, &source, &mut ignore_progress())?;
         assert_eq!(ranking, alone, "{kind}");
         assert_eq!(ranking.slices.len(), 8);
@@ -111,7 +115,8 @@ fn another_gate_or_seed_is_not_reused() -> Result<(), AutoError> {
     other.coarse.method = CoarseMethod::Sapnet(sapnet().with_seed(4));
     other.gate = GateConfig::default().with_fields(2);
     let ranking = other.rank(&fitted, &predictor, &found, &source, &mut ignore_progress())?;
-    let nothing = Strategy::default().fit(annotated(&source), &source, &mut ignore_progress())?;
+    let nothing =
+        Strategy::from(StrategyKind::MaskPropagation).fit(annotated(&source), &source, &mut ignore_progress())?;
     assert_eq!(ranking, other.rank(&nothing, &predictor, &found, &source, &mut ignore_progress())?);
     Ok(())
 }
@@ -131,7 +136,8 @@ fn a_strategy_segments_as_its_parts_do() -> TestResult {
     let segmenter = segmenter.ok_or("generators are no mask propagation")?;
     let outlines = [3, 6, 9].map(|index| (index, moving_outline(index))).into();
     assert_eq!(segmenter.segment(&source, &outlines, &mut ignore_progress())?, whole);
-    let propagation = Strategy::default().fit(annotated.clone(), &source, &mut ignore_progress())?;
+    let propagation =
+        Strategy::from(StrategyKind::MaskPropagation).fit(annotated.clone(), &source, &mut ignore_progress())?;
     assert!(propagation.segmenter(&predictor)?.is_none());
 
     let Strategy::Generators(parts) = &strategy else { panic!("{strategy:?}") };

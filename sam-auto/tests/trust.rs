@@ -30,7 +30,7 @@ fn images(shown: &[bool]) -> Vec<Array3<u8>> {
 }
 
 fn predicted(mask: Array2<bool>) -> SegmentedSlice {
-    SegmentedSlice::Predicted { mask, predicted_iou: 0.9 }
+    SegmentedSlice::Predicted { mask, predicted_iou: Some(0.9) }
 }
 
 /// What was fitted to the annotated slices.

@@ -22,7 +22,7 @@ use crate::AnnotateError;
 pub struct AnnotateConfig {
     /// How a structure is learned from its outlines.
     pub learning: AssistConfig,
-    /// How the other slices are segmented: by mask propagation from slice to slice, or by prompt generators.
+    /// How the other slices are segmented: by the fusion of shape, image and model, by one of them, or by prompt generators.
     #[serde(rename = "prompting")]
     pub strategy: Strategy,
     /// How trust in the segmented slices is estimated.
@@ -30,7 +30,7 @@ pub struct AnnotateConfig {
 }
 
 impl Default for AnnotateConfig {
-    /// Mask propagation, with the learning that fits it.
+    /// The fusion of shape, image and model, with the learning that fits it.
     fn default() -> Self {
         Self::new(Strategy::default())
     }
@@ -135,7 +135,7 @@ mod tests {
         for strategy in crate::testing::strategies(-0.2) {
             let config = AnnotateConfig::new(strategy).with_seed(987_654);
             let text = serde_json::to_string(&config)?;
-            assert!(text.matches("\"seed\":987654").count() >= 4, "{text}");
+            assert!(text.matches("\"seed\":987654").count() >= 3, "{text}");
             let again = config.clone().with_seed(1).with_seed(987_654);
             assert_eq!(again, config);
         }

@@ -2,7 +2,7 @@
 
 use std::{ops::ControlFlow, path::PathBuf, sync::Arc};
 
-use sam_auto::RankedSlice;
+use sam_auto::{RankedSlice, StrategyKind};
 use sam_prompt::progress::Progress;
 
 use crate::AnnotationSummary;
@@ -56,6 +56,8 @@ pub enum Event {
         found: usize,
         /// Number of all slices.
         slices: usize,
+        /// What segmented it. A fusion of one outline is mask propagation.
+        strategy: StrategyKind,
     },
     /// A structure's slices that nobody annotated were ranked.
     Ranked {

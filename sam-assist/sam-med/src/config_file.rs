@@ -19,6 +19,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgAction, Command};
 use clap_lex::OsStrExt;
+use sam_auto::{GeneratorKind, StrategyKind};
 use sam_files::{FileId, LossyPath};
 use sam_prompt::SliceNumber;
 use serde_json::{Map, Value};
@@ -130,7 +131,8 @@ impl Expansion<'_> {
     fn words(&self, options: &Map<String, Value>) -> Result<Vec<OsString>> {
         let mut words = Vec::new();
         for (name, value) in options {
-            let (name, value) = &counted(&name.replace('_', "-"), value);
+            let (name, value) = counted(&name.replace('_', "-"), value);
+            let (name, value) = &self.renamed(name, value);
             match (argument(self.command, name), value) {
                 // A group of options, which may have the same name as an option.
                 (_, Value::Object(group)) => words.extend(self.words(group)?),
@@ -148,6 +150,19 @@ impl Expansion<'_> {
             }
         }
         Ok(words)
+    }
+
+    /// An option of an earlier version by its present name: `auto` named a generator, and masks were propagated without it.
+    fn renamed(&self, name: String, value: Value) -> (String, Value) {
+        if name != "auto" || argument(self.command, "auto").is_some() || argument(self.command, "strategy").is_none() {
+            return (name, value);
+        }
+        let strategy = match value.as_str() {
+            None if value.is_null() => StrategyKind::MaskPropagation.to_string().into(),
+            Some("propagation") => StrategyKind::Generators(GeneratorKind::Propagation).to_string().into(),
+            _ => value,
+        };
+        ("strategy".to_owned(), strategy)
     }
 
     /// Whether the command line has this option, or one that it conflicts with.
@@ -266,6 +281,8 @@ mod tests {
         let words = expanded(record, &["--window", "bone"])?;
         let expected = [
             "--annotations=partial.nii.gz",
+            // Without `auto`, an earlier version propagated masks.
+            "--strategy=propagation",
             "--cache=embeddings",
             "--empty=4",
             "--empty=61",

@@ -144,9 +144,9 @@ impl ProgressBars {
             Event::CardSaved { path, .. } => {
                 self.console.note(format_args!("{name}: card saved in {}", path.display()));
             }
-            Event::Segmented { annotated, found, slices, .. } => {
+            Event::Segmented { annotated, found, slices, strategy, .. } => {
                 self.console.note(format_args!(
-                    "{name}: {} annotated, found on {found} of {slices}",
+                    "{name}: {} annotated, found on {found} of {slices} by {strategy}",
                     counted(*annotated, "slice")
                 ));
             }

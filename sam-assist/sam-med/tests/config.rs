@@ -15,14 +15,15 @@ fn a_mask_is_computed_again_from_the_file_beside_it() -> Result<()> {
     desk.outline(&[shown[0], shown[2]])?;
     let empty = SliceNumber::of_index(bare[0]).to_string();
     let more = ["--annotations", "partial.nii.gz", "--out", "mask.nii.gz", "--seed", "3", "--empty", &empty];
-    let ran = program::run(desk.words_of("annotate", &[&more[..], &["--auto", "classification", "--json"]].concat()))?
-        .done()?;
+    let ran =
+        program::run(desk.words_of("annotate", &[&more[..], &["--strategy", "classification", "--json"]].concat()))?
+            .done()?;
     let result = ran.json()?;
     assert_eq!(result["structures"][0]["annotated"], 3);
     assert!(!ran.stderr.is_empty() && !ran.stderr.contains(['\r', '\u{1b}']), "no bars: {:?}", ran.stderr);
     let record: Value = serde_json::from_slice(&fs::read(desk.path("mask.json"))?)?;
     assert_eq!(record["options"]["empty"][0], empty.as_str(), "as it was typed");
-    assert_eq!((&record["options"]["seed"], &record["options"]["auto"]), (&3.into(), &"classification".into()));
+    assert_eq!((&record["options"]["seed"], &record["options"]["strategy"]), (&3.into(), &"classification".into()));
     assert_eq!((&record["command"], &record["version"]), (&"annotate".into(), &env!("CARGO_PKG_VERSION").into()));
     let other = ["predict", "--config", &desk.word("mask.json"), "--prompts", "prompts.json"];
     let error = program::run(other)?.failed(1)?;
@@ -79,5 +80,30 @@ fn an_evaluation_is_repeated_from_the_file_beside_its_results() -> Result<()> {
     // A config of one command is refused by another.
     let error = program::run(["coarse", "--config", &config])?.failed(1)?;
     assert!(error.contains("`sam-med evaluate`"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn options_of_generators_need_generators() -> Result<()> {
+    let desk = Desk::new();
+    desk.outline(&[desk.shown[0], desk.shown[2]])?;
+    let files = ["--annotations", "partial.nii.gz", "--out", "mask.nii.gz"];
+    for option in
+        [["--gate", "0.1"], ["--hand-over", "points"], ["--components", "1"], ["--generators", "{\"gate\": {}}"]]
+    {
+        for strategy in ["fusion", "shape", "propagation"] {
+            let words = [&files[..], &option, &["--strategy", strategy]].concat();
+            let error = program::run(desk.words_of("annotate", &words))?.failed(2)?;
+            assert!(
+                error.contains(option[0]) && error.contains(strategy) && error.contains("--strategy sapnet"),
+                "{error}"
+            );
+        }
+    }
+    assert!(!desk.path("mask.nii.gz").exists(), "nothing is written");
+    let words = [&files[..], &["--strategy", "shape", "--json"]].concat();
+    program::run(desk.words_of("annotate", &words))?.done()?;
+    let record: Value = serde_json::from_slice(&fs::read(desk.path("mask.json"))?)?;
+    assert_eq!(record["options"]["strategy"], "shape");
     Ok(())
 }

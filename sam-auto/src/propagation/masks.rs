@@ -201,7 +201,7 @@ impl<'a, B: Backend> Propagation<'a, B> {
         let found = prediction.mask();
         let (overlap, growth) = (overlap(mask, &found), growth(mask, &found));
         let predicted_iou = prediction.iou[prediction.best()];
-        let slice = SegmentedSlice::Predicted { mask: found, predicted_iou };
+        let slice = SegmentedSlice::Predicted { mask: found, predicted_iou: Some(predicted_iou) };
         let Self { config, jumped, .. } = self;
         if overlap >= config.min_iou && growth <= config.max_growth && predicted_iou >= config.min_predicted_iou {
             self.slices[next] = slice;

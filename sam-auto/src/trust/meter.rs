@@ -198,7 +198,7 @@ impl<B: Backend> TrustMeter<B> {
                 .with(Signal::Gate, 1.0 - presence)
                 .with(Signal::Coarse, 1.0 - mask_area(coarse.view()) as f32 / self.smallest));
         };
-        if let SegmentedSlice::Predicted { predicted_iou, .. } = slice {
+        if let SegmentedSlice::Predicted { predicted_iou: Some(predicted_iou), .. } = slice {
             signals.set(Signal::PredictedIou, *predicted_iou);
         }
         check_sizes(index, mask, &neighbours)?;

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use burn::tensor::backend::Backend;
 use sam_annotate::AnnotateConfig;
-use sam_auto::{GeneratorConfig, GeneratorKind, GeneratorStrategy, PromptParts, Strategy, TrustModel};
+use sam_auto::{GeneratorConfig, GeneratorKind, GeneratorStrategy, PromptParts, Strategy, StrategyKind, TrustModel};
 use sam_data::{KnownSet, PhantomKind, SliceAxis};
 use sam_eval::{
     MaskScore, Record,
@@ -176,7 +176,7 @@ impl Plan {
             left_out: TRUST_LEFT_OUT,
             // As in `annotate`: each strategy has the learning config that fits its prompts.
             ensemble: AnnotateConfig::new(Strategy::Generators(GeneratorStrategy::new(GeneratorKind::Ensemble))),
-            propagation: AnnotateConfig::new(Strategy::default()),
+            propagation: AnnotateConfig::new(StrategyKind::MaskPropagation.into()),
         }
     }
 
@@ -256,7 +256,7 @@ mod tests {
     fn trust_is_measured_of_what_annotate_does() -> Result<()> {
         let plan = Plan::new(vec!["scans".parse()?], vec![0], 2)?;
         let protocol = plan.trust_protocol(plan.cases().remove(0));
-        assert_eq!(protocol.propagation, AnnotateConfig::default());
+        assert_eq!(protocol.propagation, AnnotateConfig::new(StrategyKind::MaskPropagation.into()));
         for config in [&protocol.ensemble, &protocol.propagation] {
             assert_eq!(config.learning, config.strategy.learning(0, 1));
         }

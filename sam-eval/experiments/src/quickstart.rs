@@ -5,8 +5,7 @@ use std::sync::Arc;
 use burn::tensor::backend::Backend;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use sam_annotate::{AnnotateConfig, Annotated, Annotations, Annotator, Start};
-use sam_assist::AssistConfig;
-use sam_auto::{MaskPropagationConfig, SegmentedSlice, Strategy};
+use sam_auto::SegmentedSlice;
 use sam_core::{SamPredictor, SliceSource};
 use sam_data::{LabelVolume, Scan, SliceAxis, SlicePlane, Stack, Structure, Volume, Window};
 use sam_eval::{
@@ -51,10 +50,8 @@ pub struct Quickstart {
     pub pictured: TestPrompt,
     /// How prompts are drawn and scored.
     pub user: SimulatedUser,
-    /// How prompts are learned.
-    pub learning: AssistConfig,
-    /// How masks are propagated from slice to slice.
-    pub propagation: MaskPropagationConfig,
+    /// How the structure is learned and segmented.
+    pub annotate: AnnotateConfig,
     /// Seed of the comparison's prompts.
     pub seed: u64,
 }
@@ -95,7 +92,7 @@ impl Quickstart {
         let plane = SlicePlane::new(scan.grid(), self.axis);
         let annotator = self.annotator(setup, scan, &plane)?;
         let annotations = self.outline(&stack, &plane, &outlined);
-        let steps = self.learning.clone().for_slices(outlined.len()).iterations;
+        let steps = self.annotate.learning.clone().for_slices(outlined.len()).iterations;
         let annotated = setup.case(format!("Learning {}", self.structure.name), steps, || {
             setup.annotated(|events| annotator.annotate(&annotations, Start::Model, events))
         })?;
@@ -124,8 +121,7 @@ impl Quickstart {
 
     /// The annotator of `sam-med annotate`, with this config.
     fn annotator<B: Backend>(&self, setup: &Setup<B>, scan: Arc<Scan>, plane: &SlicePlane) -> Result<Annotator<B>> {
-        let strategy = Strategy::MaskPropagation(self.propagation.clone());
-        let config = AnnotateConfig::new(strategy).with_learning(self.learning.clone());
+        let config = self.annotate.clone();
         // The axis is given, not derived from the outlines, because the outlines are along this axis.
         let axis = [SliceAxis::I, SliceAxis::J, SliceAxis::K][plane.axis()];
         let builder = Annotator::builder(setup.predictor().clone(), scan).config(config).axis(axis).window(self.window);
@@ -241,7 +237,7 @@ impl<B: Backend> Comparison<'_, B> {
 #[cfg(test)]
 mod tests {
     use burn_flex::{Flex, FlexDevice};
-    use sam_assist::learn_structure;
+    use sam_assist::{AssistConfig, learn_structure};
     use sam_core::{AnnotatedSlice, SamConfig, ViTConfig};
     use sam_data::PhantomConfig;
     use sam_prompt::{PromptKind, progress::ignore_progress};
@@ -250,7 +246,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_annotator_gives_what_learning_and_propagation_give() -> Result<()> {
+    fn the_annotator_gives_what_learning_and_the_strategy_give() -> Result<()> {
         let phantom = PhantomConfig::default().with_shape([40, 36, 8]).generate();
         let labels = &phantom.labels.labels;
         let count = |value: &u16| labels.iter().filter(|&label| label == value).count();
@@ -266,8 +262,7 @@ mod tests {
             prompts: vec![box_prompt],
             pictured: box_prompt,
             user: SimulatedUser::default(),
-            learning: AssistConfig::mixed().with_iterations(2).with_seed(3),
-            propagation: MaskPropagationConfig::default().with_min_iou(0.0).with_max_growth(f32::INFINITY),
+            annotate: AnnotateConfig::default().with_learning(AssistConfig::mixed().with_iterations(2).with_seed(3)),
             seed: 3,
         };
         let config = SamConfig::vit(ViTConfig::new(32, 1, 2).with_image_size(64));
@@ -283,10 +278,10 @@ mod tests {
             Ok(AnnotatedSlice::new(index, source.embedding(index)?, stack.mask(index, &[value]))?)
         };
         let annotated = result.outlined.iter().map(annotate).collect::<Result<Vec<_>>>()?;
-        let (original, learning) = (setup.predictor(), &quickstart.learning);
+        let (original, learning) = (setup.predictor(), &quickstart.annotate.learning);
         let found = in_pool(|| -> Result<_> {
             let learned = learn_structure(original, &annotated, learning, None, &mut ignore_progress())?;
-            let strategy = Strategy::MaskPropagation(quickstart.propagation.clone());
+            let strategy = &quickstart.annotate.strategy;
             let predictor = learned.adaptation.apply(original);
             Ok(strategy.segment(annotated.clone(), &predictor, &source, &mut ignore_progress())?)
         })?;

@@ -135,6 +135,7 @@ impl<'a, B: Backend> Run<'a, B> {
             annotated: annotated.len(),
             found: found.slices.iter().filter(|slice| slice.mask().is_some()).count(),
             slices: found.slices.len(),
+            strategy: fitted.kind(),
         })?;
         let ranking = self.rank(&name, &fitted, &found, &learned.predictor, reporter)?;
         // The structure is complete, so a run that is stopped here keeps it.

@@ -178,7 +178,7 @@ mod tests {
             let (line, id) = written.to_line()?;
             assert_eq!(LogEntry::from_line(line.as_bytes())?, (written, id));
         }
-        for strategy in &strategies(f32::NEG_INFINITY)[1..] {
+        for strategy in &strategies(f32::NEG_INFINITY)[3..] {
             let refused = entry(strategy.clone()).to_line().expect_err("JSON has no infinity");
             assert!(matches!(refused, LineError::NotReadable), "{refused}");
         }
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn no_byte_of_a_line_can_be_altered() -> Result<(), LineError> {
-        let [strategy, _] = strategies(0.1);
+        let [strategy, ..] = strategies(0.1);
         let (line, _) = entry(strategy).to_line()?;
         for place in 0..line.len() {
             let mut altered = line.clone().into_bytes();

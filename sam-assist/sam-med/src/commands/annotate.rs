@@ -25,7 +25,7 @@ use crate::{
     console::Console,
     exit::Failure,
     options::{
-        AutoOptions, ComputeOptions, LearningOptions, OutlineOptions, OutputOptions, ScanOptions, SessionOptions,
+        ComputeOptions, LearningOptions, OutlineOptions, OutputOptions, ScanOptions, SessionOptions, StrategyOptions,
         StructureOptions,
     },
     progress::ProgressBars,
@@ -39,7 +39,7 @@ use crate::{
     after_help = "\
 Examples:
   sam-med annotate --image ct.nii.gz --annotations few.nii.gz --out mask.nii.gz --session work
-  sam-med annotate --image ct.nii.gz --annotations few.nii.gz --out mask.nii.gz --auto sapnet"
+  sam-med annotate --image ct.nii.gz --annotations few.nii.gz --out mask.nii.gz --strategy sapnet"
 )]
 pub struct Options {
     #[command(flatten)]
@@ -59,7 +59,7 @@ pub struct Options {
     learning: LearningOptions,
     #[command(flatten)]
     #[serde(flatten)]
-    auto: AutoOptions,
+    strategy: StrategyOptions,
     #[command(flatten)]
     #[serde(flatten)]
     session: SessionOptions,
@@ -147,7 +147,7 @@ impl Job for AnnotateJob<'_> {
         let mut builder = Annotator::builder(predictor, Arc::clone(&self.scan))
             .axis(structures.axis)
             .window(cards::window(structures.window, &cards)?)
-            .config(learning.config(&self.options.auto)?);
+            .config(learning.config(&self.options.strategy)?);
         if let Some(cache) = compute.open_cache()? {
             builder = builder.cache(cache);
         }

@@ -9,9 +9,7 @@ use std::{
 use anyhow::Result;
 use burn::tensor::backend::Backend;
 use clap::Args;
-use sam_annotate::{SliceList, Weights};
-use sam_assist::AssistConfig;
-use sam_auto::MaskPropagationConfig;
+use sam_annotate::{AnnotateConfig, SliceList, Weights};
 use sam_data::{LabelTable, LabelVolume, PhantomConfig, SliceAxis, Volume, Window};
 use sam_eval::{
     Record, ResultsTable, Spread,
@@ -33,11 +31,11 @@ use crate::{
     record,
 };
 
-/// Learn a structure of a synthetic scan from two outlined slices, and segment the rest.
+/// Learn a structure of a synthetic scan from five outlined slices, and segment the rest.
 #[derive(Debug, Clone, Args, Serialize)]
 #[command(after_help = "\
 Needs no arguments: it makes a synthetic CT, fetches LiteMedSAM's weights once (39 MB), takes the outlines
-of two slices from the truth, and writes mask.nii.gz, image.nii.gz, overlay.png, results.json and
+of five slices from the truth, and writes mask.nii.gz, image.nii.gz, overlay.png, results.json and
 options.json. Takes two to four minutes on 2 cores.
 
 Examples:
@@ -61,7 +59,7 @@ pub struct Options {
     #[arg(long, default_value = "auto", allow_hyphen_values = true)]
     window: Window,
     /// Number of outlined slices
-    #[arg(long, default_value_t = 2, value_name = "COUNT")]
+    #[arg(long, default_value_t = 5, value_name = "COUNT")]
     slices: usize,
     /// Seed of the synthetic scan and of everything random
     #[arg(long, default_value_t = 0)]
@@ -106,8 +104,7 @@ pub fn run(options: &Options, console: &Console) -> Result<()> {
         prompts: [PromptKind::Points(1), PromptKind::Points(5), PromptKind::Box].map(TestPrompt::Once).to_vec(),
         pictured: TestPrompt::Once(PromptKind::Points(5)),
         user: SimulatedUser::default(),
-        learning: AssistConfig::mixed().with_seed(options.seed),
-        propagation: MaskPropagationConfig::default().with_seed(options.seed),
+        annotate: AnnotateConfig::default().with_seed(options.seed),
         seed: options.seed,
     };
     let job = QuickstartJob {

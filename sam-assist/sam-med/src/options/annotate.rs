@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use sam_annotate::{AnnotateConfig, EmptySlices, MinOutline, SliceList};
-use sam_auto::{CleanUp, GeneratorConfig, GeneratorKind, GeneratorStrategy, PromptParts, Strategy};
+use sam_auto::{CleanUp, GeneratorConfig, GeneratorStrategy, PromptParts, Strategy, StrategyKind};
 use sam_files::LossyPath;
 use serde::{Serialize, Serializer};
 
@@ -61,24 +61,25 @@ pub struct LearningOptions {
     pub seed: u64,
 }
 
-/// How slices without an outline are prompted.
+/// How the slices without an outline are segmented.
 #[derive(Debug, Clone, Args, Serialize)]
-#[command(next_help_heading = "Prompts for the other slices, in place of their neighbours' masks")]
-pub struct AutoOptions {
-    /// Generator: propagation, classification, panet, sapnet, ensemble
-    #[arg(long, value_name = "KIND")]
-    pub auto: Option<GeneratorKind>,
-    /// What it gives to SAM: points, box (default), mask, together
-    #[arg(long, value_name = "PARTS", requires = "auto")]
+#[command(next_help_heading = "How the other slices are segmented")]
+pub struct StrategyOptions {
+    /// fusion (default), shape, propagation, or a generator such as sapnet
+    #[arg(long, value_name = "NAME", default_value_t = StrategyKind::Fusion, hide_default_value = true)]
+    #[serde(serialize_with = "text")]
+    pub strategy: StrategyKind,
+    /// Generators: what SAM is given: points, box (default), mask, together
+    #[arg(long, value_name = "PARTS")]
     pub hand_over: Option<PromptParts>,
-    /// Higher, from -2 to 2: fewer false positives, more misses
-    #[arg(long, value_name = "SCORE", requires = "auto", allow_hyphen_values = true)]
+    /// Generators: -2 to 2; higher gives fewer false positives, more misses
+    #[arg(long, value_name = "SCORE", allow_hyphen_values = true)]
     pub gate: Option<f32>,
-    /// Keep only the largest components of each structure
-    #[arg(long, value_name = "COUNT", requires = "auto")]
+    /// Generators: keep only the largest components of each structure
+    #[arg(long, value_name = "COUNT")]
     pub components: Option<usize>,
-    /// Config as JSON, such as {"sapnet": {"iterations": 160}}
-    #[arg(long, value_name = "JSON", default_value = "{}", requires = "auto", hide_default_value = true)]
+    /// Generators: config, such as {"sapnet": {"iterations": 160}}
+    #[arg(long, value_name = "JSON", default_value = "{}", hide_default_value = true)]
     pub generators: String,
 }
 
@@ -112,13 +113,27 @@ pub struct SessionOptions {
     pub replay: bool,
 }
 
-impl AutoOptions {
+impl StrategyOptions {
     /// The strategy for slices without an outline.
     ///
     /// # Errors
-    /// If the config of the generators cannot be read.
+    /// If an option belongs to generators and the strategy has none, or the config of the generators cannot be read.
     pub fn strategy(&self) -> Result<Strategy> {
-        let Some(kind) = self.auto else { return Ok(Strategy::default()) };
+        let StrategyKind::Generators(kind) = self.strategy else {
+            let given = [
+                ("--hand-over", self.hand_over.is_some()),
+                ("--gate", self.gate.is_some()),
+                ("--components", self.components.is_some()),
+                ("--generators", self.generators != "{}"),
+            ];
+            return match given.iter().find(|(_, is_given)| *is_given) {
+                Some((option, _)) => Err(Failure::usage(format!(
+                    "{option} belongs to generators, and the strategy is {}; choose one with --strategy, such as --strategy sapnet",
+                    self.strategy
+                ))),
+                None => Ok(self.strategy.into()),
+            };
+        };
         let mut config: GeneratorConfig = read_config("--generators", &self.generators)?;
         if let Some(gate) = self.gate {
             if gate.is_nan() {
@@ -139,7 +154,7 @@ impl LearningOptions {
     ///
     /// # Errors
     /// If the config of the generators cannot be read.
-    pub fn config(&self, auto: &AutoOptions) -> Result<AnnotateConfig> {
-        Ok(AnnotateConfig::new(auto.strategy()?).with_members(usize::from(self.members)).with_seed(self.seed))
+    pub fn config(&self, strategy: &StrategyOptions) -> Result<AnnotateConfig> {
+        Ok(AnnotateConfig::new(strategy.strategy()?).with_members(usize::from(self.members)).with_seed(self.seed))
     }
 }

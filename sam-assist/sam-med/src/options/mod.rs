@@ -12,7 +12,7 @@ mod voxels;
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 
-pub use annotate::{AutoOptions, LearningOptions, OutlineOptions, SessionOptions};
+pub use annotate::{LearningOptions, OutlineOptions, SessionOptions, StrategyOptions};
 pub use compute::ComputeOptions;
 pub use data::DataOptions;
 pub use model::ModelOptions;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use burn_flex::Flex;
-use sam_auto::{GeneratorConfig, GeneratorKind, GeneratorStrategy, Strategy, TrustModel};
+use sam_auto::{GeneratorConfig, GeneratorKind, GeneratorStrategy, MaskPropagationConfig, Strategy, TrustModel};
 use sam_data::SliceAxis;
 use sam_eval::protocol::FewSlices;
 use sam_prompt::SliceSelection;
@@ -37,7 +37,10 @@ fn protocol() -> Result<TrustProtocol> {
         left_out: 1,
         ensemble: quick(AnnotateConfig::new(Strategy::Generators(generators.clone()))),
         // The trust measurement of propagated masks reuses the ensemble's SAP-Net.
-        propagation: quick(AnnotateConfig::new(Strategy::Generators(generators)).with_strategy(Strategy::default())),
+        propagation: quick(
+            AnnotateConfig::new(Strategy::Generators(generators))
+                .with_strategy(Strategy::MaskPropagation(MaskPropagationConfig::default())),
+        ),
     })
 }
 

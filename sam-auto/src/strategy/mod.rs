@@ -1,16 +1,20 @@
 //! Strategies: prompts of a volume from mask propagation or from generators, in one call.
 
+mod generators;
+mod kind;
+
 use std::{sync::Arc, time::Instant};
 
 use burn::tensor::backend::Backend;
-use sam_assist::{AssistConfig, ConfigError};
+use sam_assist::AssistConfig;
 use sam_core::{AnnotatedSlice, SamPredictor, SliceSource};
 use sam_prompt::progress::Observer;
 use serde::{Deserialize, Serialize};
 
+pub use self::{generators::GeneratorStrategy, kind::StrategyKind};
 use crate::{
-    AutoError, CleanUp, FittedGenerators, GeneratorConfig, GeneratorKind, MaskPropagationConfig, PromptExtraction,
-    PromptParts, Segmentation, VolumeSegmenter, generators::outlines, propagate_masks,
+    AutoError, FittedGenerators, FusionConfig, MaskPropagationConfig, Segmentation, SegmentedSlice, ShapeConfig,
+    ShapePrior, VolumeSegmenter, fusion::Fusion, generators::outlines, propagate_masks, segmentation::segment_open,
 };
 
 /// Strategy: where the prompts of the slices come from that nobody annotated.
@@ -19,7 +23,7 @@ use crate::{
 ///
 /// | prompts | learning |
 /// |---|---|
-/// | [`Strategy::MaskPropagation`] | [`AssistConfig::mixed`] |
+/// | [`Strategy::Fusion`], [`Strategy::MaskPropagation`] | [`AssistConfig::mixed`] |
 /// | [`Strategy::Generators`] with [`PromptParts::Points`] | [`AssistConfig::points`] |
 /// | with [`PromptParts::Box`], [`PromptParts::Mask`] or [`PromptParts::BoxMask`] | [`AssistConfig::boxes`] |
 /// | with [`PromptParts::PointsBoxMask`] | [`AssistConfig::composite`] |
@@ -29,6 +33,12 @@ use crate::{
 /// 1. [`learn_structure`](sam_assist::learn_structure) with [`Strategy::learning`], applied to the predictor;
 /// 2. [`Strategy::fit`], then [`FittedStrategy::segment`];
 /// 3. [`TrustConfig::rank`](crate::TrustConfig::rank), which reuses what step 2 has fitted.
+///
+/// [`PromptParts::Points`]: crate::PromptParts::Points
+/// [`PromptParts::Box`]: crate::PromptParts::Box
+/// [`PromptParts::Mask`]: crate::PromptParts::Mask
+/// [`PromptParts::BoxMask`]: crate::PromptParts::BoxMask
+/// [`PromptParts::PointsBoxMask`]: crate::PromptParts::PointsBoxMask
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Strategy {
@@ -38,61 +48,17 @@ pub enum Strategy {
     /// Generators that are fitted to the annotated slices, for each slice independently.
     #[serde(rename = "auto", alias = "generators")]
     Generators(GeneratorStrategy),
+    /// Fusion: the shape of the outlines, the image's edges near it, and the model prompted with it.
+    #[serde(rename = "fusion")]
+    Fusion(FusionConfig),
+    /// The shape of the outlines alone, without the model.
+    #[serde(rename = "shape")]
+    Shape(ShapeConfig),
 }
-
-/// Configuration of a strategy of generators.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[non_exhaustive]
-pub struct GeneratorStrategy {
-    /// Kind of the generators.
-    pub kind: GeneratorKind,
-    /// Which prompts are extracted from coarse maps.
-    #[serde(rename = "hand_over", alias = "parts")]
-    pub parts: PromptParts,
-    /// Number of points on a component, if points are extracted.
-    pub points: usize,
-    /// Configuration of the generators and the gate.
-    #[serde(rename = "numbers", alias = "config")]
-    pub config: GeneratorConfig,
-    /// Which components are kept.
-    pub clean_up: CleanUp,
-}
-
-impl GeneratorStrategy {
-    /// The default configuration of a kind, with the best prompts of this kind.
-    pub fn new(kind: GeneratorKind) -> Self {
-        Self { kind, parts: kind.parts(), points: 5, config: GeneratorConfig::default(), clean_up: CleanUp::default() }
-    }
-
-    /// Configuration of prompt extraction from coarse maps.
-    pub fn extraction(&self) -> PromptExtraction {
-        self.parts.extraction(self.points, &self.config.extraction)
-    }
-
-    /// Checks every value.
-    ///
-    /// # Errors
-    /// [`AutoError::Config`] or [`AutoError::Coarse`] names the first one that is out of range.
-    pub fn check(&self) -> Result<(), AutoError> {
-        self.config.check()?;
-        // Propagated points are not extracted from a map, and their number is configured elsewhere.
-        let extracts = self.kind != GeneratorKind::Propagation && self.parts == PromptParts::Points;
-        ConfigError::check(!extracts || self.points > 0, "points", || "0".to_owned(), "at least 1")?;
-        Ok(self.clean_up.check()?)
-    }
-}
-
-sam_assist::__setters!(GeneratorStrategy {
-    with_parts => parts: PromptParts,
-    with_points => points: usize,
-    with_config => config: GeneratorConfig,
-    with_clean_up => clean_up: CleanUp,
-});
 
 impl Default for Strategy {
     fn default() -> Self {
-        Self::MaskPropagation(MaskPropagationConfig::default())
+        Self::Fusion(FusionConfig::default())
     }
 }
 
@@ -100,7 +66,7 @@ impl Strategy {
     /// The learning preset for the prompts of this strategy.
     pub fn learning(&self, seed: u64, members: usize) -> AssistConfig {
         let preset = match self {
-            Self::MaskPropagation(_) => AssistConfig::mixed(),
+            Self::MaskPropagation(_) | Self::Fusion(_) | Self::Shape(_) => AssistConfig::mixed(),
             Self::Generators(generators) => generators.parts.learning(),
         };
         preset.with_seed(seed).with_members(members)
@@ -111,6 +77,8 @@ impl Strategy {
     pub fn with_seed(self, seed: u64) -> Self {
         match self {
             Self::MaskPropagation(config) => Self::MaskPropagation(config.with_seed(seed)),
+            Self::Fusion(config) => Self::Fusion(config.with_seed(seed)),
+            Self::Shape(config) => Self::Shape(config),
             Self::Generators(generators) => {
                 let config = generators.config.clone().with_seed(seed);
                 Self::Generators(generators.with_config(config))
@@ -126,6 +94,8 @@ impl Strategy {
         match self {
             Self::MaskPropagation(config) => Ok(config.check()?),
             Self::Generators(generators) => generators.check(),
+            Self::Fusion(config) => Ok(config.check()?),
+            Self::Shape(config) => Ok(config.check()?),
         }
     }
 
@@ -133,7 +103,7 @@ impl Strategy {
     /// slices are embedded.
     ///
     /// # Errors
-    /// As [`Strategy::check`] and [`GeneratorConfig::fit`].
+    /// As [`Strategy::check`] and [`GeneratorConfig::fit`](crate::GeneratorConfig::fit).
     pub fn fit<B: Backend>(
         &self,
         annotated: Vec<AnnotatedSlice<B>>,
@@ -154,6 +124,11 @@ impl Strategy {
                 tracing::info!(kind = ?strategy.kind, annotated = annotated.len(), seconds, "fitted the generators");
                 Fitted::Generators(strategy.clone(), generators)
             }
+            Self::Fusion(config) if annotated.iter().filter(|slice| !slice.is_empty()).count() == 1 => {
+                Fitted::MaskPropagation(config.one_outline.clone())
+            }
+            Self::Fusion(config) => Fitted::Fusion(Fusion::new(config.clone(), &outlines(&annotated))?),
+            Self::Shape(config) => Fitted::Shape(Arc::new(config.fit(&outlines(&annotated))?)),
         };
         Ok(FittedStrategy { annotated, fitted })
     }
@@ -184,6 +159,8 @@ pub struct FittedStrategy<B: Backend> {
 enum Fitted<B: Backend> {
     MaskPropagation(MaskPropagationConfig),
     Generators(GeneratorStrategy, FittedGenerators<B>),
+    Fusion(Fusion),
+    Shape(Arc<ShapePrior>),
 }
 
 impl<B: Backend> FittedStrategy<B> {
@@ -192,10 +169,20 @@ impl<B: Backend> FittedStrategy<B> {
         &self.annotated
     }
 
+    /// The kind of the strategy. A fusion of one outline is mask propagation.
+    pub fn kind(&self) -> StrategyKind {
+        match &self.fitted {
+            Fitted::MaskPropagation(_) => StrategyKind::MaskPropagation,
+            Fitted::Generators(strategy, _) => StrategyKind::Generators(strategy.kind),
+            Fitted::Fusion(_) => StrategyKind::Fusion,
+            Fitted::Shape(_) => StrategyKind::Shape,
+        }
+    }
+
     /// The fitted generators; `None` for mask propagation.
     pub fn generators(&self) -> Option<&FittedGenerators<B>> {
         match &self.fitted {
-            Fitted::MaskPropagation(_) => None,
+            Fitted::MaskPropagation(_) | Fitted::Fusion(_) | Fitted::Shape(_) => None,
             Fitted::Generators(_, fitted) => Some(fitted),
         }
     }
@@ -206,8 +193,8 @@ impl<B: Backend> FittedStrategy<B> {
     /// As [`FittedGenerators::segmenter`].
     pub fn segmenter(&self, predictor: &SamPredictor<B>) -> Result<Option<VolumeSegmenter<B>>, AutoError> {
         match &self.fitted {
-            Fitted::MaskPropagation(_) => Ok(None),
-            Fitted::Generators(strategy, fitted) => fitted.segmenter(predictor, strategy).map(Some),
+            Fitted::MaskPropagation(_) | Fitted::Fusion(_) | Fitted::Shape(_) => Ok(None),
+            Fitted::Generators(strategy, fitted) => fitted.volume_segmenter(predictor, strategy).map(Some),
         }
     }
 
@@ -225,8 +212,13 @@ impl<B: Backend> FittedStrategy<B> {
         let found = match &self.fitted {
             Fitted::MaskPropagation(config) => propagate_masks(predictor, source, &outlines, config, observer),
             Fitted::Generators(strategy, fitted) => {
-                fitted.segmenter(predictor, strategy)?.segment(source, &outlines, observer)
+                fitted.volume_segmenter(predictor, strategy)?.segment(source, &outlines, observer)
             }
+            Fitted::Fusion(fusion) => fusion.segment(predictor, source, &outlines, observer),
+            Fitted::Shape(prior) => segment_open(source.count(), &outlines, observer, |index| {
+                let expected = prior.slice(index).map(|slice| SegmentedSlice::predicted(slice.mask(), None));
+                Ok(expected.unwrap_or(SegmentedSlice::Empty))
+            }),
         }?;
         let shown = found.slices.iter().filter(|slice| slice.mask().is_some()).count();
         let (slices, stopped, seconds) = (found.slices.len(), found.stopped, begun.elapsed().as_secs_f64());

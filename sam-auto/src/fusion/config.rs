@@ -1,0 +1,93 @@
+//! Configuration of the fusion.
+
+use sam_prompt::ConfigError;
+use serde::{Deserialize, Serialize};
+
+use crate::{MaskPropagationConfig, PromptExtraction, RandomWalker, ShapeConfig};
+
+/// Configuration of the fusion of shape, image and model.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct FusionConfig {
+    /// The shape of the outlines.
+    pub shape: ShapeConfig,
+    /// How the shape's edge moves onto edges of the image.
+    pub walker: RandomWalker,
+    /// How the model is prompted with the shape.
+    pub extraction: PromptExtraction,
+    /// How much each of them counts.
+    pub weights: FusionWeights,
+    /// One outline has no other that its shape could lead to. Masks are propagated from it with this configuration.
+    pub one_outline: MaskPropagationConfig,
+}
+
+sam_assist::__setters!(FusionConfig {
+    with_shape => shape: ShapeConfig,
+    with_walker => walker: RandomWalker,
+    with_extraction => extraction: PromptExtraction,
+    with_weights => weights: FusionWeights,
+    with_one_outline => one_outline: MaskPropagationConfig,
+});
+
+impl FusionConfig {
+    /// Sets the random seed of the prompts.
+    #[must_use]
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.extraction.seed = seed;
+        self.one_outline = self.one_outline.with_seed(seed);
+        self
+    }
+
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first one that is out of range.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.shape.check()?;
+        self.walker.check()?;
+        self.extraction.check()?;
+        self.one_outline.check()?;
+        self.weights.check()
+    }
+}
+
+/// How much each part counts in the fusion.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct FusionWeights {
+    /// The shape of the outlines.
+    pub shape: f32,
+    /// The image's edges near the shape's edge.
+    pub image: f32,
+    /// The model.
+    pub model: f32,
+}
+
+sam_assist::__setters!(FusionWeights {
+    with_shape => shape: f32,
+    with_image => image: f32,
+    with_model => model: f32,
+});
+
+impl Default for FusionWeights {
+    fn default() -> Self {
+        Self { shape: 1.0, image: 1.0, model: 1.0 }
+    }
+}
+
+impl FusionWeights {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first one that is out of range.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        for (name, weight) in [("weights.image", self.image), ("weights.model", self.model)] {
+            let found = || weight.to_string();
+            ConfigError::check(weight.is_finite() && weight >= 0.0, name, found, "a finite number of at least 0")?;
+        }
+        // Without the shape, nothing says where a structure ends.
+        ConfigError::check_positive("weights.shape", self.shape)
+    }
+}

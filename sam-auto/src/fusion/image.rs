@@ -1,0 +1,42 @@
+//! What the image says of a shape's edge.
+
+use ndarray::{Array2, ArrayView2, AxisDescription, Slice};
+use sam_prompt::bounding_box;
+
+use crate::{PriorSlice, RandomWalker, Seed};
+
+/// Pixels farther outside the expected edge than this are not walked on.
+const FAR: f32 = 14.0;
+/// Share of the edge's width, and of the shape's depth, within which it is open on which side a pixel lies.
+const BAND: f32 = 0.5;
+/// Least distance of the seeds outside from the expected edge, in pixels.
+const LEAST_OUTSIDE: f32 = 1.0;
+
+impl RandomWalker {
+    /// The probability of each pixel to lie inside, if the edge of a shape moves onto an edge of the image near it. Where the shape is sure, it
+    /// is 0 or 1.
+    ///
+    /// # Shapes
+    /// - image: `[rows, columns]` of the shape, in 0..1
+    pub fn refine(&self, image: ArrayView2<'_, f32>, prior: &PriorSlice) -> Array2<f32> {
+        let mut found = prior.signed.mapv(|distance| f32::from(u8::from(distance > 0.0)));
+        let depth = prior.signed.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let inside = BAND * prior.width.min(depth);
+        let outside = -(BAND * prior.width).max(LEAST_OUTSIDE);
+        let seed = |distance: f32| match distance {
+            distance if distance > inside => Seed::Inside,
+            distance if distance < outside => Seed::Outside,
+            _ => Seed::Open,
+        };
+        let Some(near) = bounding_box(prior.signed.mapv(|distance| distance > -FAR).view()) else { return found };
+        // The edges of a box lie halfway between pixels.
+        let pixels = |first: f32, last: f32| Slice::from((first + 0.5) as usize..(last + 0.5) as usize);
+        let (rows, columns) = (pixels(near.y_min, near.y_max), pixels(near.x_min, near.x_max));
+        let part = |axis: AxisDescription| if axis.axis.index() == 0 { rows } else { columns };
+        let seeds = prior.signed.slice_each_axis(part).mapv(seed);
+        if let Some(walked) = self.probabilities(image.slice_each_axis(part), seeds.view()) {
+            found.slice_each_axis_mut(part).assign(&walked);
+        }
+        found
+    }
+}

@@ -1,0 +1,70 @@
+//! Fusion of what the outlines' shape, the image and the model say of a slice.
+
+mod config;
+mod evidence;
+mod image;
+
+use std::collections::BTreeMap;
+
+use burn::tensor::backend::Backend;
+use ndarray::{Array2, Axis};
+use sam_core::{SamPredictor, SliceSource};
+use sam_prompt::progress::Observer;
+
+pub use self::config::{FusionConfig, FusionWeights};
+use self::evidence::Evidence;
+use crate::{AutoError, PriorSlice, Segmentation, SegmentedSlice, ShapeGenerator, segmentation::segment_open};
+
+/// A fusion that was fitted to outlines. A clone shares it.
+#[derive(Debug, Clone)]
+pub(crate) struct Fusion {
+    config: FusionConfig,
+    prompts: ShapeGenerator,
+}
+
+impl Fusion {
+    pub(crate) fn new(config: FusionConfig, outlines: &BTreeMap<usize, Array2<bool>>) -> Result<Self, AutoError> {
+        let prompts = ShapeGenerator::new(config.shape.fit(outlines)?, config.extraction.clone())?;
+        Ok(Self { config, prompts })
+    }
+
+    /// Segments the slices that are not annotated: where the shape is expected, by all that is known of a slice.
+    pub(crate) fn segment<B: Backend>(
+        &self,
+        predictor: &SamPredictor<B>,
+        source: &dyn SliceSource<B>,
+        outlines: &BTreeMap<usize, Array2<bool>>,
+        observer: &mut Observer<'_>,
+    ) -> Result<Segmentation, AutoError> {
+        segment_open(source.count(), outlines, observer, |index| {
+            let Some(prior) = self.prompts.prior().slice(index) else { return Ok(SegmentedSlice::Empty) };
+            let (evidence, predicted_iou) = self.evidence(predictor, source, index, &prior)?;
+            Ok(SegmentedSlice::predicted(evidence.mask(&self.config.weights), predicted_iou))
+        })
+    }
+
+    /// What is known of a slice, and the model's own estimate of its mask.
+    fn evidence<B: Backend>(
+        &self,
+        predictor: &SamPredictor<B>,
+        source: &dyn SliceSource<B>,
+        index: usize,
+        prior: &PriorSlice,
+    ) -> Result<(Evidence, Option<f32>), AutoError> {
+        let prediction = match self.prompts.prompts(index, prior)? {
+            Some(prompts) => Some(predictor.predict(&source.embedding(index)?, &prompts)?),
+            // All components are too small to be prompted for.
+            None => None,
+        };
+        let best =
+            prediction.as_ref().map(|found| (found.logits.index_axis(Axis(0), found.best()), found.iou[found.best()]));
+        let image = source.image(index)?;
+        let walked = prior.is_between.then(|| {
+            // Scans are grey: every channel is the same.
+            let levels = image.index_axis(Axis(2), 0).mapv(|level| f32::from(level) / 255.0);
+            self.config.walker.refine(levels.view(), prior)
+        });
+        let evidence = Evidence::new(prior, walked.as_ref(), best.as_ref().map(|(logits, _)| logits.view()));
+        Ok((evidence, best.map(|(_, iou)| iou)))
+    }
+}

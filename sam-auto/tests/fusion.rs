@@ -1,0 +1,165 @@
+//! Fusion of shape, image and model, and what uses the shape alone.
+
+use std::sync::Arc;
+
+use ndarray::Array2;
+use sam_auto::{
+    AutoError, FusionConfig, FusionWeights, GateConfig,
+    Presence::{Absent, Certain, Possible},
+    PromptExtraction, PromptGenerator, SegmentedSlice, ShapeConfig, ShapeGenerator, ShapePrior, SliceContext, Strategy,
+    StrategyKind, WithinOutlines,
+};
+use sam_core::{AnnotatedSlice, CoreError, SamPredictor, SliceSource};
+use sam_prompt::{mask_area, progress::ignore_progress};
+use sam_testing::{B, TestResult, tiny::fixed};
+
+use crate::common::{Gone, Images, dice, moving_image, moving_outline, square, stop_after};
+
+fn source(predictor: &SamPredictor<B>) -> Images {
+    Images::new(predictor, (0..11).map(moving_image).collect())
+}
+
+fn annotated(source: &Images) -> Vec<AnnotatedSlice<B>> {
+    [3, 7].map(|index| source.annotated(index, moving_outline(index))).to_vec()
+}
+
+/// The model of random weights counts for nothing.
+fn without_model() -> FusionConfig {
+    FusionConfig::default().with_weights(FusionWeights::default().with_model(0.0))
+}
+
+#[test]
+fn the_image_moves_the_edge_of_the_shape() -> TestResult {
+    let predictor = fixed();
+    let source = source(&predictor);
+    let strategy = Strategy::Fusion(without_model());
+    let found = strategy.segment(annotated(&source), &predictor, &source, &mut ignore_progress())?;
+    for (index, slice) in found.slices.iter().enumerate() {
+        match index {
+            3 | 7 => assert_eq!(slice, &SegmentedSlice::Annotated(moving_outline(index))),
+            4..7 => {
+                let mask = slice.mask().ok_or("it lies between two outlines")?;
+                assert!(dice(mask, &moving_outline(index)) > 0.99, "slice {index}");
+            }
+            // Half a gap beyond the outermost outline.
+            1 | 2 | 8 | 9 => assert!(slice.mask().is_some(), "slice {index}"),
+            _ => assert_eq!(slice, &SegmentedSlice::Empty, "slice {index}"),
+        }
+    }
+    let again = strategy.segment(annotated(&source), &predictor, &source, &mut ignore_progress())?;
+    assert_eq!(found, again);
+    Ok(())
+}
+
+#[test]
+fn masks_are_propagated_from_one_outline() -> TestResult {
+    let predictor = fixed();
+    let source = source(&predictor);
+    let one = vec![source.annotated(5, moving_outline(5))];
+    let config = FusionConfig::default().with_seed(4);
+    let fitted = Strategy::Fusion(config.clone()).fit(one.clone(), &source, &mut ignore_progress())?;
+    assert_eq!(fitted.kind(), StrategyKind::MaskPropagation);
+    let found = fitted.segment(&predictor, &source, &mut ignore_progress())?;
+    let expected = Strategy::MaskPropagation(config.one_outline);
+    assert_eq!(found, expected.segment(one, &predictor, &source, &mut ignore_progress())?);
+    let two = Strategy::default().fit(annotated(&source), &source, &mut ignore_progress())?;
+    assert_eq!(two.kind(), StrategyKind::Fusion);
+    Ok(())
+}
+
+#[test]
+fn the_model_counts_by_its_weight() -> TestResult {
+    let predictor = fixed();
+    let source = source(&predictor);
+    let masks = |weight| -> Result<Vec<_>, AutoError> {
+        let weights = FusionWeights::default().with_model(weight);
+        let strategy = Strategy::Fusion(FusionConfig::default().with_weights(weights));
+        Ok(strategy.segment(annotated(&source), &predictor, &source, &mut ignore_progress())?.slices)
+    };
+    assert_ne!(masks(0.0)?, masks(100.0)?);
+    for weights in [FusionWeights::default().with_model(f32::NAN), FusionWeights::default().with_shape(0.0)] {
+        let strategy = Strategy::Fusion(FusionConfig::default().with_weights(weights));
+        assert!(matches!(strategy.check(), Err(AutoError::Config(_))), "{weights:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_stopped_fusion_is_marked_and_a_failed_slice_is_named() -> TestResult {
+    let predictor = fixed();
+    let source = source(&predictor);
+    let fitted = Strategy::Fusion(without_model()).fit(annotated(&source), &source, &mut ignore_progress())?;
+    let part = fitted.segment(&predictor, &source, &mut stop_after(4))?;
+    assert!(part.stopped);
+    let reached = part.slices.iter().filter(|slice| **slice != SegmentedSlice::NotReached).count();
+    assert_eq!(reached, 6, "two outlines, and four more");
+    let failed = fitted.segment(&predictor, &Gone(11), &mut ignore_progress()).err().ok_or("no slice can be read")?;
+    assert!(failed.to_string().contains("slice 2"), "counted from 1: {failed}");
+    let outside = fitted.segment(&predictor, &Gone(5), &mut ignore_progress());
+    assert!(matches!(outside, Err(AutoError::Core(CoreError::NoSuchSlice { index: 7, count: 5 }))), "{outside:?}");
+    Ok(())
+}
+
+#[test]
+fn the_shape_alone_needs_neither_image_nor_model() -> TestResult {
+    let predictor = fixed();
+    let annotated = annotated(&source(&predictor));
+    let strategy = Strategy::Shape(ShapeConfig::default());
+    let found = strategy.segment(annotated, &predictor, &Gone(11), &mut ignore_progress())?;
+    let SegmentedSlice::Predicted { mask, predicted_iou: None } = &found.slices[5] else {
+        panic!("{:?}", found.slices[5])
+    };
+    assert_eq!(mask, &square(5));
+    assert_eq!(found.slices[0], SegmentedSlice::Empty);
+    assert!(Strategy::Shape(ShapeConfig::default().with_reach(f32::NAN)).check().is_err());
+    Ok(())
+}
+
+#[test]
+fn the_shape_prompts_with_boxes_points_and_a_mask() -> TestResult {
+    let predictor = fixed();
+    let source = source(&predictor);
+    let prior = Arc::new(ShapePrior::new(&[(3, square(3)), (7, square(7))].into())?);
+    let prompts = |index: usize, extraction: PromptExtraction| {
+        let (image, embedding) = (source.image(index)?, source.embedding(index)?);
+        let generator = ShapeGenerator::new(Arc::clone(&prior), extraction)?;
+        PromptGenerator::<B>::generate(&generator, &SliceContext::new(index, image.view(), &embedding))
+    };
+    let boxed = prompts(5, PromptExtraction::default().with_box_margin(0.0))?.ok_or("between two outlines")?;
+    let found: Vec<_> = boxed.boxes.iter().map(|found| (found.x_min, found.y_min, found.x_max, found.y_max)).collect();
+    assert_eq!(found, [(18.5, 9.5, 34.5, 25.5)]);
+    let points = prompts(5, PromptExtraction::points(3))?.ok_or("between two outlines")?;
+    assert_eq!((points.points.len(), points.boxes.len()), (6, 0));
+    let masked = prompts(5, PromptExtraction::mask())?.and_then(|prompts| prompts.mask).ok_or("a mask prompt")?;
+    let inside = masked.mapv(|logit| logit > 0.0);
+    // The same share of the picture as on the slice, up to a row of low-res pixels.
+    let (found, side) = (mask_area(inside.view()) as f64, masked.nrows() as f64);
+    let frame = source.embedding(5)?.frame();
+    let expected = 256.0 * (side / frame.padded as f64 * frame.resized.0 as f64 / frame.original.0 as f64).powi(2);
+    assert!((found / expected - 1.0).abs() < 0.3, "{found} of about {expected}");
+    assert_eq!(prompts(0, PromptExtraction::default())?, None);
+    Ok(())
+}
+
+#[test]
+fn outlines_say_where_a_structure_is() -> TestResult {
+    let empty = Array2::from_elem(square(0).dim(), false);
+    let outlines = [(3, square(3)), (7, square(7)), (9, empty)].into();
+    let prior = ShapePrior::new(&outlines)?;
+    let found: Vec<_> = (0..12).map(|slice| prior.presence(slice)).collect();
+    let expected =
+        [Absent, Possible, Possible, Certain, Certain, Certain, Certain, Certain, Possible, Absent, Absent, Absent];
+    assert_eq!(found, expected);
+
+    let predictor = fixed();
+    let source = source(&predictor);
+    let closed = GateConfig::default().with_threshold(f32::MAX).fit(&annotated(&source))?;
+    let boxes = ShapeGenerator::new(prior.clone(), PromptExtraction::default())?;
+    let within = WithinOutlines::new(Arc::new(prior), Arc::new(closed), boxes);
+    for (index, presence) in expected.into_iter().enumerate().take(11) {
+        let (image, embedding) = (source.image(index)?, source.embedding(index)?);
+        let prompts = within.generate(&SliceContext::new(index, image.view(), &embedding))?;
+        assert_eq!(prompts.is_some(), presence == Certain, "slice {index}");
+    }
+    Ok(())
+}
