@@ -178,10 +178,9 @@ mod tests {
             let (line, id) = written.to_line()?;
             assert_eq!(LogEntry::from_line(line.as_bytes())?, (written, id));
         }
-        for strategy in &strategies(f32::NEG_INFINITY)[3..] {
-            let refused = entry(strategy.clone()).to_line().expect_err("JSON has no infinity");
-            assert!(matches!(refused, LineError::NotReadable), "{refused}");
-        }
+        let [.., generators] = strategies(f32::NEG_INFINITY);
+        let refused = entry(generators).to_line().expect_err("JSON has no infinity");
+        assert!(matches!(refused, LineError::NotReadable), "{refused}");
         Ok(())
     }
 
