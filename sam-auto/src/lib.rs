@@ -74,6 +74,7 @@ mod generators;
 mod mask_stats;
 mod parts;
 mod propagation;
+mod random;
 mod segmentation;
 mod segmenter;
 mod shape;

@@ -71,6 +71,22 @@ impl Segmentation {
     }
 }
 
+/// The slices before they are segmented: the annotated ones, and the others not reached.
+///
+/// # Errors
+/// [`CoreError::NoSuchSlice`].
+pub(crate) fn annotated_alone(
+    count: usize,
+    annotated: &BTreeMap<usize, Array2<bool>>,
+) -> Result<Vec<SegmentedSlice>, AutoError> {
+    let mut slices = vec![SegmentedSlice::NotReached; count];
+    for (&index, outline) in annotated {
+        let slice = slices.get_mut(index).ok_or(CoreError::NoSuchSlice { index, count })?;
+        *slice = SegmentedSlice::Annotated(outline.clone());
+    }
+    Ok(slices)
+}
+
 /// Segments every slice that is not annotated, in order. The observer is called after each slice. If it stops the call, the result is
 /// partial: see [`Segmentation::stopped`].
 pub(crate) fn segment_open(
@@ -79,13 +95,7 @@ pub(crate) fn segment_open(
     observer: &mut Observer<'_>,
     mut segment: impl FnMut(usize) -> Result<SegmentedSlice, AutoError>,
 ) -> Result<Segmentation, AutoError> {
-    if let Some(&index) = annotated.keys().find(|&&index| index >= count) {
-        return Err(CoreError::NoSuchSlice { index, count }.into());
-    }
-    let mut whole = Segmentation::new(vec![SegmentedSlice::NotReached; count]);
-    for (&index, outline) in annotated {
-        whole.slices[index] = SegmentedSlice::Annotated(outline.clone());
-    }
+    let mut whole = Segmentation::new(annotated_alone(count, annotated)?);
     let open: Vec<_> = (0..count).filter(|index| !annotated.contains_key(index)).collect();
     for (done, &index) in open.iter().enumerate() {
         whole.slices[index] = segment(index)?;

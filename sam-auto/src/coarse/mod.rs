@@ -10,8 +10,6 @@ use std::{fmt, sync::Arc};
 
 use burn::tensor::{Tensor, backend::Backend};
 use ndarray::Array2;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use sam_core::{AnnotatedSlice, ImageEmbedding};
 use sam_prompt::{
     Prompts,
@@ -22,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use classification::{ClassifierConfig, LinearClassifier};
 
-use crate::{AutoError, PromptExtraction, PromptGenerator, SliceContext};
+use crate::{AutoError, PromptExtraction, PromptGenerator, SliceContext, random::stream_of};
 
 /// A coarse segmenter that can be stored and shared between threads.
 pub type SharedSegmenter<B> = Arc<dyn CoarseSegmenter<B>>;
@@ -227,9 +225,7 @@ fn finite(map: Array2<f32>) -> Result<Array2<f32>, AutoError> {
 
 impl<B: Backend> PromptGenerator<B> for CoarseGenerator<B> {
     fn generate(&self, slice: &SliceContext<'_, B>) -> Result<Option<Prompts>, AutoError> {
-        let mut rng = ChaCha8Rng::seed_from_u64(self.extraction.seed);
-        // One random stream per slice, so that points do not depend on the order of slices.
-        rng.set_stream(slice.index as u64);
+        let mut rng = stream_of(self.extraction.seed, slice.index);
         let map = self.map(slice.embedding)?;
         let (mask, confidence) = (self.cleaned(&map), self.extraction.point_confidence);
         let is_certain = |at: (usize, usize)| (2.0 * map[at] - 1.0).abs() >= confidence;

@@ -51,19 +51,19 @@ impl Fusion {
         index: usize,
         prior: &PriorSlice,
     ) -> Result<(Evidence, Option<f32>), AutoError> {
-        let prediction = match self.prompts.prompts(index, prior)? {
-            Some(prompts) => Some(predictor.predict(&source.embedding(index)?, &prompts)?),
-            // All components are too small to be prompted for.
-            None => None,
-        };
+        let embedding = source.embedding(index)?;
+        // Without prompts, all components are too small to be prompted for.
+        let prompts = self.prompts.prompts(index, prior, &embedding)?;
+        let prediction = prompts.map(|prompts| predictor.predict(&embedding, &prompts)).transpose()?;
         let best =
             prediction.as_ref().map(|found| (found.logits.index_axis(Axis(0), found.best()), found.iou[found.best()]));
-        let image = source.image(index)?;
-        let walked = prior.is_between.then(|| {
+        let walked = if prior.is_between {
             // Scans are grey: every channel is the same.
-            let levels = image.index_axis(Axis(2), 0).mapv(|level| f32::from(level) / 255.0);
-            self.config.walker.refine(levels.view(), prior)
-        });
+            let levels = source.image(index)?.index_axis(Axis(2), 0).mapv(|level| f32::from(level) / 255.0);
+            Some(self.config.walker.refine(levels.view(), prior))
+        } else {
+            None
+        };
         let evidence = Evidence::new(prior, walked.as_ref(), best.as_ref().map(|(logits, _)| logits.view()));
         Ok((evidence, best.map(|(_, iou)| iou)))
     }

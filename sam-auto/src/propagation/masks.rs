@@ -19,7 +19,9 @@ use sam_prompt::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{AutoError, PromptExtraction, Segmentation, SegmentedSlice, mask_stats::overlap};
+use crate::{
+    AutoError, PromptExtraction, Segmentation, SegmentedSlice, mask_stats::overlap, segmentation::annotated_alone,
+};
 
 /// Configuration of mask propagation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -167,17 +169,10 @@ impl<'a, B: Backend> Propagation<'a, B> {
             return Err(AutoError::NothingAnnotated);
         }
         let count = source.count();
-        let mut slices = vec![SegmentedSlice::NotReached; count];
-        let mut fronts = BinaryHeap::new();
-        for (&index, outline) in annotated {
-            if index >= count {
-                return Err(CoreError::NoSuchSlice { index, count }.into());
-            }
-            slices[index] = SegmentedSlice::Annotated(outline.clone());
-            if !is_mask_empty(outline.view()) {
-                fronts.extend([-1, 1].map(|step| Reverse(Front { distance: 1, from: index, step })));
-            }
-        }
+        let slices = annotated_alone(count, annotated)?;
+        let shown = annotated.iter().filter(|(_, outline)| !is_mask_empty(outline.view()));
+        let fronts =
+            shown.flat_map(|(&from, _)| [-1, 1].map(|step| Reverse(Front { distance: 1, from, step }))).collect();
         let rng = ChaCha8Rng::seed_from_u64(config.extraction.seed);
         Ok(Self { predictor, source, annotated, config, count, slices, jumped: BTreeMap::new(), fronts, rng })
     }

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use burn::tensor::backend::Backend;
 use ndarray::{Array2, ArrayView2, Axis};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use sam_core::{AnnotatedSlice, CoreError, SliceSource};
 use sam_prompt::{
     ConfigError, Label, Point, Prompts, Replacement, SamplingScheme,
@@ -13,7 +11,7 @@ use sam_prompt::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{AutoError, PromptGenerator, SliceContext};
+use crate::{AutoError, PromptGenerator, SliceContext, random::stream_of};
 
 /// Configuration of point propagation. The paper states the procedure; the default values are ours.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -137,9 +135,7 @@ impl PointPropagationConfig {
         }
         let outline = slice.outline();
         let image = levels(source, index, outline.dim())?;
-        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        // One random stream per slice, so that points do not depend on the other slices.
-        rng.set_stream(index as u64);
+        let mut rng = stream_of(self.seed, index);
         let drawn = self.sampling.sampler(Replacement::Without).sample(
             outline.view(),
             Label::Foreground,

@@ -2,9 +2,18 @@
 
 use super::{PriorSlice, outline::Outline};
 
-/// The shape beyond the outermost outlines: the outermost outline, shrunk to the area that the trend of the outermost two gives.
-/// `None` where the structure is not expected.
-pub(super) fn beyond(outlines: &[Outline], slice: usize, reach: f32) -> Option<PriorSlice> {
+/// What is expected of a slice beyond the outermost outlines.
+pub(super) struct End<'a> {
+    /// The outermost outline on the slice's side.
+    outline: &'a Outline,
+    /// Its distance, in slices.
+    distance: f32,
+    /// Number of pixels, by the trend of the outermost two outlines: above 0.
+    area: f32,
+}
+
+/// What is expected of a slice beyond the outermost outlines. `None` where the structure is not expected.
+pub(super) fn expected(outlines: &[Outline], slice: usize, reach: f32) -> Option<End<'_>> {
     let (first, last) = (outlines.first()?, outlines.last()?);
     let (end, inner) = if slice < first.slice {
         (first, outlines.get(1))
@@ -23,11 +32,16 @@ pub(super) fn beyond(outlines: &[Outline], slice: usize, reach: f32) -> Option<P
         ((end.area as f32 - inner.area as f32) / step).min(0.0)
     });
     let area = end.area as f32 + trend * distance;
-    if area <= 0.0 {
-        return None;
+    (area > 0.0).then_some(End { outline: end, distance, area })
+}
+
+impl End<'_> {
+    /// The outermost outline, shrunk to the expected area.
+    pub(super) fn shape(&self) -> PriorSlice {
+        let shrunk = depth_of(self.outline, (self.area.round() as usize).max(1));
+        let signed = self.outline.signed.mapv(|distance| distance - shrunk);
+        PriorSlice { signed, width: self.distance.sqrt(), is_between: false }
     }
-    let shrunk = depth_of(end, (area.round() as usize).max(1));
-    Some(PriorSlice { signed: end.signed.mapv(|inside| inside - shrunk), width: distance.sqrt(), is_between: false })
 }
 
 /// The mean gap between the outlines that show the structure; 0 if there is one.

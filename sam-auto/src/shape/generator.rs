@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use burn::tensor::backend::Backend;
 use ndarray::Array2;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
-use sam_core::{CoreError, Frame};
+use sam_core::{CoreError, Frame, ImageEmbedding};
 use sam_prompt::Prompts;
 
 use super::{PriorSlice, ShapePrior};
-use crate::{AutoError, PromptExtraction, PromptGenerator, SliceContext};
+use crate::{AutoError, PromptExtraction, PromptGenerator, SliceContext, random::stream_of};
 
 /// Logits of a mask prompt rise by this much per pixel inside the expected edge.
 const LOGITS_PER_PIXEL: f32 = 2.0;
@@ -40,12 +38,23 @@ impl ShapeGenerator {
     /// Prompts for a slice whose shape is known. `None` if all of its components are too small to be prompted for.
     ///
     /// # Errors
-    /// As [`PromptExtraction::prompts`].
-    pub(crate) fn prompts(&self, index: usize, prior: &PriorSlice) -> Result<Option<Prompts>, AutoError> {
-        let mut rng = ChaCha8Rng::seed_from_u64(self.extraction.seed);
-        // One random stream per slice, so that points do not depend on the order of slices.
-        rng.set_stream(index as u64);
-        self.extraction.prompts(prior.mask().view(), &mut rng)
+    /// [`CoreError::OutlineSize`] if the slice has another size than the outlines; as [`PromptExtraction::prompts`].
+    pub(crate) fn prompts<B: Backend>(
+        &self,
+        index: usize,
+        prior: &PriorSlice,
+        embedding: &ImageEmbedding<B>,
+    ) -> Result<Option<Prompts>, AutoError> {
+        let frame = embedding.frame();
+        let (found, expected) = (prior.signed.dim(), frame.original);
+        if found != expected {
+            return Err(CoreError::OutlineSize { index, found, expected }.into());
+        }
+        let mut rng = stream_of(self.extraction.seed, index);
+        let Some(prompts) = self.extraction.prompts(prior.mask().view(), &mut rng)? else { return Ok(None) };
+        let [.., height, width] = embedding.features().dims();
+        let mask = self.extraction.mask.then(|| self.logits(prior, &frame, (4 * height, 4 * width)));
+        Ok(Some(Prompts { mask, ..prompts }))
     }
 
     /// The shape as low-res logits, on the grid of the decoder's logits.
@@ -68,14 +77,6 @@ impl ShapeGenerator {
 impl<B: Backend> PromptGenerator<B> for ShapeGenerator {
     fn generate(&self, slice: &SliceContext<'_, B>) -> Result<Option<Prompts>, AutoError> {
         let Some(prior) = self.prior.slice(slice.index) else { return Ok(None) };
-        let frame = slice.embedding.frame();
-        let (found, expected) = (prior.signed.dim(), frame.original);
-        if found != expected {
-            return Err(CoreError::OutlineSize { index: slice.index, found, expected }.into());
-        }
-        let Some(prompts) = self.prompts(slice.index, &prior)? else { return Ok(None) };
-        let [.., height, width] = slice.embedding.features().dims();
-        let mask = self.extraction.mask.then(|| self.logits(&prior, &frame, (4 * height, 4 * width)));
-        Ok(Some(Prompts { mask, ..prompts }))
+        self.prompts(slice.index, &prior, slice.embedding)
     }
 }

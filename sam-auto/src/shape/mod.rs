@@ -17,8 +17,9 @@ use serde::{Deserialize, Serialize};
 
 use self::{
     curve::Knots,
+    ends::End,
     outline::{Outline, Part},
-    strand::{Strand, strands},
+    strand::{Side, Strand, strands},
 };
 pub use self::{
     generator::ShapeGenerator,
@@ -76,20 +77,15 @@ impl ShapeConfig {
             return Err(AutoError::NotAVolume { index, found: expected, expected: mask.dim() });
         }
         let outlines: Vec<_> = outlines.iter().map(|(&slice, mask)| Outline::new(slice, mask.view())).collect();
-        let mut gaps: Vec<Vec<Strand>> = outlines.windows(2).map(|pair| strands(&pair[0], &pair[1])).collect();
-        let moves = gaps.iter().flatten().filter_map(Strand::pair).map(|(low, high)| low.distance(high));
-        // A curve can go a little farther than its ends.
-        let farthest = (1.5 * moves.fold(0.0, f32::max)).ceil() as usize;
-        gaps.iter_mut().flatten().for_each(|strand| strand.widen(farthest));
-        Ok(ShapePrior { outlines, gaps, config: *self })
+        Ok(ShapePrior { gaps: strands(&outlines), outlines, config: *self })
     }
 }
 
 /// The shape of a structure between its outlines, and a little beyond them.
 ///
-/// Components of neighbouring outlines are matched. The centroid of a component that is matched with one other moves along a smooth curve
-/// through its outlines, and so do its signed distances around the centroid. Where components split or merge, the distances are interpolated
-/// linearly in their place. A component without a partner ends halfway to the next outline. Beyond the outermost outlines, the area follows
+/// Components of neighbouring outlines are matched. The centroid of a component that is matched with one other follows a smooth curve through
+/// its outlines, and so do its extent and its signed distances around the centroid. Where components split or merge, the distances follow such
+/// curves in their place. A component without a partner ends halfway to the next outline. Beyond the outermost outlines, the area follows
 /// its trend.
 ///
 /// Outlines are returned exactly. A slice that a person marked as empty counts as an outline without components.
@@ -141,7 +137,7 @@ impl ShapePrior {
         }
         match lower {
             Some(lower) if upper < self.outlines.len() => Some(self.between(lower, slice)),
-            _ => self.beyond(slice),
+            _ => self.beyond(slice).map(|end| end.shape()),
         }
     }
 
@@ -159,9 +155,10 @@ impl ShapePrior {
             Array2::from_elem(low.signed.dim(), f32::NEG_INFINITY)
         };
         let signed = strands.iter().fold(outside, |mut signed, strand| {
-            let found = match strand.pair() {
-                Some(pair) => self.aligned(lower, strand, pair, part),
-                None => strand.ending(part),
+            let found = match strand {
+                Strand::Through { lower: low, upper: high } => self.through(lower, (low, high), part),
+                Strand::Ends(side) => side.fading(part),
+                Strand::Begins(side) => side.fading(1.0 - part),
             };
             signed.zip_mut_with(&found, |deepest, &distance| *deepest = deepest.max(distance));
             signed
@@ -170,31 +167,31 @@ impl ShapePrior {
     }
 
     /// The distances of a strand that goes through the gap: its centroid, its extent and its distances around the centroid follow curves.
-    fn aligned(&self, lower: usize, strand: &Strand, (low, high): (&Part, &Part), part: f32) -> Array2<f32> {
-        let distance = |first: usize| (self.outlines[first + 1].slice - self.outlines[first].slice) as f32;
+    fn through(&self, lower: usize, (low, high): (&Side, &Side), part: f32) -> Array2<f32> {
+        let gap = |first: usize| (self.outlines[first + 1].slice - self.outlines[first].slice) as f32;
         let before = lower.checked_sub(1);
-        let (before, after) = (
-            before.and_then(|before| {
-                Some((self.gaps[before].iter().find_map(|other| other.continued_by(strand))?, before))
-            }),
-            self.gaps.get(lower + 1).and_then(|gap| gap.iter().find_map(|other| strand.continues_in(other))),
-        );
+        let before = before.and_then(|gap| Some((gap, self.gaps[gap].iter().find_map(|strand| strand.before(low))?)));
+        let after = self.gaps.get(lower + 1).and_then(|gap| gap.iter().find_map(|strand| strand.after(high)));
         let knots = Knots {
-            gap: distance(lower),
-            before: before.map(|(_, before)| distance(before)),
-            after: after.map(|_| distance(lower + 1)),
+            gap: gap(lower),
+            before: before.map(|(before, _)| gap(before)),
+            after: after.map(|_| gap(lower + 1)),
         };
-        let before = before.map(|(part, _)| part);
-        let along = |axis: fn(&Part) -> f32| knots.at(part, before.map(axis), axis(low), axis(high), after.map(axis));
+        let before = before.map(|(_, side)| side);
+        let along = |axis: fn(&Part) -> f32| {
+            let of = |side: &Side| axis(side.part());
+            knots.at(part, before.map(of), of(low), of(high), after.map(of))
+        };
         let centroid = (along(|part| part.centroid.0), along(|part| part.centroid.1));
-        let spread = |axis: fn(&Part) -> f32| along(axis).max(0.5 * axis(low).min(axis(high)));
+        let spread = |axis: fn(&Part) -> f32| along(axis).max(0.5 * axis(low.part()).min(axis(high.part())));
         let spread = (spread(|part| part.spread.0), spread(|part| part.spread.1));
-        // Where components split or merge, the centroid of all of them says little.
-        let moved = |part: &Part| {
-            if strand.branches() {
-                return part.field.in_place().to_owned();
+        let moved = |side: &Side| {
+            // Where components split or merge, the centroid of all of them says little.
+            if low.branches_to(high) {
+                return side.field.in_place().to_owned();
             }
-            part.field.placed(part.centroid, centroid, (spread.0 / part.spread.0, spread.1 / part.spread.1))
+            let part = side.part();
+            side.field.placed(part.centroid, centroid, (spread.0 / part.spread.0, spread.1 / part.spread.1))
         };
         let (before, after) = (before.map(moved), after.map(moved));
         let (low, high) = (moved(low), moved(high));
@@ -204,9 +201,9 @@ impl ShapePrior {
         })
     }
 
-    /// The shape beyond the outermost outlines.
-    fn beyond(&self, slice: usize) -> Option<PriorSlice> {
-        ends::beyond(&self.outlines, slice, self.config.reach)
+    /// What is expected of a slice beyond the outermost outlines.
+    fn beyond(&self, slice: usize) -> Option<End<'_>> {
+        ends::expected(&self.outlines, slice, self.config.reach)
     }
 }
 

@@ -1,6 +1,5 @@
 //! An outlined slice, and its connected components.
 
-use super::field::Field;
 use ndarray::{Array2, ArrayView2};
 use sam_prompt::{component_masks, mask_area, signed_distance};
 
@@ -21,8 +20,6 @@ pub(super) struct Outline {
 #[derive(Debug, Clone)]
 pub(super) struct Part {
     pub(super) mask: Array2<bool>,
-    /// Signed distances to its own edge.
-    pub(super) field: Field,
     /// Row and column of its centroid.
     pub(super) centroid: (f32, f32),
     /// Standard deviation of its rows and columns.
@@ -45,29 +42,10 @@ impl Outline {
 
 impl Part {
     pub(super) fn new(mask: Array2<bool>) -> Self {
-        let field = Field::new(mask.view(), 0);
-        let (mut area, mut rows, mut columns) = (0, 0.0, 0.0);
-        let (mut rr, mut cc) = (0.0, 0.0);
-        for ((row, column), _) in mask.indexed_iter().filter(|&(_, &inside)| inside) {
-            area += 1;
-            rr += (row * row) as f64;
-            cc += (column * column) as f64;
-            rows += row as f64;
-            columns += column as f64;
-        }
-        let centroid = ((rows / f64::from(area)) as f32, (columns / f64::from(area)) as f32);
-        let n = f64::from(area);
-        // A pixel has a size.
-        let spread = (
-            ((rr / n - (rows / n).powi(2)) + 1.0 / 12.0).sqrt() as f32,
-            ((cc / n - (columns / n).powi(2)) + 1.0 / 12.0).sqrt() as f32,
-        );
-        Self { mask, spread, field, centroid, area: area as usize }
-    }
-
-    /// Lets the distances reach this many pixels beyond the image.
-    pub(super) fn widen(&mut self, beyond: usize) {
-        self.field = Field::new(self.mask.view(), beyond);
+        let places: Vec<_> = mask.indexed_iter().filter(|&(_, &inside)| inside).map(|(place, _)| place).collect();
+        let (rows, columns) =
+            (moments(places.iter().map(|place| place.0)), moments(places.iter().map(|place| place.1)));
+        Self { mask, centroid: (rows.0, columns.0), spread: (rows.1, columns.1), area: places.len() }
     }
 
     /// Radius of a disc of the same area.
@@ -84,4 +62,13 @@ impl Part {
     pub(super) fn overlaps(&self, other: &Self) -> bool {
         self.mask.iter().zip(&other.mask).any(|(&here, &there)| here && there)
     }
+}
+
+/// Mean and standard deviation of the positions of pixels, which have a size themselves.
+fn moments(positions: impl ExactSizeIterator<Item = usize>) -> (f32, f32) {
+    let count = positions.len() as f64;
+    let (sum, squares) = positions
+        .fold((0.0, 0.0), |(sum, squares), position| (sum + position as f64, squares + (position * position) as f64));
+    let mean = sum / count;
+    (mean as f32, (squares / count - mean.powi(2) + 1.0 / 12.0).sqrt() as f32)
 }

@@ -33,7 +33,7 @@ impl ShapePrior {
             (Some(below), Some(above)) if !below.is_empty() && !above.is_empty() => Presence::Certain,
             (Some(below), Some(above)) if below.is_empty() && above.is_empty() => Presence::Absent,
             (Some(_), Some(_)) => Presence::Possible,
-            _ if self.slice(slice).is_some() => Presence::Possible,
+            _ if self.beyond(slice).is_some() => Presence::Possible,
             _ => Presence::Absent,
         }
     }

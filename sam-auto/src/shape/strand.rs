@@ -3,79 +3,104 @@
 use ndarray::Array2;
 
 use super::{
+    field::Field,
     matching::match_parts,
     outline::{Outline, Part},
 };
 
-/// A part of the structure in the gap between two outlines: one component on each side, or several where components split or merge. A
-/// strand that ends in the gap has one side only.
+/// A part of the structure in the gap between two outlines.
 #[derive(Debug, Clone)]
-pub(super) struct Strand {
-    lower: Option<Side>,
-    upper: Option<Side>,
+pub(super) enum Strand {
+    /// It goes through the gap.
+    Through { lower: Side, upper: Side },
+    /// It is on the lower outline alone.
+    Ends(Side),
+    /// It is on the upper outline alone.
+    Begins(Side),
 }
 
-/// The end of a strand on an outline.
+/// The end of a strand on an outline: one component, or several where components split or merge.
 #[derive(Debug, Clone)]
-struct Side {
-    /// Its components, by their index in [`Outline::parts`], in order.
+pub(super) struct Side {
+    whole: Whole,
+    /// The distances to the edge of all components together.
+    pub(super) field: Field,
+}
+
+/// Some components of an outline, together.
+#[derive(Debug, Clone)]
+struct Whole {
+    /// By their index in [`Outline::parts`], in order.
     components: Vec<usize>,
-    /// All of them together.
-    whole: Part,
+    part: Part,
 }
 
-impl Side {
+impl Whole {
     fn new(mut components: Vec<usize>, outline: &Outline) -> Option<Self> {
         components.sort_unstable();
         let mut masks = components.iter().map(|&component| outline.parts[component].mask.clone());
         let first = masks.next()?;
-        Some(Self { whole: Part::new(masks.fold(first, |whole, mask| whole | mask)), components })
+        Some(Self { part: Part::new(masks.fold(first, |whole, mask| whole | mask)), components })
     }
 }
 
-/// The strands between two outlines.
-pub(super) fn strands(lower: &Outline, upper: &Outline) -> Vec<Strand> {
-    let groups = match_parts(lower, upper).into_iter();
-    groups.map(|group| Strand { lower: Side::new(group.lower, lower), upper: Side::new(group.upper, upper) }).collect()
+impl Side {
+    pub(super) fn part(&self) -> &Part {
+        &self.whole.part
+    }
+
+    fn is_same_as(&self, other: &Self) -> bool {
+        self.whole.components == other.whole.components
+    }
+
+    /// Whether components split or merge between this side and the other one of a strand.
+    pub(super) fn branches_to(&self, other: &Self) -> bool {
+        self.whole.components.len() > 1 || other.whole.components.len() > 1
+    }
+
+    /// The distances of a strand that has this side alone, at a share of the gap away from it: gone halfway.
+    pub(super) fn fading(&self, away: f32) -> Array2<f32> {
+        let signed = self.field.in_place();
+        let depth = signed.iter().copied().fold(0.0, f32::max);
+        signed.mapv(|distance| distance - 2.0 * away * depth)
+    }
+}
+
+/// The strands between each outline and the next.
+pub(super) fn strands(outlines: &[Outline]) -> Vec<Vec<Strand>> {
+    let matched = |pair: &[Outline]| -> Vec<_> {
+        let groups = match_parts(&pair[0], &pair[1]).into_iter();
+        groups.map(|group| (Whole::new(group.lower, &pair[0]), Whole::new(group.upper, &pair[1]))).collect()
+    };
+    let gaps: Vec<_> = outlines.windows(2).map(matched).collect();
+    let moves =
+        gaps.iter().flatten().filter_map(|(lower, upper)| Some(lower.as_ref()?.part.distance(&upper.as_ref()?.part)));
+    // The distances reach beyond the image as far as a strand moves; a curve can go a little farther than its ends.
+    let beyond = (1.5 * moves.fold(0.0, f32::max)).ceil() as usize;
+    let side = |whole: Whole| Side { field: Field::new(whole.part.mask.view(), beyond), whole };
+    let strand = |(lower, upper): (Option<Whole>, Option<Whole>)| match (lower.map(side), upper.map(side)) {
+        (Some(lower), Some(upper)) => Some(Strand::Through { lower, upper }),
+        (Some(lower), None) => Some(Strand::Ends(lower)),
+        (None, Some(upper)) => Some(Strand::Begins(upper)),
+        (None, None) => None,
+    };
+    gaps.into_iter().map(|gap| gap.into_iter().filter_map(strand).collect()).collect()
 }
 
 impl Strand {
-    /// Both ends of a strand that goes through the gap.
-    pub(super) fn pair(&self) -> Option<(&Part, &Part)> {
-        Some((&self.lower.as_ref()?.whole, &self.upper.as_ref()?.whole))
+    /// Its lower end, if it goes through its gap and ends with the components that `next` begins with, in the gap above.
+    pub(super) fn before(&self, next: &Side) -> Option<&Side> {
+        match self {
+            Self::Through { lower, upper } if upper.is_same_as(next) => Some(lower),
+            _ => None,
+        }
     }
 
-    /// The lower end of this strand, if `next`, in the gap above, begins with the components that this one ends with.
-    pub(super) fn continued_by(&self, next: &Self) -> Option<&Part> {
-        let (lower, upper, begins) = (self.lower.as_ref()?, self.upper.as_ref()?, next.lower.as_ref()?);
-        (upper.components == begins.components).then_some(&lower.whole)
-    }
-
-    /// The upper end of `next`, in the gap above, if it begins with the components that this strand ends with.
-    pub(super) fn continues_in<'a>(&self, next: &'a Self) -> Option<&'a Part> {
-        let (upper, begins, ends) = (self.upper.as_ref()?, next.lower.as_ref()?, next.upper.as_ref()?);
-        (upper.components == begins.components).then_some(&ends.whole)
-    }
-
-    /// Whether components split or merge in the gap.
-    pub(super) fn branches(&self) -> bool {
-        [&self.lower, &self.upper].into_iter().flatten().any(|side| side.components.len() > 1)
-    }
-
-    /// Lets the distances reach this many pixels beyond the image.
-    pub(super) fn widen(&mut self, beyond: usize) {
-        [&mut self.lower, &mut self.upper].into_iter().flatten().for_each(|side| side.whole.widen(beyond));
-    }
-
-    /// The distances of a strand that ends in the gap: gone halfway.
-    pub(super) fn ending(&self, part: f32) -> Array2<f32> {
-        let (side, away) = match (&self.lower, &self.upper) {
-            (Some(lower), _) => (lower, part),
-            (None, Some(upper)) => (upper, 1.0 - part),
-            (None, None) => return Array2::from_elem((0, 0), f32::NEG_INFINITY),
-        };
-        let signed = side.whole.field.in_place();
-        let depth = signed.iter().copied().fold(0.0, f32::max);
-        signed.mapv(|distance| distance - 2.0 * away * depth)
+    /// Its upper end, if it goes through its gap and begins with the components that `last` ends with, in the gap below.
+    pub(super) fn after(&self, last: &Side) -> Option<&Side> {
+        match self {
+            Self::Through { lower, upper } if lower.is_same_as(last) => Some(upper),
+            _ => None,
+        }
     }
 }

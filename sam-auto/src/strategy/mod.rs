@@ -1,4 +1,4 @@
-//! Strategies: prompts of a volume from mask propagation or from generators, in one call.
+//! Strategies: how the slices of a volume are segmented that nobody annotated, in one call.
 
 mod generators;
 mod kind;
@@ -17,13 +17,13 @@ use crate::{
     ShapePrior, VolumeSegmenter, fusion::Fusion, generators::outlines, propagate_masks, segmentation::segment_open,
 };
 
-/// Strategy: where the prompts of the slices come from that nobody annotated.
+/// Strategy: how the slices are segmented that nobody annotated.
 ///
 /// [`Strategy::learning`] selects the [`AssistConfig`] that fits the prompts:
 ///
 /// | prompts | learning |
 /// |---|---|
-/// | [`Strategy::Fusion`], [`Strategy::MaskPropagation`] | [`AssistConfig::mixed`] |
+/// | [`Strategy::Fusion`], [`Strategy::MaskPropagation`]; [`Strategy::Shape`], whose model serves clicks alone | [`AssistConfig::mixed`] |
 /// | [`Strategy::Generators`] with [`PromptParts::Points`] | [`AssistConfig::points`] |
 /// | with [`PromptParts::Box`], [`PromptParts::Mask`] or [`PromptParts::BoxMask`] | [`AssistConfig::boxes`] |
 /// | with [`PromptParts::PointsBoxMask`] | [`AssistConfig::composite`] |
@@ -99,11 +99,11 @@ impl Strategy {
         }
     }
 
-    /// Fits what the strategy needs to the annotated slices: nothing for mask propagation; otherwise a gate and generators, after all
-    /// slices are embedded.
+    /// Fits what the strategy needs to the annotated slices: nothing for mask propagation; the shape between outlines, also for a fusion; or a
+    /// gate and generators, after all slices are embedded.
     ///
     /// # Errors
-    /// As [`Strategy::check`] and [`GeneratorConfig::fit`](crate::GeneratorConfig::fit).
+    /// As [`Strategy::check`], [`ShapeConfig::fit`] and [`GeneratorConfig::fit`](crate::GeneratorConfig::fit).
     pub fn fit<B: Backend>(
         &self,
         annotated: Vec<AnnotatedSlice<B>>,

@@ -4,8 +4,6 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use burn::tensor::backend::Backend;
 use ndarray::Array2;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use sam_core::{AnnotatedSlice, CoreError, ImageEmbedding, SamPredictor, SliceSource};
 use sam_prompt::{
     BoxJitter, ConfigError, Prompts, component_boxes, is_mask_empty, mask_area,
@@ -14,7 +12,7 @@ use sam_prompt::{
 use serde::{Deserialize, Serialize};
 
 use super::{Signal, TrustSignals, appearance::Appearance, masks};
-use crate::{AutoError, CoarseGenerator, Gate, Segmentation, SegmentedSlice, mask_stats::overlap};
+use crate::{AutoError, CoarseGenerator, Gate, Segmentation, SegmentedSlice, mask_stats::overlap, random::stream_of};
 
 /// Offset of the logits for stability, above and below the threshold (`stability_score_offset` in segment-anything's `amg.py`).
 const STABILITY_OFFSET: f32 = 1.0;
@@ -234,9 +232,7 @@ impl<B: Backend> TrustMeter<B> {
             signals.set(Signal::Jitter, 0.0);
             return Ok(());
         }
-        let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
-        // One random stream per slice, so that boxes do not depend on the order of slices.
-        rng.set_stream(index as u64);
+        let mut rng = stream_of(self.config.seed, index);
         let (rows, columns) = mask.dim();
         let mut agreeing = 0.0;
         for draw in 0..=self.config.jittered {
