@@ -100,7 +100,7 @@ mod transformer;
 
 pub use annotated::AnnotatedSlice;
 pub use cache::{CacheConfig, EmbeddingCache, EmbeddingKey};
-pub use checkpoint::{Checkpoint, NotWeights};
+pub use checkpoint::{Checkpoint, NotWeights, OnnxError, OnnxFile, convert_onnx};
 pub use config::{EncoderConfig, SamConfig};
 pub use error::{CoreError, KeyMismatch, ReadError};
 pub use image_encoder::{AnyImageEncoder, ImageEncoder, ImageEncoderViT, TinyVit, TinyVitConfig, ViTConfig};

@@ -4,6 +4,7 @@ mod header;
 mod infer;
 mod mistaken;
 mod names;
+mod onnx;
 mod pickle;
 mod stored;
 mod torch;
@@ -26,6 +27,7 @@ use crate::{
     image_encoder::AnyImageEncoder,
 };
 pub use mistaken::NotWeights;
+pub use onnx::{OnnxError, OnnxFile, convert_onnx};
 use stored::{NotFinite, StoredTensor, ValueError};
 
 /// An opened checkpoint: tensors by their official names, read when they are needed.
@@ -209,13 +211,7 @@ impl Checkpoint {
 
     /// Fills a module with the tensors whose official names begin with `prefix`.
     fn load_module<B: Backend, M: ModuleSnapshot<B>>(&self, mut module: M, prefix: &str) -> Result<M, CoreError> {
-        // For each official name: the module's own path, and the required shape in PyTorch's layout.
-        let needed: BTreeMap<String, (String, Vec<usize>)> = module
-            .collect(None, Some(Box::new(BurnToPyTorchAdapter)), true)
-            .into_iter()
-            .map(|tensor| (tensor.full_path(), tensor.shape.to_vec()))
-            .map(|(path, shape)| (names::from_module_path(&format!("{prefix}{path}")), (path, shape)))
-            .collect();
+        let needed = needed(&module, prefix);
         let mismatch = self.compare(&needed, prefix);
         if !mismatch.is_empty() {
             return Err(CoreError::Mismatch { path: self.path.clone(), mismatch: Box::new(mismatch) });
@@ -261,6 +257,15 @@ impl Checkpoint {
         }
         mismatch
     }
+}
+
+/// What a module needs: for each official name, the module's own path and the shape in PyTorch's layout.
+fn needed<B: Backend, M: ModuleSnapshot<B>>(module: &M, prefix: &str) -> BTreeMap<String, (String, Vec<usize>)> {
+    let tensors = module.collect(None, Some(Box::new(BurnToPyTorchAdapter)), true).into_iter();
+    tensors
+        .map(|tensor| (tensor.full_path(), tensor.shape.to_vec()))
+        .map(|(path, shape)| (names::from_module_path(&format!("{prefix}{path}")), (path, shape)))
+        .collect()
 }
 
 /// Why names are not those of a SAM.
