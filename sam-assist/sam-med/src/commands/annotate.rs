@@ -38,8 +38,7 @@ use crate::{
     override_usage = "sam-med annotate --image PATH --annotations FILE --out FILE [--session DIR] [OPTIONS]",
     after_help = "\
 Examples:
-  sam-med annotate --image ct.nii.gz --annotations few.nii.gz --out mask.nii.gz --session work
-  sam-med annotate --image ct.nii.gz --annotations few.nii.gz --out mask.nii.gz --strategy sapnet"
+  sam-med annotate --image ct.nii.gz --annotations few.nii.gz --out mask.nii.gz --session work"
 )]
 pub struct Options {
     #[command(flatten)]

@@ -320,7 +320,7 @@ mod tests {
     use super::*;
 
     /// The options of `annotate` that change a mask, or which files are written.
-    const DECIDING: [&str; 33] = [
+    const DECIDING: [&str; 34] = [
         "accept",
         "annotations",
         "anew",
@@ -337,6 +337,7 @@ mod tests {
         "labels",
         "members",
         "min-outline",
+        "model",
         "nan",
         "out",
         "precision",

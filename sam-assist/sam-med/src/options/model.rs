@@ -3,7 +3,7 @@
 use anyhow::Result;
 use burn::tensor::backend::Backend;
 use clap::Args;
-use sam_annotate::{Weights, weights};
+use sam_annotate::{KnownModel, Weights};
 use sam_core::{Precision, SamPredictor};
 use sam_files::{LossyPath, OutputPlan};
 use serde::Serialize;
@@ -14,7 +14,10 @@ use crate::{backend::BackendChoice, console::Console};
 #[derive(Debug, Clone, Default, Args, Serialize)]
 #[command(next_help_heading = "Model")]
 pub struct ModelOptions {
-    /// Checkpoint of any SAM [default: LiteMedSAM's, fetched once]
+    /// Model whose weights are fetched once: lite-med-sam (default) or mini-sam
+    #[arg(long, value_name = "NAME", conflicts_with = "weights")]
+    pub model: Option<KnownModel>,
+    /// Checkpoint of any other SAM
     #[arg(long, value_name = "FILE")]
     pub weights: Option<LossyPath>,
     /// Of the image encoder: f32, f16 (GPUs), bf16 (GPUs, AMX)
@@ -30,26 +33,34 @@ impl ModelOptions {
     pub fn plan(&self, plan: OutputPlan) -> OutputPlan {
         match &self.weights {
             Some(path) => plan.input("--weights", path),
-            None => plan.inputs("LiteMedSAM's weights", weights::lite_medsam_path().ok()),
+            None => plan.inputs(&format!("{}'s weights", self.known().title()), self.known().path().ok()),
         }
     }
 
-    /// The checkpoint: the given one; otherwise LiteMedSAM's from the user's cache folder; otherwise a new download.
+    /// The model to use if no checkpoint is given.
+    fn known(&self) -> KnownModel {
+        self.model.unwrap_or_default()
+    }
+
+    /// The checkpoint: the given one; otherwise the model's from the user's cache folder; otherwise a new download.
     ///
     /// # Errors
-    /// If the file does not exist or is not a checkpoint, or LiteMedSAM's cannot be downloaded; the message says what to do.
+    /// If the file does not exist or is not a checkpoint, or the model's cannot be downloaded; the message says what to do.
     /// [`WeightsError::Stopped`](sam_annotate::WeightsError::Stopped) if the user stopped it.
     pub fn locate(&self, console: &Console) -> Result<Weights> {
         if let Some(path) = &self.weights {
             return Ok(Weights::open(path)?);
         }
-        if !weights::is_lite_medsam_cached() {
+        let model = self.known();
+        if !model.is_cached() {
             console.note(format_args!(
-                "Fetching LiteMedSAM's weights (39 MB) into {}",
-                weights::lite_medsam_path()?.display()
+                "Fetching {}'s weights ({} MB) into {}",
+                model.title(),
+                model.megabytes(),
+                model.path()?.display()
             ));
         }
-        Ok(weights::lite_medsam(&mut |_| console.flow())?)
+        Ok(model.weights(&mut |_| console.flow())?)
     }
 
     /// Loads the model.

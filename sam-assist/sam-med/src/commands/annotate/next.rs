@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use sam_annotate::KnownModel;
 use sam_core::Precision;
 use sam_data::{SliceAxis, Window};
 
@@ -43,6 +44,7 @@ pub(super) fn review(options: &Options, mask: &Path) -> String {
         ("--labels", labels.map(Path::as_os_str)),
         ("--window", window.as_deref().map(OsStr::new)),
         ("--axis", axis.as_deref().map(OsStr::new)),
+        ("--model", model.model.map(KnownModel::name).map(OsStr::new)),
         ("--weights", model.weights.as_deref().map(Path::as_os_str)),
         ("--precision", precision.as_deref().map(OsStr::new)),
         ("--cache", compute.cache.as_deref().map(Path::as_os_str)),
@@ -117,6 +119,9 @@ mod tests {
             after("--image|ct|--session|work|--out|mask.nii.gz|--series|1.2.3|--precision|bf16|--weights|sam.pth")?;
         let expected = r"sam-med review --image ct --series 1.2.3 --session work --out 'it'\''s here/mask.nii.gz' --weights sam.pth --precision bf16";
         assert_eq!(session, expected);
+        let named = after("--image|ct|--session|work|--out|mask.nii.gz|--model|mini-sam")?;
+        let expected = r"sam-med review --image ct --session work --out 'it'\''s here/mask.nii.gz' --model mini-sam";
+        assert_eq!(named, expected);
         Ok(())
     }
 }

@@ -13,10 +13,9 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use sam_annotate::{
-    Annotations, Annotator, Corrections, Decisions, Event, Flex, Output, Precision, RoundStart, Scan, SliceNumber,
-    Start, Weights, ignore_events,
+    Annotations, Annotator, Corrections, Decisions, Event, Flex, KnownModel, Output, Precision, RoundStart, Scan,
+    SliceNumber, Start, Weights, ignore_events,
     progress::{Stage, ignore_progress},
-    weights,
 };
 
 fn main() -> Result<()> {
@@ -37,7 +36,7 @@ fn main() -> Result<()> {
 fn annotator(scan: &Path, given: Option<&Path>) -> Result<Annotator<Flex>> {
     let weights = match given {
         Some(path) => Weights::open(path)?,
-        None => weights::lite_medsam(&mut ignore_progress())?,
+        None => KnownModel::LiteMedSam.weights(&mut ignore_progress())?,
     };
     let predictor = weights.predictor(&Default::default(), Precision::F32)?;
     let scan = Scan::open(scan, None)?;

@@ -14,8 +14,8 @@ use axum::{
     routing::post,
 };
 use sam_annotate::{
-    Annotator, Flex, Precision, Scan, SliceAxis, Weights, progress::ignore_progress, sam_core::SliceSource,
-    sam_prompt::Prompts, weights,
+    Annotator, Flex, KnownModel, Precision, Scan, SliceAxis, Weights, progress::ignore_progress, sam_core::SliceSource,
+    sam_prompt::Prompts,
 };
 
 /// The pixels inside the mask, as `[row, column]`.
@@ -44,7 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let scan = Scan::open(arguments.next().ok_or("usage: downstream-server SCAN [WEIGHTS]")?, None)?;
     let weights = match arguments.next() {
         Some(path) => Weights::open(path)?,
-        None => weights::lite_medsam(&mut ignore_progress())?,
+        None => KnownModel::LiteMedSam.weights(&mut ignore_progress())?,
     };
     let predictor = weights.predictor::<Flex>(&Default::default(), Precision::F32)?;
     let annotator = Arc::new(Annotator::builder(predictor, Arc::new(scan)).build()?);
