@@ -11,6 +11,7 @@
 mod config;
 mod goldens;
 mod lite;
+mod mini;
 mod official;
 mod report;
 
@@ -29,6 +30,8 @@ pub struct ParityJob<'a> {
     pub goldens: &'a Goldens,
     /// `LiteMedSAM`'s checkpoint, if it is available.
     pub lite_weights: Option<&'a std::path::Path>,
+    /// `MiniSAM`'s checkpoint, if it is available.
+    pub mini_weights: Option<&'a std::path::Path>,
 }
 
 impl Job for ParityJob<'_> {
@@ -36,13 +39,25 @@ impl Job for ParityJob<'_> {
 
     fn run<B: Backend>(self, device: &B::Device) -> Result<Report> {
         let mut report = Report::default();
-        official::check::<B>(self.goldens, device, &mut report)?;
+        let has_mini = self.goldens.has(&format!("{}.safetensors", mini::FILE));
+        if self.goldens.has("sam_tiny_config.json") || !has_mini {
+            official::check::<B>(self.goldens, device, &mut report)?;
+        } else {
+            report.skip("sam_tiny_*", "the folder has no reference tensors of segment-anything");
+        }
         match self.lite_weights {
             _ if !self.goldens.has("lite_input.safetensors") => {
                 report.skip("lite_*", "the folder has no reference tensors of LiteMedSAM");
             }
             Some(weights) => lite::check::<B>(self.goldens, weights, device, &mut report)?,
             None => report.skip("lite_*", "it needs LiteMedSAM's weights: give them with --weights FILE"),
+        }
+        match self.mini_weights {
+            _ if !has_mini => {
+                report.skip("mini_sam", "the folder has no reference tensors of MiniSAM");
+            }
+            Some(weights) => mini::check::<B>(self.goldens, weights, device, &mut report)?,
+            None => report.skip("mini_sam", "it needs MiniSAM's weights: give them with --mini-weights FILE"),
         }
         Ok(report)
     }
