@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use burn::tensor::backend::Backend;
-use clap::Parser;
+use clap::{Args, Parser};
 use sam_annotate::Weights;
 use sam_core::{CacheConfig, EmbeddingCache};
 use sam_eval::report::Report;
@@ -28,19 +28,27 @@ use sam_prompt::counted;
 /// Measure results of the paper here, and write a page with both.
 #[derive(Debug, Parser)]
 struct Options {
+    /// What every page has.
+    #[command(flatten)]
+    page: PageOptions,
+    /// At most this many slices are tested for each structure of a case, at equal distances.
+    #[arg(long, value_name = "COUNT", default_value_t = 8)]
+    test_slices: usize,
+}
+
+/// The options of every page.
+#[derive(Debug, Args)]
+pub(crate) struct PageOptions {
     /// Data to measure on, as often as there are some: DIR, DIR:STRUCTURES or DIR:STRUCTURES@WINDOW, for example
     /// "scans:liver,cord=1+2@-160:240"; with SET= before it, a known data set as it was downloaded: btcv=DIR. Phantoms if none is given.
     #[arg(long, value_name = "SOURCE", value_parser = data_source)]
     data: Vec<DataSource>,
     /// Number of repeats, each with other slices and prompts; the same ones for every method.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, visible_alias = "seeds", default_value_t = 1)]
     repeats: u64,
     /// Seed of the first repeat.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// At most this many slices are tested for each structure of a case, at equal distances.
-    #[arg(long, value_name = "COUNT", default_value_t = 8)]
-    test_slices: usize,
     /// Folder for the page and the journal. An interrupted run continues there; results/NAME if none is given.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -60,22 +68,24 @@ fn data_source(text: &str) -> Result<DataSource, String> {
     text.parse().map_err(|error| format!("{:#}", anyhow::Error::from(error)))
 }
 
-impl Options {
-    fn out(&self, experiments: &[Experiment]) -> PathBuf {
-        let name = if let [experiment] = experiments { experiment.id() } else { "overview" };
+impl PageOptions {
+    /// The folder of results; `name` is that of the example.
+    pub(crate) fn out(&self, name: &str) -> PathBuf {
         self.out.clone().unwrap_or_else(|| PathBuf::from("results").join(name))
     }
 
-    fn plan(&self) -> Result<Plan> {
+    /// Data and seeds; at most `tested` slices are tested for each structure of a case.
+    pub(crate) fn plan(&self, tested: usize) -> Result<Plan> {
         let seeds = (self.seed..self.seed.saturating_add(self.repeats)).collect();
-        Ok(Plan::new(self.data.clone(), seeds, self.test_slices)?)
+        Ok(Plan::new(self.data.clone(), seeds, tested)?)
     }
 
     /// What is read and written. The journal guards itself, and so does the folder of embeddings.
-    fn output_plan(&self, out: &Path, console: &Console) -> OutputPlan {
+    fn output_plan(&self, out: &Path, inputs: &[(&str, &Path)], files: &[&str], console: &Console) -> OutputPlan {
         let data = self.data.iter().filter_map(DataSource::location);
         let plan = self.model.plan(self.outputs.plan(console).inputs("--data", data));
-        results(plan, out, Report::FILES, PAGE_RECORD)
+        let plan = inputs.iter().fold(plan, |plan, (name, path)| plan.input(name, path));
+        results(plan, out, Report::FILES.iter().chain(files).copied(), PAGE_RECORD)
     }
 }
 
@@ -85,46 +95,60 @@ pub fn run(experiments: &[Experiment]) -> ExitCode {
 }
 
 fn try_run(experiments: &[Experiment], options: &Options) -> Result<()> {
+    let name = if let [experiment] = experiments { experiment.id() } else { "overview" };
+    let out = options.page.out(name);
+    let plan = options.page.plan(options.test_slices)?;
+    run_page(&options.page, &out, &[], &[], ExperimentsWork { experiments, plan: &plan, out: &out })?;
+    Ok(())
+}
+
+/// Work that makes a page, on one backend.
+pub(crate) trait Work: Send {
+    /// Makes the page and writes all outputs.
+    fn run<B: Backend>(self, setup: &Setup<B>, environment: &Environment, outputs: &Outputs) -> Result<Report>;
+}
+
+/// Makes a page in a folder, and prints which findings hold. `inputs` and `files` are what is read and written beside that of every page.
+pub(crate) fn run_page(
+    options: &PageOptions,
+    out: &Path,
+    inputs: &[(&str, &Path)],
+    files: &[&str],
+    work: impl Work,
+) -> Result<Report> {
     let console = Console::new(false, false, Stop::on_signals().context("cannot watch for Ctrl-C")?);
-    let out = options.out(experiments);
-    let plan = options.plan()?;
-    let outputs = options.output_plan(&out, &console).open()?;
+    let outputs = options.output_plan(out, inputs, files, &console).open()?;
     let journal = Journal::open(out.join("journal.jsonl"))?;
     if !journal.is_empty() {
         eprintln!("Continuing with {} of {}", counted(journal.len(), "result"), out.display());
     }
     let weights = options.model.locate(&console)?;
-    let job =
-        ExperimentsJob { experiments, plan: &plan, options, out: &out, outputs, journal, weights, console: &console };
-    let page = options.model.backend.run(job)?;
+    let page =
+        options.model.backend.run(PageJob { options, out, outputs, journal, weights, console: &console, work })?;
     for finding in page.sections.iter().flat_map(|section| &section.findings) {
         let mark = finding.holds.map_or("?", |holds| if holds { "holds" } else { "does not hold" });
         println!("{mark}: {} ({})", finding.claim, finding.evidence);
     }
-    println!("Wrote report.html, report.md, report.csv, report.json and config.json to {}", out.display());
-    Ok(())
+    let written = Report::FILES.iter().chain(files).copied().collect::<Vec<_>>().join(", ");
+    println!("Wrote {written} and {PAGE_RECORD} to {}", out.display());
+    Ok(page)
 }
 
-/// Experiments on one backend.
-struct ExperimentsJob<'a> {
-    experiments: &'a [Experiment],
-    plan: &'a Plan,
-    options: &'a Options,
+/// A page on one backend.
+struct PageJob<'a, W> {
+    options: &'a PageOptions,
     out: &'a Path,
     outputs: Outputs,
     journal: Journal,
     weights: Weights,
     console: &'a Console,
+    work: W,
 }
 
-impl Job for ExperimentsJob<'_> {
+impl<W: Work> Job for PageJob<'_, W> {
     type Output = Report;
 
     fn run<B: Backend>(self, device: &B::Device) -> Result<Report> {
-        let title = match self.experiments {
-            [experiment] => experiment.title(),
-            _ => "SAM^Med: the paper's claims, measured here",
-        };
         let model = &self.options.model;
         let predictor = model.predictor::<B>(&self.weights, device)?;
         let environment = Environment::new(model.backend, &predictor);
@@ -134,8 +158,25 @@ impl Job for ExperimentsJob<'_> {
             .with_cache(EmbeddingCache::open(&cache, CacheConfig::default())?)
             .with_journal(self.journal)
             .with_observer(move |event| bars.event(event));
-        let page = run_experiments(self.experiments, title, &setup, self.plan, &environment)?;
-        write_page(&self.outputs, self.out, &page, self.plan, &environment)?;
+        self.work.run(&setup, &environment, &self.outputs)
+    }
+}
+
+/// Experiments whose sections are joined to a page.
+struct ExperimentsWork<'a> {
+    experiments: &'a [Experiment],
+    plan: &'a Plan,
+    out: &'a Path,
+}
+
+impl Work for ExperimentsWork<'_> {
+    fn run<B: Backend>(self, setup: &Setup<B>, environment: &Environment, outputs: &Outputs) -> Result<Report> {
+        let title = match self.experiments {
+            [experiment] => experiment.title(),
+            _ => "SAM^Med: the paper's claims, measured here",
+        };
+        let page = run_experiments(self.experiments, title, setup, self.plan, environment)?;
+        write_page(outputs, self.out, &page, self.plan, environment)?;
         Ok(page)
     }
 }

@@ -5,9 +5,11 @@
 #![forbid(unsafe_code)]
 
 mod experiments;
+mod few_slices;
 mod table1;
 
 pub use experiments::run;
+pub use few_slices::few_slices;
 pub use sam_med::quickstart;
 pub use table1::table1_datasets;
 

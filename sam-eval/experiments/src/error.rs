@@ -8,7 +8,7 @@ use sam_auto::AutoError;
 use sam_core::{CoreError, SliceError};
 use sam_data::DataError;
 use sam_eval::EvalError;
-use sam_files::{OpenLinesError, OutputError, WriteError};
+use sam_files::{OpenLinesError, OutputError, ReadError, WriteError};
 use sam_prompt::{ConfigError, PromptError};
 use sapnet::SapnetError;
 use thiserror::Error;
@@ -63,6 +63,20 @@ pub enum ExperimentError {
         #[source]
         source: Box<OpenLinesError<serde_json::Error>>,
     },
+    /// Another program has no result for a trial of this run.
+    #[error(
+        "{method} has no result for {trial}, or one for other outlines; run examples/few_slices_peers.py on this run's folder of results \
+         again, then give its file to --peers"
+    )]
+    PeerTrial {
+        /// The other program.
+        method: String,
+        /// Case, structure, outlines and seed.
+        trial: String,
+    },
+    /// A file could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// A file could not be written.
     #[error(transparent)]
     Write(#[from] WriteError),

@@ -1,4 +1,4 @@
-//! The paper's tables and figures, and two experiments of our own: each becomes a section of a page, with the measured results next to
+//! The paper's tables and figures, and three experiments of our own: each becomes a section of a page, with the measured results next to
 //! those of the paper.
 //!
 //! Every experiment uses the given data, otherwise phantoms, and the page says which. Results are written to a journal one by one: an
@@ -13,9 +13,12 @@ use sam_prompt::counted;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Environment, Event, Plan, Setup,
+    Environment, Event, FewSlicesTrial, Plan, Setup,
     error::{Context, Result},
-    sections::{fig7, fig9, fig10, fig12, fig14, next_slice, table2, table3, table4, table5, trust},
+    sections::{
+        few_slices as few_slices_page, fig7, fig9, fig10, fig12, fig14, next_slice, table2, table3, table4, table5,
+        trust,
+    },
     table1,
 };
 
@@ -48,6 +51,8 @@ pub enum Experiment {
     TrustRanking,
     /// Which slice to outline next; not in the paper.
     NextSlice,
+    /// Masks from a few outlined slices, against filling between slices; not in the paper.
+    FewSlices,
 }
 
 impl Experiment {
@@ -65,6 +70,17 @@ impl Experiment {
         Self::Fig14PropagationFailure,
     ];
 
+    /// The experiments of the page with everything: those of the paper, and what `annotate` makes of a few outlines.
+    pub const OVERVIEW: [Self; 11] = {
+        let mut all = [Self::FewSlices; 11];
+        let mut at = 0;
+        while at < Self::PAPER.len() {
+            all[at] = Self::PAPER[at];
+            at += 1;
+        }
+        all
+    };
+
     /// Its name, which is also the name of its example, its section and its folder of results.
     pub const fn id(self) -> &'static str {
         match self {
@@ -80,6 +96,7 @@ impl Experiment {
             Self::Fig14PropagationFailure => "fig14_propagation_failure",
             Self::TrustRanking => "trust_ranking",
             Self::NextSlice => "next_slice",
+            Self::FewSlices => "few_slices",
         }
     }
 
@@ -98,6 +115,7 @@ impl Experiment {
             Self::Fig14PropagationFailure => "Figure 14: where propagation fails",
             Self::TrustRanking => "Trust: how soon the slices that are wrong are found",
             Self::NextSlice => "Trust: which slice to outline next",
+            Self::FewSlices => "A few outlined slices, against filling between slices",
         }
     }
 
@@ -120,8 +138,13 @@ impl Experiment {
             Self::Fig14PropagationFailure => fig14::section(setup, &plan),
             Self::TrustRanking => trust::section(setup, &plan),
             Self::NextSlice => next_slice::section(setup, &plan),
+            Self::FewSlices => few_slices_page::section(setup, &plan),
         };
-        let section = section.step(|| self.id().to_owned())?;
+        Ok(self.headed(section.step(|| self.id().to_owned())?, &plan))
+    }
+
+    /// A section with its name, its heading, and a note if its data are phantoms.
+    fn headed(self, section: Section, plan: &Plan) -> Section {
         let mut notes = section.notes;
         if plan.is_synthetic() {
             notes.insert(
@@ -129,7 +152,7 @@ impl Experiment {
                 "Measured on synthetic phantoms: this shows that the program works, and says nothing of scans.".into(),
             );
         }
-        Ok(Section { id: self.id().to_owned(), title: self.title().to_owned(), notes, ..section })
+        Section { id: self.id().to_owned(), title: self.title().to_owned(), notes, ..section }
     }
 
     /// The phantoms, with their structures, that are used if no data are given.
@@ -141,6 +164,7 @@ impl Experiment {
             Self::Table3TrainingTime | Self::Table4Composite | Self::Fig7Points => {
                 &["abdomen:right kidney", "spinal-cord:spinal cord=1+2"]
             }
+            Self::FewSlices => &["abdomen:right kidney,spleen"],
             Self::Fig9SamplingSchemes | Self::TrustRanking | Self::NextSlice => &["abdomen:right kidney"],
             Self::Table5SapnetAblation | Self::Fig12Auto | Self::Fig14PropagationFailure => {
                 &["abdomen:right kidney,liver=liver+liver lesion"]
@@ -153,6 +177,17 @@ impl fmt::Display for Experiment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.id())
     }
+}
+
+/// Runs [`Experiment::FewSlices`]: its section, and the results from which it is made.
+///
+/// # Errors
+/// Those of [`Experiment::section`].
+pub fn few_slices<B: Backend>(setup: &Setup<B>, plan: &Plan) -> Result<(Section, Vec<FewSlicesTrial>)> {
+    let experiment = Experiment::FewSlices;
+    let plan = plan.clone().with_phantoms(experiment.phantoms())?;
+    let trials = plan.few_slices(setup).step(|| experiment.id().to_owned())?;
+    Ok((experiment.headed(few_slices_page::page(&trials, &plan)?, &plan), trials))
 }
 
 /// Runs experiments and joins their sections to a page.
@@ -197,16 +232,22 @@ pub fn write_page(
     Ok(())
 }
 
-fn page(title: &str, plan: &Plan, environment: &Environment, sections: Vec<Section>) -> Report {
+/// Joins sections to a page, with the facts that are needed to judge or repeat their results.
+pub fn page(title: &str, plan: &Plan, environment: &Environment, sections: Vec<Section>) -> Report {
     let fact = |name: &str, value: String| (name.to_owned(), value);
     let seeds = plan.seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    let tested = match plan.tested {
+        usize::MAX => "every slice that was not annotated".to_owned(),
+        most => format!("at most {} of each structure that were not annotated", counted(most, "slice")),
+    };
     let mut facts = vec![
         fact("Data", plan.data_in_words()),
         fact("Seeds", seeds),
-        fact("Tested", format!("at most {} of each structure that were not annotated", counted(plan.tested, "slice"))),
+        fact("Tested", tested),
         fact(
             "Prompts",
-            "simulated from the ground truth, boxes with jitter; none where a section says auto".to_owned(),
+            "simulated from the ground truth, as all outlines are; boxes with jitter; none where a section says auto"
+                .to_owned(),
         ),
         fact("Backend", format!("{} on {}, {} threads", environment.backend, environment.system, environment.threads)),
         fact("Encoder precision", environment.precision.to_string()),

@@ -12,6 +12,7 @@ mod environment;
 mod error;
 mod event;
 mod experiment;
+mod few_slices;
 mod generator_protocol;
 mod journal;
 mod learning;
@@ -33,12 +34,15 @@ pub use data_source::{DataSource, left_out};
 pub use environment::Environment;
 pub use error::ExperimentError;
 pub use event::{Event, EventObserver, trace_notes};
-pub use experiment::{Experiment, PAGE_RECORD, run_experiments, write_page};
+pub use experiment::{Experiment, PAGE_RECORD, few_slices, page, run_experiments, write_page};
+pub use few_slices::{
+    FewSlicesProtocol, FewSlicesScore, FewSlicesTrial, OutlineSelection, add_peers, few_slices_csv, spread,
+};
 pub use generator_protocol::GeneratorProtocol;
 pub use journal::Journal;
 pub use learning::LearningConfigs;
 pub use mask_table::mask_table;
-pub use plan::Plan;
+pub use plan::{FewSlicesPlan, Plan};
 pub use prompting_protocol::PromptingProtocol;
 pub use protocol::{CaseSetup, Protocol, TrialConfig};
 pub use setup::{FoundMask, Run, Setup, scores};

@@ -1,6 +1,6 @@
 //! The data, slices and seeds of experiments, and the protocols that they share.
 
-use std::str::FromStr;
+use std::{path::PathBuf, str::FromStr};
 
 use burn::tensor::backend::Backend;
 use sam_annotate::AnnotateConfig;
@@ -10,14 +10,17 @@ use sam_eval::{
     MaskScore, Record,
     protocol::{FewSlices, SimulatedUser, TestPrompt},
 };
+use sam_files::LossyPath;
 use sam_prompt::{ConfigError, PromptKind, SamplingScheme, SliceSelection};
 use sapnet::SapNetConfig;
 use serde::Serialize;
 
 use crate::{
-    ActiveLearning, ActiveLearningCurve, CaseSelection, CoarseProtocol, DataSource, ExperimentError, GeneratorProtocol,
-    LearningConfigs, MeasuredVolume, PromptingProtocol, Protocol, Run, Setup, TrialConfig, TrustProtocol, Variant,
+    ActiveLearning, ActiveLearningCurve, CaseSelection, CoarseProtocol, DataSource, ExperimentError, FewSlicesProtocol,
+    FewSlicesTrial, GeneratorProtocol, LearningConfigs, MeasuredVolume, OutlineSelection, PromptingProtocol, Protocol,
+    Run, Setup, TrialConfig, TrustProtocol, Variant,
     error::{Context, Result},
+    few_slices::{add_peers, read_peers},
 };
 
 /// Slices with the structure that SAM^auto learns from (paper section 4).
@@ -34,6 +37,9 @@ const TRUST_LEFT_OUT: usize = 0;
 const ACTIVE_LEARNING_FIRST: usize = 2;
 /// Decay of an error's weight with distance, in slices, in suggestions of the next slice.
 const ACTIVE_LEARNING_REACH: f32 = 4.0;
+/// Strategies that are compared on a few outlined slices: the default, what it is made of, and the model alone.
+const FEW_SLICES_STRATEGIES: [StrategyKind; 3] =
+    [StrategyKind::Fusion, StrategyKind::Shape, StrategyKind::MaskPropagation];
 /// Number of components that top-K keeps.
 const COMPONENTS: usize = 1;
 
@@ -44,10 +50,42 @@ pub struct Plan {
     pub sources: Vec<DataSource>,
     /// One repeat for each seed.
     pub seeds: Vec<u64>,
-    /// At most this many slices are tested for each structure of a case.
+    /// At most this many slices are tested for each structure of a case; `usize::MAX` for all.
+    #[serde(skip_serializing_if = "is_all")]
     pub tested: usize,
+    /// How masks from a few outlined slices are measured, if not as by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub few_slices: Option<FewSlicesPlan>,
     /// Whether phantoms are used because no data were given.
     synthetic: bool,
+}
+
+/// How masks from a few outlined slices are measured.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FewSlicesPlan {
+    /// Numbers of outlined slices.
+    pub slices: Vec<usize>,
+    /// Which slices are outlined.
+    pub outlines: OutlineSelection,
+    /// The axis along which volumes are cut into slices.
+    pub axis: SliceAxis,
+    /// The results of other programs.
+    pub peers: Option<LossyPath>,
+    /// Folder for what other programs need to do the same: see [`FewSlicesProtocol::exchange`].
+    #[serde(skip)]
+    pub exchange: Option<PathBuf>,
+}
+
+impl Default for FewSlicesPlan {
+    fn default() -> Self {
+        Self {
+            slices: vec![2, 5],
+            outlines: OutlineSelection::Spread,
+            axis: SliceAxis::Auto,
+            peers: None,
+            exchange: None,
+        }
+    }
 }
 
 /// Point prompts: this many foreground and as many background points.
@@ -66,7 +104,13 @@ impl Plan {
     pub fn new(sources: Vec<DataSource>, seeds: Vec<u64>, tested: usize) -> Result<Self> {
         ConfigError::check(!seeds.is_empty(), "seeds", || "none".to_owned(), "at least one repeat")?;
         ConfigError::check_count("test slices", tested)?;
-        Ok(Self { synthetic: sources.is_empty(), sources, seeds, tested })
+        Ok(Self { synthetic: sources.is_empty(), sources, seeds, tested, few_slices: None })
+    }
+
+    /// This plan with another measurement of masks from a few outlined slices.
+    #[must_use]
+    pub fn with_few_slices(self, few_slices: FewSlicesPlan) -> Self {
+        Self { few_slices: Some(few_slices), ..self }
     }
 
     /// This plan with phantoms, if no data were given. A phantom is `KIND` or `KIND:STRUCTURES`.
@@ -168,6 +212,32 @@ impl Plan {
         })
     }
 
+    /// Masks from a few outlined slices, by strategies and by other programs.
+    pub(crate) fn few_slices<B: Backend>(&self, setup: &Setup<B>) -> Result<Vec<FewSlicesTrial>> {
+        let few = self.few_slices.clone().unwrap_or_default();
+        // Before the work, which may take hours.
+        let peers = few.peers.as_deref().map(read_peers).transpose()?;
+        let mut trials = self.run(setup, |mut cases| {
+            // Every slice is scored, however small the structure is there.
+            (cases.survey.max_slices, cases.survey.min_object_pixels, cases.axis) = (usize::MAX, 1, few.axis);
+            let mut trials = self.trials(cases, &few.slices, 0, 0);
+            trials.slices.tested = 0;
+            FewSlicesProtocol {
+                trials,
+                outlines: few.outlines,
+                strategies: FEW_SLICES_STRATEGIES.map(Strategy::from).to_vec(),
+                exchange: few.exchange.clone(),
+            }
+        })?;
+        if let Some(peers) = peers {
+            let left_out = add_peers(&mut trials, peers)?;
+            if left_out > 0 {
+                setup.note(format!("left out: {left_out} results of --peers, which are of other trials"))?;
+            }
+        }
+        Ok(trials)
+    }
+
     fn trust_protocol(&self, mut cases: CaseSelection) -> TrustProtocol {
         // Trust compares neighbouring slices, so no slice is skipped.
         cases.survey.max_slices = usize::MAX;
@@ -196,6 +266,12 @@ impl Plan {
         };
         TrialConfig { cases, slices, seeds: self.seeds.clone() }
     }
+}
+
+/// Whether a number of tested slices means all of them.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_all(tested: &usize) -> bool {
+    *tested == usize::MAX
 }
 
 fn split(text: &str, at: char) -> (&str, Option<String>) {

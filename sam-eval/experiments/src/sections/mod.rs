@@ -1,5 +1,6 @@
 //! One module for each section of the page; `paper` holds the paper's numbers, and `tables` the tables and plots that sections share.
 
+pub(crate) mod few_slices;
 pub(crate) mod fig10;
 pub(crate) mod fig12;
 pub(crate) mod fig14;

@@ -83,7 +83,7 @@ impl Protocol for TrustProtocol {
 }
 
 /// Whether the images of a case are ordered; if they are not, a note names the case.
-fn has_neighbours<B: Backend>(&CaseSetup { setup, case, .. }: &CaseSetup<'_, B>) -> Result<bool> {
+pub(crate) fn has_neighbours<B: Backend>(&CaseSetup { setup, case, .. }: &CaseSetup<'_, B>) -> Result<bool> {
     let is_ordered = case.stack.is_ordered();
     if !is_ordered {
         setup.note(format!("left out: {}, whose images are in no order", case.name()))?;
