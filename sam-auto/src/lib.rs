@@ -1,16 +1,17 @@
 //! SAM^auto: segments the rest of a volume without a person, from a few annotated slices.
 //!
-//! [`Strategy`] selects by configuration how. By default, the shape between the outlines, the image's edges near it and the model, prompted with
-//! that shape, are fused. Or the model alone segments a slice: a [`PromptGenerator`] that is fitted to the annotated slices prompts it, or
+//! [`Strategy`] selects by configuration how. By default, the shape between the outlines, the image's edges near it, a pixel classifier and the
+//! model, prompted with that shape, are fused. Or the model alone segments a slice: a [`PromptGenerator`] that is fitted to the annotated slices prompts it, or
 //! [`propagate_masks`] does, from the mask of the neighbour. [`TrustConfig`] ranks the result.
 //!
 //! - [`Strategy`]: fits, then segments a volume. Its documentation has a table of which learning goes with which prompts.
 //! - [`GeneratorConfig`] and [`FittedGenerators`]: generators by name ([`GeneratorKind`]), fitted once.
 //! - [`CoarseConfig`]: prompts from coarse maps of SAP-Net, PANet or a [`LinearClassifier`]; [`PromptExtraction`] configures them.
 //! - [`GateConfig`]: whether a slice shows the structure; a [`Gated`] generator prompts only these slices.
-//! - [`FusionConfig`]: fuses the shape between outlines, the image's edges and the model.
+//! - [`FusionConfig`]: fuses the shape between outlines, the image's edges, a pixel classifier and the model.
 //! - [`ShapePrior`]: the shape between outlines, without the image; [`ShapeGenerator`] prompts with it.
 //! - [`RandomWalker`]: moves an uncertain edge onto the image's edges.
+//! - [`PixelClassifier`]: what inside and outside look like, learned from the outlined slices.
 //! - [`VolumeSegmenter`]: applies generators and a predictor to a volume.
 //! - [`TrustMeter`], [`TrustModel`], [`rank`]: how far each slice can be trusted, and which a person should look at first.
 //!
@@ -73,6 +74,7 @@ mod generator;
 mod generators;
 mod mask_stats;
 mod parts;
+mod pixel_classifier;
 mod propagation;
 mod random;
 mod segmentation;
@@ -92,6 +94,7 @@ pub use gate::{Gate, GateConfig, Gated};
 pub use generator::{PromptGenerator, SliceContext};
 pub use generators::{FittedGenerators, GeneratorConfig, GeneratorKind};
 pub use parts::PromptParts;
+pub use pixel_classifier::{PixelClassifier, PixelClassifierConfig};
 pub use propagation::{MaskPropagationConfig, PointGenerator, PointPropagationConfig, propagate_masks};
 pub use sam_prompt::ConfigError;
 pub use segmentation::{Segmentation, SegmentedSlice};

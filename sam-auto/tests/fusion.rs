@@ -1,4 +1,4 @@
-//! Fusion of shape, image and model, and what uses the shape alone.
+//! Fusion of shape, image, pixel classifier and model, and what uses the shape alone.
 
 use std::sync::Arc;
 

@@ -4,6 +4,7 @@ mod common;
 mod fusion;
 mod generators;
 mod phantom;
+mod pixel_classifier;
 mod propagation;
 mod send_sync;
 mod stored;

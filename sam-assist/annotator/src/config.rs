@@ -22,7 +22,8 @@ use crate::AnnotateError;
 pub struct AnnotateConfig {
     /// How a structure is learned from its outlines.
     pub learning: AssistConfig,
-    /// How the other slices are segmented: by the fusion of shape, image and model, by one of them, or by prompt generators.
+    /// How the other slices are segmented: by the fusion of shape, image, pixel classifier and model, by a part of it, or by
+    /// prompt generators.
     #[serde(rename = "prompting")]
     pub strategy: Strategy,
     /// How trust in the segmented slices is estimated.
@@ -30,7 +31,7 @@ pub struct AnnotateConfig {
 }
 
 impl Default for AnnotateConfig {
-    /// The fusion of shape, image and model, with the learning that fits it.
+    /// The fusion of shape, image, pixel classifier and model, with the learning that fits it.
     fn default() -> Self {
         Self::new(Strategy::default())
     }

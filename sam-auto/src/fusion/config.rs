@@ -3,9 +3,9 @@
 use sam_prompt::ConfigError;
 use serde::{Deserialize, Serialize};
 
-use crate::{MaskPropagationConfig, PromptExtraction, RandomWalker, ShapeConfig};
+use crate::{MaskPropagationConfig, PixelClassifierConfig, PromptExtraction, RandomWalker, ShapeConfig};
 
-/// Configuration of the fusion of shape, image and model.
+/// Configuration of the fusion of shape, image, pixel classifier and model.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -14,6 +14,8 @@ pub struct FusionConfig {
     pub shape: ShapeConfig,
     /// How the shape's edge moves onto edges of the image.
     pub walker: RandomWalker,
+    /// How inside and outside are told apart by what they look like.
+    pub classifier: PixelClassifierConfig,
     /// How the model is prompted with the shape.
     pub extraction: PromptExtraction,
     /// How much each of them counts.
@@ -25,16 +27,18 @@ pub struct FusionConfig {
 sam_assist::__setters!(FusionConfig {
     with_shape => shape: ShapeConfig,
     with_walker => walker: RandomWalker,
+    with_classifier => classifier: PixelClassifierConfig,
     with_extraction => extraction: PromptExtraction,
     with_weights => weights: FusionWeights,
     with_one_outline => one_outline: MaskPropagationConfig,
 });
 
 impl FusionConfig {
-    /// Sets the random seed of the prompts.
+    /// Sets the random seeds of the prompts and of the classifier.
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.extraction.seed = seed;
+        self.classifier.seed = seed;
         self.one_outline = self.one_outline.with_seed(seed);
         self
     }
@@ -46,6 +50,7 @@ impl FusionConfig {
     pub fn check(&self) -> Result<(), ConfigError> {
         self.shape.check()?;
         self.walker.check()?;
+        self.classifier.check()?;
         self.extraction.check()?;
         self.one_outline.check()?;
         self.weights.check()
@@ -61,6 +66,8 @@ pub struct FusionWeights {
     pub shape: f32,
     /// The image's edges near the shape's edge.
     pub image: f32,
+    /// The pixel classifier.
+    pub classifier: f32,
     /// The model.
     pub model: f32,
 }
@@ -68,12 +75,15 @@ pub struct FusionWeights {
 sam_assist::__setters!(FusionWeights {
     with_shape => shape: f32,
     with_image => image: f32,
+    with_classifier => classifier: f32,
     with_model => model: f32,
 });
 
 impl Default for FusionWeights {
+    /// Chosen by the mean Dice between 5, and between 3, outlines of 13 structures. The mean is flat around them: other weights of the shape
+    /// from 0.25 to 1, of the classifier from 2 to 4 and of the model from 1 to 2 change it by less than 0.004 with 5 outlines.
     fn default() -> Self {
-        Self { shape: 1.0, image: 1.0, model: 1.0 }
+        Self { shape: 0.5, image: 1.0, classifier: 3.0, model: 1.0 }
     }
 }
 
@@ -83,7 +93,9 @@ impl FusionWeights {
     /// # Errors
     /// [`ConfigError`] names the first one that is out of range.
     pub fn check(&self) -> Result<(), ConfigError> {
-        for (name, weight) in [("weights.image", self.image), ("weights.model", self.model)] {
+        let optional =
+            [("weights.image", self.image), ("weights.classifier", self.classifier), ("weights.model", self.model)];
+        for (name, weight) in optional {
             let found = || weight.to_string();
             ConfigError::check(weight.is_finite() && weight >= 0.0, name, found, "a finite number of at least 0")?;
         }

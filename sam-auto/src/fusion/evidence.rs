@@ -10,7 +10,7 @@ const MAX_SHAPE: f32 = 6.0;
 /// A logit of this size counts as much as a distance of about three quarters of the edge's width.
 const LOGIT_SCALE: f32 = 4.0;
 
-/// What shape, image and model say of each pixel of a slice: positive inside. Each of them is bounded, so that none outweighs the others.
+/// What shape, image, classifier and model say of each pixel of a slice: positive inside. Each of them is bounded, so that none outweighs the others.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Evidence {
     /// Distances from the expected edge, in widths of the edge, from -6 to 6.
@@ -18,24 +18,34 @@ pub(super) struct Evidence {
     /// From -1 to 1; `None` where the image was not asked.
     image: Option<Array2<f32>>,
     /// From -1 to 1.
+    classifier: Array2<f32>,
+    /// From -1 to 1.
     model: Array2<f32>,
 }
 
 impl Evidence {
     /// # Shapes
     /// - walked: probabilities, `[rows, columns]`
+    /// - classifier: from -1 to 1, `[rows, columns]`
     /// - logits: `[rows, columns]`; `None` if the model was not prompted, which says that it sees nothing
-    pub(super) fn new(prior: &PriorSlice, walked: Option<&Array2<f32>>, logits: Option<ArrayView2<'_, f32>>) -> Self {
+    pub(super) fn new(
+        prior: &PriorSlice,
+        walked: Option<&Array2<f32>>,
+        classifier: Array2<f32>,
+        logits: Option<ArrayView2<'_, f32>>,
+    ) -> Self {
         let shape = prior.signed.mapv(|distance| (distance / prior.width).clamp(-MAX_SHAPE, MAX_SHAPE));
         let absent = || Array2::from_elem(shape.dim(), -1.0);
         let model = logits.map_or_else(absent, |logits| logits.mapv(|logit| (logit / LOGIT_SCALE).tanh()));
-        Self { image: walked.map(|walked| walked.mapv(|inside| 2.0 * inside - 1.0)), model, shape }
+        Self { image: walked.map(|walked| walked.mapv(|inside| 2.0 * inside - 1.0)), classifier, model, shape }
     }
 
     /// The pixels for which more speaks than against them.
     pub(super) fn mask(&self, weights: &FusionWeights) -> Array2<bool> {
         let mut sum = &self.shape * weights.shape;
-        Zip::from(&mut sum).and(&self.model).for_each(|sum, &model| *sum += weights.model * model);
+        Zip::from(&mut sum).and(&self.classifier).and(&self.model).for_each(|sum, &classifier, &model| {
+            *sum += weights.classifier * classifier + weights.model * model;
+        });
         if let Some(image) = &self.image {
             Zip::from(&mut sum).and(image).for_each(|sum, &image| *sum += weights.image * image);
         }

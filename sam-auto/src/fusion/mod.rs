@@ -1,10 +1,10 @@
-//! Fusion of what the outlines' shape, the image and the model say of a slice.
+//! Fusion of what the outlines' shape, the image's edges, the pixel classifier and the model say of a slice.
 
 mod config;
 mod evidence;
 mod image;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use burn::tensor::backend::Backend;
 use ndarray::{Array2, Axis};
@@ -13,19 +13,28 @@ use sam_prompt::progress::Observer;
 
 pub use self::config::{FusionConfig, FusionWeights};
 use self::evidence::Evidence;
-use crate::{AutoError, PriorSlice, Segmentation, SegmentedSlice, ShapeGenerator, segmentation::segment_open};
+use crate::{
+    AutoError, PixelClassifier, PriorSlice, Segmentation, SegmentedSlice, ShapeGenerator, segmentation::segment_open,
+};
 
 /// A fusion that was fitted to outlines. A clone shares it.
 #[derive(Debug, Clone)]
 pub(crate) struct Fusion {
     config: FusionConfig,
     prompts: ShapeGenerator,
+    classifier: Arc<PixelClassifier>,
 }
 
 impl Fusion {
-    pub(crate) fn new(config: FusionConfig, outlines: &BTreeMap<usize, Array2<bool>>) -> Result<Self, AutoError> {
-        let prompts = ShapeGenerator::new(config.shape.fit(outlines)?, config.extraction.clone())?;
-        Ok(Self { config, prompts })
+    pub(crate) fn new<B: Backend>(
+        config: FusionConfig,
+        source: &dyn SliceSource<B>,
+        outlines: &BTreeMap<usize, Array2<bool>>,
+    ) -> Result<Self, AutoError> {
+        let prior = config.shape.fit(outlines)?;
+        let classifier = Arc::new(config.classifier.fit(source, outlines, prior.usual_width(source.count()))?);
+        let prompts = ShapeGenerator::new(prior, config.extraction.clone())?;
+        Ok(Self { config, prompts, classifier })
     }
 
     /// Segments the slices that are not annotated: where the shape is expected, by all that is known of a slice.
@@ -64,7 +73,9 @@ impl Fusion {
         } else {
             None
         };
-        let evidence = Evidence::new(prior, walked.as_ref(), best.as_ref().map(|(logits, _)| logits.view()));
+        let classified = self.classifier.classify(source, index, prior)?;
+        let evidence =
+            Evidence::new(prior, walked.as_ref(), classified, best.as_ref().map(|(logits, _)| logits.view()));
         Ok((evidence, best.map(|(_, iou)| iou)))
     }
 }

@@ -36,11 +36,16 @@ pub(super) fn expected(outlines: &[Outline], slice: usize, reach: f32) -> Option
 }
 
 impl End<'_> {
+    /// Standard deviation of the edge, in pixels.
+    pub(super) fn width(&self) -> f32 {
+        self.distance.sqrt()
+    }
+
     /// The outermost outline, shrunk to the expected area.
     pub(super) fn shape(&self) -> PriorSlice {
         let shrunk = depth_of(self.outline, (self.area.round() as usize).max(1));
         let signed = self.outline.signed.mapv(|distance| distance - shrunk);
-        PriorSlice { signed, width: self.distance.sqrt(), is_between: false }
+        PriorSlice { signed, width: self.width(), is_between: false }
     }
 }
 

@@ -141,6 +141,34 @@ impl ShapePrior {
         }
     }
 
+    /// The median width of the edge on the slices where the structure is expected and nobody outlined it; 0 if there are none. A volume has
+    /// `count` slices.
+    pub(crate) fn usual_width(&self, count: usize) -> f32 {
+        let widths = (0..count).filter(|slice| self.outlines.iter().all(|outline| outline.slice != *slice));
+        let mut widths: Vec<_> = widths.filter_map(|slice| self.width(slice)).collect();
+        widths.sort_unstable_by(f32::total_cmp);
+        match widths.len() {
+            0 => 0.0,
+            count => f32::midpoint(widths[(count - 1) / 2], widths[count / 2]),
+        }
+    }
+
+    /// The width of the edge on a slice; `None` where the structure is not expected.
+    fn width(&self, slice: usize) -> Option<f32> {
+        let upper = self.outlines.partition_point(|outline| outline.slice <= slice);
+        match upper.checked_sub(1) {
+            Some(lower) if upper < self.outlines.len() => Some(self.bridge(lower, slice)),
+            _ => self.beyond(slice).map(|end| end.width()),
+        }
+    }
+
+    /// The standard deviation of a Brownian bridge between two outlines.
+    fn bridge(&self, lower: usize, slice: usize) -> f32 {
+        let (low, high) = (self.outlines[lower].slice, self.outlines[lower + 1].slice);
+        let (below, above) = ((slice - low) as f32, (high - slice) as f32);
+        (below * above / (below + above)).sqrt()
+    }
+
     /// The shape in the gap above an outline.
     fn between(&self, lower: usize, slice: usize) -> PriorSlice {
         let (low, high) = (&self.outlines[lower], &self.outlines[lower + 1]);
@@ -163,7 +191,7 @@ impl ShapePrior {
             signed.zip_mut_with(&found, |deepest, &distance| *deepest = deepest.max(distance));
             signed
         });
-        PriorSlice { signed, width: (below * above / gap).sqrt(), is_between: true }
+        PriorSlice { signed, width: self.bridge(lower, slice), is_between: true }
     }
 
     /// The distances of a strand that goes through the gap: its centroid, its extent and its distances around the centroid follow curves.

@@ -48,7 +48,7 @@ pub enum Strategy {
     /// Generators that are fitted to the annotated slices, for each slice independently.
     #[serde(rename = "auto", alias = "generators")]
     Generators(GeneratorStrategy),
-    /// Fusion: the shape of the outlines, the image's edges near it, and the model prompted with it.
+    /// Fusion: the shape of the outlines, the image's edges near it, a pixel classifier, and the model prompted with the shape.
     #[serde(rename = "fusion")]
     Fusion(FusionConfig),
     /// The shape of the outlines alone, without the model.
@@ -99,7 +99,8 @@ impl Strategy {
         }
     }
 
-    /// Fits what the strategy needs to the annotated slices: nothing for mask propagation; the shape between outlines, also for a fusion; or a
+    /// Fits what the strategy needs to the annotated slices: nothing for mask propagation; the shape between outlines, for a fusion
+    /// with a pixel classifier; or a
     /// gate and generators, after all slices are embedded.
     ///
     /// # Errors
@@ -127,7 +128,7 @@ impl Strategy {
             Self::Fusion(config) if annotated.iter().filter(|slice| !slice.is_empty()).count() == 1 => {
                 Fitted::MaskPropagation(config.one_outline.clone())
             }
-            Self::Fusion(config) => Fitted::Fusion(Fusion::new(config.clone(), &outlines(&annotated))?),
+            Self::Fusion(config) => Fitted::Fusion(Fusion::new(config.clone(), source, &outlines(&annotated))?),
             Self::Shape(config) => Fitted::Shape(Arc::new(config.fit(&outlines(&annotated))?)),
         };
         Ok(FittedStrategy { annotated, fitted })
