@@ -62,8 +62,15 @@ fn what_cannot_be_learned_from_is_refused() {
     let shown: BTreeMap<_, _> = [(1, Array2::from_elem((4, 4), true))].into();
     let failed = config.fit(&Gone(2), &shown, 1.0).err().map(|error| error.to_string());
     assert!(failed.as_deref().is_some_and(|failed| failed.contains("slice")), "{failed:?}");
-    for wrong in [config.with_trees(0), config.with_band(f32::NAN), config.with_min_leaf(0), config.with_max_pixels(0)]
-    {
+    let wrong = [
+        config.with_trees(0),
+        config.with_trees(usize::MAX),
+        config.with_band(f32::NAN),
+        config.with_min_band(0.4),
+        config.with_min_leaf(0),
+        config.with_max_pixels(1),
+    ];
+    for wrong in wrong {
         assert!(matches!(wrong.fit(&source, &shown, 1.0), Err(AutoError::Config(_))), "{wrong:?}");
     }
 }

@@ -43,15 +43,19 @@ impl PixelClassifierConfig {
     /// # Errors
     /// [`ConfigError`] names the first one that is out of range.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let counts = [
-            ("classifier.trees", self.trees),
-            ("classifier.min_leaf", self.min_leaf),
-            ("classifier.max_pixels", self.max_pixels),
-        ];
-        for (name, count) in counts {
-            ConfigError::check(count > 0, name, || count.to_string(), "at least 1")?;
-        }
+        let (trees, pixels, least) = (self.trees, self.max_pixels, self.min_band);
+        ConfigError::check((1..=1000).contains(&trees), "classifier.trees", || trees.to_string(), "1 to 1000")?;
+        ConfigError::check_count("classifier.min_leaf", self.min_leaf)?;
+        // Fewer pixels may all lie on one side of the outlines.
+        ConfigError::check(pixels >= 100, "classifier.max_pixels", || pixels.to_string(), "at least 100")?;
         ConfigError::check_positive("classifier.band", self.band)?;
-        ConfigError::check_positive("classifier.min_band", self.min_band)
+        // The pixels beside an outline are half a pixel away from it.
+        let found = || least.to_string();
+        ConfigError::check(
+            least.is_finite() && least >= 1.0,
+            "classifier.min_band",
+            found,
+            "a finite number of at least 1",
+        )
     }
 }

@@ -217,7 +217,7 @@ impl Plan {
         let few = self.few_slices.clone().unwrap_or_default();
         // Before the work, which may take hours.
         let peers = few.peers.as_deref().map(read_peers).transpose()?;
-        let mut trials = self.run(setup, |mut cases| {
+        let protocol = |mut cases: CaseSelection| {
             // Every slice is scored, however small the structure is there.
             (cases.survey.max_slices, cases.survey.min_object_pixels, cases.axis) = (usize::MAX, 1, few.axis);
             let mut trials = self.trials(cases, &few.slices, 0, 0);
@@ -228,7 +228,22 @@ impl Plan {
                 strategies: FEW_SLICES_STRATEGIES.map(Strategy::from).to_vec(),
                 exchange: few.exchange.clone(),
             }
-        })?;
+        };
+        let (mut trials, mut nothing) = (Vec::new(), None);
+        for cases in self.cases() {
+            match protocol(cases).run(setup) {
+                Ok(found) => trials.extend(found),
+                // Unordered images have nothing between outlines, and a short structure has too few slices: others may have.
+                Err(error @ ExperimentError::NothingToTest { .. }) => nothing = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        if let Some(error) = nothing {
+            if trials.is_empty() {
+                return Err(error);
+            }
+            setup.note(format!("left out: {error}"))?;
+        }
         if let Some(peers) = peers {
             let left_out = add_peers(&mut trials, peers)?;
             if left_out > 0 {

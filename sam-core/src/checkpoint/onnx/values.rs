@@ -23,6 +23,9 @@ impl Values {
             (whole, []) => whole.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
             _ => return Err(wrong("4 bytes for each value", format!("{} bytes", tensor.raw.len()))),
         };
+        if shape.contains(&0) {
+            return Err(wrong("sizes of at least 1", format!("{shape:?}")));
+        }
         if shape.iter().try_fold(1_usize, |product, &size| product.checked_mul(size)) != Some(values.len()) {
             // An export may keep the values in files of their own, which are not read.
             let found = format!("{} values for the shape {shape:?}", values.len());

@@ -30,11 +30,12 @@ struct Exchanged<'a> {
     trials: &'a [TrialSlices],
 }
 
-/// Writes image, truth and outlined slices of a structure into a folder, under names that depend on the case and the structure alone.
+/// Writes image, truth and outlined slices of a structure into a folder, under names that depend on the case, the structure, and `seen`: a
+/// digest of what they show, since one case may be seen in two windows.
 ///
 /// # Errors
 /// If a file cannot be written.
-pub(super) fn write(folder: &Path, case: &CaseStructure<'_>, trials: &[TrialSlices]) -> Result<()> {
+pub(super) fn write(folder: &Path, case: &CaseStructure<'_>, seen: &str, trials: &[TrialSlices]) -> Result<()> {
     let (Some(volume), Some(plane)) = (case.stack.volume(), case.stack.plane()) else { return Ok(()) };
     let failed = |source| WriteError { path: folder.to_path_buf(), source };
     fs::create_dir_all(folder).map_err(failed)?;
@@ -45,7 +46,7 @@ pub(super) fn write(folder: &Path, case: &CaseStructure<'_>, trials: &[TrialSlic
         plane.insert(&mut levels, index, image.index_axis_move(Axis(2), 0).mapv(f32::from).view());
         plane.insert(&mut labels, index, case.mask(index).mapv(u16::from).view());
     }
-    let name = |of: &str| sha256_hex(format!("{}\n{of}", case.dataset))[..12].to_owned();
+    let name = |of: &str| sha256_hex(format!("{}\n{of}\n{seen}", case.dataset))[..12].to_owned();
     let (image, truth) = (name(case.stack.name()), name(&case.name()));
     let image = format!("image-{image}.nii.gz");
     let exchanged = Exchanged {
@@ -71,7 +72,17 @@ pub(crate) fn read_peers(path: &Path) -> Result<Vec<FewSlicesTrial>> {
     let reading = || format!("reading {}: expected what examples/few_slices_peers.py wrote", path.display());
     let trials: Vec<FewSlicesTrial> = serde_json::from_str(&read_text(path)?).step(reading)?;
     for trial in &trials {
-        let score = &trial.score;
+        let (method, score) = (&trial.method, &trial.score);
+        // It is printed in a terminal.
+        let is_name = (1..=80).contains(&method.len()) && !method.contains(char::is_control);
+        let shown = || format!("{method:?}");
+        ConfigError::check(is_name, "peer's method", shown, "a name of at most 80 bytes without control characters")
+            .step(reading)?;
+        let wrong = || format!("{} of {}", score.false_slices, score.empty_slices);
+        let holds = score.false_slices <= score.empty_slices;
+        ConfigError::check(holds, "peer's false slices", wrong, "not more than slices without the structure")
+            .step(reading)?;
+        ConfigError::check_not_negative("peer's seconds", trial.seconds).step(reading)?;
         for dice in [Some(score.volume), score.slices, score.inner].into_iter().flatten() {
             ConfigError::check((0.0..=1.0).contains(&dice), "peer's Dice", || dice.to_string(), "a number in [0, 1]")
                 .step(reading)?;
@@ -105,7 +116,10 @@ pub fn add_peers(trials: &mut Vec<FewSlicesTrial>, peers: Vec<FewSlicesTrial>) -
     for method in methods {
         for trial in &wanted {
             let found = peers.iter().find(|peer| peer.method == method && same_trial(peer, trial));
-            let found = found.filter(|peer| peer.outlined == trial.outlined);
+            let is_same = |peer: &&FewSlicesTrial| {
+                peer.outlined == trial.outlined && peer.score.empty_slices == trial.score.empty_slices
+            };
+            let found = found.filter(is_same);
             added.push(found.cloned().ok_or_else(|| ExperimentError::PeerTrial {
                 method: method.clone(),
                 trial: format!("{}, {}, seed {}", trial.subject, counted(trial.outlines, "outline"), trial.seed),

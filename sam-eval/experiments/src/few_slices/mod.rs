@@ -50,7 +50,8 @@ impl Protocol for FewSlicesProtocol {
     fn check(&self) -> Result<()> {
         let counts = &self.trials.slices.annotated;
         ConfigError::check(!counts.is_empty(), "slices", || "none".to_owned(), "at least one number of outlines")?;
-        for count in counts {
+        for (place, count) in counts.iter().enumerate() {
+            ConfigError::check(!counts[..place].contains(count), "slices", || count.to_string(), "each number once")?;
             // With one outline, nothing is between outlines.
             ConfigError::check(*count >= 2, "slices", || count.to_string(), "at least 2 outlines")?;
         }
@@ -67,11 +68,11 @@ impl Protocol for FewSlicesProtocol {
             return Ok(Vec::new());
         }
         let all = self.outlined(case.survey)?;
+        let seen = digest(case.stack, case.structure, &case.all_slices());
         if let Some(folder) = &self.exchange {
-            exchange::write(folder, case, &all)?;
+            exchange::write(folder, case, &seen, &all)?;
         }
         setup.case(case.name(), all.len() * self.strategies.len(), || {
-            let seen = digest(case.stack, case.structure, &case.all_slices());
             let mut trials = Vec::new();
             for outlined in &all {
                 let mut measurement = Measurement::new(test, outlined);

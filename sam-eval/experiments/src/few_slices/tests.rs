@@ -7,7 +7,7 @@ use sam_testing::tiny;
 use sam_threads::in_pool;
 
 use super::*;
-use crate::{CaseSelection, DataSource, ExperimentError, Setup};
+use crate::{CaseSelection, DataSource, ExperimentError, Plan, Setup};
 
 #[test]
 fn outlines_are_spread_as_in_numpy() {
@@ -105,7 +105,7 @@ fn drawn_outlines_depend_on_the_seed_alone() -> Result<()> {
     let all = random.outlined(&survey)?;
     assert_eq!(all, random.outlined(&survey)?);
     assert!(all.iter().all(|one| one.outlined.is_sorted() && one.outlined.len() == one.outlines), "{all:?}");
-    for counts in [&[][..], &[1]] {
+    for counts in [&[][..], &[1], &[5, 5]] {
         assert!(matches!(protocol(counts)?.check(), Err(ExperimentError::Config(_))), "{counts:?}");
     }
     Ok(())
@@ -142,13 +142,29 @@ fn other_programs_are_compared_on_the_same_outlines_only() -> anyhow::Result<()>
     let path = folder.path().join("peers.json");
     std::fs::write(&path, serde_json::to_string(&peers)?)?;
     assert_eq!(read_peers(&path)?, peers);
-    std::fs::write(&path, serde_json::to_string(&peers)?.replace("\"volume\":0.5", "\"volume\":50"))?;
-    for (text, part) in [(None, "[0, 1]"), (Some("{}"), "few_slices_peers.py")] {
-        if let Some(text) = text {
-            std::fs::write(&path, text)?;
-        }
+    let json = serde_json::to_string(&peers)?;
+    let wrong = [
+        (json.replace("\"volume\":0.5", "\"volume\":50"), "[0, 1]"),
+        (json.replace("\"itk\"", "\"\\u001b[2J\""), "control characters"),
+        (json.replace("\"false_slices\":0", "\"false_slices\":18446744073709551615"), "of 1"),
+        (json.replace("\"seconds\":1.0", "\"seconds\":-5"), "-5"),
+        ("{}".to_owned(), "few_slices_peers.py"),
+    ];
+    for (text, part) in wrong {
+        std::fs::write(&path, &text)?;
         let refused = format!("{:#}", anyhow::Error::from(read_peers(&path).expect_err("it makes no sense")));
         assert!(refused.contains("peers.json") && refused.contains(part), "{refused}");
     }
+    Ok(())
+}
+
+#[test]
+fn data_with_nothing_between_outlines_are_a_note_on_the_page() -> Result<()> {
+    let plan = |kinds: &[&str]| {
+        let sources = kinds.iter().map(|kind| Ok(DataSource::phantom(kind.parse()?)));
+        Plan::new(sources.collect::<Result<_>>()?, vec![0], 4)
+    };
+    let page = crate::sections::few_slices::section(&setup(), &plan(&["nuclei"])?)?;
+    assert!(page.tables.is_empty() && page.notes[0].starts_with("Not measured: no case of"), "{:?}", page.notes);
     Ok(())
 }

@@ -9,7 +9,7 @@ use sam_eval::{
 use sam_prompt::counted;
 
 use super::tables;
-use crate::{FewSlicesTrial, OutlineSelection, Plan, Setup, error::Result};
+use crate::{ExperimentError, FewSlicesTrial, OutlineSelection, Plan, Setup, error::Result};
 
 /// How the numbers of a page are to be read.
 const DEFINITIONS: &str = "Inner Dice is the mean over the slices with the structure between the outermost outlines. Volume Dice is that of all \
@@ -21,7 +21,13 @@ const NO_PEERS: &str = "Other programs were not measured in this run: morphologi
      again with --peers.";
 
 pub(crate) fn section<B: Backend>(setup: &Setup<B>, plan: &Plan) -> Result<Section> {
-    page(&plan.few_slices(setup)?, plan)
+    match plan.few_slices(setup) {
+        Ok(trials) => page(&trials, plan),
+        Err(error @ ExperimentError::NothingToTest { .. }) => {
+            Ok(Section { notes: vec![format!("Not measured: {error}.")], ..Section::default() })
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The page of some results. The first table has one row for each method and number of outlines; the one plot is of inner Dice.
