@@ -38,7 +38,9 @@ pub enum AutoError {
         expected: (usize, usize),
     },
     /// The pixel classifier could not be trained or applied.
-    #[error("the pixel classifier failed; `--strategy propagation` works without it")]
+    #[error(
+        "the pixel classifier failed, which is a fault of the program: please report it; propagation works without it"
+    )]
     Forest(#[source] smartcore::error::Failed),
     /// No annotated slice shows the structure.
     #[error("no annotated slice shows the structure: outline it on at least one slice")]

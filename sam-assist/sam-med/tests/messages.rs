@@ -56,14 +56,22 @@ const SHARED: &[(&str, &[&str])] = &[
     ("parity/", &["parity"]),
 ];
 
-/// Options of other programs, by the file that calls them.
+/// Options of other programs, by the file that calls or names them.
 const FOREIGN: &[(&str, &[&str])] = &[
     (
         "weights/fetch/package.rs",
         &["quiet", "no-deps", "only-binary", "python-version", "dest", "silent", "ignore-scripts"],
     ),
     ("weights/known.rs", &["no-deps"]),
+    // Of the example `few_slices`, which alone prints these messages.
+    ("experiments/src/error.rs", PEERS),
+    ("few_slices/exchange.rs", PEERS),
+    ("experiments/src/plan.rs", PEERS),
+    ("sections/few_slices.rs", PEERS),
 ];
+
+/// Names the results of other programs to the example `few_slices`.
+const PEERS: &[&str] = &["peers"];
 
 /// The long names of the options of each command, the common ones among them. The options of `batch` are followed by those of `annotate`.
 fn options() -> BTreeMap<String, BTreeSet<String>> {
@@ -282,7 +290,7 @@ fn each_option_in_a_message_of_a_library_is_one_of_each_command_that_prints_it()
         for (path, source) in sources(&root.join(folder))? {
             let reached = REACHED.iter().find(|(file, _)| *file == format!("{folder}/{path}"));
             let commands = reached.map_or(&commands[..], |(_, fewer)| fewer);
-            let speaker = Speaker { commands, all: true, more: foreign(&path) };
+            let speaker = Speaker { commands, all: true, more: foreign(&format!("{folder}/{path}")) };
             let found = literals(&source).into_iter().flat_map(|text| missing(&text, &speaker, &options));
             wrong.extend(found.map(|found| format!("{folder}/{path}: {found}")));
         }
@@ -296,7 +304,8 @@ fn each_option_in_a_message_of_an_example_is_one_of_an_example() -> Result<()> {
     let (options, mut wrong) = (options(), Vec::new());
     let sources = sources(&root()?.join("examples"))?;
     let more: BTreeSet<_> = sources.iter().flat_map(|(_, source)| declared(source)).collect();
-    assert!(more.contains("set") && more.contains("data"), "{more:?}");
+    let mut used = ["set", "data"].iter().chain(PEERS);
+    assert!(used.all(|name| more.contains(*name)), "{more:?}");
     let speaker = Speaker { commands: &["quickstart", "evaluate"], all: false, more };
     for (path, source) in &sources {
         let found = literals(source).into_iter().flat_map(|text| missing(&text, &speaker, &options));
