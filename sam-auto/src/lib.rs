@@ -72,6 +72,7 @@ mod fusion;
 mod gate;
 mod generator;
 mod generators;
+mod levels;
 mod mask_stats;
 mod parts;
 mod pixel_classifier;

@@ -1,9 +1,8 @@
 //! What the image says of a shape's edge.
 
 use ndarray::{Array2, ArrayView2, AxisDescription, Slice};
-use sam_prompt::bounding_box;
 
-use crate::{PriorSlice, RandomWalker, Seed};
+use crate::{PriorSlice, RandomWalker, Seed, levels::region_of};
 
 /// Pixels farther outside the expected edge than this are not walked on.
 const FAR: f32 = 14.0;
@@ -28,10 +27,9 @@ impl RandomWalker {
             distance if distance < outside => Seed::Outside,
             _ => Seed::Open,
         };
-        let Some(near) = bounding_box(prior.signed.mapv(|distance| distance > -FAR).view()) else { return found };
-        // The edges of a box lie halfway between pixels.
-        let pixels = |first: f32, last: f32| Slice::from((first + 0.5) as usize..(last + 0.5) as usize);
-        let (rows, columns) = (pixels(near.y_min, near.y_max), pixels(near.x_min, near.x_max));
+        let near = prior.signed.mapv(|distance| distance > -FAR);
+        let Some((rows, columns)) = region_of(near.view()) else { return found };
+        let (rows, columns) = (Slice::from(rows), Slice::from(columns));
         let part = |axis: AxisDescription| if axis.axis.index() == 0 { rows } else { columns };
         let seeds = prior.signed.slice_each_axis(part).mapv(seed);
         if let Some(walked) = self.probabilities(image.slice_each_axis(part), seeds.view()) {

@@ -14,7 +14,8 @@ use sam_prompt::progress::Observer;
 pub use self::config::{FusionConfig, FusionWeights};
 use self::evidence::Evidence;
 use crate::{
-    AutoError, PixelClassifier, PriorSlice, Segmentation, SegmentedSlice, ShapeGenerator, segmentation::segment_open,
+    AutoError, PixelClassifier, PriorSlice, Segmentation, SegmentedSlice, ShapeGenerator,
+    pixel_classifier::Neighbourhood, segmentation::segment_open,
 };
 
 /// A fusion that was fitted to outlines. A clone shares it.
@@ -66,14 +67,9 @@ impl Fusion {
         let prediction = prompts.map(|prompts| predictor.predict(&embedding, &prompts)).transpose()?;
         let best =
             prediction.as_ref().map(|found| (found.logits.index_axis(Axis(0), found.best()), found.iou[found.best()]));
-        let walked = if prior.is_between {
-            // Scans are grey: every channel is the same.
-            let levels = source.image(index)?.index_axis(Axis(2), 0).mapv(|level| f32::from(level) / 255.0);
-            Some(self.config.walker.refine(levels.view(), prior))
-        } else {
-            None
-        };
-        let classified = self.classifier.classify(source, index, prior)?;
+        let around = Neighbourhood::read(source, index)?;
+        let walked = prior.is_between.then(|| self.config.walker.refine(around.levels.view(), prior));
+        let classified = self.classifier.classify_read(&around, prior)?;
         let evidence =
             Evidence::new(prior, walked.as_ref(), classified, best.as_ref().map(|(logits, _)| logits.view()));
         Ok((evidence, best.map(|(_, iou)| iou)))

@@ -1,9 +1,11 @@
 //! Features of a pixel: its level and the levels around it, at several scales, and its place.
 
-use std::ops::Range;
-
+use burn::tensor::backend::Backend;
 use ndarray::{Array2, ArrayView2, Axis, AxisDescription, Slice, Zip};
 use ndarray_ndimage::{BorderMode, gaussian_filter1d, uniform_filter};
+use sam_core::{SliceError, SliceSource};
+
+use crate::levels::{Region, levels};
 
 /// Standard deviations of the Gaussians, in pixels, of which levels, gradients and curvatures are features.
 const SCALES: [f32; 3] = [1.0, 2.0, 4.0];
@@ -21,17 +23,25 @@ pub(super) const COUNT: usize = 3 * SCALES.len() + 8;
 
 /// A slice and its neighbours, with levels in 0..1. The first and the last slice of a volume are their own neighbours.
 #[derive(Debug)]
-pub(super) struct Neighbourhood {
-    pub(super) slice: usize,
-    pub(super) levels: Array2<f32>,
-    pub(super) below: Array2<f32>,
-    pub(super) above: Array2<f32>,
+pub(crate) struct Neighbourhood {
+    slice: usize,
+    pub(crate) levels: Array2<f32>,
+    below: Array2<f32>,
+    above: Array2<f32>,
+}
+
+impl Neighbourhood {
+    pub(crate) fn read<B: Backend>(source: &dyn SliceSource<B>, slice: usize) -> Result<Self, SliceError> {
+        let last = source.count().saturating_sub(1);
+        let (below, above) = (levels(source, slice.saturating_sub(1))?, levels(source, (slice + 1).min(last))?);
+        Ok(Self { slice, levels: levels(source, slice)?, below, above })
+    }
 }
 
 /// The features of all pixels of a region: one map for each feature.
 #[derive(Debug)]
 pub(super) struct Features {
-    region: (Range<usize>, Range<usize>),
+    region: Region,
     slice: usize,
     maps: Vec<Array2<f32>>,
 }
@@ -39,7 +49,7 @@ pub(super) struct Features {
 impl Features {
     /// # Shapes
     /// - region: rows and columns, within the slice
-    pub(super) fn new(around: &Neighbourhood, region: (Range<usize>, Range<usize>)) -> Self {
+    pub(super) fn new(around: &Neighbourhood, region: Region) -> Self {
         let cut = |map: &Array2<f32>| {
             let within = |axis: AxisDescription| Slice::from(MARGIN..axis.len - MARGIN);
             map.slice_each_axis(within).to_owned()
@@ -69,7 +79,7 @@ impl Features {
 }
 
 /// A region with a margin for the filters. Beyond the slice, its outermost pixels are repeated.
-fn padded(levels: ArrayView2<'_, f32>, (rows, columns): &(Range<usize>, Range<usize>)) -> Array2<f32> {
+fn padded(levels: ArrayView2<'_, f32>, (rows, columns): &Region) -> Array2<f32> {
     let (height, width) = levels.dim();
     let within = |start: usize, at: usize, end: usize| (start + at).saturating_sub(MARGIN).min(end - 1);
     Array2::from_shape_fn((rows.len() + 2 * MARGIN, columns.len() + 2 * MARGIN), |(row, column)| {

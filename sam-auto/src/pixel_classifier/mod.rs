@@ -3,22 +3,23 @@
 mod config;
 mod features;
 
-use std::{collections::BTreeMap, fmt, ops::Range};
+use std::{collections::BTreeMap, fmt};
 
 use burn::tensor::backend::Backend;
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2};
 use rand::{SeedableRng, seq::index};
 use rand_chacha::ChaCha8Rng;
-use sam_core::{SliceError, SliceSource};
-use sam_prompt::{bounding_box, is_mask_empty, signed_distance};
+use sam_core::SliceSource;
+use sam_prompt::{is_mask_empty, signed_distance};
 use smartcore::{
     ensemble::extra_trees_regressor::{ExtraTreesRegressor, ExtraTreesRegressorParameters},
     linalg::basic::matrix::DenseMatrix,
 };
 
 pub use self::config::PixelClassifierConfig;
-use self::features::{COUNT, Features, Neighbourhood};
-use crate::{AutoError, PriorSlice};
+pub(crate) use self::features::Neighbourhood;
+use self::features::{COUNT, Features};
+use crate::{AutoError, PriorSlice, levels::region_of};
 
 type Forest = ExtraTreesRegressor<f32, f32, DenseMatrix<f32>, Vec<f32>>;
 
@@ -52,7 +53,7 @@ impl PixelClassifierConfig {
         let band = (self.band * width).max(self.min_band);
         let mut training = Training::default();
         for (&slice, mask) in outlines.iter().filter(|(_, mask)| !is_mask_empty(mask.view())) {
-            training.add(&neighbourhood(source, slice)?, mask.view(), band);
+            training.add(&Neighbourhood::read(source, slice)?, mask.view(), band);
         }
         if training.inside.is_empty() {
             return Err(AutoError::NothingAnnotated);
@@ -73,11 +74,16 @@ impl PixelClassifier {
         slice: usize,
         prior: &PriorSlice,
     ) -> Result<Array2<f32>, AutoError> {
+        self.classify_read(&Neighbourhood::read(source, slice)?, prior)
+    }
+
+    /// As [`PixelClassifier::classify`], of a slice that was read.
+    pub(crate) fn classify_read(&self, around: &Neighbourhood, prior: &PriorSlice) -> Result<Array2<f32>, AutoError> {
         let mut found = prior.signed.mapv(|distance| if distance > 0.0 { 1.0 } else { -1.0 });
         let band = self.band.max(FAR_WIDTHS * prior.width);
         let near = prior.signed.mapv(|distance| distance.abs() < band);
         let Some(region) = region_of(near.view()) else { return Ok(found) };
-        let features = Features::new(&neighbourhood(source, slice)?, region.clone());
+        let features = Features::new(around, region.clone());
         let pixels: Vec<_> = near.indexed_iter().filter_map(|(at, &near)| near.then_some(at)).collect();
         let mut rows = Vec::with_capacity(pixels.len() * COUNT);
         for (row, column) in &pixels {
@@ -149,22 +155,4 @@ impl Training {
 /// One pixel a row.
 fn matrix(pixels: usize, features: Vec<f32>) -> Result<DenseMatrix<f32>, smartcore::error::Failed> {
     DenseMatrix::new(pixels, COUNT, features, false)
-}
-
-/// Rows and columns of the smallest box around the pixels of a mask.
-fn region_of(mask: ArrayView2<'_, bool>) -> Option<(Range<usize>, Range<usize>)> {
-    // The edges of a box lie halfway between pixels.
-    let pixels = |first: f32, last: f32| (first + 0.5) as usize..(last + 0.5) as usize;
-    bounding_box(mask).map(|found| (pixels(found.y_min, found.y_max), pixels(found.x_min, found.x_max)))
-}
-
-fn neighbourhood<B: Backend>(source: &dyn SliceSource<B>, slice: usize) -> Result<Neighbourhood, SliceError> {
-    // Scans are grey: every channel is the same.
-    let levels = |slice| {
-        let image = source.image(slice)?;
-        Ok::<_, SliceError>(image.index_axis(Axis(2), 0).mapv(|level| f32::from(level) / 255.0))
-    };
-    let last = source.count().saturating_sub(1);
-    let (below, above) = (levels(slice.saturating_sub(1))?, levels((slice + 1).min(last))?);
-    Ok(Neighbourhood { slice, levels: levels(slice)?, below, above })
 }
