@@ -13,6 +13,7 @@
 //! - [`RandomWalker`]: moves an uncertain edge onto the image's edges.
 //! - [`PixelClassifier`]: what inside and outside look like, learned from the outlined slices.
 //! - [`VolumeSegmenter`]: applies generators and a predictor to a volume.
+//! - [`SliceScorer`]: how sure a fitted strategy is of each pixel, where several structures claim it.
 //! - [`TrustMeter`], [`TrustModel`], [`rank`]: how far each slice can be trusted, and which a person should look at first.
 //!
 //! Slices come from a [`SliceSource`](sam_core::SliceSource). Long calls take an [`Observer`](sam_prompt::progress::Observer), which
@@ -101,7 +102,7 @@ pub use sam_prompt::ConfigError;
 pub use segmentation::{Segmentation, SegmentedSlice};
 pub use segmenter::{SegmenterConfig, VolumeSegmenter};
 pub use shape::{Presence, PriorSlice, ShapeConfig, ShapeGenerator, ShapePrior, WithinOutlines};
-pub use strategy::{FittedStrategy, GeneratorStrategy, Strategy, StrategyKind};
+pub use strategy::{FittedStrategy, GeneratorStrategy, SliceScorer, Strategy, StrategyKind};
 pub use trust::{
     LinearTrust, Measurement, RankedSlice, Ranking, Signal, TrustConfig, TrustMeter, TrustMeterConfig, TrustModel,
     TrustSignals, rank, suggest_next,

@@ -68,6 +68,35 @@ fn masks_are_propagated_from_one_outline() -> TestResult {
 }
 
 #[test]
+fn a_slice_is_scored_as_it_was_segmented() -> TestResult {
+    let predictor = fixed();
+    let source = source(&predictor);
+    for strategy in [Strategy::default(), StrategyKind::Shape.into()] {
+        let fitted = strategy.fit(annotated(&source), &source, &mut ignore_progress())?;
+        let found = fitted.segment(&predictor, &source, &mut ignore_progress())?;
+        let own = fitted.scorer().ok_or("it has scores")?;
+        for (index, slice) in found.slices.iter().enumerate() {
+            let inside = own.scores(&predictor, &source, index)?.map(|scores| scores.mapv(|score| score > 0.0));
+            match slice {
+                SegmentedSlice::Empty => assert!(inside.is_none_or(|inside| mask_area(inside.view()) == 0)),
+                shown => assert_eq!(inside.as_ref(), shown.mask(), "{}, slice {index}", fitted.kind()),
+            }
+        }
+    }
+    // The deepest pixel of a square of 16 pixels, in widths of the edge at a quarter of the gap.
+    let shape = Strategy::Shape(ShapeConfig::default()).fit(annotated(&source), &source, &mut ignore_progress())?;
+    let scores = shape.scorer().ok_or("it has scores")?.scores(&predictor, &source, 4)?.ok_or("between outlines")?;
+    let deepest = scores.iter().copied().fold(0.0, f32::max) * 0.75_f32.sqrt();
+    assert!((7.0..=8.5).contains(&deepest), "{deepest}");
+    for kind in ["propagation", "classification"] {
+        let strategy = Strategy::from(kind.parse::<StrategyKind>()?);
+        let fitted = strategy.fit(annotated(&source), &source, &mut ignore_progress())?;
+        assert!(fitted.scorer().is_none(), "{kind} takes the model's masks");
+    }
+    Ok(())
+}
+
+#[test]
 fn the_model_counts_by_its_weight() -> TestResult {
     let predictor = fixed();
     let source = source(&predictor);

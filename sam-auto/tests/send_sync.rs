@@ -7,8 +7,8 @@ use sam_auto::{
     FittedGenerators, FittedStrategy, Gate, GateConfig, Gated, GeneratorConfig, GeneratorKind, GeneratorStrategy,
     LinearClassifier, LinearTrust, MaskPropagationConfig, Measurement, PointGenerator, PointPropagationConfig,
     PromptExtraction, PromptGenerator, PromptParts, RankedSlice, Ranking, Segmentation, SegmentedSlice,
-    SegmenterConfig, SharedSegmenter, Signal, Strategy, TrustConfig, TrustMeter, TrustMeterConfig, TrustModel,
-    TrustSignals, VolumeSegmenter, Vote,
+    SegmenterConfig, SharedSegmenter, Signal, SliceScorer, Strategy, TrustConfig, TrustMeter, TrustMeterConfig,
+    TrustModel, TrustSignals, VolumeSegmenter, Vote,
 };
 use sam_testing::{B, assert_send_sync};
 
@@ -49,6 +49,7 @@ fn every_type_is_send_and_sync() {
         SegmenterConfig,
         SharedSegmenter<B>,
         Signal,
+        SliceScorer,
         Strategy,
         TrustConfig,
         TrustMeter<B>,

@@ -42,6 +42,11 @@ impl Evidence {
 
     /// The pixels for which more speaks than against them.
     pub(super) fn mask(&self, weights: &FusionWeights) -> Array2<bool> {
+        self.scores(weights).mapv(|score| score > 0.0)
+    }
+
+    /// The weighted sum of what speaks for each pixel: positive inside.
+    pub(super) fn scores(&self, weights: &FusionWeights) -> Array2<f32> {
         let mut sum = &self.shape * weights.shape;
         Zip::from(&mut sum).and(&self.classifier).and(&self.model).for_each(|sum, &classifier, &model| {
             *sum += weights.classifier * classifier + weights.model * model;
@@ -49,6 +54,6 @@ impl Evidence {
         if let Some(image) = &self.image {
             Zip::from(&mut sum).and(image).for_each(|sum, &image| *sum += weights.image * image);
         }
-        sum.mapv(|sum| sum > 0.0)
+        sum
     }
 }

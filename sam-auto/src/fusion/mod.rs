@@ -53,6 +53,18 @@ impl Fusion {
         })
     }
 
+    /// How much speaks for each pixel of a slice, as when it was segmented: positive inside. `None` where the shape is not expected.
+    pub(crate) fn scores<B: Backend>(
+        &self,
+        predictor: &SamPredictor<B>,
+        source: &dyn SliceSource<B>,
+        index: usize,
+    ) -> Result<Option<Array2<f32>>, AutoError> {
+        let Some(prior) = self.prompts.prior().slice(index) else { return Ok(None) };
+        let (evidence, _) = self.evidence(predictor, source, index, &prior)?;
+        Ok(Some(evidence.scores(&self.config.weights)))
+    }
+
     /// What is known of a slice, and the model's own estimate of its mask.
     fn evidence<B: Backend>(
         &self,

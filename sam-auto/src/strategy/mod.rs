@@ -2,6 +2,7 @@
 
 mod generators;
 mod kind;
+mod scorer;
 
 use std::{sync::Arc, time::Instant};
 
@@ -11,7 +12,7 @@ use sam_core::{AnnotatedSlice, SamPredictor, SliceSource};
 use sam_prompt::progress::Observer;
 use serde::{Deserialize, Serialize};
 
-pub use self::{generators::GeneratorStrategy, kind::StrategyKind};
+pub use self::{generators::GeneratorStrategy, kind::StrategyKind, scorer::SliceScorer};
 use crate::{
     AutoError, FittedGenerators, FusionConfig, MaskPropagationConfig, Segmentation, SegmentedSlice, ShapeConfig,
     ShapePrior, VolumeSegmenter, fusion::Fusion, generators::outlines, propagate_masks, segmentation::segment_open,
