@@ -74,7 +74,7 @@ pub use learn::{learn, learn_structure};
 pub use learner::{Learned, Learner, StepSeconds};
 pub use loss::{binary_cross_entropy, dice_loss};
 pub use low_rank::LowRankAdapters;
-pub use multiclass::{MultiClass, resolve_overlap};
+pub use multiclass::{MultiClass, join_masks, overlapping, resolve_overlap};
 pub use sam_core::AnnotatedSlice;
 pub use sam_prompt::ConfigError;
 pub use schedule::{EarlyStopping, Schedule};

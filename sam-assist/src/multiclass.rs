@@ -66,8 +66,8 @@ impl<B: Backend> MultiClass<B> {
 
     /// Combines one mask for each structure into a label map. Returns `None` if no structure has a mask.
     ///
-    /// Where no masks overlap, each structure keeps its mask. If any masks overlap, every structure is predicted once more from the boxes
-    /// of its own mask, and the largest logit wins. Only then is `embed` called.
+    /// As [`join_masks`]. Each structure whose mask overlaps another one's is predicted once more, from the boxes of its own mask, and its
+    /// logits are its scores. `embed` is called only if masks overlap.
     ///
     /// # Shapes
     /// - masks: `[rows, columns]` for each structure, `None` for those that are not on the image
@@ -81,49 +81,100 @@ impl<B: Backend> MultiClass<B> {
         masks: &[Option<&Array2<bool>>],
         embed: impl FnOnce() -> Result<ImageEmbedding<B>, SliceError>,
     ) -> Result<Option<Array2<u16>>, AssistError> {
-        let Some(size) = masks.iter().flatten().map(|mask| mask.dim()).next() else { return Ok(None) };
-        if let Some(other) = masks.iter().flatten().map(|mask| mask.dim()).find(|&other| other != size) {
-            return Err(AssistError::MultiClass {
-                expected: format!("masks of {} x {} pixels", size.0, size.1),
-                found: format!("one of {} x {}", other.0, other.1),
+        let contested = overlapping(masks)?;
+        if contested.is_empty() {
+            return join_masks(masks, &vec![None; masks.len()]);
+        }
+        let mut prompts = vec![None; masks.len()];
+        for index in contested {
+            prompts[index] = masks[index].and_then(boxes);
+        }
+        join_masks(masks, &self.logits(&embed()?, &prompts)?)
+    }
+}
+
+/// The structures whose mask has a pixel of another one's mask, by index.
+///
+/// # Shapes
+/// - masks: `[rows, columns]` for each structure, `None` for those that are not on the image
+///
+/// # Errors
+/// [`AssistError::MultiClass`] if the masks have different sizes.
+pub fn overlapping(masks: &[Option<&Array2<bool>>]) -> Result<Vec<usize>, AssistError> {
+    let Some(size) = common_size(masks)? else { return Ok(Vec::new()) };
+    let (mut taken, mut contested) = (Array2::from_elem(size, false), Array2::from_elem(size, false));
+    for mask in masks.iter().flatten() {
+        Zip::from(&mut taken).and(&mut contested).and(*mask).for_each(|taken, contested, &inside| {
+            *contested |= *taken && inside;
+            *taken |= inside;
+        });
+    }
+    let is_contested =
+        |mask: &Array2<bool>| mask.iter().zip(&contested).any(|(&inside, &contested)| inside && contested);
+    Ok((0..masks.len()).filter(|&index| masks[index].is_some_and(is_contested)).collect())
+}
+
+/// Combines one mask for each structure into a label map: structures are counted from 1, and 0 is the background. Returns `None` if no
+/// structure has a mask.
+///
+/// Where no masks overlap, each structure keeps its mask. Where masks overlap, the structure with the largest score wins. A score of at most 0
+/// counts as none, and if scores are equal, the first structure wins.
+///
+/// # Shapes
+/// - masks: `[rows, columns]` for each structure, `None` for those that are not on the image
+/// - scores: `[rows, columns]` for each structure, `None` for those that are not [`overlapping`]
+/// - output: `[rows, columns]`
+///
+/// # Errors
+/// [`AssistError::MultiClass`] if masks and scores differ in number or size.
+pub fn join_masks(
+    masks: &[Option<&Array2<bool>>],
+    scores: &[Option<Array2<f32>>],
+) -> Result<Option<Array2<u16>>, AssistError> {
+    let Some(size) = common_size(masks)? else { return Ok(None) };
+    if scores.len() != masks.len() {
+        let expected = format!("scores of {}", counted(masks.len(), "structure"));
+        return Err(AssistError::MultiClass { expected, found: format!("scores of {}", scores.len()) });
+    }
+    let mut claims = Vec::with_capacity(masks.len());
+    for (mask, scores) in masks.iter().zip(scores) {
+        // Any value above 0 claims the pixel.
+        let mut claim = mask.map(|mask| mask.mapv(|inside| if inside { f32::MIN_POSITIVE } else { 0.0 }));
+        if let (Some(claim), Some(scores)) = (&mut claim, scores) {
+            check_size("scores", size, scores.dim())?;
+            Zip::from(claim).and(scores).for_each(|claim, &score| {
+                if *claim > 0.0 {
+                    *claim = claim.max(score);
+                }
             });
         }
-        // Any value above 0 claims the pixel.
-        let claim = |mask: &Array2<bool>| mask.mapv(|inside| if inside { f32::MIN_POSITIVE } else { 0.0 });
-        let mut claims: Vec<Option<Array2<f32>>> = masks.iter().map(|mask| mask.map(claim)).collect();
-        if overlap(masks, size) {
-            let prompts: Vec<_> = masks.iter().map(|mask| mask.and_then(boxes)).collect();
-            let logits = self.logits(&embed()?, &prompts)?;
-            for (claim, logits) in claims.iter_mut().zip(&logits) {
-                let (Some(claim), Some(logits)) = (claim, logits) else { continue };
-                Zip::from(claim).and(logits).for_each(|claim, &logit| {
-                    if *claim > 0.0 {
-                        *claim = claim.max(logit);
-                    }
-                });
-            }
-        }
-        let views: Vec<_> = claims.iter().map(|claim| claim.as_ref().map(|array| array.view())).collect();
-        resolve_overlap(size, &views).map(Some)
+        claims.push(claim);
     }
+    let views: Vec<_> = claims.iter().map(|claim| claim.as_ref().map(|array| array.view())).collect();
+    resolve_overlap(size, &views).map(Some)
+}
+
+/// The size of all masks; `None` if there are none.
+fn common_size(masks: &[Option<&Array2<bool>>]) -> Result<Option<(usize, usize)>, AssistError> {
+    let Some(size) = masks.iter().flatten().map(|mask| mask.dim()).next() else { return Ok(None) };
+    masks.iter().flatten().try_for_each(|mask| check_size("masks", size, mask.dim()))?;
+    Ok(Some(size))
+}
+
+fn check_size(what: &str, expected: (usize, usize), found: (usize, usize)) -> Result<(), AssistError> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(AssistError::MultiClass {
+        expected: format!("{what} of {} x {} pixels", expected.0, expected.1),
+        found: format!("one of {} x {}", found.0, found.1),
+    })
 }
 
 /// The boxes of a mask's components; `None` for an empty mask.
 fn boxes(mask: &Array2<bool>) -> Option<Prompts> {
     let boxes = component_boxes(mask.view(), 1);
     (!boxes.is_empty()).then(|| Prompts::from_boxes(boxes))
-}
-
-/// Whether a pixel lies in more than one mask.
-fn overlap(masks: &[Option<&Array2<bool>>], size: (usize, usize)) -> bool {
-    let mut taken = Array2::from_elem(size, false);
-    masks.iter().flatten().any(|mask| {
-        Zip::from(&mut taken).and(*mask).fold(false, |found, taken, &inside| {
-            let twice = *taken && inside;
-            *taken |= inside;
-            found || twice
-        })
-    })
 }
 
 /// Label map of several structures. Each pixel gets the structure with the largest logit, counted from 1, or 0 (background) if no logit is
@@ -241,7 +292,30 @@ mod tests {
         assert_eq!(none.join(&[None, None], refuse).expect("nothing"), None);
         assert!(matches!(none.join(&[Some(&first), Some(&first)], refuse), Err(AssistError::Slice(_))));
         let small = array![[true]];
+        assert!(overlapping(&[Some(&first), Some(&small)]).is_err());
         let message = none.join(&[Some(&first), Some(&small)], refuse).expect_err("two sizes").to_string();
         assert!(message.contains("1 x 4") && message.contains("1 x 1"), "{message}");
+    }
+    #[test]
+    fn where_masks_overlap_the_largest_score_wins() {
+        let first = array![[true, true, true, false, false]];
+        let (second, third) = (array![[false, true, true, true, false]], array![[false, false, false, false, true]]);
+        let masks = [Some(&first), None, Some(&second), Some(&third)];
+        assert_eq!(overlapping(&masks).expect("of one size"), [0, 2]);
+        assert_eq!(overlapping(&[Some(&first), Some(&third)]).expect("of one size"), [0_usize; 0]);
+        // Beyond a mask, its scores count for nothing.
+        let of_first = Some(array![[-1.0, 2.0, 1.0, 9.0, 9.0]]);
+        let of_second = Some(array![[9.0, 1.0, 3.0, -1.0, 9.0]]);
+        let joined = join_masks(&masks, &[of_first.clone(), None, of_second, None]).expect("scores");
+        assert_eq!(joined, Some(array![[1, 1, 3, 3, 4]]));
+        // Without scores, the first wins.
+        assert_eq!(join_masks(&masks, &vec![None; 4]).expect("no scores"), Some(array![[1, 1, 1, 3, 4]]));
+        let small = Some(array![[1.0_f32]]);
+        for (scores, part) in
+            [(vec![of_first, None], "scores of 4 structures"), (vec![small, None, None, None], "one of 1 x 1")]
+        {
+            let message = join_masks(&masks, &scores).expect_err("they do not fit").to_string();
+            assert!(message.contains(part), "{message}");
+        }
     }
 }

@@ -151,6 +151,15 @@ pub enum AnnotateError {
         #[source]
         source: AssistError,
     },
+    /// The strategy's scores of the structures that overlap on a slice cannot be computed.
+    #[error("the structures that overlap on slice {} cannot be compared", SliceNumber::of_index(*slice))]
+    Scores {
+        /// The slice, counted from 0.
+        slice: usize,
+        /// Why not.
+        #[source]
+        source: AutoError,
+    },
     /// The scan cannot be read.
     #[error("the scan cannot be read")]
     Scan(#[source] DataError),

@@ -3,6 +3,7 @@
 mod api;
 mod crash;
 mod events;
+mod join;
 mod old_session;
 mod probes;
 mod rounds;

@@ -1,5 +1,7 @@
 //! One run of an annotator: each structure in turn, then all together.
 
+mod join;
+
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
@@ -8,14 +10,12 @@ use std::{
 };
 
 use burn::tensor::backend::Backend;
-use sam_assist::{
-    AnnotatedSlice, AssistError, CardMetadata, Learned, MultiClass, PromptCard, TrainingSlices, learn_structure,
-};
-use sam_auto::{FittedStrategy, RankedSlice, Segmentation};
-use sam_core::{EmbeddingStore, SamPredictor, SliceError, SliceSource};
+use sam_assist::{AnnotatedSlice, AssistError, CardMetadata, Learned, PromptCard, TrainingSlices, learn_structure};
+use sam_auto::{FittedStrategy, RankedSlice, Segmentation, SliceScorer};
+use sam_core::{EmbeddingStore, SamPredictor, SliceError};
 use sam_data::{AxisReason, LabelVolume, SlicePlane};
 use sam_prompt::{
-    ndarray::{Array2, Array3, Zip},
+    ndarray::{Array2, Array3},
     progress::StopReason,
 };
 
@@ -57,10 +57,11 @@ pub(super) struct Run<'a, B: Backend> {
     annotated: BTreeMap<u16, BTreeSet<usize>>,
 }
 
-/// A complete structure and its model.
+/// A complete structure, its model, and its strategy's scores, if that has any.
 struct Complete<B: Backend> {
     result: AnnotatedStructure,
     predictor: SamPredictor<B>,
+    scorer: Option<SliceScorer>,
 }
 
 /// A structure's model and its origin.
@@ -150,7 +151,7 @@ impl<'a, B: Backend> Run<'a, B> {
             card: learned.card,
             learning_seconds: learned.seconds,
         };
-        Ok(Complete { result, predictor: learned.predictor })
+        Ok(Complete { result, predictor: learned.predictor, scorer: fitted.scorer() })
     }
 
     /// The slices on which a structure is annotated, embedded, with its outlines.
@@ -277,34 +278,6 @@ impl<'a, B: Backend> Run<'a, B> {
         )
         .with_created(Some(cards::today()));
         PromptCard::of(metadata, &learned.adaptation)
-    }
-
-    /// Label map of all structures. Outlines stay as they are. Each structure is added on the slices on which it was looked for, where nothing
-    /// is outlined.
-    fn join(&self, structures: &[Complete<B>]) -> Result<Array3<u16>, AnnotateError> {
-        let together = MultiClass::new(structures.iter().map(|structure| structure.predictor.clone()).collect());
-        let mut labels = Array3::clone(&self.labels);
-        for index in 0..self.plane.count() {
-            let masks: Vec<_> = structures.iter().map(|complete| self.looked_for(&complete.result, index)).collect();
-            let joined = together.join(&masks, || self.slices.embedding(index));
-            let joined = joined.map_err(|source| AnnotateError::Join { slice: index, source })?;
-            let Some(joined) = joined else { continue };
-            let mut slice = self.labels(index);
-            Zip::from(&mut slice).and(&joined).for_each(|label, &place| {
-                // `MultiClass` counts structures from 1; their label values may differ.
-                if let Some(place) = place.checked_sub(1).filter(|_| *label == 0) {
-                    *label = structures[usize::from(place)].result.value;
-                }
-            });
-            self.plane.insert(&mut labels, index, slice.view());
-        }
-        Ok(labels)
-    }
-
-    /// The mask of a structure on a slice; `None` where it is annotated, so that it was not looked for.
-    fn looked_for<'s>(&self, structure: &'s AnnotatedStructure, index: usize) -> Option<&'s Array2<bool>> {
-        let is_annotated = self.annotated[&structure.value].contains(&index);
-        structure.slices[index].mask().filter(|_| !is_annotated)
     }
 
     /// The labels of a slice that count.
