@@ -1,6 +1,6 @@
 //! The cases and structures of an experiment.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use burn::tensor::backend::Backend;
 use sam_core::SliceSource;
@@ -32,6 +32,27 @@ pub struct CaseSelection {
     pub axis: SliceAxis,
     /// Which slices count as showing a structure.
     pub survey: SurveyConfig,
+}
+
+/// Refuses data sources whose results could not be told apart, because data set, case and structure have the same names. Reads no image.
+///
+/// # Errors
+/// [`ExperimentError::SameSubject`]; as [`CaseSelection::open`].
+pub(crate) fn check_told_apart(selections: &[CaseSelection]) -> Result<()> {
+    let mut known = BTreeMap::new();
+    for selection in selections {
+        let (opened, structures) = selection.open()?;
+        for case in opened.cases() {
+            for structure in &structures {
+                let (dataset, subject) = (opened.name().to_owned(), format!("{}: {}", case.name, structure.name));
+                if let Some(first) = known.insert((dataset.clone(), subject.clone()), &selection.data) {
+                    let (first, second) = (first.to_string(), selection.data.to_string());
+                    return Err(ExperimentError::SameSubject { first, second, subject, dataset });
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// One structure of one case.

@@ -48,6 +48,20 @@ pub enum ExperimentError {
     /// Neither a folder nor a phantom was named.
     #[error("there are no data to test on; name a folder or a phantom")]
     NoData,
+    /// Two data sources have a case and structure of the same name, so their results cannot be told apart.
+    #[error(
+        "{first} and {second} both have {subject} of a data set named {dataset}: rename one of the folders, or test them in two runs"
+    )]
+    SameSubject {
+        /// The location of the first data source.
+        first: String,
+        /// That of the second.
+        second: String,
+        /// Case and structure.
+        subject: String,
+        /// The name of both data sets.
+        dataset: String,
+    },
     /// Masks in the journal belong to data that were not found.
     #[error("{subject} is not in the data that were opened again; restore them, or start with an empty journal")]
     OtherData {

@@ -19,6 +19,7 @@ use crate::{
     ActiveLearning, ActiveLearningCurve, CaseSelection, CoarseProtocol, DataSource, ExperimentError, FewSlicesProtocol,
     FewSlicesTrial, GeneratorProtocol, LearningConfigs, MeasuredVolume, OutlineSelection, PromptingProtocol, Protocol,
     Run, Setup, TrialConfig, TrustProtocol, Variant,
+    cases::check_told_apart,
     error::{Context, Result},
     few_slices::{add_peers, read_peers},
 };
@@ -216,6 +217,7 @@ impl Plan {
     pub(crate) fn few_slices<B: Backend>(&self, setup: &Setup<B>) -> Result<Vec<FewSlicesTrial>> {
         let few = self.few_slices.clone().unwrap_or_default();
         // Before the work, which may take hours.
+        check_told_apart(&self.cases())?;
         let peers = few.peers.as_deref().map(read_peers).transpose()?;
         let protocol = |mut cases: CaseSelection| {
             // Every slice is scored, however small the structure is there.

@@ -159,6 +159,22 @@ fn other_programs_are_compared_on_the_same_outlines_only() -> anyhow::Result<()>
 }
 
 #[test]
+fn data_sources_whose_results_would_mix_are_refused() -> Result<()> {
+    let cord = |structures: &str| -> Result<DataSource> {
+        Ok(DataSource::phantom("spinal-cord".parse()?).with_structures(Some(structures.to_owned())))
+    };
+    let run = |sources: [Result<DataSource>; 2]| {
+        Plan::new(sources.into_iter().collect::<Result<_>>()?, vec![0], 4)?.few_slices(&setup())
+    };
+    let refused = run([cord("cord=1+2"), cord("cord=1+2")]).expect_err("one case twice");
+    let expected = "both have spinal-cord-0: cord of a data set named phantom-spinal-cord: rename one";
+    assert!(refused.to_string().contains(expected), "{refused}");
+    // Other structures of the same case have results of their own.
+    let apart = [cord("cord=1+2")?, cord("white matter=1")?].map(|data| CaseSelection::new(data, SliceAxis::Auto));
+    crate::cases::check_told_apart(&apart)
+}
+
+#[test]
 fn data_with_nothing_between_outlines_are_a_note_on_the_page() -> Result<()> {
     let plan = |kinds: &[&str]| {
         let sources = kinds.iter().map(|kind| Ok(DataSource::phantom(kind.parse()?)));

@@ -23,7 +23,7 @@ const NO_PEERS: &str = "Other programs were not measured in this run: morphologi
 pub(crate) fn section<B: Backend>(setup: &Setup<B>, plan: &Plan) -> Result<Section> {
     match plan.few_slices(setup) {
         Ok(trials) => page(&trials, plan),
-        Err(error @ ExperimentError::NothingToTest { .. }) => {
+        Err(error @ (ExperimentError::NothingToTest { .. } | ExperimentError::SameSubject { .. })) => {
             Ok(Section { notes: vec![format!("Not measured: {error}.")], ..Section::default() })
         }
         Err(error) => Err(error),
