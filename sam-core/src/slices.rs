@@ -5,7 +5,7 @@ use std::{error::Error, fmt, ops::ControlFlow, sync::Arc};
 use burn::tensor::backend::Backend;
 use ndarray::Array3;
 use sam_prompt::{
-    SliceNumber,
+    PixelAspect, SliceNumber,
     progress::{Observer, Progress, Stage},
 };
 use thiserror::Error;
@@ -47,6 +47,11 @@ pub trait ImageSource: Send + Sync {
     /// # Errors
     /// If there is no such image, or it cannot be read.
     fn image(&self, index: usize) -> Result<Array3<u8>, SliceError>;
+
+    /// The aspect of the pixels of all images; square if the source does not say.
+    fn pixel_aspect(&self) -> PixelAspect {
+        PixelAspect::SQUARE
+    }
 }
 
 impl ImageSource for Vec<Array3<u8>> {
@@ -67,6 +72,10 @@ impl<S: ImageSource + ?Sized> ImageSource for Arc<S> {
     fn image(&self, index: usize) -> Result<Array3<u8>, SliceError> {
         (**self).image(index)
     }
+
+    fn pixel_aspect(&self) -> PixelAspect {
+        (**self).pixel_aspect()
+    }
 }
 
 /// An [`ImageSource`] that calls a function for each image.
@@ -84,6 +93,7 @@ impl<S: ImageSource + ?Sized> ImageSource for Arc<S> {
 pub struct ImageFn<F> {
     count: usize,
     read: F,
+    pixel_aspect: PixelAspect,
 }
 
 impl<F> ImageFn<F>
@@ -92,7 +102,13 @@ where
 {
     /// Creates a source of `count` images, each read by a function of its index.
     pub fn new(count: usize, read: F) -> Self {
-        Self { count, read }
+        Self { count, read, pixel_aspect: PixelAspect::SQUARE }
+    }
+
+    /// This source with another aspect of its pixels, formerly square.
+    #[must_use]
+    pub fn with_pixel_aspect(self, pixel_aspect: PixelAspect) -> Self {
+        Self { pixel_aspect, ..self }
     }
 }
 
@@ -106,6 +122,10 @@ where
 
     fn image(&self, index: usize) -> Result<Array3<u8>, SliceError> {
         if index < self.count { (self.read)(index) } else { Err(SliceError::no_such_slice(index, self.count)) }
+    }
+
+    fn pixel_aspect(&self) -> PixelAspect {
+        self.pixel_aspect
     }
 }
 
@@ -128,6 +148,11 @@ pub trait SliceSource<B: Backend>: Send + Sync {
     /// # Errors
     /// If there is no such slice, or it cannot be read.
     fn image(&self, index: usize) -> Result<Array3<u8>, SliceError>;
+
+    /// The aspect of the pixels of all slices; square if the source does not say.
+    fn pixel_aspect(&self) -> PixelAspect {
+        PixelAspect::SQUARE
+    }
 
     /// The embedding of one slice.
     ///

@@ -14,7 +14,10 @@ use std::{
 
 use burn::tensor::backend::Backend;
 use ndarray::Array3;
-use sam_prompt::progress::{Observer, Progress, Stage};
+use sam_prompt::{
+    PixelAspect,
+    progress::{Observer, Progress, Stage},
+};
 use sam_threads::in_embedding_pool;
 
 use crate::{
@@ -171,6 +174,10 @@ impl<B: Backend> SliceSource<B> for EmbeddingStore<B> {
 
     fn image(&self, index: usize) -> Result<Array3<u8>, SliceError> {
         self.images.image(index)
+    }
+
+    fn pixel_aspect(&self) -> PixelAspect {
+        self.images.pixel_aspect()
     }
 
     fn embedding(&self, index: usize) -> Result<ImageEmbedding<B>, SliceError> {

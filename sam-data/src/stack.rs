@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ndarray::{Array2, Array3, Axis};
+use sam_prompt::PixelAspect;
 
 use crate::{
     Case, DataError, LabelVolume, LoadedCase, ResolvedWindow, SliceAxis, SlicePlane, Volume, Window, WindowError,
@@ -200,6 +201,13 @@ impl Stack {
         Slice { index, image: self.image(index), labels: self.labels(index), spacing }
     }
 
+    /// The aspect of the pixels of all slices. Pixels of images are square.
+    pub fn pixel_aspect(&self) -> PixelAspect {
+        let spacing = self.plane().map(SlicePlane::spacing);
+        // The volume's grid was checked, so its spacing is above 0.
+        spacing.and_then(|(rows, columns)| PixelAspect::of_spacing(rows, columns)).unwrap_or_default()
+    }
+
     /// All slices in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Slice> + '_ {
         (0..self.len()).map(|index| self.get(index))
@@ -294,6 +302,7 @@ mod tests {
         let stack = stack.with_labels(LabelVolume::new(labels, AFFINE))?;
         let second = stack.iter().nth(1).expect("two slices");
         assert_eq!((second.index, second.image.dim(), second.spacing), (1, (3, 4, 1), Some((3.0, 2.0))));
+        assert_eq!(Some(stack.pixel_aspect()), PixelAspect::of_spacing(3.0, 2.0));
         // The patient's right, where i is larger, is on the left.
         assert_eq!((second.image[(0, 0, 0)], second.labels[(0, 0)]), (103, 3));
         assert_eq!(stack.mask(1, &[1, 3]).row(0).to_vec(), [true, false, true, false]);
@@ -311,6 +320,7 @@ mod tests {
         let stack = Stack::of_case("one", case.clone(), SliceAxis::Axial, &Window::MinMax)?;
         let only = stack.get(0);
         assert_eq!((stack.len(), only.spacing, only.labels[(1, 1)]), (1, None, 7));
+        assert!(stack.pixel_aspect().is_square());
         assert_eq!([0, 1, 2].map(|channel| only.image[(0, 0, channel)]), [0, 128, 255]);
         assert_eq!(stack.intensities(0)[(0, 0, 2)] as u16, 60000);
         let refused = Stack::of_case("one", case, SliceAxis::Axial, &Window::Abdomen).expect_err("no HU");

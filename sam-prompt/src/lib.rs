@@ -12,6 +12,7 @@
 //! - [`CorrectionClick`]: the click that corrects the largest error of a prediction.
 //! - [`SliceSelection`] and [`choose_background`]: choose the slices of a volume to annotate.
 //! - [`components`], [`component_boxes`], [`largest_components`], [`mask_iou`], [`distance_transform`], [`signed_distance`], ...: operations on masks.
+//! - [`PixelAspect`]: how much farther apart rows are than columns; [`signed_distance_with`] measures with it.
 //! - [`interpolation_matrix`]: the weights of a bilinear resize.
 //! - [`progress`]: the observer of every long call of the workspace.
 //! - [`error_chain`]: an error with its causes, in one line.
@@ -57,6 +58,7 @@ mod encoder;
 mod error;
 mod interpolation;
 mod mask;
+mod pixel_aspect;
 pub mod progress;
 mod prompt;
 mod sampler;
@@ -68,7 +70,7 @@ pub use burn;
 pub use chain::error_chain;
 pub use config_error::ConfigError;
 pub use counted::counted;
-pub use distance::{distance_transform, signed_distance};
+pub use distance::{distance_transform, signed_distance, signed_distance_with};
 pub use document::{
     CutAxis, DocumentError, DrawnMask, ObjectPrompts, PatientBox, PatientPoint, PatientPrompts, PromptDocument,
     SliceGeometry, SlicePrompts,
@@ -85,6 +87,7 @@ pub use mask::{
     mask_area, mask_iou,
 };
 pub use ndarray;
+pub use pixel_aspect::PixelAspect;
 pub use prompt::{BoundingBox, Label, Point, Prompts};
 pub use rand;
 pub use sampler::{

@@ -17,7 +17,10 @@ use sam_core::{
     CacheConfig, CoreError, EmbeddingCache, EmbeddingStore, ImageEncoder, ImageFn, Sam, SamPredictor, SliceError,
     SliceSource,
 };
-use sam_prompt::progress::{Progress, ignore_progress};
+use sam_prompt::{
+    PixelAspect,
+    progress::{Progress, ignore_progress},
+};
 use sam_testing::{B, DEVICE, TestResult, golden::config};
 
 use crate::cache::{images, values};
@@ -144,5 +147,15 @@ fn a_slice_that_cannot_be_read_is_told_and_tried_again() -> TestResult {
     let missing = store.embedding(2).map(drop);
     let cause = missing.map_err(|error| error.source.to_string());
     assert_eq!(cause, Err("there is no slice 3: the source has 2 slices, counted from 1".to_owned()));
+    Ok(())
+}
+
+#[test]
+fn a_store_passes_on_the_aspect_of_its_pixels() -> TestResult {
+    let thick = PixelAspect::of_spacing(5.0, 0.7).ok_or("positive numbers")?;
+    let read = |_| Ok(images(1).swap_remove(0));
+    let store = |aspect| EmbeddingStore::new(predictor(), Arc::new(ImageFn::new(1, read).with_pixel_aspect(aspect)));
+    assert_eq!(store(thick).pixel_aspect(), thick);
+    assert!(EmbeddingStore::new(predictor(), images(1)).pixel_aspect().is_square());
     Ok(())
 }

@@ -109,7 +109,7 @@ impl<B: Backend> Setup<B> {
     /// If there is a folder of embeddings, but the SHA-256 of the model's weights is unknown.
     pub(crate) fn source(&self, stack: &Arc<Stack>) -> Result<EmbeddingStore<B>> {
         let (count, images) = (stack.len(), stack.clone());
-        let images = ImageFn::new(count, move |index| Ok(images.image(index)));
+        let images = ImageFn::new(count, move |index| Ok(images.image(index))).with_pixel_aspect(stack.pixel_aspect());
         let store = EmbeddingStore::new(self.predictor.clone(), images).with_capacity(count);
         Ok(match &self.cache {
             Some(cache) => store.with_disk(cache.clone())?,

@@ -153,8 +153,8 @@ impl<B: Backend> Annotator<B> {
     fn embedding_store(&self, view: &View) -> Result<EmbeddingStore<B>, AnnotateError> {
         let stack = Stack::new(self.scan.name(), Arc::clone(self.scan.volume()), view.axis, &view.window);
         let stack = stack.map_err(|source| AnnotateError::Window { scan: self.scan.name(), source })?;
-        let count = stack.len();
-        let images = ImageFn::new(count, move |index| Ok(stack.image(index)));
+        let (count, aspect) = (stack.len(), stack.pixel_aspect());
+        let images = ImageFn::new(count, move |index| Ok(stack.image(index))).with_pixel_aspect(aspect);
         let store = EmbeddingStore::new(self.predictor.clone(), images).with_capacity(count);
         match &self.cache {
             Some(cache) => store.with_disk(cache.clone()).map_err(|_| AnnotateError::UnknownWeights),
