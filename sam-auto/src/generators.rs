@@ -6,7 +6,7 @@ use burn::tensor::backend::Backend;
 use ndarray::Array2;
 use sam_core::{AnnotatedSlice, SamPredictor, SliceSource};
 use sam_prompt::{
-    ConfigError,
+    ConfigError, PixelAspect,
     progress::{Observer, Progress},
 };
 use sapnet::{SapNetConfig, SupportConfig};
@@ -321,7 +321,8 @@ impl<B: Backend> FittedGenerators<B> {
         strategy: &GeneratorStrategy,
     ) -> Result<VolumeSegmenter<B>, AutoError> {
         let Some(shape) = strategy.shape else { return self.segmenter(predictor, strategy) };
-        let prior = Arc::new(shape.fit(&self.outlines())?);
+        // On which slices a structure is expected does not depend on the aspect of pixels.
+        let prior = Arc::new(shape.fit(&self.outlines(), PixelAspect::SQUARE)?);
         self.segmenter_of(predictor, strategy, |fitted, extraction| {
             let within = |generator| -> Arc<dyn PromptGenerator<B>> {
                 Arc::new(WithinOutlines::new(Arc::clone(&prior), Arc::clone(&fitted.gate), generator))

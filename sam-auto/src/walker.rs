@@ -1,7 +1,7 @@
 //! Random walker: which of the given seeds a random walk from each pixel meets first, if it seldom crosses edges of the image.
 
 use ndarray::{Array2, ArrayView2};
-use sam_prompt::ConfigError;
+use sam_prompt::{ConfigError, PixelAspect};
 use serde::{Deserialize, Serialize};
 
 /// Added to each weight, so that a walk can leave every pixel.
@@ -13,7 +13,9 @@ const NEIGHBOURS: usize = 4;
 ///
 /// # Source
 /// L. Grady, "Random Walks for Image Segmentation", IEEE PAMI 28(11), 2006. The weights of edges are those of scikit-image's
-/// `random_walker`: `exp(-beta * difference² / (10 * standard deviation of the image)) + 1e-10`.
+/// `random_walker`: `exp(-beta * gradient² / (10 * standard deviation of the image)) + 1e-10`, where the gradient is the difference over the
+/// distance between the pixels. Where pixels are not square, a weight is multiplied by the length of the side that both pixels share, over
+/// the distance between them, as in finite volumes: otherwise a walk would go farther along the longer side of pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
@@ -67,13 +69,18 @@ impl RandomWalker {
     /// # Shapes
     /// - image: `[rows, columns]`, in any unit; the differences count in relation to its standard deviation
     /// - seeds: the same
-    pub fn probabilities(&self, image: ArrayView2<'_, f32>, seeds: ArrayView2<'_, Seed>) -> Option<Array2<f32>> {
+    pub fn probabilities(
+        &self,
+        image: ArrayView2<'_, f32>,
+        seeds: ArrayView2<'_, Seed>,
+        aspect: PixelAspect,
+    ) -> Option<Array2<f32>> {
         let has = |kind: Seed| seeds.iter().any(|&seed| seed == kind);
         if image.dim() != seeds.dim() || !has(Seed::Inside) || !has(Seed::Outside) {
             return None;
         }
         let mut found = seeds.mapv(|seed| f32::from(u8::from(seed == Seed::Inside)));
-        let system = System::new(self.beta.into(), image, seeds);
+        let system = System::new(self.beta.into(), image, seeds, aspect);
         let solved = system.solve(self.tolerance.into(), self.max_iterations);
         for (&at, probability) in system.places.iter().zip(solved) {
             found[at] = (probability as f32).clamp(0.0, 1.0);
@@ -101,7 +108,7 @@ struct Row {
 }
 
 impl System {
-    fn new(beta: f64, image: ArrayView2<'_, f32>, seeds: ArrayView2<'_, Seed>) -> Self {
+    fn new(beta: f64, image: ArrayView2<'_, f32>, seeds: ArrayView2<'_, Seed>, aspect: PixelAspect) -> Self {
         let mut numbers = Array2::zeros(seeds.dim());
         let mut places = Vec::new();
         for (at, _) in seeds.indexed_iter().filter(|&(_, &seed)| seed == Seed::Open) {
@@ -111,9 +118,13 @@ impl System {
         let deviation = deviation(image);
         // A constant image has no edges.
         let scale = if deviation > 0.0 { -beta / (10.0 * deviation) } else { 0.0 };
+        let (rows_apart, columns_apart) = (f64::from(aspect.rows()), f64::from(aspect.columns()));
         let weight = |here: (usize, usize), there: (usize, usize)| {
-            let difference = f64::from(image[here]) - f64::from(image[there]);
-            (scale * difference * difference).exp() + MIN_WEIGHT
+            let is_along_rows = here.0 == there.0;
+            let (distance, side) =
+                if is_along_rows { (columns_apart, rows_apart) } else { (rows_apart, columns_apart) };
+            let gradient = (f64::from(image[here]) - f64::from(image[there])) / distance;
+            ((scale * gradient * gradient).exp() + MIN_WEIGHT) * (side / distance)
         };
         let (rows, columns) = seeds.dim();
         let mut right = vec![0.0; places.len()];
@@ -195,13 +206,16 @@ mod tests {
 
     use super::*;
 
+    const SQUARE: PixelAspect = PixelAspect::SQUARE;
+
     #[test]
     fn without_edges_the_probability_falls_with_the_distance() {
         let image = Array2::zeros((1, 6));
         let mut seeds = Array2::from_elem((1, 6), Seed::Open);
         seeds[(0, 0)] = Seed::Inside;
         seeds[(0, 5)] = Seed::Outside;
-        let found = RandomWalker::default().probabilities(image.view(), seeds.view()).expect("seeds of both kinds");
+        let found =
+            RandomWalker::default().probabilities(image.view(), seeds.view(), SQUARE).expect("seeds of both kinds");
         for (found, expected) in found.iter().zip([1.0, 0.8, 0.6, 0.4, 0.2, 0.0]) {
             assert!((found - expected).abs() < 1e-4, "{found} and {expected}");
         }
@@ -213,7 +227,8 @@ mod tests {
         let mut seeds = Array2::from_elem((8, 9), Seed::Open);
         seeds[(4, 0)] = Seed::Inside;
         seeds[(4, 8)] = Seed::Outside;
-        let found = RandomWalker::default().probabilities(image.view(), seeds.view()).expect("seeds of both kinds");
+        let found =
+            RandomWalker::default().probabilities(image.view(), seeds.view(), SQUARE).expect("seeds of both kinds");
         for ((_, column), &probability) in found.indexed_iter() {
             assert_eq!(probability > 0.5, column < 6, "{column}: {probability}");
         }
@@ -223,10 +238,10 @@ mod tests {
     fn seeds_of_one_kind_and_other_sizes_give_nothing() {
         let image = array![[0.0, 1.0]];
         let walker = RandomWalker::default();
-        assert_eq!(walker.probabilities(image.view(), array![[Seed::Inside, Seed::Open]].view()), None);
-        assert_eq!(walker.probabilities(image.view(), array![[Seed::Inside], [Seed::Outside]].view()), None);
+        assert_eq!(walker.probabilities(image.view(), array![[Seed::Inside, Seed::Open]].view(), SQUARE), None);
+        assert_eq!(walker.probabilities(image.view(), array![[Seed::Inside], [Seed::Outside]].view(), SQUARE), None);
         let all = array![[Seed::Inside, Seed::Outside]];
-        assert_eq!(walker.probabilities(image.view(), all.view()), Some(array![[1.0, 0.0]]));
+        assert_eq!(walker.probabilities(image.view(), all.view(), SQUARE), Some(array![[1.0, 0.0]]));
         assert!(walker.with_beta(f32::NAN).check().is_err() && walker.check().is_ok());
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use ndarray::{Array2, Array3};
 use sam_core::{AnnotatedSlice, ImageEmbedding, SamPredictor, SliceError, SliceSource};
-use sam_prompt::progress::Progress;
+use sam_prompt::{PixelAspect, progress::Progress};
 use sam_testing::{
     B,
     tiny::{SIZE, nothing, rectangle},
@@ -18,12 +18,17 @@ use sam_testing::{
 pub(crate) struct Images {
     predictor: SamPredictor<B>,
     levels: Vec<Array3<u8>>,
+    aspect: PixelAspect,
     embedded: Mutex<BTreeMap<usize, ImageEmbedding<B>>>,
 }
 
 impl Images {
     pub(crate) fn new(predictor: &SamPredictor<B>, images: Vec<Array3<u8>>) -> Self {
-        Self { predictor: predictor.clone(), levels: images, embedded: Mutex::default() }
+        Self { predictor: predictor.clone(), levels: images, aspect: PixelAspect::SQUARE, embedded: Mutex::default() }
+    }
+
+    pub(crate) fn with_aspect(self, aspect: PixelAspect) -> Self {
+        Self { aspect, ..self }
     }
 
     /// A slice and its outline.
@@ -39,6 +44,10 @@ impl SliceSource<B> for Images {
 
     fn image(&self, index: usize) -> Result<Array3<u8>, SliceError> {
         self.levels.get(index).cloned().ok_or_else(|| SliceError::new(index, "it lies outside of the volume"))
+    }
+
+    fn pixel_aspect(&self) -> PixelAspect {
+        self.aspect
     }
 
     fn embedding(&self, index: usize) -> Result<ImageEmbedding<B>, SliceError> {

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 use sam_auto::{
-    AutoError, FusionConfig, FusionWeights, GateConfig,
+    AutoError, FusionConfig, FusionWeights, GateConfig, PixelClassifierConfig,
     Presence::{Absent, Certain, Possible},
     PromptExtraction, PromptGenerator, SegmentedSlice, ShapeConfig, ShapeGenerator, ShapePrior, SliceContext, Strategy,
     StrategyKind, WithinOutlines,
 };
 use sam_core::{AnnotatedSlice, CoreError, SamPredictor, SliceSource};
-use sam_prompt::{mask_area, progress::ignore_progress};
+use sam_prompt::{PixelAspect, mask_area, progress::ignore_progress};
 use sam_testing::{B, TestResult, tiny::fixed};
 
 use crate::common::{Gone, Images, dice, moving_image, moving_outline, square, stop_after};
@@ -48,6 +48,47 @@ fn the_image_moves_the_edge_of_the_shape() -> TestResult {
     }
     let again = strategy.segment(annotated(&source), &predictor, &source, &mut ignore_progress())?;
     assert_eq!(found, again);
+    Ok(())
+}
+
+/// A disc that moves, and whose radius is not what its neighbours say.
+fn growing(slice: usize) -> Array2<bool> {
+    let (centre, radius) = ((18.0 + 1.5 * slice as f32, 20.0 + slice as f32), 8.0 + (slice as f32 * 0.7).sin() * 2.0);
+    Array2::from_shape_fn((44, 44), |(row, column)| (row as f32 - centre.0).hypot(column as f32 - centre.1) < radius)
+}
+
+/// A disc of [`growing`] in noise.
+fn growing_image(slice: usize) -> Array2<u8> {
+    let mask = growing(slice);
+    let noise = |row: usize, column: usize| ((31 * row + 17 * column) % 23) as u8;
+    Array2::from_shape_fn(mask.dim(), |at| 80 + 40 * u8::from(mask[at]) + noise(at.0, at.1))
+}
+
+/// An image whose columns are each cut into several.
+fn cut<T: Copy>(image: &Array2<T>, times: usize) -> Array2<T> {
+    Array2::from_shape_fn((image.nrows(), times * image.ncols()), |(row, column)| image[(row, column / times)])
+}
+
+#[test]
+fn the_fusion_does_not_depend_on_how_columns_are_cut() -> TestResult {
+    let (predictor, last) = (fixed(), 4);
+    let config = without_model().with_classifier(PixelClassifierConfig::default().with_trees(20));
+    let masks = |times: usize, aspect| -> Result<Vec<_>, AutoError> {
+        let image = |slice| cut(&growing_image(slice), times).insert_axis(Axis(2));
+        let source = Images::new(&predictor, (0..=last).map(image).collect()).with_aspect(aspect);
+        let annotated = [0, last].map(|slice| source.annotated(slice, cut(&growing(slice), times))).to_vec();
+        let strategy = Strategy::Fusion(config.clone());
+        let found = strategy.segment(annotated, &predictor, &source, &mut ignore_progress())?;
+        Ok((1..last).filter_map(|slice| found.slices[slice].mask().cloned()).collect())
+    };
+    let thin = PixelAspect::of_spacing(4.0, 1.0).ok_or("positive numbers")?;
+    let square = masks(1, PixelAspect::SQUARE)?;
+    let agreement = |found: &[Array2<bool>]| {
+        let all = square.iter().zip(found).map(|(square, found)| dice(&cut(square, 4), found));
+        all.sum::<f64>() / (last - 1) as f64
+    };
+    let (right, ignored) = (agreement(&masks(4, thin)?), agreement(&masks(4, PixelAspect::SQUARE)?));
+    assert!(right > 0.97 && right > ignored, "{right} and {ignored}");
     Ok(())
 }
 

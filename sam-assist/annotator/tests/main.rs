@@ -1,6 +1,7 @@
 //! The library from outside, on phantoms and a tiny model of random weights.
 
 mod api;
+mod aspect;
 mod crash;
 mod events;
 mod join;

@@ -32,7 +32,7 @@ impl Fusion {
         source: &dyn SliceSource<B>,
         outlines: &BTreeMap<usize, Array2<bool>>,
     ) -> Result<Self, AutoError> {
-        let prior = config.shape.fit(outlines)?;
+        let prior = config.shape.fit(outlines, source.pixel_aspect())?;
         let classifier = Arc::new(config.classifier.fit(source, outlines, prior.usual_width(source.count()))?);
         let prompts = ShapeGenerator::new(prior, config.extraction.clone())?;
         Ok(Self { config, prompts, classifier })
@@ -80,7 +80,7 @@ impl Fusion {
         let best =
             prediction.as_ref().map(|found| (found.logits.index_axis(Axis(0), found.best()), found.iou[found.best()]));
         let around = Neighbourhood::read(source, index)?;
-        let walked = prior.is_between.then(|| self.config.walker.refine(around.levels.view(), prior));
+        let walked = prior.is_between.then(|| self.config.walker.refine(around.levels.view(), prior, around.aspect));
         let classified = self.classifier.classify_read(&around, prior)?;
         let evidence =
             Evidence::new(prior, walked.as_ref(), classified, best.as_ref().map(|(logits, _)| logits.view()));

@@ -16,7 +16,7 @@ pub struct PixelClassifierConfig {
     pub max_pixels: usize,
     /// Pixels are learned from if they lie at most this many widths of the shape's edge from an outline.
     pub band: f32,
-    /// The least distance of the band's borders from the outline, in pixels.
+    /// The least distance of the band's borders from the outline, in pixels of the area 1.
     pub min_band: f32,
     /// Seed of the trees and of the pixels that are drawn.
     pub seed: u64,

@@ -10,7 +10,7 @@ use ndarray::{Array2, ArrayView2};
 use rand::{SeedableRng, seq::index};
 use rand_chacha::ChaCha8Rng;
 use sam_core::SliceSource;
-use sam_prompt::{is_mask_empty, signed_distance};
+use sam_prompt::{is_mask_empty, signed_distance_with};
 use smartcore::{
     ensemble::extra_trees_regressor::{ExtraTreesRegressor, ExtraTreesRegressorParameters},
     linalg::basic::matrix::DenseMatrix,
@@ -39,7 +39,7 @@ impl fmt::Debug for PixelClassifier {
 impl PixelClassifierConfig {
     /// Trains a classifier on the outlined slices of a volume.
     ///
-    /// `width` is the usual width of the shape's edge between the outlines, in pixels: see [`PriorSlice::width`].
+    /// `width` is the usual width of the shape's edge between the outlines, in pixels of the area 1: see [`PriorSlice::width`].
     ///
     /// # Errors
     /// [`AutoError::Config`]; [`AutoError::NothingAnnotated`] if no outline has a pixel; [`AutoError::Slice`] if a slice cannot be read.
@@ -50,7 +50,8 @@ impl PixelClassifierConfig {
         width: f32,
     ) -> Result<PixelClassifier, AutoError> {
         self.check()?;
-        let band = (self.band * width).max(self.min_band);
+        // At least the pixels beside an outline, however long they are.
+        let band = (self.band * width).max(self.min_band).max(source.pixel_aspect().longest());
         let mut training = Training::default();
         for (&slice, mask) in outlines.iter().filter(|(_, mask)| !is_mask_empty(mask.view())) {
             training.add(&Neighbourhood::read(source, slice)?, mask.view(), band);
@@ -111,7 +112,7 @@ struct Training {
 impl Training {
     /// Adds the pixels near an outline.
     fn add(&mut self, around: &Neighbourhood, mask: ArrayView2<'_, bool>, band: f32) {
-        let near = signed_distance(mask).mapv(|distance| distance.abs() < band);
+        let near = signed_distance_with(mask, around.aspect).mapv(|distance| distance.abs() < band);
         let Some(region) = region_of(near.view()) else { return };
         let features = Features::new(around, region.clone());
         for ((row, column), _) in near.indexed_iter().filter(|(_, near)| **near) {

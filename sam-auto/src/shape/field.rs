@@ -1,9 +1,9 @@
 //! Signed distances of a component, which can be moved.
 
 use ndarray::{Array2, ArrayView2, Slice};
-use sam_prompt::signed_distance;
+use sam_prompt::{PixelAspect, signed_distance_with};
 
-/// Signed distances to the edge of a mask, in pixels, on its image and some pixels beyond. A mask that touches the image's border goes on
+/// Signed distances to the edge of a mask, on its image and some pixels beyond. A mask that touches the image's border goes on
 /// beyond it.
 #[derive(Debug, Clone)]
 pub(super) struct Field {
@@ -13,13 +13,13 @@ pub(super) struct Field {
 }
 
 impl Field {
-    pub(super) fn new(mask: ArrayView2<'_, bool>, beyond: usize) -> Self {
+    pub(super) fn new(mask: ArrayView2<'_, bool>, beyond: usize, aspect: PixelAspect) -> Self {
         let (rows, columns) = mask.dim();
         let nearest = |index: usize, length: usize| index.saturating_sub(beyond).min(length.saturating_sub(1));
         let wide = Array2::from_shape_fn((rows + 2 * beyond, columns + 2 * beyond), |(row, column)| {
             mask[(nearest(row, rows), nearest(column, columns))]
         });
-        Self { signed: signed_distance(wide.view()), beyond }
+        Self { signed: signed_distance_with(wide.view(), aspect), beyond }
     }
 
     /// The distances on the image.

@@ -1,5 +1,7 @@
 //! Which components of two outlines are the same part of the structure.
 
+use sam_prompt::PixelAspect;
+
 use super::outline::{Outline, Part};
 
 /// Components farther apart than this many times the sum of their radii are different parts.
@@ -15,12 +17,12 @@ pub(super) struct Group {
 
 /// Groups the components of two outlines. Components that share a pixel are in one group. Of the others, the nearest pair is matched first,
 /// as long as their centroids are at most twice the sum of their radii apart.
-pub(super) fn match_parts(lower: &Outline, upper: &Outline) -> Vec<Group> {
+pub(super) fn match_parts(lower: &Outline, upper: &Outline, aspect: PixelAspect) -> Vec<Group> {
     let mut groups = overlapping(&lower.parts, &upper.parts);
     let is_alone = |group: &Group| group.lower.is_empty() || group.upper.is_empty();
     let (mut alone, joined): (Vec<_>, Vec<_>) = groups.drain(..).partition(is_alone);
     groups = joined;
-    while let Some((first, second)) = nearest(&alone, &lower.parts, &upper.parts) {
+    while let Some((first, second)) = nearest(&alone, &lower.parts, &upper.parts, aspect) {
         // The larger index first, so that the smaller one stays valid.
         let other = alone.swap_remove(first.max(second));
         let mut group = alone.swap_remove(first.min(second));
@@ -51,14 +53,14 @@ fn overlapping(lower: &[Part], upper: &[Part]) -> Vec<Group> {
 }
 
 /// The indices of a lone lower and a lone upper component that are nearest, measured by their radii, if they are near enough.
-fn nearest(alone: &[Group], lower: &[Part], upper: &[Part]) -> Option<(usize, usize)> {
+fn nearest(alone: &[Group], lower: &[Part], upper: &[Part], aspect: PixelAspect) -> Option<(usize, usize)> {
     let lone = |side: fn(&Group) -> &[usize]| {
         alone.iter().enumerate().filter_map(move |(place, group)| Some((place, *side(group).first()?)))
     };
     let pairs = lone(|group| &group.lower).flat_map(|(first, below)| {
         lone(|group| &group.upper).map(move |(second, above)| {
             let (below, above) = (&lower[below], &upper[above]);
-            (below.distance(above) / (below.radius() + above.radius()), first, second)
+            (below.distance(above, aspect) / (below.radius() + above.radius()), first, second)
         })
     });
     let near = pairs.filter(|&(ratio, ..)| ratio <= MAX_DISTANCE);

@@ -12,7 +12,7 @@ mod strand;
 use std::collections::BTreeMap;
 
 use ndarray::Array2;
-use sam_prompt::{ConfigError, is_mask_empty};
+use sam_prompt::{ConfigError, PixelAspect, is_mask_empty};
 use serde::{Deserialize, Serialize};
 
 use self::{
@@ -62,22 +62,23 @@ impl ShapeConfig {
         )
     }
 
-    /// The shape between these outlines, by slice.
+    /// The shape between these outlines, by slice. `aspect` is that of their pixels: see
+    /// [`SliceSource::pixel_aspect`](sam_core::SliceSource::pixel_aspect).
     ///
     /// # Shapes
     /// - outlines: `[rows, columns]`, all alike
     ///
     /// # Errors
     /// [`AutoError::Config`]; [`AutoError::NothingAnnotated`] if no outline has a pixel; [`AutoError::NotAVolume`] if they differ in size.
-    pub fn fit(&self, outlines: &BTreeMap<usize, Array2<bool>>) -> Result<ShapePrior, AutoError> {
+    pub fn fit(&self, outlines: &BTreeMap<usize, Array2<bool>>, aspect: PixelAspect) -> Result<ShapePrior, AutoError> {
         self.check()?;
         let shown = outlines.values().find(|mask| !is_mask_empty(mask.view())).ok_or(AutoError::NothingAnnotated)?;
         let expected = shown.dim();
         if let Some((&index, mask)) = outlines.iter().find(|(_, mask)| mask.dim() != expected) {
             return Err(AutoError::NotAVolume { index, found: expected, expected: mask.dim() });
         }
-        let outlines: Vec<_> = outlines.iter().map(|(&slice, mask)| Outline::new(slice, mask.view())).collect();
-        Ok(ShapePrior { gaps: strands(&outlines), outlines, config: *self })
+        let outlines: Vec<_> = outlines.iter().map(|(&slice, mask)| Outline::new(slice, mask.view(), aspect)).collect();
+        Ok(ShapePrior { gaps: strands(&outlines, aspect), outlines, config: *self })
     }
 }
 
@@ -102,7 +103,7 @@ pub struct ShapePrior {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct PriorSlice {
-    /// Signed distance to the expected edge, in pixels: positive inside. `[rows, columns]`.
+    /// Signed distance to the expected edge, in pixels of the area 1 ([`PixelAspect`]): positive inside. `[rows, columns]`.
     pub signed: Array2<f32>,
     /// Standard deviation of the edge, in pixels, if it moves by one pixel at random from slice to slice: 0 on outlined slices. Between
     /// outlines it is that of a Brownian bridge.
@@ -119,12 +120,12 @@ impl PriorSlice {
 }
 
 impl ShapePrior {
-    /// The shape between these outlines, by slice, with the default configuration.
+    /// The shape between these outlines, by slice, with the default configuration and square pixels.
     ///
     /// # Errors
     /// As [`ShapeConfig::fit`].
     pub fn new(outlines: &BTreeMap<usize, Array2<bool>>) -> Result<Self, AutoError> {
-        ShapeConfig::default().fit(outlines)
+        ShapeConfig::default().fit(outlines, PixelAspect::SQUARE)
     }
 
     /// The shape on a slice. `None` beyond the outlines where the structure is not expected: farther than half the mean gap between
@@ -235,5 +236,7 @@ impl ShapePrior {
     }
 }
 
+#[cfg(test)]
+mod aspect_tests;
 #[cfg(test)]
 mod tests;

@@ -1,14 +1,14 @@
 //! An outlined slice, and its connected components.
 
 use ndarray::{Array2, ArrayView2};
-use sam_prompt::{component_masks, mask_area, signed_distance};
+use sam_prompt::{PixelAspect, component_masks, mask_area, signed_distance_with};
 
 /// An outlined slice.
 #[derive(Debug, Clone)]
 pub(super) struct Outline {
     /// Position in the volume, counted from 0.
     pub(super) slice: usize,
-    /// Signed distance to the edge of the whole outline, in pixels.
+    /// Signed distance to the edge of the whole outline.
     pub(super) signed: Array2<f32>,
     /// Number of pixels.
     pub(super) area: usize,
@@ -29,9 +29,9 @@ pub(super) struct Part {
 }
 
 impl Outline {
-    pub(super) fn new(slice: usize, mask: ArrayView2<'_, bool>) -> Self {
+    pub(super) fn new(slice: usize, mask: ArrayView2<'_, bool>, aspect: PixelAspect) -> Self {
         let parts = component_masks(mask, 1).into_iter().map(Part::new).collect();
-        Self { slice, signed: signed_distance(mask), area: mask_area(mask), parts }
+        Self { slice, signed: signed_distance_with(mask, aspect), area: mask_area(mask), parts }
     }
 
     /// Whether it shows nothing.
@@ -54,8 +54,8 @@ impl Part {
     }
 
     /// Distance between the centroids.
-    pub(super) fn distance(&self, other: &Self) -> f32 {
-        (self.centroid.0 - other.centroid.0).hypot(self.centroid.1 - other.centroid.1)
+    pub(super) fn distance(&self, other: &Self, aspect: PixelAspect) -> f32 {
+        aspect.length(self.centroid.0 - other.centroid.0, self.centroid.1 - other.centroid.1)
     }
 
     /// Whether both have a pixel.

@@ -1,6 +1,7 @@
 //! Strands: parts of the structure that go on from one outline to the next.
 
 use ndarray::Array2;
+use sam_prompt::PixelAspect;
 
 use super::{
     field::Field,
@@ -67,17 +68,18 @@ impl Side {
 }
 
 /// The strands between each outline and the next.
-pub(super) fn strands(outlines: &[Outline]) -> Vec<Vec<Strand>> {
+pub(super) fn strands(outlines: &[Outline], aspect: PixelAspect) -> Vec<Vec<Strand>> {
     let matched = |pair: &[Outline]| -> Vec<_> {
-        let groups = match_parts(&pair[0], &pair[1]).into_iter();
+        let groups = match_parts(&pair[0], &pair[1], aspect).into_iter();
         groups.map(|group| (Whole::new(group.lower, &pair[0]), Whole::new(group.upper, &pair[1]))).collect()
     };
     let gaps: Vec<_> = outlines.windows(2).map(matched).collect();
-    let moves =
-        gaps.iter().flatten().filter_map(|(lower, upper)| Some(lower.as_ref()?.part.distance(&upper.as_ref()?.part)));
+    // In pixels, since it gives a number of pixels.
+    let step = |lower: &Whole, upper: &Whole| lower.part.distance(&upper.part, PixelAspect::SQUARE);
+    let moves = gaps.iter().flatten().filter_map(|(lower, upper)| Some(step(lower.as_ref()?, upper.as_ref()?)));
     // The distances reach beyond the image as far as a strand moves; a curve can go a little farther than its ends.
     let beyond = (1.5 * moves.fold(0.0, f32::max)).ceil() as usize;
-    let side = |whole: Whole| Side { field: Field::new(whole.part.mask.view(), beyond), whole };
+    let side = |whole: Whole| Side { field: Field::new(whole.part.mask.view(), beyond, aspect), whole };
     let strand = |(lower, upper): (Option<Whole>, Option<Whole>)| match (lower.map(side), upper.map(side)) {
         (Some(lower), Some(upper)) => Some(Strand::Through { lower, upper }),
         (Some(lower), None) => Some(Strand::Ends(lower)),

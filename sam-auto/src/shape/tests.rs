@@ -36,10 +36,22 @@ fn outlines(steps: &Steps) -> BTreeMap<usize, Array2<bool>> {
     steps.iter().map(place).collect()
 }
 
+/// Square pixels, and longer ones.
+fn aspects() -> impl Strategy<Value = PixelAspect> {
+    (1.0..8.0_f64)
+        .prop_flat_map(|longer| prop::sample::select(vec![(1.0, 1.0), (longer, 1.0), (1.0, longer)]))
+        .prop_map(|(rows, columns)| PixelAspect::of_spacing(rows, columns).expect("positive numbers"))
+}
+
+fn fit(outlines: &BTreeMap<usize, Array2<bool>>, aspect: PixelAspect) -> ShapePrior {
+    ShapeConfig::default().fit(outlines, aspect).expect("outlines")
+}
+
 /// The slices that differ between two priors by more than rounding, if `second` is moved back by `back`.
 fn compare(
     first: &ShapePrior,
     second: &ShapePrior,
+    aspect: PixelAspect,
     back: impl Fn(&Array2<f32>) -> Array2<f32>,
 ) -> Result<(), TestCaseError> {
     for slice in 0..25 {
@@ -48,8 +60,13 @@ fn compare(
         let Some((first, second)) = first.zip(second) else { continue };
         prop_assert_eq!(first.width.to_bits(), second.width.to_bits());
         let second = back(&second.signed);
-        // Far from the edge, the values beyond the image's border count.
-        for (at, &distance) in first.signed.indexed_iter().filter(|&(_, &distance)| distance.abs() < 2.0) {
+        // Far from the edge, the values beyond the image's border count. Of pixels that are not square, those beside the edge are compared.
+        let (pixels, limit) = if aspect.is_square() {
+            (first.signed.clone(), 2.0)
+        } else {
+            (sam_prompt::signed_distance(first.mask().view()), 1.0)
+        };
+        for (at, &distance) in first.signed.indexed_iter().filter(|&(at, _)| pixels[at].abs() < limit) {
             prop_assert!(
                 (distance - second[at]).abs() < 0.01,
                 "slice {}, {:?}: {} and {}",
@@ -87,7 +104,12 @@ proptest! {
     }
 
     #[test]
-    fn a_moved_structure_gives_the_moved_shape(steps in steps(), down in 0..6_usize, right in 0..6_usize) {
+    fn a_moved_structure_gives_the_moved_shape(
+        steps in steps(),
+        down in 0..6_usize,
+        right in 0..6_usize,
+        aspect in aspects(),
+    ) {
         let outlines = outlines(&steps);
         let moved = |mask: &Array2<bool>| {
             let inside = |(row, column): (usize, usize)| mask[(row.checked_sub(down)?, column.checked_sub(right)?)].then_some(());
@@ -98,11 +120,11 @@ proptest! {
             let place = |index: usize, by: usize| (index + by).min(SIZE - 1);
             Array2::from_shape_fn(signed.dim(), |(row, column)| signed[(place(row, down), place(column, right))])
         };
-        compare(&ShapePrior::new(&outlines).expect("outlines"), &ShapePrior::new(&there).expect("outlines"), back)?;
+        compare(&fit(&outlines, aspect), &fit(&there, aspect), aspect, back)?;
     }
 
     #[test]
-    fn a_mirrored_structure_gives_the_mirrored_shape(steps in steps(), by_rows: bool) {
+    fn a_mirrored_structure_gives_the_mirrored_shape(steps in steps(), by_rows: bool, aspect in aspects()) {
         let outlines = outlines(&steps);
         let axis = Axis(usize::from(by_rows));
         let mirrored = |(&slice, mask): (&usize, &Array2<bool>)| {
@@ -116,7 +138,7 @@ proptest! {
             back.invert_axis(axis);
             back
         };
-        compare(&ShapePrior::new(&outlines).expect("outlines"), &ShapePrior::new(&there).expect("outlines"), back)?;
+        compare(&fit(&outlines, aspect), &fit(&there, aspect), aspect, back)?;
     }
 }
 

@@ -130,7 +130,7 @@ impl Strategy {
                 Fitted::MaskPropagation(config.one_outline.clone())
             }
             Self::Fusion(config) => Fitted::Fusion(Fusion::new(config.clone(), source, &outlines(&annotated))?),
-            Self::Shape(config) => Fitted::Shape(Arc::new(config.fit(&outlines(&annotated))?)),
+            Self::Shape(config) => Fitted::Shape(Arc::new(config.fit(&outlines(&annotated), source.pixel_aspect())?)),
         };
         Ok(FittedStrategy { annotated, fitted })
     }
