@@ -1,5 +1,6 @@
 //! Errors of automatic segmentation.
 
+use sam_assist::AssistError;
 use sam_core::{CoreError, SliceError};
 use sam_prompt::{ConfigError, PromptError, SliceNumber};
 use sapnet::SapnetError;
@@ -42,6 +43,9 @@ pub enum AutoError {
         "the pixel classifier failed, which is a fault of the program: please report it; propagation works without it"
     )]
     Forest(#[source] smartcore::error::Failed),
+    /// The model could not learn the outlines that remain when others are left out.
+    #[error("the model cannot learn the outlines that remain when others are left out")]
+    Learn(#[source] AssistError),
     /// No annotated slice shows the structure.
     #[error("no annotated slice shows the structure: outline it on at least one slice")]
     NothingAnnotated,

@@ -9,6 +9,7 @@
 //! - [`CoarseConfig`]: prompts from coarse maps of SAP-Net, PANet or a [`LinearClassifier`]; [`PromptExtraction`] configures them.
 //! - [`GateConfig`]: whether a slice shows the structure; a [`Gated`] generator prompts only these slices.
 //! - [`FusionConfig`]: fuses the shape between outlines, the image's edges, a pixel classifier and the model.
+//!   [`FusionConfig::expected_dice`] leaves out outlines to tell what Dice is to be expected.
 //! - [`ShapePrior`]: the shape between outlines, without the image; [`ShapeGenerator`] prompts with it.
 //! - [`RandomWalker`]: moves an uncertain edge onto the image's edges.
 //! - [`PixelClassifier`]: what inside and outside look like, learned from the outlined slices.
@@ -91,7 +92,7 @@ pub use coarse::{ClassifierConfig, CoarseConfig, CoarseGenerator, CoarseMethod, 
 pub use ensemble::{Agreement, Vote};
 pub use error::AutoError;
 pub use extraction::PromptExtraction;
-pub use fusion::{FusionConfig, FusionWeights};
+pub use fusion::{ExpectedDice, FusionConfig, FusionWeights, LeftOutModel, LeftOutOutline, PartDice};
 pub use gate::{Gate, GateConfig, Gated};
 pub use generator::{PromptGenerator, SliceContext};
 pub use generators::{FittedGenerators, GeneratorConfig, GeneratorKind};

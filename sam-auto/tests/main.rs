@@ -1,6 +1,7 @@
 //! Tests of automatic segmentation, with a tiny model of random weights.
 
 mod common;
+mod expected;
 mod fusion;
 mod generators;
 mod phantom;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use sam_auto::{
     Agreement, AutoError, ClassifierConfig, CleanUp, CoarseConfig, CoarseGenerator, CoarseMethod, ConfigError,
-    FittedGenerators, FittedStrategy, Gate, GateConfig, Gated, GeneratorConfig, GeneratorKind, GeneratorStrategy,
-    LinearClassifier, LinearTrust, MaskPropagationConfig, Measurement, PointGenerator, PointPropagationConfig,
-    PromptExtraction, PromptGenerator, PromptParts, RankedSlice, Ranking, Segmentation, SegmentedSlice,
-    SegmenterConfig, SharedSegmenter, Signal, SliceScorer, Strategy, TrustConfig, TrustMeter, TrustMeterConfig,
-    TrustModel, TrustSignals, VolumeSegmenter, Vote,
+    ExpectedDice, FittedGenerators, FittedStrategy, Gate, GateConfig, Gated, GeneratorConfig, GeneratorKind,
+    GeneratorStrategy, LinearClassifier, LinearTrust, MaskPropagationConfig, Measurement, PointGenerator,
+    PointPropagationConfig, PromptExtraction, PromptGenerator, PromptParts, RankedSlice, Ranking, Segmentation,
+    SegmentedSlice, SegmenterConfig, SharedSegmenter, Signal, SliceScorer, Strategy, TrustConfig, TrustMeter,
+    TrustMeterConfig, TrustModel, TrustSignals, VolumeSegmenter, Vote,
 };
 use sam_testing::{B, assert_send_sync};
 
@@ -23,6 +23,7 @@ fn every_type_is_send_and_sync() {
         CoarseGenerator<B>,
         CoarseMethod,
         ConfigError,
+        ExpectedDice,
         FittedGenerators<B>,
         FittedStrategy<B>,
         Gate,

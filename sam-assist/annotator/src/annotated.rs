@@ -7,7 +7,7 @@ use sam_auto::{RankedSlice, SegmentedSlice};
 use sam_data::{LabelVolume, ResolvedWindow, Scan, Segment, SliceAxis};
 use serde_json::{Map, Value, json};
 
-use crate::{AnnotateConfig, AnnotateError, AnnotationSummary, CheckedOutput};
+use crate::{AnnotateConfig, AnnotateError, AnnotationSummary, CheckedOutput, Expectation};
 
 /// A segmented scan: the result of an [`Annotator`](crate::Annotator).
 ///
@@ -48,6 +48,9 @@ pub struct AnnotatedStructure {
     pub agreement: BTreeMap<usize, f32>,
     /// The slices on which nobody annotated it, least trusted first.
     pub ranking: Vec<RankedSlice>,
+    /// What was fused, and what Dice is to be expected between its outlines. `None` if another strategy segmented it, if
+    /// [`AnnotateConfig::expected_dice`] is off, or if a stop came first.
+    pub expected_dice: Option<Expectation>,
     /// The card that was learned or given.
     pub card: PromptCard,
     /// Learning time in seconds, without embedding; `None` if a card was given.
@@ -90,6 +93,10 @@ impl Annotated {
             "agreement": agreement, "trust": self.config.trust, "ranking": self.by_name(|structure| &structure.ranking),
         });
         let Value::Object(mut record) = record else { return Map::new() };
+        if self.structures.iter().any(|structure| structure.expected_dice.is_some()) {
+            let expected = self.by_name(|structure| &structure.expected_dice);
+            record.insert("expected_dice".to_owned(), json!(expected));
+        }
         if self.stopped {
             record.insert("stopped".to_owned(), Value::Bool(true));
         }

@@ -8,7 +8,7 @@ use crate::AnnotateError;
 
 /// Configuration of a run: how structures are learned, segmented and ranked.
 ///
-/// It serializes to JSON with the fields `learning`, `prompting` and `trust`, as sessions store it.
+/// It serializes to JSON with the fields `learning`, `prompting`, `trust` and `expected_dice`, as sessions store it.
 ///
 /// ```
 /// use sam_annotate::AnnotateConfig;
@@ -28,6 +28,16 @@ pub struct AnnotateConfig {
     pub strategy: Strategy,
     /// How trust in the segmented slices is estimated.
     pub trust: TrustConfig,
+    /// Whether a fusion is tested on outlines that are left out, to tell what Dice is to be expected between outlines: see
+    /// [`FusionConfig::expected_dice`](sam_auto::FusionConfig::expected_dice). It comes after all masks are known, takes about as long as
+    /// learning, and changes no mask; a stop then keeps the masks. Turn it off where nobody reads the result. `sam-med batch`, experiments
+    /// and the replay of a session do. Off in sessions of earlier versions.
+    ///
+    /// The model does not know the left-out outlines: it learns again without them. Learning that continues from a card of this scan, told
+    /// by the scan's name, starts from the model instead. With [`Start::Cards`](crate::Start::Cards) the card is used as it is, and the
+    /// Dice is too high if it was learned on these slices.
+    #[serde(default)]
+    pub expected_dice: bool,
 }
 
 impl Default for AnnotateConfig {
@@ -40,7 +50,8 @@ impl Default for AnnotateConfig {
 impl AnnotateConfig {
     /// A configuration with this strategy, the learning that fits its prompts, and trust that reuses its fitted generators.
     pub fn new(strategy: Strategy) -> Self {
-        Self { learning: strategy.learning(0, 1), trust: TrustConfig::default().reusing(&strategy), strategy }
+        let trust = TrustConfig::default().reusing(&strategy);
+        Self { learning: strategy.learning(0, 1), trust, strategy, expected_dice: true }
     }
 
     /// This configuration with another strategy, the learning that fits its prompts, and trust that reuses its fitted generators. Seed and
@@ -49,7 +60,7 @@ impl AnnotateConfig {
     pub fn with_strategy(self, strategy: Strategy) -> Self {
         let (seed, members) = (self.seed(), self.learning.members);
         let (learning, trust) = (strategy.learning(seed, members), self.trust.reusing(&strategy));
-        Self { learning, strategy, trust }.with_seed(seed)
+        Self { learning, strategy, trust, ..self }.with_seed(seed)
     }
 
     /// This configuration with another learning config, which has its own seed.
@@ -62,6 +73,12 @@ impl AnnotateConfig {
     #[must_use]
     pub fn with_trust(self, trust: TrustConfig) -> Self {
         Self { trust, ..self }
+    }
+
+    /// This configuration with or without a test of what Dice is to be expected.
+    #[must_use]
+    pub fn with_expected_dice(self, expected_dice: bool) -> Self {
+        Self { expected_dice, ..self }
     }
 
     /// This configuration with another ensemble size of learning. Three members segment better than one, and take three times as long.

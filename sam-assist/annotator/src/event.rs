@@ -5,7 +5,7 @@ use std::{ops::ControlFlow, path::PathBuf, sync::Arc};
 use sam_auto::{RankedSlice, StrategyKind};
 use sam_prompt::progress::Progress;
 
-use crate::AnnotationSummary;
+use crate::{AnnotationSummary, Expectation};
 
 /// Event of an annotator: progress or a result.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,6 +66,13 @@ pub enum Event {
         /// The slices, least trusted first. A person should look at the first ones.
         ranking: Arc<[RankedSlice]>,
     },
+    /// It was tested what Dice is to be expected of a structure that was fused. All masks are complete: a stop does not change them.
+    Expected {
+        /// The structure's name.
+        structure: Arc<str>,
+        /// What was fused, and the Dice to be expected.
+        expected: Arc<Expectation>,
+    },
 }
 
 impl Event {
@@ -78,7 +85,8 @@ impl Event {
             | Self::CardUsed { structure, .. }
             | Self::CardSaved { structure, .. }
             | Self::Segmented { structure, .. }
-            | Self::Ranked { structure, .. } => Some(structure),
+            | Self::Ranked { structure, .. }
+            | Self::Expected { structure, .. } => Some(structure),
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use sam_annotate::{
     AnnotateConfig, AnnotateError, Annotated, AnnotatedStructure, Annotations, Annotator, AnnotatorBuilder,
-    Corrections, DecisionError, Decisions, Event, Flex, Output, ParseSliceListError, PromptCard, RoundOutcome,
-    RoundStart, SamPredictor, Session, SessionError, SliceList, Start, Weights, WeightsError,
+    Corrections, DecisionError, Decisions, Event, Expectation, Flex, Output, ParseSliceListError, PromptCard,
+    RoundOutcome, RoundStart, SamPredictor, Session, SessionError, SliceList, Start, Weights, WeightsError,
     batch::{
         Batch, BatchError, BatchEvent, BatchSummary, Case, CaseResult, CaseState, Claim, Merged, Outcome,
         ParseShardError, Record, Records, Shard,
@@ -26,6 +26,7 @@ fn everything_can_be_stored_and_shared() {
         AnnotatedStructure,
         Annotations,
         Event,
+        Expectation,
         Output,
         SliceList,
         Start,

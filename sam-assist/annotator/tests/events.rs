@@ -45,6 +45,7 @@ fn every_stage_of_every_structure_is_reported() -> Result {
             Event::Learned { .. } => "learned",
             Event::Segmented { .. } => "segmented",
             Event::Ranked { .. } => "ranked",
+            Event::Expected { .. } => "expected",
             other => panic!("{other:?}"),
         };
         milestones.push(format!("{} {what}", event.structure().expect("a structure")));
@@ -53,8 +54,10 @@ fn every_stage_of_every_structure_is_reported() -> Result {
     let annotated = desk.annotator()?.annotate(&annotations, Start::Model, &mut events)?;
     assert!(!annotated.stopped);
     let expected = ["learned", "segmented", "ranked"];
-    let expected: Vec<_> =
+    let mut expected: Vec<_> =
         ["organ", "corner"].iter().flat_map(|name| expected.map(|what| format!("{name} {what}"))).collect();
+    // When all masks are known.
+    expected.extend(["organ expected".to_owned(), "corner expected".to_owned()]);
     assert_eq!(milestones, expected);
     for name in ["organ", "corner"] {
         for stage in ["Embed", "Learn", "Segment", "Rank"] {

@@ -4,6 +4,7 @@ mod api;
 mod aspect;
 mod crash;
 mod events;
+mod expected;
 mod join;
 mod old_session;
 mod probes;

@@ -29,6 +29,8 @@ pub struct ProgressBars {
     /// The current stage and its subject.
     shown: Option<(Stage, String, Shown)>,
     told_to_stop: bool,
+    /// Whether it was told that the masks are complete.
+    told_of_test: bool,
 }
 
 /// What is shown of a stage: its bar, or its lines in a log.
@@ -100,7 +102,7 @@ impl fmt::Display for Line<'_> {
 impl ProgressBars {
     /// An observer that shows nothing yet.
     pub fn new(console: &Console) -> Self {
-        Self { console: console.clone(), shown: None, told_to_stop: false }
+        Self { console: console.clone(), shown: None, told_to_stop: false, told_of_test: false }
     }
 
     /// Shows the progress of a call; `what` is its subject. Returns `Break` once the user asked to stop.
@@ -135,7 +137,14 @@ impl ProgressBars {
         let name = event.structure().unwrap_or_default();
         match event {
             Event::Understood { summary } => self.understood(summary),
-            Event::Progress { progress, .. } => return self.show(name, progress),
+            Event::Progress { progress, .. } => {
+                let is_test = progress.stage == Stage::SelfCheck;
+                if is_test && !std::mem::replace(&mut self.told_of_test, true) {
+                    self.console
+                        .note("The masks are complete. Ctrl-C skips the test of what Dice to expect, and keeps them.");
+                }
+                return self.show(name, progress);
+            }
             Event::Learned { seconds, warm, .. } => {
                 let start = if *warm { ", continuing from the last round" } else { "" };
                 self.console.note(format_args!("{name}: learned in {seconds:.1} s{start}"));

@@ -88,6 +88,13 @@ impl Default for FusionWeights {
 }
 
 impl FusionWeights {
+    /// The names of the parts that count, in the order of the fields.
+    pub fn parts(&self) -> impl Iterator<Item = &'static str> {
+        let Self { shape, image, classifier, model } = *self;
+        let parts = [("shape", shape), ("image", image), ("classifier", classifier), ("model", model)];
+        parts.into_iter().filter(|(_, weight)| *weight > 0.0).map(|(name, _)| name)
+    }
+
     /// Checks every value.
     ///
     /// # Errors

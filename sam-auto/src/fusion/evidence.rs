@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, ArrayView2, Zip};
 
-use super::FusionWeights;
+use super::{FusionWeights, PartDice, expected::dice};
 use crate::PriorSlice;
 
 /// The shape's distances count up to this many widths of its edge.
@@ -55,5 +55,17 @@ impl Evidence {
             Zip::from(&mut sum).and(image).for_each(|sum, &image| *sum += weights.image * image);
         }
         sum
+    }
+
+    /// Dice of each part alone, and of all of them together. A part that was not asked has found nothing.
+    pub(super) fn dice(&self, weights: &FusionWeights, outline: &Array2<bool>) -> PartDice {
+        let of = |part: &Array2<f32>| dice(&part.mapv(|inside| inside > 0.0), outline);
+        PartDice {
+            shape: of(&self.shape),
+            image: self.image.as_ref().map_or(0.0, of),
+            classifier: of(&self.classifier),
+            model: of(&self.model),
+            fused: dice(&self.mask(weights), outline),
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod config;
 mod evidence;
+mod expected;
 mod image;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -11,8 +12,11 @@ use ndarray::{Array2, Axis};
 use sam_core::{SamPredictor, SliceSource};
 use sam_prompt::progress::Observer;
 
-pub use self::config::{FusionConfig, FusionWeights};
 use self::evidence::Evidence;
+pub use self::{
+    config::{FusionConfig, FusionWeights},
+    expected::{ExpectedDice, LeftOutModel, LeftOutOutline, PartDice},
+};
 use crate::{
     AutoError, PixelClassifier, PriorSlice, Segmentation, SegmentedSlice, ShapeGenerator,
     pixel_classifier::Neighbourhood, segmentation::segment_open,

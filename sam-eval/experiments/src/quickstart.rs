@@ -121,7 +121,8 @@ impl Quickstart {
 
     /// The annotator of `sam-med annotate`, with this config.
     fn annotator<B: Backend>(&self, setup: &Setup<B>, scan: Arc<Scan>, plane: &SlicePlane) -> Result<Annotator<B>> {
-        let config = self.annotate.clone();
+        // Dice is measured here, so that none has to be expected.
+        let config = self.annotate.clone().with_expected_dice(false);
         // The axis is given, not derived from the outlines, because the outlines are along this axis.
         let axis = [SliceAxis::I, SliceAxis::J, SliceAxis::K][plane.axis()];
         let builder = Annotator::builder(setup.predictor().clone(), scan).config(config).axis(axis).window(self.window);

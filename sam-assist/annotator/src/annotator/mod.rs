@@ -88,10 +88,11 @@ impl<B: Backend> Annotator<B> {
     /// A structure's outlines stay as they are, and so do the slices on which it is absent according to the person; see [`Annotations`].
     /// [`Event::Understood`](crate::Event::Understood) tells what was understood before anything is learned. Structures are processed one
     /// after the other: learned or taken from a card, segmented, ranked.
-    /// At the end, overlapping structures are joined. On a CPU this takes seconds per structure and about a second per slice.
+    /// At the end, overlapping structures are joined, and it is tested what Dice is to be expected: see
+    /// [`AnnotateConfig::expected_dice`]. On a CPU this takes seconds per structure and about a second per slice.
     ///
     /// If `events` returns [`ControlFlow::Break`](std::ops::ControlFlow::Break), the result is partial: [`Annotated::stopped`] is set, and
-    /// only the structures that were already complete are included.
+    /// only the structures that were already complete are included. A stop while the expected Dice is tested leaves the result complete.
     ///
     /// # Errors
     /// [`AnnotateError`], with the structure or slice in its text.

@@ -1,5 +1,6 @@
 //! One run of an annotator: each structure in turn, then all together.
 
+mod expected;
 mod join;
 
 use std::{
@@ -57,10 +58,11 @@ pub(super) struct Run<'a, B: Backend> {
     annotated: BTreeMap<u16, BTreeSet<usize>>,
 }
 
-/// A complete structure, its model, and its strategy's scores, if that has any.
+/// A complete structure, its model, the slices that it was learned from, and its strategy's scores, if that has any.
 struct Complete<B: Backend> {
     result: AnnotatedStructure,
     predictor: SamPredictor<B>,
+    annotated: Vec<AnnotatedSlice<B>>,
     scorer: Option<SliceScorer>,
 }
 
@@ -94,7 +96,7 @@ impl<'a, B: Backend> Run<'a, B> {
         Ok(Self { annotator, view, annotations, summary, labels, config, start, slices, plane, annotated })
     }
 
-    /// Learns, segments, ranks and joins the structures.
+    /// Learns, segments, ranks and joins the structures, and tests what Dice is to be expected of them.
     pub(super) fn annotate(&self, events: &mut Events<'_>) -> Result<Annotated, AnnotateError> {
         let (mut complete, mut reporter, begun) = (Vec::new(), Reporter::new(events), Instant::now());
         // A stop shows in `reporter`.
@@ -113,8 +115,11 @@ impl<'a, B: Backend> Run<'a, B> {
         let (counts, seconds) = (self.slices.counts(), begun.elapsed().as_secs_f64());
         let (structures, embedded, embeddings_read) = (complete.len(), counts.computed, counts.read);
         tracing::info!(structures, embedded, embeddings_read, stopped, seconds, "annotated the scan");
+        let labels = LabelVolume::new(self.join(&complete)?, self.annotations.labels.grid.affine);
+        // Last, so that nobody waits for it.
+        self.expect(&mut complete, &mut reporter);
         Ok(Annotated {
-            labels: LabelVolume::new(self.join(&complete)?, self.annotations.labels.grid.affine),
+            labels,
             structures: complete.into_iter().map(|structure| structure.result).collect(),
             summary: Arc::clone(&self.summary),
             axis: self.view.axis,
@@ -148,10 +153,11 @@ impl<'a, B: Backend> Run<'a, B> {
             agreement: found.agreement.into_iter().map(|(index, agreement)| (index, agreement.slice)).collect(),
             slices: found.slices,
             ranking,
+            expected_dice: None,
             card: learned.card,
             learning_seconds: learned.seconds,
         };
-        Ok(Complete { result, predictor: learned.predictor, scorer: fitted.scorer() })
+        Ok(Complete { result, predictor: learned.predictor, annotated, scorer: fitted.scorer() })
     }
 
     /// The slices on which a structure is annotated, embedded, with its outlines.

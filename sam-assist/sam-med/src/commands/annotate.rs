@@ -65,6 +65,10 @@ pub struct Options {
     #[command(flatten)]
     #[serde(flatten)]
     compute: ComputeOptions,
+    /// Whether nobody waits for the result and reads what Dice is to be expected.
+    #[arg(skip)]
+    #[serde(skip)]
+    in_batch: bool,
 }
 
 /// Annotates a scan, and prints the result.
@@ -102,10 +106,11 @@ impl Options {
         files.chain(cards).collect()
     }
 
-    /// Adds the options of a batch about what it writes.
+    /// Adds the options of a batch about what it writes. Nobody reads what Dice is to be expected of each structure, so that it is not tested.
     #[must_use]
     pub(super) fn with_output_options(mut self, outputs: OutputOptions) -> Self {
         self.scan.outputs = self.scan.outputs.or(outputs);
+        self.in_batch = true;
         self
     }
 
@@ -143,10 +148,11 @@ impl Job for AnnotateJob<'_> {
         let predictor = model.predictor::<B>(self.weights, device)?;
         let output = self.output.clone().with_field("environment", record::environment(model.backend, &predictor));
         let cards = structures.cards(self.weights.sha256())?;
+        let config = learning.config(&self.options.strategy)?.with_expected_dice(!self.options.in_batch);
         let mut builder = Annotator::builder(predictor, Arc::clone(&self.scan))
             .axis(structures.axis)
             .window(cards::window(structures.window, &cards)?)
-            .config(learning.config(&self.options.strategy)?);
+            .config(config);
         if let Some(cache) = compute.open_cache()? {
             builder = builder.cache(cache);
         }

@@ -7,7 +7,8 @@ use std::{
 };
 
 use sam_annotate::{
-    AnnotatedStructure, AnnotationSummary, CheckedOutput, NamedStructure, RoundOutcome, SliceList, batch::CaseTrust,
+    AnnotatedStructure, AnnotationSummary, CheckedOutput, Expectation, NamedStructure, RoundOutcome, SliceList,
+    batch::CaseTrust,
 };
 use sam_data::SlicePlane;
 use sam_files::LossyPath;
@@ -51,6 +52,8 @@ struct StructureReport {
     /// Number of all slices.
     slices: usize,
     learning_seconds: Option<f64>,
+    /// What was fused, and the Dice to be expected.
+    expected_dice: Option<Expectation>,
     /// The slices to review first.
     look_first: Vec<LookAt>,
 }
@@ -188,6 +191,7 @@ impl StructureReport {
             found: structure.slices.iter().filter(|slice| slice.mask().is_some()).count(),
             slices: structure.slices.len(),
             learning_seconds: structure.learning_seconds,
+            expected_dice: structure.expected_dice.clone(),
             look_first: structure.ranking.iter().take(NAMED).map(look_at).collect(),
         }
     }
@@ -202,8 +206,11 @@ impl fmt::Display for AnnotateReport {
             write!(f, "{session}")?;
         }
         for structure in &self.structures {
-            let StructureReport { name, annotated, found, slices, look_first, .. } = structure;
+            let StructureReport { name, annotated, found, slices, expected_dice, look_first, .. } = structure;
             writeln!(f, "{name}: on {found} of {}, {annotated} of them annotated", counted(*slices, "slice"))?;
+            if let Some(expected) = expected_dice {
+                writeln!(f, "{name}: {expected}")?;
+            }
             if !look_first.is_empty() {
                 let named = look_first.iter().map(|LookAt { shown, reason, .. }| format!("{shown}: {reason}"));
                 let slices = if look_first.len() == 1 { "slice" } else { "slices" };

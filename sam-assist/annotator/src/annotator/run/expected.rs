@@ -1,0 +1,93 @@
+//! What Dice is to be expected of each structure, once all masks are known.
+
+use std::sync::Arc;
+
+use burn::tensor::backend::Backend;
+use sam_assist::{Adaptation, AnnotatedSlice, AssistError};
+use sam_auto::{AutoError, ExpectedDice, FusionConfig, LeftOutModel, Strategy};
+use sam_prompt::error_chain;
+
+use super::{Complete, Reporter, Run, Start};
+use crate::{DiceKnown, DiceUnknown, Event, Expectation};
+
+impl<B: Backend> Run<'_, B> {
+    /// Tells of each structure that was fused what Dice is to be expected. A stop leaves it out of the structures that are not tested yet.
+    pub(super) fn expect(&self, complete: &mut [Complete<B>], reporter: &mut Reporter<'_, '_>) {
+        let Strategy::Fusion(fusion) = &self.config.strategy else { return };
+        if !self.config.expected_dice {
+            return;
+        }
+        for structure in complete {
+            if reporter.is_stopped() {
+                return;
+            }
+            let name: Arc<str> = structure.result.name.as_str().into();
+            let Some(dice) = self.dice(fusion, structure, &name, reporter) else { return };
+            let expected = Expectation { weights: fusion.weights, dice };
+            let _ = reporter.tell(Event::Expected { structure: name, expected: expected.clone().into() });
+            structure.result.expected_dice = Some(expected);
+        }
+    }
+
+    /// `None` if it was stopped.
+    fn dice(
+        &self,
+        fusion: &FusionConfig,
+        structure: &Complete<B>,
+        name: &Arc<str>,
+        reporter: &mut Reporter<'_, '_>,
+    ) -> Option<DiceKnown> {
+        let unknown = match self.leave_out(fusion, structure, name, reporter) {
+            Ok(Some(expected)) => {
+                let (dice, seconds) = (expected.expected, expected.seconds);
+                tracing::info!(structure = &**name, dice, seconds, "left out outlines");
+                return Some(DiceKnown::LeftOut(expected));
+            }
+            Ok(None) => unknown(&structure.annotated),
+            Err(AutoError::Stopped) => return None,
+            // The masks are complete, and do not need it.
+            Err(error) => DiceUnknown::Failed { reason: error_chain(&error) },
+        };
+        Some(DiceKnown::Unknown(unknown))
+    }
+
+    /// Leaves out outlines of a structure.
+    fn leave_out(
+        &self,
+        fusion: &FusionConfig,
+        structure: &Complete<B>,
+        name: &Arc<str>,
+        reporter: &mut Reporter<'_, '_>,
+    ) -> Result<Option<ExpectedDice>, AutoError> {
+        let start = self.foreign_start(structure.result.value).map_err(AutoError::Learn)?;
+        let model = match self.start {
+            Start::Cards(_) => LeftOutModel::AsIs(&structure.predictor),
+            _ => LeftOutModel::Learned {
+                predictor: self.annotator.predictor(),
+                config: &self.config.learning,
+                start: start.as_ref(),
+            },
+        };
+        let observer = &mut reporter.observer(name);
+        fusion.expected_dice(&structure.annotated, model, &*self.slices, observer)
+    }
+
+    /// What learning continued from, if it was learned on a scan of another name. What was learned on this scan knows the outlines that are
+    /// left out, so that learning starts from the model.
+    fn foreign_start(&self, value: u16) -> Result<Option<Adaptation<B>>, AssistError> {
+        let (predictor, weights) = (self.annotator.predictor(), self.annotator.weights_sha256());
+        let scan = self.annotator.scan().name();
+        let card = self.warm_start(value).filter(|card| card.metadata().training.scan != scan);
+        card.map(|card| card.adaptation_for(predictor, weights)).transpose()
+    }
+}
+
+/// Why nothing was left out.
+fn unknown<B: Backend>(annotated: &[AnnotatedSlice<B>]) -> DiceUnknown {
+    let shown: Vec<_> = annotated.iter().filter(|slice| !slice.is_empty()).map(AnnotatedSlice::index).collect();
+    match shown[..] {
+        [_] => DiceUnknown::OneOutline,
+        [first, last] if last > first + 1 => DiceUnknown::TwoOutlines,
+        _ => DiceUnknown::NothingBetween,
+    }
+}
