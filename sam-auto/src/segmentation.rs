@@ -1,6 +1,6 @@
 //! A segmented volume or image set.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use ndarray::Array2;
 use sam_core::CoreError;
@@ -9,7 +9,7 @@ use sam_prompt::{
     progress::{Observer, Progress, Stage},
 };
 
-use crate::{Agreement, AutoError};
+use crate::{Agreement, AutoError, fusion::Propagated};
 
 /// One slice of a segmented volume.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +56,8 @@ pub struct Segmentation {
     /// Whether the observer stopped the call. The remaining slices are then [`SegmentedSlice::NotReached`]. All others are final, except
     /// that [`CleanUp::Volume`](crate::CleanUp::Volume) was not applied, because it needs the whole volume.
     pub stopped: bool,
+    /// How the shape was corrected, so that pixels can be scored as they were segmented.
+    pub(crate) propagated: Arc<Propagated>,
 }
 
 impl Segmentation {

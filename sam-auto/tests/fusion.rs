@@ -1,13 +1,13 @@
 //! Fusion of shape, image, pixel classifier and model, and what uses the shape alone.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use ndarray::{Array2, Axis};
 use sam_auto::{
     AutoError, FusionConfig, FusionWeights, GateConfig, PixelClassifierConfig,
     Presence::{Absent, Certain, Possible},
-    PromptExtraction, PromptGenerator, SegmentedSlice, ShapeConfig, ShapeGenerator, ShapePrior, SliceContext, Strategy,
-    StrategyKind, WithinOutlines,
+    PromptExtraction, PromptGenerator, Segmentation, SegmentedSlice, ShapeConfig, ShapeGenerator, ShapePrior,
+    SliceContext, Strategy, StrategyKind, WithinOutlines,
 };
 use sam_core::{AnnotatedSlice, CoreError, SamPredictor, SliceSource};
 use sam_prompt::{PixelAspect, mask_area, progress::ignore_progress};
@@ -25,7 +25,7 @@ fn annotated(source: &Images) -> Vec<AnnotatedSlice<B>> {
 
 /// The model of random weights counts for nothing.
 fn without_model() -> FusionConfig {
-    FusionConfig::default().with_weights(FusionWeights::default().with_model(0.0))
+    FusionConfig::default().with_weights(FusionWeights::default().with_model(0.0)).with_wide_gap(1.0)
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn growing(slice: usize) -> Array2<bool> {
 fn growing_image(slice: usize) -> Array2<u8> {
     let mask = growing(slice);
     let noise = |row: usize, column: usize| ((31 * row + 17 * column) % 23) as u8;
-    Array2::from_shape_fn(mask.dim(), |at| 80 + 40 * u8::from(mask[at]) + noise(at.0, at.1))
+    Array2::from_shape_fn(mask.dim(), |at| 80 + 12 * u8::from(mask[at]) + noise(at.0, at.1))
 }
 
 /// An image whose columns are each cut into several.
@@ -93,6 +93,33 @@ fn the_fusion_does_not_depend_on_how_columns_are_cut() -> TestResult {
 }
 
 #[test]
+fn wide_gaps_are_propagated_through_before_slices_are_segmented() -> TestResult {
+    let predictor = fixed();
+    let source = source(&predictor);
+    let told = |wide_gap: f32| -> Result<Vec<(usize, usize)>, AutoError> {
+        let (mut told, strategy) = (Vec::new(), Strategy::Fusion(without_model().with_wide_gap(wide_gap)));
+        strategy.segment(annotated(&source), &predictor, &source, &mut |progress| {
+            told.push((progress.done, progress.total));
+            ControlFlow::Continue(())
+        })?;
+        Ok(told)
+    };
+    // Two outlines have one gap: the whole. Nine slices are open; three of them are between the outlines, and may be reached from both.
+    let (without, with) = (told(1.0)?, told(0.9)?);
+    assert_eq!(without, (1..10).map(|done| (done, 9)).collect::<Vec<_>>());
+    let (propagated, segmented) = with.split_at(with.len() - 9);
+    assert!((1..=6).contains(&propagated.len()), "{propagated:?}");
+    assert_eq!(propagated, (1..=propagated.len()).map(|done| (done, 15)).collect::<Vec<_>>());
+    assert_eq!(segmented, (7..16).map(|done| (done, 15)).collect::<Vec<_>>());
+
+    let config = without_model().with_wide_gap(0.9);
+    let fitted = Strategy::Fusion(config).fit(annotated(&source), &source, &mut ignore_progress())?;
+    let stopped = fitted.segment(&predictor, &source, &mut stop_after(1))?;
+    assert!(stopped.stopped && stopped.slices[5] == SegmentedSlice::NotReached, "stopped while masks were propagated");
+    Ok(())
+}
+
+#[test]
 fn masks_are_propagated_from_one_outline() -> TestResult {
     let predictor = fixed();
     let source = source(&predictor);
@@ -101,7 +128,7 @@ fn masks_are_propagated_from_one_outline() -> TestResult {
     let fitted = Strategy::Fusion(config.clone()).fit(one.clone(), &source, &mut ignore_progress())?;
     assert_eq!(fitted.kind(), StrategyKind::MaskPropagation);
     let found = fitted.segment(&predictor, &source, &mut ignore_progress())?;
-    let expected = Strategy::MaskPropagation(config.one_outline);
+    let expected = Strategy::MaskPropagation(config.propagation);
     assert_eq!(found, expected.segment(one, &predictor, &source, &mut ignore_progress())?);
     let two = Strategy::default().fit(annotated(&source), &source, &mut ignore_progress())?;
     assert_eq!(two.kind(), StrategyKind::Fusion);
@@ -115,7 +142,7 @@ fn a_slice_is_scored_as_it_was_segmented() -> TestResult {
     for strategy in [Strategy::default(), StrategyKind::Shape.into()] {
         let fitted = strategy.fit(annotated(&source), &source, &mut ignore_progress())?;
         let found = fitted.segment(&predictor, &source, &mut ignore_progress())?;
-        let own = fitted.scorer().ok_or("it has scores")?;
+        let own = fitted.scorer(&found).ok_or("it has scores")?;
         for (index, slice) in found.slices.iter().enumerate() {
             let inside = own.scores(&predictor, &source, index)?.map(|scores| scores.mapv(|score| score > 0.0));
             match slice {
@@ -124,15 +151,17 @@ fn a_slice_is_scored_as_it_was_segmented() -> TestResult {
             }
         }
     }
-    // The deepest pixel of a square of 16 pixels, in widths of the edge at a quarter of the gap.
     let shape = Strategy::Shape(ShapeConfig::default()).fit(annotated(&source), &source, &mut ignore_progress())?;
-    let scores = shape.scorer().ok_or("it has scores")?.scores(&predictor, &source, 4)?.ok_or("between outlines")?;
-    let deepest = scores.iter().copied().fold(0.0, f32::max) * 0.75_f32.sqrt();
-    assert!((7.0..=8.5).contains(&deepest), "{deepest}");
+    let none = Segmentation::default();
+    let scores =
+        shape.scorer(&none).ok_or("it has scores")?.scores(&predictor, &source, 4)?.ok_or("between outlines")?;
+    let outlines = annotated(&source).iter().map(|slice| (slice.index(), slice.outline().clone())).collect();
+    let expected = ShapePrior::new(&outlines)?.slice(4).ok_or("between outlines")?;
+    assert_eq!(scores, expected.signed / expected.width);
     for kind in ["propagation", "classification"] {
         let strategy = Strategy::from(kind.parse::<StrategyKind>()?);
         let fitted = strategy.fit(annotated(&source), &source, &mut ignore_progress())?;
-        assert!(fitted.scorer().is_none(), "{kind} takes the model's masks");
+        assert!(fitted.scorer(&none).is_none(), "{kind} takes the model's masks");
     }
     Ok(())
 }

@@ -122,14 +122,16 @@ impl Contested {
     }
 }
 
-/// A fusion of few trees, which propagates the mask of a structure with one outline as far as it goes.
+/// A fusion of few trees, which propagates the mask of a structure with one outline as far as it goes. The masks of the random model correct no
+/// shape.
 fn fusion() -> Strategy {
     let one_outline = MaskPropagationConfig::default()
         .with_min_iou(0.0)
         .with_max_growth(f32::MAX)
         .with_min_predicted_iou(f32::NEG_INFINITY);
     let classifier = PixelClassifierConfig::default().with_trees(20);
-    Strategy::Fusion(FusionConfig::default().with_classifier(classifier).with_one_outline(one_outline))
+    let config = FusionConfig::default().with_classifier(classifier).with_propagation(one_outline);
+    Strategy::Fusion(config.with_wide_gap(1.0))
 }
 
 #[test]

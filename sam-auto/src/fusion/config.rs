@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{MaskPropagationConfig, PixelClassifierConfig, PromptExtraction, RandomWalker, ShapeConfig};
 
 /// Configuration of the fusion of shape, image, pixel classifier and model.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct FusionConfig {
@@ -20,8 +20,28 @@ pub struct FusionConfig {
     pub extraction: PromptExtraction,
     /// How much each of them counts.
     pub weights: FusionWeights,
-    /// One outline has no other that its shape could lead to. Masks are propagated from it with this configuration.
-    pub one_outline: MaskPropagationConfig,
+    /// How masks are propagated: through wide gaps, and from one outline, which has no other that its shape could lead to.
+    #[serde(alias = "one_outline")]
+    pub propagation: MaskPropagationConfig,
+    /// Gaps between outlines wider than this share of the slices from the first outline to the last are wide: masks are propagated through
+    /// them from both ends, and correct the shape if they meet.
+    pub wide_gap: f32,
+}
+
+impl Default for FusionConfig {
+    /// Evenly spread, 4 outlines have wide gaps and 5 have none. With 2 and 3 outlines the masks gain from propagation; with 5 they gain nothing
+    /// that its time would be worth.
+    fn default() -> Self {
+        Self {
+            shape: ShapeConfig::default(),
+            walker: RandomWalker::default(),
+            classifier: PixelClassifierConfig::default(),
+            extraction: PromptExtraction::default(),
+            weights: FusionWeights::default(),
+            propagation: MaskPropagationConfig::default(),
+            wide_gap: 0.3,
+        }
+    }
 }
 
 sam_assist::__setters!(FusionConfig {
@@ -30,7 +50,8 @@ sam_assist::__setters!(FusionConfig {
     with_classifier => classifier: PixelClassifierConfig,
     with_extraction => extraction: PromptExtraction,
     with_weights => weights: FusionWeights,
-    with_one_outline => one_outline: MaskPropagationConfig,
+    with_propagation => propagation: MaskPropagationConfig,
+    with_wide_gap => wide_gap: f32,
 });
 
 impl FusionConfig {
@@ -39,7 +60,7 @@ impl FusionConfig {
     pub fn with_seed(mut self, seed: u64) -> Self {
         self.extraction.seed = seed;
         self.classifier.seed = seed;
-        self.one_outline = self.one_outline.with_seed(seed);
+        self.propagation = self.propagation.with_seed(seed);
         self
     }
 
@@ -52,7 +73,9 @@ impl FusionConfig {
         self.walker.check()?;
         self.classifier.check()?;
         self.extraction.check()?;
-        self.one_outline.check()?;
+        self.propagation.check()?;
+        let found = || self.wide_gap.to_string();
+        ConfigError::check(self.wide_gap > 0.0, "wide_gap", found, "a number above 0; 1 for no wide gaps")?;
         self.weights.check()
     }
 }

@@ -184,7 +184,8 @@ impl<B: Backend> LeftOutModel<'_, B> {
 }
 
 impl Fusion {
-    /// What is found of an outline that was not fitted to.
+    /// What is found of an outline that was not fitted to. No masks are propagated through the gap that leaving it out has made: that takes
+    /// longer than all the rest.
     fn left_out<B: Backend>(
         &self,
         predictor: &SamPredictor<B>,

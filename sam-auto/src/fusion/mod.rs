@@ -4,22 +4,28 @@ mod config;
 mod evidence;
 mod expected;
 mod image;
+mod propagated;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use burn::tensor::backend::Backend;
 use ndarray::{Array2, Axis};
 use sam_core::{SamPredictor, SliceSource};
-use sam_prompt::progress::Observer;
+use sam_prompt::progress::{Observer, Progress};
 
-use self::evidence::Evidence;
+pub(crate) use self::propagated::Propagated;
 pub use self::{
     config::{FusionConfig, FusionWeights},
     expected::{ExpectedDice, LeftOutModel, LeftOutOutline, PartDice},
 };
+use self::{
+    evidence::Evidence,
+    propagated::{predictions, wide_gaps},
+};
 use crate::{
     AutoError, PixelClassifier, PriorSlice, Segmentation, SegmentedSlice, ShapeGenerator,
-    pixel_classifier::Neighbourhood, segmentation::segment_open,
+    pixel_classifier::Neighbourhood,
+    segmentation::{annotated_alone, segment_open},
 };
 
 /// A fusion that was fitted to outlines. A clone shares it.
@@ -42,7 +48,8 @@ impl Fusion {
         Ok(Self { config, prompts, classifier })
     }
 
-    /// Segments the slices that are not annotated: where the shape is expected, by all that is known of a slice.
+    /// Segments the slices that are not annotated: where the shape is expected, by all that is known of a slice. Masks are first propagated
+    /// through wide gaps.
     pub(crate) fn segment<B: Backend>(
         &self,
         predictor: &SamPredictor<B>,
@@ -50,11 +57,31 @@ impl Fusion {
         outlines: &BTreeMap<usize, Array2<bool>>,
         observer: &mut Observer<'_>,
     ) -> Result<Segmentation, AutoError> {
-        segment_open(source.count(), outlines, observer, |index| {
-            let Some(prior) = self.prompts.prior().slice(index) else { return Ok(SegmentedSlice::Empty) };
+        let gaps = wide_gaps(outlines, self.config.wide_gap);
+        let (before, open) = (predictions(&gaps), source.count() - outlines.len());
+        let mut shifted = |progress: &Progress, by: usize| {
+            let mut told = Progress::new(progress.stage, progress.done + by, before + open);
+            told.slice = progress.slice;
+            observer(&told)
+        };
+        let (propagation, radius) = (&self.config.propagation, self.prompts.prior().radius());
+        let first = &mut |progress: &Progress| shifted(progress, 0);
+        let propagated = Propagated::new(propagation, radius, &gaps, predictor, source, outlines, first)?;
+        let Some(propagated) = propagated else {
+            let stopped = Segmentation::new(annotated_alone(source.count(), outlines)?);
+            return Ok(Segmentation { stopped: true, ..stopped });
+        };
+        let found = segment_open(source.count(), outlines, &mut |progress| shifted(progress, before), |index| {
+            let Some(prior) = self.prior(index, &propagated) else { return Ok(SegmentedSlice::Empty) };
             let (evidence, predicted_iou) = self.evidence(predictor, source, index, &prior)?;
             Ok(SegmentedSlice::predicted(evidence.mask(&self.config.weights), predicted_iou))
-        })
+        })?;
+        Ok(Segmentation { propagated: Arc::new(propagated), ..found })
+    }
+
+    /// The shape on a slice, corrected by propagated masks. `None` where it is not expected.
+    fn prior(&self, index: usize, propagated: &Propagated) -> Option<PriorSlice> {
+        Some(propagated.correct(index, self.prompts.prior().slice(index)?))
     }
 
     /// How much speaks for each pixel of a slice, as when it was segmented: positive inside. `None` where the shape is not expected.
@@ -62,9 +89,10 @@ impl Fusion {
         &self,
         predictor: &SamPredictor<B>,
         source: &dyn SliceSource<B>,
+        propagated: &Propagated,
         index: usize,
     ) -> Result<Option<Array2<f32>>, AutoError> {
-        let Some(prior) = self.prompts.prior().slice(index) else { return Ok(None) };
+        let Some(prior) = self.prior(index, propagated) else { return Ok(None) };
         let (evidence, _) = self.evidence(predictor, source, index, &prior)?;
         Ok(Some(evidence.scores(&self.config.weights)))
     }

@@ -6,6 +6,7 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap},
+    ops::ControlFlow,
 };
 
 use burn::tensor::backend::Backend;
@@ -123,6 +124,33 @@ pub fn propagate_masks<B: Backend>(
         }
     }
     Ok(work.finish(stopped))
+}
+
+/// Propagates masks from one outline towards another slice, without it, until the mask vanishes or jumps. `reached` is called after each
+/// prediction and can stop the propagation.
+pub(crate) fn propagate_one_way<B: Backend>(
+    predictor: &SamPredictor<B>,
+    source: &dyn SliceSource<B>,
+    (from, outline): (usize, &Array2<bool>),
+    to: usize,
+    config: &MaskPropagationConfig,
+    reached: &mut dyn FnMut(usize) -> ControlFlow<()>,
+) -> Result<Vec<Array2<bool>>, AutoError> {
+    let annotated = BTreeMap::from([(from, outline.clone())]);
+    let mut work = Propagation::new(predictor, source, &annotated, config)?;
+    let step = if to > from { 1 } else { -1 };
+    work.fronts.retain(|front| front.0.step == step);
+    let mut masks = Vec::new();
+    while let Some(Reverse(front)) = work.fronts.pop().filter(|front| front.0.from.abs_diff(to) > 1) {
+        let Some(slice) = work.advance(front)? else { break };
+        let told = reached(slice);
+        // A mask that jumped is not among the slices.
+        masks.extend(work.slices[slice].mask().cloned());
+        if told.is_break() {
+            break;
+        }
+    }
+    Ok(masks)
 }
 
 /// Front of a propagation, which advances by one slice at a time. Fronts are ordered by their distance from the annotated slice.

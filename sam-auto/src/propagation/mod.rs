@@ -7,5 +7,6 @@
 mod masks;
 mod points;
 
+pub(crate) use masks::propagate_one_way;
 pub use masks::{MaskPropagationConfig, propagate_masks};
 pub use points::{PointGenerator, PointPropagationConfig};

@@ -1,6 +1,8 @@
 //! The shape beyond the outermost outlines.
 
-use super::{PriorSlice, outline::Outline};
+use ndarray::Array2;
+
+use super::outline::Outline;
 
 /// What is expected of a slice beyond the outermost outlines.
 pub(super) struct End<'a> {
@@ -36,16 +38,15 @@ pub(super) fn expected(outlines: &[Outline], slice: usize, reach: f32) -> Option
 }
 
 impl End<'_> {
-    /// Standard deviation of the edge, in pixels.
-    pub(super) fn width(&self) -> f32 {
-        self.distance.sqrt()
+    /// Its distance from the outermost outline, in slices.
+    pub(super) fn distance(&self) -> f32 {
+        self.distance
     }
 
-    /// The outermost outline, shrunk to the expected area.
-    pub(super) fn shape(&self) -> PriorSlice {
+    /// The distances to the edge of the outermost outline, shrunk to the expected area.
+    pub(super) fn signed(&self) -> Array2<f32> {
         let shrunk = depth_of(self.outline, (self.area.round() as usize).max(1));
-        let signed = self.outline.signed.mapv(|distance| distance - shrunk);
-        PriorSlice { signed, width: self.width(), is_between: false }
+        self.outline.signed.mapv(|distance| distance - shrunk)
     }
 }
 

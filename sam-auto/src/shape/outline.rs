@@ -34,6 +34,11 @@ impl Outline {
         Self { slice, signed: signed_distance_with(mask, aspect), area: mask_area(mask), parts }
     }
 
+    /// Radius of a disc of the same area.
+    pub(super) fn radius(&self) -> f32 {
+        radius_of(self.area)
+    }
+
     /// Whether it shows nothing.
     pub(super) fn is_empty(&self) -> bool {
         self.parts.is_empty()
@@ -50,7 +55,7 @@ impl Part {
 
     /// Radius of a disc of the same area.
     pub(super) fn radius(&self) -> f32 {
-        (self.area as f32 / std::f32::consts::PI).sqrt()
+        radius_of(self.area)
     }
 
     /// Distance between the centroids.
@@ -62,6 +67,11 @@ impl Part {
     pub(super) fn overlaps(&self, other: &Self) -> bool {
         self.mask.iter().zip(&other.mask).any(|(&here, &there)| here && there)
     }
+}
+
+/// Radius of a disc of this many pixels.
+fn radius_of(area: usize) -> f32 {
+    (area as f32 / std::f32::consts::PI).sqrt()
 }
 
 /// Mean and standard deviation of the positions of pixels, which have a size themselves.

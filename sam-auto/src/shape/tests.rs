@@ -160,7 +160,25 @@ fn a_part_moves_along_with_its_outlines() {
         Ok(1.0),
         "the outlines do not overlap, but are near"
     );
-    assert_eq!(prior.slice(4).map(|slice| slice.width), Some(1.0));
+    // Both radii are about 4, and the outlines 4 slices apart: 4 / sqrt(4), and halfway a half of sqrt(4).
+    let width = prior.slice(4).expect("between").width;
+    assert!((width - 2.0).abs() < 0.05, "{width}");
+}
+
+#[test]
+fn the_width_of_the_edge_follows_the_structure_and_not_the_pixels() {
+    let widths = |scale: f32, step: usize| {
+        let outlines = [(0, vec![(20.0, 20.0, 5.0 * scale)]), (2 * step, vec![(20.0, 20.0, 4.0 * scale)])];
+        let prior = prior(&outlines);
+        (prior.slice(step).expect("between").width, prior.radius())
+    };
+    let (small, radius) = widths(1.0, 1);
+    for (scale, step) in [(2.0, 1), (1.0, 4), (3.0, 8)] {
+        let (found, found_radius) = widths(scale, step);
+        // The share of the radius is the same, up to the pixels at the rims of small discs.
+        assert!((found / found_radius - small / radius).abs() < 1e-5, "{scale} {step}");
+    }
+    assert_eq!(widths(0.1, 1).0.to_bits(), LEAST_WIDTH.to_bits());
 }
 
 #[test]

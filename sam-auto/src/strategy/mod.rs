@@ -127,7 +127,7 @@ impl Strategy {
                 Fitted::Generators(strategy.clone(), generators)
             }
             Self::Fusion(config) if annotated.iter().filter(|slice| !slice.is_empty()).count() == 1 => {
-                Fitted::MaskPropagation(config.one_outline.clone())
+                Fitted::MaskPropagation(config.propagation.clone())
             }
             Self::Fusion(config) => Fitted::Fusion(Fusion::new(config.clone(), source, &outlines(&annotated))?),
             Self::Shape(config) => Fitted::Shape(Arc::new(config.fit(&outlines(&annotated), source.pixel_aspect())?)),

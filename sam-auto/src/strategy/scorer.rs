@@ -7,7 +7,10 @@ use ndarray::Array2;
 use sam_core::{SamPredictor, SliceSource};
 
 use super::{Fitted, FittedStrategy};
-use crate::{AutoError, ShapePrior, fusion::Fusion};
+use crate::{
+    AutoError, Segmentation, ShapePrior,
+    fusion::{Fusion, Propagated},
+};
 
 /// Scores the pixels of a slice as a fitted strategy did when it segmented the slice. Where structures overlap, their scores can be compared.
 ///
@@ -17,15 +20,16 @@ pub struct SliceScorer(Scored);
 
 #[derive(Debug, Clone)]
 enum Scored {
-    Fusion(Fusion),
+    Fusion(Fusion, Arc<Propagated>),
     Shape(Arc<ShapePrior>),
 }
 
 impl<B: Backend> FittedStrategy<B> {
-    /// The scores of this strategy. `None` if it has none of its own: mask propagation and generators take the model's masks.
-    pub fn scorer(&self) -> Option<SliceScorer> {
+    /// The scores by which this strategy found a segmentation. `None` if it has none of its own: mask propagation and generators take the
+    /// model's masks.
+    pub fn scorer(&self, found: &Segmentation) -> Option<SliceScorer> {
         match &self.fitted {
-            Fitted::Fusion(fusion) => Some(SliceScorer(Scored::Fusion(fusion.clone()))),
+            Fitted::Fusion(fusion) => Some(SliceScorer(Scored::Fusion(fusion.clone(), Arc::clone(&found.propagated)))),
             Fitted::Shape(prior) => Some(SliceScorer(Scored::Shape(Arc::clone(prior)))),
             Fitted::MaskPropagation(_) | Fitted::Generators(..) => None,
         }
@@ -51,7 +55,7 @@ impl SliceScorer {
         index: usize,
     ) -> Result<Option<Array2<f32>>, AutoError> {
         match &self.0 {
-            Scored::Fusion(fusion) => fusion.scores(predictor, source, index),
+            Scored::Fusion(fusion, propagated) => fusion.scores(predictor, source, propagated, index),
             Scored::Shape(prior) => Ok(prior.slice(index).map(|slice| slice.signed / slice.width)),
         }
     }

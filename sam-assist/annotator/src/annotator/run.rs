@@ -143,6 +143,7 @@ impl<'a, B: Backend> Run<'a, B> {
             slices: found.slices.len(),
             strategy: fitted.kind(),
         })?;
+        let scorer = fitted.scorer(&found);
         let ranking = self.rank(&name, &fitted, &found, &learned.predictor, reporter)?;
         // The structure is complete, so a run that is stopped here keeps it.
         let _ = reporter.tell(Event::Ranked { structure: Arc::clone(&name), ranking: ranking.as_slice().into() });
@@ -157,7 +158,7 @@ impl<'a, B: Backend> Run<'a, B> {
             card: learned.card,
             learning_seconds: learned.seconds,
         };
-        Ok(Complete { result, predictor: learned.predictor, annotated, scorer: fitted.scorer() })
+        Ok(Complete { result, predictor: learned.predictor, annotated, scorer })
     }
 
     /// The slices on which a structure is annotated, embedded, with its outlines.
