@@ -1,12 +1,11 @@
 //! Leave-one-out check: segments each annotated slice with what was learned from the others.
 
 use burn::tensor::backend::Backend;
-use ndarray::{Array2, Zip};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use sam_core::{AnnotatedSlice, SamPredictor};
 use sam_prompt::{
-    PromptKind, Replacement,
+    PromptKind, Replacement, mask_dice,
     progress::{Observer, Progress, Stage, StopReason},
 };
 
@@ -79,17 +78,7 @@ fn score<B: Backend>(
     let sampler = config.sampling.sampler(Replacement::With);
     let prompts = config.draw.draw(checked_kind(config), slice.outline().view(), &*sampler, &mut rng)?;
     let mask = predictor.predict(slice.embedding(), &prompts)?.mask();
-    Ok(dice(&mask, slice.outline()))
-}
-
-/// Dice coefficient of two masks of the same size. At least one of them has a pixel.
-fn dice(a: &Array2<bool>, b: &Array2<bool>) -> f64 {
-    let (mut both, mut total) = (0_u64, 0_u64);
-    Zip::from(a).and(b).for_each(|&a, &b| {
-        both += u64::from(a && b);
-        total += u64::from(a) + u64::from(b);
-    });
-    (2 * both) as f64 / total as f64
+    Ok(mask_dice(mask.view(), slice.outline().view())?)
 }
 
 /// The kind of prompts that shows best what was learned.

@@ -8,7 +8,7 @@ use std::{
 
 use ndarray::{Array2, Array3};
 use sam_core::{AnnotatedSlice, ImageEmbedding, SamPredictor, SliceError, SliceSource};
-use sam_prompt::{PixelAspect, progress::Progress};
+use sam_prompt::{PixelAspect, mask_dice, progress::Progress};
 use sam_testing::{
     B,
     tiny::{SIZE, nothing, rectangle},
@@ -100,11 +100,9 @@ pub(crate) fn moving_outline(index: usize) -> Array2<bool> {
     if (2..8).contains(&index) { square(index) } else { nothing() }
 }
 
-/// Dice of two masks. At least one of them has a pixel.
+/// Dice of two masks of one size.
 pub(crate) fn dice(a: &Array2<bool>, b: &Array2<bool>) -> f64 {
-    let both = a.iter().zip(b).filter(|&(&a, &b)| a && b).count();
-    let total = a.iter().chain(b).filter(|&&inside| inside).count();
-    2.0 * both as f64 / total as f64
+    mask_dice(a.view(), b.view()).expect("masks of one size")
 }
 
 /// An observer that stops after this many calls.

@@ -11,7 +11,7 @@
 //! - [`PromptDraw`] and [`BoxJitter`]: draw whole prompts from an outline, as the paper simulates them for training.
 //! - [`CorrectionClick`]: the click that corrects the largest error of a prediction.
 //! - [`SliceSelection`] and [`choose_background`]: choose the slices of a volume to annotate.
-//! - [`components`], [`component_boxes`], [`largest_components`], [`mask_iou`], [`distance_transform`], [`signed_distance`], ...: operations on masks.
+//! - [`components`], [`component_boxes`], [`largest_components`], [`mask_iou`], [`mask_dice`], [`distance_transform`], [`signed_distance`], ...: operations on masks.
 //! - [`PixelAspect`]: how much farther apart rows are than columns; [`signed_distance_with`] measures with it.
 //! - [`interpolation_matrix`]: the weights of a bilinear resize.
 //! - [`progress`]: the observer of every long call of the workspace.
@@ -84,7 +84,7 @@ pub use error::PromptError;
 pub use interpolation::interpolation_matrix;
 pub use mask::{
     bounding_box, component_boxes, component_masks, components, dilate, erode, is_mask_empty, largest_components,
-    mask_area, mask_iou,
+    mask_area, mask_dice, mask_iou,
 };
 pub use ndarray;
 pub use pixel_aspect::PixelAspect;

@@ -2,8 +2,8 @@
 
 use ndarray::{Array2, ArrayView2, Zip};
 
-use super::{FusionWeights, PartDice, expected::dice};
-use crate::PriorSlice;
+use super::{FusionWeights, PartDice};
+use crate::{PriorSlice, mask_stats::dice};
 
 /// The shape's distances count up to this many widths of its edge.
 const MAX_SHAPE: f32 = 6.0;

@@ -6,7 +6,10 @@ use burn::tensor::backend::Backend;
 use ndarray::Array2;
 use sam_assist::{Adaptation, AssistConfig, learn_structure};
 use sam_core::{AnnotatedSlice, SamPredictor, SliceSource};
-use sam_prompt::progress::{Observer, Progress, Stage, StopReason};
+use sam_prompt::{
+    is_mask_empty,
+    progress::{Observer, Progress, Stage, StopReason},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{Fusion, FusionConfig};
@@ -146,8 +149,8 @@ impl FusionConfig {
 /// The outlines to leave out: of those with a pixel the second, the fourth and so on, but not the last. None if nothing is looked for
 /// between them.
 fn left_out(outlines: &BTreeMap<usize, Array2<bool>>) -> Vec<usize> {
-    let shown: Vec<_> =
-        outlines.iter().filter(|(_, outline)| outline.iter().any(|&inside| inside)).map(|(&index, _)| index).collect();
+    let shown = outlines.iter().filter(|(_, outline)| !is_mask_empty(outline.view()));
+    let shown: Vec<_> = shown.map(|(&index, _)| index).collect();
     let (Some(&first), Some(&last)) = (shown.first(), shown.last()) else { return Vec::new() };
     let is_open = (first..last).any(|index| !outlines.contains_key(&index));
     if shown.len() < FEWEST_OUTLINES || !is_open {
@@ -198,13 +201,6 @@ impl Fusion {
         let (evidence, _) = self.evidence(predictor, source, index, &prior)?;
         Ok(LeftOutOutline { dice: evidence.dice(&self.config.weights, slice.outline()), ..nothing })
     }
-}
-
-/// Dice of a mask and an outline, which has a pixel.
-pub(super) fn dice(mask: &Array2<bool>, outline: &Array2<bool>) -> f64 {
-    let both = mask.iter().zip(outline).filter(|&(&mask, &outline)| mask && outline).count();
-    let total = mask.iter().chain(outline).filter(|&&inside| inside).count();
-    2.0 * both as f64 / total as f64
 }
 
 #[cfg(test)]

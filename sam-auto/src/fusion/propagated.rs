@@ -15,8 +15,7 @@ use sam_prompt::{
 };
 
 use crate::{
-    AutoError, MaskPropagationConfig, PriorSlice, mask_stats::overlap, propagation::propagate_one_way,
-    shape::LEAST_WIDTH,
+    AutoError, MaskPropagationConfig, PriorSlice, mask_stats::dice, propagation::propagate_one_way, shape::LEAST_WIDTH,
 };
 
 /// Propagations that meet with at most this Dice are not believed.
@@ -90,7 +89,11 @@ impl Propagated {
             if stopped {
                 return Ok(None);
             }
-            found.insert(low, Gap::new((low, &outlines[&low], upwards), (high, &outlines[&high], downwards)));
+            let gap = Gap::new((low, &outlines[&low], upwards), (high, &outlines[&high], downwards));
+            // Masks that are not believed correct nothing, and are not kept.
+            if gap.belief > 0.0 {
+                found.insert(low, gap);
+            }
         }
         Ok(Some(Self { gaps: found, variance: (ERROR * radius).powi(2), aspect: source.pixel_aspect() }))
     }
@@ -129,18 +132,15 @@ impl Gap {
         let (low, high) = self.between;
         let from_below = |slice: usize| if slice == low { lower } else { &self.upwards[slice - low - 1] };
         let from_above = |slice: usize| if slice == high { upper } else { &self.downwards[high - slice - 1] };
-        let dice = |below: usize, above: usize| {
-            let iou = overlap(from_below(below), from_above(above));
-            2.0 * iou / (1.0 + iou)
-        };
+        let meet = |below: usize, above: usize| dice(from_below(below), from_above(above)) as f32;
         // The last slices that both have reached.
         let (below, above) = (low + self.upwards.len(), high - self.downwards.len());
         if above > below + 1 {
             let open = (above - below - 1) as f32 / (high - low) as f32;
-            return dice(below, above) * (1.0 - open);
+            return meet(below, above) * (1.0 - open);
         }
         let meets = low.max(above - 1)..=below.min(high - 1);
-        meets.map(|slice| dice(slice, slice + 1)).fold(0.0, f32::max)
+        meets.map(|slice| meet(slice, slice + 1)).fold(0.0, f32::max)
     }
 
     /// The mask from the nearer outline that has one on this slice.

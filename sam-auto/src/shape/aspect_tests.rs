@@ -1,4 +1,5 @@
 use super::*;
+use crate::mask_stats::dice;
 
 /// A square pixel is cut into this many columns.
 const CUT: usize = 4;
@@ -13,11 +14,6 @@ fn discs(found: &[(f32, f32, f32)]) -> Array2<bool> {
 /// The same mask, with each column cut into several.
 fn cut(mask: &Array2<bool>) -> Array2<bool> {
     Array2::from_shape_fn((mask.nrows(), CUT * mask.ncols()), |(row, column)| mask[(row, column / CUT)])
-}
-
-fn dice(first: &Array2<bool>, second: &Array2<bool>) -> f64 {
-    let both = sam_prompt::mask_area((first & second).view());
-    2.0 * both as f64 / (sam_prompt::mask_area(first.view()) + sam_prompt::mask_area(second.view())) as f64
 }
 
 /// The Dice of the shape on cut pixels with the cut shape, for each slice between the outlines.

@@ -31,13 +31,39 @@ pub fn mask_iou<D: Dimension>(
     first: ArrayView<'_, bool, D>,
     second: ArrayView<'_, bool, D>,
 ) -> Result<f64, PromptError> {
+    let (both, either) = both_and_either(first, second)?;
+    Ok(if either == 0 { 0.0 } else { both as f64 / either as f64 })
+}
+
+/// Dice coefficient of two masks, in [0, 1]; 0 if both are empty.
+///
+/// For scores against a ground truth use `sam_eval::dice`, where the caller chooses what two empty masks score.
+///
+/// # Shapes
+/// - first, second: the same, of any dimension
+///
+/// # Errors
+/// [`PromptError::UnequalMasks`] if the shapes differ.
+pub fn mask_dice<D: Dimension>(
+    first: ArrayView<'_, bool, D>,
+    second: ArrayView<'_, bool, D>,
+) -> Result<f64, PromptError> {
+    let (both, either) = both_and_either(first, second)?;
+    Ok(if either == 0 { 0.0 } else { (2 * both) as f64 / (both + either) as f64 })
+}
+
+/// Number of pixels in both of two masks, and in at least one of them.
+fn both_and_either<D: Dimension>(
+    first: ArrayView<'_, bool, D>,
+    second: ArrayView<'_, bool, D>,
+) -> Result<(u64, u64), PromptError> {
     PromptError::check_equal_masks(&first, &second)?;
-    let (mut both, mut either) = (0_u64, 0_u64);
+    let (mut both, mut either) = (0, 0);
     Zip::from(first).and(second).for_each(|&first, &second| {
         both += u64::from(first && second);
         either += u64::from(first || second);
     });
-    Ok(if either == 0 { 0.0 } else { both as f64 / either as f64 })
+    Ok((both, either))
 }
 
 /// The smallest box that holds a mask, or `None` if the mask is empty.
@@ -97,8 +123,10 @@ mod tests {
     fn overlap_is_counted_in_any_dimension() {
         let (first, second) = (array![[true, true, false]], array![[false, true, true]]);
         assert_eq!(mask_iou(first.view(), second.view()), Ok(1.0 / 3.0));
+        assert_eq!(mask_dice(first.view(), second.view()), Ok(0.5));
         let empty = Array3::from_elem((2, 2, 2), false);
         assert_eq!(mask_iou(empty.view(), empty.view()), Ok(0.0));
+        assert_eq!(mask_dice(empty.view(), empty.view()), Ok(0.0));
         let error = mask_iou(first.view(), array![[true]].view()).expect_err("another shape");
         assert_eq!(error, PromptError::UnequalMasks { first: vec![1, 3], second: vec![1, 1] });
     }
