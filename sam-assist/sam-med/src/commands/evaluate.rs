@@ -112,7 +112,7 @@ struct GeneratorOptions {
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "points,box,mask,together",
+        default_value = "points,box,box-mask,together",
         requires = "auto",
         value_name = "PARTS",
         hide_default_value = true

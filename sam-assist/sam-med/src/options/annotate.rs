@@ -69,7 +69,7 @@ pub struct StrategyOptions {
     #[arg(long, value_name = "NAME", default_value_t = StrategyKind::Fusion, hide_default_value = true)]
     #[serde(serialize_with = "text")]
     pub strategy: StrategyKind,
-    /// Generators: what SAM is given: points, box (default), mask, together
+    /// Generators: what SAM is given: points, box (default), box-mask, together
     #[arg(long, value_name = "PARTS")]
     pub hand_over: Option<PromptParts>,
     /// Generators: -2 to 2; higher gives fewer false positives, more misses
