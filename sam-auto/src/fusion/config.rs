@@ -24,7 +24,7 @@ pub struct FusionConfig {
     #[serde(alias = "one_outline")]
     pub propagation: MaskPropagationConfig,
     /// Gaps between outlines wider than this share of the slices from the first outline to the last are wide: masks are propagated through
-    /// them from both ends, and correct the shape if they meet.
+    /// them from both ends, and correct the shape if they meet, or if the pixel classifier agrees with them more than with the shape.
     pub wide_gap: f32,
 }
 

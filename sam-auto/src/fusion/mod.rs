@@ -20,7 +20,7 @@ pub use self::{
 };
 use self::{
     evidence::Evidence,
-    propagated::{predictions, wide_gaps},
+    propagated::{steps, wide_gaps},
 };
 use crate::{
     AutoError, PixelClassifier, PriorSlice, Segmentation, SegmentedSlice, ShapeGenerator,
@@ -58,16 +58,14 @@ impl Fusion {
         observer: &mut Observer<'_>,
     ) -> Result<Segmentation, AutoError> {
         let gaps = wide_gaps(outlines, self.config.wide_gap);
-        let (before, open) = (predictions(&gaps), source.count() - outlines.len());
+        let (before, open) = (steps(&gaps), source.count() - outlines.len());
         let mut shifted = |progress: &Progress, by: usize| {
             let mut told = Progress::new(progress.stage, progress.done + by, before + open);
             told.slice = progress.slice;
             observer(&told)
         };
-        let (propagation, radius) = (&self.config.propagation, self.prompts.prior().radius());
         let first = &mut |progress: &Progress| shifted(progress, 0);
-        let propagated = Propagated::new(propagation, radius, &gaps, predictor, source, outlines, first)?;
-        let Some(propagated) = propagated else {
+        let Some(propagated) = self.propagate(&gaps, predictor, source, outlines, first)? else {
             let stopped = Segmentation::new(annotated_alone(source.count(), outlines)?);
             return Ok(Segmentation { stopped: true, ..stopped });
         };

@@ -1,9 +1,10 @@
 //! Masks propagated through wide gaps between outlines, and how far they correct the shape there.
 //!
 //! Where outlines are far apart, the shape between them is a guess, and masks that are propagated from slice to slice see what it cannot. But
-//! propagation can fail. Whether it has failed shows without the truth: masks that start from both ends of a gap either meet or not.
+//! propagation can fail. Whether it has failed shows without the truth: masks that start from both ends of a gap either meet or not, and either
+//! look more like the structure than the shape does or not.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::ControlFlow};
 
 use burn::tensor::backend::Backend;
 use ndarray::Array2;
@@ -14,14 +15,15 @@ use sam_prompt::{
     signed_distance_with,
 };
 
-use crate::{
-    AutoError, MaskPropagationConfig, PriorSlice, mask_stats::dice, propagation::propagate_one_way, shape::LEAST_WIDTH,
-};
+use super::Fusion;
+use crate::{AutoError, PriorSlice, mask_stats::dice, propagation::propagate_one_way, shape::LEAST_WIDTH};
 
 /// Propagations that meet with at most this Dice are not believed.
 const FAILED: f32 = 0.3;
 /// Propagations that meet with at least this Dice are believed.
 const MET: f32 = 0.6;
+/// Propagated masks are believed if their mean Dice with what the pixel classifier finds is larger by this than the shape's.
+const LOOKS_BETTER: f32 = 0.2;
 /// Error of propagated masks, as a share of the structure's radius.
 const ERROR: f32 = 0.1;
 
@@ -60,44 +62,67 @@ pub(super) fn wide_gaps(outlines: &BTreeMap<usize, Array2<bool>>, share: f32) ->
         .collect()
 }
 
-impl Propagated {
-    /// Propagates masks through these gaps from both of their ends. `None` if the observer stopped the call. `radius` is that of the structure,
-    /// in pixels of the area 1.
-    pub(super) fn new<B: Backend>(
-        config: &MaskPropagationConfig,
-        radius: f32,
+impl Fusion {
+    /// Propagates masks through these gaps from both of their ends. `None` if the observer stopped the call.
+    pub(super) fn propagate<B: Backend>(
+        &self,
         gaps: &[(usize, usize)],
         predictor: &SamPredictor<B>,
         source: &dyn SliceSource<B>,
         outlines: &BTreeMap<usize, Array2<bool>>,
         observer: &mut Observer<'_>,
-    ) -> Result<Option<Self>, AutoError> {
-        let (total, mut done, mut stopped) = (predictions(gaps), 0, false);
+    ) -> Result<Option<Propagated>, AutoError> {
+        let (total, mut done, mut stopped) = (steps(gaps), 0, false);
+        let mut reached = |slice: usize| {
+            done += 1;
+            let told = observer(&Progress::new(Stage::Segment, done, total).at_slice(slice));
+            stopped |= told.is_break();
+            told
+        };
         let mut found = BTreeMap::new();
         for &(low, high) in gaps {
-            let mut reached = |slice: usize| {
-                done += 1;
-                let told = observer(&Progress::new(Stage::Segment, done, total).at_slice(slice));
-                stopped |= told.is_break();
-                told
-            };
             let mut through = |from: usize, to: usize| {
                 let outline = &outlines[&from];
-                propagate_one_way(predictor, source, (from, outline), to, config, &mut reached)
+                propagate_one_way(predictor, source, (from, outline), to, &self.config.propagation, &mut reached)
             };
             let (upwards, downwards) = (through(low, high)?, through(high, low)?);
-            if stopped {
+            let mut gap = Gap::new((low, &outlines[&low], upwards), (high, &outlines[&high], downwards));
+            if gap.belief < 1.0 && self.judge(&mut gap, source, &mut reached)?.is_break() {
                 return Ok(None);
             }
-            let gap = Gap::new((low, &outlines[&low], upwards), (high, &outlines[&high], downwards));
             // Masks that are not believed correct nothing, and are not kept.
             if gap.belief > 0.0 {
                 found.insert(low, gap);
             }
         }
-        Ok(Some(Self { gaps: found, variance: (ERROR * radius).powi(2), aspect: source.pixel_aspect() }))
+        let (radius, aspect) = (self.prompts.prior().radius(), source.pixel_aspect());
+        Ok((!stopped).then(|| Propagated { gaps: found, variance: (ERROR * radius).powi(2), aspect }))
     }
 
+    /// Believes masks that look more like the structure than the shape does.
+    fn judge<B: Backend>(
+        &self,
+        gap: &mut Gap,
+        source: &dyn SliceSource<B>,
+        reached: &mut dyn FnMut(usize) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, AutoError> {
+        let (low, high) = gap.between;
+        let mut better = 0.0;
+        for slice in low + 1..high {
+            let Some(prior) = self.prompts.prior().slice(slice) else { continue };
+            let looks = self.classifier.classify(source, slice, &prior)?.mapv(|inside| inside > 0.0);
+            let propagated = gap.mask(slice).map_or(0.0, |mask| dice(&looks, mask));
+            better += (propagated - dice(&looks, &prior.mask())) as f32;
+            if reached(slice).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        gap.looks_better(better / (high - low - 1) as f32);
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+impl Propagated {
     /// The shape on a slice, corrected by the mask that was propagated to it, and surer by it.
     pub(super) fn correct(&self, slice: usize, prior: PriorSlice) -> PriorSlice {
         let gap = self.gaps.range(..slice).next_back().map(|(_, gap)| gap).filter(|gap| slice < gap.between.1);
@@ -111,9 +136,9 @@ impl Propagated {
     }
 }
 
-/// The number of predictions that propagation through these gaps takes at most.
-pub(super) fn predictions(gaps: &[(usize, usize)]) -> usize {
-    gaps.iter().map(|&(low, high)| 2 * (high - low - 1)).sum()
+/// The number of observer calls during propagation through these gaps, at most: two predictions and a comparison for each slice.
+pub(super) fn steps(gaps: &[(usize, usize)]) -> usize {
+    gaps.iter().map(|&(low, high)| 3 * (high - low - 1)).sum()
 }
 
 impl Gap {
@@ -124,6 +149,11 @@ impl Gap {
         let mut gap = Self { upwards, downwards, between: (low, high), belief: 0.0 };
         gap.belief = ((gap.meeting(lower, upper) - FAILED) / (MET - FAILED)).clamp(0.0, 1.0);
         gap
+    }
+
+    /// Believes masks whose mean Dice with what the pixel classifier finds is larger by this than the shape's.
+    fn looks_better(&mut self, better: f32) {
+        self.belief = self.belief.max((better / LOOKS_BETTER).clamp(0.0, 1.0));
     }
 
     /// The largest Dice of a mask from below and of one from above on the next slice. If slices stay open between them, the Dice of the last
@@ -179,6 +209,18 @@ mod tests {
     }
 
     #[test]
+    fn propagations_are_believed_if_they_look_better_than_the_shape() {
+        let mut astray = gap(&[0, 0, 0], &[6, 6, 6]);
+        let met = astray.belief;
+        astray.looks_better(-0.5);
+        assert!((astray.belief - met).abs() < 1e-6, "what looks worse takes nothing from a meeting");
+        astray.looks_better(0.1);
+        assert!((astray.belief - 0.5).abs() < 1e-6, "{}", astray.belief);
+        astray.looks_better(0.4);
+        assert!(astray.belief >= 1.0);
+    }
+
+    #[test]
     fn the_nearer_outline_gives_the_mask() {
         let found = gap(&[1, 2], &[5]);
         let masks: Vec<_> = (3..6).map(|slice| found.mask(slice).cloned()).collect();
@@ -216,6 +258,6 @@ mod tests {
         let mut emptied = outlines(&[10, 20, 30]);
         emptied.insert(24, Array2::from_elem(SIZE, false));
         assert_eq!(wide_gaps(&emptied, 0.3), [(10, 20)], "the structure ends in the other gap");
-        assert_eq!(predictions(&[(10, 20), (30, 32)]), 20);
+        assert_eq!(steps(&[(10, 20), (30, 32)]), 30);
     }
 }
