@@ -271,6 +271,16 @@ impl<B: Backend> FittedGenerators<B> {
         }
     }
 
+    /// These generators for slices of the volume that the annotated slices are from: see [`CoarseGenerator::in_volume`].
+    #[must_use]
+    pub fn in_volume(&self) -> Self {
+        let members = match &self.members {
+            Members::Coarse(members) => Members::Coarse(members.iter().map(CoarseGenerator::in_volume).collect()),
+            points @ Members::Points(_) => points.clone(),
+        };
+        Self { members, ..self.clone() }
+    }
+
     /// The generators without the gate. Propagated points do not depend on the extraction.
     ///
     /// # Errors
@@ -311,7 +321,7 @@ impl<B: Backend> FittedGenerators<B> {
         self.segmenter_of(predictor, strategy, Self::gated)
     }
 
-    /// Like [`FittedGenerators::segmenter`], for a volume: see [`GeneratorStrategy::shape`].
+    /// Like [`FittedGenerators::segmenter`], for a volume: see [`GeneratorStrategy::shape`] and [`FittedGenerators::in_volume`].
     ///
     /// # Errors
     /// As [`FittedGenerators::segmenter`]; [`AutoError::NotAVolume`] if the outlines differ in size.
@@ -323,7 +333,7 @@ impl<B: Backend> FittedGenerators<B> {
         let Some(shape) = strategy.shape else { return self.segmenter(predictor, strategy) };
         // On which slices a structure is expected does not depend on the aspect of pixels.
         let prior = Arc::new(shape.fit(&self.outlines(), PixelAspect::SQUARE)?);
-        self.segmenter_of(predictor, strategy, |fitted, extraction| {
+        self.in_volume().segmenter_of(predictor, strategy, |fitted, extraction| {
             let within = |generator| -> Arc<dyn PromptGenerator<B>> {
                 Arc::new(WithinOutlines::new(Arc::clone(&prior), Arc::clone(&fitted.gate), generator))
             };

@@ -16,7 +16,7 @@ use sam_prompt::{
     progress::{Progress, ignore_progress},
 };
 use sam_testing::{
-    B,
+    B, TestResult,
     tiny::{SIZE, fixed, nothing, rectangle},
 };
 use sapnet::{CoarseSegmenter, SapNetConfig, SapnetError, SupportConfig};
@@ -184,6 +184,27 @@ fn annotated_slices_stay_and_the_clean_up_keeps_the_largest_component() {
             assert!(clean_up == CleanUp::Volume(1) || found.slices.iter().all(|slice| parts(slice) <= 1));
         }
     }
+}
+
+#[test]
+fn in_a_volume_the_nearest_annotated_slices_count() -> TestResult {
+    let predictor = fixed();
+    let slices = volume(&predictor);
+    let moved = Array2::from_shape_fn(SIZE, |(row, column)| row >= 3 && square()[(row - 3, column)]);
+    let annotated = [slices.annotated(6, moved), slices.annotated(2, square())];
+    let panet = |annotated: &[AnnotatedSlice<B>]| {
+        fit(CoarseMethod::Panet(SupportConfig::default()), PromptExtraction::default(), annotated)
+    };
+    let (both, embedding) = (panet(&annotated), slices.embedding(4)?);
+    let near = |first: &Array2<f32>, second: &Array2<f32>| first.iter().zip(second).all(|(a, b)| (a - b).abs() < 1e-4);
+    assert_eq!(both.map_at(2, &embedding)?, both.map(&embedding)?, "all alike");
+    let in_volume = both.in_volume();
+    for (slice, alone) in [(6, &annotated[..1]), (8, &annotated[..1]), (2, &annotated[1..]), (0, &annotated[1..])] {
+        assert!(near(&in_volume.map_at(slice, &embedding)?, &panet(alone).map(&embedding)?), "slice {slice}");
+    }
+    assert!(near(&in_volume.map_at(4, &embedding)?, &both.map(&embedding)?), "in the middle");
+    assert!(!near(&in_volume.map_at(3, &embedding)?, &both.map(&embedding)?));
+    Ok(())
 }
 
 #[test]

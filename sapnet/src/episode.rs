@@ -180,12 +180,17 @@ impl<B: Backend> Support<B> {
     /// # Shapes
     /// - output: `[1 + ways, channels]`, the background first
     pub fn prototypes(&self) -> Tensor<B, 2> {
-        let averages = self.images.iter().map(|(vectors, shot)| vectors.sums(shot.weights.clone()));
-        let averages = Tensor::cat(averages.collect(), 0);
+        let averages = self.averages();
         let [images, _, channels] = averages.dims();
         let background: Tensor<B, 2> = averages.clone().narrow(1, 0, 1).mean_dim(0).squeeze_dim(1);
         let foreground = averages.narrow(1, 1, 1).reshape([self.ways, images / self.ways, channels]);
         Tensor::cat(vec![background, foreground.mean_dim(1).squeeze_dim(1)], 0)
+    }
+
+    /// The vectors of each image, the background first: `[images, 2, channels]`.
+    pub(crate) fn averages(&self) -> Tensor<B, 3> {
+        let averages = self.images.iter().map(|(vectors, shot)| vectors.sums(shot.weights.clone()));
+        Tensor::cat(averages.collect(), 0)
     }
 
     /// Segments other images by the similarity of their features to the [prototypes](Self::prototypes).

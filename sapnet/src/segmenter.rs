@@ -23,6 +23,23 @@ pub trait CoarseSegmenter<B: Backend>: Send + Sync {
     /// [`SapnetError::NotFinite`] if a feature or a logit is NaN or infinite.
     fn predict(&self, features: Tensor<B, 4>, size: [usize; 2]) -> Result<Tensor<B, 3>, SapnetError>;
 
+    /// Predicts like [`CoarseSegmenter::predict`], but annotated slices count by these shares, in the order in which the method was fitted to them.
+    /// In a volume, the annotated slices near a slice show the object as it is there.
+    ///
+    /// This default ignores the shares, for methods that cannot tell their annotated slices apart.
+    ///
+    /// # Errors
+    /// As [`CoarseSegmenter::predict`]; [`SapnetError::ShapeMismatch`] if there are more or fewer shares than annotated slices.
+    fn predict_with_shares(
+        &self,
+        features: Tensor<B, 4>,
+        size: [usize; 2],
+        shares: &[f32],
+    ) -> Result<Tensor<B, 3>, SapnetError> {
+        let _ = shares;
+        self.predict(features, size)
+    }
+
     /// Segments: returns the mask of the pixels where the object is more likely than the background.
     ///
     /// # Errors
@@ -37,18 +54,29 @@ pub trait CoarseSegmenter<B: Backend>: Send + Sync {
 pub(crate) struct Prototypes<B: Backend> {
     /// `[2, channels]`, the background first.
     vectors: Tensor<B, 2>,
+    /// The vectors of each annotated slice: `[slices, 2, channels]`.
+    of_slices: Tensor<B, 3>,
     scale: f64,
 }
 
 impl<B: Backend> Prototypes<B> {
     /// The prototypes of annotated images.
     pub(crate) fn of(support: &Support<B>, config: SupportConfig) -> Self {
-        Self { vectors: support.prototypes(), scale: config.scale }
+        Self { vectors: support.prototypes(), of_slices: support.averages(), scale: config.scale }
     }
 
     /// `[2, channels]`, the background first.
     pub(crate) fn vectors(&self) -> &Tensor<B, 2> {
         &self.vectors
+    }
+
+    /// The prototypes if annotated slices count by these shares.
+    pub(crate) fn with_shares(&self, shares: &[f32]) -> Result<Self, SapnetError> {
+        let [slices, ..] = self.of_slices.dims();
+        SapnetError::check_shape("shares", &[slices], &[shares.len()])?;
+        let shares = Tensor::<B, 1>::from_data(shares, &self.of_slices.device()).reshape([slices, 1, 1]);
+        let vectors = (self.of_slices.clone() * shares).sum_dim(0).squeeze_dim(0);
+        Ok(Self { vectors, ..self.clone() })
     }
 
     /// The probability of the object.
@@ -125,6 +153,15 @@ impl<B: Backend> CoarseSegmenter<B> for PaNet<B> {
         let [_, height, width] = self.expected;
         self.prototypes.predict(&PixelVectors::of_maps(features), [height, width], size)
     }
+
+    fn predict_with_shares(
+        &self,
+        features: Tensor<B, 4>,
+        size: [usize; 2],
+        shares: &[f32],
+    ) -> Result<Tensor<B, 3>, SapnetError> {
+        Self { prototypes: self.prototypes.with_shares(shares)?, expected: self.expected }.predict(features, size)
+    }
 }
 
 #[cfg(test)]
@@ -137,7 +174,8 @@ mod tests {
     fn logits_of_nan_are_an_error_and_no_background() {
         let features = PixelVectors::of_maps(Tensor::<Flex, 4>::ones([1, 3, 4, 4], &FlexDevice));
         for (value, is_sound) in [(1.0, true), (f32::NAN, false), (f32::INFINITY, false)] {
-            let prototypes = Prototypes { vectors: Tensor::full([2, 3], value, &FlexDevice), scale: 20.0 };
+            let of_slices = Tensor::full([1, 2, 3], value, &FlexDevice);
+            let prototypes = Prototypes { vectors: of_slices.clone().squeeze_dim(0), of_slices, scale: 20.0 };
             let found = prototypes.predict(&features, [4, 4], [8, 8]);
             match found {
                 Ok(map) => assert!(is_sound && map.is_finite().all().into_scalar(), "{value}"),

@@ -106,11 +106,13 @@ fn finds_the_object_on_other_slices() -> TestResult {
 #[test]
 fn one_annotated_slice_is_enough() -> TestResult {
     // A single slice shows only one position. A position half of full weight would tie the object to it.
-    let config = config().with_position_weight(0.5);
-    let net = fit(&annotated(&[vec![(2, 2, 3)]], 0)?, &config)?;
+    let late = config().with_fusion(Fusion::Late).with_position_weight(0.5);
     let test = vec![vec![(2, 3, 3)]];
-    let dice = dice(net.segment(features(&test, 1), [16, 16])?, masks(&test));
-    assert!(dice > 0.85, "Dice {dice}");
+    for (config, least) in [(late, 0.85), (config(), 0.75)] {
+        let net = fit(&annotated(&[vec![(2, 2, 3)]], 0)?, &config)?;
+        let dice = dice(net.segment(features(&test, 1), [16, 16])?, masks(&test));
+        assert!(dice > least, "{:?}: Dice {dice}", config.fusion);
+    }
     Ok(())
 }
 
@@ -129,6 +131,31 @@ fn a_slice_without_the_object_gives_an_empty_mask() -> TestResult {
             let probabilities = segmenter.predict(Tensor::full([1, 4, SIDE, SIDE], value, &DEVICE), [16, 16])?;
             assert!(probabilities.is_finite().all().into_scalar());
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn annotated_slices_count_by_their_shares() -> TestResult {
+    let slices = annotated(&five_and_one(), 0)?;
+    let query = features(&[vec![(3, 3, 4)]], 1);
+    let close = |first: Tensor<B, 3>, second| first.all_close(second, Some(1e-4), Some(1e-4));
+    let panet = PaNet::fit(&slices, &SupportConfig::default())?;
+    let first = AnnotatedFeatures::new(
+        slices.features().clone().narrow(0, 0, 1),
+        slices.foreground().clone().narrow(0, 0, 1),
+        slices.background().clone().narrow(0, 0, 1),
+    )?;
+    let alone = PaNet::fit(&first, &SupportConfig::default())?.predict(query.clone(), [16, 16])?;
+    let shares = [1.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+    assert!(close(panet.predict_with_shares(query.clone(), [16, 16], &shares)?, alone), "the first slice alone");
+    let segmenters: [Box<dyn CoarseSegmenter<B>>; 2] = [Box::new(fit(&slices, &config())?), Box::new(panet)];
+    for segmenter in segmenters {
+        let predict = |shares: &[f32]| segmenter.predict_with_shares(query.clone(), [16, 16], shares);
+        assert!(close(predict(&[1.0 / 6.0; 6])?, segmenter.predict(query.clone(), [16, 16])?), "all alike");
+        assert!(!close(predict(&shares)?, segmenter.predict(query.clone(), [16, 16])?));
+        let found = predict(&[0.5, 0.5]).err();
+        assert!(matches!(found, Some(SapnetError::ShapeMismatch { tensor: "shares", .. })), "{found:?}");
     }
     Ok(())
 }

@@ -114,7 +114,8 @@ impl AnnotateConfig {
 #[cfg(test)]
 mod tests {
     use sam_auto::{
-        CleanUp, CoarseMethod, GateConfig, GeneratorConfig, GeneratorKind, GeneratorStrategy, sapnet::SapNetConfig,
+        CleanUp, CoarseConfig, CoarseMethod, GateConfig, GeneratorConfig, GeneratorKind, GeneratorStrategy,
+        sapnet::SapNetConfig,
     };
 
     use super::*;
@@ -129,10 +130,10 @@ mod tests {
             assert_eq!(config.trust.gate, gate);
             assert_eq!(config.trust.coarse.method, CoarseMethod::Sapnet(sapnet.clone().with_seed(3)));
         }
-        // The defaults of a strategy are the defaults of trust.
+        // The defaults of a strategy are the defaults of trust, but for the SAP-Net: that of the strategy is the newer one.
         for kind in GeneratorKind::ALL {
             let config = AnnotateConfig::new(Strategy::Generators(GeneratorStrategy::new(*kind)));
-            assert_eq!(config.trust, TrustConfig::default());
+            assert_eq!(config.trust, TrustConfig::default().with_coarse(CoarseConfig::default()));
         }
         assert_eq!(AnnotateConfig::default().trust, TrustConfig::default());
     }

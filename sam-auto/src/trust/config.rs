@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use burn::tensor::backend::Backend;
 use sam_core::{SamPredictor, SliceSource};
 use sam_prompt::progress::Observer;
-use sapnet::SapNetConfig;
+use sapnet::{Fusion, SapNetConfig};
 use serde::{Deserialize, Serialize};
 
 use super::{RankedSlice, TrustMeter, TrustMeterConfig, TrustModel, rank};
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Configuration of trust: how signals are measured and combined.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TrustConfig {
@@ -46,15 +46,23 @@ pub struct Ranking {
     pub stopped: bool,
 }
 
+impl Default for TrustConfig {
+    /// SAP-Net as the paper has it, because the model of trust was fitted with it.
+    fn default() -> Self {
+        let method = CoarseMethod::Sapnet(SapNetConfig::default().with_fusion(Fusion::Late));
+        Self {
+            meter: TrustMeterConfig::default(),
+            model: TrustModel::default(),
+            gate: GateConfig::default(),
+            coarse: CoarseConfig { method, ..CoarseConfig::default() },
+        }
+    }
+}
+
 impl TrustConfig {
     /// The default configuration with a random seed.
     pub fn new(seed: u64) -> Self {
-        let method = CoarseMethod::Sapnet(SapNetConfig::default().with_seed(seed));
-        Self {
-            meter: TrustMeterConfig { seed, ..TrustMeterConfig::default() },
-            coarse: CoarseConfig { method, ..CoarseConfig::default() },
-            ..Self::default()
-        }
+        Self::default().with_seed(seed)
     }
 
     /// Sets all random seeds: of the jittered boxes and of SAP-Net.

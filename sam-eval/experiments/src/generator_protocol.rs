@@ -121,7 +121,7 @@ impl<B: Backend> GeneratorTest<'_, B> {
         let seconds = started.elapsed().as_secs_f64();
         let mut scores = Vec::new();
         if let [coarse] = fitted.coarse() {
-            let mask = |slice: &AnnotatedSlice<B>| coarse.mask(slice.embedding());
+            let mask = |slice: &AnnotatedSlice<B>| coarse.mask_at(slice.index(), slice.embedding());
             let masks = self.trial.test.iter().map(mask).collect::<Result<Vec<_>, _>>()?;
             scores.extend(self.scores(&format!("{kind}, coarse"), seconds, &fitted, masks)?);
         }
@@ -139,14 +139,16 @@ impl<B: Backend> GeneratorTest<'_, B> {
         Ok(scores)
     }
 
-    /// Fits a generator and the gate. In unordered images the gate ignores the distance to annotated slices.
+    /// Fits a generator and the gate. In a volume, annotated slices count by their nearness; in unordered images their distance means nothing.
     fn fit(&self, kind: GeneratorKind) -> Result<FittedGenerators<B>> {
-        let mut config = self.protocol.config.clone().with_seed(self.trial.seed);
-        if !self.trial.case.stack.is_ordered() {
+        let (mut config, is_volume) =
+            (self.protocol.config.clone().with_seed(self.trial.seed), self.trial.case.stack.is_ordered());
+        if !is_volume {
             config.gate.distance_weight = 0.0;
         }
         let annotated = self.trial.annotated.clone();
-        self.setup.watched(|observer| config.fit(kind, annotated, self.source, observer))
+        let fitted = self.setup.watched(|observer| config.fit(kind, annotated, self.source, observer))?;
+        Ok(if is_volume { fitted.in_volume() } else { fitted })
     }
 
     /// The masks of the test slices; empty if the generators find nothing.

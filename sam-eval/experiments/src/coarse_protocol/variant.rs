@@ -6,7 +6,7 @@ use sam_prompt::ConfigError;
 use sapnet::{Fusion, SapNetConfig};
 use serde::{Deserialize, Serialize};
 
-/// A method that is compared; each row of Table 5 adds to the one before.
+/// A method that is compared. Each row of the paper's Table 5 adds to the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Variant {
@@ -20,11 +20,13 @@ pub enum Variant {
     Biased,
     /// Adds top-K: only the largest components are kept.
     Topk,
+    /// As [`Variant::Biased`], but the position encoding joins before the network: the default of SAP-Net, not in the paper.
+    Early,
 }
 
 impl Variant {
     /// All rows, in the order of the table.
-    pub const ALL: [Self; 5] = [Self::Panet, Self::Sapnet, Self::Position, Self::Biased, Self::Topk];
+    pub const ALL: [Self; 6] = [Self::Panet, Self::Sapnet, Self::Position, Self::Biased, Self::Topk, Self::Early];
 
     /// Its name in options and in results.
     pub const fn id(self) -> &'static str {
@@ -34,17 +36,19 @@ impl Variant {
             Self::Position => "position",
             Self::Biased => "biased",
             Self::Topk => "topk",
+            Self::Early => "early",
         }
     }
 
     /// SAP-Net's config for this row; `None` for PANet, which is not trained.
     pub fn config(self, base: &SapNetConfig) -> Option<SapNetConfig> {
-        let plain = base.clone().with_dice(base.dice.with_beta(1.0));
+        let plain = |fusion| base.clone().with_fusion(fusion).with_dice(base.dice.with_beta(1.0));
         match self {
             Self::Panet => None,
-            Self::Sapnet => Some(plain.with_fusion(Fusion::None)),
-            Self::Position => Some(plain),
-            Self::Biased | Self::Topk => Some(base.clone()),
+            Self::Sapnet => Some(plain(Fusion::None)),
+            Self::Position => Some(plain(Fusion::Late)),
+            Self::Biased | Self::Topk => Some(base.clone().with_fusion(Fusion::Late)),
+            Self::Early => Some(base.clone().with_fusion(Fusion::Early)),
         }
     }
 
@@ -63,6 +67,7 @@ impl fmt::Display for Variant {
             Self::Position => "+ position",
             Self::Biased => "+ biased Dice",
             Self::Topk => "+ top-K",
+            Self::Early => "biased Dice, position first",
         })
     }
 }

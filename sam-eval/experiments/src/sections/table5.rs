@@ -54,7 +54,7 @@ pub(crate) fn section<B: Backend>(setup: &Setup<B>, plan: &Plan) -> Result<Secti
              structure and slices without it."
                 .to_owned(),
         ],
-        findings: (1..variants.len()).map(finding).collect(),
+        findings: (1..TABLE5.len()).map(finding).collect(),
         tables: vec![table(variants, &measured)],
         plots: vec![bars(variants, &measured)],
         footnotes: vec![
@@ -86,12 +86,17 @@ impl VariantScores {
     }
 }
 
+/// The paper's Dice and its standard deviation for each row of the table, in percent; `None` for rows that are not in the paper.
+fn paper() -> impl Iterator<Item = Option<(f64, f64)>> {
+    TABLE5.into_iter().map(Some).chain(std::iter::repeat(None))
+}
+
 fn table(variants: &[Variant], measured: &[VariantScores]) -> ReportTable {
     let number = |summary: &Summary, digits| match (summary.mean, summary.std) {
         (Some(mean), Some(std)) => format!("{mean:.digits$} ± {std:.digits$}"),
         _ => String::new(),
     };
-    let row = |((variant, measured), (dice, std)): ((&Variant, &VariantScores), (f64, f64))| {
+    let row = |((variant, measured), paper): ((&Variant, &VariantScores), Option<(f64, f64)>)| {
         let (wrong, empty) = measured.false_positives;
         vec![
             variant.to_string(),
@@ -99,21 +104,23 @@ fn table(variants: &[Variant], measured: &[VariantScores]) -> ReportTable {
             number(&measured.pooled, 3),
             format!("{wrong} of {empty}"),
             number(&measured.seconds, 1),
-            format!("{:.3} ± {:.3}", dice / 100.0, std / 100.0),
+            paper.map_or_else(String::new, |(dice, std)| format!("{:.3} ± {:.3}", dice / 100.0, std / 100.0)),
         ]
     };
     let mut columns = columns("Model", MEASURED);
     columns.push(ReportColumn::paper("Dice on Kidney-CT"));
     ReportTable {
-        caption: "Each row adds to the one before; ± over structures, or structures and seeds".to_owned(),
+        caption: "Each row of the paper adds to the one before; the last is SAP-Net's default: positions join before the network; ± \
+                  over structures, or structures and seeds"
+            .to_owned(),
         columns,
-        rows: variants.iter().zip(measured).zip(TABLE5).map(row).collect(),
+        rows: variants.iter().zip(measured).zip(paper()).map(row).collect(),
     }
 }
 
 fn bars(variants: &[Variant], measured: &[VariantScores]) -> Plot {
     let mut bars = Vec::new();
-    for ((variant, measured), (dice, _)) in variants.iter().zip(measured).zip(TABLE5) {
+    for ((variant, measured), paper) in variants.iter().zip(measured).zip(paper()) {
         let bar = |series: &str, source, value| Bar {
             label: variant.to_string(),
             series: series.to_owned(),
@@ -124,7 +131,9 @@ fn bars(variants: &[Variant], measured: &[VariantScores]) -> Plot {
         let value = |summary: &Summary| summary.mean.unwrap_or(f64::NAN);
         bars.push(bar("slices with the structure", Source::Measured, value(&measured.dice)));
         bars.push(bar("all slices pooled", Source::Measured, value(&measured.pooled)));
-        bars.push(bar("the paper, Kidney-CT", Source::Paper, dice / 100.0));
+        if let Some((dice, _)) = paper {
+            bars.push(bar("the paper, Kidney-CT", Source::Paper, dice / 100.0));
+        }
     }
     Plot::Bars(BarPlot {
         title: "Coarse masks, step by step".to_owned(),
