@@ -24,6 +24,8 @@ pub enum Stage {
     Segment,
     /// Estimates how far each slice can be trusted.
     Rank,
+    /// Decides between structures that overlap: one unit is one slice with an overlap.
+    Join,
     /// Tests what was learned on annotated slices that were left out.
     SelfCheck,
 }

@@ -18,7 +18,7 @@ pub enum Event {
     },
     /// Progress of a stage of a structure.
     Progress {
-        /// The structure's name.
+        /// The structure's name; "all structures" while they are joined.
         structure: Arc<str>,
         /// The stage and its progress.
         progress: Progress,

@@ -1,10 +1,11 @@
 //! Several structures at once.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use sam_annotate::{
-    AnnotateConfig, Annotated, Annotations, Annotator, Flex, LabelVolume, Scan, SliceAxis, Start, ignore_events,
+    AnnotateConfig, Annotated, Annotations, Annotator, Event, Flex, LabelVolume, Scan, SliceAxis, Start, ignore_events,
     ndarray::{Array3, s},
+    progress::Stage,
 };
 use sam_assist::MultiClass;
 use sam_auto::{
@@ -152,6 +153,29 @@ fn structures_that_touch_are_told_apart_by_the_scores_of_the_fusion() -> Result 
     }
     let contested = Contested::of(&annotator, &found)?;
     assert!(contested.all > 30 && contested.right > contested.right_by_logits, "{contested:?}");
+    Ok(())
+}
+
+#[test]
+fn joining_is_reported_and_ends_though_it_is_told_to_stop() -> Result {
+    let annotator = annotator(fusion())?;
+    let both = outlines(&VALUES.map(|value| (value, &OUTLINED[..])));
+    let joined = |stop: bool| -> Result<(Vec<(usize, usize)>, Annotated)> {
+        let mut told = Vec::new();
+        let found = annotator.annotate(&both, Start::Model, &mut |event| match event {
+            Event::Progress { progress, .. } if progress.stage == Stage::Join => {
+                told.push((progress.done, progress.total));
+                if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            }
+            _ => ControlFlow::Continue(()),
+        })?;
+        Ok((told, found))
+    };
+    let ((told, complete), (told_once, stopped)) = (joined(false)?, joined(true)?);
+    assert!(told.len() > 1);
+    assert_eq!(told, (1..=told.len()).map(|done| (done, told.len())).collect::<Vec<_>>());
+    assert_eq!(told_once, told[..1]);
+    assert_eq!(stopped.labels.labels, complete.labels.labels);
     Ok(())
 }
 

@@ -274,6 +274,7 @@ fn verb(stage: Stage) -> &'static str {
         Stage::Fit => "Fitting generators of",
         Stage::Segment => "Segmenting",
         Stage::Rank => "Ranking slices of",
+        Stage::Join => "Joining",
         Stage::SelfCheck => "Testing",
         _ => "Working on",
     }

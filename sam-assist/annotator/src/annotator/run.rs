@@ -115,7 +115,7 @@ impl<'a, B: Backend> Run<'a, B> {
         let (counts, seconds) = (self.slices.counts(), begun.elapsed().as_secs_f64());
         let (structures, embedded, embeddings_read) = (complete.len(), counts.computed, counts.read);
         tracing::info!(structures, embedded, embeddings_read, stopped, seconds, "annotated the scan");
-        let labels = LabelVolume::new(self.join(&complete)?, self.annotations.labels.grid.affine);
+        let labels = LabelVolume::new(self.join(&complete, &mut reporter)?, self.annotations.labels.grid.affine);
         // Last, so that nobody waits for it.
         self.expect(&mut complete, &mut reporter);
         Ok(Annotated {
