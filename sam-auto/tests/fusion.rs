@@ -117,6 +117,12 @@ fn wide_gaps_are_propagated_through_before_slices_are_segmented() -> TestResult 
     let fitted = Strategy::Fusion(config).fit(annotated(&source), &source, &mut ignore_progress())?;
     let stopped = fitted.segment(&predictor, &source, &mut stop_after(1))?;
     assert!(stopped.stopped && stopped.slices[5] == SegmentedSlice::NotReached, "stopped while masks were propagated");
+    let mut calls = 0;
+    fitted.segment(&predictor, &source, &mut |_| {
+        calls += 1;
+        ControlFlow::Break(())
+    })?;
+    assert!(calls <= 2, "{calls} calls: each direction ends with its first prediction, and nothing is compared");
     Ok(())
 }
 

@@ -180,7 +180,11 @@ impl<B: Backend> Support<B> {
     /// # Shapes
     /// - output: `[1 + ways, channels]`, the background first
     pub fn prototypes(&self) -> Tensor<B, 2> {
-        let averages = self.averages();
+        self.mean_of(self.averages())
+    }
+
+    /// The prototypes, from the vectors of each image.
+    pub(crate) fn mean_of(&self, averages: Tensor<B, 3>) -> Tensor<B, 2> {
         let [images, _, channels] = averages.dims();
         let background: Tensor<B, 2> = averages.clone().narrow(1, 0, 1).mean_dim(0).squeeze_dim(1);
         let foreground = averages.narrow(1, 1, 1).reshape([self.ways, images / self.ways, channels]);

@@ -67,23 +67,12 @@ impl<B: Backend> SapNet<B> {
     }
 }
 
-impl<B: Backend> SapNet<B> {
-    fn predict_by(
-        &self,
-        prototypes: &Prototypes<B>,
-        features: Tensor<B, 4>,
-        size: [usize; 2],
-    ) -> Result<Tensor<B, 3>, SapnetError> {
+impl<B: Backend> CoarseSegmenter<B> for SapNet<B> {
+    fn predict(&self, features: Tensor<B, 4>, size: [usize; 2]) -> Result<Tensor<B, 3>, SapnetError> {
         check_query(&features, self.expected, size)?;
         let [_, height, width] = self.expected;
         let embedded = self.network.forward(self.standardise.forward(features));
-        prototypes.predict(&embedded, [height, width], size)
-    }
-}
-
-impl<B: Backend> CoarseSegmenter<B> for SapNet<B> {
-    fn predict(&self, features: Tensor<B, 4>, size: [usize; 2]) -> Result<Tensor<B, 3>, SapnetError> {
-        self.predict_by(&self.prototypes, features, size)
+        self.prototypes.predict(&embedded, [height, width], size)
     }
 
     fn predict_with_shares(
@@ -92,6 +81,6 @@ impl<B: Backend> CoarseSegmenter<B> for SapNet<B> {
         size: [usize; 2],
         shares: &[f32],
     ) -> Result<Tensor<B, 3>, SapnetError> {
-        self.predict_by(&self.prototypes.with_shares(shares)?, features, size)
+        Self { prototypes: self.prototypes.with_shares(shares)?, ..self.clone() }.predict(features, size)
     }
 }

@@ -62,7 +62,8 @@ pub(crate) struct Prototypes<B: Backend> {
 impl<B: Backend> Prototypes<B> {
     /// The prototypes of annotated images.
     pub(crate) fn of(support: &Support<B>, config: SupportConfig) -> Self {
-        Self { vectors: support.prototypes(), of_slices: support.averages(), scale: config.scale }
+        let of_slices = support.averages();
+        Self { vectors: support.mean_of(of_slices.clone()), of_slices, scale: config.scale }
     }
 
     /// `[2, channels]`, the background first.

@@ -4,7 +4,7 @@
 //! propagation can fail. Whether it has failed shows without the truth: masks that start from both ends of a gap either meet or not, and either
 //! look more like the structure than the shape does or not.
 
-use std::{collections::BTreeMap, ops::ControlFlow};
+use std::{cell::Cell, collections::BTreeMap, ops::ControlFlow};
 
 use burn::tensor::backend::Backend;
 use ndarray::Array2;
@@ -72,11 +72,11 @@ impl Fusion {
         outlines: &BTreeMap<usize, Array2<bool>>,
         observer: &mut Observer<'_>,
     ) -> Result<Option<Propagated>, AutoError> {
-        let (total, mut done, mut stopped) = (steps(gaps), 0, false);
+        let (total, mut done, stopped) = (steps(gaps), 0, Cell::new(false));
         let mut reached = |slice: usize| {
             done += 1;
             let told = observer(&Progress::new(Stage::Segment, done, total).at_slice(slice));
-            stopped |= told.is_break();
+            stopped.set(stopped.get() || told.is_break());
             told
         };
         let mut found = BTreeMap::new();
@@ -86,6 +86,9 @@ impl Fusion {
                 propagate_one_way(predictor, source, (from, outline), to, &self.config.propagation, &mut reached)
             };
             let (upwards, downwards) = (through(low, high)?, through(high, low)?);
+            if stopped.get() {
+                return Ok(None);
+            }
             let mut gap = Gap::new((low, &outlines[&low], upwards), (high, &outlines[&high], downwards));
             if gap.belief < 1.0 && self.judge(&mut gap, source, &mut reached)?.is_break() {
                 return Ok(None);
@@ -96,7 +99,7 @@ impl Fusion {
             }
         }
         let (radius, aspect) = (self.prompts.prior().radius(), source.pixel_aspect());
-        Ok((!stopped).then(|| Propagated { gaps: found, variance: (ERROR * radius).powi(2), aspect }))
+        Ok(Some(Propagated { gaps: found, variance: (ERROR * radius).powi(2), aspect }))
     }
 
     /// Believes masks that look more like the structure than the shape does.

@@ -141,8 +141,8 @@ impl<B: Backend> GeneratorTest<'_, B> {
 
     /// Fits a generator and the gate. In a volume, annotated slices count by their nearness; in unordered images their distance means nothing.
     fn fit(&self, kind: GeneratorKind) -> Result<FittedGenerators<B>> {
-        let (mut config, is_volume) =
-            (self.protocol.config.clone().with_seed(self.trial.seed), self.trial.case.stack.is_ordered());
+        let is_volume = self.trial.case.stack.is_ordered();
+        let mut config = self.protocol.config.clone().with_seed(self.trial.seed);
         if !is_volume {
             config.gate.distance_weight = 0.0;
         }
