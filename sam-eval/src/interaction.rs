@@ -38,7 +38,16 @@ pub struct InteractionSummary {
     pub curve: Vec<Summary>,
     /// Interactions needed, for each target.
     pub noc: Vec<Noc>,
+    /// Number of steps from one interaction to the next, of all slices.
+    #[serde(default)]
+    pub steps: usize,
+    /// Steps after which the Dice was lower by more than 0.01.
+    #[serde(default)]
+    pub falls: usize,
 }
+
+/// A smaller fall of Dice after a click does not count.
+const LEAST_FALL: f64 = 0.01;
 
 /// The number of interactions (NoC, number of clicks) that the slices of a case needed to reach a Dice.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -61,8 +70,11 @@ impl InteractionSummary {
             let score = |scores: &&[f64]| scores.get(clicks).or(scores.last()).copied().unwrap_or(f64::NAN);
             Summary::of(series.iter().map(score))
         };
+        let steps = || series.iter().flat_map(|scores| scores.windows(2));
         Self {
             limit,
+            steps: steps().count(),
+            falls: steps().filter(|step| step[1] < step[0] - LEAST_FALL).count(),
             last: after(limit.saturating_sub(1)),
             curve: (0..limit).map(after).collect(),
             noc: targets.iter().map(|&target| Noc::of(&series, limit, target)).collect(),
@@ -118,6 +130,7 @@ mod tests {
         let [noc] = summary.noc[..] else { panic!("one target") };
         assert_eq!(noc.clicks, Summary::of([2.0, 1.0, 3.0, f64::NAN, f64::NAN]));
         assert_eq!((noc.failed, noc.failed_share()), (1, Some(1.0 / 3.0)));
+        assert_eq!((summary.steps, summary.falls), (6, 2));
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //! - [`PromptDocument`]: prompts for many objects and slices, in pixels or patient millimetres, as JSON.
 //! - [`PointSampler`], by name ([`SamplingScheme`]) or as [`Uniform`], [`Center`] and [`Boundary`]: choose pixels to click on.
 //! - [`PromptDraw`] and [`BoxJitter`]: draw whole prompts from an outline, as the paper simulates them for training.
-//! - [`CorrectionClick`]: the click that corrects the largest error of a prediction.
+//! - [`CorrectionClick`]: the click that corrects the largest error of a prediction. [`ClickReach`]: what a click changes of a mask.
 //! - [`SliceSelection`] and [`choose_background`]: choose the slices of a volume to annotate.
 //! - [`components`], [`component_boxes`], [`largest_components`], [`mask_iou`], [`mask_dice`], [`distance_transform`], [`signed_distance`], ...: operations on masks.
 //! - [`PixelAspect`]: how much farther apart rows are than columns; [`signed_distance_with`] measures with it.
@@ -83,8 +83,8 @@ pub use encoder::{
 pub use error::PromptError;
 pub use interpolation::interpolation_matrix;
 pub use mask::{
-    bounding_box, component_boxes, component_masks, components, dilate, erode, is_mask_empty, largest_components,
-    mask_area, mask_dice, mask_iou,
+    ClickReach, bounding_box, component_boxes, component_masks, components, dilate, erode, is_mask_empty,
+    largest_components, mask_area, mask_dice, mask_iou,
 };
 pub use ndarray;
 pub use pixel_aspect::PixelAspect;

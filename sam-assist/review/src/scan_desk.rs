@@ -1,5 +1,7 @@
 //! A desk on a scan with a mask.
 
+mod clicks;
+
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use sam_annotate::{AnnotateError, CheckedOutput};
@@ -10,6 +12,7 @@ use sam_prompt::{
     ndarray::{Array2, Array3, Zip},
 };
 
+use self::clicks::Clicks;
 use crate::{
     Decision, DecisionStore, Desk, DeskError, Overview, Prefetch, Proposal, Provenance, Ranking, ReviewError, Saved,
     SliceOverview, SliceReview, SliceSegmenter, SliceState, StructureOverview, files::ReviewFiles,
@@ -74,6 +77,8 @@ pub struct ScanDesk {
     prefetch: Prefetch,
     /// The last proposal, and its slice.
     proposal: Option<(usize, Array2<u16>)>,
+    /// The clicks that were answered.
+    clicks: Clicks,
     /// The storage of the decisions.
     store: Box<dyn DecisionStore>,
     /// Number of changes that are not in the written mask.
@@ -97,9 +102,20 @@ impl ScanDesk {
         let prefetch = Prefetch::new(Arc::clone(&model), case.ranking.clone(), slices.len())?;
         let versions = vec![0; slices.len()];
         let files = ReviewFiles::new(case.output.clone());
-        let (proposal, unsaved, has_written) = (None, 0, false);
-        let mut desk =
-            Self { case, images, slices, versions, files, model, prefetch, proposal, store, unsaved, has_written };
+        let mut desk = Self {
+            case,
+            images,
+            slices,
+            versions,
+            files,
+            model,
+            prefetch,
+            proposal: None,
+            clicks: Clicks::default(),
+            store,
+            unsaved: 0,
+            has_written: false,
+        };
         if desk.case.mask == MaskState::Outdated {
             desk.unsaved = desk.states().len().max(1);
         }
@@ -136,6 +152,7 @@ impl ScanDesk {
     fn changed(&mut self, slice: usize) {
         self.versions[slice] = self.revision() + 1;
         self.proposal = None;
+        self.clicks.decided(slice);
         self.unsaved += 1;
     }
 
@@ -186,8 +203,11 @@ impl Desk for ScanDesk {
         let place = place.ok_or(DeskError::NoSuchStructure(structure))?;
         let found = self.model.segment(slice, place, prompts).map_err(DeskError::Failed)?;
         let mut labels = self.slices[slice].labels().clone();
+        let shown = labels.mapv(|label| label == structure);
+        let mask = self.clicks.propose((slice, structure), prompts, shown, &found.mask);
+        let mask = mask.map_err(DeskError::failed)?;
         // The proposed structure overwrites other structures.
-        Zip::from(&mut labels).and(&found.mask).for_each(|label, &inside| {
+        Zip::from(&mut labels).and(&mask).for_each(|label, &inside| {
             if inside {
                 *label = structure;
             } else if *label == structure {

@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, ArrayView2};
 use rand_chacha::rand_core::Rng;
-use sam_prompt::{BoundingBox, CorrectionClick, Label, Point, PromptError, Prompts};
+use sam_prompt::{BoundingBox, ClickReach, CorrectionClick, Label, Point, PromptError, Prompts};
 
 /// The prediction of a segmenter for a slice.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,7 +39,8 @@ struct Part<S> {
 /// error. Without boxes, the first click is on the object.
 ///
 /// A foreground click goes to the part whose box is nearest, a background click to every part whose mask holds it. Only those parts
-/// are segmented again. A clicked pixel is not clicked again, whatever the prediction there is.
+/// are segmented again. A clicked pixel is not clicked again, whatever the prediction there is. With a `reach`, only the region around a
+/// click is taken from the new prediction.
 ///
 /// # Errors
 /// Those of the segmenter, or of the click's sampler.
@@ -47,7 +48,7 @@ pub(crate) fn correct<S, E: From<PromptError>>(
     boxes: Vec<BoundingBox>,
     truth: ArrayView2<'_, bool>,
     clicks: usize,
-    correction: CorrectionClick,
+    (correction, reach): (CorrectionClick, Option<ClickReach>),
     rng: &mut dyn Rng,
     segment: &mut Segment<'_, S, E>,
 ) -> Result<InteractionSeries, E> {
@@ -68,11 +69,16 @@ pub(crate) fn correct<S, E: From<PromptError>>(
         }
         let Some(click) = correction.next(seen.view(), truth, rng)? else { break };
         series.prompts.points.push(click);
-        for part in parts_of(&mut parts, click) {
+        for part in parts_of(&mut parts, click, reach.is_some()) {
             part.prompts.points.push(click);
             part.segment(segment)?;
         }
-        series.masks.push(union(&parts, truth.dim()));
+        let predicted = union(&parts, truth.dim());
+        let mask = match (reach, series.masks.last()) {
+            (Some(reach), Some(before)) => reach.apply(before.view(), predicted.view(), click)?,
+            _ => predicted,
+        };
+        series.masks.push(mask);
     }
     if let [Part { prediction: Some(prediction), .. }] = &parts[..] {
         series.predicted_iou = prediction.predicted_iou;
@@ -96,14 +102,17 @@ impl<S> Part<S> {
     }
 }
 
-/// The parts that a click corrects.
-fn parts_of<S>(parts: &mut [Part<S>], click: Point) -> Vec<&mut Part<S>> {
-    match click.label {
-        Label::Foreground => {
-            parts.iter_mut().min_by(|a, b| a.distance(click).total_cmp(&b.distance(click))).into_iter().collect()
-        }
-        Label::Background => parts.iter_mut().filter(|part| part.holds(click)).collect(),
+/// The parts that a click corrects. With a reach, surplus can be left from an earlier prediction: then no part holds a background click, and
+/// it goes to the nearest one.
+fn parts_of<S>(parts: &mut [Part<S>], click: Point, has_reach: bool) -> Vec<&mut Part<S>> {
+    let to_nearest = match click.label {
+        Label::Foreground => true,
+        Label::Background => has_reach && !parts.iter().any(|part| part.holds(click)),
+    };
+    if to_nearest {
+        return parts.iter_mut().min_by(|a, b| a.distance(click).total_cmp(&b.distance(click))).into_iter().collect();
     }
+    parts.iter_mut().filter(|part| part.holds(click)).collect()
 }
 
 fn union<S>(parts: &[Part<S>], size: (usize, usize)) -> Array2<bool> {
@@ -143,7 +152,8 @@ mod tests {
     fn run(boxes: Vec<BoundingBox>, clicks: usize, segment: &mut Segment<'_>) -> InteractionSeries {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let correction = CorrectionClick::default();
-        correct(boxes, squares().view(), clicks, correction, &mut rng, segment).expect("the segmenter never fails")
+        correct(boxes, squares().view(), clicks, (correction, None), &mut rng, segment)
+            .expect("the segmenter never fails")
     }
 
     /// A perfect segmenter: returns what is in the box or, without a box, the components that contain a click.
@@ -202,6 +212,27 @@ mod tests {
         });
         let [first, second] = &told[..] else { panic!("two predictions, found {told:?}") };
         assert!(first.is_empty() && second[0].x < 12.0 && second[0].label == Label::Foreground);
+    }
+
+    #[test]
+    fn with_a_reach_a_click_spoils_nothing_elsewhere() {
+        // From the second prediction on, the right square is lost.
+        let mut segment = |prompts: &Prompts, _: Option<&Prediction>| {
+            let mut mask = squares();
+            mask[(5, 4)] = false;
+            if !prompts.points.is_empty() {
+                mask.indexed_iter_mut().for_each(|((_, column), inside)| *inside &= column < 20);
+                mask[(5, 4)] = true;
+            }
+            Ok(found(mask))
+        };
+        let one = || vec![sam_prompt::bounding_box(squares().view()).expect("not empty")];
+        let spoilt = run(one(), 1, &mut segment);
+        assert!(!spoilt.masks[1][(6, 28)]);
+        let (mut rng, clicks) =
+            (ChaCha8Rng::seed_from_u64(1), (CorrectionClick::default(), Some(ClickReach::default())));
+        let series = correct(one(), squares().view(), 1, clicks, &mut rng, &mut segment).expect("it never fails");
+        assert_eq!(series.masks.last(), Some(&squares()));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use ndarray::{Array2, ArrayView2};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use sam_prompt::{
-    BoundingBox, CorrectionClick, PromptDraw, PromptError, PromptKind, Prompts, Replacement, SamplingScheme,
+    BoundingBox, ClickReach, CorrectionClick, PromptDraw, PromptError, PromptKind, Prompts, Replacement, SamplingScheme,
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,8 @@ pub struct SimulatedUser {
     pub sampling: SamplingScheme,
     /// How correcting clicks are placed.
     pub correction: CorrectionClick,
+    /// What a correcting click changes of the mask. `None`: the whole mask, as in the paper.
+    pub reach: Option<ClickReach>,
     /// Whether the earlier prediction is fed back to the segmenter.
     pub feed_back: bool,
     /// The Dice scores for which the number of clicks (NoC) is counted in series of interactions.
@@ -36,6 +38,7 @@ impl Default for SimulatedUser {
             draw: PromptDraw::default(),
             sampling: SamplingScheme::Uniform,
             correction: CorrectionClick::default(),
+            reach: None,
             feed_back: false,
             targets: vec![0.85, 0.9],
         }
@@ -153,7 +156,7 @@ impl SimulatedUser {
         rng: &mut ChaCha8Rng,
         segment: &mut Segment<'_, S, E>,
     ) -> Result<InteractionSeries, E> {
-        correct(boxes, truth, clicks, self.correction, rng, &mut |prompts, earlier| {
+        correct(boxes, truth, clicks, (self.correction, self.reach), rng, &mut |prompts, earlier| {
             segment(prompts, earlier.filter(|_| self.feed_back))
         })
     }

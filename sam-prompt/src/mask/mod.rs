@@ -1,11 +1,15 @@
 //! Operations on masks: components, boxes, size, overlap, growing and shrinking.
 
+mod click;
 mod components;
 
 use ndarray::{Array2, ArrayView, ArrayView2, Dimension, Zip};
 
 pub(crate) use self::components::ranked_components;
-pub use self::components::{component_boxes, component_masks, components, largest_components};
+pub use self::{
+    click::ClickReach,
+    components::{component_boxes, component_masks, components, largest_components},
+};
 use crate::{BoundingBox, PromptError};
 
 /// The number of pixels (or voxels) inside a mask of any shape.

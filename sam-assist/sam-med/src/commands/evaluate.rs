@@ -17,7 +17,7 @@ use sam_experiments::{
     mask_table, scores,
 };
 use sam_files::{LossyPath, OutputPlan, Outputs};
-use sam_prompt::{SamplingScheme, SliceSelection};
+use sam_prompt::{ClickReach, SamplingScheme, SliceSelection};
 use serde::Serialize;
 
 use crate::{
@@ -84,6 +84,9 @@ struct ProtocolOptions {
     /// Feed each prediction's logits back into the next one
     #[arg(long, conflicts_with = "auto")]
     feed_back: bool,
+    /// A click changes only what is near it, as on the review page
+    #[arg(long, conflicts_with = "auto")]
+    near_clicks: bool,
     /// Annotated slices: normal, uniform or equidistant
     #[arg(long, value_parser = selection, default_value = "normal")]
     selection: SliceSelection,
@@ -188,11 +191,12 @@ impl Options {
         outputs: &Outputs,
         console: &Console,
     ) -> Result<EvaluateReport> {
-        let ProtocolOptions { sampling, feed_back, slices, prompts, .. } = &self.protocol;
+        let ProtocolOptions { sampling, feed_back, near_clicks, slices, prompts, .. } = &self.protocol;
+        let (sampling, feed_back, reach) = (*sampling, *feed_back, near_clicks.then(ClickReach::default));
         let protocol = PromptingProtocol {
             trials: self.trials(slices.clone(), 0, 0),
             prompts: prompts.clone(),
-            user: SimulatedUser { sampling: *sampling, feed_back: *feed_back, ..SimulatedUser::default() },
+            user: SimulatedUser { sampling, feed_back, reach, ..SimulatedUser::default() },
             learning,
         };
         let (runs, environment) = self.compute.model.backend.run(self.job(&protocol, weights, console))?;
