@@ -112,6 +112,10 @@ pub struct AssistConfig {
     pub warm_iterations: usize,
     /// Maximum number of slices in one step.
     pub slices_per_step: usize,
+    /// Slices beyond this number add no iterations in [`AssistConfig::for_slices`], so that learning takes no longer with them. `None` for
+    /// no limit, as in the paper and in configs that lack it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_counted_slices: Option<usize>,
     /// Learning rate of the prompt encoder and of extra tokens.
     pub learning_rate: f64,
     /// Learning rate of the decoder or its adapters. It is smaller, because a few slices cannot restore what they overwrite there.
@@ -147,6 +151,7 @@ crate::__setters!(AssistConfig {
     with_iterations => iterations: usize,
     with_warm_iterations => warm_iterations: usize,
     with_slices_per_step => slices_per_step: usize,
+    with_max_counted_slices => max_counted_slices: Option<usize>,
     with_learning_rate => learning_rate: f64,
     with_decoder_rate => decoder_rate: f64,
     with_schedule => schedule: Schedule,
@@ -178,6 +183,7 @@ impl AssistConfig {
             iterations: 52,
             warm_iterations: 26,
             slices_per_step: 1,
+            max_counted_slices: None,
             learning_rate: 2e-2,
             decoder_rate: 2e-4,
             schedule: Schedule::Constant,
@@ -207,11 +213,12 @@ impl AssistConfig {
     }
 
     /// Scales the number of iterations to a number of slices, so that each ensemble member sees each slice as often as if one step took all
-    /// of them. Training time grows with the number of slices, as in the paper.
+    /// of them. Training time grows with the number of slices, as in the paper, up to [`AssistConfig::max_counted_slices`].
     #[must_use]
     pub fn for_slices(self, slices: usize) -> Self {
         let at_once = self.slices_per_step.max(1);
-        let iterations = self.iterations.saturating_mul(slices.max(at_once)) / at_once * self.members;
+        let counted = self.max_counted_slices.map_or(slices, |most| slices.min(most)).max(at_once);
+        let iterations = self.iterations.saturating_mul(counted) / at_once * self.members;
         Self { iterations, ..self }
     }
 
@@ -249,6 +256,7 @@ impl AssistConfig {
         let members = (1..=MAX_MEMBERS).contains(&self.members);
         ConfigError::check(members, "members", || self.members.to_string(), "1 to 16")?;
         ConfigError::check_count("slices_per_step", self.slices_per_step)?;
+        self.max_counted_slices.map_or(Ok(()), |most| ConfigError::check_count("max_counted_slices", most))?;
         ConfigError::check_count("check_points", self.check_points)?;
         ConfigError::check_not_negative("learning_rate", self.learning_rate)?;
         ConfigError::check_not_negative("decoder_rate", self.decoder_rate)?;

@@ -100,7 +100,7 @@ pub use parts::PromptParts;
 pub use pixel_classifier::{PixelClassifier, PixelClassifierConfig};
 pub use propagation::{MaskPropagationConfig, PointGenerator, PointPropagationConfig, propagate_masks};
 pub use sam_prompt::ConfigError;
-pub use segmentation::{Segmentation, SegmentedSlice};
+pub use segmentation::{KnownMasks, Segmentation, SegmentedSlice};
 pub use segmenter::{SegmenterConfig, VolumeSegmenter};
 pub use shape::{Presence, PriorSlice, ShapeConfig, ShapeGenerator, ShapePrior, WithinOutlines};
 pub use strategy::{FittedStrategy, GeneratorStrategy, SliceScorer, Strategy, StrategyKind};

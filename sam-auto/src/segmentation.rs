@@ -73,6 +73,43 @@ impl Segmentation {
     }
 }
 
+/// Masks of slices that are not segmented again, such as those of an earlier round.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct KnownMasks(BTreeMap<usize, Array2<bool>>);
+
+impl KnownMasks {
+    /// No mask is known.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Whether the mask of a slice is known.
+    pub fn contains(&self, index: usize) -> bool {
+        self.0.contains_key(&index)
+    }
+
+    /// Puts the masks in the place of what was found on their slices. Annotated slices stay.
+    pub(crate) fn put_into(&self, whole: &mut Segmentation) {
+        for (&index, mask) in &self.0 {
+            match whole.slices.get_mut(index) {
+                None | Some(SegmentedSlice::Annotated(_)) => {}
+                Some(slice) => {
+                    *slice = SegmentedSlice::predicted(mask.clone(), None);
+                    // It was that of other masks.
+                    whole.agreement.remove(&index);
+                }
+            }
+        }
+    }
+}
+
+impl FromIterator<(usize, Array2<bool>)> for KnownMasks {
+    /// From slices, counted from 0, and their masks. A mask without a pixel says that the structure is absent.
+    fn from_iter<I: IntoIterator<Item = (usize, Array2<bool>)>>(masks: I) -> Self {
+        Self(masks.into_iter().collect())
+    }
+}
+
 /// The slices before they are segmented: the annotated ones, and the others not reached.
 ///
 /// # Errors
@@ -89,16 +126,18 @@ pub(crate) fn annotated_alone(
     Ok(slices)
 }
 
-/// Segments every slice that is not annotated, in order. The observer is called after each slice. If it stops the call, the result is
-/// partial: see [`Segmentation::stopped`].
+/// Segments every slice that is neither annotated nor known, in order; known slices are left to [`KnownMasks::put_into`]. The observer is called after each slice. If it stops the call, the
+/// result is partial: see [`Segmentation::stopped`].
 pub(crate) fn segment_open(
     count: usize,
     annotated: &BTreeMap<usize, Array2<bool>>,
+    known: &KnownMasks,
     observer: &mut Observer<'_>,
     mut segment: impl FnMut(usize) -> Result<SegmentedSlice, AutoError>,
 ) -> Result<Segmentation, AutoError> {
     let mut whole = Segmentation::new(annotated_alone(count, annotated)?);
-    let open: Vec<_> = (0..count).filter(|index| !annotated.contains_key(index)).collect();
+    let open: Vec<_> =
+        (0..count).filter(|index| !annotated.contains_key(index) && !known.0.contains_key(index)).collect();
     for (done, &index) in open.iter().enumerate() {
         whole.slices[index] = segment(index)?;
         let progress = Progress::new(Stage::Segment, done + 1, open.len()).at_slice(index);

@@ -9,8 +9,8 @@ use sam_prompt::{ConfigError, progress::Observer};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Agreement, AutoError, CleanUp, PromptGenerator, Segmentation, SegmentedSlice, SliceContext, Vote, ensemble::unite,
-    segmentation::segment_open,
+    Agreement, AutoError, CleanUp, KnownMasks, PromptGenerator, Segmentation, SegmentedSlice, SliceContext, Vote,
+    ensemble::unite, segmentation::segment_open,
 };
 
 /// How the masks of several generators are combined and cleaned up.
@@ -99,7 +99,7 @@ impl<B: Backend> VolumeSegmenter<B> {
         observer: &mut Observer<'_>,
     ) -> Result<Segmentation, AutoError> {
         let mut agreements = BTreeMap::new();
-        let mut whole = segment_open(source.count(), annotated, observer, |index| {
+        let mut whole = segment_open(source.count(), annotated, &KnownMasks::none(), observer, |index| {
             let (image, embedding) = (source.image(index)?, source.embedding(index)?);
             let (slice, agreement) = self.segment_slice(&SliceContext::new(index, image.view(), &embedding))?;
             agreements.extend(agreement.map(|agreement| (index, agreement)));

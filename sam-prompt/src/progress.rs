@@ -28,6 +28,8 @@ pub enum Stage {
     Join,
     /// Tests what was learned on annotated slices that were left out.
     SelfCheck,
+    /// Compares what was learned with an earlier result, on annotated slices that both left out.
+    Compare,
 }
 
 /// The progress of a long call.

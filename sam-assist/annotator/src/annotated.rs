@@ -5,9 +5,10 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use sam_assist::PromptCard;
 use sam_auto::{RankedSlice, SegmentedSlice};
 use sam_data::{LabelVolume, ResolvedWindow, Scan, Segment, SliceAxis};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::{AnnotateConfig, AnnotateError, AnnotationSummary, CheckedOutput, Expectation};
+use crate::{AnnotateConfig, AnnotateError, AnnotationSummary, CheckedOutput, Expectation, KeptMasks, LeftOutDice};
 
 /// A segmented scan: the result of an [`Annotator`](crate::Annotator).
 ///
@@ -51,6 +52,10 @@ pub struct AnnotatedStructure {
     /// What was fused, and what Dice is to be expected between its outlines. `None` if another strategy segmented it, if
     /// [`AnnotateConfig::expected_dice`] is off, or if a stop came first.
     pub expected_dice: Option<Expectation>,
+    /// What was kept of the round before. `None` if there is none, or if it did not look for the structure.
+    pub kept: Option<KeptMasks>,
+    /// The Dice of left-out outlines in the round before, of those that a new round can be compared on.
+    pub(crate) left_out_before: LeftOutDice,
     /// The card that was learned or given.
     pub card: PromptCard,
     /// Learning time in seconds, without embedding; `None` if a card was given.
@@ -58,17 +63,29 @@ pub struct AnnotatedStructure {
 }
 
 impl Annotated {
-    /// All slices on which a structure was looked for, counted from 0, with their trust, least trusted first. If there are several structures,
-    /// the lowest trust counts.
-    pub fn to_check(&self) -> Vec<(usize, f32)> {
-        let ranked = self.structures.iter().flat_map(|structure| &structure.ranking);
-        least_trusted(ranked.map(|slice| (slice.slice, slice.trust)))
+    /// All slices on which a structure was looked for, least trusted first. If there are several structures, the lowest trust counts.
+    pub fn to_check(&self) -> Vec<SliceTrust> {
+        let several = self.structures.len() > 1;
+        let of = |structure: &AnnotatedStructure, ranked: &RankedSlice| {
+            let named = if several { format!("{}: ", structure.name) } else { String::new() };
+            SliceTrust { index: ranked.slice, trust: ranked.trust, reason: named + &ranked.reason }
+        };
+        let structures = self.structures.iter();
+        least_trusted(
+            structures.flat_map(|structure| structure.ranking.iter().map(move |ranked| of(structure, ranked))),
+        )
     }
 
     /// The cards that were learned, by label value. Cards that were given are left out.
     pub fn learned_cards(&self) -> BTreeMap<u16, PromptCard> {
         let learned = self.structures.iter().filter(|structure| structure.learning_seconds.is_some());
         learned.map(|structure| (structure.value, structure.card.clone())).collect()
+    }
+
+    /// What was kept of the round before, by label value.
+    pub fn kept(&self) -> BTreeMap<u16, KeptMasks> {
+        let kept = self.structures.iter().map(|structure| Some((structure.value, structure.kept.clone()?)));
+        kept.flatten().collect()
     }
 
     /// Writes the mask, DICOM SEG if the output has it, and the record (configuration and results). Returns the mask's paths.
@@ -108,14 +125,43 @@ impl Annotated {
     }
 }
 
-/// Each slice once with its lowest trust, least trusted first.
-fn least_trusted(slices: impl Iterator<Item = (usize, f32)>) -> Vec<(usize, f32)> {
-    let mut least = BTreeMap::new();
-    for (slice, trust) in slices {
-        least.entry(slice).and_modify(|known: &mut f32| *known = known.min(trust)).or_insert(trust);
+/// How far the mask of a slice can be trusted, and why no further.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct SliceTrust {
+    /// The slice, counted from 0.
+    pub index: usize,
+    /// Its trust, from 0 to 1.
+    pub trust: f32,
+    /// What lowers its trust most, for people; empty if it is not known. Of several structures, it names the one it is about.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+impl SliceTrust {
+    /// A slice and its trust, without a reason.
+    pub fn new(index: usize, trust: f32) -> Self {
+        Self { index, trust, reason: String::new() }
     }
-    let mut slices: Vec<_> = least.into_iter().collect();
-    slices.sort_by(|(_, one), (_, other)| one.total_cmp(other));
+
+    /// Sets the reason.
+    #[must_use]
+    pub fn with_reason(self, reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), ..self }
+    }
+}
+
+/// Each slice once with its lowest trust, least trusted first.
+fn least_trusted(slices: impl Iterator<Item = SliceTrust>) -> Vec<SliceTrust> {
+    let mut least: BTreeMap<usize, SliceTrust> = BTreeMap::new();
+    for slice in slices {
+        if least.get(&slice.index).is_none_or(|known| slice.trust < known.trust) {
+            least.insert(slice.index, slice);
+        }
+    }
+    let mut slices: Vec<_> = least.into_values().collect();
+    slices.sort_by(|one, other| one.trust.total_cmp(&other.trust));
     slices
 }
 
@@ -125,7 +171,9 @@ mod tests {
 
     #[test]
     fn of_several_structures_the_least_trusted_counts() {
-        let ranked = [(3, 0.5), (1, 0.75), (1, 0.25), (3, 0.5), (2, 0.5)];
-        assert_eq!(least_trusted(ranked.into_iter()), [(1, 0.25), (2, 0.5), (3, 0.5)]);
+        let ranked = [(3, 0.5, "a"), (1, 0.75, "b"), (1, 0.25, "c"), (3, 0.5, "d"), (2, 0.5, "e")];
+        let ranked = ranked.map(|(index, trust, reason)| SliceTrust::new(index, trust).with_reason(reason));
+        let expected = [2, 4, 0].map(|place: usize| ranked[place].clone());
+        assert_eq!(least_trusted(ranked.into_iter()), expected);
     }
 }

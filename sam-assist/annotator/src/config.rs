@@ -30,7 +30,9 @@ pub struct AnnotateConfig {
     pub trust: TrustConfig,
     /// Whether a fusion is tested on outlines that are left out, to tell what Dice is to be expected between outlines: see
     /// [`FusionConfig::expected_dice`](sam_auto::FusionConfig::expected_dice). It comes after all masks are known, takes about as long as
-    /// learning, and changes no mask; a stop then keeps the masks. Turn it off where nobody reads the result. `sam-med batch`, experiments
+    /// learning, and changes no mask; a stop then keeps the masks. In a later round of a session, the outlines that the last round left out
+    /// are left out before masks are known, and decide which masks are kept: see [`KeptMasks`](crate::KeptMasks). What is to be expected is
+    /// then that of the new model. Turn it off where nobody reads the result. `sam-med batch`, experiments
     /// and the replay of a session do. Off in sessions of earlier versions.
     ///
     /// The model does not know the left-out outlines: it learns again without them. Learning that continues from a card of this scan, told

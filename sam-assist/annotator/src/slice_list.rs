@@ -8,7 +8,7 @@ use std::{
 
 use sam_data::SlicePlane;
 use sam_prompt::SliceNumber;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::summary::{self, SlicePlace};
@@ -25,7 +25,7 @@ use crate::summary::{self, SlicePlace};
 /// assert_eq!(slices.to_string(), "1,40-42");
 /// # Ok::<(), sam_annotate::ParseSliceListError>(())
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SliceList(BTreeSet<usize>);
 

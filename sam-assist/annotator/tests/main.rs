@@ -6,6 +6,7 @@ mod crash;
 mod events;
 mod expected;
 mod join;
+mod kept;
 mod old_session;
 mod probes;
 mod rounds;

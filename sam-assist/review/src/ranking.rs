@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{RankingError, ReviewError};
 
 /// A slice of a ranking.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RankedSlice {
     /// The slice, counted from 0. In a file of a person it is called `index`; earlier versions called it `slice`.
@@ -15,12 +15,21 @@ pub struct RankedSlice {
     pub slice: usize,
     /// How far its mask can be trusted, from 0 to 1; `None` if that is unknown.
     pub trust: Option<f64>,
+    /// What lowers its trust most, for people; `None` if it is not known.
+    #[serde(default)]
+    pub reason: Option<String>,
 }
 
 impl RankedSlice {
     /// A slice, and how far its mask can be trusted, from 0 to 1, if that is known.
     pub fn new(slice: usize, trust: Option<f64>) -> Self {
-        Self { slice, trust }
+        Self { slice, trust, reason: None }
+    }
+
+    /// Sets what lowers its trust most.
+    #[must_use]
+    pub fn with_reason(self, reason: Option<String>) -> Self {
+        Self { reason, ..self }
     }
 }
 
@@ -31,7 +40,7 @@ pub struct Ranking(Vec<RankedSlice>);
 impl Ranking {
     /// All slices in scan order, for scans without a ranking.
     pub fn in_order(count: usize) -> Self {
-        Self((0..count).map(|slice| RankedSlice { slice, trust: None }).collect())
+        Self((0..count).map(|slice| RankedSlice::new(slice, None)).collect())
     }
 
     /// A ranking of these slices, in this order; `count` is the number of slices of the scan.
@@ -40,7 +49,7 @@ impl Ranking {
     /// If a slice is named twice or does not exist, or if a trust is not in [0, 1].
     pub fn new(ranked: Vec<RankedSlice>, count: usize) -> Result<Self, RankingError> {
         let mut is_named = vec![false; count];
-        for &RankedSlice { slice, trust } in &ranked {
+        for &RankedSlice { slice, trust, .. } in &ranked {
             let named = is_named.get_mut(slice).ok_or(RankingError::NoSuchSlice { slice, count })?;
             if std::mem::replace(named, true) {
                 return Err(RankingError::Twice { slice });
@@ -83,7 +92,7 @@ mod tests {
         let text = r#"[{"index": 3, "trust": 0.2, "reason": "jump"}, {"slice": 0, "trust": null}]"#;
         let ranking = Ranking::parse(text, 4).expect("a ranking");
         assert_eq!(ranking.slices().iter().map(|ranked| ranked.slice).collect::<Vec<_>>(), [3, 0]);
-        assert_eq!(ranking.slices()[0].trust, Some(0.2));
+        assert_eq!((ranking.slices()[0].trust, ranking.slices()[0].reason.as_deref()), (Some(0.2), Some("jump")));
         for (text, part) in [
             ("{}", "expected a ranking"),
             (r#"[{"slice": 4, "trust": 0.2}]"#, "slice 5 (index 4), but the scan has 4 slices"),

@@ -276,6 +276,7 @@ fn verb(stage: Stage) -> &'static str {
         Stage::Rank => "Ranking slices of",
         Stage::Join => "Joining",
         Stage::SelfCheck => "Testing",
+        Stage::Compare => "Comparing",
         _ => "Working on",
     }
 }

@@ -1,6 +1,10 @@
 //! The Dice to be expected of a fusion between outlines, from outlines that are left out.
 
-use std::{collections::BTreeMap, ops::ControlFlow, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
+    time::Instant,
+};
 
 use burn::tensor::backend::Backend;
 use ndarray::Array2;
@@ -121,15 +125,29 @@ impl FusionConfig {
         source: &dyn SliceSource<B>,
         observer: &mut Observer<'_>,
     ) -> Result<Option<ExpectedDice>, AutoError> {
+        self.expected_dice_without(annotated, &left_out(&outlines(annotated)), model, source, observer)
+    }
+
+    /// As [`FusionConfig::expected_dice`], but leaves out these slices. `None` if no slice is left out, or fewer than two others show the
+    /// structure.
+    ///
+    /// # Errors
+    /// As [`FusionConfig::expected_dice`].
+    pub fn expected_dice_without<B: Backend>(
+        &self,
+        annotated: &[AnnotatedSlice<B>],
+        left_out: &BTreeSet<usize>,
+        model: LeftOutModel<'_, B>,
+        source: &dyn SliceSource<B>,
+        observer: &mut Observer<'_>,
+    ) -> Result<Option<ExpectedDice>, AutoError> {
         self.check()?;
         let begun = Instant::now();
-        let all = outlines(annotated);
-        let left_out = left_out(&all);
-        if left_out.is_empty() {
-            return Ok(None);
-        }
         let (left_out, rest): (Vec<_>, Vec<_>) =
             annotated.iter().cloned().partition(|slice| left_out.contains(&slice.index()));
+        if left_out.is_empty() || rest.iter().filter(|slice| !slice.is_empty()).count() < FEWEST_OUTLINES - 1 {
+            return Ok(None);
+        }
         let (predictor, learned) = model.without(&rest, left_out.len(), observer)?;
         let fusion = Fusion::new(self.clone(), source, &outlines(&rest))?;
         let mut scores = Vec::with_capacity(left_out.len());
@@ -148,13 +166,13 @@ impl FusionConfig {
 
 /// The outlines to leave out: of those with a pixel the second, the fourth and so on, but not the last. None if nothing is looked for
 /// between them.
-fn left_out(outlines: &BTreeMap<usize, Array2<bool>>) -> Vec<usize> {
+fn left_out(outlines: &BTreeMap<usize, Array2<bool>>) -> BTreeSet<usize> {
     let shown = outlines.iter().filter(|(_, outline)| !is_mask_empty(outline.view()));
     let shown: Vec<_> = shown.map(|(&index, _)| index).collect();
-    let (Some(&first), Some(&last)) = (shown.first(), shown.last()) else { return Vec::new() };
+    let (Some(&first), Some(&last)) = (shown.first(), shown.last()) else { return BTreeSet::new() };
     let is_open = (first..last).any(|index| !outlines.contains_key(&index));
     if shown.len() < FEWEST_OUTLINES || !is_open {
-        return Vec::new();
+        return BTreeSet::new();
     }
     shown[..shown.len() - 1].iter().copied().skip(1).step_by(2).collect()
 }
@@ -209,7 +227,8 @@ mod tests {
 
     fn of(shown: &[usize], absent: &[usize]) -> Vec<usize> {
         let shown = shown.iter().map(|&index| (index, Array2::from_elem((1, 1), true)));
-        left_out(&shown.chain(absent.iter().map(|&index| (index, Array2::from_elem((1, 1), false)))).collect())
+        let absent = absent.iter().map(|&index| (index, Array2::from_elem((1, 1), false)));
+        left_out(&shown.chain(absent).collect()).into_iter().collect()
     }
 
     #[test]

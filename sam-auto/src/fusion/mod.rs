@@ -23,7 +23,7 @@ use self::{
     propagated::{steps, wide_gaps},
 };
 use crate::{
-    AutoError, PixelClassifier, PriorSlice, Segmentation, SegmentedSlice, ShapeGenerator,
+    AutoError, KnownMasks, PixelClassifier, PriorSlice, Segmentation, SegmentedSlice, ShapeGenerator,
     pixel_classifier::Neighbourhood,
     segmentation::{annotated_alone, segment_open},
 };
@@ -48,17 +48,20 @@ impl Fusion {
         Ok(Self { config, prompts, classifier })
     }
 
-    /// Segments the slices that are not annotated: where the shape is expected, by all that is known of a slice. Masks are first propagated
-    /// through wide gaps.
+    /// Segments the slices that are neither annotated nor known: where the shape is expected, by all that is known of a slice. Masks are first
+    /// propagated through wide gaps.
     pub(crate) fn segment<B: Backend>(
         &self,
         predictor: &SamPredictor<B>,
         source: &dyn SliceSource<B>,
         outlines: &BTreeMap<usize, Array2<bool>>,
+        known: &KnownMasks,
         observer: &mut Observer<'_>,
     ) -> Result<Segmentation, AutoError> {
-        let gaps = wide_gaps(outlines, self.config.wide_gap);
-        let (before, open) = (steps(&gaps), source.count() - outlines.len());
+        let mut gaps = wide_gaps(outlines, self.config.wide_gap);
+        gaps.retain(|&(low, high)| (low + 1..high).any(|index| !known.contains(index)));
+        let open = (0..source.count()).filter(|&index| !outlines.contains_key(&index) && !known.contains(index));
+        let (before, open) = (steps(&gaps), open.count());
         let mut shifted = |progress: &Progress, by: usize| {
             let mut told = Progress::new(progress.stage, progress.done + by, before + open);
             told.slice = progress.slice;
@@ -69,11 +72,12 @@ impl Fusion {
             let stopped = Segmentation::new(annotated_alone(source.count(), outlines)?);
             return Ok(Segmentation { stopped: true, ..stopped });
         };
-        let found = segment_open(source.count(), outlines, &mut |progress| shifted(progress, before), |index| {
-            let Some(prior) = self.prior(index, &propagated) else { return Ok(SegmentedSlice::Empty) };
-            let (evidence, predicted_iou) = self.evidence(predictor, source, index, &prior)?;
-            Ok(SegmentedSlice::predicted(evidence.mask(&self.config.weights), predicted_iou))
-        })?;
+        let found =
+            segment_open(source.count(), outlines, known, &mut |progress| shifted(progress, before), |index| {
+                let Some(prior) = self.prior(index, &propagated) else { return Ok(SegmentedSlice::Empty) };
+                let (evidence, predicted_iou) = self.evidence(predictor, source, index, &prior)?;
+                Ok(SegmentedSlice::predicted(evidence.mask(&self.config.weights), predicted_iou))
+            })?;
         Ok(Segmentation { propagated: Arc::new(propagated), ..found })
     }
 

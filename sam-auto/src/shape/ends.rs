@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 
-use super::outline::Outline;
+use super::{ShapeConfig, outline::Outline};
 
 /// What is expected of a slice beyond the outermost outlines.
 pub(super) struct End<'a> {
@@ -15,7 +15,7 @@ pub(super) struct End<'a> {
 }
 
 /// What is expected of a slice beyond the outermost outlines. `None` where the structure is not expected.
-pub(super) fn expected(outlines: &[Outline], slice: usize, reach: f32) -> Option<End<'_>> {
+pub(super) fn expected(outlines: &[Outline], slice: usize, config: ShapeConfig) -> Option<End<'_>> {
     let (first, last) = (outlines.first()?, outlines.last()?);
     let (end, inner) = if slice < first.slice {
         (first, outlines.get(1))
@@ -26,7 +26,7 @@ pub(super) fn expected(outlines: &[Outline], slice: usize, reach: f32) -> Option
         return None;
     }
     let distance = end.slice.abs_diff(slice) as f32;
-    if distance > (reach * mean_gap(outlines)).max(1.0) {
+    if distance > (config.reach * mean_gap(outlines)).max(config.min_reach).max(1.0) {
         return None;
     }
     let trend = inner.map_or(0.0, |inner| {

@@ -38,15 +38,25 @@ pub struct ShapeConfig {
     /// How far the structure goes on beyond the outermost outline: at most this share of the mean gap between outlines, and at least one
     /// slice.
     pub reach: f32,
+    /// At least so many slices, however near to each other the outlines are. In a session, later rounds have nearer outlines, and go on as far
+    /// as the first.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub min_reach: f32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(value: &f32) -> bool {
+    *value == 0.0
 }
 
 sam_assist::__setters!(ShapeConfig {
     with_reach => reach: f32,
+    with_min_reach => min_reach: f32,
 });
 
 impl Default for ShapeConfig {
     fn default() -> Self {
-        Self { reach: 0.5 }
+        Self { reach: 0.5, min_reach: 0.0 }
     }
 }
 
@@ -56,13 +66,8 @@ impl ShapeConfig {
     /// # Errors
     /// [`ConfigError`] names the first one that is out of range.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let found = || self.reach.to_string();
-        ConfigError::check(
-            self.reach.is_finite() && self.reach >= 0.0,
-            "shape.reach",
-            found,
-            "a finite number of at least 0",
-        )
+        ConfigError::check_not_negative("shape.reach", f64::from(self.reach))?;
+        ConfigError::check_not_negative("shape.min_reach", f64::from(self.min_reach))
     }
 
     /// The shape between these outlines, by slice. `aspect` is that of their pixels: see
@@ -253,7 +258,7 @@ impl ShapePrior {
 
     /// What is expected of a slice beyond the outermost outlines.
     fn beyond(&self, slice: usize) -> Option<End<'_>> {
-        ends::expected(&self.outlines, slice, self.config.reach)
+        ends::expected(&self.outlines, slice, self.config)
     }
 }
 

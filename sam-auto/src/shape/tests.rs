@@ -60,13 +60,10 @@ fn compare(
         let Some((first, second)) = first.zip(second) else { continue };
         prop_assert_eq!(first.width.to_bits(), second.width.to_bits());
         let second = back(&second.signed);
-        // Far from the edge, the values beyond the image's border count. Of pixels that are not square, those beside the edge are compared.
-        let (pixels, limit) = if aspect.is_square() {
-            (first.signed.clone(), 2.0)
-        } else {
-            (sam_prompt::signed_distance(first.mask().view()), 1.0)
-        };
-        for (at, &distance) in first.signed.indexed_iter().filter(|&(at, _)| pixels[at].abs() < limit) {
+        // The pixels beside the edge are compared: farther away, the values beyond the image's border count.
+        let pixels =
+            if aspect.is_square() { first.signed.clone() } else { sam_prompt::signed_distance(first.mask().view()) };
+        for (at, &distance) in first.signed.indexed_iter().filter(|&(at, _)| pixels[at].abs() < 1.0) {
             prop_assert!(
                 (distance - second[at]).abs() < 0.01,
                 "slice {}, {:?}: {} and {}",
@@ -214,6 +211,17 @@ fn the_area_follows_its_trend_for_half_a_gap() {
     let one = prior(&[(3, vec![(20.0, 20.0, 5.0)])]);
     let shown: Vec<_> = areas(&one, 0..7).into_iter().map(|area| area > 0).collect();
     assert_eq!(shown, [false, false, true, true, true, false, false]);
+}
+
+#[test]
+fn nearer_outlines_need_not_end_the_structure_sooner() {
+    let outlines = [4, 5, 6].map(|slice| (slice, mask(&[(20.0, 20.0, 6.0)]))).into();
+    let shown = |config: ShapeConfig| {
+        let prior = config.fit(&outlines, PixelAspect::SQUARE).expect("outlines");
+        (0..12).filter(|&slice| prior.slice(slice).is_some()).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(ShapeConfig::default()), [3, 4, 5, 6, 7]);
+    assert_eq!(shown(ShapeConfig::default().with_min_reach(3.0)), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
 }
 
 #[test]

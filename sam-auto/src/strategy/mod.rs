@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{generators::GeneratorStrategy, kind::StrategyKind, scorer::SliceScorer};
 use crate::{
-    AutoError, FittedGenerators, FusionConfig, MaskPropagationConfig, Segmentation, SegmentedSlice, ShapeConfig,
-    ShapePrior, VolumeSegmenter, fusion::Fusion, generators::outlines, propagate_masks, segmentation::segment_open,
+    AutoError, FittedGenerators, FusionConfig, KnownMasks, MaskPropagationConfig, Segmentation, SegmentedSlice,
+    ShapeConfig, ShapePrior, VolumeSegmenter, fusion::Fusion, generators::outlines, propagate_masks,
+    segmentation::segment_open,
 };
 
 /// Strategy: how the slices are segmented that nobody annotated.
@@ -210,18 +211,34 @@ impl<B: Backend> FittedStrategy<B> {
         source: &dyn SliceSource<B>,
         observer: &mut Observer<'_>,
     ) -> Result<Segmentation, AutoError> {
+        self.segment_others(predictor, source, &KnownMasks::none(), observer)
+    }
+
+    /// Segments the slices that are neither annotated nor known. A fusion and a shape skip the known slices; other strategies need the
+    /// whole volume, and give the known slices their masks afterwards.
+    ///
+    /// # Errors
+    /// As [`FittedStrategy::segment`].
+    pub fn segment_others(
+        &self,
+        predictor: &SamPredictor<B>,
+        source: &dyn SliceSource<B>,
+        known: &KnownMasks,
+        observer: &mut Observer<'_>,
+    ) -> Result<Segmentation, AutoError> {
         let (outlines, begun) = (outlines(&self.annotated), Instant::now());
-        let found = match &self.fitted {
+        let mut found = match &self.fitted {
             Fitted::MaskPropagation(config) => propagate_masks(predictor, source, &outlines, config, observer),
             Fitted::Generators(strategy, fitted) => {
                 fitted.volume_segmenter(predictor, strategy)?.segment(source, &outlines, observer)
             }
-            Fitted::Fusion(fusion) => fusion.segment(predictor, source, &outlines, observer),
-            Fitted::Shape(prior) => segment_open(source.count(), &outlines, observer, |index| {
+            Fitted::Fusion(fusion) => fusion.segment(predictor, source, &outlines, known, observer),
+            Fitted::Shape(prior) => segment_open(source.count(), &outlines, known, observer, |index| {
                 let expected = prior.slice(index).map(|slice| SegmentedSlice::predicted(slice.mask(), None));
                 Ok(expected.unwrap_or(SegmentedSlice::Empty))
             }),
         }?;
+        known.put_into(&mut found);
         let shown = found.slices.iter().filter(|slice| slice.mask().is_some()).count();
         let (slices, stopped, seconds) = (found.slices.len(), found.stopped, begun.elapsed().as_secs_f64());
         tracing::info!(slices, shown, annotated = self.annotated.len(), stopped, seconds, "segmented");

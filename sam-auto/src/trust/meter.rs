@@ -217,7 +217,8 @@ impl<B: Backend> TrustMeter<B> {
         1.0 / (1.0 + NEARNESS_PARTS * nearest.saturating_sub(1) as f32 / self.extent)
     }
 
-    /// Predicts from the exact and jittered boxes of the mask, and measures stability and agreement with the mask.
+    /// Predicts from the exact and jittered boxes of the mask, and measures stability and agreement with the mask. The predicted IoU is that
+    /// of the exact boxes where it is not known.
     fn predict_again(
         &self,
         signals: &mut TrustSignals,
@@ -245,7 +246,12 @@ impl<B: Backend> TrustMeter<B> {
             };
             let prediction = self.predictor.predict(embedding, &Prompts::from_boxes(boxes))?;
             if draw == 0 {
-                signals.set(Signal::Stability, prediction.stability(STABILITY_OFFSET)[prediction.best()]);
+                let best = prediction.best();
+                signals.set(Signal::Stability, prediction.stability(STABILITY_OFFSET)[best]);
+                // The mask is that of the shape or of an earlier round, so the model has not judged it yet.
+                if !signals.is_measured(Signal::PredictedIou) {
+                    signals.set(Signal::PredictedIou, prediction.iou[best]);
+                }
             }
             agreeing += overlap(mask, &prediction.mask());
         }

@@ -99,6 +99,11 @@ impl TrustSignals {
         self.values.insert(signal, if value.is_nan() { 0.0 } else { value.clamp(0.0, 1.0) });
     }
 
+    /// Whether a signal was measured.
+    pub(super) fn is_measured(&self, signal: Signal) -> bool {
+        self.values.contains_key(&signal)
+    }
+
     /// Whether the slice has a mask. A slice without a mask is also a result, and can be wrong.
     pub fn found(&self) -> bool {
         self.found

@@ -10,6 +10,7 @@ use burn::tensor::backend::Backend;
 use sam_core::{EmbeddingCache, EmbeddingStore, ImageFn, SamConfig, SamPredictor, SliceSource, StoreCounts};
 use sam_data::{AxisReason, LabelVolume, ResolvedWindow, Scan, SliceAxis, SlicePlane, Stack, Window};
 
+pub(crate) use self::run::{Before, KeepRule, left_out_dice};
 pub use self::{builder::AnnotatorBuilder, run::Start};
 use crate::{AnnotateConfig, AnnotateError, Annotated, Annotations, Events, cards::CardFiles};
 
@@ -105,7 +106,7 @@ impl<B: Backend> Annotator<B> {
         self.check_labels(&annotations.labels)?;
         let outlined = annotations.labels.outlined_axis(self.axis)?;
         let view = self.view(outlined.axis, &self.window)?;
-        self.annotate_as(&view, outlined.reason, annotations, &self.config, &start, events)
+        self.annotate_as(&view, outlined.reason, annotations, (&self.config, &start, None), events)
     }
 
     /// The slices of the scan along an axis, with their embeddings, seen through this annotator's window.
@@ -172,17 +173,16 @@ impl<B: Backend> Annotator<B> {
         if labels.values().is_empty() { Err(AnnotateError::NothingOutlined { scan: scan() }) } else { Ok(()) }
     }
 
-    /// Annotates a view of the scan; `reason` says why along this axis.
+    /// Annotates a view of the scan; `reason` says why along this axis. Masks of the round before may be kept.
     pub(crate) fn annotate_as(
         &self,
         view: &View,
         reason: AxisReason,
         annotations: &Annotations,
-        config: &AnnotateConfig,
-        start: &Start,
+        (config, start, before): (&AnnotateConfig, &Start, Option<&Before>),
         events: &mut Events<'_>,
     ) -> Result<Annotated, AnnotateError> {
-        let run = run::Run::new(self, view, reason, annotations, config, start)?;
+        let run = run::Run::new(self, view, reason, annotations, config, start)?.after(before);
         sam_threads::in_pool(|| run.annotate(events))
     }
 }

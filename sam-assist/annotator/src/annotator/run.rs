@@ -2,6 +2,7 @@
 
 mod expected;
 mod join;
+mod keep;
 
 use std::{
     borrow::Cow,
@@ -12,7 +13,7 @@ use std::{
 
 use burn::tensor::backend::Backend;
 use sam_assist::{AnnotatedSlice, AssistError, CardMetadata, Learned, PromptCard, TrainingSlices, learn_structure};
-use sam_auto::{FittedStrategy, RankedSlice, Segmentation, SliceScorer};
+use sam_auto::{FittedStrategy, KnownMasks, RankedSlice, Segmentation, SliceScorer};
 use sam_core::{EmbeddingStore, SamPredictor, SliceError};
 use sam_data::{AxisReason, LabelVolume, SlicePlane};
 use sam_prompt::{
@@ -20,13 +21,15 @@ use sam_prompt::{
     progress::StopReason,
 };
 
+use self::keep::Kept;
+pub(crate) use self::keep::{Before, KeepRule, left_out_dice};
 use super::{
     Annotator, View,
     reporter::{Halt, Reporter},
 };
 use crate::{
-    AnnotateConfig, AnnotateError, Annotated, AnnotatedStructure, AnnotationSummary, Annotations, Event, Events, cards,
-    summary::Understood,
+    AnnotateConfig, AnnotateError, Annotated, AnnotatedStructure, AnnotationSummary, Annotations, DiceKnown, Event,
+    Events, cards, summary::Understood,
 };
 
 /// Where learning starts: from the model or from cards. Cards can also replace learning.
@@ -52,6 +55,8 @@ pub(super) struct Run<'a, B: Backend> {
     labels: Cow<'a, Array3<u16>>,
     config: &'a AnnotateConfig,
     start: &'a Start,
+    /// The round before, of whose masks some are kept.
+    before: Option<&'a Before>,
     slices: Arc<EmbeddingStore<B>>,
     plane: SlicePlane,
     /// The structures' label values, and the slices on which each is annotated.
@@ -64,6 +69,8 @@ struct Complete<B: Backend> {
     predictor: SamPredictor<B>,
     annotated: Vec<AnnotatedSlice<B>>,
     scorer: Option<SliceScorer>,
+    /// What Dice is to be expected, if it was tested before the structure was segmented.
+    tested: Option<DiceKnown>,
 }
 
 /// A structure's model and its origin.
@@ -93,7 +100,24 @@ impl<'a, B: Backend> Run<'a, B> {
         }
         let annotated = summary.structures.iter().map(|structure| (structure.value, structure.annotated())).collect();
         let (slices, summary) = (annotator.embedded(view)?, Arc::new(summary));
-        Ok(Self { annotator, view, annotations, summary, labels, config, start, slices, plane, annotated })
+        Ok(Self {
+            annotator,
+            view,
+            annotations,
+            summary,
+            labels,
+            config,
+            start,
+            before: None,
+            slices,
+            plane,
+            annotated,
+        })
+    }
+
+    /// Keeps masks of the round before.
+    pub(super) fn after(self, before: Option<&'a Before>) -> Self {
+        Self { before, ..self }
     }
 
     /// Learns, segments, ranks and joins the structures, and tests what Dice is to be expected of them.
@@ -135,7 +159,9 @@ impl<'a, B: Backend> Run<'a, B> {
         let _span = tracing::info_span!("structure", name = &*name, value).entered();
         let annotated = self.embed(value, &name, reporter)?;
         let learned = self.learn(place, value, &name, &annotated, reporter)?;
-        let (fitted, found) = self.segment(&name, &annotated, &learned.predictor, reporter)?;
+        let Kept { masks, report: kept, left_out: left_out_before, tested } =
+            self.keep(value, &name, &annotated, &learned, reporter)?;
+        let (fitted, found) = self.segment((value, &name), &annotated, &learned.predictor, &masks, reporter)?;
         reporter.tell(Event::Segmented {
             structure: Arc::clone(&name),
             annotated: annotated.len(),
@@ -155,10 +181,12 @@ impl<'a, B: Backend> Run<'a, B> {
             slices: found.slices,
             ranking,
             expected_dice: None,
+            kept,
+            left_out_before,
             card: learned.card,
             learning_seconds: learned.seconds,
         };
-        Ok(Complete { result, predictor: learned.predictor, annotated, scorer })
+        Ok(Complete { result, predictor: learned.predictor, annotated, scorer, tested })
     }
 
     /// The slices on which a structure is annotated, embedded, with its outlines.
@@ -207,8 +235,12 @@ impl<'a, B: Backend> Run<'a, B> {
             .map(|card| card.adaptation_for(predictor, self.annotator.weights_sha256()))
             .transpose()
             .map_err(card_error)?;
-        let learning = &self.config.learning;
-        let learned = learn_structure(predictor, annotated, learning, start.as_ref(), &mut reporter.observer(name));
+        let mut learning = self.config.learning.clone();
+        if self.before.is_some_and(|before| !before.annotated.contains_key(&value)) {
+            // The first round of a structure that was added later.
+            learning.max_counted_slices = None;
+        }
+        let learned = learn_structure(predictor, annotated, &learning, start.as_ref(), &mut reporter.observer(name));
         let learned = learned.map_err(|source| AnnotateError::Learn { structure: name.to_string(), source })?;
         if learned.stop_reason == StopReason::Stopped {
             return Err(Halt::Stopped);
@@ -223,18 +255,19 @@ impl<'a, B: Backend> Run<'a, B> {
         Ok(LearnedStructure { predictor: learned.adaptation.apply(predictor), card, seconds: Some(seconds) })
     }
 
-    /// Segments the slices that are not annotated.
+    /// Segments the slices that are neither annotated nor known.
     fn segment(
         &self,
-        name: &Arc<str>,
+        (value, name): (u16, &Arc<str>),
         annotated: &[AnnotatedSlice<B>],
         predictor: &SamPredictor<B>,
+        known: &KnownMasks,
         reporter: &mut Reporter<'_, '_>,
     ) -> Result<(FittedStrategy<B>, Segmentation), Halt> {
         let halt = |error| Halt::of(error, |source| AnnotateError::Segment { structure: name.to_string(), source });
-        let (strategy, slices) = (&self.config.strategy, &*self.slices);
+        let (strategy, slices) = (self.strategy(value), &*self.slices);
         let fitted = strategy.fit(annotated.to_vec(), slices, &mut reporter.observer(name)).map_err(halt)?;
-        let found = fitted.segment(predictor, slices, &mut reporter.observer(name)).map_err(halt)?;
+        let found = fitted.segment_others(predictor, slices, known, &mut reporter.observer(name)).map_err(halt)?;
         if found.stopped { Err(Halt::Stopped) } else { Ok((fitted, found)) }
     }
 

@@ -1,6 +1,7 @@
 use std::{error::Error, fs, ops::ControlFlow, path::Path, sync::Arc};
 
 use super::*;
+use crate::SliceTrust;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
@@ -286,9 +287,12 @@ fn the_case_to_look_at_first_is_the_first() -> Result {
     let folder = tempfile::tempdir()?;
     let (cases, records) = (cases(folder.path(), 4)?, Records::open(folder.path().join("records"))?);
     let rankings = [&[(3, 0.5), (4, 0.75)][..], &[(2, 0.25), (5, 0.75)], &[], &[(1, 0.5), (0, 1.0)]];
+    let trust = |ranking: &[(usize, f32)]| {
+        CaseTrust::of(&ranking.iter().map(|&(index, trust)| SliceTrust::new(index, trust)).collect::<Vec<_>>())
+    };
     let work = |case: &Case<usize>| match case.work {
         2 => Err(std::io::Error::other("no memory")),
-        number => write_mask(case).map(|_| ControlFlow::Continue(CaseTrust::of(rankings[number]))),
+        number => write_mask(case).map(|_| ControlFlow::Continue(trust(rankings[number]))),
     };
     let summary = Batch::new(&cases, &records).run(work, &mut go_on)?;
     let names = |ranking: &[RankedCase]| ranking.iter().map(|ranked| ranked.case.clone()).collect::<Vec<_>>();

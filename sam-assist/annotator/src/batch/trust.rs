@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::SliceTrust;
+
 /// How far the mask of a case can be trusted: the Dice to be expected of its slices that nobody annotated.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -18,16 +20,17 @@ impl CaseTrust {
     /// The trust of a case, from its slices and their trust, the least trusted first. `None` if there is no such slice.
     ///
     /// ```
-    /// use sam_annotate::batch::CaseTrust;
+    /// use sam_annotate::{SliceTrust, batch::CaseTrust};
     ///
-    /// let trust = CaseTrust::of(&[(21, 0.5), (3, 0.75), (4, 1.0)]).expect("three slices");
+    /// let ranking = [(21, 0.5), (3, 0.75), (4, 1.0)].map(|(index, trust)| SliceTrust::new(index, trust));
+    /// let trust = CaseTrust::of(&ranking).expect("three slices");
     /// assert_eq!((trust.worst_index, trust.worst, trust.mean), (21, 0.5, 0.75));
     /// assert_eq!(CaseTrust::of(&[]), None);
     /// ```
-    pub fn of(ranking: &[(usize, f32)]) -> Option<Self> {
-        let &(worst_index, worst) = ranking.first()?;
-        let sum: f64 = ranking.iter().map(|&(_, trust)| f64::from(trust)).sum();
-        Some(Self { worst_index, worst, mean: (sum / ranking.len() as f64) as f32 })
+    pub fn of(ranking: &[SliceTrust]) -> Option<Self> {
+        let worst = ranking.first()?;
+        let sum: f64 = ranking.iter().map(|slice| f64::from(slice.trust)).sum();
+        Some(Self { worst_index: worst.index, worst: worst.trust, mean: (sum / ranking.len() as f64) as f32 })
     }
 
     /// The order in which a person should look at cases: the lowest mean first, then the worst slice.

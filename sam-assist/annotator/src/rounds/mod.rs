@@ -25,10 +25,14 @@ pub use self::{
     replay::{Replay, ReplayedRound},
 };
 use crate::{
-    AnnotateConfig, AnnotateError, Annotated, Annotations, Annotator, CheckedOutput, Events, Start,
-    annotator::View,
-    session::{Header, Round, RoundResult, Session, SessionError},
+    AnnotateConfig, AnnotateError, Annotated, AnnotatedStructure, Annotations, Annotator, CheckedOutput, Events,
+    Expectation, LeftOutDice, Start, StructureSummary,
+    annotator::{Before, KeepRule, View, left_out_dice},
+    session::{Header, Round, RoundResult, Session, SessionError, SessionState},
 };
+
+/// Even if the first round had fewer outlines, later ones learn longer up to this many slices.
+const LEAST_COUNTED: usize = 3;
 
 /// Where the learning of a round starts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -91,8 +95,12 @@ impl<B: Backend> Annotator<B> {
 
     /// Runs a round: learns from all of the person's slices, segments the others, ranks them, and records the result in the session.
     ///
-    /// The configuration is this annotator's, with another seed in each round, so that each round draws other samples. If `events` stops
-    /// the round, nothing is recorded.
+    /// Slices that the person did not correct, and that are not near corrected ones, keep the masks of the round before, unless the new round
+    /// is better on left-out outlines: see [`KeptMasks`](crate::KeptMasks). Nothing is kept if nothing was decided since that round, or if the
+    /// strategy or the learning is another one: such a round is meant to replace the masks.
+    ///
+    /// The configuration is this annotator's, with another seed in each round, so that each round draws other samples. A later round takes
+    /// about as many steps of learning as the first, however many slices were added. If `events` stops the round, nothing is recorded.
     ///
     /// # Errors
     /// [`AnnotateError::NothingOutlined`] if none of the person's slices shows a structure; those of [`Annotator::annotate`];
@@ -106,12 +114,18 @@ impl<B: Backend> Annotator<B> {
         let number = session.next_round();
         let config = self.config().clone();
         let seed = config.seed().wrapping_add(number as u64 - 1);
-        let config = config.with_seed(seed);
+        let mut config = config.with_seed(seed);
+        let last = last_round(session, session.state())?;
+        config.learning.max_counted_slices = self.counted_slices(last.as_ref(), session);
         let before = session.state().round.clone().filter(|_| start == RoundStart::LastRound);
         let warm = before.as_ref().map(|round| warm_start(session, round, &config)).transpose()?.flatten();
         let warm_start = before.filter(|_| warm.is_some()).map(|round| round.number);
+        // A round that is run again without a new decision, or in another way, is meant to replace the masks.
+        let kept = last.filter(|(round, _)| is_same_way(&round.config, &config) && !session.is_up_to_date());
+        let rule = |round: &Round| KeepRule::Test(round.left_out.clone());
+        let masks = kept.as_ref().map(|last| masks_of(session, session.state(), last, rule(&last.0))).transpose()?;
         let annotations = session.annotations()?;
-        let annotated = self.annotate_in(session, &annotations, &config, warm, events)?;
+        let annotated = self.annotate_in(session, &annotations, &config, (warm, masks.as_ref()), events)?;
         if annotated.stopped {
             return Ok(RoundOutcome { annotated, number: None, warm_start });
         }
@@ -123,6 +137,9 @@ impl<B: Backend> Annotator<B> {
             cards: &annotated.learned_cards(),
             labels: annotated.labels.labels.view(),
             ranking: Some(&annotated.to_check()),
+            kept_from: kept.map(|(round, _)| round.number),
+            kept: annotated.kept(),
+            left_out: left_out(&annotated),
         };
         session.record_round(result, self.scan().volume())?;
         Ok(RoundOutcome { annotated, number: Some(number), warm_start })
@@ -134,12 +151,26 @@ impl<B: Backend> Annotator<B> {
         session: &Session,
         annotations: &Annotations,
         config: &AnnotateConfig,
-        warm: Option<BTreeMap<u16, PromptCard>>,
+        (warm, before): (Option<BTreeMap<u16, PromptCard>>, Option<&Before>),
         events: &mut Events<'_>,
     ) -> Result<Annotated, AnnotateError> {
         let view = self.view(session.header().axis, &self.window_of(session.header())?)?;
         let start = warm.map_or(Start::Model, Start::Warm);
-        self.annotate_as(&view, session.axis_reason(annotations), annotations, config, &start, events)
+        self.annotate_as(&view, session.axis_reason(annotations), annotations, (config, &start, before), events)
+    }
+
+    /// The number of slices up to which a round learns longer: that of the first round in effect, so that later ones take no longer. `None`
+    /// in the first round, if the configuration has no other.
+    fn counted_slices(&self, before: Option<&(Round, Annotations)>, session: &Session) -> Option<usize> {
+        let configured = self.config().learning.max_counted_slices;
+        let Some((round, annotations)) = before else { return configured };
+        let outlined = || {
+            let understood = annotations.summary(session.plane(), session.axis_reason(annotations)).ok()?;
+            let counts = understood.structures.iter().map(|structure| structure.outlined.len());
+            Some(counts.max()?.max(LEAST_COUNTED))
+        };
+        let counted = round.config.learning.max_counted_slices.or_else(outlined);
+        configured.into_iter().chain(counted).min()
     }
 
     /// The window that a session was created with.
@@ -160,6 +191,76 @@ impl<B: Backend> Annotator<B> {
         let header = Header::new(scan, view.axis, view.resolved, structures, weights, self.config().clone());
         Ok(header.with_precision(self.predictor().encoder_precision()))
     }
+}
+
+/// The current round of a state, and what it was learned from. `None` if there was none.
+fn last_round(session: &Session, state: &SessionState) -> Result<Option<(Round, Annotations)>, SessionError> {
+    state.round.as_ref().map_or(Ok(None), |round| round_of(session, round.number))
+}
+
+/// The round of a number, undone or not, and what it was learned from.
+fn round_of(session: &Session, number: usize) -> Result<Option<(Round, Annotations)>, SessionError> {
+    let Some((before, round)) = session.rounds().find(|(_, round)| round.number == number) else { return Ok(None) };
+    Ok(Some((round.clone(), session.annotations_of(&before)?)))
+}
+
+/// The masks of a round, to keep some of them.
+fn masks_of(
+    session: &Session,
+    state: &SessionState,
+    last: &(Round, Annotations),
+    rule: KeepRule,
+) -> Result<Before, AnnotateError> {
+    let (mut annotated, mut gaps) = (BTreeMap::new(), BTreeMap::new());
+    let (round, _) = last;
+    let mut earlier = Some(last.clone());
+    while let Some((each, annotations)) = earlier {
+        let understood = annotations.summary(session.plane(), session.axis_reason(&annotations))?;
+        for structure in understood.structures.iter().filter(|structure| each.cards.contains_key(&structure.value)) {
+            if each.number == round.number {
+                annotated.insert(structure.value, structure.annotated());
+            }
+            let gap = gaps.entry(structure.value).or_insert(0.0_f32);
+            *gap = gap.max(mean_gap(structure));
+        }
+        earlier = match each.kept_from {
+            // A damaged log must not lead in circles.
+            Some(number) if number < each.number => round_of(session, number)?,
+            _ => None,
+        };
+    }
+    Ok(Before { labels: session.mask_of(round)?.labels, annotated, rejected: state.rejected.clone(), gaps, rule })
+}
+
+/// The mean gap between the outlines of a structure, in slices; 0 if there is one.
+fn mean_gap(structure: &StructureSummary) -> f32 {
+    let slices = || structure.outlined.iter().map(|outline| outline.place.index);
+    match (slices().min(), slices().max(), structure.outlined.len()) {
+        (Some(first), Some(last), count @ 2..) => (last - first) as f32 / (count - 1) as f32,
+        _ => 0.0,
+    }
+}
+
+/// Whether two rounds find masks in the same way, apart from their seeds and from how long they learn.
+fn is_same_way(one: &AnnotateConfig, other: &AnnotateConfig) -> bool {
+    let way = |config: &AnnotateConfig| {
+        let config = config.clone().with_seed(0);
+        (config.learning.with_max_counted_slices(None), config.strategy)
+    };
+    way(one) == way(other)
+}
+
+/// The Dice of left-out outlines that the next round is compared with: those of the round whose masks were kept, or of this one if it has
+/// replaced all of them.
+fn left_out(annotated: &Annotated) -> BTreeMap<u16, LeftOutDice> {
+    let of = |structure: &AnnotatedStructure| {
+        let dice = match &structure.kept {
+            Some(kept) if !kept.kept.is_empty() => structure.left_out_before.clone(),
+            _ => structure.expected_dice.as_ref().and_then(Expectation::known).map(left_out_dice)?,
+        };
+        (!dice.is_empty()).then_some((structure.value, dice))
+    };
+    annotated.structures.iter().filter_map(of).collect()
 }
 
 /// The cards of a round. `None` if learning cannot continue from them.

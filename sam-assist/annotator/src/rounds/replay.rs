@@ -3,7 +3,8 @@
 use burn::tensor::backend::Backend;
 use sam_prompt::ndarray::Zip;
 
-use crate::{AnnotateError, Annotator, Events, session::Session};
+use super::{last_round, masks_of};
+use crate::{AnnotateError, Annotator, Events, KeptMasks, annotator::KeepRule, session::Session};
 
 /// Result of a replay.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,9 +54,13 @@ impl<B: Backend> Annotator<B> {
                 None => None,
             };
             let annotations = session.annotations_of(&before)?;
+            let last = last_round(session, &before)?.filter(|(last, _)| round.kept_from == Some(last.number));
+            let recorded = |(&value, kept): (&u16, &KeptMasks)| (value, kept.kept.iter().collect());
+            let rule = || KeepRule::Recorded(round.kept.iter().map(recorded).collect());
+            let masks = last.map(|last| masks_of(session, &before, &last, rule())).transpose()?;
             // Masks are compared, and nothing else.
             let config = round.config.clone().with_expected_dice(false);
-            let found = self.annotate_in(session, &annotations, &config, warm, events)?;
+            let found = self.annotate_in(session, &annotations, &config, (warm, masks.as_ref()), events)?;
             if found.stopped {
                 replay.stopped = true;
                 break;

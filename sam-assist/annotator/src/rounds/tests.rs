@@ -32,9 +32,8 @@ fn given(pixels: [usize; 5]) -> Corrections {
 }
 
 fn round(session: &mut Session, mask: &LabelVolume) -> Result<u64, SessionError> {
-    let (config, cards, backend) = (session.header().config.clone(), BTreeMap::new(), "none".to_owned());
-    let labels = mask.labels.view();
-    let result = RoundResult { seed: 0, config, backend, warm_start: None, cards: &cards, labels, ranking: None };
+    let (config, cards) = (session.header().config.clone(), BTreeMap::new());
+    let result = RoundResult::new(config, "none", &cards, mask.labels.view()).with_seed(0);
     session.record_round(result, &Volume::new(Array3::zeros(SHAPE), AFFINE))
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::error::{JsonError, LineError, from_json};
-use crate::AnnotateConfig;
+use crate::{AnnotateConfig, KeptMasks, LeftOutDice};
 
 /// The first field of each line.
 const SEAL: &str = "sha256";
@@ -88,9 +88,20 @@ pub struct Round {
     pub cards: BTreeMap<u16, Sha256Id>,
     /// The label map of the round, including the person's slices: the SHA-256 of its file.
     pub mask: Sha256Id,
-    /// The ranking, if trust was estimated: the SHA-256 of a file with pairs of slice and trust.
+    /// The ranking, if trust was estimated: the SHA-256 of a file with a list of
+    /// [`SliceTrust`](crate::SliceTrust).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ranking: Option<Sha256Id>,
+    /// The round of whose masks some were kept. `None` if there was none. Since format version 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_from: Option<usize>,
+    /// What was kept of that round, by label value. Since format version 3.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept: BTreeMap<u16, KeptMasks>,
+    /// The Dice of outlines that were left out, by label value: of the round whose masks were kept, or of this round if it has replaced
+    /// them. The next round is compared with it. Since format version 3.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: BTreeMap<u16, LeftOutDice>,
 }
 
 /// A line of the log.
@@ -167,6 +178,9 @@ mod tests {
             cards: [(1, Sha256Id::of(b"card")), (65535, Sha256Id::of(b"other"))].into(),
             mask: Sha256Id::of(b"mask"),
             ranking: None,
+            kept_from: Some(1),
+            kept: [(1, KeptMasks::default())].into(),
+            left_out: [(1, [(7, 0.1)].into())].into(),
         };
         LogEntry::now(3, Sha256Id::of(b"before"), SessionEvent::Round(round))
     }

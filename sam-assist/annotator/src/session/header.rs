@@ -12,7 +12,7 @@ use super::error::{BoxError, SessionError, Setting, from_json};
 use crate::AnnotateConfig;
 
 /// Version of the session format that is written. `FORMAT.md` says when it is raised. Sessions of earlier versions are read and continued.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 /// Name of the header's file.
 pub(super) const FILE_NAME: &str = "session.json";
 /// Maximum file size. A header takes a few KB.

@@ -54,7 +54,7 @@ use self::{
     log::Log,
     objects::{ObjectKind, Objects},
 };
-use crate::AnnotateConfig;
+use crate::{AnnotateConfig, KeptMasks, LeftOutDice, SliceTrust};
 
 /// Name of the objects' folder.
 const OBJECTS: &str = "objects";
@@ -87,7 +87,13 @@ pub struct RoundResult<'a> {
     /// The label map of the round, including the person's slices: `[i, j, k]`.
     pub labels: ArrayView3<'a, u16>,
     /// Slices and their trust, least trusted first, if trust was estimated.
-    pub ranking: Option<&'a [(usize, f32)]>,
+    pub ranking: Option<&'a [SliceTrust]>,
+    /// The round of whose masks some were kept, if any.
+    pub kept_from: Option<usize>,
+    /// What was kept of that round, by label value.
+    pub kept: BTreeMap<u16, KeptMasks>,
+    /// The Dice of outlines that were left out, by label value: what the next round is compared with.
+    pub left_out: BTreeMap<u16, LeftOutDice>,
 }
 
 impl<'a> RoundResult<'a> {
@@ -101,7 +107,8 @@ impl<'a> RoundResult<'a> {
         cards: &'a BTreeMap<u16, PromptCard>,
         labels: ArrayView3<'a, u16>,
     ) -> Self {
-        Self { seed: config.seed(), config, backend: backend.into(), warm_start: None, cards, labels, ranking: None }
+        let (seed, backend, kept, left_out) = (config.seed(), backend.into(), BTreeMap::new(), BTreeMap::new());
+        Self { seed, config, backend, warm_start: None, cards, labels, ranking: None, kept_from: None, kept, left_out }
     }
 
     /// Sets the seed. The default is that of the configuration.
@@ -118,7 +125,7 @@ impl<'a> RoundResult<'a> {
 
     /// Sets the ranking: slices and their trust, least trusted first.
     #[must_use]
-    pub fn with_ranking(self, ranking: &'a [(usize, f32)]) -> Self {
+    pub fn with_ranking(self, ranking: &'a [SliceTrust]) -> Self {
         Self { ranking: Some(ranking), ..self }
     }
 }
@@ -303,18 +310,19 @@ impl Session {
 
     /// Stores the objects of a round.
     fn store_round(&self, result: RoundResult<'_>, image: &Volume) -> Result<Round, BoxError> {
-        let RoundResult { seed, config, backend, warm_start, .. } = result;
+        let RoundResult { seed, config, backend, warm_start, kept_from, kept, left_out, .. } = result;
         let put = |(&value, card): (&u16, &PromptCard)| {
             Ok((value, self.objects.put(ObjectKind::Card, |path| card.save(path))?))
         };
         let cards = result.cards.iter().map(put).collect::<Result<_, BoxError>>()?;
         let mask = self.objects.put(ObjectKind::Mask, |path| sam_data::write_labels(path, result.labels, image))?;
-        let put_ranking = |ranking: &[(usize, f32)]| -> Result<Sha256Id, BoxError> {
+        let put_ranking = |ranking: &[SliceTrust]| -> Result<Sha256Id, BoxError> {
             let text = serde_json::to_vec(ranking)?;
             Ok(self.objects.put(ObjectKind::Ranking, |path| write_atomic(path, |file| file.write_all(&text)))?)
         };
         let ranking = result.ranking.map(put_ranking).transpose()?;
-        Ok(Round { number: self.next_round(), seed, config, backend, warm_start, cards, mask, ranking })
+        let number = self.next_round();
+        Ok(Round { number, seed, config, backend, warm_start, cards, mask, ranking, kept_from, kept, left_out })
     }
 
     /// The number of the next round, counted from 1. Undone rounds keep their numbers.

@@ -9,6 +9,7 @@ use sam_prompt::{
     SliceNumber,
     ndarray::{Array2, Array3},
 };
+use serde::Deserialize;
 use thiserror::Error;
 
 use super::{
@@ -17,7 +18,7 @@ use super::{
     objects::ObjectKind,
     state,
 };
-use crate::{AnnotateError, AnnotationSummary, Annotations, EmptySlices, MinOutline};
+use crate::{AnnotateError, AnnotationSummary, Annotations, EmptySlices, MinOutline, SliceTrust};
 
 /// The ranking names a slice that the scan does not have.
 #[derive(Debug, Error)]
@@ -25,6 +26,24 @@ use crate::{AnnotateError, AnnotationSummary, Annotations, EmptySlices, MinOutli
 struct ForeignSlice {
     slice: usize,
     count: usize,
+}
+
+/// An entry of a ranking.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum RankedEntry {
+    Slice(SliceTrust),
+    /// As before format version 3: a slice and its trust.
+    Pair(usize, f32),
+}
+
+impl From<RankedEntry> for SliceTrust {
+    fn from(entry: RankedEntry) -> Self {
+        match entry {
+            RankedEntry::Slice(slice) => slice,
+            RankedEntry::Pair(index, trust) => Self::new(index, trust),
+        }
+    }
 }
 
 impl Session {
@@ -135,16 +154,17 @@ impl Session {
         cards.map_err(|source| unreadable(what(), "a round that learns from the model does not need it", source))
     }
 
-    /// The ranking of a round: slices and their trust, least trusted first; `None` if there is none.
+    /// The ranking of a round, least trusted first; `None` if there is none. Before format version 3, it has no reasons.
     ///
     /// # Errors
     /// [`SessionError::Object`] if it is missing or damaged, or names a slice that the scan does not have.
-    pub fn ranking_of(&self, round: &Round) -> Result<Option<Vec<(usize, f32)>>, SessionError> {
-        let read = |id| -> Result<_, BoxError> {
-            let ranking: Vec<(usize, f32)> = from_json(&self.objects.read(ObjectKind::Ranking, id)?)?;
+    pub fn ranking_of(&self, round: &Round) -> Result<Option<Vec<SliceTrust>>, SessionError> {
+        let read = |id| -> Result<Vec<SliceTrust>, BoxError> {
+            let ranking: Vec<RankedEntry> = from_json(&self.objects.read(ObjectKind::Ranking, id)?)?;
+            let ranking: Vec<_> = ranking.into_iter().map(SliceTrust::from).collect();
             let count = self.plane().count();
-            match ranking.iter().find(|&&(slice, _)| slice >= count) {
-                Some(&(slice, _)) => Err(ForeignSlice { slice, count }.into()),
+            match ranking.iter().find(|ranked| ranked.index >= count) {
+                Some(ranked) => Err(ForeignSlice { slice: ranked.index, count }.into()),
                 None => Ok(ranking),
             }
         };

@@ -38,9 +38,9 @@ export function build(overview, { choose, show }) {
   }));
   const isTrusted = overview.ranking.some(({ trust }) => trust !== null);
   $("list-title").textContent = isTrusted ? "To check, least trusted first" : "Slices";
-  $("ranking").replaceChildren(...overview.ranking.map(({ slice, trust }, place) => {
+  $("ranking").replaceChildren(...overview.ranking.map(({ slice, trust, reason }, place) => {
     const what = element("span", { class: "what" }, `Slice ${slice + 1}`, element("small", {}));
-    const button = element("button", { "data-slice": slice },
+    const button = element("button", { "data-slice": slice, "data-reason": reason ?? "" },
       element("span", { class: "rank" }, `${place + 1}`), element("span", { class: "dot" }), what,
       element("span", { class: "trust", title: "how far the mask can be trusted, from 0 to 1" }, trust === null ? "" : trust.toFixed(2)));
     button.addEventListener("click", () => show(slice));
@@ -58,7 +58,10 @@ export function update(overview, { slice, structure, isProposed, hasClicks }) {
   for (const { firstChild: button } of $("ranking").children) {
     const index = Number(button.dataset.slice);
     button.dataset.state = states[index];
-    button.querySelector("small").textContent = STATES[states[index]];
+    // Why nobody should trust what was predicted, until somebody has decided on it.
+    const isOpen = states[index] === "predicted" || states[index] === "blank";
+    const reason = isOpen && button.dataset.reason ? `: ${button.dataset.reason}` : "";
+    button.querySelector("small").textContent = STATES[states[index]] + reason;
     if (index === slice) button.setAttribute("aria-current", "true");
     else button.removeAttribute("aria-current");
   }

@@ -147,7 +147,7 @@ fn what_is_proposed_is_kept_only_when_it_is_decided_and_takes_its_pixels_from_ot
     let overview = desk.overview();
     assert_eq!((overview.rows, overview.columns, overview.spacing_mm), (12, 16, (2.0, 2.0)));
     assert_eq!(overview.slices.iter().map(|slice| slice.is_blank).collect::<Vec<_>>(), [false, true, true, true]);
-    assert_eq!(overview.ranking[1], RankedSlice { slice: 1, trust: None });
+    assert_eq!(overview.ranking[1], RankedSlice::new(1, None));
     assert_eq!(desk.image(0)?.dim(), (12, 16, 1));
 
     let answer = desk.propose(0, 5, &part(6.0, 9.0))?;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path, sync::OnceLock};
 use anyhow::Result;
 use rand::{Rng, RngExt};
 use sam_annotate::{
-    AnnotateConfig,
+    AnnotateConfig, SliceTrust,
     session::{Header, RoundResult, Session, SessionError},
 };
 use sam_assist::Trained;
@@ -62,9 +62,9 @@ fn write_valid(folder: &Path) -> Result<()> {
     let mut mask = session.annotations()?.labels.labels;
     session.plane().insert(&mut mask, 2, labels(300).view());
     let cards = BTreeMap::from([(1, card::card(Trained::PromptEncoder))]);
-    let result = RoundResult::new(AnnotateConfig::default(), "flex", &cards, mask.view())
-        .with_seed(3)
-        .with_ranking(&[(1, 0.25), (2, 0.5)]);
+    let ranking = [SliceTrust::new(1, 0.25).with_reason("the coarse map disagrees"), SliceTrust::new(2, 0.5)];
+    let result =
+        RoundResult::new(AnnotateConfig::default(), "flex", &cards, mask.view()).with_seed(3).with_ranking(&ranking);
     session.record_round(result, &Volume::new(Array3::zeros(mask.dim()), header().scan.grid.affine))?;
     session.accept(2)?;
     session.reject(1)?;
@@ -239,7 +239,7 @@ fn read_all(session: &Session) -> Result<(), String> {
         session.cards_of(round).map(drop).or_else(check_error_within)?;
         session.mask_of(round).map(drop).or_else(check_error_within)?;
         match session.ranking_of(round) {
-            Ok(Some(ranking)) if ranking.iter().any(|&(slice, _)| slice >= SLICES) => {
+            Ok(Some(ranking)) if ranking.iter().any(|ranked| ranked.index >= SLICES) => {
                 return Err(format!("a ranking names slices that the scan has not: {ranking:?}"));
             }
             Ok(_) => {}

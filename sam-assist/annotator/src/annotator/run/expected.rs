@@ -1,11 +1,12 @@
 //! What Dice is to be expected of each structure, once all masks are known.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use burn::tensor::backend::Backend;
 use sam_assist::{Adaptation, AnnotatedSlice, AssistError};
 use sam_auto::{AutoError, ExpectedDice, FusionConfig, LeftOutModel, Strategy};
-use sam_prompt::error_chain;
+use sam_core::SamPredictor;
+use sam_prompt::{error_chain, progress::Observer};
 
 use super::{Complete, Reporter, Run, Start};
 use crate::{DiceKnown, DiceUnknown, Event, Expectation};
@@ -22,7 +23,8 @@ impl<B: Backend> Run<'_, B> {
                 return;
             }
             let name: Arc<str> = structure.result.name.as_str().into();
-            let Some(dice) = self.dice(fusion, structure, &name, reporter) else { return };
+            let tested = structure.tested.take().map(Some);
+            let Some(dice) = tested.unwrap_or_else(|| self.dice(fusion, structure, &name, reporter)) else { return };
             let expected = Expectation { weights: fusion.weights, dice };
             let _ = reporter.tell(Event::Expected { structure: name, expected: expected.clone().into() });
             structure.result.expected_dice = Some(expected);
@@ -37,7 +39,8 @@ impl<B: Backend> Run<'_, B> {
         name: &Arc<str>,
         reporter: &mut Reporter<'_, '_>,
     ) -> Option<DiceKnown> {
-        let unknown = match self.leave_out(fusion, structure, name, reporter) {
+        let model = (structure.result.value, &structure.predictor);
+        let unknown = match self.leave_out(fusion, model, &structure.annotated, None, &mut reporter.observer(name)) {
             Ok(Some(expected)) => {
                 let (dice, seconds) = (expected.expected, expected.seconds);
                 tracing::info!(structure = &**name, dice, seconds, "left out outlines");
@@ -51,25 +54,29 @@ impl<B: Backend> Run<'_, B> {
         Some(DiceKnown::Unknown(unknown))
     }
 
-    /// Leaves out outlines of a structure.
-    fn leave_out(
+    /// Leaves out outlines of a structure: these, or every other one. `model` is its label value and its model.
+    pub(super) fn leave_out(
         &self,
         fusion: &FusionConfig,
-        structure: &Complete<B>,
-        name: &Arc<str>,
-        reporter: &mut Reporter<'_, '_>,
+        (value, predictor): (u16, &SamPredictor<B>),
+        annotated: &[AnnotatedSlice<B>],
+        left_out: Option<&BTreeSet<usize>>,
+        observer: &mut Observer<'_>,
     ) -> Result<Option<ExpectedDice>, AutoError> {
-        let start = self.foreign_start(structure.result.value).map_err(AutoError::Learn)?;
+        let start = self.foreign_start(value).map_err(AutoError::Learn)?;
         let model = match self.start {
-            Start::Cards(_) => LeftOutModel::AsIs(&structure.predictor),
+            Start::Cards(_) => LeftOutModel::AsIs(predictor),
             _ => LeftOutModel::Learned {
                 predictor: self.annotator.predictor(),
                 config: &self.config.learning,
                 start: start.as_ref(),
             },
         };
-        let observer = &mut reporter.observer(name);
-        fusion.expected_dice(&structure.annotated, model, &*self.slices, observer)
+        let slices = &*self.slices;
+        match left_out {
+            Some(left_out) => fusion.expected_dice_without(annotated, left_out, model, slices, observer),
+            None => fusion.expected_dice(annotated, model, slices, observer),
+        }
     }
 
     /// What learning continued from, if it was learned on a scan of another name. What was learned on this scan knows the outlines that are

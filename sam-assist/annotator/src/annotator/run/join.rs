@@ -18,7 +18,8 @@ const ALL: &str = "all structures";
 
 impl<B: Backend> Run<'_, B> {
     /// Label map of all structures. Outlines stay as they are. Each structure is added on the slices on which it was looked for, where nothing
-    /// is outlined. Where structures overlap, the strategy's scores decide, or the model's logits if it has no scores.
+    /// is outlined. Where structures overlap, the strategy's scores decide, or the model's logits if it has no scores. Masks that are kept of
+    /// the round before do not overlap each other, so that they change only where another structure is found.
     ///
     /// It goes on if it is told to stop, because without it nothing would be left of complete structures.
     pub(super) fn join(

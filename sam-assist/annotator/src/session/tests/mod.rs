@@ -62,6 +62,10 @@ fn labels(value: u16) -> Array2<u16> {
     labels
 }
 
+fn ranking() -> Vec<SliceTrust> {
+    vec![SliceTrust::new(1, 0.25).with_reason("the mask changes with its box"), SliceTrust::new(2, 0.5)]
+}
+
 /// A round that finds the spleen at one pixel of each slice that is not the person's.
 fn round(session: &mut Session) -> Result<u64, SessionError> {
     let said = session.annotations()?;
@@ -69,15 +73,8 @@ fn round(session: &mut Session) -> Result<u64, SessionError> {
     for slice in (0..SLICES).filter(|slice| !session.state().slices.contains_key(slice)) {
         session.plane().insert(&mut mask, slice, labels(300).view());
     }
-    let result = RoundResult {
-        seed: 3,
-        config: config(),
-        backend: "none".to_owned(),
-        warm_start: None,
-        cards: &BTreeMap::new(),
-        labels: mask.view(),
-        ranking: Some(&[(1, 0.25), (2, 0.5)]),
-    };
+    let (cards, ranking) = (BTreeMap::new(), ranking());
+    let result = RoundResult::new(config(), "none", &cards, mask.view()).with_seed(3).with_ranking(&ranking);
     let image = Volume::new(Array3::zeros(grid().shape), grid().affine);
     session.record_round(result, &image)
 }
@@ -111,7 +108,7 @@ fn decisions_are_there_after_reopening() -> Result {
     assert_eq!(session.plane().extract(current.labels.view(), 0), labels(1));
     assert_eq!(session.plane().extract(current.labels.view(), 1), labels(300));
     let done = state.round.as_ref().expect("a round");
-    assert_eq!(session.ranking_of(done)?, Some(vec![(1, 0.25), (2, 0.5)]));
+    assert_eq!(session.ranking_of(done)?, Some(ranking()));
     let provenance = session.provenance();
     assert_eq!(provenance["drawn"], serde_json::json!([0, 3]));
     assert_eq!(provenance["round"]["mask"], state.round.expect("a round").mask.to_string());
@@ -163,15 +160,8 @@ fn invalid_decisions_are_refused_and_change_nothing() -> Result {
     assert!(refused(session.reject(9)).contains("there is no slice 10"));
     session.draw(0, labels(1).view())?;
     let nothing = Array3::zeros(grid().shape);
-    let result = RoundResult {
-        seed: 0,
-        config: config(),
-        backend: "none".to_owned(),
-        warm_start: None,
-        cards: &BTreeMap::new(),
-        labels: nothing.view(),
-        ranking: None,
-    };
+    let cards = BTreeMap::new();
+    let result = RoundResult::new(config(), "none", &cards, nothing.view()).with_seed(0);
     let image = Volume::new(Array3::zeros(grid().shape), grid().affine);
     assert!(refused(session.record_round(result, &image)).contains("what the person decided for slice 1"));
     assert_eq!(session.entries().len(), 1);
@@ -263,7 +253,7 @@ fn damage_is_located() -> Result {
     assert!(scratch.refused(header()).contains("damaged in line 1"));
     fs::write(&path, "{}")?;
     assert!(scratch.refused(header()).contains("is not the header of a session"));
-    fs::write(&path, session_json.replace("\"format_version\": 2", "\"format_version\": 9"))?;
+    fs::write(&path, session_json.replace(&format!("\"format_version\": {FORMAT_VERSION}"), "\"format_version\": 9"))?;
     assert!(scratch.refused(header()).contains("format version 9"));
     fs::remove_file(&path)?;
     assert!(scratch.refused(header()).contains("line 1") || scratch.refused(header()).contains("is missing"));

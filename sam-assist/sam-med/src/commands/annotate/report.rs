@@ -7,8 +7,8 @@ use std::{
 };
 
 use sam_annotate::{
-    AnnotatedStructure, AnnotationSummary, CheckedOutput, Expectation, NamedStructure, RoundOutcome, SliceList,
-    batch::CaseTrust,
+    AnnotatedStructure, AnnotationSummary, CheckedOutput, Expectation, KeptMasks, NamedStructure, RoundOutcome,
+    SliceList, batch::CaseTrust,
 };
 use sam_data::SlicePlane;
 use sam_files::LossyPath;
@@ -54,6 +54,11 @@ struct StructureReport {
     learning_seconds: Option<f64>,
     /// What was fused, and the Dice to be expected.
     expected_dice: Option<Expectation>,
+    /// What was kept of the round before.
+    kept: Option<KeptMasks>,
+    /// `kept` for people.
+    #[serde(skip)]
+    changed: Option<String>,
     /// The slices to review first.
     look_first: Vec<LookAt>,
 }
@@ -192,6 +197,8 @@ impl StructureReport {
             slices: structure.slices.len(),
             learning_seconds: structure.learning_seconds,
             expected_dice: structure.expected_dice.clone(),
+            kept: structure.kept.clone(),
+            changed: structure.kept.as_ref().map(|kept| kept.text(plane)),
             look_first: structure.ranking.iter().take(NAMED).map(look_at).collect(),
         }
     }
@@ -206,8 +213,11 @@ impl fmt::Display for AnnotateReport {
             write!(f, "{session}")?;
         }
         for structure in &self.structures {
-            let StructureReport { name, annotated, found, slices, expected_dice, look_first, .. } = structure;
+            let StructureReport { name, annotated, found, slices, expected_dice, changed, look_first, .. } = structure;
             writeln!(f, "{name}: on {found} of {}, {annotated} of them annotated", counted(*slices, "slice"))?;
+            if let Some(changed) = changed {
+                writeln!(f, "{name}: {changed}")?;
+            }
             if let Some(expected) = expected_dice {
                 writeln!(f, "{name}: {expected}")?;
             }

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::backend::Backend;
-use sam_annotate::{Annotator, CheckedOutput, Session, Weights, cards, structure_name};
+use sam_annotate::{Annotator, CheckedOutput, Session, SliceTrust, Weights, cards, structure_name};
 use sam_assist::PromptCard;
 use sam_data::{LabelVolume, Scan, Segment, SliceAxis, SlicePlane, Window};
 use sam_review::{
@@ -71,7 +71,10 @@ impl Reviewed {
             None => Default::default(),
         };
         let count = session.plane().count();
-        let trust = |(slice, trust): (usize, f32)| RankedSlice::new(slice, Some(trust.into()));
+        let trust = |slice: SliceTrust| {
+            let reason = (!slice.reason.is_empty()).then_some(slice.reason);
+            RankedSlice::new(slice.index, Some(slice.trust.into())).with_reason(reason)
+        };
         let ranking = match ranked {
             Some(ranked) => Ranking::new(ranked.into_iter().map(trust).collect(), count)
                 .with_context(|| format!("the ranking in {}", session.folder().display()))?,

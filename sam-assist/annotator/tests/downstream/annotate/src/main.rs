@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use sam_annotate::{
     Annotations, Annotator, Corrections, Decisions, Event, Flex, KnownModel, Output, Precision, RoundStart, Scan,
-    SliceNumber, Start, Weights, ignore_events,
+    SliceNumber, SliceTrust, Start, Weights, ignore_events,
     progress::{Stage, ignore_progress},
 };
 
@@ -70,8 +70,8 @@ fn once(annotator: &Annotator<Flex>, annotations: &Annotations, folder: &Path) -
     // Checked before the work: it tells what must not be replaced, and locks the files.
     let output = Output::new(folder.join("once.nii.gz")).open(annotator.scan(), [] as [&Path; 0])?;
     let annotated = annotator.annotate(annotations, Start::Model, &mut print)?;
-    for (slice, trust) in annotated.to_check().into_iter().take(3) {
-        println!("look at slice {} first (trust {trust:.2})", SliceNumber::of_index(slice));
+    for SliceTrust { index, trust, reason, .. } in annotated.to_check().into_iter().take(3) {
+        println!("look at slice {} first (trust {trust:.2}: {reason})", SliceNumber::of_index(index));
     }
     for path in annotated.save(annotator.scan(), &output)? {
         println!("wrote {}", path.display());
@@ -95,8 +95,8 @@ fn resume_session(annotator: &Annotator<Flex>, folder: &Path) -> Result<()> {
     let mut session = annotator.open_session(folder.join("session"))?;
     let round = session.state().round.as_ref().context("the first round was run")?;
     let ranking = session.ranking_of(round)?.context("it was ranked")?;
-    let (slice, _) = *ranking.first().context("some slices are not annotated")?;
-    Decisions::new(&session, &Corrections::none().with_accepted([slice]))?.record(&mut session)?;
+    let first = ranking.first().context("some slices are not annotated")?;
+    Decisions::new(&session, &Corrections::none().with_accepted([first.index]))?.record(&mut session)?;
     let outcome = annotator.round(&mut session, RoundStart::LastRound, &mut ignore_events())?;
     println!("round {:?}, from round {:?}", outcome.number, outcome.warm_start);
     for path in session.save(annotator.scan(), &output)?.unwrap_or_default() {
