@@ -102,7 +102,7 @@ pub use propagation::{MaskPropagationConfig, PointGenerator, PointPropagationCon
 pub use sam_prompt::ConfigError;
 pub use segmentation::{KnownMasks, Segmentation, SegmentedSlice};
 pub use segmenter::{SegmenterConfig, VolumeSegmenter};
-pub use shape::{Presence, PriorSlice, ShapeConfig, ShapeGenerator, ShapePrior, WithinOutlines};
+pub use shape::{Presence, PriorSlice, ShapeConfig, ShapeGenerator, ShapePrior, WithinOutlines, mean_gap};
 pub use strategy::{FittedStrategy, GeneratorStrategy, SliceScorer, Strategy, StrategyKind};
 pub use trust::{
     LinearTrust, Measurement, RankedSlice, Ranking, Signal, TrustConfig, TrustMeter, TrustMeterConfig, TrustModel,

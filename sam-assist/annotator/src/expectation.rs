@@ -51,9 +51,16 @@ pub enum DiceUnknown {
 impl Expectation {
     /// The Dice and the outlines that were left out, if it is known.
     pub fn known(&self) -> Option<&ExpectedDice> {
-        match &self.dice {
-            DiceKnown::LeftOut(expected) => Some(expected),
-            DiceKnown::Unknown(_) => None,
+        self.dice.known()
+    }
+}
+
+impl DiceKnown {
+    /// The Dice and the outlines that were left out, if it is known.
+    pub fn known(&self) -> Option<&ExpectedDice> {
+        match self {
+            Self::LeftOut(expected) => Some(expected),
+            Self::Unknown(_) => None,
         }
     }
 }

@@ -2,35 +2,21 @@
 
 use std::{ops::ControlFlow, sync::Arc};
 
-use crate::{Result, tiny::Desk};
+use crate::{
+    Result,
+    tiny::{Desk, config, fusion, units_of},
+};
 use sam_annotate::{
     AnnotateConfig, Annotated, Annotations, Annotator, Corrections, Decisions, DiceKnown, DiceUnknown, Event,
     Expectation, Flex, PromptCard, RoundStart, Scan, Start, ignore_events,
     progress::{Stage, ignore_progress},
-    sam_auto::{FusionConfig, LeftOutModel, LeftOutOutline, PixelClassifierConfig, Strategy, StrategyKind},
+    sam_auto::{LeftOutModel, LeftOutOutline, StrategyKind},
     sam_core::AnnotatedSlice,
 };
 
 /// Outlines on the first, a middle and the last slice of the structure. The middle one is left out.
 fn three(desk: &Desk) -> Annotations {
-    Annotations::new(desk.outlines(&three_slices(desk)))
-}
-
-fn three_slices(desk: &Desk) -> [usize; 3] {
-    let shown = &desk.shown;
-    [shown[0], shown[shown.len() / 2], shown[shown.len() - 1]]
-}
-
-/// A small classifier.
-fn fusion() -> FusionConfig {
-    FusionConfig::default().with_classifier(PixelClassifierConfig::default().with_trees(5))
-}
-
-/// A quick configuration: few iterations.
-fn config() -> AnnotateConfig {
-    let mut config = AnnotateConfig::new(Strategy::Fusion(fusion()));
-    (config.learning.iterations, config.learning.warm_iterations) = (4, 2);
-    config
+    Annotations::new(desk.outlines(&desk.three_slices()))
 }
 
 fn annotator(desk: &Desk, config: AnnotateConfig) -> Result<Annotator<Flex>> {
@@ -61,7 +47,7 @@ fn it_is_told_last_recorded_and_changes_no_mask() -> Result {
     let expected = expectation(&found)?;
     assert_eq!(told.as_deref(), Some(expected));
     let known = expected.known().ok_or("three outlines")?;
-    assert_eq!(known.left_out.iter().map(|outline| outline.index).collect::<Vec<_>>(), [three_slices(&desk)[1]]);
+    assert_eq!(known.left_out.iter().map(|outline| outline.index).collect::<Vec<_>>(), [desk.three_slices()[1]]);
     let text = expected.to_string();
     assert!(text.starts_with("fused shape, image, classifier and model; Dice ") && !text.contains('\n'), "{text}");
 
@@ -82,7 +68,7 @@ fn it_is_told_last_recorded_and_changes_no_mask() -> Result {
 #[test]
 fn why_it_is_not_known_is_said() -> Result {
     let desk = Desk::new();
-    let [first, middle, last] = three_slices(&desk);
+    let [first, middle, last] = desk.three_slices();
     let annotator = desk.builder()?.config(config()).axis(sam_annotate::SliceAxis::K).build()?;
     for (slices, unknown, part) in [
         (&[middle][..], DiceUnknown::OneOutline, "propagated masks from its only outline"),
@@ -123,15 +109,7 @@ fn scores(found: &Annotated) -> Result<Vec<LeftOutOutline>> {
 /// The number of iterations and left-out outlines of the test.
 fn units(annotator: &Annotator<Flex>, annotations: &Annotations, start: Start) -> Result<(usize, Annotated)> {
     let mut units = 0;
-    let mut events = |event: &Event| {
-        if let Event::Progress { progress, .. } = event
-            && progress.stage == Stage::SelfCheck
-        {
-            units = progress.total;
-        }
-        ControlFlow::Continue(())
-    };
-    let annotated = annotator.annotate(annotations, start, &mut events)?;
+    let annotated = annotator.annotate(annotations, start, &mut units_of(Stage::SelfCheck, &mut units))?;
     Ok((units, annotated))
 }
 
@@ -157,7 +135,7 @@ fn the_model_has_not_learned_the_left_out_outlines() -> Result {
     assert_eq!(units_of_card, 1);
     let slices = annotator.slices(used.axis)?;
     let outline = |index| desk.truth(index).mapv(|label| label == desk.value);
-    let annotated = AnnotatedSlice::embed_all(&*slices, &three_slices(&desk), outline, &mut ignore_progress())?;
+    let annotated = AnnotatedSlice::embed_all(&*slices, &desk.three_slices(), outline, &mut ignore_progress())?;
     let predictor = own.apply(annotator.predictor())?;
     let model = LeftOutModel::AsIs(&predictor);
     let expected = fusion().expected_dice(&annotated.ok_or("embedded")?, model, &*slices, &mut ignore_progress())?;

@@ -4,20 +4,13 @@ use std::ops::ControlFlow;
 
 use sam_annotate::{
     AnnotateConfig, Annotations, Annotator, Corrections, Decisions, Event, Flex, KeptMasks, RoundStart, Session, Start,
-    ignore_events,
-    progress::Stage,
-    sam_auto::{FusionConfig, PixelClassifierConfig, Strategy, StrategyKind},
+    ignore_events, progress::Stage, sam_auto::StrategyKind,
 };
 
-use crate::{Result, tiny::Desk};
-
-/// A quick configuration: a small classifier and few iterations.
-fn config() -> AnnotateConfig {
-    let classifier = PixelClassifierConfig::default().with_trees(5);
-    let mut config = AnnotateConfig::new(Strategy::Fusion(FusionConfig::default().with_classifier(classifier)));
-    (config.learning.iterations, config.learning.warm_iterations) = (4, 2);
-    config
-}
+use crate::{
+    Result,
+    tiny::{Desk, config, units_of},
+};
 
 fn decide(session: &mut Session, corrections: Corrections) -> Result {
     Ok(Decisions::new(session, &corrections)?.record(session)?)
@@ -31,8 +24,7 @@ fn round(annotator: &Annotator<Flex>, session: &mut Session) -> Result<Option<Ke
 
 /// A session with a first round, from outlines on the first slice with the structure, one in the middle, and the last.
 fn begin(desk: &Desk, config: AnnotateConfig) -> Result<(Annotator<Flex>, Session, [usize; 3])> {
-    let shown = &desk.shown;
-    let chosen = [shown[0], shown[shown.len() / 2], shown[shown.len() - 1]];
+    let chosen = desk.three_slices();
     let annotator = desk.builder()?.config(config).build()?;
     let outlines = desk.outlines(&chosen);
     let mut session = annotator.create_session(desk.path("session"), &Annotations::new(outlines.clone()))?;
@@ -158,15 +150,7 @@ fn another_strategy_and_a_round_without_a_decision_replace_all_masks() -> Result
 /// The number of learning iterations of a round.
 fn iterations(annotator: &Annotator<Flex>, session: &mut Session) -> Result<usize> {
     let mut total = 0;
-    let mut events = |event: &Event| {
-        if let Event::Progress { progress, .. } = event
-            && progress.stage == Stage::Learn
-        {
-            total = progress.total;
-        }
-        ControlFlow::Continue(())
-    };
-    annotator.round(session, RoundStart::Model, &mut events)?;
+    annotator.round(session, RoundStart::Model, &mut units_of(Stage::Learn, &mut total))?;
     Ok(total)
 }
 

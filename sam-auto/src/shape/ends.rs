@@ -26,7 +26,8 @@ pub(super) fn expected(outlines: &[Outline], slice: usize, config: ShapeConfig) 
         return None;
     }
     let distance = end.slice.abs_diff(slice) as f32;
-    if distance > (config.reach * mean_gap(outlines)).max(config.min_reach).max(1.0) {
+    let shown = outlines.iter().filter(|outline| !outline.is_empty()).map(|outline| outline.slice);
+    if distance > (config.reach * mean_gap(shown)).max(config.min_reach).max(1.0) {
         return None;
     }
     let trend = inner.map_or(0.0, |inner| {
@@ -50,13 +51,14 @@ impl End<'_> {
     }
 }
 
-/// The mean gap between the outlines that show the structure; 0 if there is one.
-fn mean_gap(outlines: &[Outline]) -> f32 {
-    let shown: Vec<_> = outlines.iter().filter(|outline| !outline.is_empty()).map(|outline| outline.slice).collect();
-    match (&shown[..], shown.len()) {
-        (&[first, .., last], count) => (last - first) as f32 / (count - 1) as f32,
-        _ => 0.0,
+/// The mean gap between slices that show a structure, from the first to the last; 0 if there are fewer than two. [`ShapeConfig::reach`] is a
+/// share of it.
+pub fn mean_gap(shown: impl IntoIterator<Item = usize>) -> f32 {
+    let (mut first, mut last, mut count) = (usize::MAX, 0, 0);
+    for slice in shown {
+        (first, last, count) = (first.min(slice), last.max(slice), count + 1);
     }
+    if count > 1 { (last - first) as f32 / (count - 1) as f32 } else { 0.0 }
 }
 
 /// The depth below which an outline has about this many pixels. Pixels of one depth go together, since a disc's outermost ring has one.

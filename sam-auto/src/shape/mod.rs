@@ -22,6 +22,7 @@ use self::{
     strand::{Side, Strand, strands},
 };
 pub use self::{
+    ends::mean_gap,
     generator::ShapeGenerator,
     presence::{Presence, WithinOutlines},
 };

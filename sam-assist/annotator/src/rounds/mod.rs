@@ -15,6 +15,7 @@ use std::{
 
 use burn::tensor::backend::Backend;
 use sam_assist::PromptCard;
+use sam_auto::mean_gap;
 use sam_data::{Scan, Segment, SliceAxis, Window};
 use serde_json::{Map, json};
 
@@ -211,34 +212,32 @@ fn masks_of(
     last: &(Round, Annotations),
     rule: KeepRule,
 ) -> Result<Before, AnnotateError> {
-    let (mut annotated, mut gaps) = (BTreeMap::new(), BTreeMap::new());
-    let (round, _) = last;
-    let mut earlier = Some(last.clone());
-    while let Some((each, annotations)) = earlier {
-        let understood = annotations.summary(session.plane(), session.axis_reason(&annotations))?;
-        for structure in understood.structures.iter().filter(|structure| each.cards.contains_key(&structure.value)) {
-            if each.number == round.number {
-                annotated.insert(structure.value, structure.annotated());
-            }
+    let understood = |(round, annotations): &(Round, Annotations)| -> Result<Vec<StructureSummary>, AnnotateError> {
+        let mut structures = annotations.summary(session.plane(), session.axis_reason(annotations))?.structures;
+        structures.retain(|structure| round.cards.contains_key(&structure.value));
+        Ok(structures)
+    };
+    let (annotated, mut gaps) = (understood(last)?, BTreeMap::new());
+    let mut widen = |structures: &[StructureSummary]| {
+        for structure in structures {
             let gap = gaps.entry(structure.value).or_insert(0.0_f32);
-            *gap = gap.max(mean_gap(structure));
+            *gap = gap.max(mean_gap(structure.outlined.iter().map(|outline| outline.place.index)));
         }
-        earlier = match each.kept_from {
-            // A damaged log must not lead in circles.
-            Some(number) if number < each.number => round_of(session, number)?,
-            _ => None,
-        };
+    };
+    widen(&annotated);
+    let mut earlier = before_round(session, &last.0)?;
+    while let Some(each) = earlier {
+        widen(&understood(&each)?);
+        earlier = before_round(session, &each.0)?;
     }
-    Ok(Before { labels: session.mask_of(round)?.labels, annotated, rejected: state.rejected.clone(), gaps, rule })
+    let annotated = annotated.iter().map(|structure| (structure.value, structure.annotated())).collect();
+    Ok(Before { labels: session.mask_of(&last.0)?.labels, annotated, rejected: state.rejected.clone(), gaps, rule })
 }
 
-/// The mean gap between the outlines of a structure, in slices; 0 if there is one.
-fn mean_gap(structure: &StructureSummary) -> f32 {
-    let slices = || structure.outlined.iter().map(|outline| outline.place.index);
-    match (slices().min(), slices().max(), structure.outlined.len()) {
-        (Some(first), Some(last), count @ 2..) => (last - first) as f32 / (count - 1) as f32,
-        _ => 0.0,
-    }
+/// The round of whose masks a round kept some. A damaged log must not lead in circles.
+fn before_round(session: &Session, round: &Round) -> Result<Option<(Round, Annotations)>, SessionError> {
+    let number = round.kept_from.filter(|&number| number < round.number);
+    number.map_or(Ok(None), |number| round_of(session, number))
 }
 
 /// Whether two rounds find masks in the same way, apart from their seeds and from how long they learn.

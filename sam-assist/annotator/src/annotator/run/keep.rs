@@ -94,7 +94,7 @@ impl<B: Backend> Run<'_, B> {
                 if !kept.is_empty() {
                     tested = self.test((value, name), annotated, learned, &comparable, reporter)?;
                 }
-                let now = tested.as_ref().and_then(DiceKnown::left_out);
+                let now = tested.as_ref().and_then(DiceKnown::known).map(left_out_dice);
                 report.test = now.and_then(|now| RoundTest::new(&comparable, &now));
                 if report.test.as_ref().is_some_and(|test| test.better) {
                     kept.clear();
@@ -203,16 +203,6 @@ fn around(slices: &BTreeSet<usize>, index: usize) -> [Option<usize>; 2] {
 /// The Dice of each left-out outline.
 pub(crate) fn left_out_dice(expected: &ExpectedDice) -> LeftOutDice {
     expected.left_out.iter().map(|outline| (outline.index, outline.dice.fused as f32)).collect()
-}
-
-impl DiceKnown {
-    /// The Dice of each left-out outline, if it is known.
-    fn left_out(&self) -> Option<LeftOutDice> {
-        match self {
-            Self::LeftOut(expected) => Some(left_out_dice(expected)),
-            Self::Unknown(_) => None,
-        }
-    }
 }
 
 #[cfg(test)]
