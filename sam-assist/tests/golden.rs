@@ -15,6 +15,7 @@ use sam_testing::{
     B, DEVICE, TestResult,
     golden::{Golden, Tolerance, config, parameters},
 };
+use sam_threads::train_unobserved;
 
 type A = Autodiff<B>;
 
@@ -34,6 +35,10 @@ fn path(name: &str) -> PathBuf {
 
 #[test]
 fn learns_step_by_step_like_pytorch() -> TestResult {
+    train_unobserved(learn_step_by_step)
+}
+
+fn learn_step_by_step() -> TestResult {
     let golden = Golden::open(path("prompt_learning.safetensors"), Tolerance { absolute: 1e-4, relative: 0.0 })?;
     let checkpoint = Checkpoint::open(path("sam_tiny_prompt_and_decoder.safetensors"))?;
     let original = checkpoint.load_prompt_encoder::<B>(&config(), &DEVICE)?;

@@ -1,6 +1,6 @@
 //! The known data sets, each as a small folder tree in its layout.
 
-use std::{error::Error, fs, path::Path};
+use std::{fs, path::Path};
 
 use image::{ImageBuffer, Luma};
 use ndarray::Array3;
@@ -46,7 +46,7 @@ fn names(set: &dyn Dataset) -> Vec<&str> {
     set.cases().iter().map(|case| case.name.as_str()).collect()
 }
 
-fn labels_of(set: &dyn Dataset, case: usize) -> Result<Array3<u16>, Box<dyn Error>> {
+fn labels_of(set: &dyn Dataset, case: usize) -> TestResult<Array3<u16>> {
     match set.cases()[case].load()? {
         LoadedCase::Volume { volume, labels } => {
             assert_eq!(volume.grid, labels.grid, "a label map lies where its scan lies");

@@ -12,6 +12,7 @@ use burn::tensor::{Bool, ElementConversion, Tensor};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use sam_prompt::progress::{Observer, Progress, Stage, StopReason};
+use sam_threads::train;
 
 use crate::draw::Episode;
 use crate::episode::{Shot, margins};
@@ -91,11 +92,15 @@ impl<B: Backend> SapNetTrainer<B> {
     /// The observer is called after each iteration, with [`Stage::Fit`] and the iteration's loss. A training that it stopped can be
     /// continued by another call, with the same result as without the interruption.
     ///
-    /// This is the only way to train, so a guard that keeps two trainings from running at once belongs here.
+    /// Waits until no other training of this process runs, see [`sam_threads`].
     ///
     /// # Errors
     /// [`SapnetError::Diverged`] if the loss is not finite. The network then has the weights from before the failed iteration.
     pub fn run(&mut self, observer: &mut Observer<'_>) -> Result<StopReason, SapnetError> {
+        train(|report| self.run_alone(report), observer)
+    }
+
+    fn run_alone(&mut self, observer: &mut Observer<'_>) -> Result<StopReason, SapnetError> {
         while self.losses.len() < self.config.iterations {
             if observer(&self.step()?).is_break() {
                 break;

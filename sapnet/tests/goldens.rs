@@ -7,6 +7,7 @@ use sam_testing::{
     B, DEVICE, TestResult,
     golden::{Golden, Tolerance},
 };
+use sam_threads::train_unobserved;
 use sapnet::{
     BiasedDiceLossConfig, BilinearResize, FourierPosition, Support, SupportConfig, cosine_logits, cross_entropy,
     masked_average,
@@ -30,6 +31,10 @@ fn resizes_like_pytorch() -> TestResult {
 
 #[test]
 fn pools_under_a_mask_like_panet() -> TestResult {
+    train_unobserved(pool_under_a_mask)
+}
+
+fn pool_under_a_mask() -> TestResult {
     let golden = load()?;
     let features = golden.tensor::<A, 4>("map.fts")?.require_grad();
     let prototype = masked_average(features.clone(), golden.tensor("map.mask")?);
@@ -48,12 +53,12 @@ fn compares_by_cosine_like_panet() -> TestResult {
 
 #[test]
 fn one_way_episode_like_panet() -> TestResult {
-    episode("w1")
+    train_unobserved(|| episode("w1"))
 }
 
 #[test]
 fn two_way_episode_like_panet() -> TestResult {
-    episode("w2")
+    train_unobserved(|| episode("w2"))
 }
 
 /// Prototypes, logits, both losses, and the gradients of their sum.

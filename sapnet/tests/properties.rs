@@ -6,6 +6,7 @@ use burn::backend::Autodiff;
 use burn::tensor::{Bool, Distribution, Int, Tensor, TensorData};
 use proptest::prelude::*;
 use sam_testing::{B, DEVICE, TestResult};
+use sam_threads::train_unobserved;
 use sapnet::{
     BiasedDiceLossConfig, BilinearResize, ConfigError, FourierPositionConfig, SapnetError, Support, SupportConfig,
     cross_entropy, masked_average,
@@ -147,6 +148,10 @@ fn unlabelled_pixels_do_not_count() {
 
 #[test]
 fn slices_without_the_object_leave_gradients_finite() -> TestResult {
+    train_unobserved(backward_through_slices_without_the_object)
+}
+
+fn backward_through_slices_without_the_object() -> TestResult {
     type A = Autodiff<B>;
     let features = Tensor::<A, 5>::random([1, 2, 3, 4, 4], Distribution::Default, &DEVICE).require_grad();
     let query = Tensor::<A, 4>::random([2, 3, 4, 4], Distribution::Default, &DEVICE);

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::thread;
 
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 use proptest::prelude::*;
@@ -195,6 +196,22 @@ fn the_seed_decides_and_nothing_else() -> TestResult {
     assert!(is_same(resumed.prototypes(), one.prototypes()));
     assert_eq!(resumed.stop_reason(), StopReason::Complete);
     Ok(())
+}
+
+/// burn-autodiff loses gradients if two threads train at once.
+#[test]
+fn trainings_on_several_threads_do_not_disturb_each_other() -> TestResult {
+    let slices = annotated(&five_and_one(), 0)?;
+    let config = config().with_iterations(20);
+    let alone = fit(&slices, &config)?;
+    thread::scope(|scope| {
+        let others: Vec<_> = (0..8).map(|_| scope.spawn(|| fit(&slices, &config))).collect();
+        for other in others {
+            let other = other.join().map_err(|_| "a training panicked")??;
+            assert_eq!(other.losses(), alone.losses());
+        }
+        Ok(())
+    })
 }
 
 #[test]

@@ -15,9 +15,9 @@ use rand_chacha::ChaCha8Rng;
 use sam_core::{AnnotatedSlice, SamPredictor};
 use sam_prompt::{
     PromptBatch,
-    progress::{Observer, Progress, Stage, StopReason, ignore_progress},
+    progress::{Observer, Progress, Stage, StopReason},
 };
-use sam_threads::train;
+use sam_threads::{train, train_unobserved};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -207,7 +207,7 @@ impl<B: Backend> Learner<B> {
     /// [`AssistError::Diverged`] if the loss is not finite; the parameters are then those before the step.
     /// [`AssistError::NothingToLearnFrom`] if that is so in the first step.
     pub fn step(&mut self) -> Result<Progress, AssistError> {
-        train(|_| self.step_alone(), &mut ignore_progress())
+        train_unobserved(|| self.step_alone())
     }
 
     /// Runs until all iterations are done, the loss no longer falls, or the observer stops it. Waits while another training runs: see

@@ -124,13 +124,13 @@ impl CoarseConfig {
     }
 }
 
-/// Trains a SAP-Net to its end. No other training of the process runs at the same time.
+/// Trains a SAP-Net to its end.
 fn train_sapnet<B: Backend>(
     slices: &AnnotatedFeatures<B>,
     config: &SapNetConfig,
     observer: &mut Observer<'_>,
 ) -> Result<SapNet<B>, AutoError> {
-    let trained = sam_threads::train(|report| SapNet::fit(slices, config, report), observer)?;
+    let trained = SapNet::fit(slices, config, observer)?;
     if trained.stop_reason().is_partial() { Err(AutoError::Stopped) } else { Ok(trained) }
 }
 

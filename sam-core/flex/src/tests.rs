@@ -1,6 +1,6 @@
 //! Compares the kernels with burn's own operations, in the forward and backward pass.
 
-use std::sync::atomic::Ordering;
+use std::sync::{Mutex, MutexGuard, PoisonError, atomic::Ordering};
 
 mod attention;
 mod blocks;
@@ -16,8 +16,17 @@ use super::simd::WITHOUT_VECTORS;
 
 type B = Autodiff<Flex>;
 
-/// Normally distributed random values, with gradients tracked.
+/// Held by the one test that builds and follows a graph: burn-autodiff loses gradients if two threads do so at once.
+static TURN: Mutex<()> = Mutex::new(());
+
+thread_local! {
+    /// Each test has its own thread, so its turn ends with the test.
+    static HAS_TURN: MutexGuard<'static, ()> = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+}
+
+/// Normally distributed random values, with gradients tracked. The first call waits for the test's turn.
 fn random<const D: usize>(shape: [usize; D]) -> Tensor<B, D> {
+    HAS_TURN.with(|_| ());
     Tensor::random(shape, Distribution::Normal(0.0, 1.0), &FlexDevice).require_grad()
 }
 

@@ -28,7 +28,7 @@ pub mod tiny;
 use std::error::Error;
 
 /// The return type of tests.
-pub type TestResult<T = (), E = Box<dyn Error>> = Result<T, E>;
+pub type TestResult<T = (), E = Box<dyn Error + Send + Sync>> = Result<T, E>;
 
 /// The backend of most tests.
 #[cfg(feature = "golden")]

@@ -6,6 +6,10 @@
 //! it runs other jobs of the pool. If such a job is another training, the worker asks for a graph lock that is held further down on its own
 //! stack. It waits for itself: a deadlock.
 //!
+//! Two trainings at once also spoil each other's gradients. Before burn-autodiff 0.21 adds an operation to a graph, it looks the graph up
+//! under one lock and locks the graph under another (`GraphMutexClient::register`). Between the two, a backward pass of another thread may
+//! remove the graph as unused (`GraphCleaner::cleanup_orphaned_entries`). The operation and its gradient are then lost without an error.
+//!
 //! # Why [`train`] cannot deadlock
 //!
 //! - The training runs in a pool that is used for trainings only. The only jobs in it are the operations of the one running training, and
@@ -26,4 +30,4 @@ mod pool;
 mod training;
 
 pub use pool::{in_embedding_pool, in_pool};
-pub use training::{is_training, train};
+pub use training::{is_training, train, train_unobserved};

@@ -90,6 +90,11 @@ where
     })
 }
 
+/// Trains as [`train`] does, without an observer.
+pub fn train_unobserved<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    train(|_: &mut dyn FnMut(&()) -> ControlFlow<()>| work(), &mut |()| ControlFlow::Continue(()))
+}
+
 /// Passes the training's progress to the observer on another thread.
 struct Report<P> {
     ask: Sender<P>,
