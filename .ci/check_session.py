@@ -83,6 +83,27 @@ def check_kept(page, accepted, drawn, coloured, rejected):
     assert page.coloured() == coloured, "what was drawn has changed"
 
 
+def check_changes(review, size):
+    """The page says what the second round changed, and marks those slices."""
+    try:
+        with tempfile.TemporaryDirectory() as profile:
+            browser = start(profile)
+            try:
+                browser.set_window_size(1280, 900)
+                browser.get(review.address)
+                Page(browser, size)
+                said = browser.find_element(By.ID, "changes").text
+                assert said.startswith("Round 2: segmented again: slices "), f"the page says of the round: {said!r}"
+                marked = browser.find_elements(By.CSS_SELECTOR, '#ranking [data-changed="true"]')
+                assert any("new in this round" in row.text for row in marked), "no slice is marked as new"
+                assert len(marked) < len(browser.find_elements(By.CSS_SELECTOR, "#ranking button")), "all are marked"
+            finally:
+                browser.quit()
+        review.end()
+    finally:
+        review.kill()
+
+
 def main(sam_med, image, mask, folder):
     folder.mkdir(parents=True, exist_ok=True)
     # The structure's upper end and some empty slices beyond it: the whole scan would take twice as long.
@@ -135,6 +156,7 @@ def main(sam_med, image, mask, folder):
     again = loop.round("--warm")
     for index in [*outlined, accepted, drawn]:
         assert np.array_equal(again[index], saved[index]), f"the next round has changed slice {index}, which is the person's"
+    check_changes(loop.review(), truth.shape[1:])
     print(f"{loop.session}: {accepted} accepted and {drawn} drawn, there after a kill and after another round")
 
 

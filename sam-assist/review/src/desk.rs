@@ -77,6 +77,8 @@ pub struct Overview {
     pub slices: Vec<SliceOverview>,
     /// The slices in the order of review; those that need it most come first.
     pub ranking: Vec<RankedSlice>,
+    /// What the round that computed the mask changed; `None` if no mask was there before.
+    pub changes: Option<RoundChanges>,
     /// The highest [`SliceOverview::version`]. The page names it when it undoes or saves.
     pub revision: u64,
     /// Number of changes that would be lost if the program stopped without saving.
@@ -106,6 +108,7 @@ impl Overview {
             structures,
             slices,
             ranking: Vec::new(),
+            changes: None,
             revision,
             unsaved: 0,
             can_undo: false,
@@ -122,6 +125,23 @@ impl Overview {
     #[must_use]
     pub fn with_changes(self, unsaved: usize, can_undo: bool) -> Self {
         Self { unsaved, can_undo, ..self }
+    }
+}
+
+/// What a round of learning changed in the mask of the round before.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RoundChanges {
+    /// For people: what was segmented again, what was kept, and why.
+    pub text: String,
+    /// The slices that were segmented again, in ascending order.
+    pub slices: Vec<usize>,
+}
+
+impl RoundChanges {
+    /// Slices that were segmented again, in ascending order, and what changed as text for people.
+    pub fn new(text: impl Into<String>, slices: Vec<usize>) -> Self {
+        Self { text: text.into(), slices }
     }
 }
 

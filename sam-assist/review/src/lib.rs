@@ -32,7 +32,7 @@ pub use sam_prompt::{self, ndarray};
 pub use serde_json;
 
 pub use connections::ServerLimits;
-pub use desk::{Decision, Desk, Overview, Proposal, Saved, SliceOverview, SliceState, StructureOverview};
+pub use desk::{Decision, Desk, Overview, Proposal, RoundChanges, Saved, SliceOverview, SliceState, StructureOverview};
 pub use error::{BoxError, DeskError, RankingError, ReviewError, StoreError};
 pub use model::ScanModel;
 pub use prefetch::Prefetch;

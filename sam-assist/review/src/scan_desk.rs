@@ -14,8 +14,8 @@ use sam_prompt::{
 
 use self::clicks::Clicks;
 use crate::{
-    Decision, DecisionStore, Desk, DeskError, Overview, Prefetch, Proposal, Provenance, Ranking, ReviewError, Saved,
-    SliceOverview, SliceReview, SliceSegmenter, SliceState, StructureOverview, files::ReviewFiles,
+    Decision, DecisionStore, Desk, DeskError, Overview, Prefetch, Proposal, Provenance, Ranking, ReviewError,
+    RoundChanges, Saved, SliceOverview, SliceReview, SliceSegmenter, SliceState, StructureOverview, files::ReviewFiles,
 };
 
 /// Colours of the structures, in their order. Most colour-blind people can also tell them apart on grey (after Okabe and Ito).
@@ -49,6 +49,8 @@ pub struct ReviewCase {
     pub structures: Vec<Segment>,
     /// Which slices to look at first.
     pub ranking: Ranking,
+    /// What the round that computed the mask changed.
+    pub changes: Option<RoundChanges>,
     /// The files that are written. If another program changes one of them, the review is saved beside it.
     pub output: CheckedOutput,
     /// What is at the output when the review begins.
@@ -61,7 +63,8 @@ impl ReviewCase {
     /// A scan with its structures and the files of its mask; its slices are ranked in scan order.
     pub fn new(scan: Arc<Scan>, plane: SlicePlane, structures: Vec<Segment>, output: CheckedOutput) -> Self {
         let ranking = Ranking::in_order(plane.count());
-        Self { scan, plane, structures, ranking, output, mask: MaskState::Open, record: serde_json::Map::new() }
+        let record = serde_json::Map::new();
+        Self { scan, plane, structures, ranking, changes: None, output, mask: MaskState::Open, record }
     }
 }
 
@@ -180,6 +183,7 @@ impl Desk for ScanDesk {
             structures: self.case.structures.iter().zip(COLOURS.iter().cycle()).map(structure).collect(),
             slices: self.slices.iter().zip(&self.versions).map(slice).collect(),
             ranking: self.case.ranking.slices().to_vec(),
+            changes: self.case.changes.clone(),
             revision: self.revision(),
             unsaved: self.unsaved,
             can_undo: self.store.can_undo(),

@@ -49,6 +49,7 @@ impl Desk for TestDesk {
             structures: vec![StructureOverview { value: 300, name: "liver".to_owned(), colour: "#ff0000".to_owned() }],
             slices: self.versions.map(|version| SliceOverview::new(SliceState::Predicted, false, version)).into(),
             ranking: Vec::new(),
+            changes: None,
             revision: self.versions[0].max(self.versions[1]),
             unsaved: self.decided.len(),
             can_undo: !self.decided.is_empty(),

@@ -1,15 +1,21 @@
 //! Opens a desk from the command line: the mask or session, the model, and the storage of decisions.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::backend::Backend;
-use sam_annotate::{Annotator, CheckedOutput, Session, SliceTrust, Weights, cards, structure_name};
+use sam_annotate::{
+    Annotator, CheckedOutput, KeptMasks, Session, SliceTrust, Weights, cards, session::Round, structure_name,
+};
 use sam_assist::PromptCard;
 use sam_data::{LabelVolume, Scan, Segment, SliceAxis, SlicePlane, Window};
 use sam_review::{
-    DecisionStore, MaskState, MemoryStore, RankedSlice, Ranking, ReviewCase, ScanDesk, ScanModel, SessionStore,
-    SliceReview, SliceState,
+    DecisionStore, MaskState, MemoryStore, RankedSlice, Ranking, ReviewCase, RoundChanges, ScanDesk, ScanModel,
+    SessionStore, SliceReview, SliceState,
 };
 use serde_json::json;
 
@@ -57,6 +63,8 @@ struct Reviewed {
     /// The card of each structure, if there is one.
     cards: Vec<Option<PromptCard>>,
     ranking: Ranking,
+    /// What the session's last round changed.
+    changes: Option<RoundChanges>,
     slices: Vec<SliceReview>,
     store: Box<dyn DecisionStore>,
     mask: MaskState,
@@ -81,12 +89,14 @@ impl Reviewed {
             None => Ranking::in_order(count),
         };
         let structures = session.structures();
+        let changes = session.state().round.as_ref().and_then(|round| changes(round, &structures, session.plane()));
         let cards = structures.keys().map(|value| learned.remove(value)).collect();
         let structures = structures.into_iter().map(|(value, name)| Segment::new(value, name)).collect();
         let store = SessionStore::new(session)?;
         let slices = store.slices()?;
         let window = header.window.name.parse()?;
-        Ok(Self { axis: header.axis, window, structures, cards, ranking, slices, store: Box::new(store), mask })
+        let store = Box::new(store);
+        Ok(Self { axis: header.axis, window, structures, cards, ranking, changes, slices, store, mask })
     }
 
     /// A mask without a session, from the options of the command line.
@@ -116,11 +126,24 @@ impl Reviewed {
             structures,
             cards,
             ranking,
+            changes: None,
             slices,
             store: Box::new(MemoryStore::new()),
             mask: MaskState::Open,
         })
     }
+}
+
+/// What a round changed in the mask of the round before; `None` if it kept nothing of it.
+fn changes(round: &Round, names: &BTreeMap<u16, String>, plane: &SlicePlane) -> Option<RoundChanges> {
+    let text = |(value, kept): (&u16, &KeptMasks)| match names.get(value) {
+        Some(name) if round.kept.len() > 1 => format!("{name}: {}", kept.text(plane)),
+        _ => kept.text(plane),
+    };
+    let slices: BTreeSet<usize> = round.kept.values().flat_map(|kept| kept.renewed.iter()).collect();
+    let text = round.kept.iter().map(text).collect::<Vec<_>>().join("\n");
+    (!text.is_empty())
+        .then(|| RoundChanges::new(format!("Round {}: {text}", round.number), slices.into_iter().collect()))
 }
 
 /// The structures of the mask, and those named in the file of names.
@@ -150,7 +173,7 @@ impl Job for DeskJob<'_> {
 
     fn run<B: Backend>(self, device: &B::Device) -> Result<ScanDesk> {
         let Self { options, scan, output, weights, reviewed } = self;
-        let Reviewed { axis, window, structures, cards, ranking, slices, store, mask } = reviewed;
+        let Reviewed { axis, window, structures, cards, ranking, changes, slices, store, mask } = reviewed;
         let predictor = options.compute.model.predictor::<B>(weights, device)?;
         let environment = record::environment(options.compute.model.backend, &predictor);
         let mut builder = Annotator::builder(predictor, Arc::clone(&scan)).axis(axis).window(window);
@@ -164,6 +187,7 @@ impl Job for DeskJob<'_> {
         let resolved = window.resolve(scan.volume().voxels.view())?;
         let mut case = ReviewCase::new(scan, annotator.plane(axis), structures, output);
         case.ranking = ranking;
+        case.changes = changes;
         case.mask = mask;
         case.record = record::saved_options("review", options)?;
         // Without a session, the decisions are nowhere but in the mask.
