@@ -1,4 +1,5 @@
-//! All tables and figures of the paper on one page: measured results next to those of the paper. Below them, what a few outlined slices give.
+//! All tables and figures of the paper on one page: measured results next to those of the paper. Below them, what a few outlined slices give,
+//! and how far the masks can be trusted.
 //!
 //! ```text
 //! cargo run --release --example overview -- --data "DIR:liver,spleen" --data "DIR:right lung@lung"

@@ -42,6 +42,18 @@ impl Agreement {
     pub fn new(voxels: Array2<f32>, slice: f32) -> Self {
         Self { voxels, slice }
     }
+
+    /// Agreement of some members with a mask, by the number of members that label each pixel as the structure.
+    pub(crate) fn of(votes: &Array2<usize>, members: usize, mask: &Array2<bool>) -> Self {
+        let share = |&votes: &usize, &inside: &bool| {
+            let agreeing = if inside { votes } else { members - votes };
+            if members == 0 { 1.0 } else { agreeing as f32 / members as f32 }
+        };
+        let voxels = Zip::from(votes).and(mask).map_collect(share);
+        let claimed = || votes.iter().zip(&voxels).filter(|&(&votes, _)| votes > 0).map(|(_, &share)| share);
+        let slice = if claimed().next().is_none() { 1.0 } else { claimed().sum::<f32>() / claimed().count() as f32 };
+        Self { voxels, slice: slice.min(1.0) }
+    }
 }
 
 /// The pixelwise vote of masks of one size, and their agreement.
@@ -60,14 +72,8 @@ pub(crate) fn unite(masks: &[Array2<bool>], size: (usize, usize), vote: Vote) ->
     }
     let members = masks.len();
     let united = votes.mapv(|votes| vote.is_enough(votes, members));
-    let share = |&votes: &usize, &inside: &bool| {
-        let agreeing = if inside { votes } else { members - votes };
-        if members == 0 { 1.0 } else { agreeing as f32 / members as f32 }
-    };
-    let voxels = Zip::from(&votes).and(&united).map_collect(share);
-    let claimed = || votes.iter().zip(&voxels).filter(|&(&votes, _)| votes > 0).map(|(_, &share)| share);
-    let slice = if claimed().next().is_none() { 1.0 } else { claimed().sum::<f32>() / claimed().count() as f32 };
-    (united, Agreement { voxels, slice: slice.min(1.0) })
+    let agreement = Agreement::of(&votes, members, &united);
+    (united, agreement)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use sam_prompt::{
     progress::{Observer, Progress, Stage},
 };
 
-use crate::{Agreement, AutoError, fusion::Propagated};
+use crate::{AutoError, fusion::Propagated};
 
 /// One slice of a segmented volume.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,8 +51,9 @@ impl SegmentedSlice {
 pub struct Segmentation {
     /// One for each slice.
     pub slices: Vec<SegmentedSlice>,
-    /// Agreement of several generators on each predicted slice, before the clean-up; empty for one generator.
-    pub agreement: BTreeMap<usize, Agreement>,
+    /// How far several generators, or the parts of a fusion, agree on each predicted slice, before the clean-up:
+    /// [`Agreement::slice`](crate::Agreement::slice). Empty for one generator and for propagation.
+    pub agreement: BTreeMap<usize, f32>,
     /// Whether the observer stopped the call. The remaining slices are then [`SegmentedSlice::NotReached`]. All others are final, except
     /// that [`CleanUp::Volume`](crate::CleanUp::Volume) was not applied, because it needs the whole volume.
     pub stopped: bool,
@@ -66,9 +67,9 @@ impl Segmentation {
         Self { slices, ..Self::default() }
     }
 
-    /// Sets the agreement of several generators.
+    /// Sets the agreement on each slice.
     #[must_use]
-    pub fn with_agreement(self, agreement: BTreeMap<usize, Agreement>) -> Self {
+    pub fn with_agreement(self, agreement: BTreeMap<usize, f32>) -> Self {
         Self { agreement, ..self }
     }
 }

@@ -102,7 +102,7 @@ impl<B: Backend> VolumeSegmenter<B> {
         let mut whole = segment_open(source.count(), annotated, &KnownMasks::none(), observer, |index| {
             let (image, embedding) = (source.image(index)?, source.embedding(index)?);
             let (slice, agreement) = self.segment_slice(&SliceContext::new(index, image.view(), &embedding))?;
-            agreements.extend(agreement.map(|agreement| (index, agreement)));
+            agreements.extend(agreement.map(|agreement| (index, agreement.slice)));
             Ok(slice)
         })?;
         whole.agreement = agreements;

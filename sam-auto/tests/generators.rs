@@ -175,7 +175,7 @@ fn annotated_slices_stay_and_the_clean_up_keeps_the_largest_component() {
             segmenter.expect("a generator").segment(&slices, &outlines, &mut ignore_progress()).expect("a volume");
         assert_eq!(found.slices[4], SegmentedSlice::Annotated(square()));
         // Three identical generators agree.
-        assert!(found.agreement.values().all(|agreement| agreement.slice >= 1.0));
+        assert!(found.agreement.values().all(|&agreement| agreement >= 1.0));
         assert_eq!(found.agreement.len(), 8);
         if clean_up != CleanUp::Nothing {
             let parts = |slice: &SegmentedSlice| {

@@ -4,14 +4,14 @@ use std::{ops::ControlFlow, sync::Arc};
 
 use ndarray::{Array2, Array3};
 use sam_auto::{
-    Agreement, AutoError, CoarseConfig, CoarseGenerator, CoarseMethod, ConfigError, Gate, GateConfig, Segmentation,
+    AutoError, CoarseConfig, CoarseGenerator, CoarseMethod, ConfigError, Gate, GateConfig, Segmentation,
     SegmentedSlice, Signal, TrustMeter, TrustMeterConfig, TrustModel, rank,
 };
 use sam_core::{AnnotatedSlice, CoreError, SamPredictor};
 use sam_prompt::progress::ignore_progress;
 use sam_testing::{
     B,
-    tiny::{SIZE, fixed, rectangle},
+    tiny::{fixed, rectangle},
 };
 use sapnet::SupportConfig;
 
@@ -68,8 +68,7 @@ fn segmentation() -> Segmentation {
         predicted(square(30, 32)),
         SegmentedSlice::Empty,
     ];
-    let agreement = Agreement::new(Array2::ones(SIZE), 0.4);
-    Segmentation::new(slices).with_agreement([(1, agreement)].into())
+    Segmentation::new(slices).with_agreement([(1, 0.4)].into())
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub struct AnnotatedStructure {
     pub annotated: usize,
     /// Its mask on each slice, before overlapping structures were joined.
     pub slices: Vec<SegmentedSlice>,
-    /// Agreement of an ensemble's generators on each slice, from 0 to 1; empty for one generator.
+    /// Agreement of an ensemble's generators, or of the parts of the fusion, on each slice, from 0 to 1; empty for one generator.
     pub agreement: BTreeMap<usize, f32>,
     /// The slices on which nobody annotated it, least trusted first.
     pub ranking: Vec<RankedSlice>,

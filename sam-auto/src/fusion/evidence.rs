@@ -3,7 +3,7 @@
 use ndarray::{Array2, ArrayView2, Zip};
 
 use super::{FusionWeights, PartDice};
-use crate::{PriorSlice, mask_stats::dice};
+use crate::{Agreement, PriorSlice, mask_stats::dice};
 
 /// The shape's distances count up to this many widths of its edge.
 const MAX_SHAPE: f32 = 6.0;
@@ -55,6 +55,17 @@ impl Evidence {
             Zip::from(&mut sum).and(image).for_each(|sum, &image| *sum += weights.image * image);
         }
         sum
+    }
+
+    /// How far the parts, each asked alone, agree with their sum: [`Agreement::slice`].
+    pub(super) fn agreement(&self, mask: &Array2<bool>) -> f32 {
+        let parts = [&self.shape, &self.classifier, &self.model].into_iter().chain(&self.image);
+        let (mut votes, mut members) = (Array2::<usize>::zeros(mask.dim()), 0);
+        for part in parts {
+            Zip::from(&mut votes).and(part).for_each(|votes, &inside| *votes += usize::from(inside > 0.0));
+            members += 1;
+        }
+        Agreement::of(&votes, members, mask).slice
     }
 
     /// Dice of each part alone, and of all of them together. A part that was not asked has found nothing.

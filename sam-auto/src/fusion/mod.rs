@@ -72,13 +72,16 @@ impl Fusion {
             let stopped = Segmentation::new(annotated_alone(source.count(), outlines)?);
             return Ok(Segmentation { stopped: true, ..stopped });
         };
+        let mut agreement = BTreeMap::new();
         let found =
             segment_open(source.count(), outlines, known, &mut |progress| shifted(progress, before), |index| {
                 let Some(prior) = self.prior(index, &propagated) else { return Ok(SegmentedSlice::Empty) };
                 let (evidence, predicted_iou) = self.evidence(predictor, source, index, &prior)?;
-                Ok(SegmentedSlice::predicted(evidence.mask(&self.config.weights), predicted_iou))
+                let mask = evidence.mask(&self.config.weights);
+                agreement.insert(index, evidence.agreement(&mask));
+                Ok(SegmentedSlice::predicted(mask, predicted_iou))
             })?;
-        Ok(Segmentation { propagated: Arc::new(propagated), ..found })
+        Ok(Segmentation { propagated: Arc::new(propagated), agreement, ..found })
     }
 
     /// The shape on a slice, corrected by propagated masks. `None` where it is not expected.

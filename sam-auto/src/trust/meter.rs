@@ -185,8 +185,8 @@ impl<B: Backend> TrustMeter<B> {
         let embedding = source.embedding(index)?;
         let neighbours = neighbours(&segmentation.slices, index);
         let mut signals = TrustSignals::new(slice.mask().is_some()).with(Signal::Nearness, self.nearness(index));
-        if let Some(agreement) = segmentation.agreement.get(&index) {
-            signals.set(Signal::Agreement, agreement.slice);
+        if let Some(&agreement) = segmentation.agreement.get(&index) {
+            signals.set(Signal::Agreement, agreement);
         }
         let presence = 1.0 / (1.0 + (-GATE_SLOPE * self.gate.score(index, &embedding)).exp());
         let coarse = self.coarse.mask(&embedding)?;

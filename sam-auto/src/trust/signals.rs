@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Signal {
-    /// Agreement of several generators on the slice: the mean of [`Agreement`](crate::Agreement).
+    /// Agreement of several generators, or of the parts of a fusion, on the slice: [`Agreement::slice`](crate::Agreement::slice).
     Agreement,
     /// The model's own estimate of its mask's intersection over union.
     PredictedIou,
@@ -57,7 +57,7 @@ impl Signal {
     /// What a low value means, as text for the person. `found` is whether the slice has a mask.
     pub const fn reason(self, found: bool) -> &'static str {
         match (self, found) {
-            (Self::Agreement, _) => "generators disagree",
+            (Self::Agreement, _) => "the methods disagree",
             (Self::PredictedIou, _) => "the model itself expects a poor mask",
             (Self::Stability, _) => "the border is vague",
             (Self::Jitter, _) => "the mask changes with its box",

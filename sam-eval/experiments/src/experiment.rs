@@ -70,9 +70,11 @@ impl Experiment {
         Self::Fig14PropagationFailure,
     ];
 
-    /// The experiments of the page with everything: those of the paper, and what `annotate` makes of a few outlines.
-    pub const OVERVIEW: [Self; 11] = {
-        let mut all = [Self::FewSlices; 11];
+    /// The experiments of the page with everything: those of the paper, what `annotate` makes of a few outlines, and how far its masks can be
+    /// trusted.
+    pub const OVERVIEW: [Self; 12] = {
+        let mut all = [Self::FewSlices; 12];
+        all[11] = Self::TrustRanking;
         let mut at = 0;
         while at < Self::PAPER.len() {
             all[at] = Self::PAPER[at];

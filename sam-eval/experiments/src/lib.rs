@@ -18,6 +18,7 @@ mod journal;
 mod learning;
 mod mask_table;
 mod mask_trials;
+mod outlines;
 pub mod picture;
 mod plan;
 mod prompting_protocol;
@@ -35,13 +36,13 @@ pub use environment::Environment;
 pub use error::ExperimentError;
 pub use event::{Event, EventObserver, trace_notes};
 pub use experiment::{Experiment, PAGE_RECORD, few_slices, page, run_experiments, write_page};
-pub use few_slices::{
-    FewSlicesProtocol, FewSlicesScore, FewSlicesTrial, OutlineSelection, add_peers, few_slices_csv, spread,
-};
+pub use few_slices::{FewSlicesProtocol, FewSlicesScore, FewSlicesTrial, add_peers, few_slices_csv};
 pub use generator_protocol::GeneratorProtocol;
 pub use journal::Journal;
 pub use learning::LearningConfigs;
 pub use mask_table::mask_table;
+pub(crate) use outlines::OutlinedSlices;
+pub use outlines::{OutlineSelection, spread};
 pub use plan::{FewSlicesPlan, Plan};
 pub use prompting_protocol::PromptingProtocol;
 pub use protocol::{CaseSetup, Protocol, TrialConfig};

@@ -4,7 +4,7 @@ use std::{path::PathBuf, str::FromStr};
 
 use burn::tensor::backend::Backend;
 use sam_annotate::AnnotateConfig;
-use sam_auto::{GeneratorConfig, GeneratorKind, GeneratorStrategy, PromptParts, Strategy, StrategyKind, TrustModel};
+use sam_auto::{GeneratorConfig, GeneratorKind, PromptParts, Strategy, StrategyKind, TrustModel};
 use sam_data::{KnownSet, PhantomKind, SliceAxis};
 use sam_eval::{
     MaskScore, Record,
@@ -32,8 +32,8 @@ const AUTO_ANNOTATED_EMPTY: usize = 2;
 const AUTO_TESTED_EMPTY: usize = 6;
 /// Points extracted from a component, for prompts with points.
 const AUTO_POINTS: usize = 5;
-/// Number of repeats in which each annotated slice is left out once.
-const TRUST_LEFT_OUT: usize = 0;
+/// Numbers of outlines with which trust is measured.
+const TRUST_OUTLINES: [usize; 2] = [3, 5];
 /// Number of slices that are outlined before the first suggestion.
 const ACTIVE_LEARNING_FIRST: usize = 2;
 /// Decay of an error's weight with distance, in slices, in suggestions of the next slice.
@@ -206,7 +206,8 @@ impl Plan {
     /// Active learning: slices are outlined one after another.
     pub(crate) fn active_learning<B: Backend>(&self, setup: &Setup<B>) -> Result<Vec<ActiveLearningCurve>> {
         self.run(setup, |cases| ActiveLearning {
-            protocol: self.trust_protocol(cases),
+            trials: self.trials(whole(cases), &[AUTO_ANNOTATED], AUTO_ANNOTATED_EMPTY, 0),
+            config: AnnotateConfig::default(),
             first: ACTIVE_LEARNING_FIRST,
             reach: ACTIVE_LEARNING_REACH,
             model: TrustModel::default(),
@@ -219,9 +220,10 @@ impl Plan {
         // Before the work, which may take hours.
         check_told_apart(&self.cases())?;
         let peers = few.peers.as_deref().map(read_peers).transpose()?;
-        let protocol = |mut cases: CaseSelection| {
+        let protocol = |cases: CaseSelection| {
+            let mut cases = whole(cases);
             // Every slice is scored, however small the structure is there.
-            (cases.survey.max_slices, cases.survey.min_object_pixels, cases.axis) = (usize::MAX, 1, few.axis);
+            (cases.survey.min_object_pixels, cases.axis) = (1, few.axis);
             let mut trials = self.trials(cases, &few.slices, 0, 0);
             trials.slices.tested = 0;
             FewSlicesProtocol {
@@ -255,15 +257,14 @@ impl Plan {
         Ok(trials)
     }
 
-    fn trust_protocol(&self, mut cases: CaseSelection) -> TrustProtocol {
-        // Trust compares neighbouring slices, so no slice is skipped.
-        cases.survey.max_slices = usize::MAX;
+    fn trust_protocol(&self, cases: CaseSelection) -> TrustProtocol {
+        let few = self.few_slices.clone().unwrap_or_default();
+        let mut cases = whole(cases);
+        (cases.survey.min_object_pixels, cases.axis) = (1, few.axis);
         TrustProtocol {
-            trials: self.trials(cases, &[AUTO_ANNOTATED], AUTO_ANNOTATED_EMPTY, 0),
-            left_out: TRUST_LEFT_OUT,
-            // As in `annotate`: each strategy has the learning config that fits its prompts.
-            ensemble: AnnotateConfig::new(Strategy::Generators(GeneratorStrategy::new(GeneratorKind::Ensemble))),
-            propagation: AnnotateConfig::new(StrategyKind::MaskPropagation.into()),
+            trials: self.trials(cases, &TRUST_OUTLINES, 0, 0),
+            outlines: few.outlines,
+            config: AnnotateConfig::default(),
         }
     }
 
@@ -283,6 +284,12 @@ impl Plan {
         };
         TrialConfig { cases, slices, seeds: self.seeds.clone() }
     }
+}
+
+/// These cases without a skipped slice, because neighbouring slices are compared.
+fn whole(mut cases: CaseSelection) -> CaseSelection {
+    cases.survey.max_slices = usize::MAX;
+    cases
 }
 
 /// Whether a number of tested slices means all of them.
@@ -349,11 +356,8 @@ mod tests {
     fn trust_is_measured_of_what_annotate_does() -> Result<()> {
         let plan = Plan::new(vec!["scans".parse()?], vec![0], 2)?;
         let protocol = plan.trust_protocol(plan.cases().remove(0));
-        assert_eq!(protocol.propagation, AnnotateConfig::new(StrategyKind::MaskPropagation.into()));
-        for config in [&protocol.ensemble, &protocol.propagation] {
-            assert_eq!(config.learning, config.strategy.learning(0, 1));
-        }
-        assert_eq!(protocol.ensemble.learning, LearningConfigs::default().boxes);
+        assert_eq!(protocol.config, AnnotateConfig::default());
+        assert_eq!(protocol.trials.slices.annotated, TRUST_OUTLINES);
         Ok(())
     }
 

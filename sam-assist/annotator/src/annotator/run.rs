@@ -177,7 +177,7 @@ impl<'a, B: Backend> Run<'a, B> {
             value,
             name: name.to_string(),
             annotated: annotated.len(),
-            agreement: found.agreement.into_iter().map(|(index, agreement)| (index, agreement.slice)).collect(),
+            agreement: found.agreement,
             slices: found.slices,
             ranking,
             expected_dice: None,

@@ -10,9 +10,9 @@ use sam_prompt::{
 };
 use serde::Serialize;
 
-use super::{FewSlicesTrial, trial::TrialSlices};
+use super::FewSlicesTrial;
 use crate::{
-    CaseStructure,
+    CaseStructure, OutlinedSlices,
     error::{Context, ExperimentError, Result},
 };
 
@@ -27,7 +27,7 @@ struct Exchanged<'a> {
     truth: String,
     /// The voxel axis along which both are cut into slices.
     axis: usize,
-    trials: &'a [TrialSlices],
+    trials: &'a [OutlinedSlices],
 }
 
 /// Writes image, truth and outlined slices of a structure into a folder, under names that depend on the case, the structure, and `seen`: a
@@ -35,7 +35,7 @@ struct Exchanged<'a> {
 ///
 /// # Errors
 /// If a file cannot be written.
-pub(super) fn write(folder: &Path, case: &CaseStructure<'_>, seen: &str, trials: &[TrialSlices]) -> Result<()> {
+pub(super) fn write(folder: &Path, case: &CaseStructure<'_>, seen: &str, trials: &[OutlinedSlices]) -> Result<()> {
     let (Some(volume), Some(plane)) = (case.stack.volume(), case.stack.plane()) else { return Ok(()) };
     let failed = |source| WriteError { path: folder.to_path_buf(), source };
     fs::create_dir_all(folder).map_err(failed)?;

@@ -12,17 +12,19 @@ use std::path::PathBuf;
 use burn::tensor::backend::Backend;
 use sam_annotate::AnnotateConfig;
 use sam_auto::Strategy;
-use sam_eval::protocol::Survey;
 use sam_prompt::ConfigError;
 use serde::{Deserialize, Serialize};
 
 pub use exchange::add_peers;
 pub(crate) use exchange::read_peers;
-pub use score::{FewSlicesScore, OutlineSelection, spread};
+pub use score::FewSlicesScore;
 pub use trial::{FewSlicesTrial, few_slices_csv};
 
-use crate::{CaseSetup, Protocol, TrialConfig, error::Result, setup::digest, trust_protocol::has_neighbours};
-use trial::{Measurement, TrialSlices};
+use crate::{
+    CaseSetup, OutlineSelection, Protocol, TrialConfig, error::Result, outlines::outlined_slices, setup::digest,
+    trust_protocol::has_neighbours,
+};
+use trial::Measurement;
 
 /// The config of the comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,7 +69,7 @@ impl Protocol for FewSlicesProtocol {
         if !has_neighbours(test)? {
             return Ok(Vec::new());
         }
-        let all = self.outlined(case.survey)?;
+        let all = outlined_slices(&self.trials, case.survey, self.outlines)?;
         let seen = digest(case.stack, case.structure, &case.all_slices());
         if let Some(folder) = &self.exchange {
             exchange::write(folder, case, &seen, &all)?;
@@ -86,27 +88,6 @@ impl Protocol for FewSlicesProtocol {
             }
             Ok(trials)
         })
-    }
-}
-
-impl FewSlicesProtocol {
-    /// The outlined slices of each repeat and number of outlines.
-    fn outlined(&self, survey: &Survey) -> Result<Vec<TrialSlices>> {
-        let TrialConfig { slices, seeds, .. } = &self.trials;
-        let mut all = Vec::new();
-        for &seed in seeds {
-            // Also for spread slices: it checks that there are enough of them.
-            let drawn = slices.trials(survey, seed)?;
-            for (&outlines, trial) in slices.annotated.iter().zip(drawn) {
-                let mut outlined = match self.outlines {
-                    OutlineSelection::Spread => spread(&survey.shown, outlines),
-                    OutlineSelection::Random => trial.annotated,
-                };
-                outlined.sort_unstable();
-                all.push(TrialSlices { seed, outlines, outlined });
-            }
-        }
-        Ok(all)
     }
 }
 

@@ -1,63 +1,10 @@
-//! Which slices are outlined, and how the masks of the others are scored.
-
-use std::{fmt, str::FromStr};
+//! How the masks of the slices that are not outlined are scored.
 
 use sam_eval::{EmptyPolicy, EvalError, Summary, dice};
-use sam_prompt::{
-    ConfigError,
-    ndarray::{Array2, Axis, concatenate},
-};
+use sam_prompt::ndarray::{Array2, Axis, concatenate};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-
-/// Place of the first and the last outline among the slices that show the structure, as shares.
-const ENDS: (f64, f64) = (0.05, 0.95);
-
-/// Which slices are outlined.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OutlineSelection {
-    /// Evenly, as a person would choose them: see [`spread`].
-    #[default]
-    Spread,
-    /// At random, as in the paper: the middle of the structure is more likely than its ends.
-    Random,
-}
-
-impl fmt::Display for OutlineSelection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Spread => "spread",
-            Self::Random => "random",
-        })
-    }
-}
-
-impl FromStr for OutlineSelection {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        match text {
-            "spread" => Ok(Self::Spread),
-            "random" => Ok(Self::Random),
-            _ => Err(ConfigError::new("outlines", format!("\"{text}\""), "spread or random")),
-        }
-    }
-}
-
-/// `count` of the slices that show a structure, evenly from 5 % to 95 % of them; fewer if places coincide. In ascending order.
-pub fn spread(shown: &[usize], count: usize) -> Vec<usize> {
-    let (Some(last), (low, high)) = (shown.len().checked_sub(1), ENDS) else { return Vec::new() };
-    let step = (high - low) / count.saturating_sub(1).max(1) as f64;
-    let part = |at: usize| if at > 0 && at + 1 == count { high } else { at as f64 * step + low };
-    // A half is rounded to the even number, as in Python.
-    let place = |at: usize| (part(at) * last as f64).round_ties_even() as usize;
-    let mut chosen: Vec<usize> = (0..count).map(|at| shown[place(at)]).collect();
-    chosen.sort_unstable();
-    chosen.dedup();
-    chosen
-}
 
 /// The score of a volume without its outlined slices.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

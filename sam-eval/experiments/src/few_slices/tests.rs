@@ -1,34 +1,13 @@
 use burn_flex::Flex;
 use sam_auto::StrategyKind;
 use sam_data::{SliceAxis, read_labels, read_volume};
-use sam_eval::protocol::FewSlices;
+use sam_eval::protocol::{FewSlices, Survey};
 use sam_prompt::{SliceSelection, ndarray::Array2};
 use sam_testing::tiny;
 use sam_threads::in_pool;
 
 use super::*;
 use crate::{CaseSelection, DataSource, ExperimentError, Plan, Setup};
-
-#[test]
-fn outlines_are_spread_as_in_numpy() {
-    // numpy 2: sorted({shown[round(part * (len(shown) - 1))] for part in np.linspace(0.05, 0.95, count)}) of np.arange(n)
-    let expected: [(usize, usize, &[usize]); 8] = [
-        (9, 8, &[0, 1, 2, 3, 5, 6, 7, 8]),
-        (11, 2, &[0, 10]),
-        (21, 3, &[1, 10, 19]),
-        (21, 5, &[1, 5, 10, 14, 19]),
-        (36, 5, &[2, 10, 17, 25, 33]),
-        (31, 8, &[2, 5, 9, 13, 17, 21, 25, 28]),
-        (50, 2, &[2, 47]),
-        (12, 11, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
-    ];
-    for (slices, count, chosen) in expected {
-        let shown: Vec<usize> = (7..7 + slices).collect();
-        let chosen: Vec<usize> = chosen.iter().map(|place| 7 + place).collect();
-        assert_eq!(spread(&shown, count), chosen, "{count} of {slices}");
-    }
-    assert!(spread(&[], 3).is_empty());
-}
 
 #[test]
 fn outlined_slices_do_not_count_and_ends_are_not_inner() -> Result<()> {
@@ -101,9 +80,10 @@ fn each_strategy_is_measured_on_the_same_outlines_which_others_can_read() -> any
 #[test]
 fn drawn_outlines_depend_on_the_seed_alone() -> Result<()> {
     let survey = Survey { shown: (10..40).collect(), empty: Vec::new() };
-    let random = FewSlicesProtocol { outlines: OutlineSelection::Random, ..protocol(&[2, 5])? };
-    let all = random.outlined(&survey)?;
-    assert_eq!(all, random.outlined(&survey)?);
+    let trials = protocol(&[2, 5])?.trials;
+    let draw = || outlined_slices(&trials, &survey, OutlineSelection::Random);
+    let all = draw()?;
+    assert_eq!(all, draw()?);
     assert!(all.iter().all(|one| one.outlined.is_sorted() && one.outlined.len() == one.outlines), "{all:?}");
     for counts in [&[][..], &[1], &[5, 5]] {
         assert!(matches!(protocol(counts)?.check(), Err(ExperimentError::Config(_))), "{counts:?}");

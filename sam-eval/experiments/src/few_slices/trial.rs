@@ -11,7 +11,7 @@ use sam_prompt::{SliceNumber, counted, ndarray::Array2};
 use serde::{Deserialize, Serialize};
 
 use super::FewSlicesScore;
-use crate::{CaseSetup, ExperimentError, error::Result, mask_trials::annotate};
+use crate::{CaseSetup, ExperimentError, OutlinedSlices, error::Result, mask_trials::annotate};
 
 /// The result of one method on one set of outlines.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,27 +35,16 @@ pub struct FewSlicesTrial {
     pub seconds: f64,
 }
 
-/// The outlined slices of one repeat.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct TrialSlices {
-    /// Seed of the repeat.
-    pub(super) seed: u64,
-    /// Number of outlines asked for.
-    pub(super) outlines: usize,
-    /// The slices, by index, in ascending order.
-    pub(super) outlined: Vec<usize>,
-}
-
 /// The measurement of strategies on the same outlines. Strategies with equal learning share a model.
 pub(super) struct Measurement<'a, B: Backend> {
     test: &'a CaseSetup<'a, B>,
-    outlined: &'a TrialSlices,
+    outlined: &'a OutlinedSlices,
     annotated: Option<Vec<AnnotatedSlice<B>>>,
     learned: Vec<(AssistConfig, SamPredictor<B>, f64)>,
 }
 
 impl<'a, B: Backend> Measurement<'a, B> {
-    pub(super) fn new(test: &'a CaseSetup<'a, B>, outlined: &'a TrialSlices) -> Self {
+    pub(super) fn new(test: &'a CaseSetup<'a, B>, outlined: &'a OutlinedSlices) -> Self {
         Self { test, outlined, annotated: None, learned: Vec::new() }
     }
 
@@ -78,7 +67,7 @@ impl<'a, B: Backend> Measurement<'a, B> {
             slice.mask().cloned().unwrap_or_else(|| Array2::from_elem(truth.dim(), false))
         };
         let masks: Vec<_> = found.slices.iter().zip(&truths).map(mask).collect();
-        let TrialSlices { seed, outlines, outlined } = self.outlined.clone();
+        let OutlinedSlices { seed, outlines, outlined } = self.outlined.clone();
         Ok(FewSlicesTrial {
             dataset: case.dataset.to_owned(),
             subject: case.name(),
@@ -118,7 +107,7 @@ impl<'a, B: Backend> Measurement<'a, B> {
     }
 
     fn doing(&self, what: &str) -> Result<()> {
-        let TrialSlices { seed, outlines, .. } = self.outlined;
+        let OutlinedSlices { seed, outlines, .. } = self.outlined;
         self.test.setup.doing(format!("seed {seed}, {}: {what}", counted(*outlines, "outline")))
     }
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use burn::tensor::backend::Backend;
+use sam_annotate::AnnotateConfig;
 use sam_auto::{TrustModel, rank, suggest_next};
 use sam_eval::{Summary, protocol::Trial};
 use serde::{Deserialize, Serialize};
 
-use super::{MeasuredVolume, TrustProtocol, has_neighbours, trial::TrustTrial};
+use super::{MeasuredVolume, has_neighbours, trial::TrustTrial};
 use crate::{CaseSetup, CaseStructure, Protocol, TrialConfig, error::Result, setup::digest};
 
 /// How the next slice to outline is chosen.
@@ -28,9 +29,11 @@ impl QueryStrategy {
 /// The config of active learning: slices are outlined one after another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ActiveLearning {
-    /// The measurement of trust. The annotated slices of its trials are the maximum that is outlined, and its `ensemble` segments.
+    /// Cases, slices and repeats. The largest number of annotated slices is the maximum that is outlined.
     #[serde(flatten)]
-    pub protocol: TrustProtocol,
+    pub trials: TrialConfig,
+    /// How the structure is learned, segmented and measured. Each repeat uses its own seed.
+    pub config: AnnotateConfig,
     /// Slices drawn at random and outlined before the first suggestion.
     pub first: usize,
     /// Decay of an error's weight with distance, in slices (see [`suggest_next`]).
@@ -61,27 +64,26 @@ impl Protocol for ActiveLearning {
     type Outcome = ActiveLearningCurve;
 
     fn trials(&self) -> &TrialConfig {
-        &self.protocol.trials
+        &self.trials
     }
 
     fn check(&self) -> Result<()> {
-        self.protocol.check()?;
+        self.config.check()?;
         Ok(self.model.check()?)
     }
 
     /// Outlines a volume slice by slice. Unordered images have no neighbours and give no curve.
     fn test_case<B: Backend>(&self, test: &CaseSetup<'_, B>) -> Result<Vec<ActiveLearningCurve>> {
-        let CaseSetup { setup, case, source } = *test;
+        let CaseSetup { setup, case, .. } = *test;
         if !has_neighbours(test)? {
             return Ok(Vec::new());
         }
-        let protocol = &self.protocol;
-        let TrialConfig { slices, seeds, .. } = &protocol.trials;
+        let TrialConfig { slices, seeds, .. } = &self.trials;
         setup.case(case.name(), QueryStrategy::ALL.len() * seeds.len(), || {
             let seen = digest(case.stack, case.structure, &case.all_slices());
             let mut curves = Vec::new();
             for &seed in seeds {
-                let work = TrustTrial { protocol, setup, case, source, seed };
+                let work = TrustTrial { test, config: &self.config, seed };
                 for trial in slices.trials(case.survey, seed)? {
                     for strategy in QueryStrategy::ALL {
                         let depends_on = self.depends_on(case, &seen, &trial, strategy);
@@ -104,7 +106,7 @@ impl ActiveLearning {
         strategy: QueryStrategy,
     ) -> impl Serialize + use<'a> {
         let own = (self.first, self.reach, &self.model, strategy);
-        (case.dataset, case.name(), seen, trial, &self.protocol.ensemble, own)
+        (case.dataset, case.name(), seen, trial, &self.config, own)
     }
 
     /// Outlines one slice after another. `annotated` are slices in the order of drawing; those without the structure come last.
@@ -114,14 +116,15 @@ impl ActiveLearning {
         annotated: &[usize],
         strategy: QueryStrategy,
     ) -> Result<ActiveLearningCurve> {
-        let most = self.protocol.trials.slices.most().min(annotated.len());
+        let most = self.trials.slices.most().min(annotated.len());
         let (drawn, empty) = annotated.split_at(most);
         let mut outlined = [empty, &drawn[..self.first.min(most)]].concat();
         let mut dice = Vec::new();
         loop {
             let count = outlined.len() - empty.len();
-            let volume = work.segment_and_measure(&outlined)?;
-            let shown: BTreeSet<_> = outlined.iter().filter(|slice| work.case.survey.shown.contains(slice)).collect();
+            let volume = work.measure(&outlined)?;
+            let shown: BTreeSet<_> =
+                outlined.iter().filter(|slice| work.test.case.survey.shown.contains(slice)).collect();
             dice.push((count, mean_dice(&volume, shown.len())));
             if count >= most {
                 break;
@@ -133,7 +136,7 @@ impl ActiveLearning {
             let Some(next) = next else { break };
             outlined.push(next);
         }
-        let (dataset, subject) = (work.case.dataset.to_owned(), work.case.name());
+        let (dataset, subject) = (work.test.case.dataset.to_owned(), work.test.case.name());
         Ok(ActiveLearningCurve { dataset, subject, strategy, seed: work.seed, outlined, dice })
     }
 

@@ -10,40 +10,28 @@ mod volume;
 
 use burn::tensor::backend::Backend;
 use sam_annotate::AnnotateConfig;
-use sam_eval::protocol::Trial;
+use sam_auto::TrustModel;
 use serde::{Deserialize, Serialize};
 
 pub use active_learning::{ActiveLearning, ActiveLearningCurve, QueryStrategy};
 pub use ranking_curve::{RankingCurve, ReviewOrder};
 pub use volume::{MeasuredSlice, MeasuredVolume, fit_trust, model_without};
 
-use crate::{CaseSetup, CaseStructure, Protocol, TrialConfig, error::Result, setup::digest};
+use crate::{
+    CaseSetup, OutlineSelection, Protocol, TrialConfig, error::Result, outlines::outlined_slices, setup::digest,
+};
 use trial::TrustTrial;
 
 /// The config of the measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrustProtocol {
-    /// Cases, slices and repeats; all slices that are not annotated are segmented and measured.
+    /// Cases, numbers of outlines and repeats; all slices that are not outlined are segmented and measured.
     #[serde(flatten)]
     pub trials: TrialConfig,
-    /// Number of repeats in which each annotated slice is left out in turn, to fit trust to the annotated slices alone.
-    pub left_out: usize,
-    /// The config of segmentation by generators: learning, generators and trust. Each repeat uses its own seed.
-    pub ensemble: AnnotateConfig,
-    /// The config of segmentation by mask propagation.
-    pub propagation: AnnotateConfig,
-}
-
-/// Everything that decides the result on one volume.
-#[derive(Serialize)]
-struct DependsOn<'a> {
-    subject: (&'a str, String),
-    slices: &'a str,
-    annotated: &'a [usize],
-    seed: u64,
-    leave_out: bool,
-    ensemble: &'a AnnotateConfig,
-    propagation: &'a AnnotateConfig,
+    /// Which slices are outlined.
+    pub outlines: OutlineSelection,
+    /// How the structure is learned, segmented and measured. Each repeat uses its own seed.
+    pub config: AnnotateConfig,
 }
 
 impl Protocol for TrustProtocol {
@@ -54,30 +42,29 @@ impl Protocol for TrustProtocol {
     }
 
     fn check(&self) -> Result<()> {
-        self.ensemble.check()?;
-        Ok(self.propagation.check()?)
+        Ok(self.config.check()?)
     }
 
     /// Measures a volume. Unordered images have no neighbours and are left out.
     fn test_case<B: Backend>(&self, test: &CaseSetup<'_, B>) -> Result<Vec<MeasuredVolume>> {
-        let CaseSetup { setup, case, source } = *test;
+        let CaseSetup { setup, case, .. } = *test;
         if !has_neighbours(test)? {
             return Ok(Vec::new());
         }
-        let TrialConfig { slices: few, seeds, .. } = &self.trials;
-        setup.case(case.name(), seeds.len(), || {
-            let slices = digest(case.stack, case.structure, &case.all_slices());
-            let mut measured = Vec::new();
-            for (repeat, &seed) in seeds.iter().enumerate() {
-                let work = TrustTrial { protocol: self, setup, case, source, seed };
-                for trial in few.trials(case.survey, seed)? {
-                    let leave_out = repeat < self.left_out;
-                    let depends_on = self.depends_on(case, &slices, &trial, leave_out);
-                    measured.extend(setup.once(&depends_on, || work.measure(&trial.annotated, leave_out))?);
-                }
+        let all = outlined_slices(&self.trials, case.survey, self.outlines)?;
+        let seen = digest(case.stack, case.structure, &case.all_slices());
+        setup.case(case.name(), all.len(), || {
+            // The trust model does not count: what is measured is the same with other weights.
+            let trust = self.config.trust.clone().with_model(TrustModel::by_hand());
+            let measured_with = self.config.clone().with_trust(trust);
+            let mut volumes = Vec::new();
+            for outlined in &all {
+                let depends_on = ("trust", case.dataset, case.name(), &seen, outlined, &measured_with);
+                let trial = TrustTrial { test, config: &self.config, seed: outlined.seed };
+                volumes.push(setup.once(&depends_on, || trial.measure(&outlined.outlined))?);
                 setup.step_done()?;
             }
-            Ok(measured)
+            Ok(volumes)
         })
     }
 }
@@ -89,24 +76,4 @@ pub(crate) fn has_neighbours<B: Backend>(&CaseSetup { setup, case, .. }: &CaseSe
         setup.note(format!("left out: {}, whose images are in no order", case.name()))?;
     }
     Ok(is_ordered)
-}
-
-impl TrustProtocol {
-    fn depends_on<'a>(
-        &'a self,
-        case: &CaseStructure<'a>,
-        slices: &'a str,
-        trial: &'a Trial,
-        leave_out: bool,
-    ) -> DependsOn<'a> {
-        DependsOn {
-            subject: (case.dataset, case.name()),
-            slices,
-            annotated: &trial.annotated,
-            seed: trial.seed,
-            leave_out,
-            ensemble: &self.ensemble,
-            propagation: &self.propagation,
-        }
-    }
 }

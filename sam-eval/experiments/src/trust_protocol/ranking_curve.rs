@@ -17,11 +17,14 @@ pub enum ReviewOrder {
     RandomFound,
     /// At equal distances.
     EveryNth,
+    /// By their true Dice, the lowest first, which nobody knows: the bound of every order.
+    TrueDice,
 }
 
 impl ReviewOrder {
     /// All orders.
-    pub const ALL: [Self; 5] = [Self::Trust, Self::PredictedIou, Self::Random, Self::RandomFound, Self::EveryNth];
+    pub const ALL: [Self; 6] =
+        [Self::Trust, Self::PredictedIou, Self::Random, Self::RandomFound, Self::EveryNth, Self::TrueDice];
 
     /// Its name in tables.
     pub const fn name(self) -> &'static str {
@@ -31,6 +34,7 @@ impl ReviewOrder {
             Self::Random => "random",
             Self::RandomFound => "random, slices with a mask first",
             Self::EveryNth => "every n-th",
+            Self::TrueDice => "by true Dice (bound)",
         }
     }
 }
@@ -55,6 +59,7 @@ impl RankingCurve {
             ReviewOrder::Random => at_random(&errors, &|_| true),
             ReviewOrder::RandomFound => at_random(&errors, &|at| volume.found(at)),
             ReviewOrder::EveryNth => at_equal_distances(&errors),
+            ReviewOrder::TrueDice => in_order(&errors, &by_error(&errors)),
         };
         let all: f64 = errors.iter().sum();
         let dice = gained.into_iter().map(|gained| 1.0 - (all - gained) / counted as f64).collect();
@@ -109,6 +114,12 @@ fn by_trust(volume: &MeasuredVolume, model: &TrustModel) -> Vec<usize> {
     rank(model, &signals).into_iter().map(|slice| slice.slice).collect()
 }
 
+fn by_error(errors: &[f64]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..errors.len()).collect();
+    order.sort_by(|&a, &b| errors[b].total_cmp(&errors[a]));
+    order
+}
+
 fn by_predicted_iou(volume: &MeasuredVolume) -> Vec<usize> {
     let mut order: Vec<usize> = (0..volume.slices.len()).collect();
     order.sort_by(|&a, &b| volume.predicted_iou(a).total_cmp(&volume.predicted_iou(b)));
@@ -132,10 +143,9 @@ mod tests {
         MeasuredVolume {
             dataset: "abdomen".to_owned(),
             subject: "1: liver".to_owned(),
-            method: "walk".to_owned(),
+            outlines: 5,
             seed: 0,
             slices: slices.iter().enumerate().map(slice).collect(),
-            left_out: Vec::new(),
         }
     }
 
@@ -164,6 +174,7 @@ mod tests {
         assert!(are(&curve(ReviewOrder::RandomFound), [1.6, 1.3, 1.0, 0.5, 0.0]));
         // One slice: 2; two: 1 and 3; three: 0, 2 and 3.
         assert!(are(&curve(ReviewOrder::EveryNth), [1.6, 1.5, 0.1, 0.5, 0.0]));
+        assert!(are(&curve(ReviewOrder::TrueDice), [1.6, 0.6, 0.1, 0.0, 0.0]));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use burn_flex::Flex;
-use sam_auto::{GeneratorConfig, GeneratorKind, GeneratorStrategy, MaskPropagationConfig, Strategy, TrustModel};
+use sam_auto::{CoarseMethod, Signal, TrustModel};
 use sam_data::SliceAxis;
 use sam_eval::protocol::FewSlices;
 use sam_prompt::SliceSelection;
@@ -18,37 +18,32 @@ use sapnet::SapNetConfig;
 use super::*;
 use crate::{CaseSelection, DataSource, Event, ExperimentError, Setup};
 
-fn protocol() -> Result<TrustProtocol> {
+fn trials() -> Result<TrialConfig> {
     let data = DataSource::phantom("spinal-cord".parse()?).with_structures(Some("spinal cord=1+2".to_owned()));
-    let generators = GeneratorConfig::default().with_sapnet(SapNetConfig::default().with_iterations(2));
-    let generators = GeneratorStrategy::new(GeneratorKind::Ensemble).with_config(generators);
-    Ok(TrustProtocol {
-        trials: TrialConfig {
-            cases: CaseSelection::new(data, SliceAxis::Auto),
-            slices: FewSlices {
-                annotated: vec![3],
-                annotated_empty: 1,
-                tested: 0,
-                tested_empty: 0,
-                selection: SliceSelection::Normal,
-            },
-            seeds: vec![0],
+    Ok(TrialConfig {
+        cases: CaseSelection::new(data, SliceAxis::Auto),
+        slices: FewSlices {
+            annotated: vec![3],
+            annotated_empty: 0,
+            tested: 0,
+            tested_empty: 0,
+            selection: SliceSelection::Normal,
         },
-        left_out: 1,
-        ensemble: quick(AnnotateConfig::new(Strategy::Generators(generators.clone()))),
-        // The trust measurement of propagated masks reuses the ensemble's SAP-Net.
-        propagation: quick(
-            AnnotateConfig::new(Strategy::Generators(generators))
-                .with_strategy(Strategy::MaskPropagation(MaskPropagationConfig::default())),
-        ),
+        seeds: vec![0],
     })
 }
 
-/// The config with few learning iterations.
-fn quick(mut config: AnnotateConfig) -> AnnotateConfig {
+/// The default, with few iterations.
+fn config() -> AnnotateConfig {
+    let mut config = AnnotateConfig::default();
     config.learning.iterations = 2;
     config.trust.meter.jittered = 1;
+    config.trust.coarse.method = CoarseMethod::Sapnet(SapNetConfig::default().with_iterations(2));
     config
+}
+
+fn protocol() -> Result<TrustProtocol> {
+    Ok(TrustProtocol { trials: trials()?, outlines: OutlineSelection::Spread, config: config() })
 }
 
 /// A small model of random weights.
@@ -57,19 +52,19 @@ fn setup() -> Setup<Flex> {
 }
 
 #[test]
-fn every_slice_is_measured_twice_and_each_outline_left_out_once() -> Result<()> {
+fn every_slice_that_is_not_outlined_is_measured() -> Result<()> {
     let protocol = protocol()?;
     let measured = in_pool(|| protocol.run(&setup()))?;
-    let methods: Vec<_> = measured.iter().map(|volume| volume.method.as_str()).collect();
-    assert_eq!(methods, ["ensemble", "walk"]);
-    assert_eq!(measured[0].slices.len(), measured[1].slices.len());
-    assert_eq!((measured[0].left_out.len(), measured[1].left_out.len()), (3, 0));
+    let [volume] = &measured[..] else { panic!("one trial") };
+    assert_eq!((volume.outlines, volume.slices.len()), (3, 11));
+    assert!(volume.slices.iter().any(|slice| slice.signals.found() && slice.signals.get(Signal::Agreement) < 1.0));
     Ok(())
 }
 
 #[test]
 fn slices_are_outlined_one_after_another() -> Result<()> {
-    let protocol = ActiveLearning { protocol: protocol()?, first: 1, reach: 4.0, model: TrustModel::default() };
+    let protocol =
+        ActiveLearning { trials: trials()?, config: config(), first: 1, reach: 4.0, model: TrustModel::default() };
     let curves = in_pool(|| protocol.run(&setup()))?;
     let [random, suggested] = &curves[..] else { panic!("two strategies") };
     assert_eq!((random.strategy, suggested.strategy), (QueryStrategy::Random, QueryStrategy::Suggested));
@@ -94,7 +89,7 @@ fn run_until(protocol: &TrustProtocol, last: usize) -> (Result<Vec<MeasuredVolum
 
 #[test]
 fn an_observer_stops_the_work_at_any_event() -> Result<()> {
-    let protocol = TrustProtocol { left_out: 0, ..protocol()? };
+    let protocol = protocol()?;
     let (complete, count) = run_until(&protocol, usize::MAX);
     assert!(complete.is_ok() && count > 20, "{count} events");
     for last in [1, 2, count / 2, count] {

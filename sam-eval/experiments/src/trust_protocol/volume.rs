@@ -1,29 +1,28 @@
 //! Volumes with measured trust signals and with masks compared with the truth, and trust models fitted to them.
 
-use sam_auto::{LinearTrust, Signal, TrustModel, TrustSignals};
+use sam_auto::{Signal, TrustModel, TrustSignals};
 use sam_eval::Calibration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 
-/// Prior strength of models that are fitted to whole data sets.
-const STRENGTH: f32 = 1.0;
+/// Prior strength of models that are fitted to whole data sets. Of 3, 10, 30 and 100, this ranks best on data sets that were left out, and all
+/// are as well calibrated.
+const STRENGTH: f32 = 100.0;
 
-/// One volume, segmented by one method.
+/// One structure of one volume, segmented from some outlined slices.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MeasuredVolume {
     /// The data set's name.
     pub dataset: String,
     /// Case and structure.
     pub subject: String,
-    /// How the volume was segmented.
-    pub method: String,
+    /// Number of outlined slices.
+    pub outlines: usize,
     /// Seed of the repeat.
     pub seed: u64,
-    /// The slices that are not annotated, in their order.
+    /// The slices that are not outlined, in their order.
     pub slices: Vec<MeasuredSlice>,
-    /// Signals and Dice of annotated slices, each segmented by generators that were fitted to the others.
-    pub left_out: Vec<(TrustSignals, f32)>,
 }
 
 /// One slice: its signals, which need no ground truth, and its score.
@@ -42,7 +41,7 @@ pub struct MeasuredSlice {
 
 impl MeasuredSlice {
     /// The target of a trust model: Dice; 1 if the mask is correctly empty; `None` if the slice does not count.
-    fn target(&self) -> Option<f32> {
+    pub(crate) fn target(&self) -> Option<f32> {
         let is_rightly_empty = !self.signals.found() && self.wrong_pixels == 0;
         self.dice.map(|dice| dice as f32).or(is_rightly_empty.then_some(1.0))
     }
@@ -71,17 +70,14 @@ impl MeasuredVolume {
 
 /// A trust model fitted to the volumes of all other data sets; the default model if there are none.
 pub fn model_without(dataset: &str, volumes: &[MeasuredVolume]) -> TrustModel {
-    fit_trust(volumes.iter().filter(|volume| volume.dataset != dataset))
+    let mut others = volumes.iter().filter(|volume| volume.dataset != dataset).peekable();
+    if others.peek().is_some() { fit_trust(others) } else { TrustModel::default() }
 }
 
-/// A trust model fitted to volumes, from zero weights; the default model if no slice counts.
+/// A trust model fitted to volumes, from the weights set by hand. From weights of 0 it follows the largest data set: on others, its ranking is
+/// worse than by hand.
 pub fn fit_trust<'a>(volumes: impl Iterator<Item = &'a MeasuredVolume>) -> TrustModel {
     let slices = volumes.flat_map(|volume| &volume.slices);
     let known: Vec<_> = slices.filter_map(|slice| Some((slice.signals.clone(), slice.target()?))).collect();
-    if known.is_empty() {
-        return TrustModel::default();
-    }
-    let zero = LinearTrust::default();
-    let unfitted = TrustModel::default().with_found(zero.clone()).with_empty(zero).with_strength(STRENGTH);
-    unfitted.fit(&known).with_strength(TrustModel::default().strength)
+    TrustModel::by_hand().with_strength(STRENGTH).fit(&known).with_strength(TrustModel::by_hand().strength)
 }

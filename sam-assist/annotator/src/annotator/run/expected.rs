@@ -8,7 +8,7 @@ use sam_auto::{AutoError, ExpectedDice, FusionConfig, LeftOutModel, Strategy};
 use sam_core::SamPredictor;
 use sam_prompt::{error_chain, progress::Observer};
 
-use super::{Complete, Reporter, Run, Start};
+use super::{Complete, Halt, Reporter, Run, Start};
 use crate::{DiceKnown, DiceUnknown, Event, Expectation};
 
 impl<B: Backend> Run<'_, B> {
@@ -40,22 +40,32 @@ impl<B: Backend> Run<'_, B> {
         reporter: &mut Reporter<'_, '_>,
     ) -> Option<DiceKnown> {
         let model = (structure.result.value, &structure.predictor);
-        let unknown = match self.leave_out(fusion, model, &structure.annotated, None, &mut reporter.observer(name)) {
-            Ok(Some(expected)) => {
-                let (dice, seconds) = (expected.expected, expected.seconds);
-                tracing::info!(structure = &**name, dice, seconds, "left out outlines");
-                return Some(DiceKnown::LeftOut(expected));
-            }
-            Ok(None) => unknown(&structure.annotated),
-            Err(AutoError::Stopped) => return None,
-            // The masks are complete, and do not need it.
-            Err(error) => DiceUnknown::Failed { reason: error_chain(&error) },
-        };
-        Some(DiceKnown::Unknown(unknown))
+        // Nothing but a stop is an error here.
+        let found = self.leave_out(fusion, model, &structure.annotated, None, &mut reporter.observer(name)).ok()?;
+        if let Some(ExpectedDice { expected: dice, seconds, .. }) = found.as_ref().and_then(DiceKnown::known) {
+            tracing::info!(structure = &**name, dice, seconds, "left out outlines");
+        }
+        Some(found.unwrap_or_else(|| DiceKnown::Unknown(unknown(&structure.annotated))))
     }
 
-    /// Leaves out outlines of a structure: these, or every other one. `model` is its label value and its model.
+    /// Leaves out outlines of a structure, these or every other one, and measures what is found on their slices. `model` is its label value
+    /// and its model. `None` if there is nothing to leave out. A failure is a result, because masks do not need the test.
     pub(super) fn leave_out(
+        &self,
+        fusion: &FusionConfig,
+        model: (u16, &SamPredictor<B>),
+        annotated: &[AnnotatedSlice<B>],
+        left_out: Option<&BTreeSet<usize>>,
+        observer: &mut Observer<'_>,
+    ) -> Result<Option<DiceKnown>, Halt> {
+        match self.try_leave_out(fusion, model, annotated, left_out, observer) {
+            Ok(found) => Ok(found.map(DiceKnown::LeftOut)),
+            Err(AutoError::Stopped) => Err(Halt::Stopped),
+            Err(error) => Ok(Some(DiceKnown::Unknown(DiceUnknown::Failed { reason: error_chain(&error) }))),
+        }
+    }
+
+    fn try_leave_out(
         &self,
         fusion: &FusionConfig,
         (value, predictor): (u16, &SamPredictor<B>),

@@ -9,16 +9,15 @@ use std::{
 
 use burn::tensor::backend::Backend;
 use sam_assist::AnnotatedSlice;
-use sam_auto::{AutoError, ExpectedDice, KnownMasks, ShapeConfig, Strategy};
+use sam_auto::{ExpectedDice, KnownMasks, ShapeConfig, Strategy};
 use sam_prompt::{
-    error_chain,
     ndarray::{Array2, Array3},
     progress::{Progress, Stage},
 };
 
 use super::{Halt, LearnedStructure, Reporter, Run};
 use crate::{
-    DiceKnown, DiceUnknown, KeptMasks,
+    DiceKnown, KeptMasks,
     kept::{LeftOutDice, RoundTest},
 };
 
@@ -145,12 +144,8 @@ impl<B: Backend> Run<'_, B> {
             compared.stage = Stage::Compare;
             told(&compared)
         };
-        match self.leave_out(fusion, (value, &learned.predictor), annotated, Some(&slices), &mut observer) {
-            Ok(found) => Ok(found.map(DiceKnown::LeftOut)),
-            Err(AutoError::Stopped) => Err(Halt::Stopped),
-            // The masks do not need it: those that nobody corrected are kept.
-            Err(error) => Ok(Some(DiceKnown::Unknown(DiceUnknown::Failed { reason: error_chain(&error) }))),
-        }
+        // If it fails, masks that nobody corrected are kept.
+        self.leave_out(fusion, (value, &learned.predictor), annotated, Some(&slices), &mut observer)
     }
 
     /// The slices on which the person annotated the structure otherwise than the round before shows.

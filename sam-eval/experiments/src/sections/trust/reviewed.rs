@@ -1,9 +1,49 @@
 //! Volumes reviewed in every order, and means over volumes.
 
 use sam_auto::TrustModel;
-use sam_eval::Summary;
+use sam_eval::{Calibration, Summary};
 
 use crate::{MeasuredVolume, RankingCurve, ReviewOrder, error::Result, trust_protocol::model_without};
+
+/// The weights of the trust model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Weights {
+    /// The default weights.
+    Default,
+    /// Fitted to the volumes of all other data sets.
+    OfOthers,
+    /// Set by hand, before any measurement.
+    ByHand,
+}
+
+impl Weights {
+    /// All weights.
+    pub(super) const ALL: [Self; 3] = [Self::OfOthers, Self::ByHand, Self::Default];
+
+    /// Their name in tables.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default weights",
+            Self::OfOthers => "weights of the other data sets",
+            Self::ByHand => "weights set by hand",
+        }
+    }
+
+    fn model(self, volume: &MeasuredVolume, volumes: &[MeasuredVolume]) -> TrustModel {
+        match self {
+            Self::Default => TrustModel::default(),
+            Self::OfOthers => model_without(&volume.dataset, volumes),
+            Self::ByHand => TrustModel::by_hand(),
+        }
+    }
+}
+
+/// All volumes, reviewed with some weights of the trust model.
+pub(super) struct Review<'a> {
+    pub(super) weights: Weights,
+    /// Those with a slice that counts.
+    pub(super) volumes: Vec<ReviewedVolume<'a>>,
+}
 
 /// A volume, with the result of reviewing its slices in each order.
 pub(super) struct ReviewedVolume<'a> {
@@ -11,43 +51,50 @@ pub(super) struct ReviewedVolume<'a> {
     orders: Vec<RankingCurve>,
     /// Spearman's correlations with Dice: of trust, and of predicted IoU.
     pub(super) correlations: [Option<f64>; 2],
+    /// Trust and the true Dice of each slice with a mask; of an empty slice, whether it is rightly empty.
+    judged: Vec<JudgedSlice>,
 }
 
-/// The weights of the trust model.
+/// What trust says of a slice, and what is true.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Weights {
-    /// The default weights.
-    Default,
-    /// Fitted to the volumes of all other data sets.
-    OfOthers,
-    /// The default weights, fitted further to the annotated slices that were left out.
-    FittedToLeftOut,
+struct JudgedSlice {
+    found: bool,
+    trust: f64,
+    truth: f64,
 }
 
-impl Weights {
-    fn model(self, volume: &MeasuredVolume, volumes: &[MeasuredVolume]) -> TrustModel {
-        match self {
-            Self::Default => TrustModel::default(),
-            Self::OfOthers => model_without(&volume.dataset, volumes),
-            Self::FittedToLeftOut => TrustModel::default().fit(&volume.left_out),
+impl<'a> Review<'a> {
+    pub(super) fn of(volumes: &'a [MeasuredVolume], weights: Weights) -> Result<Self> {
+        let mut reviewed = Vec::new();
+        for volume in volumes {
+            let model = weights.model(volume, volumes);
+            let curve = |order| RankingCurve::of(volume, order, &model);
+            let orders: Option<Vec<_>> = ReviewOrder::ALL.into_iter().map(curve).collect();
+            if let Some(orders) = orders {
+                let trust = |at: usize| f64::from(model.expected_dice(&volume.slices[at].signals));
+                let correlations = [volume.correlation(&trust)?, volume.correlation(&|at| volume.predicted_iou(at))?];
+                let judge = |(at, slice): (usize, &crate::MeasuredSlice)| {
+                    let truth = f64::from(slice.target()?);
+                    Some(JudgedSlice { found: volume.found(at), trust: trust(at), truth })
+                };
+                let judged = volume.slices.iter().enumerate().filter_map(judge).collect();
+                reviewed.push(ReviewedVolume { volume, orders, correlations, judged });
+            }
         }
+        Ok(Self { weights, volumes: reviewed })
     }
-}
 
-/// Reviews the volumes; those without a slice that counts are left out.
-pub(super) fn review(volumes: &[MeasuredVolume], weights: Weights) -> Result<Vec<ReviewedVolume<'_>>> {
-    let mut all = Vec::new();
-    for volume in volumes {
-        let model = weights.model(volume, volumes);
-        let curve = |order| RankingCurve::of(volume, order, &model);
-        let orders: Option<Vec<_>> = ReviewOrder::ALL.into_iter().map(curve).collect();
-        if let Some(orders) = orders {
-            let trust = |at: usize| f64::from(model.expected_dice(&volume.slices[at].signals));
-            let correlations = [volume.correlation(&trust)?, volume.correlation(&|at| volume.predicted_iou(at))?];
-            all.push(ReviewedVolume { volume, orders, correlations });
-        }
+    /// The volumes with this number of outlines.
+    pub(super) fn with_outlines(&self, outlines: usize) -> Vec<&ReviewedVolume<'a>> {
+        self.volumes.iter().filter(|one| one.volume.outlines == outlines).collect()
     }
-    Ok(all)
+
+    /// Calibration of trust over the slices of all volumes, or over those with a mask.
+    pub(super) fn calibration(&self, with_mask_only: bool) -> Result<Calibration> {
+        let slices = self.volumes.iter().flat_map(|one| &one.judged);
+        let pairs = slices.filter(|slice| slice.found || !with_mask_only).map(|slice| (slice.trust, slice.truth));
+        Ok(Calibration::of(pairs, Calibration::DEFAULT_BINS)?)
+    }
 }
 
 impl ReviewedVolume<'_> {

@@ -6,16 +6,16 @@ use sam_eval::report::ReportTable;
 use super::{
     super::tables::columns,
     SHARES, WANTED, number,
-    reviewed::{ReviewedVolume, mean, mean_of_order, subjects},
+    reviewed::{Review, ReviewedVolume, Weights, mean, mean_of_order, subjects},
 };
-use crate::{MeasuredVolume, RankingCurve, ReviewOrder, trust_protocol::fit_trust};
+use crate::{MeasuredVolume, RankingCurve, ReviewOrder, error::Result, trust_protocol::fit_trust};
 
 /// A column of [`by_structure`]: its heading, and the cell of one structure's volumes.
 type Column = (&'static str, fn(&[&ReviewedVolume<'_>]) -> String);
 
 /// The columns of [`by_structure`].
 const COLUMNS: [Column; 12] = [
-    ("slices not annotated", |own| own.first().map_or(0, |one| one.volume.slices.len()).to_string()),
+    ("slices not outlined", |own| own.first().map_or(0, |one| one.volume.slices.len()).to_string()),
     ("Dice of the first pass", |own| after(own, ReviewOrder::Trust, 0.0)),
     ("after 10 %, by trust", |own| after(own, ReviewOrder::Trust, SHARES[0])),
     ("after 10 %, random", |own| after(own, ReviewOrder::Random, SHARES[0])),
@@ -23,8 +23,8 @@ const COLUMNS: [Column; 12] = [
     ("after 20 %, random", |own| after(own, ReviewOrder::Random, SHARES[1])),
     ("error in the first 10 %, by trust", |own| error_found(own, ReviewOrder::Trust, SHARES[0])),
     ("error in the first 10 %, by predicted IoU", |own| error_found(own, ReviewOrder::PredictedIou, SHARES[0])),
-    ("looks to 0.90, by trust", |own| needed(own, ReviewOrder::Trust)),
-    ("looks to 0.90, random", |own| needed(own, ReviewOrder::Random)),
+    ("looks to 0.97, by trust", |own| needed(own, ReviewOrder::Trust)),
+    ("looks to 0.97, random", |own| needed(own, ReviewOrder::Random)),
     ("Spearman, trust", |own| number(mean(own, &|one| one.correlations[0]))),
     ("Spearman, predicted IoU", |own| number(mean(own, &|one| one.correlations[1]))),
 ];
@@ -42,37 +42,73 @@ fn needed(own: &[&ReviewedVolume<'_>], order: ReviewOrder) -> String {
     needed.map_or(String::new(), |needed| format!("{needed:.1}"))
 }
 
+/// How well trust is the Dice of a slice: one row for each of the weights, over all slices and over those with a mask.
+pub(super) fn calibration(reviews: &[Review<'_>]) -> Result<ReportTable> {
+    let mut rows = Vec::new();
+    for review in reviews {
+        for (with_mask_only, slices) in [(false, "all slices"), (true, "slices with a mask")] {
+            let found = review.calibration(with_mask_only)?;
+            rows.push(vec![
+                format!("{}, {slices}", review.weights.name()),
+                found.n.to_string(),
+                number(found.expected_calibration_error),
+                found.bias.map_or_else(String::new, |bias| format!("{bias:+.3}")),
+                number(found.mean_absolute_error),
+                number(found.spearman),
+            ]);
+        }
+    }
+    let heads = [
+        "slices",
+        "expected calibration error",
+        "mean of trust minus Dice",
+        "mean absolute error",
+        "Spearman with Dice",
+    ];
+    Ok(ReportTable {
+        caption: "Calibration of trust, all volumes together".to_owned(),
+        columns: columns("Weights", heads),
+        rows,
+    })
+}
+
 /// One row for each structure.
-pub(super) fn by_structure(method: &str, volumes: &[&ReviewedVolume<'_>]) -> ReportTable {
+pub(super) fn by_structure(name: &str, own: &[&ReviewedVolume<'_>], by_hand: &[&ReviewedVolume<'_>]) -> ReportTable {
     let row = |subject: &(&str, &str)| {
-        let own: Vec<_> = volumes.iter().copied().filter(|one| one.subject() == *subject).collect();
+        let of = |volumes: &[&ReviewedVolume<'_>]| {
+            COLUMNS.map(|(_, cell)| {
+                cell(&volumes.iter().copied().filter(|one| one.subject() == *subject).collect::<Vec<_>>())
+            })
+        };
+        let theirs: Vec<_> = by_hand.iter().copied().filter(|one| one.subject() == *subject).collect();
         let name = format!("{}, {}", subject.0, subject.1);
-        std::iter::once(name).chain(COLUMNS.map(|(_, cell)| cell(&own))).collect()
+        std::iter::once(name).chain(of(own)).chain([needed(&theirs, ReviewOrder::Trust)]).collect()
     };
+    let heads = COLUMNS.iter().map(|(head, _)| *head).chain(["looks to 0.97, weights set by hand"]);
     ReportTable {
-        caption: format!("{method}: looking at slices by trust, by structure"),
-        columns: columns("Data set, case and structure", COLUMNS.map(|(head, _)| head)),
-        rows: subjects(volumes).iter().map(row).collect(),
+        caption: format!("{name}: looking at slices by trust, by structure"),
+        columns: columns("Data set, case and structure", heads),
+        rows: subjects(own).iter().map(row).collect(),
     }
 }
 
 /// One row for each order, with means over structures.
-pub(super) fn by_order(caption: String, own: &[&ReviewedVolume<'_>]) -> ReportTable {
-    let row = |order: ReviewOrder| {
+pub(super) fn by_order(name: &str, own: &[&ReviewedVolume<'_>], by_hand: &[&ReviewedVolume<'_>]) -> ReportTable {
+    let row = |name: &str, of: &[&ReviewedVolume<'_>], order: ReviewOrder| {
         let correlation = match order {
-            ReviewOrder::Trust => mean(own, &|one| one.correlations[0]),
-            ReviewOrder::PredictedIou => mean(own, &|one| one.correlations[1]),
+            ReviewOrder::Trust => mean(of, &|one| one.correlations[0]),
+            ReviewOrder::PredictedIou => mean(of, &|one| one.correlations[1]),
             _ => None,
         };
         vec![
-            order.name().to_owned(),
+            name.to_owned(),
             number(correlation),
-            error_found(own, order, SHARES[0]),
-            error_found(own, order, SHARES[1]),
-            after(own, order, 0.0),
-            after(own, order, SHARES[0]),
-            after(own, order, SHARES[1]),
-            needed(own, order),
+            error_found(of, order, SHARES[0]),
+            error_found(of, order, SHARES[1]),
+            after(of, order, 0.0),
+            after(of, order, SHARES[0]),
+            after(of, order, SHARES[1]),
+            needed(of, order),
         ]
     };
     let heads = [
@@ -82,25 +118,27 @@ pub(super) fn by_order(caption: String, own: &[&ReviewedVolume<'_>]) -> ReportTa
         "Dice of the first pass",
         "Dice after 10 %",
         "Dice after 20 %",
-        "looks to 0.90",
+        "looks to 0.97",
     ];
-    ReportTable { caption, columns: columns("Order", heads), rows: ReviewOrder::ALL.into_iter().map(row).collect() }
+    let mut rows: Vec<_> = ReviewOrder::ALL.into_iter().map(|order| row(order.name(), own, order)).collect();
+    rows.insert(1, row(&format!("ranked by trust, {}", Weights::ByHand.name()), by_hand, ReviewOrder::Trust));
+    ReportTable { caption: format!("{name}: means over structures"), columns: columns("Order", heads), rows }
 }
 
-/// The default weight of each signal, and its weight when fitted to all volumes.
+/// The weight of each signal: by default, fitted to all volumes, and set by hand.
 pub(super) fn weights(volumes: &[MeasuredVolume]) -> ReportTable {
-    let (default, fitted) = (TrustModel::default(), fit_trust(volumes.iter()));
-    let models = [&default.found, &fitted.found, &default.empty, &fitted.empty];
+    let models = [TrustModel::default(), fit_trust(volumes.iter()), TrustModel::by_hand()];
     let row = |name: String, weight: &dyn Fn(&LinearTrust) -> f32| {
-        let numbers = models.iter().map(|model| format!("{:.2}", weight(model)));
-        std::iter::once(name).chain(numbers).collect::<Vec<_>>()
+        let of = |found: bool| models.iter().map(move |model| format!("{:.2}", weight(model.of(found))));
+        std::iter::once(name).chain(of(true)).chain(of(false)).collect::<Vec<_>>()
     };
     let bias = row("bias".to_owned(), &|model| model.bias);
     let signal = |signal: &Signal| row(format!("{signal:?}"), &|model| model.weight(*signal));
-    let heads = ["slices with a mask: default", "fitted", "slices without: default", "fitted"];
+    let heads =
+        ["slices with a mask: default", "fitted here", "by hand", "slices without: default", "fitted here", "by hand"];
     ReportTable {
-        caption: "What each sign weighs by default, and fitted to all volumes here".to_owned(),
-        columns: columns("Sign", heads),
+        caption: "The weight of each signal: by default, fitted to all volumes here, and set by hand".to_owned(),
+        columns: columns("Signal", heads),
         rows: std::iter::once(bias).chain(Signal::ALL.iter().map(signal)).collect(),
     }
 }
