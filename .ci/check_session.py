@@ -94,8 +94,8 @@ def check_changes(review, size):
                 Page(browser, size)
                 said = browser.find_element(By.ID, "changes").text
                 assert said.startswith("Round 2: segmented again: slices "), f"the page says of the round: {said!r}"
-                marked = browser.find_elements(By.CSS_SELECTOR, '#ranking [data-changed="true"]')
-                assert any("new in this round" in row.text for row in marked), "no slice is marked as new"
+                marked = browser.find_elements(By.CSS_SELECTOR, '#ranking [data-renewed="true"]')
+                assert any("segmented again" in row.text for row in marked), "no slice is marked as segmented again"
                 assert len(marked) < len(browser.find_elements(By.CSS_SELECTOR, "#ranking button")), "all are marked"
             finally:
                 browser.quit()

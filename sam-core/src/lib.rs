@@ -64,11 +64,10 @@
 //! it in [`sam_threads::in_pool`]. From other threads, each operation is passed to the pool, whose threads may be asleep. This costs a
 //! tenth of the training time, and more if the model is small. Several threads may call one predictor at the same time.
 //!
-//! # Deadlock hazard
+//! # Two trainings at once
 //!
-//! Two trainings at the same time in one pool can deadlock. burn-autodiff locks its graph while its operations wait for the pool. If a
-//! worker starts on another training while it waits, it waits for itself. [`sam_threads::train`] runs a training so that this cannot
-//! happen. sam-assist and sapnet call it; call it around your own trainings.
+//! Two trainings at the same time can deadlock if they share a thread pool, and on any threads they can lose gradients: [`sam_threads`] says
+//! why. [`sam_threads::train`] runs one training at a time. sam-assist and sapnet call it; call it around your own trainings.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::expect_used, clippy::unwrap_used))]

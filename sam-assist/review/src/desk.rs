@@ -77,7 +77,7 @@ pub struct Overview {
     pub slices: Vec<SliceOverview>,
     /// The slices in the order of review; those that need it most come first.
     pub ranking: Vec<RankedSlice>,
-    /// What the round that computed the mask changed; `None` if no mask was there before.
+    /// What the round that computed the mask changed; `None` if it was not compared with a round before.
     pub changes: Option<RoundChanges>,
     /// The highest [`SliceOverview::version`]. The page names it when it undoes or saves.
     pub revision: u64,
@@ -135,13 +135,13 @@ pub struct RoundChanges {
     /// For people: what was segmented again, what was kept, and why.
     pub text: String,
     /// The slices that were segmented again, in ascending order.
-    pub slices: Vec<usize>,
+    pub renewed: Vec<usize>,
 }
 
 impl RoundChanges {
     /// Slices that were segmented again, in ascending order, and what changed as text for people.
-    pub fn new(text: impl Into<String>, slices: Vec<usize>) -> Self {
-        Self { text: text.into(), slices }
+    pub fn new(text: impl Into<String>, renewed: Vec<usize>) -> Self {
+        Self { text: text.into(), renewed }
     }
 }
 

@@ -49,7 +49,7 @@ pub struct ReviewCase {
     pub structures: Vec<Segment>,
     /// Which slices to look at first.
     pub ranking: Ranking,
-    /// What the round that computed the mask changed.
+    /// What the round that computed the mask changed; `None` if it was not compared with a round before.
     pub changes: Option<RoundChanges>,
     /// The files that are written. If another program changes one of them, the review is saved beside it.
     pub output: CheckedOutput,

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use sam_threads::{in_embedding_pool, in_pool, is_training, train};
+use sam_threads::{in_embedding_pool, in_pool, is_training, train, train_unobserved};
 
 /// What burn-autodiff's graphs are: locked while their operations wait for the pool.
 static GRAPH: Mutex<usize> = Mutex::new(0);
@@ -142,6 +142,7 @@ fn one_training_runs_at_a_time() {
             }
         });
         assert_eq!(most.into_inner(), 1);
+        assert!(train_unobserved(is_training) && !is_training());
     });
 }
 

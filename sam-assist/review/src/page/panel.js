@@ -39,12 +39,12 @@ export function build(overview, { choose, show }) {
   const { changes } = overview;
   $("changes").hidden = !changes;
   $("changes").textContent = changes?.text ?? "";
-  const changed = new Set(changes?.slices);
+  const renewed = new Set(changes?.renewed);
   const isTrusted = overview.ranking.some(({ trust }) => trust !== null);
   $("list-title").textContent = isTrusted ? "To check, least trusted first" : "Slices";
   $("ranking").replaceChildren(...overview.ranking.map(({ slice, trust, reason }, place) => {
     const what = element("span", { class: "what" }, `Slice ${slice + 1}`, element("small", {}));
-    const button = element("button", { "data-slice": slice, "data-reason": reason ?? "", "data-changed": changed.has(slice) },
+    const button = element("button", { "data-slice": slice, "data-reason": reason ?? "", "data-renewed": renewed.has(slice) },
       element("span", { class: "rank" }, `${place + 1}`), element("span", { class: "dot" }), what,
       element("span", { class: "trust", title: "how far the mask can be trusted, from 0 to 1" }, trust === null ? "" : trust.toFixed(2)));
     button.addEventListener("click", () => show(slice));
@@ -65,7 +65,7 @@ export function update(overview, { slice, structure, isProposed, hasClicks }) {
     // Why nobody should trust what was predicted, until somebody has decided on it.
     const isOpen = states[index] === "predicted" || states[index] === "blank";
     const reason = isOpen && button.dataset.reason ? `: ${button.dataset.reason}` : "";
-    const anew = isOpen && button.dataset.changed === "true" ? ", new in this round" : "";
+    const anew = isOpen && button.dataset.renewed === "true" ? ", segmented again" : "";
     button.querySelector("small").textContent = STATES[states[index]] + anew + reason;
     if (index === slice) button.setAttribute("aria-current", "true");
     else button.removeAttribute("aria-current");

@@ -8,9 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::backend::Backend;
-use sam_annotate::{
-    Annotator, CheckedOutput, KeptMasks, Session, SliceTrust, Weights, cards, session::Round, structure_name,
-};
+use sam_annotate::{Annotator, CheckedOutput, KeptMasks, Session, SliceTrust, Weights, cards, structure_name};
 use sam_assist::PromptCard;
 use sam_data::{LabelVolume, Scan, Segment, SliceAxis, SlicePlane, Window};
 use sam_review::{
@@ -63,7 +61,7 @@ struct Reviewed {
     /// The card of each structure, if there is one.
     cards: Vec<Option<PromptCard>>,
     ranking: Ranking,
-    /// What the session's last round changed.
+    /// What the session's last round changed; `None` if it was not compared with one before.
     changes: Option<RoundChanges>,
     slices: Vec<SliceReview>,
     store: Box<dyn DecisionStore>,
@@ -89,7 +87,8 @@ impl Reviewed {
             None => Ranking::in_order(count),
         };
         let structures = session.structures();
-        let changes = session.state().round.as_ref().and_then(|round| changes(round, &structures, session.plane()));
+        let round = session.state().round.as_ref();
+        let changes = round.and_then(|round| changes(round.number, &round.kept, &structures, session.plane()));
         let cards = structures.keys().map(|value| learned.remove(value)).collect();
         let structures = structures.into_iter().map(|(value, name)| Segment::new(value, name)).collect();
         let store = SessionStore::new(session)?;
@@ -134,16 +133,20 @@ impl Reviewed {
     }
 }
 
-/// What a round changed in the mask of the round before; `None` if it kept nothing of it.
-fn changes(round: &Round, names: &BTreeMap<u16, String>, plane: &SlicePlane) -> Option<RoundChanges> {
-    let text = |(value, kept): (&u16, &KeptMasks)| match names.get(value) {
-        Some(name) if round.kept.len() > 1 => format!("{name}: {}", kept.text(plane)),
-        _ => kept.text(plane),
+/// What a round changed in the mask of the round before, from what it kept of each structure; `None` if it was not compared with one.
+fn changes(
+    number: usize,
+    kept: &BTreeMap<u16, KeptMasks>,
+    names: &BTreeMap<u16, String>,
+    plane: &SlicePlane,
+) -> Option<RoundChanges> {
+    let text = |(value, structure): (&u16, &KeptMasks)| match names.get(value) {
+        Some(name) if kept.len() > 1 => format!("{name}: {}", structure.text(plane)),
+        _ => structure.text(plane),
     };
-    let slices: BTreeSet<usize> = round.kept.values().flat_map(|kept| kept.renewed.iter()).collect();
-    let text = round.kept.iter().map(text).collect::<Vec<_>>().join("\n");
-    (!text.is_empty())
-        .then(|| RoundChanges::new(format!("Round {}: {text}", round.number), slices.into_iter().collect()))
+    let renewed: BTreeSet<usize> = kept.values().flat_map(|structure| structure.renewed.iter()).collect();
+    let text = kept.iter().map(text).collect::<Vec<_>>().join("\n");
+    (!text.is_empty()).then(|| RoundChanges::new(format!("Round {number}: {text}"), renewed.into_iter().collect()))
 }
 
 /// The structures of the mask, and those named in the file of names.
@@ -199,5 +202,36 @@ impl Job for DeskJob<'_> {
         ]);
         let model = ScanModel::new(Arc::clone(&embedded), cards.iter().map(Option::as_ref))?;
         Ok(ScanDesk::new(case, Arc::clone(embedded.images()), slices, store, Arc::new(model))?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sam_data::Grid;
+
+    use super::*;
+
+    #[test]
+    fn changes_name_structures_if_there_are_several() {
+        let mut affine = [[0.0; 4]; 4];
+        (0..4).for_each(|at| affine[at][at] = 1.0);
+        let plane = SlicePlane::new(&Grid::new([4, 4, 10], affine), SliceAxis::K);
+        let renewed = |slices: &[usize]| {
+            let mut kept = KeptMasks::default();
+            kept.renewed = slices.iter().copied().collect();
+            kept
+        };
+        let names = [(1, "liver".to_owned()), (2, "spleen".to_owned())].into();
+        let of = |kept: &[(u16, KeptMasks)]| changes(3, &kept.iter().cloned().collect(), &names, &plane);
+        assert_eq!(of(&[]), None, "the first round");
+        let one = of(&[(1, renewed(&[5, 6]))]).expect("a round before");
+        assert!(one.text.starts_with("Round 3: segmented again: slices 6-7"), "{}", one.text);
+        let both = of(&[(1, renewed(&[5, 6])), (2, renewed(&[]))]).expect("a round before");
+        assert!(
+            both.text.contains("liver: segmented again") && both.text.contains("\nspleen: no slice"),
+            "{}",
+            both.text
+        );
+        assert_eq!((one.renewed, both.renewed), (vec![5, 6], vec![5, 6]));
     }
 }
