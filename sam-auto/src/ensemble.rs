@@ -24,36 +24,17 @@ impl Vote {
     }
 }
 
-/// Agreement of the ensemble members on a slice. Where they disagree, a person should look.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct Agreement {
-    /// The fraction of members that label each pixel as the ensemble does: `[rows, columns]`, from 0 to 1.
-    pub voxels: Array2<f32>,
-    /// Its mean over the pixels that any member labels as the structure; 1 if there are none.
-    pub slice: f32,
-}
-
-impl Agreement {
-    /// Agreement of the caller's own ensemble.
-    ///
-    /// # Shapes
-    /// - voxels: `[rows, columns]`
-    pub fn new(voxels: Array2<f32>, slice: f32) -> Self {
-        Self { voxels, slice }
-    }
-
-    /// Agreement of some members with a mask, by the number of members that label each pixel as the structure.
-    pub(crate) fn of(votes: &Array2<usize>, members: usize, mask: &Array2<bool>) -> Self {
-        let share = |&votes: &usize, &inside: &bool| {
-            let agreeing = if inside { votes } else { members - votes };
-            if members == 0 { 1.0 } else { agreeing as f32 / members as f32 }
-        };
-        let voxels = Zip::from(votes).and(mask).map_collect(share);
-        let claimed = || votes.iter().zip(&voxels).filter(|&(&votes, _)| votes > 0).map(|(_, &share)| share);
-        let slice = if claimed().next().is_none() { 1.0 } else { claimed().sum::<f32>() / claimed().count() as f32 };
-        Self { voxels, slice: slice.min(1.0) }
-    }
+/// How far some members agree with a mask, from 0 to 1, by the number of members that label each pixel as the structure: the fraction of
+/// members that label a pixel as the mask does, averaged over the pixels that any member labels as the structure; 1 if there are none.
+pub(crate) fn agreement(votes: &Array2<usize>, members: usize, mask: &Array2<bool>) -> f32 {
+    let (mut agreeing, mut claimed) = (0, 0);
+    Zip::from(votes).and(mask).for_each(|&votes, &inside| {
+        if votes > 0 {
+            agreeing += if inside { votes } else { members - votes };
+            claimed += members;
+        }
+    });
+    if claimed == 0 { 1.0 } else { agreeing as f32 / claimed as f32 }
 }
 
 /// The pixelwise vote of masks of one size, and their agreement.
@@ -65,14 +46,14 @@ impl Agreement {
 ///
 /// # Panics
 /// If a mask has another size.
-pub(crate) fn unite(masks: &[Array2<bool>], size: (usize, usize), vote: Vote) -> (Array2<bool>, Agreement) {
+pub(crate) fn unite(masks: &[Array2<bool>], size: (usize, usize), vote: Vote) -> (Array2<bool>, f32) {
     let mut votes = Array2::<usize>::zeros(size);
     for mask in masks {
         Zip::from(&mut votes).and(mask).for_each(|votes, &inside| *votes += usize::from(inside));
     }
     let members = masks.len();
     let united = votes.mapv(|votes| vote.is_enough(votes, members));
-    let agreement = Agreement::of(&votes, members, &united);
+    let agreement = agreement(&votes, members, &united);
     (united, agreement)
 }
 
@@ -92,13 +73,11 @@ mod tests {
             let to_mask = |votes: &Vec<bool>| Array2::from_shape_vec((3, 4), votes.clone()).expect("12 pixels");
             let masks: Vec<_> = votes.iter().map(to_mask).collect();
             let vote = if majority { Vote::Majority } else { Vote::Union };
-            let (united, trust) = unite(&masks, (3, 4), vote);
-            prop_assert!((0.0..=1.0).contains(&trust.slice));
-            for (pixel, &share) in trust.voxels.indexed_iter() {
-                prop_assert!((0.0..=1.0).contains(&share));
-                let unanimous = masks.iter().all(|mask| mask[pixel] == masks[0][pixel]);
-                prop_assert_eq!(unanimous, share >= 1.0 && united[pixel] == masks[0][pixel]);
-            }
+            let (united, agreement) = unite(&masks, (3, 4), vote);
+            prop_assert!((0.0..=1.0).contains(&agreement));
+            let unanimous = masks.iter().all(|mask| *mask == masks[0]);
+            prop_assert_eq!(unanimous, agreement >= 1.0);
+            prop_assert!(!unanimous || united == masks[0]);
         }
     }
 
@@ -109,21 +88,19 @@ mod tests {
             array![[true, false, true, false]],
             array![[true, true, false, false]],
         ];
-        let (union, trust) = unite(&masks, (1, 4), Vote::Union);
+        let (union, agreement) = unite(&masks, (1, 4), Vote::Union);
         assert_eq!(union, array![[true, true, true, false]]);
-        assert_eq!(trust.voxels, array![[1.0, 2.0 / 3.0, 1.0 / 3.0, 1.0]]);
-        let (majority, trust) = unite(&masks, (1, 4), Vote::Majority);
+        assert!((agreement - 6.0 / 9.0).abs() < 1e-6);
+        let (majority, agreement) = unite(&masks, (1, 4), Vote::Majority);
         assert_eq!(majority, array![[true, true, false, false]]);
-        assert_eq!(trust.voxels, array![[1.0, 2.0 / 3.0, 2.0 / 3.0, 1.0]]);
-        assert!((trust.slice - 7.0 / 9.0).abs() < 1e-6);
+        assert!((agreement - 7.0 / 9.0).abs() < 1e-6);
     }
 
     #[test]
     fn nobody_who_claims_anything_is_full_agreement() {
         for masks in [vec![], vec![Array2::from_elem((2, 2), false); 3]] {
-            let (mask, trust) = unite(&masks, (2, 2), Vote::Union);
-            assert!(mask.iter().all(|&inside| !inside));
-            assert_eq!((trust.slice, trust.voxels), (1.0, Array2::ones((2, 2))));
+            let (mask, agreement) = unite(&masks, (2, 2), Vote::Union);
+            assert!(mask.iter().all(|&inside| !inside) && agreement >= 1.0);
         }
     }
 }

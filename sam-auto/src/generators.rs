@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     AutoError, ClassifierConfig, CoarseConfig, CoarseGenerator, CoarseMethod, Gate, GateConfig, Gated,
     GeneratorStrategy, PointGenerator, PointPropagationConfig, PromptExtraction, PromptGenerator, PromptParts,
-    SegmenterConfig, TrustMeter, TrustMeterConfig, VolumeSegmenter, Vote, WithinOutlines,
+    SegmenterConfig, VolumeSegmenter, Vote, WithinOutlines,
 };
 
 /// Generators that are stored and shared between threads.
@@ -361,20 +361,6 @@ impl<B: Backend> FittedGenerators<B> {
     ) -> Result<VolumeSegmenter<B>, AutoError> {
         let config = SegmenterConfig::default().with_vote(self.vote()).with_clean_up(strategy.clean_up);
         VolumeSegmenter::new(predictor.clone(), generators(self, &strategy.extraction())?, config)
-    }
-
-    /// A trust meter that compares masks with this gate and the first SAP-Net. Returns `None` if there is no SAP-Net.
-    ///
-    /// # Errors
-    /// As [`TrustMeter::new`].
-    pub fn trust_meter(
-        &self,
-        predictor: SamPredictor<B>,
-        source: &dyn SliceSource<B>,
-        config: TrustMeterConfig,
-    ) -> Result<Option<TrustMeter<B>>, AutoError> {
-        let Some(sapnet) = self.sapnet() else { return Ok(None) };
-        TrustMeter::new(predictor, self.gate.clone(), sapnet.clone(), source, &self.annotated, config).map(Some)
     }
 }
 

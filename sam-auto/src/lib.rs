@@ -89,7 +89,7 @@ mod walker;
 
 pub use clean_up::CleanUp;
 pub use coarse::{ClassifierConfig, CoarseConfig, CoarseGenerator, CoarseMethod, LinearClassifier, SharedSegmenter};
-pub use ensemble::{Agreement, Vote};
+pub use ensemble::Vote;
 pub use error::AutoError;
 pub use extraction::PromptExtraction;
 pub use fusion::{ExpectedDice, FusionConfig, FusionWeights, LeftOutModel, LeftOutOutline, PartDice};

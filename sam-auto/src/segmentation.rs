@@ -51,8 +51,9 @@ impl SegmentedSlice {
 pub struct Segmentation {
     /// One for each slice.
     pub slices: Vec<SegmentedSlice>,
-    /// How far several generators, or the parts of a fusion, agree on each predicted slice, before the clean-up:
-    /// [`Agreement::slice`](crate::Agreement::slice). Empty for one generator and for propagation.
+    /// How far several generators, or the parts of a fusion, agree on each predicted slice, before the clean-up: the fraction of them that label
+    /// a pixel as the mask does, averaged over the pixels that any of them labels as the structure. Missing where a mask was known before, and
+    /// for strategies with one source of masks.
     pub agreement: BTreeMap<usize, f32>,
     /// Whether the observer stopped the call. The remaining slices are then [`SegmentedSlice::NotReached`]. All others are final, except
     /// that [`CleanUp::Volume`](crate::CleanUp::Volume) was not applied, because it needs the whole volume.

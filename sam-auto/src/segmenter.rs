@@ -9,8 +9,8 @@ use sam_prompt::{ConfigError, progress::Observer};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Agreement, AutoError, CleanUp, KnownMasks, PromptGenerator, Segmentation, SegmentedSlice, SliceContext, Vote,
-    ensemble::unite, segmentation::segment_open,
+    AutoError, CleanUp, KnownMasks, PromptGenerator, Segmentation, SegmentedSlice, SliceContext, Vote, ensemble::unite,
+    segmentation::segment_open,
 };
 
 /// How the masks of several generators are combined and cleaned up.
@@ -55,11 +55,12 @@ impl<B: Backend> VolumeSegmenter<B> {
         Ok(Self { predictor, generators, config })
     }
 
-    /// Segments one slice without clean-up. Also returns the agreement if there are several generators.
+    /// Segments one slice without clean-up. Also returns how far the generators agree, from 0 to 1, if there are several: see
+    /// [`Segmentation::agreement`].
     ///
     /// # Errors
     /// If a generator or the predictor fails.
-    pub fn segment_slice(&self, slice: &SliceContext<'_, B>) -> Result<(SegmentedSlice, Option<Agreement>), AutoError> {
+    pub fn segment_slice(&self, slice: &SliceContext<'_, B>) -> Result<(SegmentedSlice, Option<f32>), AutoError> {
         let size = slice.embedding.frame().original;
         let (mut masks, mut qualities) = (Vec::new(), Vec::new());
         for generator in &self.generators {
@@ -102,7 +103,7 @@ impl<B: Backend> VolumeSegmenter<B> {
         let mut whole = segment_open(source.count(), annotated, &KnownMasks::none(), observer, |index| {
             let (image, embedding) = (source.image(index)?, source.embedding(index)?);
             let (slice, agreement) = self.segment_slice(&SliceContext::new(index, image.view(), &embedding))?;
-            agreements.extend(agreement.map(|agreement| (index, agreement.slice)));
+            agreements.extend(agreement.map(|agreement| (index, agreement)));
             Ok(slice)
         })?;
         whole.agreement = agreements;

@@ -3,19 +3,18 @@
 use std::sync::Arc;
 
 use sam_auto::{
-    Agreement, AutoError, ClassifierConfig, CleanUp, CoarseConfig, CoarseGenerator, CoarseMethod, ConfigError,
-    ExpectedDice, FittedGenerators, FittedStrategy, Gate, GateConfig, Gated, GeneratorConfig, GeneratorKind,
-    GeneratorStrategy, LinearClassifier, LinearTrust, MaskPropagationConfig, Measurement, PointGenerator,
-    PointPropagationConfig, PromptExtraction, PromptGenerator, PromptParts, RankedSlice, Ranking, Segmentation,
-    SegmentedSlice, SegmenterConfig, SharedSegmenter, Signal, SliceScorer, Strategy, TrustConfig, TrustMeter,
-    TrustMeterConfig, TrustModel, TrustSignals, VolumeSegmenter, Vote,
+    AutoError, ClassifierConfig, CleanUp, CoarseConfig, CoarseGenerator, CoarseMethod, ConfigError, ExpectedDice,
+    FittedGenerators, FittedStrategy, Gate, GateConfig, Gated, GeneratorConfig, GeneratorKind, GeneratorStrategy,
+    LinearClassifier, LinearTrust, MaskPropagationConfig, Measurement, PointGenerator, PointPropagationConfig,
+    PromptExtraction, PromptGenerator, PromptParts, RankedSlice, Ranking, Segmentation, SegmentedSlice,
+    SegmenterConfig, SharedSegmenter, Signal, SliceScorer, Strategy, TrustConfig, TrustMeter, TrustMeterConfig,
+    TrustModel, TrustSignals, VolumeSegmenter, Vote,
 };
 use sam_testing::{B, assert_send_sync};
 
 #[test]
 fn every_type_is_send_and_sync() {
     assert_send_sync::<(
-        Agreement,
         AutoError,
         ClassifierConfig,
         CleanUp,

@@ -25,8 +25,10 @@ fn stored_rounds_are_read_and_written_alike() -> Result<(), serde_json::Error> {
     for stored in STORED {
         let round: RoundConfig = serde_json::from_str(stored)?;
         assert_eq!(serde_json::to_string(&round)?, stored);
-        // The defaults are those of 890622d, too, but the trust model has been fitted since.
-        assert_eq!(round.trust, TrustConfig::new(7).with_model(TrustModel::by_hand()));
+        // The defaults are those of 890622d, too, but the trust model has been fitted since, and no longer are all slices measured.
+        let mut trust = TrustConfig::new(7).with_model(TrustModel::by_hand());
+        trust.meter.reach = None;
+        assert_eq!(round.trust, trust);
         assert_eq!(round.learning, round.prompting.learning(7, 3));
     }
     Ok(())

@@ -92,7 +92,8 @@ fn every_slice_that_is_not_annotated_is_measured_and_ranked() -> Result<(), Auto
         assert_eq!(signals, &meter.measure_slice(&source, &volume, slice)?);
     }
     let is = |slice: usize, signal, value: f32| (measured[&slice].get(signal) - value).abs() < 1e-5;
-    assert!(is(1, Signal::Agreement, 0.4) && is(3, Signal::Agreement, 1.0));
+    // Of slice 3 it is not known, so that it counts as that of the others.
+    assert!(is(1, Signal::Agreement, 0.4) && is(3, Signal::Agreement, 0.4) && is(0, Signal::Agreement, 1.0));
     assert!(is(1, Signal::PredictedIou, 0.9) && is(0, Signal::PredictedIou, 1.0));
     assert!(is(0, Signal::Neighbours, 0.0) && is(3, Signal::Intensity, 1.0));
     // Specks have no box, so they are not predicted again.
@@ -103,6 +104,22 @@ fn every_slice_that_is_not_annotated_is_measured_and_ranked() -> Result<(), Auto
 
     let ranked = rank(&TrustModel::default(), &measured);
     assert_eq!(ranked.len(), 5);
+    Ok(())
+}
+
+#[test]
+fn slices_far_from_the_structure_are_not_measured() -> Result<(), AutoError> {
+    let predictor = fixed();
+    let source = Images::new(&predictor, images(&[false, true, true, true, true, false]));
+    let fitted = fit(&source, &[(2, square(10, 25))]);
+    for (reach, expected) in [(Some(0), &[1, 3, 4][..]), (Some(1), &[0, 1, 3, 4, 5]), (None, &[0, 1, 3, 4, 5])] {
+        let meter = meter(&fitted, &predictor, &source, TrustMeterConfig::default().with_reach(reach))?;
+        let measured = meter.measure(&source, &segmentation(), &mut |progress| {
+            assert_eq!(progress.total, expected.len());
+            ControlFlow::Continue(())
+        })?;
+        assert_eq!(measured.signals.into_keys().collect::<Vec<_>>(), expected, "{reach:?}");
+    }
     Ok(())
 }
 

@@ -45,9 +45,11 @@ pub struct AnnotatedStructure {
     pub annotated: usize,
     /// Its mask on each slice, before overlapping structures were joined.
     pub slices: Vec<SegmentedSlice>,
-    /// Agreement of an ensemble's generators, or of the parts of the fusion, on each slice, from 0 to 1; empty for one generator.
+    /// Agreement of an ensemble's generators, or of the parts of the fusion, on each slice, from 0 to 1: see
+    /// [`Segmentation::agreement`](sam_auto::Segmentation).
     pub agreement: BTreeMap<usize, f32>,
-    /// The slices on which nobody annotated it, least trusted first.
+    /// Slices on which nobody annotated it, least trusted first; those far from the structure are missing
+    /// ([`TrustMeterConfig::reach`](sam_auto::TrustMeterConfig)).
     pub ranking: Vec<RankedSlice>,
     /// What was fused, and what Dice is to be expected between its outlines. `None` if another strategy segmented it, if
     /// [`AnnotateConfig::expected_dice`] is off, or if a stop came first.

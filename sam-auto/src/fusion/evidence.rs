@@ -3,7 +3,7 @@
 use ndarray::{Array2, ArrayView2, Zip};
 
 use super::{FusionWeights, PartDice};
-use crate::{Agreement, PriorSlice, mask_stats::dice};
+use crate::{PriorSlice, ensemble::agreement, mask_stats::dice};
 
 /// The shape's distances count up to this many widths of its edge.
 const MAX_SHAPE: f32 = 6.0;
@@ -57,15 +57,20 @@ impl Evidence {
         sum
     }
 
-    /// How far the parts, each asked alone, agree with their sum: [`Agreement::slice`].
-    pub(super) fn agreement(&self, mask: &Array2<bool>) -> f32 {
-        let parts = [&self.shape, &self.classifier, &self.model].into_iter().chain(&self.image);
+    /// How far the parts that count agree with their sum, from 0 to 1: see [`Segmentation::agreement`](crate::Segmentation).
+    pub(super) fn agreement(&self, weights: &FusionWeights, mask: &Array2<bool>) -> f32 {
+        let parts = [
+            (Some(&self.shape), weights.shape),
+            (self.image.as_ref(), weights.image),
+            (Some(&self.classifier), weights.classifier),
+            (Some(&self.model), weights.model),
+        ];
         let (mut votes, mut members) = (Array2::<usize>::zeros(mask.dim()), 0);
-        for part in parts {
+        for part in parts.into_iter().filter(|(_, weight)| *weight > 0.0).filter_map(|(part, _)| part) {
             Zip::from(&mut votes).and(part).for_each(|votes, &inside| *votes += usize::from(inside > 0.0));
             members += 1;
         }
-        Agreement::of(&votes, members, mask).slice
+        agreement(&votes, members, mask)
     }
 
     /// Dice of each part alone, and of all of them together. A part that was not asked has found nothing.
@@ -78,5 +83,31 @@ impl Evidence {
             model: of(&self.model),
             fused: dice(&self.mask(weights), outline),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    #[test]
+    fn parts_that_count_agree_or_not() {
+        let mut evidence = Evidence {
+            shape: array![[1.0, 1.0, -1.0]],
+            image: Some(array![[1.0, 1.0, -1.0]]),
+            classifier: array![[1.0, 1.0, -1.0]],
+            model: array![[1.0, 1.0, -1.0]],
+        };
+        let (all, mask) = (FusionWeights::default(), array![[true, true, false]]);
+        let is = |evidence: &Evidence, weights: &FusionWeights, expected: f32| {
+            (evidence.agreement(weights, &mask) - expected).abs() < 1e-6
+        };
+        assert!(is(&evidence, &all, 1.0));
+        evidence.model = array![[1.0, -1.0, -1.0]];
+        assert!(is(&evidence, &all, 7.0 / 8.0) && is(&evidence, &all.with_model(0.0), 1.0));
+        evidence.image = None;
+        assert!(is(&evidence, &all, 5.0 / 6.0));
     }
 }

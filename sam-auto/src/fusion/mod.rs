@@ -78,7 +78,7 @@ impl Fusion {
                 let Some(prior) = self.prior(index, &propagated) else { return Ok(SegmentedSlice::Empty) };
                 let (evidence, predicted_iou) = self.evidence(predictor, source, index, &prior)?;
                 let mask = evidence.mask(&self.config.weights);
-                agreement.insert(index, evidence.agreement(&mask));
+                agreement.insert(index, evidence.agreement(&self.config.weights, &mask));
                 Ok(SegmentedSlice::predicted(mask, predicted_iou))
             })?;
         Ok(Segmentation { propagated: Arc::new(propagated), agreement, ..found })

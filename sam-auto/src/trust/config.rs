@@ -36,11 +36,11 @@ sam_assist::__setters!(TrustConfig {
     with_coarse => coarse: CoarseConfig,
 });
 
-/// Ranking of the slices that nobody annotated, in the order in which a person should look at them.
+/// Ranking of slices that nobody annotated, in the order in which a person should look at them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Ranking {
-    /// The slices, least trusted first.
+    /// The slices, least trusted first. Those beyond [`TrustMeterConfig::reach`] are missing: nobody need look at them.
     pub slices: Vec<RankedSlice>,
     /// Whether the observer stopped it. Slices that were not measured are missing; the others are compared with each other only.
     pub stopped: bool,
@@ -98,7 +98,7 @@ impl TrustConfig {
         self.coarse.check()
     }
 
-    /// Ranks the slices that nobody annotated, least trusted first.
+    /// Ranks the slices that nobody annotated, least trusted first, as far as [`TrustMeterConfig::reach`] says.
     ///
     /// `predictor` is the one that segmented the volume. The strategy's gate and SAP-Net are reused if they were fitted with this
     /// configuration (see [`TrustConfig::reusing`]). Otherwise they are fitted here, which takes some seconds

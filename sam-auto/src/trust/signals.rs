@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Signal {
-    /// Agreement of several generators, or of the parts of a fusion, on the slice: [`Agreement::slice`](crate::Agreement::slice).
+    /// Agreement of several generators, or of the parts of a fusion, on the slice: see [`Segmentation::agreement`](crate::Segmentation). Where it
+    /// is missing, the mean of the other slices.
     Agreement,
     /// The model's own estimate of its mask's intersection over union.
     PredictedIou,

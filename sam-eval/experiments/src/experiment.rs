@@ -73,13 +73,10 @@ impl Experiment {
     /// The experiments of the page with everything: those of the paper, what `annotate` makes of a few outlines, and how far its masks can be
     /// trusted.
     pub const OVERVIEW: [Self; 12] = {
-        let mut all = [Self::FewSlices; 12];
-        all[11] = Self::TrustRanking;
-        let mut at = 0;
-        while at < Self::PAPER.len() {
-            all[at] = Self::PAPER[at];
-            at += 1;
-        }
+        let mut all = [Self::TrustRanking; 12];
+        let (paper, _) = all.split_at_mut(Self::PAPER.len());
+        paper.copy_from_slice(&Self::PAPER);
+        all[Self::PAPER.len()] = Self::FewSlices;
         all
     };
 

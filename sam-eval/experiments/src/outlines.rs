@@ -22,6 +22,16 @@ pub enum OutlineSelection {
     Random,
 }
 
+impl OutlineSelection {
+    /// Where the outlined slices are, as text for a page.
+    pub(crate) const fn place(self) -> &'static str {
+        match self {
+            Self::Spread => "spread evenly from 5 % to 95 % of the slices that show the structure",
+            Self::Random => "drawn at random, as in the paper",
+        }
+    }
+}
+
 impl fmt::Display for OutlineSelection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -54,6 +64,17 @@ pub fn spread(shown: &[usize], count: usize) -> Vec<usize> {
     chosen.sort_unstable();
     chosen.dedup();
     chosen
+}
+
+/// Checks numbers of outlines: there is one, each is named once, and none is below `least`.
+pub(crate) fn check_outlines(counts: &[usize], least: usize) -> Result<()> {
+    ConfigError::check(!counts.is_empty(), "slices", || "none".to_owned(), "at least one number of outlines")?;
+    for (place, count) in counts.iter().enumerate() {
+        ConfigError::check(!counts[..place].contains(count), "slices", || count.to_string(), "each number once")?;
+        let expected = if least == 1 { "at least 1 outline" } else { "at least 2 outlines" };
+        ConfigError::check(*count >= least, "slices", || count.to_string(), expected)?;
+    }
+    Ok(())
 }
 
 /// The outlined slices of one repeat.

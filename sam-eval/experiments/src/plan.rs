@@ -61,10 +61,10 @@ pub struct Plan {
     synthetic: bool,
 }
 
-/// How masks from a few outlined slices are measured.
+/// How masks from a few outlined slices are measured, and trust in them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FewSlicesPlan {
-    /// Numbers of outlined slices.
+    /// Numbers of outlined slices. Trust is measured with 3 and 5.
     pub slices: Vec<usize>,
     /// Which slices are outlined.
     pub outlines: OutlineSelection,
@@ -86,6 +86,14 @@ impl Default for FewSlicesPlan {
             peers: None,
             exchange: None,
         }
+    }
+}
+
+impl FewSlicesPlan {
+    /// These cases along the plan's axis. Every slice counts, however small the structure is there.
+    fn whole(&self, mut cases: CaseSelection) -> CaseSelection {
+        (cases.survey.max_slices, cases.survey.min_object_pixels, cases.axis) = (usize::MAX, 1, self.axis);
+        cases
     }
 }
 
@@ -200,13 +208,18 @@ impl Plan {
 
     /// Trust measured in every slice of whole volumes.
     pub(crate) fn trust<B: Backend>(&self, setup: &Setup<B>) -> Result<Vec<MeasuredVolume>> {
-        self.run(setup, |cases| self.trust_protocol(cases))
+        check_told_apart(&self.cases())?;
+        self.run_on_volumes(setup, |cases| self.trust_protocol(cases))
     }
 
     /// Active learning: slices are outlined one after another.
     pub(crate) fn active_learning<B: Backend>(&self, setup: &Setup<B>) -> Result<Vec<ActiveLearningCurve>> {
-        self.run(setup, |cases| ActiveLearning {
-            trials: self.trials(whole(cases), &[AUTO_ANNOTATED], AUTO_ANNOTATED_EMPTY, 0),
+        self.run_on_volumes(setup, |mut cases| ActiveLearning {
+            trials: {
+                // Neighbouring slices are compared, so no slice is skipped.
+                cases.survey.max_slices = usize::MAX;
+                self.trials(cases, &[AUTO_ANNOTATED], AUTO_ANNOTATED_EMPTY, 0)
+            },
             config: AnnotateConfig::default(),
             first: ACTIVE_LEARNING_FIRST,
             reach: ACTIVE_LEARNING_REACH,
@@ -221,10 +234,7 @@ impl Plan {
         check_told_apart(&self.cases())?;
         let peers = few.peers.as_deref().map(read_peers).transpose()?;
         let protocol = |cases: CaseSelection| {
-            let mut cases = whole(cases);
-            // Every slice is scored, however small the structure is there.
-            (cases.survey.min_object_pixels, cases.axis) = (1, few.axis);
-            let mut trials = self.trials(cases, &few.slices, 0, 0);
+            let mut trials = self.trials(few.whole(cases), &few.slices, 0, 0);
             trials.slices.tested = 0;
             FewSlicesProtocol {
                 trials,
@@ -233,21 +243,7 @@ impl Plan {
                 exchange: few.exchange.clone(),
             }
         };
-        let (mut trials, mut nothing) = (Vec::new(), None);
-        for cases in self.cases() {
-            match protocol(cases).run(setup) {
-                Ok(found) => trials.extend(found),
-                // Unordered images have nothing between outlines, and a short structure has too few slices: others may have.
-                Err(error @ ExperimentError::NothingToTest { .. }) => nothing = Some(error),
-                Err(error) => return Err(error),
-            }
-        }
-        if let Some(error) = nothing {
-            if trials.is_empty() {
-                return Err(error);
-            }
-            setup.note(format!("left out: {error}"))?;
-        }
+        let mut trials = self.run_on_volumes(setup, protocol)?;
         if let Some(peers) = peers {
             let left_out = add_peers(&mut trials, peers)?;
             if left_out > 0 {
@@ -259,12 +255,32 @@ impl Plan {
 
     fn trust_protocol(&self, cases: CaseSelection) -> TrustProtocol {
         let few = self.few_slices.clone().unwrap_or_default();
-        let mut cases = whole(cases);
-        (cases.survey.min_object_pixels, cases.axis) = (1, few.axis);
-        TrustProtocol {
-            trials: self.trials(cases, &TRUST_OUTLINES, 0, 0),
-            outlines: few.outlines,
-            config: AnnotateConfig::default(),
+        let mut config = AnnotateConfig::default();
+        // Every slice counts, also where `annotate` does not look.
+        config.trust.meter.reach = None;
+        TrustProtocol { trials: self.trials(few.whole(cases), &TRUST_OUTLINES, 0, 0), outlines: few.outlines, config }
+    }
+
+    /// Runs a protocol that needs volumes on each of the data sources. Those without a volume are left out with a note, as long as there is a
+    /// result at all.
+    fn run_on_volumes<B: Backend, P: Protocol>(
+        &self,
+        setup: &Setup<B>,
+        protocol: impl Fn(CaseSelection) -> P,
+    ) -> Result<Vec<P::Outcome>> {
+        let (mut outcomes, mut nothing) = (Vec::new(), None);
+        for cases in self.cases() {
+            match protocol(cases).run(setup) {
+                Ok(found) => outcomes.extend(found),
+                // Unordered images have no neighbours, and a short structure has too few slices: others may have.
+                Err(error @ ExperimentError::NothingToTest { .. }) => nothing = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        match nothing {
+            Some(error) if outcomes.is_empty() => Err(error),
+            Some(error) => setup.note(format!("left out: {error}")).map(|()| outcomes),
+            None => Ok(outcomes),
         }
     }
 
@@ -284,12 +300,6 @@ impl Plan {
         };
         TrialConfig { cases, slices, seeds: self.seeds.clone() }
     }
-}
-
-/// These cases without a skipped slice, because neighbouring slices are compared.
-fn whole(mut cases: CaseSelection) -> CaseSelection {
-    cases.survey.max_slices = usize::MAX;
-    cases
 }
 
 /// Whether a number of tested slices means all of them.
@@ -355,8 +365,9 @@ mod tests {
     #[test]
     fn trust_is_measured_of_what_annotate_does() -> Result<()> {
         let plan = Plan::new(vec!["scans".parse()?], vec![0], 2)?;
-        let protocol = plan.trust_protocol(plan.cases().remove(0));
-        assert_eq!(protocol.config, AnnotateConfig::default());
+        let (protocol, annotate) = (plan.trust_protocol(plan.cases().remove(0)), AnnotateConfig::default());
+        assert_eq!((&protocol.config.strategy, &protocol.config.learning), (&annotate.strategy, &annotate.learning));
+        assert_eq!(protocol.config.trust.model, annotate.trust.model);
         assert_eq!(protocol.trials.slices.annotated, TRUST_OUTLINES);
         Ok(())
     }

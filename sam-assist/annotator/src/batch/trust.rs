@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::SliceTrust;
 
-/// How far the mask of a case can be trusted: the Dice to be expected of its slices that nobody annotated.
+/// How far the mask of a case can be trusted: the Dice to be expected of its ranked slices.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CaseTrust {
@@ -12,7 +12,7 @@ pub struct CaseTrust {
     pub worst_index: usize,
     /// Its trust, from 0 to 1. Of several structures, the lowest counts.
     pub worst: f32,
-    /// Mean trust of all slices that nobody annotated, from 0 to 1.
+    /// Mean trust of all ranked slices, from 0 to 1.
     pub mean: f32,
 }
 

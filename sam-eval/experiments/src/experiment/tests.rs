@@ -22,6 +22,13 @@ fn measure(predictor: &SamPredictor<Flex>, journal: &Path) -> Result<Section> {
 }
 
 #[test]
+fn the_overview_has_each_experiment_of_the_paper_once() {
+    let [paper @ .., few, trust] = Experiment::OVERVIEW;
+    assert_eq!(paper, Experiment::PAPER);
+    assert_eq!((few, trust), (Experiment::FewSlices, Experiment::TrustRanking));
+}
+
+#[test]
 fn a_killed_run_continues_to_the_same_page() -> anyhow::Result<()> {
     let predictor = tiny::random();
     let folder = tempfile::tempdir()?;

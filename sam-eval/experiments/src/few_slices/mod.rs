@@ -12,7 +12,6 @@ use std::path::PathBuf;
 use burn::tensor::backend::Backend;
 use sam_annotate::AnnotateConfig;
 use sam_auto::Strategy;
-use sam_prompt::ConfigError;
 use serde::{Deserialize, Serialize};
 
 pub use exchange::add_peers;
@@ -21,7 +20,10 @@ pub use score::FewSlicesScore;
 pub use trial::{FewSlicesTrial, few_slices_csv};
 
 use crate::{
-    CaseSetup, OutlineSelection, Protocol, TrialConfig, error::Result, outlines::outlined_slices, setup::digest,
+    CaseSetup, OutlineSelection, Protocol, TrialConfig,
+    error::Result,
+    outlines::{check_outlines, outlined_slices},
+    setup::digest,
     trust_protocol::has_neighbours,
 };
 use trial::Measurement;
@@ -50,13 +52,8 @@ impl Protocol for FewSlicesProtocol {
     }
 
     fn check(&self) -> Result<()> {
-        let counts = &self.trials.slices.annotated;
-        ConfigError::check(!counts.is_empty(), "slices", || "none".to_owned(), "at least one number of outlines")?;
-        for (place, count) in counts.iter().enumerate() {
-            ConfigError::check(!counts[..place].contains(count), "slices", || count.to_string(), "each number once")?;
-            // With one outline, nothing is between outlines.
-            ConfigError::check(*count >= 2, "slices", || count.to_string(), "at least 2 outlines")?;
-        }
+        // With one outline, nothing is between outlines.
+        check_outlines(&self.trials.slices.annotated, 2)?;
         for strategy in &self.strategies {
             AnnotateConfig::new(strategy.clone()).check()?;
         }

@@ -9,7 +9,7 @@ use sam_eval::{
 use sam_prompt::counted;
 
 use super::tables;
-use crate::{ExperimentError, FewSlicesTrial, OutlineSelection, Plan, Setup, error::Result};
+use crate::{ExperimentError, FewSlicesTrial, Plan, Setup, error::Result};
 
 /// How the numbers of a page are to be read.
 const DEFINITIONS: &str = "Inner Dice is the mean over the slices with the structure between the outermost outlines. Volume Dice is that of all \
@@ -34,10 +34,7 @@ pub(crate) fn section<B: Backend>(setup: &Setup<B>, plan: &Plan) -> Result<Secti
 pub(crate) fn page(trials: &[FewSlicesTrial], plan: &Plan) -> Result<Section> {
     let few = plan.few_slices.clone().unwrap_or_default();
     let all = Results { trials, subjects: distinct(trials.iter().map(|trial| (&*trial.dataset, &*trial.subject))) };
-    let chosen = match few.outlines {
-        OutlineSelection::Spread => "spread evenly from 5 % to 95 % of the slices that show the structure",
-        OutlineSelection::Random => "drawn at random, as in the paper",
-    };
+    let chosen = few.outlines.place();
     let methods = all.methods();
     let findings = methods.iter().filter(|method| **method != StrategyKind::Fusion.to_string());
     Ok(Section {

@@ -122,7 +122,7 @@ impl ActiveLearning {
         let mut dice = Vec::new();
         loop {
             let count = outlined.len() - empty.len();
-            let volume = work.measure(&outlined)?;
+            let volume = work.measure(&outlined, count)?;
             let shown: BTreeSet<_> =
                 outlined.iter().filter(|slice| work.test.case.survey.shown.contains(slice)).collect();
             dice.push((count, mean_dice(&volume, shown.len())));

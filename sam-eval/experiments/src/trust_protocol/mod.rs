@@ -18,7 +18,10 @@ pub use ranking_curve::{RankingCurve, ReviewOrder};
 pub use volume::{MeasuredSlice, MeasuredVolume, fit_trust, model_without};
 
 use crate::{
-    CaseSetup, OutlineSelection, Protocol, TrialConfig, error::Result, outlines::outlined_slices, setup::digest,
+    CaseSetup, OutlineSelection, Protocol, TrialConfig,
+    error::Result,
+    outlines::{check_outlines, outlined_slices},
+    setup::digest,
 };
 use trial::TrustTrial;
 
@@ -42,6 +45,7 @@ impl Protocol for TrustProtocol {
     }
 
     fn check(&self) -> Result<()> {
+        check_outlines(&self.trials.slices.annotated, 1)?;
         Ok(self.config.check()?)
     }
 
@@ -61,7 +65,7 @@ impl Protocol for TrustProtocol {
             for outlined in &all {
                 let depends_on = ("trust", case.dataset, case.name(), &seen, outlined, &measured_with);
                 let trial = TrustTrial { test, config: &self.config, seed: outlined.seed };
-                volumes.push(setup.once(&depends_on, || trial.measure(&outlined.outlined))?);
+                volumes.push(setup.once(&depends_on, || trial.measure(&outlined.outlined, outlined.outlines))?);
                 setup.step_done()?;
             }
             Ok(volumes)

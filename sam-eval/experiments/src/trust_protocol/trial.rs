@@ -18,8 +18,9 @@ pub(super) struct TrustTrial<'a, B: Backend> {
 }
 
 impl<B: Backend> TrustTrial<'_, B> {
-    /// Learns the outlined slices, segments and measures the others, and compares them with the truth.
-    pub(super) fn measure(&self, outlined: &[usize]) -> Result<MeasuredVolume> {
+    /// Learns the outlined slices, segments and measures the others, and compares them with the truth. `count` is the number of outlines
+    /// asked for.
+    pub(super) fn measure(&self, outlined: &[usize], count: usize) -> Result<MeasuredVolume> {
         let CaseSetup { setup, case, source } = *self.test;
         let config = self.config.clone().with_seed(self.seed);
         self.doing("embedding", outlined)?;
@@ -38,7 +39,7 @@ impl<B: Backend> TrustTrial<'_, B> {
         Ok(MeasuredVolume {
             dataset: case.dataset.to_owned(),
             subject: case.name(),
-            outlines: outlined.len(),
+            outlines: count,
             seed: self.seed,
             slices: measured.signals.into_iter().map(score).collect::<Result<_>>()?,
         })

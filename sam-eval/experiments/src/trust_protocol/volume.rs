@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 
-/// Prior strength of models that are fitted to whole data sets. Of 3, 10, 30 and 100, this ranks best on data sets that were left out, and all
-/// are as well calibrated.
+/// Prior strength of models that are fitted to whole data sets. Of 3, 10, 30 and 100, this ranked best on the data sets that were left out, and
+/// all were as well calibrated.
 const STRENGTH: f32 = 100.0;
 
 /// One structure of one volume, segmented from some outlined slices.
@@ -17,7 +17,7 @@ pub struct MeasuredVolume {
     pub dataset: String,
     /// Case and structure.
     pub subject: String,
-    /// Number of outlined slices.
+    /// Number of outlines asked for. In a short structure, spread outlines may coincide.
     pub outlines: usize,
     /// Seed of the repeat.
     pub seed: u64,
@@ -68,14 +68,13 @@ impl MeasuredVolume {
     }
 }
 
-/// A trust model fitted to the volumes of all other data sets; the default model if there are none.
+/// A trust model fitted to the volumes of all other data sets; the model by hand if there are none.
 pub fn model_without(dataset: &str, volumes: &[MeasuredVolume]) -> TrustModel {
-    let mut others = volumes.iter().filter(|volume| volume.dataset != dataset).peekable();
-    if others.peek().is_some() { fit_trust(others) } else { TrustModel::default() }
+    fit_trust(volumes.iter().filter(|volume| volume.dataset != dataset))
 }
 
 /// A trust model fitted to volumes, from the weights set by hand. From weights of 0 it follows the largest data set: on others, its ranking is
-/// worse than by hand.
+/// worse than by hand. Without a slice that counts, it is that model.
 pub fn fit_trust<'a>(volumes: impl Iterator<Item = &'a MeasuredVolume>) -> TrustModel {
     let slices = volumes.flat_map(|volume| &volume.slices);
     let known: Vec<_> = slices.filter_map(|slice| Some((slice.signals.clone(), slice.target()?))).collect();

@@ -8,7 +8,7 @@ use burn::tensor::backend::Backend;
 use sam_eval::report::{Curve, CurvePlot, CurvePoint, Finding, Plot, Section};
 use sam_prompt::counted;
 
-use crate::{MeasuredVolume, Plan, ReviewOrder, Setup, error::Result};
+use crate::{MeasuredVolume, OutlineSelection, Plan, ReviewOrder, Setup, error::Result};
 use reviewed::{Review, ReviewedVolume, Weights, mean, mean_of_order};
 
 /// The target of a review: a mean Dice.
@@ -24,18 +24,22 @@ const CALIBRATED: f64 = 0.05;
 const FEWER_LOOKS: f64 = 0.6;
 
 pub(crate) fn section<B: Backend>(setup: &Setup<B>, plan: &Plan) -> Result<Section> {
-    page(&plan.trust(setup)?)
+    page(&plan.trust(setup)?, plan.few_slices.clone().unwrap_or_default().outlines)
 }
 
-fn page(volumes: &[MeasuredVolume]) -> Result<Section> {
-    let reviews = Weights::ALL.into_iter().map(|weights| Review::of(volumes, weights)).collect::<Result<Vec<_>>>()?;
-    let [held_out, by_hand, _] = &reviews[..] else { unreachable!("one for each of the weights") };
+fn page(volumes: &[MeasuredVolume], outlines: OutlineSelection) -> Result<Section> {
+    let [default, by_hand] = [Review::of(volumes, Weights::Default)?, Review::of(volumes, Weights::ByHand)?];
+    // Weights can be fitted to other data sets only if there are some.
+    let is_one_set = volumes.iter().all(|volume| volume.dataset == volumes[0].dataset);
+    let held_out = if is_one_set { None } else { Some(Review::of(volumes, Weights::OfOthers)?) };
+    let judged = held_out.as_ref().unwrap_or(&default);
+    let reviews: Vec<_> = held_out.iter().chain([&by_hand, &default]).collect();
     let mut shown = vec![tables::calibration(&reviews)?];
-    let mut plots = vec![reliability(&[held_out, by_hand])?];
-    let mut findings = vec![calibrated(held_out)?];
+    let mut plots = vec![reliability(&[judged, &by_hand])?];
+    let mut findings = vec![calibrated(held_out.as_ref())?];
     for outlines in counts(volumes) {
         let name = counted(outlines, "outline");
-        let (own, hand) = (held_out.with_outlines(outlines), by_hand.with_outlines(outlines));
+        let (own, hand) = (judged.with_outlines(outlines), by_hand.with_outlines(outlines));
         findings.extend(compared(&name, &own, &hand));
         shown.push(tables::by_order(&name, &own, &hand));
         shown.push(tables::by_structure(&name, &own, &hand));
@@ -44,13 +48,20 @@ fn page(volumes: &[MeasuredVolume]) -> Result<Section> {
     shown.push(tables::weights(volumes));
     Ok(Section {
         paragraphs: vec![
-            "Some slices of the structure are outlined, spread evenly, with the truth as their outlines; all other slices of the volume \
-             are segmented as `annotate` does, and a person looks at some of them. A slice that was looked at is right. Means are over the \
-             slices where the structure is or was found; a slice where rightly nothing was found costs a look and gains nothing."
-                .to_owned(),
-            "Trust is judged with weights that are fitted to the other data sets, never to the volume's own, and compared with weights that \
-             were set by hand before any measurement. The default weights are fitted to all data sets on which they were developed."
-                .to_owned(),
+            format!(
+                "Some slices of the structure are outlined, {}, with the truth as their outlines; all other slices of the volume are \
+                 segmented as `annotate` does, and a person looks at some of them. A slice that was looked at is right. Means are over the \
+                 slices where the structure is or was found; a slice where rightly nothing was found costs a look and gains nothing.",
+                outlines.place()
+            ),
+            if is_one_set {
+                "Trust has its default weights, which are fitted to the data sets on which they were developed. If this data set is one of \
+                 them, the figures flatter: give a second data set, and weights are fitted to one and judged on the other."
+            } else {
+                "Trust is judged with weights that are fitted to the other data sets, never to the volume's own, and compared with weights \
+                 that were set by hand. The default weights are fitted to the data sets on which they were developed."
+            }
+            .to_owned(),
         ],
         findings,
         tables: shown,
@@ -77,11 +88,15 @@ fn counts(volumes: &[MeasuredVolume]) -> Vec<usize> {
     counts
 }
 
-fn calibrated(held_out: &Review<'_>) -> Result<Finding> {
+fn calibrated(held_out: Option<&Review<'_>>) -> Result<Finding> {
+    let claim = format!("The expected calibration error on data that trust was not fitted to is at most {CALIBRATED}");
+    let Some(held_out) = held_out else {
+        return Ok(Finding { claim, holds: None, evidence: "needs a second data set".to_owned() });
+    };
     let [all, found] = [false, true].map(|with_mask_only| held_out.calibration(with_mask_only));
     let errors = [all?, found?].map(|calibration| calibration.expected_calibration_error);
     Ok(Finding {
-        claim: format!("The expected calibration error on data that trust was not fitted to is at most {CALIBRATED}"),
+        claim,
         holds: errors[0].map(|error| error <= CALIBRATED),
         evidence: format!("{}; slices with a mask alone: {}", number(errors[0]), number(errors[1])),
     })
@@ -186,7 +201,7 @@ mod tests {
     #[test]
     fn signals_that_follow_dice_rank_better_and_fitting_calibrates() -> Result<()> {
         let volumes = ["ct", "mr"].map(|dataset| [3, 5].map(|outlines| volume(dataset, outlines)));
-        let section = page(volumes.as_flattened())?;
+        let section = page(volumes.as_flattened(), OutlineSelection::Spread)?;
         assert_eq!((section.tables.len(), section.plots.len(), section.findings.len()), (6, 3, 15));
         let holds = |claim: &str| {
             let own: Vec<_> = section.findings.iter().filter(|finding| finding.claim.contains(claim)).collect();
@@ -200,6 +215,18 @@ mod tests {
         assert_eq!(section.tables[1].rows[0][2], "0.186");
         assert_eq!(section.tables[2].rows[0][1], "20");
         assert_eq!(section.tables[2].rows[0][3], "0.786");
+        Ok(())
+    }
+    #[test]
+    fn with_one_data_set_nothing_is_said_of_others() -> Result<()> {
+        let section = page(&[volume("ct", 5)], OutlineSelection::Random)?;
+        assert_eq!(section.findings[0].holds, None, "{:?}", section.findings[0]);
+        assert!(section.paragraphs[0].contains("at random") && section.paragraphs[1].contains("flatter"));
+        assert!(
+            section.tables[0].rows.iter().all(|row| !row[0].contains("other data sets")),
+            "{:?}",
+            section.tables[0]
+        );
         Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! Volumes reviewed in every order, and means over volumes.
 
+use std::collections::BTreeMap;
+
 use sam_auto::TrustModel;
 use sam_eval::{Calibration, Summary};
 
@@ -12,14 +14,11 @@ pub(super) enum Weights {
     Default,
     /// Fitted to the volumes of all other data sets.
     OfOthers,
-    /// Set by hand, before any measurement.
+    /// Set by hand.
     ByHand,
 }
 
 impl Weights {
-    /// All weights.
-    pub(super) const ALL: [Self; 3] = [Self::OfOthers, Self::ByHand, Self::Default];
-
     /// Their name in tables.
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -29,12 +28,17 @@ impl Weights {
         }
     }
 
-    fn model(self, volume: &MeasuredVolume, volumes: &[MeasuredVolume]) -> TrustModel {
-        match self {
-            Self::Default => TrustModel::default(),
-            Self::OfOthers => model_without(&volume.dataset, volumes),
-            Self::ByHand => TrustModel::by_hand(),
+    /// The model of each data set.
+    fn models(self, volumes: &[MeasuredVolume]) -> BTreeMap<&str, TrustModel> {
+        let mut models = BTreeMap::new();
+        for dataset in volumes.iter().map(|volume| volume.dataset.as_str()) {
+            models.entry(dataset).or_insert_with(|| match self {
+                Self::Default => TrustModel::default(),
+                Self::OfOthers => model_without(dataset, volumes),
+                Self::ByHand => TrustModel::by_hand(),
+            });
         }
+        models
     }
 }
 
@@ -65,10 +69,10 @@ struct JudgedSlice {
 
 impl<'a> Review<'a> {
     pub(super) fn of(volumes: &'a [MeasuredVolume], weights: Weights) -> Result<Self> {
-        let mut reviewed = Vec::new();
+        let (models, mut reviewed) = (weights.models(volumes), Vec::new());
         for volume in volumes {
-            let model = weights.model(volume, volumes);
-            let curve = |order| RankingCurve::of(volume, order, &model);
+            let model = &models[volume.dataset.as_str()];
+            let curve = |order| RankingCurve::of(volume, order, model);
             let orders: Option<Vec<_>> = ReviewOrder::ALL.into_iter().map(curve).collect();
             if let Some(orders) = orders {
                 let trust = |at: usize| f64::from(model.expected_dice(&volume.slices[at].signals));

@@ -43,7 +43,7 @@ fn needed(own: &[&ReviewedVolume<'_>], order: ReviewOrder) -> String {
 }
 
 /// How well trust is the Dice of a slice: one row for each of the weights, over all slices and over those with a mask.
-pub(super) fn calibration(reviews: &[Review<'_>]) -> Result<ReportTable> {
+pub(super) fn calibration(reviews: &[&Review<'_>]) -> Result<ReportTable> {
     let mut rows = Vec::new();
     for review in reviews {
         for (with_mask_only, slices) in [(false, "all slices"), (true, "slices with a mask")] {
