@@ -10,6 +10,7 @@ import base64
 import json
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 from selenium import webdriver
@@ -22,13 +23,20 @@ OPTIONS = (
 )
 
 
-def start(profile):
-    options = webdriver.ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
-    for option in [*OPTIONS.split(), f"--user-data-dir={profile}"]:
-        options.add_argument(option)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    return webdriver.Chrome(options, webdriver.ChromeService("/usr/bin/chromedriver"))
+@contextmanager
+def browsing():
+    """A browser with a profile of its own, which ends with the block."""
+    with tempfile.TemporaryDirectory() as profile:
+        options = webdriver.ChromeOptions()
+        options.binary_location = "/usr/bin/chromium"
+        for option in [*OPTIONS.split(), f"--user-data-dir={profile}"]:
+            options.add_argument(option)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        browser = webdriver.Chrome(options, webdriver.ChromeService("/usr/bin/chromedriver"))
+        try:
+            yield browser
+        finally:
+            browser.quit()
 
 
 def check_requests(browser):
@@ -86,22 +94,18 @@ def look(browser, width, scheme, path):
 
 
 def main(report, picture):
-    with tempfile.TemporaryDirectory() as profile:
-        browser = start(profile)
-        try:
-            browser.get("about:blank")
-            browser.get_log("performance")  # what the browser's own first page asked for
-            browser.get(report.resolve().as_uri())
-            check_pictures(browser)
-            check_sliders(browser)
-            look(browser, 1280, "light", picture)
-            look(browser, 1280, "dark", picture.with_stem(picture.stem + "-dark"))
-            look(browser, 420, "light", picture.with_stem(picture.stem + "-narrow"))
-            check_requests(browser)
-            said = browser.get_log("browser")
-            assert not said, f"the console says: {said}"
-        finally:
-            browser.quit()
+    with browsing() as browser:
+        browser.get("about:blank")
+        browser.get_log("performance")  # what the browser's own first page asked for
+        browser.get(report.resolve().as_uri())
+        check_pictures(browser)
+        check_sliders(browser)
+        look(browser, 1280, "light", picture)
+        look(browser, 1280, "dark", picture.with_stem(picture.stem + "-dark"))
+        look(browser, 420, "light", picture.with_stem(picture.stem + "-narrow"))
+        check_requests(browser)
+        said = browser.get_log("browser")
+        assert not said, f"the console says: {said}"
     print(f"{report}: as it should be")
 
 

@@ -12,13 +12,12 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import nibabel
 import numpy as np
-from check_report import look, start
+from check_report import browsing, look
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -252,36 +251,32 @@ def main(program, image, mask, folder):
 
     review = Review(program, image, out, "--mask", mask, "--ranking", ranking)
     try:
-        with tempfile.TemporaryDirectory() as profile:
-            browser = start(profile)
-            try:
-                browser.get("about:blank")
-                browser.get_log("performance")  # what the browser's own first page asked for
-                browser.set_window_size(1280, 900)
-                browser.get(review.address)
-                page = Page(browser, before.shape[1:])
-                assert page.slice() == order[0], "the list's first slice is shown first"
-                check_scrolling(page)
-                times = check_answers(page, before, middle)
-                check_decisions(page, before, middle)
-                page.keys("s")
-                page.until(lambda: "Goes to" in page.saved(), "the mask to be saved")
-                check_saved(out, image, before, middle)
+        with browsing() as browser:
+            browser.get("about:blank")
+            browser.get_log("performance")  # what the browser's own first page asked for
+            browser.set_window_size(1280, 900)
+            browser.get(review.address)
+            page = Page(browser, before.shape[1:])
+            assert page.slice() == order[0], "the list's first slice is shown first"
+            check_scrolling(page)
+            times = check_answers(page, before, middle)
+            check_decisions(page, before, middle)
+            page.keys("s")
+            page.until(lambda: "Goes to" in page.saved(), "the mask to be saved")
+            check_saved(out, image, before, middle)
 
-                page.go(middle)
-                drawn = page.coloured()
-                browser.refresh()
-                page = Page(browser, before.shape[1:])
-                assert (page.slice(), page.state(), page.coloured()) == (middle, "drawn", drawn), "lost by reloading"
-                pictures(browser, page, folder, middle)
-                check_quiet(browser, review.address)
+            page.go(middle)
+            drawn = page.coloured()
+            browser.refresh()
+            page = Page(browser, before.shape[1:])
+            assert (page.slice(), page.state(), page.coloured()) == (middle, "drawn", drawn), "lost by reloading"
+            pictures(browser, page, folder, middle)
+            check_quiet(browser, review.address)
 
-                # A decision that nobody saved is saved when the program ends.
-                page.go(middle + 1)
-                page.keys("e")
-                page.settle("empty")
-            finally:
-                browser.quit()
+            # A decision that nobody saved is saved when the program ends.
+            page.go(middle + 1)
+            page.keys("e")
+            page.settle("empty")
         review.end()
         assert not slices(nibabel.load(out))[middle + 1].any(), "the last decision was lost at the end"
     finally:

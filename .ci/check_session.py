@@ -8,12 +8,11 @@ Needs what check_review.py needs. Writes to FOLDER, how the page looks among it:
 
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import nibabel
 import numpy as np
-from check_report import look, start
+from check_report import browsing, look
 from check_review import Page, Review, check_quiet, slices
 from selenium.webdriver.common.by import By
 
@@ -86,19 +85,15 @@ def check_kept(page, accepted, drawn, coloured, rejected):
 def check_changes(review, size):
     """The page says what the second round changed, and marks those slices."""
     try:
-        with tempfile.TemporaryDirectory() as profile:
-            browser = start(profile)
-            try:
-                browser.set_window_size(1280, 900)
-                browser.get(review.address)
-                Page(browser, size)
-                said = browser.find_element(By.ID, "changes").text
-                assert said.startswith("Round 2: segmented again: slices "), f"the page says of the round: {said!r}"
-                marked = browser.find_elements(By.CSS_SELECTOR, '#ranking [data-renewed="true"]')
-                assert any("segmented again" in row.text for row in marked), "no slice is marked as segmented again"
-                assert len(marked) < len(browser.find_elements(By.CSS_SELECTOR, "#ranking button")), "all are marked"
-            finally:
-                browser.quit()
+        with browsing() as browser:
+            browser.set_window_size(1280, 900)
+            browser.get(review.address)
+            Page(browser, size)
+            said = browser.find_element(By.ID, "changes").text
+            assert said.startswith("Round 2: segmented again: slices "), f"the page says of the round: {said!r}"
+            marked = browser.find_elements(By.CSS_SELECTOR, '#ranking [data-renewed="true"]')
+            assert any("segmented again" in row.text for row in marked), "no slice is marked as segmented again"
+            assert len(marked) < len(browser.find_elements(By.CSS_SELECTOR, "#ranking button")), "all are marked"
         review.end()
     finally:
         review.kill()
@@ -123,29 +118,25 @@ def main(sam_med, image, mask, folder):
 
     review = loop.review()
     try:
-        with tempfile.TemporaryDirectory() as profile:
-            browser = start(profile)
-            try:
-                browser.set_window_size(1280, 900)
-                browser.get(review.address)
-                page = Page(browser, truth.shape[1:])
-                accepted, drawn = decide(page, truth, free)
-                page.go(drawn)
-                coloured = page.coloured()
-                # Nobody saved, and the program is given no time to.
-                review.kill()
-                review = loop.review()
-                browser.get_log("performance")
-                browser.get_log("browser")
-                browser.get(review.address)
-                page = Page(browser, truth.shape[1:])
-                check_kept(page, accepted, drawn, coloured, free[0])
-                page.keys("s")
-                page.until(lambda: "Saved to" in browser.find_element(By.TAG_NAME, "body").text, "the mask to be saved")
-                look(browser, 1280, "light", folder / "session.png")
-                check_quiet(browser, review.address)
-            finally:
-                browser.quit()
+        with browsing() as browser:
+            browser.set_window_size(1280, 900)
+            browser.get(review.address)
+            page = Page(browser, truth.shape[1:])
+            accepted, drawn = decide(page, truth, free)
+            page.go(drawn)
+            coloured = page.coloured()
+            # Nobody saved, and the program is given no time to.
+            review.kill()
+            review = loop.review()
+            browser.get_log("performance")
+            browser.get_log("browser")
+            browser.get(review.address)
+            page = Page(browser, truth.shape[1:])
+            check_kept(page, accepted, drawn, coloured, free[0])
+            page.keys("s")
+            page.until(lambda: "Saved to" in browser.find_element(By.TAG_NAME, "body").text, "the mask to be saved")
+            look(browser, 1280, "light", folder / "session.png")
+            check_quiet(browser, review.address)
         review.end()
     finally:
         review.kill()

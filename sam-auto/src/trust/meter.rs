@@ -36,7 +36,7 @@ pub struct TrustMeterConfig {
     pub ring: f32,
     /// Slices farther than this from any slice that shows the structure are not measured, so that they need not be embedded. `None` for no
     /// limit, as in configs that lack it.
-    #[serde(default = "everywhere", skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reach: Option<usize>,
     /// Minimum extent of the annotated slices, in slices. If only a few slices are annotated, the true extent is unknown.
     pub least_extent: usize,
@@ -67,11 +67,6 @@ impl Default for TrustMeterConfig {
             seed: 0,
         }
     }
-}
-
-/// The reach in configs of versions that measured every slice.
-fn everywhere() -> Option<usize> {
-    None
 }
 
 impl TrustMeterConfig {
