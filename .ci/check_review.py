@@ -267,9 +267,12 @@ def main(program, image, mask, folder):
 
             page.go(middle)
             drawn = page.coloured()
+            # The address follows when scrolling rests, because browsers limit how often it may change.
+            page.until(lambda: browser.execute_script("return location.hash") == f"#{middle + 1}", "the slice in the address")
             browser.refresh()
             page = Page(browser, before.shape[1:])
-            assert (page.slice(), page.state(), page.coloured()) == (middle, "drawn", drawn), "lost by reloading"
+            reloaded = (page.slice(), page.state(), page.coloured())
+            assert reloaded == (middle, "drawn", drawn), f"{(middle, 'drawn', drawn)} became {reloaded} by reloading"
             pictures(browser, page, folder, middle)
             check_quiet(browser, review.address)
 
