@@ -35,6 +35,19 @@ pub(crate) fn fill<B: Backend, M: Module<Autodiff<B>>>(
     Ok(module.map(&mut Fill { values, path: Path::default() }))
 }
 
+/// The mean of two sets of values, of which the first counts `weight` times. `None` if they are not values of the same parameters.
+pub(crate) fn mean(one: &Tensors, weight: f32, other: &Tensors) -> Option<Tensors> {
+    if !one.keys().eq(other.keys()) {
+        return None;
+    }
+    let mean = |((path, one), other): ((&String, &TensorData), &TensorData)| {
+        let values = one.as_slice::<f32>().ok()?.iter().zip(other.as_slice::<f32>().ok()?);
+        let values = values.map(|(one, other)| one + (other - one) / (weight + 1.0)).collect();
+        (one.shape == other.shape).then(|| (path.clone(), TensorData::new(values, other.shape.clone())))
+    };
+    one.iter().zip(other.values()).map(mean).collect()
+}
+
 /// Checks that the values fit what was trained, before memory of that size is allocated.
 pub(crate) fn check_size(trained: Trained, members: usize, values: &Tensors) -> Result<(), ContentError> {
     let numbers =

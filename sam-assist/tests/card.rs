@@ -6,7 +6,7 @@ use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
     tensor::{Tensor, TensorPrimitive},
 };
-use sam_assist::{AssistConfig, AssistError, CardMetadata, MultiClass, PromptCard, Trained};
+use sam_assist::{AssistConfig, AssistError, CardMetadata, MultiClass, PromptCard, Trained, TrainingSlices};
 use sam_core::SamPredictor;
 use sam_prompt::{BoundingBox, Prompts, error_chain};
 use sam_testing::{
@@ -15,7 +15,7 @@ use sam_testing::{
     tiny::{self, rectangle},
 };
 
-use crate::common::{card, clicks, predictor, texture};
+use crate::common::{card, clicks, predictor, texture, values};
 
 /// Number of parameters that a prompt encoder learns.
 fn prompt_parameters(predictor: &SamPredictor<B>) -> usize {
@@ -85,6 +85,44 @@ fn a_card_of_several_members_predicts_as_they_did_together() -> TestResult {
     assert_eq!(kept, 2 * prompt_parameters(&original));
     let expected = adaptation.apply(&original).predict(&embedding, &clicks())?;
     assert_eq!(read.apply(&original)?.predict(&embedding, &clicks())?, expected);
+    Ok(())
+}
+
+#[test]
+fn each_scan_of_an_improved_card_counts_the_same() -> TestResult {
+    let original = predictor();
+    let learning = |seed| metadata("liver").learning.with_seed(seed);
+    let learn = |seed| learned(&original, &learning(seed));
+    let card = |seed| PromptCard::of(metadata("liver"), &learn(seed)?);
+    let values = |card: &PromptCard| -> TestResult<_> { values(card.apply(&original)?.sam()) };
+    let about = |scan: &str| {
+        let training = TrainingSlices::new(scan, "axial", vec![3], 1);
+        let CardMetadata { window, model, learning, .. } = metadata("liver");
+        CardMetadata::new("liver", window, model, WEIGHTS, learning, training)
+    };
+    let second = card(0)?.improved(about("second"), &learn(1)?)?;
+    let third = second.improved(about("third"), &learn(2)?)?;
+    let scans: Vec<_> = third.metadata().scans().map(|training| training.scan.as_str()).collect();
+    assert_eq!(scans, ["scan.nii.gz", "second", "third"]);
+    let each = [values(&card(0)?)?, values(&card(1)?)?, values(&card(2)?)?];
+    for (path, found) in values(&third)? {
+        for (place, found) in found.into_iter().enumerate() {
+            let mean = each.iter().map(|values| values[&path][place]).sum::<f32>() / 3.0;
+            assert!((found - mean).abs() < 1e-5, "{path}: {found}, expected {mean}");
+        }
+    }
+    // The list of scans is kept in the file.
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("liver.safetensors");
+    third.save(&path)?;
+    assert_eq!(PromptCard::load(&path)?, third);
+
+    let other = learning(0).with_trained(Trained::ExtraTokens { count: 1 });
+    let tokens = learned(&original, &other)?;
+    let error = card(0)?.improved(about("second").with_learning(other), &tokens).expect_err("other parameters");
+    assert!(error_chain(&error).contains("not what was learned"), "{error:?}");
+    let hidden = card(0)?.improved(about("\u{1b}[31m"), &learn(1)?).expect_err("a control character");
+    assert!(error_chain(&hidden).contains("control characters"), "{hidden:?}");
     Ok(())
 }
 

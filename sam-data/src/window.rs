@@ -52,6 +52,8 @@ const FAT_HU: f32 = -30.0;
 const DARK_SHARE: f64 = 0.01;
 
 impl Window {
+    /// The full range of 8-bit images.
+    pub const BYTE: Self = Self::Range { low: 0.0, high: 255.0 };
     /// The 0.5th to the 99.5th percentile.
     pub const PERCENTILE: Self = Self::Percentile { low: 0.5, high: 99.5 };
 
@@ -91,7 +93,7 @@ impl Window {
         if lowest <= DARK_HU && dark as f64 >= DARK_SHARE * voxels.len() as f64 {
             Self::Abdomen
         } else if voxels.iter().all(is_level) {
-            Self::Range { low: 0.0, high: 255.0 }
+            Self::BYTE
         } else {
             Self::PERCENTILE
         }
@@ -206,7 +208,7 @@ mod tests {
     fn auto_tells_ct_images_and_mr_apart() {
         let chosen = |values: Vec<f32>| Window::chosen_for(volume(values).view());
         assert_eq!(chosen(vec![-1024.0, 30.0, 900.0]), Window::Abdomen);
-        assert_eq!(chosen(vec![0.0, 30.0, 255.0]), Window::Range { low: 0.0, high: 255.0 });
+        assert_eq!(chosen(vec![0.0, 30.0, 255.0]), Window::BYTE);
         assert_eq!(chosen(vec![0.0, 30.0, 900.0]), Window::PERCENTILE);
         // Resampled MR undershoots at sharp edges, in a few voxels.
         let ringing = (0..1000).map(|voxel| if voxel < 5 { -400.0 } else { voxel as f32 }).collect();

@@ -102,9 +102,13 @@ impl Annotated {
 
     /// The record that is written with the mask: configuration and results.
     pub fn record(&self) -> Map<String, Value> {
-        let given = self.structures.iter().filter(|structure| structure.learning_seconds.is_none());
-        let cards: Vec<_> = given.map(|structure| structure.card.metadata()).collect();
-        let learning = cards.is_empty().then_some(&self.config.learning);
+        let is_given = |structure: &AnnotatedStructure| structure.learning_seconds.is_none();
+        // Cards of other scans: used as they are, or improved.
+        let of_others =
+            |structure: &&AnnotatedStructure| is_given(structure) || !structure.card.metadata().earlier.is_empty();
+        let cards: Vec<_> =
+            self.structures.iter().filter(of_others).map(|structure| structure.card.metadata()).collect();
+        let learning = (!self.structures.iter().any(is_given)).then_some(&self.config.learning);
         let agreement: BTreeMap<_, _> = self.by_name(|structure| &structure.agreement);
         let agreement: BTreeMap<_, _> = agreement.into_iter().filter(|(_, slices)| !slices.is_empty()).collect();
         let record = json!({

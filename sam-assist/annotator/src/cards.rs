@@ -5,8 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sam_assist::PromptCard;
-use sam_data::{Scan, Window};
+use sam_assist::{CardMetadata, PromptCard};
+use sam_data::{ResolvedWindow, Scan, Window};
 use sam_files::{OutputPlan, Outputs};
 use sam_prompt::counted;
 use thiserror::Error;
@@ -150,23 +150,45 @@ pub fn check_count(cards: &[PromptCard], structures: &[String]) -> Result<(), Ca
     Err(CardError::Count { cards: cards.len(), structures: structures.join(", ") })
 }
 
+/// The window that a card names, so that it can be used on other scans.
+///
+/// The range of 8-bit images says nothing about scans of another range: there, [`Window::Auto`] chooses anew. Cards of earlier versions name
+/// that range.
+fn portable(window: Window) -> Window {
+    if window == Window::BYTE { Window::Auto } else { window }
+}
+
+/// The name of a window in a card.
+pub(crate) fn window_name(resolved: &ResolvedWindow) -> String {
+    match resolved.name.parse() {
+        Ok(window) => portable(window).to_string(),
+        Err(_) => resolved.name.clone(),
+    }
+}
+
 /// The intensity window for a scan: the given window, or for [`Window::Auto`] the window of the cards.
 ///
 /// # Errors
 /// [`CardError::Windows`] if the cards were learned through different windows; [`CardError::UnknownWindow`].
 pub fn window(given: Window, cards: &[PromptCard]) -> Result<Window, CardError> {
-    let Some(first) = cards.first().map(PromptCard::metadata).filter(|_| given == Window::Auto) else {
-        return Ok(given);
+    let named = |card: &PromptCard| {
+        let CardMetadata { structure, window, .. } = card.metadata();
+        let window =
+            window.parse().map_err(|source| CardError::UnknownWindow { structure: structure.clone(), source })?;
+        Ok((structure.clone(), portable(window)))
     };
-    if let Some(other) = cards.iter().map(PromptCard::metadata).find(|other| other.window != first.window) {
+    let windows =
+        if given == Window::Auto { cards.iter().map(named).collect::<Result<Vec<_>, _>>()? } else { Vec::new() };
+    let Some((first, first_window)) = windows.first() else { return Ok(given) };
+    if let Some((other, other_window)) = windows.iter().find(|(_, window)| window != first_window) {
         return Err(CardError::Windows {
-            first: first.structure.clone(),
-            first_window: first.window.clone(),
-            other: other.structure.clone(),
-            other_window: other.window.clone(),
+            first: first.clone(),
+            first_window: first_window.to_string(),
+            other: other.clone(),
+            other_window: other_window.to_string(),
         });
     }
-    first.window.parse().map_err(|source| CardError::UnknownWindow { structure: first.structure.clone(), source })
+    Ok(*first_window)
 }
 
 /// Today's date in UTC, for a card's metadata.
@@ -176,6 +198,8 @@ pub(crate) fn today() -> String {
 
 #[cfg(test)]
 mod tests {
+    use sam_testing::{TestResult, card, tiny};
+
     use super::*;
 
     #[test]
@@ -183,6 +207,29 @@ mod tests {
         let given = Path::new("cards/organs.safetensors");
         assert_eq!(path_of(given, 3, true), given);
         assert_eq!(path_of(given, 3, false), Path::new("cards/organs-3.safetensors"));
+    }
+
+    #[test]
+    fn a_card_of_an_8_bit_scan_leaves_the_window_to_other_scans() -> TestResult {
+        let resolved = |name: &str| ResolvedWindow { low: 0.0, high: 255.0, name: name.to_owned() };
+        for (name, named) in
+            [("0:255", "auto"), ("abdomen", "abdomen"), ("percentile:0.5:99.5", "percentile:0.5:99.5"), ("?", "?")]
+        {
+            assert_eq!(window_name(&resolved(name)), named);
+        }
+        let predictor = tiny::random().with_weights_sha256(card::WEIGHTS);
+        let of_window = |window: &str| -> TestResult<_> {
+            let mut about = card::metadata("liver");
+            about.window = window.to_owned();
+            Ok(PromptCard::of(about.clone(), &card::learned(&predictor, &about.learning)?)?)
+        };
+        let cards = ["0:255", "auto", "abdomen"].into_iter().map(of_window).collect::<TestResult<Vec<_>>>()?;
+        assert_eq!(window(Window::Auto, &cards[..2])?, Window::Auto, "cards of earlier versions name 0:255");
+        assert_eq!(window(Window::Auto, &cards[2..])?, Window::Abdomen);
+        assert_eq!(window(Window::Bone, &cards)?, Window::Bone);
+        let refused = window(Window::Auto, &cards).expect_err("no window is right for all of them").to_string();
+        assert!(refused.contains("auto") && refused.contains("abdomen"), "{refused}");
+        Ok(())
     }
 
     #[test]

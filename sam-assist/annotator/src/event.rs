@@ -7,6 +7,21 @@ use sam_prompt::progress::Progress;
 
 use crate::{AnnotationSummary, Expectation};
 
+/// Where the learning of a structure started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LearnedFrom {
+    /// At the model.
+    Model,
+    /// At the card of the last round.
+    LastRound,
+    /// At a card of other scans, which is improved.
+    Card {
+        /// Number of scans that the card was learned from.
+        scans: usize,
+    },
+}
+
 /// Event of an annotator: progress or a result.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -29,8 +44,8 @@ pub enum Event {
         structure: Arc<str>,
         /// Learning time in seconds, without embedding.
         seconds: f64,
-        /// Whether learning started from a card instead of the model.
-        warm: bool,
+        /// Where learning started.
+        start: LearnedFrom,
     },
     /// A card is used instead of learning.
     CardUsed {

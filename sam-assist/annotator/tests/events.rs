@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, ops::ControlFlow};
 
 use sam_annotate::{
-    AnnotateConfig, Annotations, Corrections, Decisions, Event, RoundStart, Start, StructureSummary,
+    AnnotateConfig, Annotations, Corrections, Decisions, Event, LearnedFrom, RoundStart, Start, StructureSummary,
     cards::CardFiles,
     ignore_events,
     progress::Stage,
@@ -161,6 +161,36 @@ fn a_card_takes_the_place_of_learning_and_is_refused_for_other_weights() -> Resu
     let error = annotator.annotate(&desk.annotations(), too_many, &mut ignore_events()).expect_err("two cards");
     assert!(error.to_string().contains("found 2 cards"), "{error}");
     assert!(sam_annotate::cards::load(&[desk.path("organ.safetensors")], &"0".repeat(64)).is_err());
+    Ok(())
+}
+
+#[test]
+fn a_card_is_improved_by_another_scan() -> Result {
+    let desk = Desk::new();
+    let scan = desk.scan()?;
+    let files = CardFiles::open(desk.path("improved.safetensors"), &BTreeSet::from([desk.value]), &scan)?;
+    let first = desk.annotator()?.annotate(&desk.annotations(), Start::Model, &mut ignore_events())?;
+    let card = first.structures[0].card.clone();
+    let annotator = desk.builder()?.save_cards(files).build()?;
+    let mut starts = Vec::new();
+    let mut watch = |event: &Event| {
+        if let Event::Learned { start, .. } = event {
+            starts.push(*start);
+        }
+        ControlFlow::Continue(())
+    };
+    let second = annotator.annotate(&desk.annotations(), Start::Improve(vec![card.clone()]), &mut watch)?;
+    let improved = &second.structures[0].card;
+    assert_eq!(improved.metadata().earlier, [card.metadata().training.clone()]);
+    assert_eq!(second.record()["cards"][0]["earlier"], serde_json::to_value(&improved.metadata().earlier)?);
+    assert!(second.record()["learning"].is_object(), "the config of the learning is recorded");
+    let saved = sam_annotate::cards::load(&[desk.path("improved.safetensors")], annotator.weights_sha256())?;
+    assert_eq!(&saved[0], improved);
+    let third = annotator.annotate(&desk.annotations(), Start::Improve(saved), &mut watch)?;
+    assert_eq!(third.structures[0].card.metadata().scans().count(), 3);
+    assert_eq!(starts, [LearnedFrom::Card { scans: 1 }, LearnedFrom::Card { scans: 2 }]);
+    let none = annotator.annotate(&desk.annotations(), Start::Improve(Vec::new()), &mut ignore_events());
+    assert!(none.expect_err("no card").to_string().contains("found 0 cards"));
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use indicatif::ProgressBar;
-use sam_annotate::{AnnotationSummary, Event};
+use sam_annotate::{AnnotationSummary, Event, LearnedFrom};
 use sam_experiments as experiments;
 use sam_files::escape_controls;
 use sam_prompt::counted;
@@ -145,8 +145,12 @@ impl ProgressBars {
                 }
                 return self.show(name, progress);
             }
-            Event::Learned { seconds, warm, .. } => {
-                let start = if *warm { ", continuing from the last round" } else { "" };
+            Event::Learned { seconds, start, .. } => {
+                let start = match start {
+                    LearnedFrom::LastRound => ", continuing from the last round".to_owned(),
+                    LearnedFrom::Card { scans } => format!(", continuing from a card of {}", counted(*scans, "scan")),
+                    _ => String::new(),
+                };
                 self.console.note(format_args!("{name}: learned in {seconds:.1} s{start}"));
             }
             Event::CardUsed { card, .. } => self.console.note(format_args!("{name}: prompted with the card of {card}")),

@@ -3,6 +3,7 @@
 #![cfg(all(unix, feature = "flex"))]
 
 mod batch;
+mod cards;
 mod config;
 mod conflicts;
 mod desk;

@@ -14,7 +14,7 @@ use crate::{AssistConfig, ContentError};
 pub struct CardMetadata {
     /// The structure that was learned.
     pub structure: String,
-    /// Name of the intensity window, such as `abdomen` or `-160:240`. Other scans must use the same window.
+    /// Name of the intensity window, such as `abdomen` or `-160:240`. Other scans must use the same window; `auto` means that each has its own.
     pub window: String,
     /// Shape and preprocessing of the model.
     pub model: SamConfig,
@@ -24,6 +24,9 @@ pub struct CardMetadata {
     pub learning: AssistConfig,
     /// The slices that it was learned from.
     pub training: TrainingSlices,
+    /// The slices of earlier scans, first to last, if the card was improved: see [`PromptCard::improved`](super::PromptCard::improved).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<TrainingSlices>,
     /// Mean Dice of [`self_check`](crate::self_check); `None` if it was not run.
     pub self_check_dice: Option<f64>,
     /// Date or time of the learning, preferably in RFC 3339.
@@ -74,23 +77,24 @@ impl CardMetadata {
             weights_sha256: weights_sha256.into(),
             learning,
             training,
+            earlier: Vec::new(),
             self_check_dice: None,
             created: None,
         }
     }
 
+    /// The slices of every scan that it was learned from, first to last.
+    pub fn scans(&self) -> impl Iterator<Item = &TrainingSlices> {
+        self.earlier.iter().chain([&self.training])
+    }
+
     /// Checks the metadata.
     pub(super) fn check(&self) -> Result<(), ContentError> {
-        let texts = [
-            ("structure", Some(&self.structure)),
-            ("window", Some(&self.window)),
-            ("scan", Some(&self.training.scan)),
-            ("axis", Some(&self.training.axis)),
-            ("time of creation", self.created.as_ref()),
-        ];
+        let scans = self.scans().flat_map(|training| [("scan", &training.scan), ("axis", &training.axis)]);
+        let texts = [("structure", &self.structure), ("window", &self.window)].into_iter().chain(scans);
+        let mut texts = texts.chain(self.created.iter().map(|created| ("time of creation", created)));
         // Cards come from other people, and their texts are printed on terminals.
-        if let Some((what, _)) = texts.iter().find(|(_, text)| text.is_some_and(|text| text.contains(char::is_control)))
-        {
+        if let Some((what, _)) = texts.find(|(_, text)| text.contains(char::is_control)) {
             return Err(ContentError::ControlCharacters { what });
         }
         if self.structure.trim().is_empty() {

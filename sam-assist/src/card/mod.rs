@@ -50,6 +50,27 @@ impl PromptCard {
         Ok(Self(content))
     }
 
+    /// Makes an improved card: this one, moved towards what was learned from it on another scan.
+    ///
+    /// Its parameters are the mean of all scans: with n scans in this card, they move by `1 / (n + 1)` of the way. So each scan counts the
+    /// same, and the newest does not overwrite what the others taught. This is Reptile (Nichol et al. 2018, arXiv 1803.02999) with a falling
+    /// step size. `metadata` are those of the new learning; [`CardMetadata::earlier`] becomes the scans of this card. A scan that it was
+    /// learned from before counts once more, because names of scans are not unique.
+    ///
+    /// # Errors
+    /// As [`PromptCard::of`]; [`AssistError::CardContent`] if something else was learned than this card holds.
+    pub fn improved<B: Backend>(&self, metadata: CardMetadata, learned: &Adaptation<B>) -> Result<Self, AssistError> {
+        let earlier: Vec<_> = self.metadata().scans().cloned().collect();
+        let count = earlier.len() as f32;
+        let Self(mut content) = Self::of(CardMetadata { earlier, ..metadata }, learned)?;
+        let refuse = |source| AssistError::CardContent { structure: self.metadata().structure.clone(), source };
+        let AssistConfig { trained, members, .. } = content.about.learning;
+        let mean = parameters::mean(&self.0.tensors, count, &content.tensors);
+        content.tensors = mean.ok_or_else(|| refuse(ContentError::OtherLearning { members, trained }))?;
+        check(&content).map_err(refuse)?;
+        Ok(Self(content))
+    }
+
     /// The metadata.
     pub fn metadata(&self) -> &CardMetadata {
         &self.0.about

@@ -12,7 +12,9 @@ use std::{
 };
 
 use burn::tensor::backend::Backend;
-use sam_assist::{AnnotatedSlice, AssistError, CardMetadata, Learned, PromptCard, TrainingSlices, learn_structure};
+use sam_assist::{
+    AnnotatedSlice, AssistConfig, AssistError, CardMetadata, Learned, PromptCard, TrainingSlices, learn_structure,
+};
 use sam_auto::{FittedStrategy, KnownMasks, RankedSlice, Segmentation, SliceScorer};
 use sam_core::{EmbeddingStore, SamPredictor, SliceError};
 use sam_data::{AxisReason, LabelVolume, SlicePlane};
@@ -29,7 +31,7 @@ use super::{
 };
 use crate::{
     AnnotateConfig, AnnotateError, Annotated, AnnotatedStructure, AnnotationSummary, Annotations, DiceKnown, Event,
-    Events, cards, summary::Understood,
+    Events, LearnedFrom, cards, summary::Understood,
 };
 
 /// Where learning starts: from the model or from cards. Cards can also replace learning.
@@ -41,6 +43,9 @@ pub enum Start {
     Model,
     /// Learning continues from these cards, by label value; structures without a card start from the model.
     Warm(BTreeMap<u16, PromptCard>),
+    /// Learning continues from cards of other scans, one for each structure in the order of their label values. Each learned card is the
+    /// given one, improved: see [`PromptCard::improved`].
+    Improve(Vec<PromptCard>),
     /// Nothing is learned: these cards are used, one for each structure in the order of their label values.
     Cards(Vec<PromptCard>),
 }
@@ -94,7 +99,7 @@ impl<'a, B: Backend> Run<'a, B> {
         let plane = annotator.plane(view.axis);
         annotator.check_labels(&annotations.labels)?;
         let Understood { summary, labels } = annotations.understood(&plane, reason)?;
-        if let Start::Cards(cards) = start {
+        if let Start::Cards(cards) | Start::Improve(cards) = start {
             let names: Vec<_> = summary.structures.iter().map(|structure| structure.name.clone()).collect();
             cards::check_count(cards, &names)?;
         }
@@ -231,27 +236,23 @@ impl<'a, B: Backend> Run<'a, B> {
             return Ok(LearnedStructure { predictor, card, seconds: None });
         }
         let start = self
-            .warm_start(value)
+            .start_card(value)
             .map(|card| card.adaptation_for(predictor, self.annotator.weights_sha256()))
             .transpose()
             .map_err(card_error)?;
-        let mut learning = self.config.learning.clone();
-        if self.before.is_some_and(|before| !before.annotated.contains_key(&value)) {
-            // The first round of a structure that was added later.
-            learning.max_counted_slices = None;
-        }
+        let learning = self.learning(value);
         let learned = learn_structure(predictor, annotated, &learning, start.as_ref(), &mut reporter.observer(name));
         let learned = learned.map_err(|source| AnnotateError::Learn { structure: name.to_string(), source })?;
         if learned.stop_reason == StopReason::Stopped {
             return Err(Halt::Stopped);
         }
-        let card = self.card(name, annotated, &learned).map_err(card_error)?;
+        let card = self.card(value, name, annotated, &learned).map_err(card_error)?;
         if let Some(files) = &self.annotator.cards {
             let path = files.save(&card, value, self.annotated.len() == 1)?;
             reporter.tell(Event::CardSaved { structure: Arc::clone(name), path })?;
         }
-        let (seconds, warm) = (learned.seconds, start.is_some());
-        reporter.tell(Event::Learned { structure: Arc::clone(name), seconds, warm })?;
+        let (seconds, start) = (learned.seconds, self.learned_from(value));
+        reporter.tell(Event::Learned { structure: Arc::clone(name), seconds, start })?;
         Ok(LearnedStructure { predictor: learned.adaptation.apply(predictor), card, seconds: Some(seconds) })
     }
 
@@ -287,16 +288,44 @@ impl<'a, B: Backend> Run<'a, B> {
     }
 
     /// The card that a structure's learning continues from.
-    fn warm_start(&self, value: u16) -> Option<&PromptCard> {
+    fn start_card(&self, value: u16) -> Option<&PromptCard> {
         match self.start {
             Start::Warm(cards) => cards.get(&value),
-            _ => None,
+            Start::Improve(cards) => {
+                self.annotated.keys().zip(cards).find(|(known, _)| **known == value).map(|(_, card)| card)
+            }
+            Start::Model | Start::Cards(_) => None,
         }
     }
 
-    /// A card of what was learned.
+    /// Where a structure's learning starts.
+    fn learned_from(&self, value: u16) -> LearnedFrom {
+        match (self.start, self.start_card(value)) {
+            (Start::Improve(_), Some(card)) => LearnedFrom::Card { scans: card.metadata().scans().count() },
+            (_, Some(_)) => LearnedFrom::LastRound,
+            (_, None) => LearnedFrom::Model,
+        }
+    }
+
+    /// How a structure is learned.
+    fn learning(&self, value: u16) -> AssistConfig {
+        let mut learning = self.config.learning.clone();
+        if self.before.is_some_and(|before| !before.annotated.contains_key(&value)) {
+            // The first round of a structure that was added later.
+            learning.max_counted_slices = None;
+        }
+        if let (Start::Improve(_), Some(card)) = (self.start, self.start_card(value)) {
+            // Learning can only continue with the same parameters.
+            let AssistConfig { trained, members, .. } = card.metadata().learning;
+            learning = learning.with_trained(trained).with_members(members);
+        }
+        learning
+    }
+
+    /// A card of what was learned, or the improved card that learning started from.
     fn card(
         &self,
+        value: u16,
         name: &str,
         annotated: &[AnnotatedSlice<B>],
         learned: &Learned<B>,
@@ -310,14 +339,17 @@ impl<'a, B: Backend> Run<'a, B> {
         );
         let metadata = CardMetadata::new(
             name,
-            &self.view.resolved.name,
+            cards::window_name(&self.view.resolved),
             self.annotator.model.clone(),
             self.annotator.weights_sha256(),
             learned.config.clone(),
             training,
         )
         .with_created(Some(cards::today()));
-        PromptCard::of(metadata, &learned.adaptation)
+        match (self.start, self.start_card(value)) {
+            (Start::Improve(_), Some(card)) => card.improved(metadata, &learned.adaptation),
+            _ => PromptCard::of(metadata, &learned.adaptation),
+        }
     }
 
     /// The labels of a slice that count.

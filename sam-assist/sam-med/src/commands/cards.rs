@@ -70,7 +70,10 @@ impl ListedCard {
             or_dash(about.self_check_dice.map(|dice| format!("{dice:.3}"))),
             about.weights_sha256.chars().take(12).collect(),
             or_dash(about.created.clone()),
-            about.training.scan.clone(),
+            match about.earlier.len() {
+                0 => about.training.scan.clone(),
+                earlier => format!("{} and {earlier} earlier", about.training.scan),
+            },
         ]
     }
 }

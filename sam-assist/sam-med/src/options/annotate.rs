@@ -50,8 +50,8 @@ fn texts<S: Serializer>(values: &[EmptySlices], serializer: S) -> Result<S::Ok, 
 #[derive(Debug, Clone, Args, Serialize)]
 #[command(next_help_heading = "Structures, and what is learned of them")]
 pub struct LearningOptions {
-    /// Save what is learned as a prompt card, .safetensors
-    #[arg(long, value_name = "FILE", conflicts_with = "card")]
+    /// Save what is learned, .safetensors; with --card, that card improved
+    #[arg(long, value_name = "FILE")]
     pub save_card: Option<LossyPath>,
     /// Ensemble size: 3 are better, and take 3 times as long
     #[arg(long, value_name = "COUNT", default_value_t = 1, conflicts_with = "card", value_parser = clap::value_parser!(u8).range(1..=16))]

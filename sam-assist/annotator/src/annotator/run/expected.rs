@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use burn::tensor::backend::Backend;
-use sam_assist::{Adaptation, AnnotatedSlice, AssistError};
+use sam_assist::{Adaptation, AnnotatedSlice, AssistError, PromptCard};
 use sam_auto::{AutoError, ExpectedDice, FusionConfig, LeftOutModel, Strategy};
 use sam_core::SamPredictor;
 use sam_prompt::{error_chain, progress::Observer};
@@ -73,12 +73,12 @@ impl<B: Backend> Run<'_, B> {
         left_out: Option<&BTreeSet<usize>>,
         observer: &mut Observer<'_>,
     ) -> Result<Option<ExpectedDice>, AutoError> {
-        let start = self.foreign_start(value).map_err(AutoError::Learn)?;
+        let (start, learning) = (self.foreign_start(value).map_err(AutoError::Learn)?, self.learning(value));
         let model = match self.start {
             Start::Cards(_) => LeftOutModel::AsIs(predictor),
             _ => LeftOutModel::Learned {
                 predictor: self.annotator.predictor(),
-                config: &self.config.learning,
+                config: &learning,
                 start: start.as_ref(),
             },
         };
@@ -89,12 +89,13 @@ impl<B: Backend> Run<'_, B> {
         }
     }
 
-    /// What learning continued from, if it was learned on a scan of another name. What was learned on this scan knows the outlines that are
+    /// What learning continued from, if it was learned on scans of other names. What was learned on this scan knows the outlines that are
     /// left out, so that learning starts from the model.
     fn foreign_start(&self, value: u16) -> Result<Option<Adaptation<B>>, AssistError> {
         let (predictor, weights) = (self.annotator.predictor(), self.annotator.weights_sha256());
         let scan = self.annotator.scan().name();
-        let card = self.warm_start(value).filter(|card| card.metadata().training.scan != scan);
+        let is_foreign = |card: &&PromptCard| card.metadata().scans().all(|training| training.scan != scan);
+        let card = self.start_card(value).filter(is_foreign);
         card.map(|card| card.adaptation_for(predictor, weights)).transpose()
     }
 }

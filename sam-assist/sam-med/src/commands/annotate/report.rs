@@ -7,8 +7,8 @@ use std::{
 };
 
 use sam_annotate::{
-    AnnotatedStructure, AnnotationSummary, CheckedOutput, Expectation, KeptMasks, NamedStructure, RoundOutcome,
-    SliceList, batch::CaseTrust,
+    Action, AnnotatedStructure, AnnotationSummary, CheckedOutput, Expectation, KeptMasks, NamedStructure, NextAction,
+    Pace, RoundOutcome, SliceList, batch::CaseTrust,
 };
 use sam_data::SlicePlane;
 use sam_files::LossyPath;
@@ -36,6 +36,8 @@ pub(in crate::commands) struct AnnotateReport {
     replayed: Option<usize>,
     /// Trust in the mask.
     trust: Option<CaseTrust>,
+    /// What to do first.
+    first: Option<First>,
     /// The command to run next: it reviews the mask.
     next: Option<String>,
 }
@@ -72,6 +74,18 @@ struct LookAt {
     mm: f64,
     trust: f32,
     reason: String,
+    /// The slice for people: its number and place.
+    #[serde(skip)]
+    shown: String,
+}
+
+/// What to do first.
+#[derive(Debug, Serialize)]
+struct First {
+    #[serde(flatten)]
+    action: NextAction,
+    /// How its seconds are known.
+    pace: Pace,
     /// The slice for people: its number and place.
     #[serde(skip)]
     shown: String,
@@ -168,6 +182,13 @@ impl AnnotateReport {
         self.trust
     }
 
+    /// Adds what to do first, if a slice is ranked.
+    pub(super) fn with_first(self, action: Option<NextAction>, pace: Pace, plane: &SlicePlane) -> Self {
+        let shown = |action: &NextAction| SliceList::from_iter([action.slice]).with_millimetres(plane);
+        let first = action.map(|action| First { shown: shown(&action), action, pace });
+        Self { first, ..self }
+    }
+
     /// Adds the command that reviews the mask, if there is one.
     pub(super) fn with_next(self, options: &Options) -> Self {
         let next = self.written.first().map(|mask| next::review(options, mask));
@@ -230,10 +251,30 @@ impl fmt::Display for AnnotateReport {
         for path in self.written.iter().chain(&self.record) {
             writeln!(f, "Wrote {}", path.display())?;
         }
+        if let Some(first) = &self.first {
+            writeln!(f, "{first}")?;
+        }
         if let Some(next) = &self.next {
             writeln!(f, "Next, review the mask in the browser: {next}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for First {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { action: NextAction { action, structure, expected_dice, seconds, .. }, pace, shown } = self;
+        if *action == Action::Accept {
+            return write!(
+                f,
+                "No slice needs a correction: of slice {shown}, the least trusted, Dice {expected_dice:.2} is expected ({structure})"
+            );
+        }
+        let known = if pace.is_measured { "at your pace" } else { "assumed" };
+        write!(
+            f,
+            "Do first: {action} slice {shown} ({structure}, expected Dice {expected_dice:.2}; {seconds:.0} s {known})"
+        )
     }
 }
 

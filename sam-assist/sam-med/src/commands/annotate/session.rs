@@ -5,7 +5,7 @@ use std::{ops::ControlFlow, path::Path};
 use anyhow::{Result, bail};
 use burn::tensor::backend::Backend;
 use sam_annotate::{
-    Annotations, Annotator, CheckedOutput, Corrections, Decisions, Event, RoundOutcome, RoundStart, Session,
+    Annotations, Annotator, CheckedOutput, Corrections, Decisions, Event, Pace, RoundOutcome, RoundStart, Session,
     SliceNumber,
     batch::CaseTrust,
     session::{Origin, SessionEvent},
@@ -50,6 +50,9 @@ impl AnnotateJob<'_> {
         let understood = session.summary()?;
         let report =
             AnnotateReport::new(structures, session.plane(), written, output).in_session(report, round.as_ref());
+        let pace = Pace::of(&session);
+        let first = round.as_ref().and_then(|round| round.annotated.next_action(&pace));
+        let report = report.with_first(first, pace, session.plane());
         Ok(report.understood(understood).with_trust(trust).with_next(self.options))
     }
 
