@@ -6,7 +6,7 @@ use std::{
 };
 
 use sam_assist::{CardMetadata, PromptCard};
-use sam_data::{ResolvedWindow, Scan, Window};
+use sam_data::{Scan, Window};
 use sam_files::{OutputPlan, Outputs};
 use sam_prompt::counted;
 use thiserror::Error;
@@ -158,12 +158,9 @@ fn portable(window: Window) -> Window {
     if window == Window::BYTE { Window::Auto } else { window }
 }
 
-/// The name of a window in a card.
-pub(crate) fn window_name(resolved: &ResolvedWindow) -> String {
-    match resolved.name.parse() {
-        Ok(window) => portable(window).to_string(),
-        Err(_) => resolved.name.clone(),
-    }
+/// The name that a window has in a card.
+pub(crate) fn window_name(name: &str) -> String {
+    name.parse().map_or_else(|_| name.to_owned(), |window| portable(window).to_string())
 }
 
 /// The intensity window for a scan: the given window, or for [`Window::Auto`] the window of the cards.
@@ -211,11 +208,10 @@ mod tests {
 
     #[test]
     fn a_card_of_an_8_bit_scan_leaves_the_window_to_other_scans() -> TestResult {
-        let resolved = |name: &str| ResolvedWindow { low: 0.0, high: 255.0, name: name.to_owned() };
         for (name, named) in
             [("0:255", "auto"), ("abdomen", "abdomen"), ("percentile:0.5:99.5", "percentile:0.5:99.5"), ("?", "?")]
         {
-            assert_eq!(window_name(&resolved(name)), named);
+            assert_eq!(window_name(name), named);
         }
         let predictor = tiny::random().with_weights_sha256(card::WEIGHTS);
         let of_window = |window: &str| -> TestResult<_> {

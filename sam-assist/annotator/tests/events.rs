@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, ops::ControlFlow};
 
 use sam_annotate::{
     AnnotateConfig, Annotations, Corrections, Decisions, Event, LearnedFrom, RoundStart, Start, StructureSummary,
+    Window,
     cards::CardFiles,
     ignore_events,
     progress::Stage,
@@ -171,7 +172,7 @@ fn a_card_is_improved_by_another_scan() -> Result {
     let files = CardFiles::open(desk.path("improved.safetensors"), &BTreeSet::from([desk.value]), &scan)?;
     let first = desk.annotator()?.annotate(&desk.annotations(), Start::Model, &mut ignore_events())?;
     let card = first.structures[0].card.clone();
-    let annotator = desk.builder()?.save_cards(files).build()?;
+    let annotator = desk.builder()?.window(Window::MinMax).save_cards(files).build()?;
     let mut starts = Vec::new();
     let mut watch = |event: &Event| {
         if let Event::Learned { start, .. } = event {
@@ -182,6 +183,7 @@ fn a_card_is_improved_by_another_scan() -> Result {
     let second = annotator.annotate(&desk.annotations(), Start::Improve(vec![card.clone()]), &mut watch)?;
     let improved = &second.structures[0].card;
     assert_eq!(improved.metadata().earlier, [card.metadata().training.clone()]);
+    assert_eq!(improved.metadata().window, card.metadata().window, "the window of the scans before stays");
     assert_eq!(second.record()["cards"][0]["earlier"], serde_json::to_value(&improved.metadata().earlier)?);
     assert!(second.record()["learning"].is_object(), "the config of the learning is recorded");
     let saved = sam_annotate::cards::load(&[desk.path("improved.safetensors")], annotator.weights_sha256())?;

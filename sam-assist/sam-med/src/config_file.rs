@@ -170,7 +170,11 @@ impl Expansion<'_> {
         let is_given = |argument: &Arg| argument.get_long().is_some_and(|long| self.given.contains(long));
         let conflicts = |one: &Arg, other: &Arg| self.command.get_arg_conflicts_with(one).contains(&other);
         let others = || self.command.get_arguments().filter(|other| is_given(other));
-        is_given(argument) || others().any(|other| conflicts(argument, other) || conflicts(other, argument))
+        // A card is used as it is; only who also types where it is saved wants it improved.
+        let is_saved_unasked = argument.get_long() == Some("save-card") && self.given.contains("card");
+        is_given(argument)
+            || is_saved_unasked
+            || others().any(|other| conflicts(argument, other) || conflicts(other, argument))
     }
 
     /// An option as command-line words; empty for `null`, `false` and defaults.
@@ -343,7 +347,7 @@ mod tests {
 
     #[test]
     fn an_option_that_conflicts_with_the_command_line_is_left_out() -> Result<()> {
-        let record = r#"{"image": "a.nii", "out": "b.nii", "annotations": "c.nii", "session": "work"}"#;
+        let record = r#"{"image": "a.nii", "out": "b.nii", "annotations": "c.nii", "session": "work", "save_card": "liver.safetensors"}"#;
         let words = expanded(record, &["--card", "liver.safetensors"])?;
         assert_eq!(words, ["--annotations=c.nii", "--image=a.nii", "--out=b.nii"]);
         Ok(())

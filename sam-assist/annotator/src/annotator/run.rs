@@ -337,18 +337,22 @@ impl<'a, B: Backend> Run<'a, B> {
             shown.map(AnnotatedSlice::index).collect(),
             annotated.len(),
         );
+        // An improved card keeps its window: what one scan resolves it to need not fit the scans before.
+        let improved = self.start_card(value).filter(|_| matches!(self.start, Start::Improve(_)));
+        let resolved = &self.view.resolved.name;
+        let window = cards::window_name(improved.map_or(resolved, |card| &card.metadata().window));
         let metadata = CardMetadata::new(
             name,
-            cards::window_name(&self.view.resolved),
+            window,
             self.annotator.model.clone(),
             self.annotator.weights_sha256(),
             learned.config.clone(),
             training,
         )
         .with_created(Some(cards::today()));
-        match (self.start, self.start_card(value)) {
-            (Start::Improve(_), Some(card)) => card.improved(metadata, &learned.adaptation),
-            _ => PromptCard::of(metadata, &learned.adaptation),
+        match improved {
+            Some(card) => card.improved(metadata, &learned.adaptation),
+            None => PromptCard::of(metadata, &learned.adaptation),
         }
     }
 
