@@ -24,17 +24,40 @@ impl Vote {
     }
 }
 
-/// How far some members agree with a mask, from 0 to 1, by the number of members that label each pixel as the structure: the fraction of
-/// members that label a pixel as the mask does, averaged over the pixels that any member labels as the structure; 1 if there are none.
-pub(crate) fn agreement(votes: &Array2<usize>, members: usize, mask: &Array2<bool>) -> f32 {
-    let (mut agreeing, mut claimed) = (0, 0);
-    Zip::from(votes).and(mask).for_each(|&votes, &inside| {
-        if votes > 0 {
-            agreeing += if inside { votes } else { members - votes };
-            claimed += members;
-        }
-    });
-    if claimed == 0 { 1.0 } else { agreeing as f32 / claimed as f32 }
+/// How many members label each pixel of a slice as the structure.
+#[derive(Debug)]
+pub(crate) struct Votes {
+    of: Array2<usize>,
+    members: usize,
+}
+
+impl Votes {
+    /// No votes yet, on `[rows, columns]` pixels.
+    pub(crate) fn none(size: (usize, usize)) -> Self {
+        Self { of: Array2::zeros(size), members: 0 }
+    }
+
+    /// Adds a member: `is_inside` tells whether a value of its map is the structure.
+    ///
+    /// # Panics
+    /// If the map has another size.
+    pub(crate) fn add<T>(&mut self, map: &Array2<T>, is_inside: impl Fn(&T) -> bool) {
+        Zip::from(&mut self.of).and(map).for_each(|votes, value| *votes += usize::from(is_inside(value)));
+        self.members += 1;
+    }
+
+    /// How far the members agree with a mask, from 0 to 1: the fraction of members that label a pixel as the mask does, averaged over the
+    /// pixels that any member labels as the structure; 1 if there are none.
+    pub(crate) fn agreement(&self, mask: &Array2<bool>) -> f32 {
+        let (mut agreeing, mut claimed) = (0, 0);
+        Zip::from(&self.of).and(mask).for_each(|&votes, &inside| {
+            if votes > 0 {
+                agreeing += if inside { votes } else { self.members - votes };
+                claimed += self.members;
+            }
+        });
+        if claimed == 0 { 1.0 } else { agreeing as f32 / claimed as f32 }
+    }
 }
 
 /// The pixelwise vote of masks of one size, and their agreement.
@@ -47,13 +70,12 @@ pub(crate) fn agreement(votes: &Array2<usize>, members: usize, mask: &Array2<boo
 /// # Panics
 /// If a mask has another size.
 pub(crate) fn unite(masks: &[Array2<bool>], size: (usize, usize), vote: Vote) -> (Array2<bool>, f32) {
-    let mut votes = Array2::<usize>::zeros(size);
+    let mut votes = Votes::none(size);
     for mask in masks {
-        Zip::from(&mut votes).and(mask).for_each(|votes, &inside| *votes += usize::from(inside));
+        votes.add(mask, |&inside| inside);
     }
-    let members = masks.len();
-    let united = votes.mapv(|votes| vote.is_enough(votes, members));
-    let agreement = agreement(&votes, members, &united);
+    let united = votes.of.mapv(|count| vote.is_enough(count, votes.members));
+    let agreement = votes.agreement(&united);
     (united, agreement)
 }
 

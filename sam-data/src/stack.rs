@@ -290,12 +290,10 @@ mod tests {
         Volume::new(Array3::from_shape_fn((4, 3, 2), |(i, _, k)| (100 * k + i) as f32), AFFINE)
     }
 
-    const LEVELS: Window = Window::Range { low: 0.0, high: 255.0 };
-
     #[test]
     fn a_volume_is_cut_with_its_labels_and_shared() -> Result<(), DataError> {
         let volume = Arc::new(volume());
-        let stack = Stack::new("scan", volume.clone(), SliceAxis::Axial, &LEVELS)?;
+        let stack = Stack::new("scan", volume.clone(), SliceAxis::Axial, &Window::BYTE)?;
         assert!(Arc::ptr_eq(stack.volume().expect("a volume"), &volume));
         assert_eq!(stack.labels(1), Array2::<u16>::zeros((3, 4)), "without labels");
         let labels = Array3::from_shape_fn((4, 3, 2), |(i, _, k)| (k * i) as u16);
@@ -343,7 +341,7 @@ mod tests {
 
     #[test]
     fn volumes_that_do_not_fit_their_grid_are_refused() {
-        let cut = |volume: Volume| Stack::new("scan", volume, SliceAxis::Auto, &LEVELS);
+        let cut = |volume: Volume| Stack::new("scan", volume, SliceAxis::Auto, &Window::BYTE);
         let flat =
             Volume { voxels: Array3::zeros((4, 3, 0)), grid: Grid { shape: [4, 3, 0], affine: AFFINE }, header: None };
         assert!(matches!(cut(flat), Err(DataError::InvalidGrid { .. })));
@@ -358,6 +356,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "there are 2 slice(s), counted from 1, but slice 3 was asked for")]
     fn a_slice_beyond_the_last_panics_with_both_numbers() {
-        Stack::new("scan", volume(), SliceAxis::Axial, &LEVELS).expect("a volume").image(2);
+        Stack::new("scan", volume(), SliceAxis::Axial, &Window::BYTE).expect("a volume").image(2);
     }
 }

@@ -29,7 +29,8 @@ pub struct SapNet<B: Backend> {
 impl<B: Backend> SapNet<B> {
     /// Trains on annotated slices: a [`SapNetTrainer`] from its first iteration to its last.
     ///
-    /// Waits until no other training of this process runs, see [`sam_threads`]. The observer is called after each iteration, with [`Stage::Fit`](sam_prompt::progress::Stage::Fit) and the iteration's loss.
+    /// Waits until no other training of this process runs, see [`sam_threads`]. The observer is called after each iteration, with
+    /// [`Stage::Fit`](sam_prompt::progress::Stage::Fit) and the iteration's loss.
     /// If it stops the training, the result is the network as trained so far, and its [`SapNet::stop_reason`] is
     /// [`StopReason::Stopped`]. Such a network can segment; whether it is good enough is the caller's decision. The same seed gives
     /// the same result.

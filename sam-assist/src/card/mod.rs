@@ -67,7 +67,7 @@ impl PromptCard {
         let AssistConfig { trained, members, .. } = content.about.learning;
         let mean = parameters::mean(&self.0.tensors, count, &content.tensors);
         content.tensors = mean.ok_or_else(|| refuse(ContentError::OtherLearning { members, trained }))?;
-        check(&content).map_err(refuse)?;
+        check_finite(&content.tensors).map_err(refuse)?;
         Ok(Self(content))
     }
 

@@ -3,7 +3,7 @@
 use ndarray::{Array2, ArrayView2, Zip};
 
 use super::{FusionWeights, PartDice};
-use crate::{PriorSlice, ensemble::agreement, mask_stats::dice};
+use crate::{PriorSlice, ensemble::Votes, mask_stats::dice};
 
 /// The shape's distances count up to this many widths of its edge.
 const MAX_SHAPE: f32 = 6.0;
@@ -65,12 +65,11 @@ impl Evidence {
             (Some(&self.classifier), weights.classifier),
             (Some(&self.model), weights.model),
         ];
-        let (mut votes, mut members) = (Array2::<usize>::zeros(mask.dim()), 0);
+        let mut votes = Votes::none(mask.dim());
         for part in parts.into_iter().filter(|(_, weight)| *weight > 0.0).filter_map(|(part, _)| part) {
-            Zip::from(&mut votes).and(part).for_each(|votes, &inside| *votes += usize::from(inside > 0.0));
-            members += 1;
+            votes.add(part, |&score| score > 0.0);
         }
-        agreement(&votes, members, mask)
+        votes.agreement(mask)
     }
 
     /// Dice of each part alone, and of all of them together. A part that was not asked has found nothing.

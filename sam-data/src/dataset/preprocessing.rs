@@ -66,9 +66,6 @@ const fn derived<T>(value: T, source: &'static str) -> Sourced<T> {
     Sourced { value, provenance: Provenance::Derived, source }
 }
 
-/// 8-bit levels unchanged.
-const AS_IT_IS: Window = Window::Range { low: 0.0, high: 255.0 };
-
 impl KnownSet {
     /// The preprocessing of the set: the paper's where it is stated, else ours.
     pub const fn preprocessing(self) -> Preprocessing {
@@ -77,8 +74,8 @@ impl KnownSet {
                 derived(Window::Abdomen, "the usual soft tissue window, W400 L40")
             }
             Self::CtOrg => derived(Window::Lung, "the usual lung window, W1500 L-600; the paper takes the lungs alone"),
-            Self::Ct2usKidney => derived(AS_IT_IS, "ultrasound has no absolute scale, and is stored in 8 bits"),
-            Self::Lizard => derived(AS_IT_IS, "SAM was trained on colour images as they are"),
+            Self::Ct2usKidney => derived(Window::BYTE, "ultrasound has no absolute scale, and is stored in 8 bits"),
+            Self::Lizard => derived(Window::BYTE, "SAM was trained on colour images as they are"),
             Self::ProstatexGland | Self::ProstatexPeripheral | Self::Scgm | Self::ScgmRater(_) => derived(
                 Window::PERCENTILE,
                 "MR has no absolute scale; MedSAM takes these percentiles of voxels that are not 0",

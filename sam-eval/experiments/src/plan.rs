@@ -206,6 +206,11 @@ impl Plan {
         })
     }
 
+    /// How masks from a few outlined slices are measured, by default if nothing else is planned.
+    pub(crate) fn of_few_slices(&self) -> FewSlicesPlan {
+        self.few_slices.clone().unwrap_or_default()
+    }
+
     /// Trust measured in every slice of whole volumes.
     pub(crate) fn trust<B: Backend>(&self, setup: &Setup<B>) -> Result<Vec<MeasuredVolume>> {
         check_told_apart(&self.cases())?;
@@ -229,7 +234,7 @@ impl Plan {
 
     /// Masks from a few outlined slices, by strategies and by other programs.
     pub(crate) fn few_slices<B: Backend>(&self, setup: &Setup<B>) -> Result<Vec<FewSlicesTrial>> {
-        let few = self.few_slices.clone().unwrap_or_default();
+        let few = self.of_few_slices();
         // Before the work, which may take hours.
         check_told_apart(&self.cases())?;
         let peers = few.peers.as_deref().map(read_peers).transpose()?;
@@ -254,7 +259,7 @@ impl Plan {
     }
 
     fn trust_protocol(&self, cases: CaseSelection) -> TrustProtocol {
-        let few = self.few_slices.clone().unwrap_or_default();
+        let few = self.of_few_slices();
         let mut config = AnnotateConfig::default();
         // Every slice counts, also where `annotate` does not look.
         config.trust.meter.reach = None;

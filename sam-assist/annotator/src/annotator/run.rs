@@ -291,19 +291,22 @@ impl<'a, B: Backend> Run<'a, B> {
     fn start_card(&self, value: u16) -> Option<&PromptCard> {
         match self.start {
             Start::Warm(cards) => cards.get(&value),
-            Start::Improve(cards) => {
-                self.annotated.keys().zip(cards).find(|(known, _)| **known == value).map(|(_, card)| card)
-            }
-            Start::Model | Start::Cards(_) => None,
+            _ => self.improved_card(value),
         }
+    }
+
+    /// The card that a structure's learning improves.
+    fn improved_card(&self, value: u16) -> Option<&PromptCard> {
+        let Start::Improve(cards) = self.start else { return None };
+        self.annotated.keys().zip(cards).find(|(known, _)| **known == value).map(|(_, card)| card)
     }
 
     /// Where a structure's learning starts.
     fn learned_from(&self, value: u16) -> LearnedFrom {
-        match (self.start, self.start_card(value)) {
-            (Start::Improve(_), Some(card)) => LearnedFrom::Card { scans: card.metadata().scans().count() },
-            (_, Some(_)) => LearnedFrom::LastRound,
-            (_, None) => LearnedFrom::Model,
+        match (self.improved_card(value), self.start_card(value)) {
+            (Some(card), _) => LearnedFrom::Card { scans: card.metadata().scans().count() },
+            (None, Some(_)) => LearnedFrom::LastRound,
+            (None, None) => LearnedFrom::Model,
         }
     }
 
@@ -314,7 +317,7 @@ impl<'a, B: Backend> Run<'a, B> {
             // The first round of a structure that was added later.
             learning.max_counted_slices = None;
         }
-        if let (Start::Improve(_), Some(card)) = (self.start, self.start_card(value)) {
+        if let Some(card) = self.improved_card(value) {
             // Learning can only continue with the same parameters.
             let AssistConfig { trained, members, .. } = card.metadata().learning;
             learning = learning.with_trained(trained).with_members(members);
@@ -338,7 +341,7 @@ impl<'a, B: Backend> Run<'a, B> {
             annotated.len(),
         );
         // An improved card keeps its window: what one scan resolves it to need not fit the scans before.
-        let improved = self.start_card(value).filter(|_| matches!(self.start, Start::Improve(_)));
+        let improved = self.improved_card(value);
         let resolved = &self.view.resolved.name;
         let window = cards::window_name(improved.map_or(resolved, |card| &card.metadata().window));
         let metadata = CardMetadata::new(

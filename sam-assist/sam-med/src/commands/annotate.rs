@@ -15,7 +15,6 @@ use sam_annotate::{
     batch::{CaseTrust, Input},
     cards::{self, CardFiles},
 };
-use sam_assist::PromptCard;
 use sam_data::{LabelVolume, Scan};
 use sam_files::LossyPath;
 use serde::Serialize;
@@ -148,11 +147,11 @@ impl Job for AnnotateJob<'_> {
         let model = &compute.model;
         let predictor = model.predictor::<B>(self.weights, device)?;
         let output = self.output.clone().with_field("environment", record::environment(model.backend, &predictor));
-        let start = self.start()?;
+        let cards = structures.cards(self.weights.sha256())?;
         let config = learning.config(&self.options.strategy)?.with_expected_dice(!self.options.in_batch);
         let mut builder = Annotator::builder(predictor, Arc::clone(&self.scan))
             .axis(structures.axis)
-            .window(cards::window(structures.window, cards_of(&start))?)
+            .window(cards::window(structures.window, &cards)?)
             .config(config);
         if let Some(cache) = compute.open_cache()? {
             builder = builder.cache(cache);
@@ -164,21 +163,16 @@ impl Job for AnnotateJob<'_> {
         if let Some(folder) = &session.session {
             return self.in_session(&annotator, folder, &output);
         }
+        let start = match learning.save_card {
+            _ if cards.is_empty() => Start::Model,
+            Some(_) => Start::Improve(cards),
+            None => Start::Cards(cards),
+        };
         self.once(&annotator, start, &output)
     }
 }
 
 impl AnnotateJob<'_> {
-    /// Where learning starts, or the cards that are used instead. Cards are improved if the result is to be saved.
-    fn start(&self) -> Result<Start> {
-        let cards = self.options.structures.cards(self.weights.sha256())?;
-        Ok(match self.options.learning.save_card {
-            _ if cards.is_empty() => Start::Model,
-            Some(_) => Start::Improve(cards),
-            None => Start::Cards(cards),
-        })
-    }
-
     /// Annotates without a session.
     fn once<B: Backend>(
         &self,
@@ -207,13 +201,5 @@ impl AnnotateJob<'_> {
         let report = report.understood((*annotated.summary).clone()).with_trust(CaseTrust::of(&annotated.to_check()));
         let pace = Pace::default();
         Ok(report.with_first(annotated.next_action(&pace), pace, &plane).with_next(self.options))
-    }
-}
-
-/// The cards of a start.
-fn cards_of(start: &Start) -> &[PromptCard] {
-    match start {
-        Start::Cards(cards) | Start::Improve(cards) => cards,
-        _ => &[],
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn section<B: Backend>(setup: &Setup<B>, plan: &Plan) -> Result<Secti
 
 /// The page of some results. The first table has one row for each method and number of outlines; the one plot is of inner Dice.
 pub(crate) fn page(trials: &[FewSlicesTrial], plan: &Plan) -> Result<Section> {
-    let few = plan.few_slices.clone().unwrap_or_default();
+    let few = plan.of_few_slices();
     let all = Results { trials, subjects: distinct(trials.iter().map(|trial| (&*trial.dataset, &*trial.subject))) };
     let chosen = few.outlines.place();
     let methods = all.methods();

@@ -184,8 +184,7 @@ impl AnnotateReport {
 
     /// Adds what to do first, if a slice is ranked.
     pub(super) fn with_first(self, action: Option<NextAction>, pace: Pace, plane: &SlicePlane) -> Self {
-        let shown = |action: &NextAction| SliceList::from_iter([action.slice]).with_millimetres(plane);
-        let first = action.map(|action| First { shown: shown(&action), action, pace });
+        let first = action.map(|action| First { shown: shown(action.slice, plane), action, pace });
         Self { first, ..self }
     }
 
@@ -201,12 +200,17 @@ impl AnnotateReport {
     }
 }
 
+/// A slice for people: its number and place.
+fn shown(index: usize, plane: &SlicePlane) -> String {
+    SliceList::from_iter([index]).with_millimetres(plane)
+}
+
 impl StructureReport {
     fn new(structure: &AnnotatedStructure, plane: &SlicePlane) -> Self {
         let look_at = |ranked: &sam_auto::RankedSlice| LookAt {
             index: ranked.slice,
             mm: plane.millimetres(ranked.slice),
-            shown: SliceList::from_iter([ranked.slice]).with_millimetres(plane),
+            shown: shown(ranked.slice, plane),
             trust: ranked.trust,
             reason: ranked.reason.clone(),
         };

@@ -24,7 +24,7 @@ const CALIBRATED: f64 = 0.05;
 const FEWER_LOOKS: f64 = 0.6;
 
 pub(crate) fn section<B: Backend>(setup: &Setup<B>, plan: &Plan) -> Result<Section> {
-    page(&plan.trust(setup)?, plan.few_slices.clone().unwrap_or_default().outlines)
+    page(&plan.trust(setup)?, plan.of_few_slices().outlines)
 }
 
 fn page(volumes: &[MeasuredVolume], outlines: OutlineSelection) -> Result<Section> {
@@ -217,6 +217,7 @@ mod tests {
         assert_eq!(section.tables[2].rows[0][3], "0.786");
         Ok(())
     }
+
     #[test]
     fn with_one_data_set_nothing_is_said_of_others() -> Result<()> {
         let section = page(&[volume("ct", 5)], OutlineSelection::Random)?;
