@@ -58,7 +58,8 @@ fn a_second_interrupt_ends_the_program_at_once() -> Result<()> {
     write!(held, "POST {}save HTTP/1.1\r\nHost: {}\r\n{content}\r\n\r\n", page.path, page.host)?;
     program::signal(&page.child, "INT")?;
     let start = Instant::now();
-    while !desk.path("reviewed.review.json").exists() {
+    // The mask gets its name after its record.
+    while !desk.path("reviewed.nii.gz").exists() {
         ensure!(start.elapsed() < PATIENCE, "the first interrupt saves");
         thread::sleep(Duration::from_millis(5));
     }
