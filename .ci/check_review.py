@@ -114,6 +114,9 @@ class Page:
             return count;
         """)
 
+    def next(self):
+        return self.browser.find_element(By.ID, "next")
+
     def saved(self):
         return self.browser.find_element(By.ID, "saved").text
 
@@ -167,6 +170,20 @@ def check_answers(page, mask, middle):
     page.settle("drawn")
     assert "1 unsaved" in page.saved(), page.saved()
     return {"first_click": first, "clicks": times, "boxes": boxes}
+
+
+def check_next(page, order):
+    """The page names the least trusted slice without a decision, and goes there."""
+    page.go(order[0])
+    page.keys("r")
+    page.settle("rejected")
+    assert f"correct slice {order[1] + 1} " in page.next().text, page.next().text
+    page.next().click()
+    page.until(lambda: page.slice() == order[1], "the slice that comes next")
+    page.keys("z")
+    page.until(lambda: page.slice() == order[0], "the slice of the undone decision")
+    page.settle("predicted")
+    assert f"correct slice {order[0] + 1} " in page.next().text, page.next().text
 
 
 def check_decisions(page, mask, middle):
@@ -264,6 +281,7 @@ def main(program, image, mask, folder):
             page.keys("s")
             page.until(lambda: "Goes to" in page.saved(), "the mask to be saved")
             check_saved(out, image, before, middle)
+            check_next(page, order)
 
             page.go(middle)
             drawn = page.coloured()

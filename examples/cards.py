@@ -41,6 +41,8 @@ def annotate(options, case, seed, folder, *more):
         raise SystemExit(f"{shlex.join(command)} failed:\n{ended.stderr[-2000:]}")
     found = numpy.asanyarray(nibabel.load(mask).dataobj) > 0
     others = [i for i in range(found.shape[2]) if i not in theirs and case.truth[:, :, i].any()]
+    if not others:
+        raise SystemExit(f"{case.image}: every slice with {case.name} is outlined; choose fewer with --slices")
     slices = float(numpy.mean([dice(found[:, :, i], case.truth[:, :, i]) for i in others]))
     return {"volume": dice(found, case.truth), "slices": slices, "seconds": time.time() - began}
 

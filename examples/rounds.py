@@ -9,7 +9,8 @@ Each CASE is FOLDER:NAME=VALUES[@WINDOW]; the folder holds image.nii.gz and labe
 
 The outlines are the truth's: first --slices slices, spread evenly from 5 % to 95 % of those with the structure along the third axis; then in
 each round the worst slices of the mask, a fifth of those with the structure and at most 8. They are corrected in a copy of the mask, and the
-program runs the next round of its session. Printed of each round: Dice of the volume; mean Dice of the slices that nobody has outlined or
+program runs the next round of its session. With --accept N, the N best of the other slices are accepted in the same round, as a person would who
+has looked at them. Printed of each round: Dice of the volume; mean Dice of the slices that nobody has outlined or
 corrected before, before and after the round; the largest fall of a single one; how many of these slices changed; seconds.
 """
 import argparse
@@ -62,14 +63,16 @@ class Session:
         self.command += ["--axis", "k", "--out", self.mask, "--seed", str(seed)]
         self.command += ["--window", case.window] if case.window else []
 
-    def round(self, outlines):
-        """Runs a round with these outlines or corrections: its mask, its seconds, and what it printed."""
+    def round(self, outlines, accepted=()):
+        """Runs a round with these outlines or corrections, and these slices accepted: its mask, its seconds, and what it printed."""
         given = os.path.join(self.folder, "outlines.nii.gz")
         nibabel.save(nibabel.Nifti1Image(outlines.astype(numpy.uint8), nibabel.load(self.case.image).affine), given)
         began = time.time()
-        ended = subprocess.run(self.command + ["--annotations", given], capture_output=True, text=True)
+        command = self.command + ["--annotations", given]
+        command += ["--accept", ",".join(str(index + 1) for index in accepted)] if accepted else []
+        ended = subprocess.run(command, capture_output=True, text=True)
         if ended.returncode:
-            raise SystemExit(f"{shlex.join(self.command)} failed:\n{ended.stderr[-2000:]}")
+            raise SystemExit(f"{shlex.join(command)} failed:\n{ended.stderr[-2000:]}")
         return numpy.asanyarray(nibabel.load(self.mask).dataobj) > 0, time.time() - began, ended.stdout
 
 
@@ -93,8 +96,10 @@ def measure(options, text, seed):
                 break
             corrected = mask.copy()
             corrected[:, :, worst] = truth[:, :, worst]
-            renewed, seconds, printed = session.round(corrected)
-            theirs = sorted(theirs + worst)
+            found = [index for index in open_slices if index not in worst and mask[:, :, index].any()]
+            accepted = sorted(found, key=lambda index: -scores[index])[: options.accept]
+            renewed, seconds, printed = session.round(corrected, accepted)
+            theirs = sorted(theirs + worst + accepted)
             # Slices without the structure and without a mask would only hide what falls.
             untouched = [i for i in range(count) if i not in theirs and (truth[:, :, i].any() or mask[:, :, i].any() or renewed[:, :, i].any())]
             after = each(renewed)
@@ -103,6 +108,7 @@ def measure(options, text, seed):
             rounds.append({
                 "round": number,
                 "corrected": sorted(worst),
+                "accepted": sorted(accepted),
                 "volume": dice(renewed, truth),
                 "volume_fall": dice(mask, truth) - dice(renewed, truth),
                 "untouched_before": float(numpy.mean([scores[i] for i in untouched])) if untouched else None,
@@ -133,6 +139,7 @@ if __name__ == "__main__":
     parser.add_argument("--program", default="sam-med annotate", help='the program and its options, such as "sam-med annotate --cache DIR"')
     parser.add_argument("--slices", type=int, default=5, help="outlined slices of the first round")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of corrections")
+    parser.add_argument("--accept", type=int, default=0, metavar="N", help="also accept the N best slices in each round")
     parser.add_argument("--seeds", default="0", help="seeds, such as 0,1,2")
     parser.add_argument("--out", help="file for the results")
     options = parser.parse_args()

@@ -1,7 +1,10 @@
 //! Draws the prompts of one training step from the outlines.
 
 use burn::tensor::backend::Backend;
-use rand::{RngExt, seq::index};
+use rand::{
+    RngExt,
+    seq::index::{self, IndexVec},
+};
 use rand_chacha::ChaCha8Rng;
 use sam_prompt::{Label, PromptKind, Prompts, Replacement};
 
@@ -35,7 +38,7 @@ pub(crate) fn draw<B: Backend>(
     };
     // With replacement, because an object may have fewer pixels than points are drawn.
     let sampler = config.sampling.sampler(Replacement::With);
-    let chosen = index::sample(rng, slices.len(), config.slices_per_step.min(slices.len()));
+    let chosen = draw_slices(slices, config.slices_per_step.min(slices.len()), rng);
     let sample = |index: usize, rng: &mut ChaCha8Rng| {
         let slice = &slices[index];
         // A box prompts for one component; points alone prompt for the whole outline.
@@ -51,6 +54,18 @@ pub(crate) fn draw<B: Backend>(
     // Sorted, so that the same slices in another order give the same batch of images.
     drawn.sort_by_key(|sample| sample.slice);
     Ok(drawn)
+}
+
+/// Draws slices, each at most once; the weights say how often.
+fn draw_slices<B: Backend>(slices: &[TrainingSlice<B>], count: usize, rng: &mut ChaCha8Rng) -> IndexVec {
+    let is_uniform = slices.windows(2).all(|pair| pair[0].weight().total_cmp(&pair[1].weight()).is_eq());
+    let weighted = |rng: &mut ChaCha8Rng| {
+        // Weights are positive and finite, so this does not fail.
+        index::sample_weighted(rng, slices.len(), |slice| slices[slice].weight(), count).ok()
+    };
+    // Without other weights as before there were any, so that earlier results can be repeated.
+    let drawn = if is_uniform { None } else { weighted(rng) };
+    drawn.unwrap_or_else(|| index::sample(rng, slices.len(), count))
 }
 
 /// Draws one component with a probability that is proportional to its area.
@@ -136,6 +151,25 @@ mod tests {
                 prop_assert!(of(Label::Foreground).all(|point| answer[at(point)]));
                 prop_assert!(of(Label::Background).all(|point| !slice.outline()[at(point)]));
             }
+        }
+
+        #[test]
+        fn slices_are_drawn_as_often_as_their_weights_say(weights in proptest::collection::vec(0.1_f32..1.0, 2..5)) {
+            let embedded = |(index, &weight): (usize, &f32)| {
+                let slice = slice(index, vec![true; SIZE.0 * SIZE.1])?;
+                TrainingSlice::new(&slice.slice.with_weight(weight))
+            };
+            let slices: Vec<_> = weights.iter().enumerate().filter_map(embedded).collect();
+            let mut rng = ChaCha8Rng::seed_from_u64(2);
+            let mut drawn = vec![0_usize; slices.len()];
+            for _ in 0..2000 {
+                drawn[draw_slices(&slices, 1, &mut rng).index(0)] += 1;
+            }
+            let total = weights.iter().sum::<f32>();
+            for (&weight, &count) in weights.iter().zip(&drawn) {
+                prop_assert!((weight / total - count as f32 / 2000.0).abs() < 0.06, "{:?} for {:?}", drawn, weights);
+            }
+            prop_assert_eq!(draw_slices(&slices, slices.len(), &mut rng).len(), slices.len());
         }
 
         #[test]

@@ -8,7 +8,7 @@ use sam_prompt::{component_masks, mask_area};
 /// An annotated slice that shows the structure, with the regions that prompts are drawn from.
 #[derive(Debug, Clone)]
 pub(crate) struct TrainingSlice<B: Backend> {
-    slice: AnnotatedSlice<B>,
+    pub(crate) slice: AnnotatedSlice<B>,
     /// The pixels outside the outline.
     outside: Array2<bool>,
     parts: Vec<Part>,
@@ -39,6 +39,11 @@ impl<B: Backend> TrainingSlice<B> {
     /// The whole outline: `[rows, columns]`.
     pub(crate) fn outline(&self) -> &Array2<bool> {
         self.slice.outline()
+    }
+
+    /// How often it is drawn, compared with others.
+    pub(crate) fn weight(&self) -> f32 {
+        self.slice.weight()
     }
 
     /// The pixels outside the outline.

@@ -6,6 +6,9 @@ use sam_prompt::progress::{Observer, Progress, Stage};
 
 use crate::{CoreError, ImageEmbedding, SliceError, SliceSource};
 
+/// The smallest weight of a slice.
+const MIN_WEIGHT: f32 = 1e-3;
+
 /// An embedded slice and the outline that a person drew on it.
 ///
 /// An empty outline is an annotation too: the person looked at the slice, and the structure is absent.
@@ -14,6 +17,7 @@ pub struct AnnotatedSlice<B: Backend> {
     index: usize,
     embedding: ImageEmbedding<B>,
     outline: Array2<bool>,
+    weight: f32,
 }
 
 impl<B: Backend> AnnotatedSlice<B> {
@@ -29,7 +33,14 @@ impl<B: Backend> AnnotatedSlice<B> {
         if found != expected {
             return Err(CoreError::OutlineSize { index, found, expected });
         }
-        Ok(Self { index, embedding, outline })
+        Ok(Self { index, embedding, outline, weight: 1.0 })
+    }
+
+    /// Sets how often learning draws this slice, compared with others: 1 by default, and limited to 0.001 to 1000.
+    #[must_use]
+    pub fn with_weight(self, weight: f32) -> Self {
+        let weight = if weight.is_nan() { MIN_WEIGHT } else { weight.clamp(MIN_WEIGHT, 1.0 / MIN_WEIGHT) };
+        Self { weight, ..self }
     }
 
     /// Embeds slices and joins each with its outline. The observer is called after each slice; `None` if it stopped the call before the
@@ -71,6 +82,11 @@ impl<B: Backend> AnnotatedSlice<B> {
     /// The outline: `[rows, columns]`.
     pub fn outline(&self) -> &Array2<bool> {
         &self.outline
+    }
+
+    /// How often learning draws this slice, compared with others.
+    pub fn weight(&self) -> f32 {
+        self.weight
     }
 
     /// Number of pixels inside the outline.

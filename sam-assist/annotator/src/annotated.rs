@@ -58,7 +58,8 @@ pub struct AnnotatedStructure {
     pub kept: Option<KeptMasks>,
     /// The Dice of left-out outlines in the round before, of those that a new round can be compared on.
     pub(crate) left_out_before: LeftOutDice,
-    /// The card that was learned or given.
+    /// The card that was learned or given. An improved card ([`Start::Improve`](crate::Start)) is the mean of all its scans, and not
+    /// what segmented this one.
     pub card: PromptCard,
     /// Learning time in seconds, without embedding; `None` if a card was given.
     pub learning_seconds: Option<f64>,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sam_data::LabelVolume;
 
-use crate::{EmptySlices, MinOutline};
+use crate::{EmptySlices, MinOutline, SliceList};
 
 /// Outlines that a person drew on a scan, to be learned from.
 ///
@@ -22,6 +22,9 @@ pub struct Annotations {
     pub complete: bool,
     /// Smaller outlines do not count.
     pub min_outline: MinOutline,
+    /// Slices whose outlines were found by a model and accepted by the person. Learning draws them less often:
+    /// [`AnnotateConfig::accepted_weight`](crate::AnnotateConfig::accepted_weight).
+    pub accepted: SliceList,
     /// Names of the structures, by label value. A structure without a name is called `label 1` and so on.
     pub names: BTreeMap<u16, String>,
 }
@@ -29,8 +32,14 @@ pub struct Annotations {
 impl Annotations {
     /// Annotations of structures without names.
     pub fn new(labels: LabelVolume) -> Self {
-        let (empty, names) = (EmptySlices::default(), BTreeMap::new());
-        Self { labels, empty, complete: false, min_outline: MinOutline::default(), names }
+        Self {
+            labels,
+            empty: EmptySlices::default(),
+            complete: false,
+            min_outline: MinOutline::default(),
+            accepted: SliceList::default(),
+            names: BTreeMap::new(),
+        }
     }
 
     /// Sets the slices that show none of the structures, counted from 0. Two of them help generators to find where a structure ends.
@@ -63,6 +72,12 @@ impl Annotations {
     #[must_use]
     pub fn with_min_outline(self, min_outline: MinOutline) -> Self {
         Self { min_outline, ..self }
+    }
+
+    /// Sets the slices whose outlines were found by a model and accepted by the person, counted from 0.
+    #[must_use]
+    pub fn with_accepted(self, slices: impl IntoIterator<Item = usize>) -> Self {
+        Self { accepted: slices.into_iter().collect(), ..self }
     }
 
     /// Sets the names of the structures, by label value. Values without an outline may be named for later rounds.

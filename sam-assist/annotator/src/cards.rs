@@ -6,7 +6,7 @@ use std::{
 };
 
 use sam_assist::{CardMetadata, PromptCard};
-use sam_data::{Scan, Window};
+use sam_data::{ResolvedWindow, Scan, Window};
 use sam_files::{OutputPlan, Outputs};
 use sam_prompt::counted;
 use thiserror::Error;
@@ -54,6 +54,19 @@ pub enum CardError {
         cards: usize,
         /// The structures.
         structures: String,
+    },
+    /// A card is to be improved on a scan that is shown through another window. The mean of both would fit neither.
+    #[error(
+        "the card of {structure} was learned through {expected}, but the scan is shown through {found}; leave out --window, or learn a new \
+         card without --card"
+    )]
+    OtherWindow {
+        /// The card's structure.
+        structure: String,
+        /// The card's window.
+        expected: String,
+        /// The scan's window.
+        found: String,
     },
     /// A card was learned through a window that this version does not know.
     #[error("the card of {structure} was learned through an unknown window; choose one with --window")]
@@ -188,6 +201,18 @@ pub fn window(given: Window, cards: &[PromptCard]) -> Result<Window, CardError> 
     Ok(*first_window)
 }
 
+/// Checks that a scan is shown through the window of the cards that are improved on it. Cards that leave the window to each scan fit any.
+pub(crate) fn check_window(cards: &[PromptCard], shown: &ResolvedWindow) -> Result<(), CardError> {
+    let found = window_name(&shown.name);
+    for CardMetadata { structure, window, .. } in cards.iter().map(PromptCard::metadata) {
+        let expected = window_name(window);
+        if expected != Window::Auto.to_string() && expected != found {
+            return Err(CardError::OtherWindow { structure: structure.clone(), expected, found });
+        }
+    }
+    Ok(())
+}
+
 /// Today's date in UTC, for a card's metadata.
 pub(crate) fn today() -> String {
     time::OffsetDateTime::now_utc().date().to_string()
@@ -195,6 +220,7 @@ pub(crate) fn today() -> String {
 
 #[cfg(test)]
 mod tests {
+    use sam_prompt::ndarray::Array3;
     use sam_testing::{TestResult, card, tiny};
 
     use super::*;
@@ -223,6 +249,11 @@ mod tests {
         assert_eq!(window(Window::Auto, &cards[..2])?, Window::Auto, "cards of earlier versions name 0:255");
         assert_eq!(window(Window::Auto, &cards[2..])?, Window::Abdomen);
         assert_eq!(window(Window::Bone, &cards)?, Window::Bone);
+        let shown = |window: Window| window.resolve(Array3::from_elem((2, 2, 2), 40.0).view());
+        check_window(&cards, &shown(Window::Abdomen)?)?;
+        check_window(&cards[..2], &shown(Window::Lung)?)?;
+        let refused = check_window(&cards, &shown(Window::Lung)?).expect_err("learned through another").to_string();
+        assert!(refused.contains("abdomen") && refused.contains("lung"), "{refused}");
         let refused = window(Window::Auto, &cards).expect_err("no window is right for all of them").to_string();
         assert!(refused.contains("auto") && refused.contains("abdomen"), "{refused}");
         Ok(())

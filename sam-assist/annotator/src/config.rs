@@ -2,9 +2,13 @@
 
 use sam_assist::AssistConfig;
 use sam_auto::{Strategy, TrustConfig};
+use sam_prompt::ConfigError;
 use serde::{Deserialize, Serialize};
 
 use crate::AnnotateError;
+
+/// The default weight of accepted slices.
+const ACCEPTED_WEIGHT: f64 = 0.5;
 
 /// Configuration of a run: how structures are learned, segmented and ranked.
 ///
@@ -40,6 +44,15 @@ pub struct AnnotateConfig {
     /// Dice is too high if it was learned on these slices.
     #[serde(default)]
     pub expected_dice: bool,
+    /// How often learning draws an accepted slice, compared with one that the person drew: above 0, at most 1. The model found its outline
+    /// itself, so it teaches less than a correction. 1 in sessions of earlier versions.
+    #[serde(default = "as_often")]
+    pub accepted_weight: f64,
+}
+
+/// The weight of accepted slices in earlier versions.
+fn as_often() -> f64 {
+    1.0
 }
 
 impl Default for AnnotateConfig {
@@ -53,7 +66,13 @@ impl AnnotateConfig {
     /// A configuration with this strategy, the learning that fits its prompts, and trust that reuses its fitted generators.
     pub fn new(strategy: Strategy) -> Self {
         let trust = TrustConfig::default().reusing(&strategy);
-        Self { learning: strategy.learning(0, 1), trust, strategy, expected_dice: true }
+        Self {
+            learning: strategy.learning(0, 1),
+            trust,
+            strategy,
+            expected_dice: true,
+            accepted_weight: ACCEPTED_WEIGHT,
+        }
     }
 
     /// This configuration with another strategy, the learning that fits its prompts, and trust that reuses its fitted generators. Seed and
@@ -83,6 +102,12 @@ impl AnnotateConfig {
         Self { expected_dice, ..self }
     }
 
+    /// This configuration with another weight of accepted slices.
+    #[must_use]
+    pub fn with_accepted_weight(self, accepted_weight: f64) -> Self {
+        Self { accepted_weight, ..self }
+    }
+
     /// This configuration with another ensemble size of learning. Three members segment better than one, and take three times as long.
     #[must_use]
     pub fn with_members(mut self, members: usize) -> Self {
@@ -107,6 +132,10 @@ impl AnnotateConfig {
     /// # Errors
     /// [`AnnotateError::Config`] names the first value that is invalid.
     pub fn check(&self) -> Result<(), AnnotateError> {
+        let (weight, most) = (self.accepted_weight, "above 0, at most 1");
+        let refuse = |error: ConfigError| AnnotateError::Config(error.into());
+        ConfigError::check(weight > 0.0 && weight <= 1.0, "accepted_weight", || weight.to_string(), most)
+            .map_err(refuse)?;
         self.learning.check().map_err(|error| AnnotateError::Config(error.into()))?;
         self.strategy.check().map_err(|error| AnnotateError::Config(error.into()))?;
         self.trust.check().map_err(|error| AnnotateError::Config(error.into()))

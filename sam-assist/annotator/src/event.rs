@@ -8,7 +8,7 @@ use sam_prompt::progress::Progress;
 use crate::{AnnotationSummary, Expectation};
 
 /// Where the learning of a structure started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LearnedFrom {
     /// At the model.
@@ -17,6 +17,8 @@ pub enum LearnedFrom {
     LastRound,
     /// At a card of other scans, which is improved.
     Card {
+        /// The structure that the card was learned for.
+        card: Arc<str>,
         /// Number of scans that the card was learned from.
         scans: usize,
     },

@@ -1,14 +1,13 @@
 //! What a person should do next, and how long it takes.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
-use sam_auto::RankedSlice;
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
-    Annotated,
-    session::{LogEntry, Session, SessionEvent},
+    Annotated, SliceTrust,
+    session::{LogEntry, Session, SessionError, SessionEvent},
 };
 
 /// From this expected Dice on, a slice needs no correction.
@@ -45,21 +44,18 @@ pub struct Pace {
     pub is_measured: bool,
 }
 
-/// The action that is expected to gain most Dice.
+/// What to do next: the action on the least trusted slice that is still open.
 ///
-/// It is about the least trusted slice. To divide the expected gain by the seconds of each action was tried, and gave less Dice in the same
-/// time, because trust orders slices better than it tells how much each gains.
+/// To divide the expected gain by the seconds of each action was tried, and gave less Dice in the same time, because trust orders slices
+/// better than it tells how much each gains.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct NextAction {
     /// What to do.
     pub action: Action,
-    /// On which slice, counted from 0.
-    pub slice: usize,
-    /// On which structure.
-    pub structure: String,
-    /// The Dice that is expected of the slice now.
-    pub expected_dice: f32,
+    /// On which slice, and the Dice that is expected of it now.
+    #[serde(flatten)]
+    pub slice: SliceTrust,
     /// How long it takes, in seconds.
     pub seconds: f64,
 }
@@ -114,34 +110,56 @@ impl Pace {
 /// The median, if there are enough values.
 fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).filter(|_| values.len() >= ENOUGH).copied()
+    let count = values.len();
+    (count >= ENOUGH).then(|| f64::midpoint(values[(count - 1) / 2], values[count / 2]))
+}
+
+impl NextAction {
+    /// The action on the first slice of a ranking, least trusted first; `None` if the ranking is empty. `has_mask` says whether a slice shows
+    /// a structure.
+    pub fn of(
+        mut ranking: impl Iterator<Item = SliceTrust>,
+        has_mask: impl Fn(usize) -> bool,
+        pace: &Pace,
+    ) -> Option<Self> {
+        let slice = ranking.next()?;
+        let action = Action::on(slice.trust, has_mask(slice.index));
+        let seconds = if action == Action::Accept { pace.accept } else { pace.draw };
+        Some(Self { action, slice, seconds })
+    }
 }
 
 impl Annotated {
     /// What to do next. `None` if no slice is ranked.
     pub fn next_action(&self, pace: &Pace) -> Option<NextAction> {
-        let ranked =
-            self.structures.iter().flat_map(|structure| structure.ranking.iter().map(|slice| (slice, &structure.name)));
-        let (least, structure) = ranked.min_by(|(one, _), (other, _)| one.trust.total_cmp(&other.trust))?;
-        let action = Action::on(least);
-        let seconds = if action == Action::Accept { pace.accept } else { pace.draw };
-        Some(NextAction {
-            action,
-            slice: least.slice,
-            structure: structure.clone(),
-            expected_dice: least.trust,
-            seconds,
-        })
+        let has_mask = |slice: usize| self.structures.iter().any(|structure| structure.slices[slice].mask().is_some());
+        NextAction::of(self.to_check().into_iter(), has_mask, pace)
+    }
+}
+
+impl Session {
+    /// What to do next on the mask of the last round, at the person's [`Pace`]. Slices on which every structure is decided are left out.
+    /// `None` before the first round, and if no slice is left.
+    ///
+    /// # Errors
+    /// If the mask or the ranking of the round cannot be read.
+    pub fn next_action(&self) -> Result<Option<NextAction>, SessionError> {
+        let Some(round) = self.state().round.as_ref() else { return Ok(None) };
+        let (Some(ranking), Some(mask)) = (self.ranking_of(round)?, self.found()?) else { return Ok(None) };
+        let structures: BTreeSet<_> = self.structures().into_keys().collect();
+        let open = ranking.into_iter().filter(|slice| !structures.is_subset(&self.decided_on(slice.index)));
+        let shows = |slice| self.plane().extract(mask.labels.view(), slice).iter().any(|&label| label != 0);
+        Ok(NextAction::of(open, shows, &Pace::of(self)))
     }
 }
 
 impl Action {
-    /// What to do on a slice.
-    fn on(slice: &RankedSlice) -> Self {
-        match slice {
-            RankedSlice { trust, .. } if *trust >= GOOD => Self::Accept,
-            RankedSlice { found: true, .. } => Self::Correct,
-            RankedSlice { found: false, .. } => Self::Outline,
+    /// What to do on a slice with a mask, or without one.
+    fn on(trust: f32, has_mask: bool) -> Self {
+        match has_mask {
+            _ if trust >= GOOD => Self::Accept,
+            true => Self::Correct,
+            false => Self::Outline,
         }
     }
 }
@@ -169,12 +187,28 @@ mod tests {
     }
 
     #[test]
+    fn the_first_slice_of_a_ranking_decides() {
+        let pace = Pace { draw: 20.0, accept: 2.0, is_measured: true };
+        for (trust, has_mask, action, seconds) in [
+            (0.5, true, Action::Correct, 20.0),
+            (0.5, false, Action::Outline, 20.0),
+            (0.96, true, Action::Accept, 2.0),
+            (0.96, false, Action::Accept, 2.0),
+        ] {
+            let ranking = [SliceTrust::new(7, trust), SliceTrust::new(3, 1.0)];
+            let next = NextAction::of(ranking.iter().cloned(), |slice| slice == 7 && has_mask, &pace);
+            assert_eq!(next, Some(NextAction { action, slice: ranking[0].clone(), seconds }));
+        }
+        assert_eq!(NextAction::of(std::iter::empty(), |_| true, &pace), None);
+    }
+
+    #[test]
     fn a_pace_is_the_median_without_breaks_and_files() {
         let times = [0, 0, 0, 20, 24, 40, 1240, 1258];
         let decisions: Vec<_> = times.iter().map(|&time| (time, drawn())).collect();
         // 20, 4, 16 and 18 seconds remain.
         let pace = Pace::of_log(&log(&decisions));
-        assert_eq!((pace.draw, pace.accept, pace.is_measured), (18.0, Pace::default().accept, true));
+        assert_eq!((pace.draw, pace.accept, pace.is_measured), (17.0, Pace::default().accept, true));
         assert_eq!(Pace::of_log(&log(&decisions[..4])), Pace::default(), "one decision is not enough");
         let rejections: Vec<_> = times.iter().map(|&time| (time, rejected())).collect();
         assert_eq!(Pace::of_log(&log(&rejections)), Pace::default());

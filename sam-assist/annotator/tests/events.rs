@@ -172,25 +172,30 @@ fn a_card_is_improved_by_another_scan() -> Result {
     let files = CardFiles::open(desk.path("improved.safetensors"), &BTreeSet::from([desk.value]), &scan)?;
     let first = desk.annotator()?.annotate(&desk.annotations(), Start::Model, &mut ignore_events())?;
     let card = first.structures[0].card.clone();
-    let annotator = desk.builder()?.window(Window::MinMax).save_cards(files).build()?;
+    let annotator = desk.builder()?.window(card.metadata().window.parse()?).save_cards(files).build()?;
     let mut starts = Vec::new();
     let mut watch = |event: &Event| {
         if let Event::Learned { start, .. } = event {
-            starts.push(*start);
+            starts.push(start.clone());
         }
         ControlFlow::Continue(())
     };
     let second = annotator.annotate(&desk.annotations(), Start::Improve(vec![card.clone()]), &mut watch)?;
     let improved = &second.structures[0].card;
     assert_eq!(improved.metadata().earlier, [card.metadata().training.clone()]);
-    assert_eq!(improved.metadata().window, card.metadata().window, "the window of the scans before stays");
+    assert_eq!(improved.metadata().window, card.metadata().window);
     assert_eq!(second.record()["cards"][0]["earlier"], serde_json::to_value(&improved.metadata().earlier)?);
     assert!(second.record()["learning"].is_object(), "the config of the learning is recorded");
     let saved = sam_annotate::cards::load(&[desk.path("improved.safetensors")], annotator.weights_sha256())?;
     assert_eq!(&saved[0], improved);
     let third = annotator.annotate(&desk.annotations(), Start::Improve(saved), &mut watch)?;
     assert_eq!(third.structures[0].card.metadata().scans().count(), 3);
-    assert_eq!(starts, [LearnedFrom::Card { scans: 1 }, LearnedFrom::Card { scans: 2 }]);
+    let from = |scans| LearnedFrom::Card { card: first.structures[0].name.as_str().into(), scans };
+    assert_eq!(starts, [from(1), from(2)]);
+    let otherwise = desk.builder()?.window(Window::MinMax).build()?;
+    let refused = otherwise.annotate(&desk.annotations(), Start::Improve(vec![card]), &mut ignore_events());
+    let refused = refused.expect_err("another window").to_string();
+    assert!(refused.contains("abdomen") && refused.contains("minmax"), "{refused}");
     let none = annotator.annotate(&desk.annotations(), Start::Improve(Vec::new()), &mut ignore_events());
     assert!(none.expect_err("no card").to_string().contains("found 0 cards"));
     Ok(())

@@ -1,5 +1,6 @@
 //! The interface between the review page and the program behind it.
 
+use sam_annotate::NextAction;
 use sam_prompt::{
     Prompts,
     ndarray::{Array2, Array3},
@@ -77,6 +78,8 @@ pub struct Overview {
     pub slices: Vec<SliceOverview>,
     /// The slices in the order of review; those that need it most come first.
     pub ranking: Vec<RankedSlice>,
+    /// What to do next; `None` if no slice with a trust is without a decision.
+    pub next: Option<NextAction>,
     /// What the round that computed the mask changed; `None` if it was not compared with a round before.
     pub changes: Option<RoundChanges>,
     /// The highest [`SliceOverview::version`]. The page names it when it undoes or saves.
@@ -108,6 +111,7 @@ impl Overview {
             structures,
             slices,
             ranking: Vec::new(),
+            next: None,
             changes: None,
             revision,
             unsaved: 0,

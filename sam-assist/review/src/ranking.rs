@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use sam_annotate::SliceTrust;
 use serde::{Deserialize, Serialize};
 
 use crate::{RankingError, ReviewError};
@@ -24,6 +25,12 @@ impl RankedSlice {
     /// A slice, and how far its mask can be trusted, from 0 to 1, if that is known.
     pub fn new(slice: usize, trust: Option<f64>) -> Self {
         Self { slice, trust, reason: None }
+    }
+
+    /// Its trust, if that is known.
+    pub(crate) fn known_trust(&self) -> Option<SliceTrust> {
+        let reason = self.reason.clone().unwrap_or_default();
+        Some(SliceTrust::new(self.slice, self.trust? as f32).with_reason(reason))
     }
 
     /// Sets what lowers its trust most.

@@ -130,6 +130,7 @@ mod tests {
             structures: vec![StructureOverview { value: 2, name: "liver".to_owned(), colour: "#000000".to_owned() }],
             slices: vec![SliceOverview::new(SliceState::Predicted, true, 0); 3],
             ranking: Vec::new(),
+            next: None,
             changes: None,
             revision: 0,
             unsaved: 0,

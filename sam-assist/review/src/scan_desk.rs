@@ -4,7 +4,7 @@ mod clicks;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use sam_annotate::{AnnotateError, CheckedOutput};
+use sam_annotate::{AnnotateError, CheckedOutput, NextAction};
 use sam_core::ImageSource;
 use sam_data::{LabelVolume, Scan, Segment, SlicePlane};
 use sam_prompt::{
@@ -14,8 +14,9 @@ use sam_prompt::{
 
 use self::clicks::Clicks;
 use crate::{
-    Decision, DecisionStore, Desk, DeskError, Overview, Prefetch, Proposal, Provenance, Ranking, ReviewError,
-    RoundChanges, Saved, SliceOverview, SliceReview, SliceSegmenter, SliceState, StructureOverview, files::ReviewFiles,
+    Decision, DecisionStore, Desk, DeskError, Overview, Prefetch, Proposal, Provenance, RankedSlice, Ranking,
+    ReviewError, RoundChanges, Saved, SliceOverview, SliceReview, SliceSegmenter, SliceState, StructureOverview,
+    files::ReviewFiles,
 };
 
 /// Colours of the structures, in their order. Most colour-blind people can also tell them apart on grey (after Okabe and Ito).
@@ -142,6 +143,13 @@ impl ScanDesk {
         (0..self.slices.len()).filter(|&slice| is_left_out(&self.slices[slice])).collect()
     }
 
+    /// What to do next: on the least trusted slice without a decision.
+    fn next_action(&self) -> Option<NextAction> {
+        let trusted = self.case.ranking.slices().iter().filter_map(RankedSlice::known_trust);
+        let open = trusted.filter(|slice| self.slices[slice.index].state() == SliceState::Predicted);
+        NextAction::of(open, |slice| !self.slices[slice].is_blank(), &self.store.pace())
+    }
+
     /// The mask as it is written.
     fn mask(&self, left_out: &[usize]) -> LabelVolume {
         let mut mask = Array3::zeros(self.case.scan.volume().voxels.dim());
@@ -183,6 +191,7 @@ impl Desk for ScanDesk {
             structures: self.case.structures.iter().zip(COLOURS.iter().cycle()).map(structure).collect(),
             slices: self.slices.iter().zip(&self.versions).map(slice).collect(),
             ranking: self.case.ranking.slices().to_vec(),
+            next: self.next_action(),
             changes: self.case.changes.clone(),
             revision: self.revision(),
             unsaved: self.unsaved,

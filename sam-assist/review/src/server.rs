@@ -19,11 +19,10 @@ use axum::{
 };
 use sam_prompt::error_chain;
 use serde::Serialize;
-use serde_json::json;
 use tokio::{net::TcpListener, task::spawn_blocking};
 
 use crate::{
-    Decision, Desk, DeskError, Overview, ReviewError, ServerLimits,
+    Decision, Desk, DeskError, Overview, ReviewError, Saved, ServerLimits,
     access::Guard,
     connections,
     request::{
@@ -161,11 +160,14 @@ fn file(kind: &'static str, text: &'static str) -> MethodRouter<Service> {
 }
 
 /// Why a request was refused or failed, for the page to show.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 struct Refusal {
+    #[serde(skip)]
     status: StatusCode,
+    #[serde(rename = "error")]
     reason: String,
     /// How things stand now, for a page that shows them as they were.
+    #[serde(skip_serializing_if = "Option::is_none")]
     overview: Option<Box<Overview>>,
 }
 
@@ -183,11 +185,7 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let body = match self.overview {
-            Some(overview) => json!({ "error": self.reason, "overview": overview }),
-            None => json!({ "error": self.reason }),
-        };
-        (self.status, Json(body)).into_response()
+        (self.status, Json(self)).into_response()
     }
 }
 
@@ -333,22 +331,37 @@ async fn decide(State(service): State<Service>, request: Body<DecideRequest>) ->
     .await
 }
 
-async fn undo(State(service): State<Service>, request: Body<RevisionRequest>) -> Result<Response, Refusal> {
+/// A decision that was undone, and how things stand now.
+#[derive(Debug, Serialize)]
+struct Undone {
+    /// `None` if there was none.
+    slice: Option<usize>,
+    overview: Overview,
+}
+
+async fn undo(State(service): State<Service>, request: Body<RevisionRequest>) -> Result<Json<Undone>, Refusal> {
     let Json(RevisionRequest { revision }) = request?;
     at_desk(service.desk, move |desk| {
         check_revision(revision, &desk.overview())?;
         let slice = desk.undo()?;
-        Ok(Json(json!({ "slice": slice, "overview": desk.overview() })).into_response())
+        Ok(Json(Undone { slice, overview: desk.overview() }))
     })
     .await
 }
 
-async fn save(State(service): State<Service>, request: Body<RevisionRequest>) -> Result<Response, Refusal> {
+/// A mask that was written, and how things stand now.
+#[derive(Debug, Serialize)]
+struct Written {
+    saved: Saved,
+    overview: Overview,
+}
+
+async fn save(State(service): State<Service>, request: Body<RevisionRequest>) -> Result<Json<Written>, Refusal> {
     let Json(RevisionRequest { revision }) = request?;
     at_desk(service.desk, move |desk| {
         check_revision(revision, &desk.overview())?;
         let saved = desk.save()?;
-        Ok(Json(json!({ "saved": saved, "overview": desk.overview() })).into_response())
+        Ok(Json(Written { saved, overview: desk.overview() }))
     })
     .await
 }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use sam_annotate::session::{Origin, Session, SessionError, SessionEvent};
+use sam_annotate::{
+    Pace,
+    session::{Origin, Session, SessionError, SessionEvent},
+};
 use sam_data::LabelVolume;
 use sam_prompt::ndarray::Array2;
 use serde_json::{Value, json};
@@ -75,6 +78,11 @@ pub trait DecisionStore: Send + Sync {
     /// # Errors
     /// If that cannot be stored. Nothing has changed then.
     fn undo(&mut self) -> Result<Option<(usize, SliceReview)>, StoreError>;
+
+    /// Seconds that a person's actions take. Assumed, unless the storage knows when they decided.
+    fn pace(&self) -> Pace {
+        Pace::default()
+    }
 
     /// Whether a mask contains the labels of rejected slices, because a later round segments them again.
     fn writes_rejected(&self) -> bool;
@@ -188,6 +196,10 @@ impl DecisionStore for SessionStore {
             state @ SliceState::Predicted => return Err(StoreError::NoDecision { slice, state }),
         };
         Ok(decided)
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::of(&self.session)
     }
 
     /// A round is not a decision; `sam-med annotate --undo` undoes it.

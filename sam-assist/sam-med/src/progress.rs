@@ -148,7 +148,9 @@ impl ProgressBars {
             Event::Learned { seconds, start, .. } => {
                 let start = match start {
                     LearnedFrom::LastRound => ", continuing from the last round".to_owned(),
-                    LearnedFrom::Card { scans } => format!(", continuing from a card of {}", counted(*scans, "scan")),
+                    LearnedFrom::Card { card, scans } => {
+                        format!(", continuing from the card of {card} ({})", counted(*scans, "scan"))
+                    }
                     _ => String::new(),
                 };
                 self.console.note(format_args!("{name}: learned in {seconds:.1} s{start}"));

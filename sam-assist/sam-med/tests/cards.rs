@@ -23,7 +23,7 @@ fn a_card_is_used_as_it_is_unless_an_improved_one_is_saved() -> Result<()> {
     assert!(used.contains("prompted with the card"), "{used}");
     assert!(record["learning"].is_null() && record["cards"][0]["earlier"].is_null(), "{record}");
     let (improved, record) = annotate("three.nii.gz", &["--card", &first, "--save-card", &second])?;
-    assert!(improved.contains("continuing from a card of 1 scan"), "{improved}");
+    assert!(improved.contains("(1 scan)"), "{improved}");
     assert!(improved.contains("Do first:") || improved.contains("No slice needs a correction"), "{improved}");
     assert_eq!(record["cards"][0]["earlier"][0]["scan"], "scan.nii.gz");
     let listed = program::run(["cards", &second])?.done()?.stdout;

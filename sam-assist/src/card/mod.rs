@@ -58,8 +58,10 @@ impl PromptCard {
     /// learned from before counts once more, because names of scans are not unique.
     ///
     /// # Errors
-    /// As [`PromptCard::of`]; [`AssistError::CardContent`] if something else was learned than this card holds.
+    /// As [`PromptCard::of`]; [`AssistError::CardContent`] if something else was learned than this card holds;
+    /// [`AssistError::OtherWeights`].
     pub fn improved<B: Backend>(&self, metadata: CardMetadata, learned: &Adaptation<B>) -> Result<Self, AssistError> {
+        self.check_weights(&metadata.weights_sha256)?;
         let earlier: Vec<_> = self.metadata().scans().cloned().collect();
         let count = earlier.len() as f32;
         let Self(mut content) = Self::of(CardMetadata { earlier, ..metadata }, learned)?;

@@ -3,6 +3,7 @@
 mod expected;
 mod join;
 mod keep;
+mod rejected;
 
 use std::{
     borrow::Cow,
@@ -43,8 +44,8 @@ pub enum Start {
     Model,
     /// Learning continues from these cards, by label value; structures without a card start from the model.
     Warm(BTreeMap<u16, PromptCard>),
-    /// Learning continues from cards of other scans, one for each structure in the order of their label values. Each learned card is the
-    /// given one, improved: see [`PromptCard::improved`].
+    /// Learning continues from cards of other scans, one for each structure in the order of their label values. The masks come from what
+    /// was learned on this scan; the resulting card is the given one, improved: see [`PromptCard::improved`].
     Improve(Vec<PromptCard>),
     /// Nothing is learned: these cards are used, one for each structure in the order of their label values.
     Cards(Vec<PromptCard>),
@@ -102,6 +103,9 @@ impl<'a, B: Backend> Run<'a, B> {
         if let Start::Cards(cards) | Start::Improve(cards) = start {
             let names: Vec<_> = summary.structures.iter().map(|structure| structure.name.clone()).collect();
             cards::check_count(cards, &names)?;
+        }
+        if let Start::Improve(cards) = start {
+            cards::check_window(cards, &view.resolved)?;
         }
         let annotated = summary.structures.iter().map(|structure| (structure.value, structure.annotated())).collect();
         let (slices, summary) = (annotator.embedded(view)?, Arc::new(summary));
@@ -175,7 +179,8 @@ impl<'a, B: Backend> Run<'a, B> {
             strategy: fitted.kind(),
         })?;
         let scorer = fitted.scorer(&found);
-        let ranking = self.rank(&name, &fitted, &found, &learned.predictor, reporter)?;
+        let mut ranking = self.rank(&name, &fitted, &found, &learned.predictor, reporter)?;
+        self.doubt_rejected(value, &found, &mut ranking);
         // The structure is complete, so a run that is stopped here keeps it.
         let _ = reporter.tell(Event::Ranked { structure: Arc::clone(&name), ranking: ranking.as_slice().into() });
         let result = AnnotatedStructure {
@@ -207,6 +212,11 @@ impl<'a, B: Backend> Run<'a, B> {
         let embedded = AnnotatedSlice::embed_all(&*self.slices, &annotated, outline, &mut reporter.observer(name));
         let embedded = embedded.map_err(|source| self.embed_error(source))?;
         let embedded = embedded.filter(|_| !reporter.is_stopped()).ok_or(Halt::Stopped)?;
+        let weighted = |slice: AnnotatedSlice<B>| {
+            let is_accepted = self.annotations.accepted.contains(slice.index());
+            if is_accepted { slice.with_weight(self.config.accepted_weight as f32) } else { slice }
+        };
+        let embedded: Vec<_> = embedded.into_iter().map(weighted).collect();
         tracing::info!(
             slices = embedded.len(),
             seconds = begun.elapsed().as_secs_f64(),
@@ -304,7 +314,10 @@ impl<'a, B: Backend> Run<'a, B> {
     /// Where a structure's learning starts.
     fn learned_from(&self, value: u16) -> LearnedFrom {
         match (self.improved_card(value), self.start_card(value)) {
-            (Some(card), _) => LearnedFrom::Card { scans: card.metadata().scans().count() },
+            (Some(card), _) => {
+                let about = card.metadata();
+                LearnedFrom::Card { card: about.structure.as_str().into(), scans: about.scans().count() }
+            }
             (None, Some(_)) => LearnedFrom::LastRound,
             (None, None) => LearnedFrom::Model,
         }

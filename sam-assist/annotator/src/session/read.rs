@@ -13,7 +13,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::{
-    PersonSlice, Round, Session, SessionError, SessionState,
+    Origin, PersonSlice, Round, Session, SessionError, SessionState,
     error::{BoxError, from_json},
     objects::ObjectKind,
     state,
@@ -84,7 +84,7 @@ impl Session {
         let annotations = Annotations::new(LabelVolume::new(labels, affine)).with_empty_slices(empty);
         // What the person drew by mistake was left out before it was recorded.
         let annotations = annotations.with_min_outline(MinOutline::NONE);
-        Ok(annotations.with_names(structures))
+        Ok(annotations.with_accepted(state.slices_of(Origin::Accepted)).with_names(structures))
     }
 
     /// What is understood of the person's current slices.

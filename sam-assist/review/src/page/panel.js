@@ -4,6 +4,12 @@ const STATES = {
   predicted: "predicted", blank: "nothing found", drawn: "drawn by you", accepted: "accepted", rejected: "rejected",
   empty: "seen to be empty", proposed: "proposed",
 };
+/** What to do next, as the program names it. */
+const ACTIONS = {
+  correct: (slice) => `Next: correct slice ${slice}`,
+  outline: (slice) => `Next: outline slice ${slice}, or say that it is empty`,
+  accept: (slice) => `No slice needs a correction; next: accept slice ${slice}`,
+};
 /** From so many slices on there is no gap between their ticks. */
 const DENSE = 150;
 
@@ -74,7 +80,12 @@ export function update(overview, { slice, structure, isProposed, hasClicks }) {
   $("slider").setAttribute("aria-valuetext", `Slice ${slice + 1}, ${STATES[states[slice]]}`);
   const dot = element("span", { class: "dot", "data-state": states[slice] });
   $("place").replaceChildren(dot, `Slice ${slice + 1} / ${overview.slices.length}`, element("span", { id: "state" }, STATES[states[slice]]));
-  const { unsaved, out } = overview;
+  const { unsaved, out, next } = overview;
+  $("next").hidden = !next;
+  if (next) {
+    $("next").dataset.slice = next.index;
+    $("next").textContent = `${ACTIONS[next.action](next.index + 1)} (expected Dice ${next.trust.toFixed(2)}, ${Math.round(next.seconds)} s)`;
+  }
   $("saved").textContent = unsaved ? `${unsaved} unsaved ${unsaved === 1 ? "change" : "changes"}` : `Goes to ${out}`;
   $("save").classList.toggle("due", unsaved > 0);
   $("accept").firstChild.textContent = hasClicks ? "Keep" : "Accept";

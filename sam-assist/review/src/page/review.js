@@ -344,6 +344,7 @@ document.addEventListener("keyup", (event) => {
 });
 
 for (const [id, act] of Object.entries({ accept, reject, empty, undo, save })) $(id).addEventListener("click", act);
+$("next").addEventListener("click", () => show(Number($("next").dataset.slice)));
 $("slider").addEventListener("input", () => show(Number($("slider").value)));
 $("opacity").addEventListener("input", render);
 // Afterwards the arrow keys move through slices again.

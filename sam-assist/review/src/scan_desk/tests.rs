@@ -1,3 +1,5 @@
+mod next;
+
 use std::{path::Path, sync::Mutex};
 
 use sam_annotate::{

@@ -11,7 +11,7 @@ use sam_prompt::{
     Prompts,
     ndarray::{Array2, Array3},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{runtime::Builder, sync::oneshot};
 
 use super::*;
@@ -49,6 +49,7 @@ impl Desk for TestDesk {
             structures: vec![StructureOverview { value: 300, name: "liver".to_owned(), colour: "#ff0000".to_owned() }],
             slices: self.versions.map(|version| SliceOverview::new(SliceState::Predicted, false, version)).into(),
             ranking: Vec::new(),
+            next: None,
             changes: None,
             revision: self.versions[0].max(self.versions[1]),
             unsaved: self.decided.len(),

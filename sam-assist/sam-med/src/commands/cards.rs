@@ -66,7 +66,7 @@ impl ListedCard {
             stem(&self.path),
             about.structure.clone(),
             about.window.clone(),
-            about.training.indices.len().to_string(),
+            about.scans().map(|training| training.indices.len()).sum::<usize>().to_string(),
             or_dash(about.self_check_dice.map(|dice| format!("{dice:.3}"))),
             about.weights_sha256.chars().take(12).collect(),
             or_dash(about.created.clone()),

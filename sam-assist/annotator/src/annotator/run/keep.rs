@@ -157,7 +157,7 @@ impl<B: Backend> Run<'_, B> {
         self.annotated[&value].iter().filter(is_corrected).copied().collect()
     }
 
-    fn mask_before(&self, before: &Before, value: u16, index: usize) -> Array2<bool> {
+    pub(super) fn mask_before(&self, before: &Before, value: u16, index: usize) -> Array2<bool> {
         self.plane.extract(before.labels.view(), index).mapv(|label| label == value)
     }
 }

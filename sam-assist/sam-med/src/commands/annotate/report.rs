@@ -8,7 +8,7 @@ use std::{
 
 use sam_annotate::{
     Action, AnnotatedStructure, AnnotationSummary, CheckedOutput, Expectation, KeptMasks, NamedStructure, NextAction,
-    Pace, RoundOutcome, SliceList, batch::CaseTrust,
+    Pace, RoundOutcome, SliceList, SliceTrust, batch::CaseTrust,
 };
 use sam_data::SlicePlane;
 use sam_files::LossyPath;
@@ -83,7 +83,9 @@ struct LookAt {
 #[derive(Debug, Serialize)]
 struct First {
     #[serde(flatten)]
-    action: NextAction,
+    next: NextAction,
+    /// Where the slice lies.
+    mm: f64,
     /// How its seconds are known.
     pace: Pace,
     /// The slice for people: its number and place.
@@ -183,8 +185,11 @@ impl AnnotateReport {
     }
 
     /// Adds what to do first, if a slice is ranked.
-    pub(super) fn with_first(self, action: Option<NextAction>, pace: Pace, plane: &SlicePlane) -> Self {
-        let first = action.map(|action| First { shown: shown(action.slice, plane), action, pace });
+    pub(super) fn with_first(self, next: Option<NextAction>, pace: Pace, plane: &SlicePlane) -> Self {
+        let first = next.map(|next| {
+            let index = next.slice.index;
+            First { next, mm: plane.millimetres(index), pace, shown: shown(index, plane) }
+        });
         Self { first, ..self }
     }
 
@@ -267,18 +272,17 @@ impl fmt::Display for AnnotateReport {
 
 impl fmt::Display for First {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { action: NextAction { action, structure, expected_dice, seconds, .. }, pace, shown } = self;
+        let Self { next: NextAction { action, slice, seconds, .. }, pace, shown, .. } = self;
+        let SliceTrust { trust, reason, .. } = slice;
         if *action == Action::Accept {
             return write!(
                 f,
-                "No slice needs a correction: of slice {shown}, the least trusted, Dice {expected_dice:.2} is expected ({structure})"
+                "No slice needs a correction: of slice {shown}, the least trusted, Dice {trust:.2} is expected"
             );
         }
         let known = if pace.is_measured { "at your pace" } else { "assumed" };
-        write!(
-            f,
-            "Do first: {action} slice {shown} ({structure}, expected Dice {expected_dice:.2}; {seconds:.0} s {known})"
-        )
+        let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+        write!(f, "Do first: {action} slice {shown} (expected Dice {trust:.2}{reason}; {seconds:.0} s {known})")
     }
 }
 

@@ -50,9 +50,10 @@ impl AnnotateJob<'_> {
         let understood = session.summary()?;
         let report =
             AnnotateReport::new(structures, session.plane(), written, output).in_session(report, round.as_ref());
-        let pace = Pace::of(&session);
-        let first = round.as_ref().and_then(|round| round.annotated.next_action(&pace));
-        let report = report.with_first(first, pace, session.plane());
+        // The mask is written, and does not need it.
+        let warn = |error| self.console.warn(format_args!("note: {:#}", anyhow::Error::from(error)));
+        let first = session.next_action().map_err(warn).ok().flatten();
+        let report = report.with_first(first, Pace::of(&session), session.plane());
         Ok(report.understood(understood).with_trust(trust).with_next(self.options))
     }
 

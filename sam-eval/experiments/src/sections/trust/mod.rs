@@ -67,6 +67,9 @@ fn page(volumes: &[MeasuredVolume], outlines: OutlineSelection) -> Result<Sectio
         tables: shown,
         plots,
         footnotes: vec![
+            "Seconds of work are assumed: 3 to accept a slice, 12 to correct a mask, 30 to outline a structure where the mask is poor (Dice \
+             below 0.5) or missing."
+                .to_owned(),
             "Random orders are expected values. Slices to reach a Dice: the first number whose (expected) mean reaches it.".to_owned(),
             "Calibration: of a slice without a mask, trust is the probability that it is rightly empty. The expected calibration error is \
              the difference of mean trust and mean Dice in ten bins of equal width, weighted by their slices."
@@ -110,7 +113,8 @@ fn compared(name: &str, own: &[&ReviewedVolume<'_>], by_hand: &[&ReviewedVolume<
         holds: ours.zip(theirs).map(|(ours, theirs)| ours > theirs),
         evidence: format!("{} against {}", number(ours), number(theirs)),
     };
-    let is_rival = |order: &ReviewOrder| !matches!(order, ReviewOrder::Trust | ReviewOrder::TrueDice);
+    let is_rival =
+        |order: &ReviewOrder| !matches!(order, ReviewOrder::Trust | ReviewOrder::GainPerSecond | ReviewOrder::TrueDice);
     let others = ReviewOrder::ALL.into_iter().filter(is_rival);
     let mut findings: Vec<_> = others.map(|order| against(order.name(), error_found(own, order))).collect();
     findings.push(against("with weights set by hand", error_found(by_hand, ReviewOrder::Trust)));

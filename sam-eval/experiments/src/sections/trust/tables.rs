@@ -13,6 +13,9 @@ use crate::{MeasuredVolume, RankingCurve, ReviewOrder, error::Result, trust_prot
 /// A column of [`by_structure`]: its heading, and the cell of one structure's volumes.
 type Column = (&'static str, fn(&[&ReviewedVolume<'_>]) -> String);
 
+/// Seconds of work after which Dice is shown. They are in the headings, too.
+const SECONDS: [f64; 2] = [60.0, 180.0];
+
 /// The columns of [`by_structure`].
 const COLUMNS: [Column; 12] = [
     ("slices not outlined", |own| own.first().map_or(0, |one| one.volume.slices.len()).to_string()),
@@ -31,6 +34,10 @@ const COLUMNS: [Column; 12] = [
 
 fn after(own: &[&ReviewedVolume<'_>], order: ReviewOrder, share: f64) -> String {
     number(mean_of_order(own, order, |curve| curve.after(share)))
+}
+
+fn after_seconds(own: &[&ReviewedVolume<'_>], order: ReviewOrder, seconds: f64) -> String {
+    number(mean_of_order(own, order, |curve| curve.after_seconds(seconds)))
 }
 
 fn error_found(own: &[&ReviewedVolume<'_>], order: ReviewOrder, share: f64) -> String {
@@ -109,6 +116,8 @@ pub(super) fn by_order(name: &str, own: &[&ReviewedVolume<'_>], by_hand: &[&Revi
             after(of, order, SHARES[0]),
             after(of, order, SHARES[1]),
             needed(of, order),
+            after_seconds(of, order, SECONDS[0]),
+            after_seconds(of, order, SECONDS[1]),
         ]
     };
     let heads = [
@@ -119,6 +128,8 @@ pub(super) fn by_order(name: &str, own: &[&ReviewedVolume<'_>], by_hand: &[&Revi
         "Dice after 10 %",
         "Dice after 20 %",
         "looks to 0.97",
+        "Dice after 60 s of work",
+        "Dice after 180 s",
     ];
     let mut rows: Vec<_> = ReviewOrder::ALL.into_iter().map(|order| row(order.name(), own, order)).collect();
     rows.insert(1, row(&format!("ranked by trust, {}", Weights::ByHand.name()), by_hand, ReviewOrder::Trust));
