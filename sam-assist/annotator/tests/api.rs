@@ -1,9 +1,10 @@
 //! Public types can be stored, shared between threads and sent to others; errors work with `?` in any error type.
 
 use sam_annotate::{
-    AnnotateConfig, AnnotateError, Annotated, AnnotatedStructure, Annotations, Annotator, AnnotatorBuilder,
-    Corrections, DecisionError, Decisions, Event, Expectation, Flex, Output, ParseSliceListError, PromptCard,
-    RoundOutcome, RoundStart, SamPredictor, Session, SessionError, SliceList, Start, Weights, WeightsError,
+    Action, AnnotateConfig, AnnotateError, Annotated, AnnotatedStructure, Annotations, Annotator, AnnotatorBuilder,
+    Corrections, DecisionError, Decisions, Event, Expectation, Flex, KeptMasks, LearnedFrom, NextAction, Output, Pace,
+    ParseSliceListError, PromptCard, RoundOutcome, RoundStart, SamPredictor, Session, SessionError, SliceList,
+    SliceTrust, Start, Weights, WeightsError,
     batch::{
         Batch, BatchError, BatchEvent, BatchSummary, Case, CaseResult, CaseState, Claim, Merged, Outcome,
         ParseShardError, Record, Records, Shard,
@@ -39,6 +40,7 @@ fn everything_can_be_stored_and_shared() {
     assert_send_sync::<(Corrections, Decisions, Replay, ReplayedRound, RoundOutcome, RoundStart)>();
     assert_send_sync::<(Batch<'static, ()>, BatchSummary, Case<()>, Claim, Merged, Outcome, Record, Records, Shard)>();
     assert_send_sync::<(CaseResult, CaseState)>();
+    assert_send_sync::<(Action, KeptMasks, LearnedFrom, NextAction, Pace, SliceTrust)>();
     error::<AnnotateError>();
     error::<BatchError>();
     error::<CardError>();
