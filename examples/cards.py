@@ -26,15 +26,14 @@ import numpy
 from rounds import Case, dice, spread
 
 
-def annotate(options, case, seed, folder, *more):
-    """Runs the program on the outlines of a scan, and compares its mask with the truth."""
+def annotate(program, case, theirs, folder, *more):
+    """Runs the program on a scan with the truth's outlines on these slices, and compares its mask with the truth."""
     outlines, mask = os.path.join(folder, "outlines.nii.gz"), os.path.join(folder, "mask.nii.gz")
-    theirs = spread(case.truth, options.slices)
     drawn = numpy.zeros(case.truth.shape, numpy.uint8)
     drawn[:, :, theirs] = case.truth[:, :, theirs]
     nibabel.save(nibabel.Nifti1Image(drawn, nibabel.load(case.image).affine), outlines)
-    command = shlex.split(options.program) + ["--image", case.image, "--annotations", outlines, "--out", mask, "--axis", "k"]
-    command += ["--seed", str(seed)] + (["--window", case.window] if case.window else []) + list(more)
+    command = shlex.split(program) + ["--image", case.image, "--annotations", outlines, "--out", mask, "--axis", "k"]
+    command += list(more)
     began = time.time()
     ended = subprocess.run(command, capture_output=True, text=True)
     if ended.returncode:
@@ -52,7 +51,9 @@ def measure(options, seed):
     results = []
 
     def run(case, start, *more):
-        found = annotate(options, case, seed, folder, *more)
+        window = ["--window", case.window] if case.window else []
+        outlined = spread(case.truth, options.slices)
+        found = annotate(options.program, case, outlined, folder, "--seed", str(seed), *window, *more)
         results.append({"case": os.path.basename(case.folder), "structure": case.name, "seed": seed, "outlines": options.slices, "start": start, **found})
         line = f"{results[-1]['case']:24} {case.name:12} seed {seed}, {start}: volume {found['volume']:.4f}, slices {found['slices']:.4f}"
         print(f"{line}, {found['seconds']:.1f} s", flush=True)
