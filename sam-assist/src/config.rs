@@ -3,7 +3,7 @@
 use sam_prompt::{ConfigError, PromptDraw, SamplingScheme};
 use serde::{Deserialize, Serialize};
 
-use crate::{EarlyStopping, Schedule};
+use crate::{CorrectiveClicks, EarlyStopping, Schedule};
 
 /// Maximum ensemble size. More members cost inference time without improving the result.
 const MAX_MEMBERS: usize = 16;
@@ -98,6 +98,9 @@ pub struct AssistConfig {
     pub sampling: SamplingScheme,
     /// How boxes are drawn.
     pub draw: PromptDraw,
+    /// Training steps with corrective clicks. `None` for no such steps, as in configs that lack it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub corrective: Option<CorrectiveClicks>,
     /// What is trained.
     pub trained: Trained,
     /// Ensemble size. Members are trained round-robin on independently sampled prompts. At inference, their logits are averaged.
@@ -146,6 +149,7 @@ crate::__setters!(AssistConfig {
     with_points => points: (usize, usize),
     with_sampling => sampling: SamplingScheme,
     with_draw => draw: PromptDraw,
+    with_corrective => corrective: Option<CorrectiveClicks>,
     with_trained => trained: Trained,
     with_members => members: usize,
     with_iterations => iterations: usize,
@@ -178,6 +182,7 @@ impl AssistConfig {
             points: (1, 10),
             sampling: SamplingScheme::Uniform,
             draw: PromptDraw::default(),
+            corrective: None,
             trained: Trained::TokenBranch,
             members: 1,
             iterations: 52,
@@ -258,6 +263,7 @@ impl AssistConfig {
         ConfigError::check_count("slices_per_step", self.slices_per_step)?;
         self.max_counted_slices.map_or(Ok(()), |most| ConfigError::check_count("max_counted_slices", most))?;
         ConfigError::check_count("check_points", self.check_points)?;
+        self.corrective.map_or(Ok(()), |corrective| corrective.check())?;
         ConfigError::check_not_negative("learning_rate", self.learning_rate)?;
         ConfigError::check_not_negative("decoder_rate", self.decoder_rate)?;
         ConfigError::check_not_negative("initial_spread", self.initial_spread)?;

@@ -6,7 +6,9 @@ use burn::{
     module::{Module, ModuleMapper, Param, ParamId},
     tensor::Tensor,
 };
-use sam_assist::{AnnotatedSlice, AssistConfig, AssistError, LearnedKind, Learner, PromptCard, Schedule, Trained};
+use sam_assist::{
+    AnnotatedSlice, AssistConfig, AssistError, CorrectiveClicks, LearnedKind, Learner, PromptCard, Schedule, Trained,
+};
 use sam_core::{Sam, SamPredictor};
 use sam_prompt::progress::ignore_progress;
 use sam_testing::{
@@ -40,6 +42,7 @@ impl ModuleMapper<B> for Rename {
 fn config(trained: Trained) -> AssistConfig {
     AssistConfig::points()
         .with_kind(LearnedKind::Mixed)
+        .with_corrective(Some(CorrectiveClicks::default()))
         .with_trained(trained)
         .with_iterations(7)
         .with_decoder_rate(1e-3)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::tensor::backend::Backend;
 use sam_assist::PromptCard;
 use sam_core::{EmbeddingStore, SamPredictor, SliceSource};
-use sam_prompt::Prompts;
+use sam_prompt::{Prompts, ndarray::Axis};
 
 use crate::{BoxError, ReviewError, SliceSegmenter, StructureMask};
 
@@ -15,6 +15,8 @@ pub struct ScanModel<B: Backend> {
     slices: Arc<EmbeddingStore<B>>,
     /// The model of each structure; all share one image encoder.
     structures: Vec<SamPredictor<B>>,
+    /// Whether mask prompts help each structure.
+    takes_logits: Vec<bool>,
 }
 
 impl<B: Backend> ScanModel<B> {
@@ -26,6 +28,10 @@ impl<B: Backend> ScanModel<B> {
         slices: Arc<EmbeddingStore<B>>,
         cards: impl IntoIterator<Item = Option<&'a PromptCard>>,
     ) -> Result<Self, ReviewError> {
+        let cards: Vec<_> = cards.into_iter().collect();
+        let was_corrected =
+            |card: &&PromptCard| card.metadata().learning.corrective.is_some_and(|corrective| corrective.mask);
+        let takes_logits = cards.iter().map(|card| card.as_ref().is_none_or(was_corrected)).collect();
         let learned = |(structure, card): (usize, Option<&PromptCard>)| match card {
             Some(card) => {
                 card.apply(slices.predictor()).map_err(|source| ReviewError::Card { structure, source: source.into() })
@@ -33,7 +39,7 @@ impl<B: Backend> ScanModel<B> {
             None => Ok(slices.predictor().clone()),
         };
         let structures = cards.into_iter().enumerate().map(learned).collect::<Result<_, _>>()?;
-        Ok(Self { slices, structures })
+        Ok(Self { slices, structures, takes_logits })
     }
 }
 
@@ -51,6 +57,14 @@ impl<B: Backend> SliceSegmenter for ScanModel<B> {
         let embedding = self.slices.embedding(slice)?;
         let predictor = &self.structures[structure];
         let found = sam_threads::in_pool(|| predictor.predict(&embedding, prompts))?;
-        Ok(StructureMask { mask: found.mask(), predicted_iou: found.iou[found.best()] })
+        let best = found.best();
+        let logits = found.low_res.index_axis(Axis(0), best).to_owned();
+        Ok(StructureMask::new(found.mask(), found.iou[best]).with_logits(logits))
+    }
+
+    /// SAM was trained to correct its own masks, and so were cards with corrective clicks. Other learning teaches nothing about mask prompts,
+    /// and makes them misleading.
+    fn takes_logits(&self, structure: usize) -> bool {
+        self.takes_logits[structure]
     }
 }

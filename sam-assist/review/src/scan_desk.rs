@@ -214,10 +214,13 @@ impl Desk for ScanDesk {
     fn propose(&mut self, slice: usize, structure: u16, prompts: &Prompts) -> Result<Proposal, DeskError> {
         let place = self.case.structures.iter().position(|segment| segment.value == structure);
         let place = place.ok_or(DeskError::NoSuchStructure(structure))?;
-        let found = self.model.segment(slice, place, prompts).map_err(DeskError::Failed)?;
+        let earlier = self.clicks.earlier_logits((slice, structure), prompts);
+        let mask = earlier.filter(|_| prompts.mask.is_none() && self.model.takes_logits(place)).cloned();
+        let asked = Prompts { mask: mask.or_else(|| prompts.mask.clone()), ..prompts.clone() };
+        let found = self.model.segment(slice, place, &asked).map_err(DeskError::Failed)?;
         let mut labels = self.slices[slice].labels().clone();
         let shown = labels.mapv(|label| label == structure);
-        let mask = self.clicks.propose((slice, structure), prompts, shown, &found.mask);
+        let mask = self.clicks.propose((slice, structure), prompts, shown, &found);
         let mask = mask.map_err(DeskError::failed)?;
         // The proposed structure overwrites other structures.
         Zip::from(&mut labels).and(&mask).for_each(|label, &inside| {

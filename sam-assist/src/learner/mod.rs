@@ -6,11 +6,12 @@ use std::{fmt, time::Instant};
 
 use burn::{
     backend::Autodiff,
-    module::AutodiffModule,
+    module::{AutodiffModule, Module},
     optim::{AdamW, AdamWConfig, GradientsParams, Optimizer, adaptor::OptimizerAdaptor},
     tensor::{ElementConversion, Tensor, backend::Backend},
 };
-use rand::SeedableRng;
+use ndarray::Array2;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sam_core::{AnnotatedSlice, SamPredictor};
 use sam_prompt::{
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Adaptation, AssistConfig, AssistError, EarlyStopping,
+    corrective::corrective_click,
     decoding::Decoding,
     draw::{Sample, draw},
     gradients,
@@ -111,6 +113,14 @@ pub struct Learner<B: Backend> {
     losses: Vec<f32>,
     seconds: f64,
     step_seconds: StepSeconds,
+}
+
+/// Maps of one channel: `[n, 1, side, side]` as one array for each.
+fn low_res_arrays<B: Backend>(maps: Tensor<B, 4>) -> Vec<Array2<f32>> {
+    let [_, _, rows, columns] = maps.dims();
+    let values = maps.into_data().convert::<f32>().into_vec::<f32>().unwrap_or_default();
+    let map = |values: &[f32]| Array2::from_shape_fn((rows, columns), |(row, column)| values[row * columns + column]);
+    values.chunks_exact(rows * columns).map(map).collect()
 }
 
 impl<B: Backend> fmt::Debug for Learner<B> {
@@ -249,11 +259,13 @@ impl<B: Backend> Learner<B> {
     fn step_alone(&mut self) -> Result<Progress, AssistError> {
         let started = Instant::now();
         let iteration = self.losses.len();
-        let samples = draw(&self.slices, iteration, &self.config, &mut self.rng)?;
-        let prompts = self.batch(&samples)?;
-        let target = Tensor::from_inner(self.targets.of(&samples, &self.slices, &self.device));
+        let mut samples = draw(&self.slices, iteration, &self.config, &mut self.rng)?;
+        let target = self.targets.of(&samples, &self.slices, &self.device);
 
         let forward = Instant::now();
+        self.correct(&mut samples, &target)?;
+        let prompts = self.batch(&samples)?;
+        let target = Tensor::from_inner(target);
         let (loss, value) = self.loss(&samples, &prompts, target)?;
         let backward = Instant::now();
         let gradients = GradientsParams::from_grads(loss.backward(), &self.adaptation);
@@ -293,6 +305,29 @@ impl<B: Backend> Learner<B> {
         }
         let learning_rate = self.config.rates(iteration).prompts;
         Err(AssistError::Diverged { iteration, loss: value, learning_rate })
+    }
+
+    /// Adds corrective clicks to the prompts of some samples, if this iteration has them.
+    fn correct(&mut self, samples: &mut [Sample], target: &Tensor<B, 4>) -> Result<(), AssistError> {
+        let iteration = self.losses.len();
+        let Some(corrective) = self.config.corrective.filter(|corrective| corrective.is_in(iteration)) else {
+            return Ok(());
+        };
+        let member = self.adaptation.members[iteration % self.config.members].clone().no_grad();
+        let drawn: Vec<_> = samples.iter().map(|sample| sample.slice).collect();
+        let targets = low_res_arrays(target.clone());
+        for _ in 0..self.rng.random_range(1..=corrective.most) {
+            let prompts = self.batch(samples)?;
+            let found = low_res_arrays(self.decoding.forward(&member, &drawn, &prompts)?.low_res.inner());
+            for ((sample, logits), target) in samples.iter_mut().zip(found).zip(&targets) {
+                let frame = self.slices[sample.slice].embedding().frame();
+                sample.prompts.points.extend(corrective_click(logits.view(), target.view(), &frame, &mut self.rng)?);
+                if corrective.mask {
+                    sample.prompts.mask = Some(logits);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The prompts of the samples, each scaled from its own slice's frame.

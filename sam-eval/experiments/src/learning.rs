@@ -3,7 +3,7 @@
 use sam_assist::AssistConfig;
 use sam_auto::PromptParts;
 use sam_eval::protocol::TestPrompt;
-use sam_prompt::{ConfigError, PromptKind, SamplingScheme};
+use sam_prompt::{PromptKind, SamplingScheme};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -39,11 +39,9 @@ impl LearningConfigs {
         })?;
         let with_fields = |config: AssistConfig| -> Result<AssistConfig> {
             let mut config = serde_json::to_value(config.with_sampling(sampling))?;
+            // Fields that are not set are not in the JSON, so serde tells which there are.
             for (name, value) in &fields {
-                let field = config.get_mut(name).ok_or_else(|| {
-                    ConfigError::new("learning", format!("\"{name}\""), "a field of the learning's config")
-                })?;
-                *field = value.clone();
+                config[name] = value.clone();
             }
             let config: AssistConfig =
                 serde_json::from_value(config).step(|| "reading the learning's config".to_owned())?;
@@ -92,9 +90,13 @@ mod tests {
         let learning = LearningConfigs::default().with(SamplingScheme::Center, "{\"iterations\": 7}").expect("a field");
         assert_eq!((learning.boxes.iterations, learning.boxes.sampling), (7, SamplingScheme::Center));
         assert_eq!(learning.points.schedule, AssistConfig::points().schedule);
+        let corrective = "{\"corrective\": {\"every\": 2}}";
+        let learning =
+            LearningConfigs::default().with(SamplingScheme::Uniform, corrective).expect("a field that is not set");
+        assert_eq!(learning.points.corrective.map(|clicks| clicks.every), Some(2));
         for (changes, part) in [
             ("7", "JSON object"),
-            ("{\"iteration\": 7}", "found \"iteration\""),
+            ("{\"iteration\": 7}", "unknown field `iteration`"),
             ("{\"iterations\": -1}", "reading the learning's config"),
             ("{\"slices_per_step\": 0}", "slices_per_step"),
         ] {

@@ -35,7 +35,7 @@ impl SliceSegmenter for BoxModel {
     fn segment(&self, _: usize, structure: usize, prompts: &Prompts) -> Result<StructureMask> {
         assert!(structure < 2, "only two structures");
         let inside = |(row, column)| prompts.boxes.iter().any(|part| part.contains(column as f32, row as f32));
-        Ok(StructureMask { mask: Array2::from_shape_fn(self.size, inside), predicted_iou: 0.75 })
+        Ok(StructureMask::new(Array2::from_shape_fn(self.size, inside), 0.75))
     }
 }
 
