@@ -240,6 +240,12 @@ impl AssistConfig {
         Self { trained: Trained::PromptEncoder, ..self }
     }
 
+    /// Whether the learned model can use its earlier logits as a mask prompt. Without corrective clicks, nothing is learned about mask
+    /// prompts, and they mislead.
+    pub fn takes_logits(&self) -> bool {
+        self.corrective.is_some_and(|corrective| corrective.mask)
+    }
+
     /// Checks every value.
     ///
     /// # Errors

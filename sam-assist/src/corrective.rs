@@ -14,6 +14,9 @@ const INSIDE: f32 = 0.5;
 ///
 /// In such a step, prompts are drawn as in any other; then clicks are added one by one, each on the largest error of the prediction so far. The
 /// step learns from the last prediction. Each click costs a call of the decoder.
+///
+/// Off in the presets, because no gain was found: after five clicks without a box, mean Dice was .87 to .88 with them and .89 without (a
+/// prostate on MR, five slices, three seeds, `evaluate --prompts clicks:10 --near-clicks`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]

@@ -29,9 +29,9 @@ impl<B: Backend> ScanModel<B> {
         cards: impl IntoIterator<Item = Option<&'a PromptCard>>,
     ) -> Result<Self, ReviewError> {
         let cards: Vec<_> = cards.into_iter().collect();
-        let was_corrected =
-            |card: &&PromptCard| card.metadata().learning.corrective.is_some_and(|corrective| corrective.mask);
-        let takes_logits = cards.iter().map(|card| card.as_ref().is_none_or(was_corrected)).collect();
+        // SAM was trained to correct its own masks.
+        let takes_logits = |card: Option<&PromptCard>| card.is_none_or(|card| card.metadata().learning.takes_logits());
+        let takes_logits = cards.iter().copied().map(takes_logits).collect();
         let learned = |(structure, card): (usize, Option<&PromptCard>)| match card {
             Some(card) => {
                 card.apply(slices.predictor()).map_err(|source| ReviewError::Card { structure, source: source.into() })
@@ -62,8 +62,6 @@ impl<B: Backend> SliceSegmenter for ScanModel<B> {
         Ok(StructureMask::new(found.mask(), found.iou[best]).with_logits(logits))
     }
 
-    /// SAM was trained to correct its own masks, and so were cards with corrective clicks. Other learning teaches nothing about mask prompts,
-    /// and makes them misleading.
     fn takes_logits(&self, structure: usize) -> bool {
         self.takes_logits[structure]
     }

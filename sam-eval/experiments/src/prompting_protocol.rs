@@ -105,6 +105,8 @@ struct ModelTest<'a> {
 /// A model, ready to be tested.
 struct Model<B: Backend> {
     predictor: SamPredictor<B>,
+    /// Whether an earlier prediction helps it.
+    takes_logits: bool,
     train_seconds: f64,
 }
 
@@ -172,11 +174,15 @@ impl<B: Backend> CaseTest<'_, B> {
     fn model(&self, test: &ModelTest<'_>) -> Result<Model<B>> {
         let original = self.setup.predictor();
         let Some(config) = test.learning else {
-            return Ok(Model { predictor: original.clone(), train_seconds: 0.0 });
+            return Ok(Model { predictor: original.clone(), takes_logits: true, train_seconds: 0.0 });
         };
         let annotated = annotate(self.setup, self.case, self.source, &test.trial.annotated)?;
         let learned = self.setup.counted(|observer| learn(original, &annotated, config, observer))?;
-        Ok(Model { predictor: learned.adaptation.apply(original), train_seconds: learned.seconds })
+        Ok(Model {
+            predictor: learned.adaptation.apply(original),
+            takes_logits: config.takes_logits(),
+            train_seconds: learned.seconds,
+        })
     }
 
     /// Tests a model with one kind of prompts.
@@ -208,14 +214,14 @@ impl<B: Backend> CaseTest<'_, B> {
 }
 
 impl<B: Backend> Model<B> {
-    /// Segments a slice, or refines an earlier prediction.
+    /// Segments a slice, or refines an earlier prediction if the model was trained to.
     fn segment(
         &self,
         embedding: &ImageEmbedding<B>,
         prompts: &Prompts,
         earlier: Option<&Prediction<MaskPrediction>>,
     ) -> Result<Prediction<MaskPrediction>> {
-        let found = match earlier {
+        let found = match earlier.filter(|_| self.takes_logits) {
             Some(Prediction { state, .. }) => self.predictor.refine(embedding, prompts, state),
             None => self.predictor.predict(embedding, prompts),
         }?;

@@ -25,7 +25,7 @@ pub struct SimulatedUser {
     pub correction: CorrectionClick,
     /// What a correcting click changes of the mask. `None`: the whole mask, as in the paper.
     pub reach: Option<ClickReach>,
-    /// Whether the earlier prediction is fed back to the segmenter.
+    /// Whether the earlier prediction is given to the segmenter, which may use it as a mask prompt.
     pub feed_back: bool,
     /// The Dice scores for which the number of clicks (NoC) is counted in series of interactions.
     pub targets: Vec<f64>,

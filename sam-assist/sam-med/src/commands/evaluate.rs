@@ -81,7 +81,7 @@ struct ProtocolOptions {
     /// Config of the learning as JSON, such as {"iterations": 60}
     #[arg(long, value_name = "JSON", default_value = "{}", hide_default_value = true)]
     learning: String,
-    /// Feed each prediction's logits back into the next one
+    /// Feed logits back to models that were trained with them, as on the review page
     #[arg(long, conflicts_with = "auto")]
     feed_back: bool,
     /// A click changes only what is near it, as on the review page
