@@ -38,7 +38,7 @@ pub enum PromptError {
     #[error(
         "{what} ({x}, {y}) lies outside the image of {width} x {height} pixels; \
          coordinates are (column, row), counted from 0 at the top left{}",
-        if *what == BOX_CORNER { "; convert boxes that end at x_max = width with BoundingBox::from_half_open" } else { "" }
+        if *what == BOX_CORNER { "; if the box ends at x_max = width, subtract 0.5 from each edge (BoundingBox::from_half_open)" } else { "" }
     )]
     OutsideImage {
         /// `point`, `box corner` or the kind of drawing.

@@ -205,7 +205,7 @@ const PROBES: &[Probe] = &[
         name: "a half-open box up to the image's border",
         before: "refused it without a word about how to convert it",
         call: |bench| bench.predict_box(BoundingBox { x_min: 5.0, y_min: 5.0, x_max: 40.0, y_max: 36.0 }),
-        says: &["outside the image of 40 x 36 pixels", "box corner (40, 36)", "convert", "BoundingBox::from_half_open"],
+        says: &["outside the image of 40 x 36 pixels", "box corner (40, 36)", "subtract 0.5 from each edge"],
     },
     Probe {
         name: "tokens of NaN",

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use burn::tensor::backend::Backend;
 use ndarray::Array2;
-use sam_core::{AnnotatedSlice, CoreError, ImageEmbedding, SamPredictor, SliceSource};
+use sam_core::{AnnotatedSlice, CoreError, ImageEmbedding, MaskOutput, SamPredictor, SliceSource};
 use sam_prompt::{
     BoxJitter, ConfigError, Prompts, component_boxes, is_mask_empty, mask_area,
     progress::{Observer, Progress, Stage},
@@ -257,27 +257,24 @@ impl<B: Backend> TrustMeter<B> {
         }
         let mut rng = stream_of(self.config.seed, index);
         let (rows, columns) = mask.dim();
-        let mut agreeing = 0.0;
-        for draw in 0..=self.config.jittered {
-            let boxes = match draw {
-                0 => exact.clone(),
-                _ => exact
-                    .iter()
-                    .map(|exact| self.config.jitter.apply(*exact, rows, columns, &mut rng))
-                    .collect::<Result<_, _>>()?,
-            };
-            let prediction = self.predictor.predict(embedding, &Prompts::from_boxes(boxes))?;
-            if draw == 0 {
-                let best = prediction.best();
-                signals.set(Signal::Stability, prediction.stability(STABILITY_OFFSET)[best]);
-                // The mask is that of the shape or of an earlier round, so the model has not judged it yet.
-                if !signals.is_measured(Signal::PredictedIou) {
-                    signals.set(Signal::PredictedIou, prediction.iou[best]);
-                }
+        let mut jittered = || {
+            let each = exact.iter().map(|exact| self.config.jitter.apply(*exact, rows, columns, &mut rng));
+            Ok(Prompts::from_boxes(each.collect::<Result<_, _>>()?))
+        };
+        let jittered = (0..self.config.jittered).map(|_| jittered()).collect::<Result<Vec<_>, AutoError>>()?;
+        let exact = Prompts::from_boxes(exact);
+        let requests: Vec<_> = std::iter::once(&exact).chain(&jittered).map(|prompts| (embedding, prompts)).collect();
+        let found = self.predictor.predict_batch(&requests, MaskOutput::Single)?;
+        if let Some(of_exact) = found.first() {
+            let best = of_exact.best();
+            signals.set(Signal::Stability, of_exact.stability(STABILITY_OFFSET)[best]);
+            // The mask is that of the shape or of an earlier round, so the model has not judged it yet.
+            if !signals.is_measured(Signal::PredictedIou) {
+                signals.set(Signal::PredictedIou, of_exact.iou[best]);
             }
-            agreeing += overlap(mask, &prediction.mask());
         }
-        signals.set(Signal::Jitter, agreeing / (1 + self.config.jittered) as f32);
+        let agreeing: f32 = found.iter().map(|prediction| overlap(mask, &prediction.mask())).sum();
+        signals.set(Signal::Jitter, agreeing / found.len() as f32);
         Ok(())
     }
 }

@@ -273,20 +273,24 @@ impl Plan {
         setup: &Setup<B>,
         protocol: impl Fn(CaseSelection) -> P,
     ) -> Result<Vec<P::Outcome>> {
-        let (mut outcomes, mut nothing) = (Vec::new(), None);
+        let (mut outcomes, mut left_out) = (Vec::new(), Vec::new());
         for cases in self.cases() {
             match protocol(cases).run(setup) {
                 Ok(found) => outcomes.extend(found),
                 // Unordered images have no neighbours, and a short structure has too few slices: others may have.
-                Err(error @ ExperimentError::NothingToTest { .. }) => nothing = Some(error),
+                Err(error @ ExperimentError::NothingToTest { .. }) => left_out.push(error),
                 Err(error) => return Err(error),
             }
         }
-        match nothing {
-            Some(error) if outcomes.is_empty() => Err(error),
-            Some(error) => setup.note(format!("left out: {error}")).map(|()| outcomes),
-            None => Ok(outcomes),
+        if outcomes.is_empty()
+            && let Some(error) = left_out.pop()
+        {
+            return Err(error);
         }
+        for error in left_out {
+            setup.note(format!("left out: {error}"))?;
+        }
+        Ok(outcomes)
     }
 
     fn trials(
