@@ -7,9 +7,9 @@ use std::{
     ops::ControlFlow,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use burn::tensor::backend::Backend;
@@ -29,13 +29,15 @@ use recent::Recent;
 const CAPACITY: usize = 64;
 
 /// Statistics of an [`EmbeddingStore`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 #[non_exhaustive]
 pub struct StoreCounts {
     /// Number of computed embeddings.
     pub computed: usize,
     /// Number of embeddings read from disk.
     pub read: usize,
+    /// Seconds that this took, of all threads together.
+    pub seconds: f64,
 }
 
 /// A store of images and their embeddings; each image is embedded once, at its first use.
@@ -66,6 +68,7 @@ pub struct EmbeddingStore<B: Backend> {
     memory: Mutex<Recent<B>>,
     computed: AtomicUsize,
     read: AtomicUsize,
+    nanoseconds: AtomicU64,
 }
 
 /// An embedding that one thread computes and other threads may wait for.
@@ -91,6 +94,7 @@ impl<B: Backend> EmbeddingStore<B> {
             memory: Mutex::new(Recent::new(CAPACITY)),
             computed: AtomicUsize::new(0),
             read: AtomicUsize::new(0),
+            nanoseconds: AtomicU64::new(0),
         }
     }
 
@@ -128,7 +132,17 @@ impl<B: Backend> EmbeddingStore<B> {
     /// Number of embeddings computed and read so far.
     pub fn counts(&self) -> StoreCounts {
         let [computed, read] = [&self.computed, &self.read].map(|count| count.load(Ordering::Relaxed));
-        StoreCounts { computed, read }
+        let seconds = Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed)).as_secs_f64();
+        StoreCounts { computed, read, seconds }
+    }
+
+    /// Runs a task that reads or computes embeddings, and counts its time.
+    fn timed<T>(&self, task: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let made = task();
+        let nanoseconds = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+        made
     }
 
     /// Reads or computes the embedding of a slice that no other thread is computing. Waiting threads get it before this returns.
@@ -196,7 +210,8 @@ impl<B: Backend> SliceSource<B> for EmbeddingStore<B> {
                 let Some(pending) = memory.pending(index) else {
                     let turn = Turn { store: self, index, pending: memory.begin(index) };
                     drop(memory);
-                    return self.make(index, &image, &turn).map_err(|error| SliceError::new(index, error));
+                    let made = self.timed(|| self.make(index, &image, &turn));
+                    return made.map_err(|error| SliceError::new(index, error));
                 };
                 pending
             };
@@ -228,7 +243,7 @@ impl<B: Backend> EmbeddingStore<B> {
             let mut reached = |is_new: bool| {
                 self.computed.fetch_add(usize::from(is_new), Ordering::Relaxed);
             };
-            return disk.fill(&self.predictor, &*self.images, &mut reached, observer);
+            return self.timed(|| disk.fill(&self.predictor, &*self.images, &mut reached, observer));
         }
         let count = self.count().min(self.memory().capacity());
         for index in 0..count {

@@ -8,7 +8,9 @@ use sam_data::{LabelVolume, ResolvedWindow, Scan, Segment, SliceAxis};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::{AnnotateConfig, AnnotateError, AnnotationSummary, CheckedOutput, Expectation, KeptMasks, LeftOutDice};
+use crate::{
+    AnnotateConfig, AnnotateError, AnnotationSummary, CheckedOutput, Expectation, KeptMasks, LeftOutDice, StageSeconds,
+};
 
 /// A segmented scan: the result of an [`Annotator`](crate::Annotator).
 ///
@@ -29,6 +31,8 @@ pub struct Annotated {
     pub window: ResolvedWindow,
     /// The configuration.
     pub config: AnnotateConfig,
+    /// Number of slices whose embedding was computed.
+    pub embedded: usize,
     /// Whether the event receiver stopped the work, so that structures are missing.
     pub stopped: bool,
 }
@@ -63,6 +67,8 @@ pub struct AnnotatedStructure {
     pub card: PromptCard,
     /// Learning time in seconds, without embedding; `None` if a card was given.
     pub learning_seconds: Option<f64>,
+    /// How long each stage took.
+    pub seconds: StageSeconds,
 }
 
 impl Annotated {
@@ -115,6 +121,7 @@ impl Annotated {
         let record = json!({
             "axis": self.axis, "understood": &*self.summary, "window": self.window, "learning": learning, "cards": cards, "prompting": self.config.strategy,
             "agreement": agreement, "trust": self.config.trust, "ranking": self.by_name(|structure| &structure.ranking),
+            "seconds": self.by_name(|structure| structure.seconds), "embedded": self.embedded,
         });
         let Value::Object(mut record) = record else { return Map::new() };
         if self.structures.iter().any(|structure| structure.expected_dice.is_some()) {

@@ -22,6 +22,7 @@ mod slice_list;
 mod summary;
 #[cfg(test)]
 mod testing;
+mod timing;
 pub mod weights;
 
 pub use annotated::{Annotated, AnnotatedStructure, SliceTrust};
@@ -41,6 +42,7 @@ pub use summary::{
     AbsentReason, AbsentSlice, AnnotationSummary, AxisSummary, MinOutline, Outline, ParseMinOutlineError, SlicePlace,
     StructureSummary,
 };
+pub use timing::StageSeconds;
 pub use weights::{KnownModel, Weights, WeightsError};
 
 // Re-exports of the crates in this crate's signatures, and of the types that most programs need.

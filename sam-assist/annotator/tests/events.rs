@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, ops::ControlFlow};
 
 use sam_annotate::{
-    AnnotateConfig, Annotations, Corrections, Decisions, Event, LearnedFrom, RoundStart, Start, StructureSummary,
-    Window,
+    AnnotateConfig, Annotated, Annotations, Corrections, Decisions, Event, LearnedFrom, RoundStart, Start,
+    StructureSummary, Window,
     cards::CardFiles,
     ignore_events,
     progress::Stage,
@@ -157,6 +157,15 @@ fn a_card_takes_the_place_of_learning_and_is_refused_for_other_weights() -> Resu
     let cards = sam_annotate::cards::load(&[desk.path("organ.safetensors")], annotator.weights_sha256())?;
     let again = annotator.annotate(&desk.annotations(), Start::Cards(cards.clone()), &mut ignore_events())?;
     assert_eq!(again.labels, learned.labels);
+    // Everything is embedded already.
+    assert_eq!((learned.embedded > 0, again.embedded), (true, 0));
+    let seconds = |annotated: &Annotated| {
+        let record = annotated.record()["seconds"][&annotated.structures[0].name].clone();
+        ["embed", "learn", "fit", "segment", "rank", "test"].map(|stage| record[stage].as_f64().unwrap_or(f64::NAN))
+    };
+    let (first, second) = (seconds(&learned), seconds(&again));
+    assert!(first.iter().all(|&seconds| seconds > 0.0), "{first:?}");
+    assert!(second[2..5].iter().all(|&seconds| seconds > 0.0), "{second:?}");
     assert!(again.structures[0].learning_seconds.is_none() && again.learned_cards().is_empty());
     let too_many = Start::Cards(vec![cards[0].clone(), cards[0].clone()]);
     let error = annotator.annotate(&desk.annotations(), too_many, &mut ignore_events()).expect_err("two cards");

@@ -4,6 +4,7 @@ mod expected;
 mod join;
 mod keep;
 mod rejected;
+mod start;
 
 use std::{
     borrow::Cow,
@@ -13,10 +14,8 @@ use std::{
 };
 
 use burn::tensor::backend::Backend;
-use sam_assist::{
-    AnnotatedSlice, AssistConfig, AssistError, CardMetadata, Learned, PromptCard, TrainingSlices, learn_structure,
-};
-use sam_auto::{FittedStrategy, KnownMasks, RankedSlice, Segmentation, SliceScorer};
+use sam_assist::{AnnotatedSlice, AssistError, CardMetadata, Learned, PromptCard, TrainingSlices, learn_structure};
+use sam_auto::{AutoError, FittedStrategy, KnownMasks, RankedSlice, Segmentation, SliceScorer};
 use sam_core::{EmbeddingStore, SamPredictor, SliceError};
 use sam_data::{AxisReason, LabelVolume, SlicePlane};
 use sam_prompt::{
@@ -26,30 +25,15 @@ use sam_prompt::{
 
 use self::keep::Kept;
 pub(crate) use self::keep::{Before, KeepRule, left_out_dice};
+pub use self::start::Start;
 use super::{
     Annotator, View,
     reporter::{Halt, Reporter},
 };
 use crate::{
     AnnotateConfig, AnnotateError, Annotated, AnnotatedStructure, AnnotationSummary, Annotations, DiceKnown, Event,
-    Events, LearnedFrom, cards, summary::Understood,
+    Events, cards, summary::Understood, timing::Stopwatch,
 };
-
-/// Where learning starts: from the model or from cards. Cards can also replace learning.
-#[derive(Debug, Clone, Default, PartialEq)]
-#[non_exhaustive]
-pub enum Start {
-    /// Learning starts from the model.
-    #[default]
-    Model,
-    /// Learning continues from these cards, by label value; structures without a card start from the model.
-    Warm(BTreeMap<u16, PromptCard>),
-    /// Learning continues from cards of other scans, one for each structure in the order of their label values. The masks come from what
-    /// was learned on this scan; the resulting card is the given one, improved: see [`PromptCard::improved`].
-    Improve(Vec<PromptCard>),
-    /// Nothing is learned: these cards are used, one for each structure in the order of their label values.
-    Cards(Vec<PromptCard>),
-}
 
 /// One run. Its inputs are already checked.
 pub(super) struct Run<'a, B: Backend> {
@@ -132,6 +116,7 @@ impl<'a, B: Backend> Run<'a, B> {
     /// Learns, segments, ranks and joins the structures, and tests what Dice is to be expected of them.
     pub(super) fn annotate(&self, events: &mut Events<'_>) -> Result<Annotated, AnnotateError> {
         let (mut complete, mut reporter, begun) = (Vec::new(), Reporter::new(events), Instant::now());
+        let counts_before = self.slices.counts();
         // A stop shows in `reporter`.
         let _ = reporter.tell(Event::Understood { summary: Arc::clone(&self.summary) });
         for (place, &value) in self.annotated.keys().enumerate() {
@@ -146,7 +131,8 @@ impl<'a, B: Backend> Run<'a, B> {
         }
         let stopped = complete.len() < self.annotated.len();
         let (counts, seconds) = (self.slices.counts(), begun.elapsed().as_secs_f64());
-        let (structures, embedded, embeddings_read) = (complete.len(), counts.computed, counts.read);
+        let (structures, embedded) = (complete.len(), counts.computed - counts_before.computed);
+        let embeddings_read = counts.read - counts_before.read;
         tracing::info!(structures, embedded, embeddings_read, stopped, seconds, "annotated the scan");
         let labels = LabelVolume::new(self.join(&complete, &mut reporter)?, self.annotations.labels.grid.affine);
         // Last, so that nobody waits for it.
@@ -158,6 +144,7 @@ impl<'a, B: Backend> Run<'a, B> {
             axis: self.view.axis,
             window: self.view.resolved.clone(),
             config: self.config.clone(),
+            embedded,
             stopped,
         })
     }
@@ -166,11 +153,18 @@ impl<'a, B: Backend> Run<'a, B> {
     fn structure(&self, place: usize, value: u16, reporter: &mut Reporter<'_, '_>) -> Result<Complete<B>, Halt> {
         let name: Arc<str> = self.annotations.name(value).into();
         let _span = tracing::info_span!("structure", name = &*name, value).entered();
+        let mut stopwatch = Stopwatch::start(&self.slices);
         let annotated = self.embed(value, &name, reporter)?;
+        stopwatch.end(|seconds| &mut seconds.embed);
         let learned = self.learn(place, value, &name, &annotated, reporter)?;
+        stopwatch.end(|seconds| &mut seconds.learn);
         let Kept { masks, report: kept, left_out: left_out_before, tested } =
             self.keep(value, &name, &annotated, &learned, reporter)?;
-        let (fitted, found) = self.segment((value, &name), &annotated, &learned.predictor, &masks, reporter)?;
+        stopwatch.end(|seconds| &mut seconds.keep);
+        let fitted = self.fit((value, &name), &annotated, reporter)?;
+        stopwatch.end(|seconds| &mut seconds.fit);
+        let found = self.segment(&name, &fitted, &learned.predictor, &masks, reporter)?;
+        stopwatch.end(|seconds| &mut seconds.segment);
         reporter.tell(Event::Segmented {
             structure: Arc::clone(&name),
             annotated: annotated.len(),
@@ -181,6 +175,7 @@ impl<'a, B: Backend> Run<'a, B> {
         let scorer = fitted.scorer(&found);
         let mut ranking = self.rank(&name, &fitted, &found, &learned.predictor, reporter)?;
         self.doubt_rejected(value, &found, &mut ranking);
+        stopwatch.end(|seconds| &mut seconds.rank);
         // The structure is complete, so a run that is stopped here keeps it.
         let _ = reporter.tell(Event::Ranked { structure: Arc::clone(&name), ranking: ranking.as_slice().into() });
         let result = AnnotatedStructure {
@@ -195,6 +190,7 @@ impl<'a, B: Backend> Run<'a, B> {
             left_out_before,
             card: learned.card,
             learning_seconds: learned.seconds,
+            seconds: stopwatch.seconds(),
         };
         Ok(Complete { result, predictor: learned.predictor, annotated, scorer, tested })
     }
@@ -266,20 +262,29 @@ impl<'a, B: Backend> Run<'a, B> {
         Ok(LearnedStructure { predictor: learned.adaptation.apply(predictor), card, seconds: Some(seconds) })
     }
 
-    /// Segments the slices that are neither annotated nor known.
-    fn segment(
+    /// Fits the strategy to the annotated slices.
+    fn fit(
         &self,
         (value, name): (u16, &Arc<str>),
         annotated: &[AnnotatedSlice<B>],
+        reporter: &mut Reporter<'_, '_>,
+    ) -> Result<FittedStrategy<B>, Halt> {
+        let fitted = self.strategy(value).fit(annotated.to_vec(), &*self.slices, &mut reporter.observer(name));
+        fitted.map_err(|error| segment_halt(name, error))
+    }
+
+    /// Segments the slices that are neither annotated nor known.
+    fn segment(
+        &self,
+        name: &Arc<str>,
+        fitted: &FittedStrategy<B>,
         predictor: &SamPredictor<B>,
         known: &KnownMasks,
         reporter: &mut Reporter<'_, '_>,
-    ) -> Result<(FittedStrategy<B>, Segmentation), Halt> {
-        let halt = |error| Halt::of(error, |source| AnnotateError::Segment { structure: name.to_string(), source });
-        let (strategy, slices) = (self.strategy(value), &*self.slices);
-        let fitted = strategy.fit(annotated.to_vec(), slices, &mut reporter.observer(name)).map_err(halt)?;
-        let found = fitted.segment_others(predictor, slices, known, &mut reporter.observer(name)).map_err(halt)?;
-        if found.stopped { Err(Halt::Stopped) } else { Ok((fitted, found)) }
+    ) -> Result<Segmentation, Halt> {
+        let found = fitted.segment_others(predictor, &*self.slices, known, &mut reporter.observer(name));
+        let found = found.map_err(|error| segment_halt(name, error))?;
+        if found.stopped { Err(Halt::Stopped) } else { Ok(found) }
     }
 
     /// Ranks the slices that are not annotated, least trusted first.
@@ -295,47 +300,6 @@ impl<'a, B: Backend> Run<'a, B> {
         let observer = &mut reporter.observer(name);
         let ranking = self.config.trust.rank(fitted, predictor, found, &*self.slices, observer).map_err(halt)?;
         if ranking.stopped { Err(Halt::Stopped) } else { Ok(ranking.slices) }
-    }
-
-    /// The card that a structure's learning continues from.
-    fn start_card(&self, value: u16) -> Option<&PromptCard> {
-        match self.start {
-            Start::Warm(cards) => cards.get(&value),
-            _ => self.improved_card(value),
-        }
-    }
-
-    /// The card that a structure's learning improves.
-    fn improved_card(&self, value: u16) -> Option<&PromptCard> {
-        let Start::Improve(cards) = self.start else { return None };
-        self.annotated.keys().zip(cards).find(|(known, _)| **known == value).map(|(_, card)| card)
-    }
-
-    /// Where a structure's learning starts.
-    fn learned_from(&self, value: u16) -> LearnedFrom {
-        match (self.improved_card(value), self.start_card(value)) {
-            (Some(card), _) => {
-                let about = card.metadata();
-                LearnedFrom::Card { card: about.structure.as_str().into(), scans: about.scans().count() }
-            }
-            (None, Some(_)) => LearnedFrom::LastRound,
-            (None, None) => LearnedFrom::Model,
-        }
-    }
-
-    /// How a structure is learned.
-    fn learning(&self, value: u16) -> AssistConfig {
-        let mut learning = self.config.learning.clone();
-        if self.before.is_some_and(|before| !before.annotated.contains_key(&value)) {
-            // The first round of a structure that was added later.
-            learning.max_counted_slices = None;
-        }
-        if let Some(card) = self.improved_card(value) {
-            // Learning can only continue with the same parameters.
-            let AssistConfig { trained, members, .. } = card.metadata().learning;
-            learning = learning.with_trained(trained).with_members(members);
-        }
-        learning
     }
 
     /// A card of what was learned, or the improved card that learning started from.
@@ -380,4 +344,8 @@ impl<'a, B: Backend> Run<'a, B> {
     fn embed_error(&self, source: SliceError) -> AnnotateError {
         AnnotateError::Embed { scan: self.annotator.scan().name(), source }
     }
+}
+
+fn segment_halt(structure: &str, error: AutoError) -> Halt {
+    Halt::of(error, |source| AnnotateError::Segment { structure: structure.to_owned(), source })
 }

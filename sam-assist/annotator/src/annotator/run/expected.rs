@@ -9,7 +9,7 @@ use sam_core::SamPredictor;
 use sam_prompt::{error_chain, progress::Observer};
 
 use super::{Complete, Halt, Reporter, Run, Start};
-use crate::{DiceKnown, DiceUnknown, Event, Expectation};
+use crate::{DiceKnown, DiceUnknown, Event, Expectation, timing::Stopwatch};
 
 impl<B: Backend> Run<'_, B> {
     /// Tells of each structure that was fused what Dice is to be expected. A stop leaves it out of the structures that are not tested yet.
@@ -24,7 +24,10 @@ impl<B: Backend> Run<'_, B> {
             }
             let name: Arc<str> = structure.result.name.as_str().into();
             let tested = structure.tested.take().map(Some);
+            let mut stopwatch = Stopwatch::resume(&self.slices, structure.result.seconds);
             let Some(dice) = tested.unwrap_or_else(|| self.dice(fusion, structure, &name, reporter)) else { return };
+            stopwatch.end(|seconds| &mut seconds.test);
+            structure.result.seconds = stopwatch.seconds();
             let expected = Expectation { weights: fusion.weights, dice };
             let _ = reporter.tell(Event::Expected { structure: name, expected: expected.clone().into() });
             structure.result.expected_dice = Some(expected);
