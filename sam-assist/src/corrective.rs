@@ -33,7 +33,7 @@ impl CorrectiveClicks {
     /// Whether an iteration has corrective clicks.
     pub(crate) const fn is_in(&self, iteration: usize) -> bool {
         // With prompts of three kinds in turn, each kind gets its share.
-        (iteration / 3 + iteration).is_multiple_of(self.every)
+        (iteration / 3 + iteration % 3).is_multiple_of(self.every)
     }
 
     /// Checks every value.
@@ -96,6 +96,16 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(0);
         let click = corrective_click(logits.view(), target.view(), &frame, &mut rng).expect("of one size");
         click.map(|click| (click.x, click.y, click.label))
+    }
+
+    #[test]
+    fn each_kind_of_prompts_gets_its_share_of_corrective_clicks() {
+        for every in 1..7 {
+            let clicks = CorrectiveClicks { every, ..CorrectiveClicks::default() };
+            // The kind of prompts goes round in three steps.
+            let share = |kind| (kind..180 * every).step_by(3).filter(|&step| clicks.is_in(step)).count();
+            assert_eq!([0, 1, 2].map(share), [60; 3], "every {every}");
+        }
     }
 
     #[test]

@@ -231,7 +231,11 @@ fn masks_of(
         earlier = before_round(session, &each.0)?;
     }
     let annotated = annotated.iter().map(|structure| (structure.value, structure.annotated())).collect();
-    Ok(Before { labels: session.mask_of(&last.0)?.labels, annotated, rejected: state.rejected.clone(), gaps, rule })
+    let rejected_then = session.rounds().find(|(_, round)| round.number == last.0.number);
+    let rejected_then = rejected_then.map(|(then, _)| then.rejected.clone()).unwrap_or_default();
+    let rejected = state.rejected.clone();
+    let just_rejected = rejected.difference(&rejected_then).copied().collect();
+    Ok(Before { labels: session.mask_of(&last.0)?.labels, annotated, rejected, just_rejected, gaps, rule })
 }
 
 /// The round of whose masks a round kept some. A damaged log must not lead in circles.

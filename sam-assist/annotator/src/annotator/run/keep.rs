@@ -30,6 +30,8 @@ pub(crate) struct Before {
     pub(crate) annotated: BTreeMap<u16, BTreeSet<usize>>,
     /// The slices that the person has rejected.
     pub(crate) rejected: BTreeSet<usize>,
+    /// Those whose mask of that round was rejected. The others were rejected in earlier rounds.
+    pub(crate) just_rejected: BTreeSet<usize>,
     /// The largest mean gap between the outlines of a structure, of that round and those before, in slices.
     pub(crate) gaps: BTreeMap<u16, f32>,
     pub(crate) rule: KeepRule,

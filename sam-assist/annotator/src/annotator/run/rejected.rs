@@ -14,10 +14,14 @@ const DOUBTED: f32 = 0.5;
 const REASON: &str = "nearly the mask that was rejected";
 
 impl<B: Backend> Run<'_, B> {
-    /// Lowers the trust of slices whose mask is again the one that the person rejected.
+    /// Lowers the trust of slices whose mask is again the one that the person rejected. Of several structures, it is not known which one was
+    /// wrong.
     pub(super) fn doubt_rejected(&self, value: u16, found: &Segmentation, ranking: &mut [RankedSlice]) {
         let Some(before) = self.before.filter(|before| before.annotated.contains_key(&value)) else { return };
-        for ranked in ranking.iter_mut().filter(|ranked| before.rejected.contains(&ranked.slice)) {
+        if self.annotated.len() > 1 {
+            return;
+        }
+        for ranked in ranking.iter_mut().filter(|ranked| before.just_rejected.contains(&ranked.slice)) {
             let rejected = self.mask_before(before, value, ranked.slice);
             if is_same(&rejected, found.slices[ranked.slice].mask()) {
                 ranked.trust = ranked.trust.min(DOUBTED);
